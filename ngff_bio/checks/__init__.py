@@ -1,0 +1,1 @@
+"""Is a store valid, and is it equal to its source?"""

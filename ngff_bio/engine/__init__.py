@@ -1,0 +1,1 @@
+"""From a dataset to a store: pyramid, chunks, codecs, plan, units, runners."""

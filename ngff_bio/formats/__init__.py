@@ -1,0 +1,1 @@
+"""Annotation and image formats, one a module: file to model and back."""

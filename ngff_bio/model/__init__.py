@@ -1,0 +1,1 @@
+"""The vocabulary: what a dataset of images and annotations is. No input, no output, no Zarr."""

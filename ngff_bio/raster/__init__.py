@@ -1,0 +1,1 @@
+"""Boxes, polygons and runs to label planes, and back."""

@@ -1,0 +1,1 @@
+"""Published datasets, one a module: where their files lie and what their names mean."""

@@ -1,0 +1,1 @@
+"""Where bytes lie: folder, memory, zip, HTTP, bucket."""

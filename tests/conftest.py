@@ -1,0 +1,19 @@
+"""What every test shares: where the real sample files lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = Path(os.environ.get("NGFF_BIO_SAMPLES", ROOT.parent / "shared" / "samples"))
+
+
+@pytest.fixture
+def samples() -> Path:
+    """The folder of real sample files; the test is skipped where it is absent."""
+    if not SAMPLES.is_dir():
+        pytest.skip(f"real sample files are not on this machine: no folder {SAMPLES}")
+    return SAMPLES
