@@ -1,1 +1,48 @@
 """The vocabulary: what a dataset of images and annotations is. No input, no output, no Zarr."""
+
+from ngff_bio.model.annotations import (
+    Box,
+    Category,
+    Geometry,
+    Instance,
+    InstanceLayer,
+    Instances,
+    LabelLayer,
+    Polygons,
+    Rgba,
+    Rle,
+    Shape,
+    VolumeLayer,
+    label_dtype,
+)
+from ngff_bio.model.axes import ORDER, Axis, axes_from
+from ngff_bio.model.dataset import Channel, Dataset, Frame, Image, Notice, Plate
+from ngff_bio.model.pixels import ArrayPixels, Pixels, Region
+
+__all__ = [
+    "ORDER",
+    "ArrayPixels",
+    "Axis",
+    "Box",
+    "Category",
+    "Channel",
+    "Dataset",
+    "Frame",
+    "Geometry",
+    "Image",
+    "Instance",
+    "InstanceLayer",
+    "Instances",
+    "LabelLayer",
+    "Notice",
+    "Pixels",
+    "Plate",
+    "Polygons",
+    "Region",
+    "Rgba",
+    "Rle",
+    "Shape",
+    "VolumeLayer",
+    "axes_from",
+    "label_dtype",
+]

@@ -1,0 +1,194 @@
+"""Annotations: instances, categories, and the layers that they form on an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.model.pixels import Pixels
+
+Rgba = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A class that instances belong to.
+
+    Parameters
+    ----------
+    id
+        The source's own id, whatever its type.
+    name
+        The source's own name.
+    color
+        Red, green, blue, alpha in 0..255, where the source or its page gives one.
+    record
+        What else the source says of it (``supercategory``, ``skeleton``, ...).
+    """
+
+    id: int | str
+    name: str
+    color: Rgba | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Polygons:
+    """One or several closed outlines, each ``x0, y0, x1, y1, ...`` in pixels, as the source has them.
+
+    What they cover is what pycocotools says (COCO), union of the parts.
+    """
+
+    parts: tuple[Sequence[float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rle:
+    """A COCO run-length code: column-major, 0-based, the first run is background.
+
+    ``size`` is (height, width); ``counts`` a compressed string or the list of run lengths.
+    """
+
+    size: tuple[int, int]
+    counts: str | list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box of pixels: half-open [x0, x1) and [y0, y1), before clipping to the frame."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A labelme shape; ``points`` are (x, y) in pixels. Covers what labelme says it covers.
+
+    ``mask`` is the raw base64 PNG of a labelme ``mask`` shape, else ``None``.
+    """
+
+    type: str
+    points: tuple[tuple[float, float], ...]
+    mask: str | None = None
+
+
+Geometry = Polygons | Rle | Box | Shape
+
+
+@dataclass(slots=True)
+class Instance:
+    """One annotated object on one frame.
+
+    Parameters
+    ----------
+    value
+        Label value that shows it: 1 or more, unique in its layer over all frames and planes; a
+        tracked object keeps one value.
+    t, z
+        Index of the frame and of the plane; ``z`` is ``None`` where it holds for every plane.
+    geometry
+        What it covers; ``None`` where the source gives no outline.
+    category
+        Name of its class, if any.
+    category_id, source_id, track_id
+        The source's own ids, whatever their type; ``None`` where there are none.
+    box
+        x, y, width, height in pixels, as the source says it; ``None`` where it does not.
+    area
+        Area in pixels as the source says it.
+    iscrowd
+        COCO's flag.
+    record
+        The source's record as JSON text with its keys in their order, less the geometry that other
+        columns hold verbatim.
+    """
+
+    value: int
+    geometry: Geometry | None
+    t: int = 0
+    z: int | None = None
+    category: str | None = None
+    category_id: int | str | None = None
+    source_id: int | str | None = None
+    track_id: int | str | None = None
+    box: tuple[float, float, float, float] | None = None
+    area: float | None = None
+    iscrowd: int | None = None
+    record: str | None = None
+
+
+@runtime_checkable
+class Instances(Protocol):
+    """Where the instances of a layer come from, frame by frame. Pickles, and opens its own files."""
+
+    def read(self, t: int) -> list[Instance]:
+        """All instances of frame ``t``, in source order, with their label values set."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceLayer:
+    """A label layer whose instances are given by outlines, runs or boxes.
+
+    ``count`` is the number of instances over all frames; ``max_value`` the largest label value.
+    ``links`` are tracks' edges beyond "same value in the next frame", if the source has any.
+    """
+
+    name: str
+    instances: Instances
+    count: int
+    max_value: int
+    categories: tuple[Category, ...] = ()
+    tracked: bool = False
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeLayer:
+    """A label layer that the source gives as pixels (or runs over a whole volume).
+
+    Parameters
+    ----------
+    pixels
+        Unsigned label values on the image's axes without c.
+    kind
+        ``semantic``: values are classes, listed in ``categories``. ``instance``: values are
+        objects, and get a table row each.
+    source_ids
+        Label value to source id, where the two differ.
+    classes
+        Name of the semantic layer that gives each instance its class by majority.
+    compare
+        A second source of the same layer; where the two disagree is reported.
+    """
+
+    name: str
+    pixels: Pixels
+    kind: Literal["semantic", "instance"]
+    max_value: int
+    categories: tuple[Category, ...] = ()
+    source_ids: dict[int, int | str] = field(default_factory=dict)
+    classes: str | None = None
+    compare: Pixels | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+LabelLayer = InstanceLayer | VolumeLayer
+
+
+def label_dtype(max_value: int) -> np.dtype[Any]:
+    """Smallest unsigned type of 8, 16 or 32 bits that holds ``max_value`` (0 is background)."""
+    for kind in (np.uint8, np.uint16, np.uint32):
+        if max_value <= np.iinfo(kind).max:
+            return np.dtype(kind)
+    raise ValueError(f"{max_value} objects are more than 32-bit labels can tell apart")
+
+
+LabelArray = NDArray[np.unsignedinteger[Any]]

@@ -1,0 +1,139 @@
+"""A dataset: images with their frames and annotations, and how they hang together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ngff_bio.model.annotations import LabelLayer, Rgba
+from ngff_bio.model.axes import Axis
+from ngff_bio.model.pixels import Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel: its name, and the colour that a viewer should show it in."""
+
+    name: str
+    color: Rgba | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One source image: a time point, or the only frame of an image.
+
+    Parameters
+    ----------
+    name
+        The source's own file name (below the dataset's folder), whatever its characters.
+    t
+        Index along t; 0 where there is none.
+    size
+        True (height, width) where the frame is smaller than the image's plane.
+    elapsed_hours
+        Time since the start of the experiment.
+    splits
+        Names of the splits or annotation files that the frame belongs to.
+    record
+        What else the source says of it (ids, focus scores, ...), JSON values only.
+    """
+
+    name: str
+    t: int = 0
+    size: tuple[int, int] | None = None
+    elapsed_hours: float | None = None
+    splits: tuple[str, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One multi-dimensional image with its label layers.
+
+    Parameters
+    ----------
+    path
+        Where it lies in the store, ``""`` for the root: ``50``, ``A172/B/7/0``.
+    name
+        The source's own name of it.
+    axes
+        In the order t, c, z, y, x.
+    pixels
+        Its pixels, on these axes.
+    labels
+        Its label layers; their axes are the image's without c.
+    channels
+        One for each index along c.
+    frames
+        What is known of each frame.
+    translation
+        World position of pixel 0 along each axis, in the axis's unit (or pixels); ``None`` is 0.
+    attributes
+        What else the source says of it; goes to the ``ngff_bio`` attribute.
+    """
+
+    path: str
+    name: str
+    axes: tuple[Axis, ...]
+    pixels: Pixels
+    labels: tuple[LabelLayer, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    frames: tuple[Frame, ...] = ()
+    translation: tuple[float, ...] | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def axis_names(self) -> str:
+        """Letters of the axes, ``"tczyx"`` for five."""
+        return "".join(a.name for a in self.axes)
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """An HCS plate: its wells' images are those whose path lies below ``path``.
+
+    ``rows`` and ``columns`` are all names of the layout, not only those in use.
+    An image of the plate lies at ``<path>/<row>/<column>/<field>``.
+    """
+
+    path: str
+    name: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the user should know of the conversion.
+
+    ``kind`` is ``skipped`` (not in the store), ``warning`` (in the store, with a doubt) or
+    ``note``. ``what`` says it in one line; ``file`` and ``record`` say where.
+    """
+
+    kind: Literal["skipped", "warning", "note"]
+    what: str
+    file: str | None = None
+    record: str | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Everything that one conversion writes into one store.
+
+    ``layout`` is ``image`` (one image at the root), ``collection`` (a group per image, at the
+    image's path) or ``plates``. ``origin`` is the folder, archive or URL as the user named it.
+    """
+
+    name: str
+    source: str
+    origin: str
+    layout: Literal["image", "collection", "plates"]
+    images: tuple[Image, ...]
+    plates: tuple[Plate, ...] = ()
+    licence: str | None = None
+    citation: str | None = None
+    splits: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)

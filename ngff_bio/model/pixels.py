@@ -1,0 +1,76 @@
+"""Pixels that are somewhere else and are read block by block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Region = tuple[tuple[int, int], ...]
+"""Half-open (start, stop) for each axis."""
+
+
+@runtime_checkable
+class Pixels(Protocol):
+    """An array that is read in blocks.
+
+    An implementation pickles to a few hundred bytes and opens its own files, so that a work unit
+    can be sent to another process or machine.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size along each axis."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of one pixel, in native byte order."""
+        ...
+
+    @property
+    def grain(self) -> tuple[int, ...]:
+        """Smallest block that can be read without decoding anything twice.
+
+        A work unit's region starts and ends on multiples of it (or at the end of the axis).
+        """
+        ...
+
+    def read(self, region: Region) -> NDArray[Any]:
+        """The block of a region, C-contiguous.
+
+        Raises
+        ------
+        ngff_bio.errors.SourceError
+            If a file is damaged or not as large as it was said to be.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayPixels:
+    """Pixels that are in memory already."""
+
+    array: NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size along each axis."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of one pixel."""
+        return self.array.dtype.newbyteorder("=")
+
+    @property
+    def grain(self) -> tuple[int, ...]:
+        """Any block will do."""
+        return (1,) * self.array.ndim
+
+    def read(self, region: Region) -> NDArray[Any]:
+        """The block of a region, C-contiguous."""
+        block = self.array[tuple(slice(*r) for r in region)]
+        return np.ascontiguousarray(block, dtype=self.dtype)
