@@ -17,6 +17,7 @@ from ngff_bio.model.annotations import (
 )
 from ngff_bio.model.axes import ORDER, Axis, axes_from
 from ngff_bio.model.dataset import Channel, Dataset, Frame, Image, Notice, Plate
+from ngff_bio.model.files import SourceFile
 from ngff_bio.model.pixels import ArrayPixels, Pixels, Region
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Rgba",
     "Rle",
     "Shape",
+    "SourceFile",
     "VolumeLayer",
     "axes_from",
     "label_dtype",

@@ -38,7 +38,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Polygons:
-    """One or several closed outlines, each ``x0, y0, x1, y1, ...`` in pixels, as the source has them.
+    """One or several closed outlines, each ``x0, y0, x1, y1, ...`` in pixels, verbatim.
 
     What they cover is what pycocotools says (COCO), union of the parts.
     """
@@ -126,7 +126,7 @@ class Instance:
 
 @runtime_checkable
 class Instances(Protocol):
-    """Where the instances of a layer come from, frame by frame. Pickles, and opens its own files."""
+    """Where a layer's instances come from, frame by frame. Pickles, and opens its own files."""
 
     def read(self, t: int) -> list[Instance]:
         """All instances of frame ``t``, in source order, with their label values set."""

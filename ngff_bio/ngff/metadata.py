@@ -1,0 +1,100 @@
+"""What OME-Zarr metadata says, in words that no version of the specification owns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Version = Literal["0.4", "0.5", "0.6"]
+VERSIONS: tuple[Version, ...] = ("0.4", "0.5", "0.6")
+
+#: The Zarr format that each version of the specification stands on.
+ZARR_FORMAT: dict[Version, Literal[2, 3]] = {"0.4": 2, "0.5": 3, "0.6": 3}
+
+Rgba = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AxisMeta:
+    """An axis: name, type (``space``, ``time``, ``channel`` or anything), unit."""
+
+    name: str
+    type: str | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LevelMeta:
+    """One resolution level: array path, and index to world as ``index * scale + translation``."""
+
+    path: str
+    scale: tuple[float, ...]
+    translation: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MultiscaleMeta:
+    """A multi-resolution image. ``method`` names how levels were made (``mean``, ``mode``)."""
+
+    axes: tuple[AxisMeta, ...]
+    levels: tuple[LevelMeta, ...]
+    name: str | None = None
+    method: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelMeta:
+    """How a viewer shows a channel: ``color`` is RRGGBB; the window is in pixel values."""
+
+    label: str
+    color: str
+    minimum: float
+    maximum: float
+    start: float
+    end: float
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMeta:
+    """What a label image's values mean; ``source`` is the relative path of its image."""
+
+    colors: Mapping[int, Rgba] = field(default_factory=dict)
+    properties: tuple[Mapping[str, Any], ...] = ()
+    source: str | None = "../../"
+
+
+@dataclass(frozen=True, slots=True)
+class PlateMeta:
+    """An HCS plate. ``wells`` are (row, column) names of the wells that hold images."""
+
+    name: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    wells: tuple[tuple[str, str], ...]
+    field_count: int
+    acquisitions: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WellMeta:
+    """Fields of view of a well: their paths, and the acquisition each belongs to."""
+
+    images: tuple[str, ...]
+    acquisitions: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMeta:
+    """All that OME-Zarr says of one group; most parts are absent in most groups."""
+
+    multiscales: tuple[MultiscaleMeta, ...] = ()
+    channels: tuple[ChannelMeta, ...] = ()
+    label: LabelMeta | None = None
+    labels: tuple[str, ...] | None = None
+    plate: PlateMeta | None = None
+    well: WellMeta | None = None
+    collection: bool = False
+    series: tuple[str, ...] | None = None
+    version: str | None = None

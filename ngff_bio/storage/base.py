@@ -1,0 +1,60 @@
+"""The one small interface between the engine and the place where bytes lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+Buffer = bytes | bytearray | memoryview
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """A flat space of named objects. Keys use ``/`` and never start or end with one.
+
+    An object is put whole and appears whole or not at all. An implementation pickles.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where it lies, to be shown; holds no secret."""
+        ...
+
+    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
+        """Write one object whole, replacing it if it is there; returns its size in bytes.
+
+        Raises
+        ------
+        ngff_bio.errors.StorageError
+            If it cannot be written (disk full, no rights, no answer).
+        """
+        ...
+
+    def get(self, key: str) -> bytes | None:
+        """All bytes of an object, or ``None`` if there is none."""
+        ...
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """``length`` bytes from ``start`` on; a negative ``start`` counts from the end."""
+        ...
+
+    def size(self, key: str) -> int | None:
+        """Size in bytes, or ``None`` if there is no such object."""
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Keys below ``prefix`` with their sizes, in no order."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing happens if there is none."""
+        ...
+
+    def delete_all(self, prefix: str = "") -> None:
+        """Remove everything below ``prefix``."""
+        ...
+
+
+def pieces(data: Buffer | Sequence[Buffer]) -> Sequence[Buffer]:
+    """One buffer or several, as several."""
+    return [data] if isinstance(data, bytes | bytearray | memoryview) else data

@@ -1,0 +1,50 @@
+"""Objects in a dictionary: for tests, and for stores that are made and read in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ngff_bio.storage.base import Buffer, pieces
+
+
+@dataclass
+class MemoryStorage:
+    """Storage in this process's memory."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    url: str = "memory:"
+
+    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
+        """Write one object whole."""
+        whole = b"".join(pieces(data))
+        self.objects[key] = whole
+        return len(whole)
+
+    def get(self, key: str) -> bytes | None:
+        """All bytes of an object, or ``None``."""
+        return self.objects.get(key)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Part of an object; a negative ``start`` counts from the end."""
+        whole = self.objects[key]
+        start = start if start >= 0 else max(len(whole) + start, 0)
+        return whole[start : start + length]
+
+    def size(self, key: str) -> int | None:
+        """Size in bytes, or ``None``."""
+        return len(self.objects[key]) if key in self.objects else None
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Keys below ``prefix`` with their sizes."""
+        start = f"{prefix}/" if prefix else ""
+        yield from [(k, len(v)) for k, v in self.objects.items() if k.startswith(start)]
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        self.objects.pop(key, None)
+
+    def delete_all(self, prefix: str = "") -> None:
+        """Remove everything below ``prefix``."""
+        for key, _ in self.list(prefix):
+            self.delete(key)
