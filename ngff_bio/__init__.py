@@ -1,3 +1,35 @@
-"""Annotated bio-image datasets to OME-Zarr and back, with nothing lost."""
+"""Annotated bio-image datasets to OME-Zarr and back, with nothing lost.
+
+The public names load what they need when they are first used, so that importing the package is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ngff_bio.checks import validate
+    from ngff_bio.conversion import convert
+    from ngff_bio.engine.settings import Settings
+    from ngff_bio.reader import open
 
 __version__ = "0.1.0"
+__all__ = ["Settings", "__version__", "convert", "open", "validate"]
+
+_HOMES = {
+    "Settings": "ngff_bio.engine.settings",
+    "convert": "ngff_bio.conversion",
+    "open": "ngff_bio.reader",
+    "validate": "ngff_bio.checks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,6 +19,7 @@ from ngff_bio.model.axes import ORDER, Axis, axes_from
 from ngff_bio.model.dataset import Channel, Dataset, Frame, Image, Notice, Plate
 from ngff_bio.model.files import SourceFile
 from ngff_bio.model.pixels import ArrayPixels, Pixels, Region
+from ngff_bio.model.runs import RunVolume
 
 __all__ = [
     "ORDER",
@@ -42,6 +43,7 @@ __all__ = [
     "Region",
     "Rgba",
     "Rle",
+    "RunVolume",
     "Shape",
     "SourceFile",
     "VolumeLayer",

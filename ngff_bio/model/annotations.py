@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.model.pixels import Pixels
+from ngff_bio.model.runs import RunVolume
 
 Rgba = tuple[int, int, int, int]
 
@@ -170,13 +171,13 @@ class VolumeLayer:
     """
 
     name: str
-    pixels: Pixels
+    pixels: Pixels | RunVolume
     kind: Literal["semantic", "instance"]
     max_value: int
     categories: tuple[Category, ...] = ()
     source_ids: dict[int, int | str] = field(default_factory=dict)
     classes: str | None = None
-    compare: Pixels | None = None
+    compare: Pixels | RunVolume | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
 
 

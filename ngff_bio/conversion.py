@@ -1,0 +1,67 @@
+"""``convert``: the way from a source's files to a store, in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ngff_bio.engine import Report, Runner, Settings, write_dataset
+from ngff_bio.engine.write import Progress
+from ngff_bio.sources import find_source, open_tree
+from ngff_bio.storage import Storage, storage_at
+
+
+def convert(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str] | Storage,
+    *,
+    format: str | None = None,
+    settings: Settings | None = None,
+    runner: Runner | None = None,
+    progress: Progress | None = None,
+    overwrite: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> Report:
+    """Convert a dataset into an OME-Zarr store.
+
+    Parameters
+    ----------
+    source
+        Folder or archive that the dataset lies in.
+    destination
+        Where the store goes. Running the same call again goes on where a stopped one was.
+    format
+        Name of the source format; ``None`` to look.
+    settings
+        How the store is written.
+    runner
+        Where the work runs; threads of this process if ``None``.
+    progress
+        Called with raw bytes done and in all after every unit of work.
+    overwrite
+        Whether a store at the destination is replaced.
+    options
+        Options of the source, as ``ngff-bio formats`` lists them.
+
+    Returns
+    -------
+    Report
+        What was written, what was skipped and why.
+
+    Raises
+    ------
+    ngff_bio.errors.NgffBioError
+        Of the kinds in :mod:`ngff_bio.errors`; nothing that opens is left behind.
+    """
+    tree = open_tree(source)
+    kind = find_source(tree, format)
+    dataset = kind.read(tree, **(options or {}))
+    return write_dataset(
+        dataset,
+        storage_at(destination),
+        settings,
+        runner=runner,
+        progress=progress,
+        overwrite=overwrite,
+    )

@@ -1,0 +1,113 @@
+"""Codecs: how a chunk becomes bytes, and how the metadata says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.errors import ArgumentError
+
+Shuffle = Literal["noshuffle", "shuffle", "bitshuffle"]
+_SHUFFLE: dict[Shuffle, int] = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """A compressor: ``blosc`` around ``cname``, plain ``zstd``, or ``none``."""
+
+    name: Literal["blosc", "zstd", "none"] = "blosc"
+    cname: str = "zstd"
+    level: int = 5
+    shuffle: Shuffle = "shuffle"
+
+    def __str__(self) -> str:
+        if self.name == "blosc":
+            return f"blosc-{self.cname}-{self.level}-{self.shuffle}"
+        return f"zstd-{self.level}" if self.name == "zstd" else "none"
+
+    def encode(self, chunk: NDArray[Any]) -> bytes:
+        """Bytes of one C-contiguous chunk in little-endian order."""
+        if chunk.dtype.byteorder == ">":
+            chunk = chunk.astype(chunk.dtype.newbyteorder("<"))
+        if self.name == "blosc":
+            from numcodecs import blosc
+
+            # One context per call: the global one would serialise threads, and its internal
+            # threads would compete with ours.
+            blosc.use_threads = False
+            packed: bytes = blosc.compress(
+                chunk, self.cname.encode(), self.level, _SHUFFLE[self.shuffle]
+            )
+            return packed
+        if self.name == "zstd":
+            from numcodecs import zstd
+
+            plain: bytes = zstd.compress(chunk, self.level)
+            return plain
+        return chunk.tobytes()
+
+    def v3(self, dtype: np.dtype[Any]) -> list[dict[str, Any]]:
+        """Zarr v3 codec chain (bytes-to-bytes part after ``bytes``)."""
+        bytes_codec: dict[str, Any] = {"name": "bytes"}
+        if dtype.itemsize > 1:
+            bytes_codec["configuration"] = {"endian": "little"}
+        if self.name == "blosc":
+            config = {
+                "typesize": dtype.itemsize,
+                "cname": self.cname,
+                "clevel": self.level,
+                "shuffle": self.shuffle,
+                "blocksize": 0,
+            }
+            return [bytes_codec, {"name": "blosc", "configuration": config}]
+        if self.name == "zstd":
+            zstd_config = {"level": self.level, "checksum": False}
+            return [bytes_codec, {"name": "zstd", "configuration": zstd_config}]
+        return [bytes_codec]
+
+    def v2(self) -> dict[str, Any] | None:
+        """Zarr v2 ``compressor``."""
+        if self.name == "blosc":
+            return {
+                "id": "blosc",
+                "cname": self.cname,
+                "clevel": self.level,
+                "shuffle": _SHUFFLE[self.shuffle],
+                "blocksize": 0,
+            }
+        return {"id": "zstd", "level": self.level} if self.name == "zstd" else None
+
+
+BLOSC = Codec()
+ZSTD = Codec("zstd", level=3)
+
+
+def parse_codec(text: str) -> Codec:
+    """A codec by its name: ``blosc-zstd-5-shuffle``, ``blosc-lz4-1-bitshuffle``, ``zstd-3``, ``none``.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If the name is not of that form.
+    """
+    words = text.lower().split("-")
+    try:
+        if words == ["none"]:
+            return Codec("none")
+        if words[0] == "zstd":
+            return Codec("zstd", level=int(words[1]) if len(words) > 1 else 3)
+        if words[0] == "blosc" and words[1] in ("zstd", "lz4", "lz4hc", "zlib", "blosclz"):
+            level = int(words[2]) if len(words) > 2 else 5
+            shuffle = words[3] if len(words) > 3 else "shuffle"
+            if shuffle in _SHUFFLE and 0 <= level <= 9:
+                return Codec("blosc", words[1], level, shuffle)
+    except (ValueError, IndexError):
+        pass
+    raise ArgumentError(
+        "this codec is not known",
+        expected="blosc-zstd-5-shuffle, blosc-lz4-5-bitshuffle, zstd-3 or none",
+        found=text,
+    )

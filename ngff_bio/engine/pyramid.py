@@ -1,0 +1,180 @@
+"""Resolution levels: shapes, spacings, and the reduction of a block by two along some axes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Method = Literal["mean", "mode", "nearest"]
+
+_WIDER = {"u1": "u2", "u2": "u4", "u4": "u8", "i1": "i2", "i2": "i4", "i4": "i8"}
+
+#: Bytes of source that are reduced at once: intermediate sums then stay in the cache.
+_SLAB = 1 << 20
+
+
+def level_factors(
+    axes: str,
+    shape: tuple[int, ...],
+    steps: tuple[float | None, ...],
+    fits: tuple[int, int],
+    levels: int | None,
+) -> list[tuple[int, ...]]:
+    """Reduction of each level against the level before it; the first is all ones.
+
+    y and x are halved until a plane fits into ``fits`` (or ``levels`` is reached). z joins in only
+    where its spacing is known and is not more than the plane's next one, so that z is never reduced
+    while it is the coarser axis.
+
+    Parameters
+    ----------
+    axes, shape
+        Letters of the axes, and sizes.
+    steps
+        Spacing along each axis; ``None`` where the source gives none.
+    fits
+        Height and width of a plane that needs no further level.
+    levels
+        Number of levels wanted; ``None`` for as many as it takes.
+    """
+    size = dict(zip(axes, shape, strict=True))
+    step = dict(zip(axes, steps, strict=True))
+    factors = [(1,) * len(axes)]
+    while True:
+        small = size["y"] <= fits[0] and size["x"] <= fits[1]
+        if (levels is None and small) or (levels is not None and len(factors) >= levels):
+            return factors
+        halve = {a for a in "yx" if size[a] > 1}
+        z, plane = step.get("z"), step.get("x")
+        if size.get("z", 1) > 1 and z is not None and plane is not None and z < 2 * plane:
+            halve.add("z")
+        if not halve:
+            return factors
+        for a in halve:
+            size[a] = -(-size[a] // 2)
+            if (spacing := step[a]) is not None:
+                step[a] = 2 * spacing
+        factors.append(tuple(2 if a in halve else 1 for a in axes))
+
+
+def reduced_shape(shape: tuple[int, ...], factor: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape after reduction; an odd edge keeps a last, partial pixel, so that nothing is cut off."""
+    return tuple(-(-n // f) for n, f in zip(shape, factor, strict=True))
+
+
+def reduce_block(block: NDArray[Any], factor: tuple[int, ...], method: Method) -> NDArray[Any]:
+    """A block reduced by 1 or 2 along each axis.
+
+    ``mean`` rounds half up, and a partial pixel at an odd edge is the mean of what there is.
+    ``mode`` takes the value that is most frequent, of equals the first in reading order; ``nearest``
+    the first. Both return only values that the block holds.
+
+    Parameters
+    ----------
+    block
+        Any shape; C-contiguous is fastest.
+    factor
+        1 or 2 for each axis.
+    """
+    if all(f == 1 for f in factor):
+        return block
+    if method == "nearest":
+        return np.ascontiguousarray(block[tuple(slice(None, None, f) for f in factor)])
+    block = _even(block, factor)
+    out = np.empty(reduced_shape(block.shape, factor), block.dtype)
+    reduce = _mean if method == "mean" else _mode
+    for source, target in _slabs(block, out, factor):
+        target[...] = reduce(source, factor)
+    return out
+
+
+def _even(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:
+    """Repeat the last pixel of odd axes: the mean of a and a, b and b is that of a and b."""
+    odd = [(0, n % f) for n, f in zip(block.shape, factor, strict=True)]
+    return np.pad(block, odd, mode="edge") if any(o[1] for o in odd) else block
+
+
+def _slabs(block: NDArray[Any], out: NDArray[Any], factor: tuple[int, ...]) -> Any:
+    """Pairs of views, cut along the first axis that has more than one step to go."""
+    axis = next((i for i, n in enumerate(out.shape) if n > 1), 0)
+    rows = max(1, int(_SLAB // max(block.nbytes // max(out.shape[axis], 1), 1)))
+    lead = (slice(None),) * axis
+    for first in range(0, out.shape[axis], rows):
+        stop = min(first + rows, out.shape[axis])
+        f = factor[axis]
+        yield block[(*lead, slice(first * f, stop * f))], out[(*lead, slice(first, stop))]
+
+
+def _mean(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:
+    dtype = block.dtype
+    count = int(np.prod(factor))
+    if dtype.kind == "f":
+        wide = np.dtype("f4") if dtype.itemsize == 2 else dtype
+        return (_sum(block.astype(wide, copy=False), factor) / wide.type(count)).astype(dtype)
+    if dtype.kind == "b":
+        return _sum(block.astype("u1"), factor) * 2 >= count
+    bits = count.bit_length() - 1
+    wider = _WIDER.get(dtype.str[1:])
+    if wider is None:  # 64 bits: whole parts and remainders apart, since the sum may overflow
+        whole = _sum(block >> dtype.type(bits), factor)
+        rest = _sum(block & dtype.type(count - 1), factor) + dtype.type(count // 2)
+        return np.asarray(whole + (rest >> dtype.type(bits)))
+    if factor[-1] == 2 and dtype.kind == "u" and block.flags.c_contiguous:
+        # Neighbours along x seen as one number of twice the width: sums without strided reads.
+        pairs = block.view(wider)
+        half = pairs.dtype.type(8 * dtype.itemsize)
+        low = pairs & pairs.dtype.type((1 << int(half)) - 1)
+        total = _sum(low + (pairs >> half), (*factor[:-1], 1))
+    else:
+        total = _sum(block.astype(wider), factor)
+    total += total.dtype.type(count // 2)
+    total >>= total.dtype.type(bits)
+    return total.astype(dtype)
+
+
+def _sum(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:
+    for axis, f in enumerate(factor):
+        if f == 2:
+            lead = (slice(None),) * axis
+            block = block[(*lead, slice(0, None, 2))] + block[(*lead, slice(1, None, 2))]
+    return block
+
+
+def _mode(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:
+    corners: list[NDArray[Any]] = [block]
+    for axis, f in enumerate(factor):
+        if f == 2:
+            lead = (slice(None),) * axis
+            corners = [
+                half
+                for c in corners
+                for half in (c[(*lead, slice(0, None, 2))], c[(*lead, slice(1, None, 2))])
+            ]
+    first = np.ascontiguousarray(corners[0])
+    if all(np.array_equal(first, c) for c in corners[1:]):  # background, or deep inside an object
+        return first
+    if len(corners) <= 4:
+        return _mode_of_four([first, *corners[1:]])
+    votes = [sum((a == b).astype("u1") for b in corners) for a in corners]
+    best, most = first.copy(), np.asarray(votes[0])
+    for corner, vote in zip(corners[1:], votes[1:], strict=True):
+        better = vote > most
+        best[better] = corner[better]
+        most = np.maximum(most, vote)
+    return best
+
+
+def _mode_of_four(corners: list[NDArray[Any]]) -> NDArray[Any]:
+    """Of two: the first. Of four: the first that occurs twice or more, or else the first."""
+    first = corners[0]
+    if len(corners) < 4:
+        return first
+    _, b, c, d = corners
+    alone = (first != b) & (first != c) & (first != d)
+    out = first.copy()
+    take_b = alone & ((b == c) | (b == d))
+    np.copyto(out, b, where=take_b)
+    np.copyto(out, c, where=alone & ~take_b & (c == d))
+    return out

@@ -1,0 +1,128 @@
+"""Label images that come as pixels: what can be said of each object in one block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.model import Pixels, Region, RunVolume, VolumeLayer
+from ngff_bio.raster.runs import clip_runs, paint_many, runs_of_labels
+
+
+def read_volume(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
+    """The block of a region, read or drawn."""
+    if not isinstance(source, RunVolume):
+        return source.read(region)
+    shape = tuple(b - a for a, b in region)
+    out = np.zeros(shape, source.dtype)
+    whole = all(r == (0, n) for r, n in zip(region[1:], source.shape[1:], strict=True))
+    plane = int(np.prod(source.shape[1:]))
+    low, high = region[0][0] * plane, region[0][1] * plane
+    first = int(np.searchsorted(source.starts + source.lengths, low, side="right"))
+    stop = int(np.searchsorted(source.starts, high, side="left"))
+    near = slice(first, stop)
+    starts, lengths, kept = clip_runs(source.starts[near], source.lengths[near], low, high)
+    values = source.values[near][kept]
+    if whole:
+        paint_many(out, starts, lengths, values)
+        return out
+    slab = np.zeros((shape[0], *source.shape[1:]), source.dtype)
+    paint_many(slab, starts, lengths, values)
+    return np.ascontiguousarray(slab[(slice(None), *(slice(*r) for r in region[1:]))])
+
+
+def measure_volume(
+    block: NDArray[Any], region: Region, classes: NDArray[Any] | None
+) -> dict[str, dict[str, Any]]:
+    """Voxel count, bounding box and class counts of each value in a block.
+
+    Parameters
+    ----------
+    block
+        Label values; 0 is background.
+    region
+        Where the block lies in the whole image.
+    classes
+        Class of each voxel (0 for none), or ``None``.
+
+    Returns
+    -------
+    dict
+        By label value as text: ``count``, ``start`` and ``stop`` (half-open, per axis, in the whole
+        image), ``classes`` (count by class value as text).
+    """
+    values, starts, lengths = runs_of_labels(block)
+    if not len(values):
+        return {}
+    order = np.argsort(values, kind="stable")
+    values, starts, lengths = values[order], starts[order], lengths[order]
+    first = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
+    counts = np.add.reduceat(lengths, first)
+    lows, highs = _bounds(starts, lengths, block.shape, first)
+    found: dict[str, dict[str, Any]] = {}
+    for i, value in enumerate(values[first].tolist()):
+        found[str(value)] = {
+            "count": int(counts[i]),
+            "start": [int(low[i]) + r[0] for low, r in zip(lows, region, strict=True)],
+            "stop": [int(high[i]) + 1 + r[0] for high, r in zip(highs, region, strict=True)],
+        }
+    if classes is not None:
+        for value, by_class in _class_counts(block, classes).items():
+            found[value]["classes"] = by_class
+    return found
+
+
+def _bounds(
+    starts: NDArray[Any], lengths: NDArray[Any], shape: tuple[int, ...], first: NDArray[Any]
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """First and last index along each axis, by object; a run may cross rows and planes."""
+    low = np.unravel_index(starts, shape)
+    high = np.unravel_index(starts + lengths - 1, shape)
+    lows, highs = [], []
+    for axis, (a, b) in enumerate(zip(low, high, strict=True)):
+        crosses = np.zeros(len(a), bool)
+        for outer_low, outer_high in zip(low[:axis], high[:axis], strict=True):
+            crosses |= outer_low != outer_high
+        lows.append(np.minimum.reduceat(np.where(crosses, 0, a), first))
+        highs.append(np.maximum.reduceat(np.where(crosses, shape[axis] - 1, b), first))
+    return lows, highs
+
+
+def _class_counts(block: NDArray[Any], classes: NDArray[Any]) -> dict[str, dict[str, int]]:
+    inside = block != 0
+    pairs = block[inside].astype(np.int64) << 32 | classes[inside].astype(np.int64)
+    keys, counts = np.unique(pairs, return_counts=True)
+    found: dict[str, dict[str, int]] = {}
+    for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+        found.setdefault(str(key >> 32), {})[str(key & 0xFFFFFFFF)] = count
+    return found
+
+
+def merge_objects(parts: list[dict[str, dict[str, Any]]]) -> dict[int, dict[str, Any]]:
+    """Objects of a whole image from the blocks that they were measured in, by label value."""
+    whole: dict[int, dict[str, Any]] = {}
+    for part in parts:
+        for value, seen in part.items():
+            known = whole.get(int(value))
+            if known is None:
+                whole[int(value)] = {**seen, "classes": dict(seen.get("classes", {}))}
+                continue
+            known["count"] += seen["count"]
+            known["start"] = [min(a, b) for a, b in zip(known["start"], seen["start"], strict=True)]
+            known["stop"] = [max(a, b) for a, b in zip(known["stop"], seen["stop"], strict=True)]
+            for name, count in seen.get("classes", {}).items():
+                known["classes"][name] = known["classes"].get(name, 0) + count
+    return dict(sorted(whole.items()))
+
+
+def compare_volumes(layer: VolumeLayer, block: NDArray[Any], other: NDArray[Any]) -> int:
+    """Number of pixels on which a second source of a layer disagrees.
+
+    Classes are compared value by value. Objects are compared as background and foreground, since a
+    colour does not say which object it stands for.
+    """
+    if layer.kind == "semantic":
+        return int(np.count_nonzero(block != other))
+    return int(np.count_nonzero((block != 0) != (other != 0)))

@@ -1,0 +1,162 @@
+"""The namespaced attribute ``ngff_bio``: what OME-Zarr has no place for.
+
+It stands beside ``ome`` (or beside the top-level keys of 0.4). Each kind has a version of its own and
+a JSON Schema in ``schemas/``, generated from these models.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+KEY = "ngff_bio"
+VERSION = "1.0"
+
+Json = Any
+Id = int | str
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values, without what is not given."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class Converter(_Part):
+    """Which program made the store."""
+
+    name: Annotated[str, Field(description="Name of the program.", examples=["ngff_bio"])]
+    version: Annotated[str, Field(description="Its version.", examples=["0.1.0"])]
+
+
+class CategoryEntry(_Part):
+    """A class that instances or pixels belong to."""
+
+    id: Annotated[Id, Field(description="The source's own id.", examples=[1])]
+    name: Annotated[str, Field(description="The source's own name.", examples=["cell"])]
+    color: Annotated[
+        tuple[int, int, int, int] | None,
+        Field(description="Red, green, blue, alpha in 0..255.", examples=[[1, 1, 224, 255]]),
+    ] = None
+    record: Annotated[
+        dict[str, Json] | None, Field(description="What else the source says of it.")
+    ] = None
+
+
+class FrameEntry(_Part):
+    """One source image: a time point of the image, or the image itself."""
+
+    name: Annotated[str, Field(description="The source's own file name.")]
+    t: Annotated[int, Field(description="Index along the t axis.", ge=0)] = 0
+    size: Annotated[
+        tuple[int, int] | None,
+        Field(description="True height and width, where smaller than the plane."),
+    ] = None
+    elapsed_hours: Annotated[
+        float | None, Field(description="Hours since the start of the experiment.")
+    ] = None
+    splits: Annotated[
+        tuple[str, ...] | None,
+        Field(description="Splits or annotation files that it belongs to.", examples=[["train"]]),
+    ] = None
+    record: Annotated[
+        dict[str, Json] | None, Field(description="What else the source says of it.")
+    ] = None
+
+
+class DatasetAttributes(_Part):
+    """Root of a store: where the data comes from and what made the store."""
+
+    kind: Literal["dataset"] = "dataset"
+    version: Annotated[str, Field(description="Version of this kind.")] = VERSION
+    name: Annotated[str, Field(description="Name of the dataset.", examples=["platelet-em"])]
+    source: Annotated[
+        str, Field(description="Name of the source format.", examples=["platelet-em"])
+    ]
+    converter: Converter
+    options: Annotated[
+        dict[str, Json], Field(description="Options that differ from their defaults.")
+    ] = {}
+    licence: Annotated[str | None, Field(description="Terms of use, as the source has them.")] = (
+        None
+    )
+    citation: Annotated[str | None, Field(description="How to cite the data.")] = None
+    splits: Annotated[tuple[str, ...] | None, Field(description="All splits of the dataset.")] = (
+        None
+    )
+    images: Annotated[int, Field(description="Number of images in the store.", ge=0)]
+    attributes: Annotated[
+        dict[str, Json] | None, Field(description="What else the source says of itself.")
+    ] = None
+
+
+class ImageAttributes(_Part):
+    """An image: its source name and its frames."""
+
+    kind: Literal["image"] = "image"
+    version: Annotated[str, Field(description="Version of this kind.")] = VERSION
+    name: Annotated[str, Field(description="The source's own name of the image.")]
+    frames: Annotated[
+        tuple[FrameEntry, ...], Field(description="Source images, in order of t.")
+    ] = ()
+    attributes: Annotated[
+        dict[str, Json] | None, Field(description="What else the source says of it.")
+    ] = None
+
+
+class LabelAttributes(_Part):
+    """A label image: what its values are, and where the rest of the annotation lies."""
+
+    kind: Literal["labels"] = "labels"
+    version: Annotated[str, Field(description="Version of this kind.")] = VERSION
+    layer: Annotated[str, Field(description="Name of the layer; hidden label images carry it too.")]
+    values: Annotated[
+        Literal["instance", "semantic"],
+        Field(description="Whether a value is an object or a class."),
+    ]
+    categories: Annotated[
+        tuple[CategoryEntry, ...], Field(description="Classes, in the source's order.")
+    ] = ()
+    table: Annotated[
+        str | None,
+        Field(description="Path, from the label image, of the table with a row per instance."),
+    ] = None
+    hidden: Annotated[
+        tuple[str, ...] | None,
+        Field(description="Label images with the instances that are covered by others."),
+    ] = None
+    hides: Annotated[
+        str | None, Field(description="On a hidden label image: the label image it completes.")
+    ] = None
+    overlap: Annotated[
+        str | None,
+        Field(description="Which instance shows where several cover a pixel."),
+    ] = None
+    tracked: Annotated[
+        bool | None, Field(description="Whether a value is one object over time.")
+    ] = None
+    attributes: Annotated[
+        dict[str, Json] | None, Field(description="What else the source says of the layer.")
+    ] = None
+
+
+KINDS: dict[str, type[_Part]] = {
+    "dataset": DatasetAttributes,
+    "image": ImageAttributes,
+    "labels": LabelAttributes,
+}
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """JSON Schema of each kind, by file name."""
+    schemas = {}
+    for kind, model in KINDS.items():
+        schema = model.model_json_schema()
+        schemas[f"{kind}-{VERSION}.schema.json"] = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **schema,
+        }
+    return schemas

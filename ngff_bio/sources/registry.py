@@ -1,0 +1,118 @@
+"""Which sources there are, and which of them a folder holds.
+
+Sources outside this package register an entry point in the group ``ngff_bio.sources``; its value is
+an object with the attributes of :class:`Source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from ngff_bio.errors import ArgumentError, SourceNotFoundError
+from ngff_bio.model import Dataset
+from ngff_bio.sources.files import FileTree
+
+GROUP = "ngff_bio.sources"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A kind of dataset.
+
+    Parameters
+    ----------
+    name
+        What ``--format`` calls it.
+    title
+        One line for ``ngff-bio formats``.
+    layout
+        The files that it looks for, for people.
+    detect
+        Given the names of all files, how sure it is that they are its own: 0 is no; 1 a generic
+        guess; 2 and above a dataset's own names. It opens no file.
+    read
+        Makes the dataset of the files; keyword options as in ``options``.
+    options
+        Name to help text.
+    """
+
+    name: str
+    title: str
+    layout: str
+    detect: Callable[[list[str]], int]
+    read: Callable[..., Dataset]
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+#: Module and attribute of the sources that come with the package; imported when asked for.
+BUILT_IN = {
+    "platelet-em": "ngff_bio.sources.platelet_em",
+}
+
+
+def sources() -> dict[str, Source]:
+    """All sources by name: built-in ones first, then those of other packages."""
+    found = {name: _load(module) for name, module in BUILT_IN.items()}
+    for entry in entry_points(group=GROUP):
+        if entry.name not in found:
+            found[entry.name] = entry.load()
+    return found
+
+
+def _load(module: str) -> Source:
+    source: Any = import_module(module).SOURCE
+    if not isinstance(source, Source):
+        raise TypeError(f"{module}.SOURCE is no Source")
+    return source
+
+
+def find_source(tree: FileTree, name: str | None = None) -> Source:
+    """The source of a tree of files; ``name`` says it instead of looking.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If the name is not known, or files of two sources lie there.
+    ngff_bio.errors.SourceNotFoundError
+        If no source knows the files.
+    """
+    known = sources()
+    if name is not None:
+        if name not in known:
+            raise ArgumentError(
+                "this format is not known",
+                expected=", ".join(known),
+                found=name,
+                mend="run `ngff-bio formats` to see what each looks for",
+            )
+        return known[name]
+    names = tree.names()
+    sure = {n: s.detect(names) for n, s in known.items()}
+    best = [n for n, v in sure.items() if v and v == max(sure.values())]
+    if not best:
+        raise SourceNotFoundError(
+            "no known dataset lies here",
+            file=tree.origin,
+            expected="; ".join(f"{s.name}: {s.layout}" for s in known.values()),
+            found=_some(names),
+            mend="name the folder that the dataset lies in, or say what it is with --format",
+        )
+    if len(best) > 1:
+        raise ArgumentError(
+            "files of more than one dataset lie here",
+            file=tree.origin,
+            found=" and ".join(best),
+            mend=f"say which one with --format {best[0]} or --format {best[1]}",
+        )
+    return known[best[0]]
+
+
+def _some(names: list[str]) -> str:
+    if not names:
+        return "no files"
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
