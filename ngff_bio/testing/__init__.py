@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ngff_bio.testing.livecell import make_livecell
+    from ngff_bio.testing.nuclei import make_nuclei
     from ngff_bio.testing.platelet_em import make_platelet_em
 
 _MODULE_OF = {
     "make_livecell": "livecell",
+    "make_nuclei": "nuclei",
     "make_platelet_em": "platelet_em",
 }
 
-__all__ = ["make_livecell", "make_platelet_em"]
+__all__ = ["make_livecell", "make_nuclei", "make_platelet_em"]
 
 
 def __getattr__(name: str) -> Any:
