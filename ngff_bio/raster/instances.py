@@ -1,0 +1,174 @@
+"""The runs of many instances in one table: what every shape is turned into before painting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ngff_bio.errors import ArgumentError
+from ngff_bio.raster.runs import IntArray, Runs, _union, canonical_runs, run_extents, run_pixels
+
+
+@dataclass(frozen=True, eq=False)
+class InstanceRuns:
+    """Runs of n instances in an array of `shape`.
+
+    Instance i owns rows ``offsets[i]:offsets[i + 1]``. Its runs do not overlap each other; runs of
+    different instances may. An instance without rows covers no pixel.
+
+    Parameters
+    ----------
+    shape
+        Of the array that the offsets point into.
+    offsets
+        int64, n + 1.
+    starts, lengths
+        int64, one per run: C-order offset of the first pixel, and number of pixels.
+    step
+        Distance between the pixels of a run: 1 along a row; the width of the plane where runs go
+        down a column, as COCO's do (then none is longer than its column, and `shape` has two axes).
+    """
+
+    shape: tuple[int, ...]
+    offsets: IntArray
+    starts: IntArray
+    lengths: IntArray
+    step: int = 1
+
+    def __len__(self) -> int:
+        return int(self.offsets.size) - 1
+
+    @property
+    def counts(self) -> IntArray:
+        """Number of runs of each instance."""
+        return np.diff(self.offsets)
+
+    @property
+    def owners(self) -> IntArray:
+        """Instance of each run."""
+        return np.repeat(np.arange(len(self)), self.counts)
+
+    @classmethod
+    def from_runs(cls, shape: Sequence[int], runs: Sequence[Runs]) -> InstanceRuns:
+        """A table of one mask per instance."""
+        return cls(
+            tuple(shape),
+            _offsets([len(one) for one in runs]),
+            np.concatenate([one.starts for one in runs]) if runs else np.empty(0, np.int64),
+            np.concatenate([one.lengths for one in runs]) if runs else np.empty(0, np.int64),
+        )
+
+    @classmethod
+    def from_owners(
+        cls,
+        shape: Sequence[int],
+        count: int,
+        owners: IntArray,
+        starts: IntArray,
+        lengths: IntArray,
+        step: int = 1,
+    ) -> InstanceRuns:
+        """A table from rows that are sorted by instance, for `count` instances."""
+        return cls(
+            tuple(shape), _offsets(np.bincount(owners, minlength=count)), starts, lengths, step
+        )
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[InstanceRuns]) -> InstanceRuns:
+        """All instances of the tables, in order; all of one shape.
+
+        Tables that run down columns become row-major where others do not.
+        """
+        if len({table.shape for table in tables}) != 1:
+            raise ArgumentError(
+                "instances of different arrays cannot be put together",
+                expected="one shape",
+                found=", ".join(str(table.shape) for table in tables) or "no table",
+            )
+        if len({table.step for table in tables if table.starts.size}) > 1:
+            tables = [table.row_major() for table in tables]
+        step = next((table.step for table in tables if table.starts.size), 1)
+        return cls(
+            tables[0].shape,
+            _offsets(np.concatenate([table.counts for table in tables])),
+            np.concatenate([table.starts for table in tables]),
+            np.concatenate([table.lengths for table in tables]),
+            step,
+        )
+
+    def select(self, which: npt.ArrayLike) -> InstanceRuns:
+        """The instances of the given indices, in the order given."""
+        chosen = np.asarray(which, np.int64)
+        counts = self.counts[chosen]
+        rows = run_pixels(self.offsets[chosen], counts)
+        return InstanceRuns(
+            self.shape, _offsets(counts), self.starts[rows], self.lengths[rows], self.step
+        )
+
+    def areas(self) -> IntArray:
+        """Number of pixels of each instance, int64."""
+        total = np.concatenate(([0], np.cumsum(self.lengths)))
+        return total[self.offsets[1:]] - total[self.offsets[:-1]]
+
+    def bboxes(self) -> IntArray:
+        """Half-open boxes, int64 (n, 2, axes): minima, maxima; all 0 where there is no pixel."""
+        boxes = np.zeros((len(self), 2, len(self.shape)), np.int64)
+        full = np.flatnonzero(self.counts)
+        if not full.size:
+            return boxes
+        if self.step == 1:
+            low, high = run_extents(self.starts, self.lengths, self.shape)
+        else:
+            y, x = np.divmod(self.starts, self.shape[1])
+            low, high = [y, x], [y + self.lengths, x + 1]
+        first = self.offsets[:-1][full]
+        for axis in range(len(self.shape)):
+            boxes[full, 0, axis] = np.minimum.reduceat(low[axis], first)
+            boxes[full, 1, axis] = np.maximum.reduceat(high[axis], first)
+        return boxes
+
+    def line_starts(self) -> IntArray:
+        """Starts along the line on which runs are contiguous: column-major where they go down."""
+        if self.step == 1:
+            return self.starts
+        height, width = self.shape
+        y, x = np.divmod(self.starts, width)
+        return x * height + y
+
+    def row_major(self) -> InstanceRuns:
+        """The same instances with `step` 1, each in canonical order: sorted, not touching."""
+        size = math.prod(self.shape)
+        if self.step == 1:
+            begin = self.owners * (size + 1) + self.starts
+            starts, lengths = _union(begin, begin + self.lengths)
+        else:
+            base = np.repeat(self.owners * (size + 1), self.lengths)
+            pixels = run_pixels(self.starts, self.lengths, self.step) + base
+            pixels.sort()
+            starts, lengths = _joined(pixels)
+        owners, starts = np.divmod(starts, size + 1)
+        return InstanceRuns.from_owners(self.shape, len(self), owners, starts, lengths)
+
+    def runs(self, index: int) -> Runs:
+        """One instance as row-major `Runs`."""
+        rows = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+        starts, lengths = self.starts[rows], self.lengths[rows]
+        if self.step == 1:
+            return canonical_runs(starts, lengths)
+        return Runs(*_joined(np.sort(run_pixels(starts, lengths, self.step))))
+
+
+def _offsets(counts: npt.ArrayLike) -> IntArray:
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
+
+
+def _joined(pixels: IntArray) -> tuple[IntArray, IntArray]:
+    """Starts and lengths of the runs of sorted, distinct positions."""
+    if not pixels.size:
+        return pixels, pixels
+    first = np.concatenate(([0], np.flatnonzero(np.diff(pixels) != 1) + 1))
+    return pixels[first], np.diff(first, append=pixels.size)
