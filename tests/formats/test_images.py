@@ -74,6 +74,11 @@ PICTURES = {
 }
 
 
+def read_all(file: LocalFile) -> np.ndarray:
+    stack = stack_frames([file])
+    return stack.read(tuple((0, n) for n in stack.shape))
+
+
 def reference(name: str, data: bytes) -> np.ndarray:
     """(c, y, x) or (y, x), by a library that the package does not use for this format."""
     if name.endswith("tiff") and "palette" not in name:
@@ -169,8 +174,7 @@ def test_a_cut_off_picture_is_one_clear_error(name: str, tmp_path: Path) -> None
     for keep in (6, 20, len(data) // 2, len(data) * 9 // 10):
         file = put(tmp_path, "cut", data[:keep])
         with pytest.raises(SourceError) as caught:
-            stack = stack_frames([file])
-            stack.read(tuple((0, n) for n in stack.shape))
+            read_all(file)
         assert caught.value.file == "cut"
 
 
