@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from ngff_bio.checks.conformance import KINDS, VERSIONS, validate_attributes
 from ngff_bio.checks.findings import Finding
+from ngff_bio.checks.store import validate
 
-__all__ = ["KINDS", "VERSIONS", "Finding", "validate_attributes"]
+__all__ = ["KINDS", "VERSIONS", "Finding", "validate", "validate_attributes"]
