@@ -19,6 +19,13 @@ from ngff_bio.ngff import attributes as own
 #: More label values than this are told by the table alone: attributes are read at every open.
 MOST_PROPERTIES = 256
 
+#: How each level is made from the one before it, in words.
+_METHODS = {
+    "mean": "mean of two pixels along each axis that is halved, rounded half up",
+    "mode": "most frequent value of two pixels along each axis that is halved",
+    "nearest": "first of two pixels along each axis that is halved",
+}
+
 _RED_GREEN_BLUE = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
 
 
@@ -28,23 +35,24 @@ def _with_own(attributes: dict[str, Any], mine: Any) -> dict[str, Any]:
 
 def dataset_attributes(plan: Plan) -> dict[str, Any]:
     """Attributes of the root: collection or plates, and where the data comes from."""
-    dataset = plan.dataset
     outer: dict[str, Any] = {}
-    if dataset.layout == "collection":
+    if plan.dataset.layout == "collection":
         outer = ngff.encode(ngff.GroupMeta(collection=True), plan.settings.version)
-    return _with_own(
-        outer,
-        own.DatasetAttributes(
-            name=dataset.name,
-            source=dataset.source,
-            converter=own.Converter(name="ngff_bio", version=ngff_bio.__version__),
-            options=plan.settings.changed(),
-            licence=dataset.licence,
-            citation=dataset.citation,
-            splits=dataset.splits or None,
-            images=len(dataset.images),
-            attributes=dict(dataset.attributes) or None,
-        ),
+    return _with_own(outer, _dataset(plan))
+
+
+def _dataset(plan: Plan) -> own.DatasetAttributes:
+    dataset = plan.dataset
+    return own.DatasetAttributes(
+        name=dataset.name,
+        source=dataset.source,
+        converter=own.Converter(name="ngff_bio", version=ngff_bio.__version__),
+        options=plan.settings.changed(),
+        licence=dataset.licence,
+        citation=dataset.citation,
+        splits=dataset.splits or None,
+        images=len(dataset.images),
+        attributes=dict(dataset.attributes) or None,
     )
 
 
@@ -56,7 +64,7 @@ def image_attributes(
         multiscales=(_multiscale(image, array, image.name or image.path),),
         channels=_channels(image, parts),
     )
-    mine = own.ImageAttributes(
+    mine = own.RootImageAttributes(
         name=image.name,
         frames=tuple(
             own.FrameEntry(
@@ -70,6 +78,7 @@ def image_attributes(
             for f in image.frames
         ),
         attributes=dict(image.attributes) or None,
+        dataset=_dataset(plan) if plan.dataset.layout == "image" else None,
     )
     return _with_own(ngff.encode(meta, plan.settings.version), mine)
 
@@ -137,7 +146,12 @@ def _multiscale(image: Image, array: ArrayPlan, name: str) -> ngff.MultiscaleMet
         axes=tuple(ngff.AxisMeta(a.name, a.type, a.unit) for a in axes),
         levels=tuple(levels),
         name=name,
-        method=array.method if len(array.levels) > 1 else None,
+        method=array.method,
+        metadata={
+            "description": _METHODS[array.method],
+            "program": "ngff_bio",
+            "version": ngff_bio.__version__,
+        },
     )
 
 

@@ -125,7 +125,8 @@ def finish(plan: Plan, records: Iterable[UnitRecord], storage: Storage) -> list[
     for found in parts.values():
         found.sort(key=lambda p: (p.step, p.region))
     nodes = Nodes(plan.settings.zarr_format)
-    nodes.add_group("", dataset_attributes(plan))
+    if plan.dataset.layout != "image":
+        nodes.add_group("", dataset_attributes(plan))
     layers: dict[int, list[tuple[int, PlannedArray]]] = defaultdict(list)
     for number, planned in enumerate(plan.arrays):
         layers[planned.image].append((number, planned))

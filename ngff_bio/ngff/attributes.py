@@ -6,6 +6,9 @@ a JSON Schema in ``schemas/``, generated from these models.
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -107,6 +110,15 @@ class ImageAttributes(_Part):
     ] = None
 
 
+class RootImageAttributes(ImageAttributes):
+    """An image that is the whole store: it also says what the root of a store says."""
+
+    dataset: Annotated[
+        DatasetAttributes | None,
+        Field(description="Where the data comes from, where the image is the root of the store."),
+    ] = None
+
+
 class LabelAttributes(_Part):
     """A label image: what its values are, and where the rest of the annotation lies."""
 
@@ -145,7 +157,7 @@ class LabelAttributes(_Part):
 
 KINDS: dict[str, type[_Part]] = {
     "dataset": DatasetAttributes,
-    "image": ImageAttributes,
+    "image": RootImageAttributes,
     "labels": LabelAttributes,
 }
 
@@ -160,3 +172,13 @@ def json_schemas() -> dict[str, dict[str, Any]]:
             **schema,
         }
     return schemas
+
+
+def write_schemas(folder: Path) -> None:
+    """Write the JSON Schema of each kind into a folder."""
+    for name, schema in json_schemas().items():
+        (folder / name).write_text(json.dumps(schema, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    write_schemas(Path(sys.argv[1]))

@@ -35,12 +35,16 @@ class LevelMeta:
 
 @dataclass(frozen=True, slots=True)
 class MultiscaleMeta:
-    """A multi-resolution image. ``method`` names how levels were made (``mean``, ``mode``)."""
+    """A multi-resolution image.
+
+    ``method`` names how levels were made (``mean``, ``mode``), ``metadata`` tells more of it.
+    """
 
     axes: tuple[AxisMeta, ...]
     levels: tuple[LevelMeta, ...]
     name: str | None = None
     method: str | None = None
+    metadata: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ def multiscale(meta: MultiscaleMeta) -> dict[str, Any]:
     ]
     if meta.method is not None:
         content["type"] = meta.method
+    if meta.metadata is not None:
+        content["metadata"] = dict(meta.metadata)
     return content
 
 
@@ -148,6 +150,7 @@ def _read_multiscale(content: dict[str, Any]) -> MultiscaleMeta:
         tuple(levels),
         None if name is None else str(name),
         None if method is None else str(method),
+        metadata if isinstance(metadata := content.get("metadata"), dict) else None,
     )
 
 

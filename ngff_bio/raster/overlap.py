@@ -246,9 +246,12 @@ def _meetings(masks: InstanceRuns) -> IntArray:
     """
     begin = masks.line_starts()
     end = begin + masks.lengths
-    bounds = distinct(np.concatenate((begin, end)))
-    first = np.searchsorted(bounds, begin)
-    covered = np.searchsorted(bounds, end) - first
+    bounds = np.concatenate((begin, end))
+    order = np.argsort(bounds)
+    bounds = bounds[order]
+    place = np.empty_like(order)
+    place[order] = np.cumsum(np.concatenate(([False], bounds[1:] != bounds[:-1])))
+    first, covered = place[: begin.size], place[begin.size :] - place[: begin.size]
     stretch = run_pixels(first, covered)
     instance = np.repeat(masks.owners, covered)
     contested = np.bincount(stretch)[stretch] > 1

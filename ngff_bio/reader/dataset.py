@@ -37,7 +37,8 @@ class Dataset(Mapping[str, Image]):
     @property
     def attributes(self) -> dict[str, Any]:
         """What the store says of itself under the key ``ngff_bio``."""
-        return dict((self._nodes.attributes("") or {}).get("ngff_bio") or {})
+        own = dict((self._nodes.attributes("") or {}).get("ngff_bio") or {})
+        return dict(own.get("dataset") or {}) if own.get("kind") == "image" else own
 
     def __getitem__(self, path: str) -> Image:
         if path not in self._paths:

@@ -132,7 +132,6 @@ class Image:
         array = open_array(self._nodes, f"{group}/{level.path}".lstrip("/"))
         chunks = array.shards or array.chunks
         data = da.from_array(  # type: ignore[no-untyped-call]
-            
             array, chunks=chunks, name=f"{self._nodes.storage.url}/{group}/{number}"
         )
         dims = [a.name for a in meta.axes]

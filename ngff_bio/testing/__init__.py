@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ngff_bio.testing.generic import make_coco_folder, make_labelme_folder, make_tiff_folder
     from ngff_bio.testing.livecell import make_livecell
     from ngff_bio.testing.nuclei import make_nuclei
     from ngff_bio.testing.organoid import make_organoid
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from ngff_bio.testing.wbc import make_wbc, make_wbc_crops
 
 _MODULE_OF = {
+    "make_coco_folder": "generic",
+    "make_labelme_folder": "generic",
+    "make_tiff_folder": "generic",
     "make_livecell": "livecell",
     "make_nuclei": "nuclei",
     "make_organoid": "organoid",
@@ -31,10 +35,13 @@ _MODULE_OF = {
 }
 
 __all__ = [
+    "make_coco_folder",
+    "make_labelme_folder",
     "make_livecell",
     "make_nuclei",
     "make_organoid",
     "make_platelet_em",
+    "make_tiff_folder",
     "make_wbc",
     "make_wbc_crops",
 ]

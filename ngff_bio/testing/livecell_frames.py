@@ -139,7 +139,7 @@ def draw_frame(recipe: FrameRecipe) -> Frame:
     picture = np.random.default_rng((recipe.seed, 4, zlib.crc32(key.file_name(0).encode())))
     grey = np.float32(126) + clouds(picture, (rows, columns), columns / 3, 2) * np.float32(12)
     grey += clouds(picture, (rows, columns), 5.0, 1) * np.float32(3)
-    for centre, kind in zip(np.rint(centres).astype(int).tolist(), kinds.tolist(), strict=True):
+    for centre, kind in zip(np.floor(centres).astype(int).tolist(), kinds.tolist(), strict=True):
         _stamp(grey, templates[kind].patch, *centre)
     grey += noise(picture, grey.shape, 2.0)
     pixels = grey.clip(0, 255).astype(np.uint8)

@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer: `make demo`, `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test setup lint types contract schemas check clean
+
+demo: $(VENV)/.demo
+	$(BIN)/ngff-bio demo demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto
+
+setup: $(VENV)/.dev
+
+$(VENV)/.python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	touch $@
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/.python
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.python
+	$(BIN)/python -m pip install --quiet -e '.[test,dev]'
+	touch $@ $(VENV)/.demo
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contract: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+schemas: $(VENV)/.dev
+	$(BIN)/python -m ngff_bio.ngff.attributes schemas
+
+check: lint types contract test
+
+clean:
+	rm -rf $(VENV) demo build dist
