@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
@@ -47,7 +48,8 @@ class FolderStorage:
             size = _write(beside, pieces(data))
             os.replace(beside, place)
         except OSError as error:
-            beside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                beside.unlink()
             raise _storage_error(error, place, "write") from error
         return size
 
