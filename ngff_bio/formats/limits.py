@@ -32,6 +32,11 @@ class Limits:
     max_pixels: int | None = None
     max_bytes: int | None = None
 
+    @property
+    def most_bytes(self) -> int:
+        """Largest member of an archive, and largest compressed tar when unpacked."""
+        return MEMBER if self.max_bytes is None else self.max_bytes
+
     def check_plane(self, rows: int, columns: int, file: str, *, whole: bool) -> None:
         """Refuse a plane by its header, before anything is decoded.
 
@@ -60,7 +65,7 @@ class Limits:
         ngff_bio.errors.SourceError
             If it claims more bytes than allowed.
         """
-        most = MEMBER if self.max_bytes is None else self.max_bytes
+        most = self.most_bytes
         if size > most:
             raise SourceError(
                 "the archive member claims to be larger than allowed",
