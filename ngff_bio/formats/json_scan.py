@@ -78,6 +78,8 @@ class Elements:
     starts, stops
         int64: where each lies in `text`. In an object, an element begins right after the one
         before it, with comma and key.
+    lead
+        What separates `text` from the element before it.
     """
 
     key: str
@@ -86,6 +88,7 @@ class Elements:
     offset: int
     starts: Positions
     stops: Positions
+    lead: bytes = b""
 
 
 @dataclass(slots=True)
@@ -111,7 +114,7 @@ class BracketScanner:
         opens = (code == 0x5B) | (code == 0x7B)
         keep = (opens | (code == 0x5D) | (code == 0x7D)) & ~inside
         found, opens = found[keep], opens[keep]
-        depth = np.cumsum(np.where(opens, 1, -1)) + self.depth
+        depth: Positions = np.cumsum(np.where(opens, 1, -1)) + self.depth
         if depth.size:
             self.depth = int(depth[-1])
         return found, opens, depth
@@ -127,7 +130,7 @@ class BracketScanner:
         after: Positions = slashes[first] + lengths
         if carried and slashes[0] == 0:
             lengths[0] += 1
-        odd = after[lengths % 2 == 1]
+        odd: Positions = after[lengths % 2 == 1]
         if carried and slashes[0] != 0:
             odd = np.concatenate(([0], odd))
         if odd.size and odd[-1] == block.size:
@@ -360,6 +363,7 @@ class JsonWalk:
             start + first,
             starts - first,
             stops - first,
+            text[:first],
         )
 
     def _check_text(self, block: bytes, decoder: Any, offset: int) -> None:
