@@ -50,6 +50,7 @@ class Source:
 
 #: Module and attribute of the sources that come with the package; imported when asked for.
 BUILT_IN = {
+    "organoid": "ngff_bio.sources.organoid",
     "platelet-em": "ngff_bio.sources.platelet_em",
 }
 
