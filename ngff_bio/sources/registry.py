@@ -51,6 +51,7 @@ class Source:
 #: Module and attribute of the sources that come with the package; imported when asked for.
 BUILT_IN = {
     "platelet-em": "ngff_bio.sources.platelet_em",
+    "wbc": "ngff_bio.sources.wbc",
 }
 
 
