@@ -1,104 +1,87 @@
-"""JSON as the standard has it, of files small enough to parse whole."""
+"""JSON files that fit into memory, with one clear error for each way in which they can be broken."""
 
 from __future__ import annotations
 
-import json
+import codecs
+import re
 from typing import Any
+
+import msgspec
 
 from ngff_bio.errors import SourceError
 from ngff_bio.model import SourceFile
 
+_MEND = "download or copy the file again"
 
-def read_json(file: SourceFile) -> Any:
-    """What a JSON file says, keys in their order.
+
+def parse_json(data: bytes, name: str, kind: Any = Any) -> Any:
+    """The value of a JSON text; a byte order mark at its start is passed over.
+
+    Parameters
+    ----------
+    data
+        The text, in UTF-8.
+    name
+        File name for error messages.
+    kind
+        Type that msgspec decodes to, for the outermost object alone: ``dict[str, msgspec.Raw]``.
 
     Raises
     ------
     ngff_bio.errors.SourceError
-        If it is not UTF-8, cut off, malformed (comments, ``NaN``), nested too deep, or has a key
-        twice in one object.
+        If it is empty, cut off, not UTF-8, nested too deep, has comments, or is no JSON otherwise.
     """
+    if data.startswith(codecs.BOM_UTF8):
+        data = data[len(codecs.BOM_UTF8) :]
     try:
-        text = file.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
         raise SourceError(
-            "the JSON file is not UTF-8",
-            file=file.name,
-            record=f"byte {error.start}",
-            expected="UTF-8, as RFC 8259 has it",
-            found=repr(error.object[error.start : error.start + 10]),
-            mend="save it anew as UTF-8",
+            "the file holds something else",
+            file=name,
+            expected="a JSON object",
+            found=_start(data),
         ) from error
-    try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise _malformed(file, text, error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SourceError(
+            "the file is not whole JSON",
+            file=name,
+            expected="JSON in UTF-8",
+            found=f"{_why(data, error)}",
+            mend=_mend(data),
+        ) from error
     except RecursionError as error:
         raise SourceError(
-            "the JSON file is nested too deep",
-            file=file.name,
-            expected="a few lists and objects in each other",
+            "the JSON is nested too deep",
+            file=name,
+            expected="at most some hundred brackets inside each other",
+            found="more",
             mend="this is no annotation file: take it away",
         ) from error
-    except SourceError as error:
-        error.file = file.name
-        raise
 
 
-def parse_json(text: str) -> Any:
-    """JSON of a field of a table, or ``None`` where it is none."""
+def read_json(file: SourceFile, kind: Any = Any) -> Any:
+    """The value of a JSON file; see `parse_json`."""
+    return parse_json(file.read(), file.name, kind)
+
+
+def _start(data: bytes) -> str:
+    return repr(data[:40].decode("utf-8", "replace"))
+
+
+def _why(data: bytes, error: Exception) -> str:
+    if not data.strip():
+        return "an empty file"
     try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        return None
+        data.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        return f"byte {wrong.start} is not UTF-8"
+    return str(error)
 
 
-def _malformed(file: SourceFile, text: str, error: json.JSONDecodeError) -> SourceError:
-    record = f"line {error.lineno}, column {error.colno}"
-    rest = text[error.pos :].lstrip(", \t\r\n")
-    if rest.startswith(("//", "/*")):
-        return SourceError(
-            "the file has comments, and so is no JSON",
-            file=file.name,
-            record=record,
-            expected="JSON as RFC 8259 has it",
-            found=rest.partition("\n")[0][:80],
-            mend="take the comments out",
-        )
-    if error.pos >= len(text.rstrip()):
-        return SourceError(
-            "the JSON file is cut off" if text.strip() else "the JSON file is empty",
-            file=file.name,
-            record=record,
-            expected=error.msg,
-            found="the end of the file",
-            mend="download or copy the file again",
-        )
-    return SourceError(
-        "the file is no valid JSON",
-        file=file.name,
-        record=record,
-        expected=error.msg,
-        found=repr(text[error.pos : error.pos + 30]),
-        mend="correct it there, or download the file again",
-    )
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise SourceError(
-            "a key is there twice in one object",
-            record=repr(twice),
-            expected="each key once: readers differ in which they take",
-            mend="rename or remove one of the two",
-        )
-    return found
-
-
-def _no_constant(text: str) -> Any:
-    raise SourceError(
-        "a number is not finite", expected="a number, as JSON has it", found=text, mend="correct it"
-    )
+def _mend(data: bytes) -> str:
+    if re.search(rb'(?:^|[\s,\[{])//[^"\n]*$', data[: 1 << 18], re.MULTILINE):
+        return "JSON has no // comments: take them out"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "save the file in UTF-8"
+    return _MEND
