@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.json_text import read_json
+from ngff_bio.formats.json_text import parse_json
 from ngff_bio.model import Box, SourceFile
 
 Schema = Literal["new", "old"]
@@ -109,7 +109,9 @@ def read_milab(
     ngff_bio.errors.SourceError
         If the file as a whole cannot be read.
     """
-    content = read_json(file)
+    data = file.read()
+    content = parse_json(data, file.name)
+    _check_keys(data, file.name)
     if not isinstance(content, dict):
         raise SourceError(
             "the file holds no predictions",
@@ -126,6 +128,24 @@ def read_milab(
                 error.file = file.name
             wrong(error)
     return tuple(found)
+
+
+def _check_keys(data: bytes, file: str) -> None:
+    """Refuse a key that is there twice: readers differ in which they take."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({key for key, _ in pairs}) < len(pairs):
+            keys = [key for key, _ in pairs]
+            raise SourceError(
+                "a key is there twice in one object",
+                file=file,
+                record=f"key {next(k for k in keys if keys.count(k) > 1)!r}",
+                expected="each image and each cell once",
+                mend="rename one of the two, or take it away",
+            )
+        return {}
+
+    json.loads(data.decode("utf-8-sig"), object_pairs_hook=unique)
 
 
 def _image(

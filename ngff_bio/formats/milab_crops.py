@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.json_text import parse_json
 from ngff_bio.model import SourceFile
 
 #: Columns that the authors' script writes, after an index without a name.
@@ -99,7 +99,10 @@ def _label(row: dict[str, Any], line: int) -> CropLabel:
             mend="put fields that hold commas into quotes",
         )
     text = row["cell_location"]
-    location = parse_json(text)
+    try:
+        location = json.loads(text)
+    except ValueError:
+        location = None
     if (
         not isinstance(location, list)
         or len(location) != 4

@@ -10,8 +10,8 @@ from dataclasses import replace
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images import ImageHeader, probe_image, safe_name, safe_names
 from ngff_bio.formats.limits import Limits
+from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Image, SourceFile
-from ngff_bio.sources.problems import Problems
 
 #: Requests at a time, where each costs a round trip.
 _REQUESTS = 16
@@ -39,7 +39,7 @@ def probe_all(
     found = {}
     for file, header in zip(files, headers, strict=True):
         if isinstance(header, SourceError):
-            problems.wrong(header)
+            problems.fail(header)
         else:
             found[file.name] = header
     return found

@@ -8,20 +8,21 @@ A test folder holds ``{img_num}_{x}_{y}_{plane}_{score}.jpg`` and ``analyze_resu
 from __future__ import annotations
 
 from ngff_bio.errors import SourceNotFoundError
-from ngff_bio.model import Dataset, Image
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import Dataset, Image, OnError
 from ngff_bio.sources import wbc_crops, wbc_fields
 from ngff_bio.sources.files import FileTree
 from ngff_bio.sources.pictures import DOCUMENTS, base_of, placed
-from ngff_bio.sources.problems import Problems
 from ngff_bio.sources.registry import Source
 
 
-def detect(names: list[str]) -> int:
+def detect(tree: FileTree) -> int:
     """Sure by names of planes, of miLab's predictions, or of crops in full sets or with their table."""
+    names = tree.names()
     return 3 if wbc_fields.looks_like(names) or wbc_crops.looks_like(names) else 0
 
 
-def read(tree: FileTree, *, on_error: str = "stop") -> Dataset:
+def read(tree: FileTree, *, on_error: OnError = "stop") -> Dataset:
     """All fields of view and all crops, each a stack of focal planes.
 
     A field has its cells as boxes on the plane that they are sharpest on. The distance of planes and
@@ -51,7 +52,7 @@ def read(tree: FileTree, *, on_error: str = "stop") -> Dataset:
         )
     for name in tree.names():
         if name not in used and not base_of(name).lower().endswith(DOCUMENTS):
-            problems.skipped("not a file of this dataset", file=name)
+            problems.skip("not a file of this dataset", record=name)
     found = placed(images)
     return Dataset(
         name="wbc",
@@ -60,7 +61,7 @@ def read(tree: FileTree, *, on_error: str = "stop") -> Dataset:
         layout="image" if found[0].path == "" else "collection",
         images=found,
         citation="A large multi-focus WBC dataset",
-        notices=tuple(problems.notices),
+        notices=problems.gathered(),
         attributes={"modality": "bright-field microscopy of stained blood smears, focal stacks"},
     )
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from ngff_bio.formats.images import ImageHeader, stack_frames
 from ngff_bio.formats.milab_crops import CropLabel, read_crop_labels
+from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Image, axes_from
 from ngff_bio.sources.files import FileTree
 from ngff_bio.sources.pictures import base_of, folder_of, probe_all
-from ngff_bio.sources.problems import Problems
 from ngff_bio.sources.wbc_fields import PLANES, plane_frames, tell_missing_planes
 
 _CROP = re.compile(r"^(?P<crop>\d+)_(?P<plane>\d{1,2})\.jpe?g$", re.IGNORECASE)
@@ -50,13 +50,12 @@ def read_crops(tree: FileTree, problems: Problems, used: set[str]) -> Iterator[t
     if not folders:
         return
     strips = [n for n in names if _STRIP.search(n)]
-    if strips:
+    for strip in strips:
         problems.note(
             "pictures of all planes side by side: the crops hold the same, and are converted",
-            file=strips[0],
-            count=len(strips),
+            record=strip,
         )
-        used.update(strips)
+    used.update(strips)
     labels = _labels(tree, names, problems, used)
     files = [
         crops[crop][plane]
@@ -67,24 +66,22 @@ def read_crops(tree: FileTree, problems: Problems, used: set[str]) -> Iterator[t
     used.update(files)
     headers = probe_all([tree.file(n) for n in files], tree.limits, problems)
     seen: set[int] = set()
-    bare = 0
     for folder, crops in sorted(folders.items()):
         for crop, planes in sorted(crops.items()):
             label = _label_of(folder, crop, labels, len(folders) == 1)
             if label is None:
-                bare += 1
+                if labels:
+                    problems.note(f"crops that {_TABLE} does not list", record=f"{folder}/{crop}")
             else:
                 seen.add(id(label[1]))
             with problems.caught():
                 image = _image(tree, folder, crop, planes, label, headers, problems)
                 if image is not None:
                     yield folder, image
-    if bare and labels:
-        problems.note(f"crops that {_TABLE} does not list: they are kept", count=bare)
     for file, rows in labels.items():
         for row in rows:
             if id(row) not in seen:
-                problems.skipped(
+                problems.skip(
                     "a listed crop has no pictures",
                     file=file,
                     record=f"line {row.line}: crop {row.crop_index} of {row.test_id}",
@@ -99,7 +96,7 @@ def _labels(
         if base_of(name) == _TABLE:
             used.add(name)
             with problems.caught():
-                found[name] = read_crop_labels(tree.file(name), problems.wrong)
+                found[name] = read_crop_labels(tree.file(name), problems.fail)
     return found
 
 
@@ -140,7 +137,7 @@ def _image(
 ) -> Image | None:
     planes = [plane for plane in sorted(files) if files[plane] in headers]
     if not planes:
-        problems.skipped("no plane of the crop can be read", file=files[min(files)])
+        problems.skip("no plane of the crop can be read", file=files[min(files)])
         return None
     names = [files[plane] for plane in planes]
     found = [headers[name] for name in names]

@@ -11,10 +11,10 @@ from typing import Any
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images import FrameStack, ImageHeader, stack_frames
 from ngff_bio.formats.milab import MilabCell, MilabImage, class_name, read_milab
+from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Category, Frame, Image, Instance, InstanceLayer, axes_from
 from ngff_bio.sources.files import FileTree
 from ngff_bio.sources.pictures import base_of, folder_of, probe_all
-from ngff_bio.sources.problems import Problems
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _PLANE = re.compile(
@@ -88,7 +88,7 @@ def read_fields(tree: FileTree, problems: Problems, used: set[str]) -> Iterator[
                 listed[stack.folder, stack.name][name] = entry
     for name in predictions:
         if not any(s.folder == folder_of(name) for s in stacks):
-            problems.skipped("predictions without any image in their folder", file=name)
+            problems.skip("predictions without any image in their folder", file=name)
     headers = probe_all([tree.file(name) for name in files], tree.limits, problems)
     classes = _categories(predictions)
     for stack in stacks:
@@ -98,9 +98,9 @@ def read_fields(tree: FileTree, problems: Problems, used: set[str]) -> Iterator[
             )
             if image is not None:
                 yield stack.folder, image
-    bare = sum(not listed[s.folder, s.name] for s in stacks)
-    if bare:
-        problems.note("images that no predictions list: they are kept, without cells", count=bare)
+    for stack in stacks:
+        if not listed[stack.folder, stack.name]:
+            problems.note("images that no predictions list: they have no cells", record=stack.name)
 
 
 def _stacks(tree: FileTree, problems: Problems, used: set[str]) -> tuple[list[_Stack], list[str]]:
@@ -118,7 +118,7 @@ def _stacks(tree: FileTree, problems: Problems, used: set[str]) -> tuple[list[_S
             found[key] = _Stack(folder, match["field"], int(match["number"]), position)
         stack, plane = found[key], int(match["plane"])
         if plane in stack.files:
-            problems.wrong(
+            problems.fail(
                 SourceError(
                     "two files are one plane of a stack",
                     file=name,
@@ -147,7 +147,7 @@ def _predictions(
         if base_of(name) in PREDICTIONS:
             used.add(name)
             with problems.caught():
-                found[name] = read_milab(tree.file(name), problems.wrong)
+                found[name] = read_milab(tree.file(name), problems.fail)
     return found
 
 
@@ -180,10 +180,10 @@ def _stack_of(
             )
         chosen = [s for s in stacks if s.name == match["field"]]
     if not chosen:
-        problems.skipped(
-            f"files of a listed image are not there, so its {len(entry.cells)} cells are left out",
+        problems.skip(
+            "listed images without files: their cells are left out",
             file=file,
-            record=record,
+            record=f"{record} with {len(entry.cells)} cells",
         )
         return None
     stack = chosen[0]
@@ -212,7 +212,7 @@ def _image(
 ) -> Image | None:
     planes = [plane for plane in sorted(stack.files) if stack.files[plane] in headers]
     if not planes:
-        problems.skipped("no plane of the stack can be read", file=stack.files[min(stack.files)])
+        problems.skip("no plane of the stack can be read", file=stack.files[min(stack.files)])
         return None
     names = [stack.files[plane] for plane in planes]
     found = [headers[name] for name in names]
