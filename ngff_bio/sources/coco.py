@@ -1,7 +1,7 @@
 """Any folder with COCO annotation files: pictures wherever they lie, found by their names.
 
-A JSON file is COCO if its outermost object has ``images``. A picture is found by its ``file_name``, below
-the root, below any folder, or by the last part of the name where only one file has it.
+A JSON file is COCO if its outermost object has ``images``. A picture is found by its ``file_name``
+below the root, below any folder, or by the last part of the name where only one file has it.
 """
 
 from __future__ import annotations
