@@ -177,6 +177,7 @@ def _layer(
     if "json" in files:
         runs = read_rle_json(tree.file(files["json"]))
         _same_shape(runs.volume.shape, shape, files["json"], image)
+        attributes["run_length"] = dict(runs.spelling)
         if semantic:
             _known_classes(runs.ids, files["json"])
     if "tif" in files:
