@@ -232,7 +232,7 @@ def _instance(columns: Mapping[str, list[Any]], row: int) -> Instance:
         category_id=get("category_id"),
         source_id=get("source_id"),
         track_id=get("track_id"),
-        box=None if None in box else box,  # type: ignore[arg-type]
+        box=None if None in box else box,
         area=get("area"),
         iscrowd=get("iscrowd"),
         record=get("record"),

@@ -12,7 +12,7 @@ from ngff_bio.export.output import place_below
 from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import Report
 from ngff_bio.export.selection import Picture, Selection
-from ngff_bio.formats.rle_json import RunLengthWriter
+from ngff_bio.formats.rle_json_writer import RunLengthWriter
 
 
 def write(selection: Selection, place: Path, report: Report) -> None:
@@ -57,7 +57,7 @@ def file_name(picture: Picture, layer: str, name: str) -> str:
 
 def _encoded(picture: Picture, name: str, layer: str, report: Report) -> bytes:
     stored = picture.stored
-    axes = [a for a in stored.label_axes(name)]
+    axes = list(stored.label_axes(name))
     shape = tuple(b - a for a, b in (picture.span(axis) for axis in axes))
     about = stored.layer(layer).get("attributes") or {}
     written = about.get("run_length") if picture.whole and name == layer else None

@@ -128,7 +128,7 @@ class Picture:
         self, frame: Mapping[str, Any], t: int, z: int, stacked: bool, planes: Any
     ) -> str:
         if isinstance(planes, list) and z < len(planes) and isinstance(planes[z], str):
-            return planes[z]
+            return str(planes[z])
         name = str(frame.get("name") or "")
         if not name:
             name = self.name + (f"_t{t:04}" if self.stored.size("t") > 1 else "")

@@ -71,7 +71,8 @@ class StoredImage:
 
     def dtype(self, name: str | None) -> np.dtype[Any]:
         """Type of the image's pixels, or of a label image's."""
-        return np.dtype(self._variable(name).dtype)
+        found: np.dtype[Any] = self._variable(name).dtype
+        return found
 
     def label_axes(self, name: str) -> str:
         """Letters of a label image's axes."""
@@ -81,8 +82,8 @@ class StoredImage:
         """One plane of the image (``None``) or a label image: (y, x), or (c, y, x)."""
         variable = self._variable(name)
         outer = [(a, i) for a, i in (("t", t), ("z", z)) if a in variable.dims]
-        plane = variable.dtype.itemsize * int(np.prod(variable.shape[-2:]))
-        most = max(1, _MOST_KEPT // max(plane * variable.sizes.get("c", 1), 1))
+        size = variable.dtype.itemsize * int(np.prod(variable.shape[-2:]))
+        most = max(1, _MOST_KEPT // max(size * variable.sizes.get("c", 1), 1))
         spans = [self._chunk(variable, a, i, most if a == outer[-1][0] else 1) for a, i in outer]
         key = tuple(start for start, _ in spans)
         kept = self._kept.get(name)
@@ -91,7 +92,10 @@ class StoredImage:
             order = ("t", "z", "c", "y", "x")
             block = variable.isel(where).transpose(*(a for a in order if a in variable.dims))
             kept = self._kept[name] = (key, np.asarray(block.data.compute()))
-        return kept[1][tuple(i - s[0] for (_, i), s in zip(outer, spans, strict=True))]
+        plane: NDArray[Any] = kept[1][
+            tuple(i - s[0] for (_, i), s in zip(outer, spans, strict=True))
+        ]
+        return plane
 
     @staticmethod
     def _chunk(variable: Any, axis: str, index: int, most: int) -> tuple[int, int]:

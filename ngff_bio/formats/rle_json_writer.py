@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -162,15 +163,12 @@ class RunLengthWriter:
         starts, lengths = np.concatenate(self._starts), np.concatenate(self._lengths)
         order = np.lexsort((starts, values))
         values, starts, lengths = values[order], starts[order], lengths[order]
+        if not values.size:
+            return {}
         edges = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1], [True])))
-        return (
-            {
-                int(values[a]): _joined(starts[a:b], lengths[a:b])
-                for a, b in zip(edges[:-1], edges[1:], strict=True)
-            }
-            if values.size
-            else {}
-        )
+        return {
+            int(values[a]): _joined(starts[a:b], lengths[a:b]) for a, b in pairwise(edges.tolist())
+        }
 
 
 _NONE: _Runs = (np.zeros(0, np.int64), np.zeros(0, np.int64))

@@ -122,7 +122,18 @@ def open_tiff_stack(file: SourceFile) -> TiffStack:
             shape = (len(tiff.pages), *page.shape)
             dtype = np.dtype(page.dtype)
             last = tiff.pages[-1]
+            if (cut := _next_offset(tiff, last)) is not None:
+                raise SourceError(
+                    "the TIFF is cut off",
+                    file=file.name,
+                    record=f"page {len(tiff.pages)}",
+                    expected=f"its directory at byte {cut}",
+                    found=f"{file.size} bytes",
+                    mend="download or copy the file again",
+                )
             end = max(o + n for o, n in zip(last.dataoffsets, last.databytecounts, strict=True))
+    except SourceError:
+        raise
     except _DAMAGE as error:
         raise SourceError(
             "the TIFF cannot be read",
@@ -140,3 +151,17 @@ def open_tiff_stack(file: SourceFile) -> TiffStack:
             mend="download or copy the file again",
         )
     return TiffStack(file, tuple(int(n) for n in shape), dtype)
+
+
+def _next_offset(tiff: tifffile.TiffFile, last: Any) -> int | None:
+    """Where a page after the last readable one should be; ``None`` if that is the last.
+
+    tifffile ends the list of pages at an offset beyond the file without raising.
+    """
+    layout = tiff.tiff
+    handle = tiff.filehandle
+    handle.seek(last.offset)
+    (tags,) = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))
+    handle.seek(last.offset + layout.tagnosize + tags * layout.tagsize)
+    (offset,) = struct.unpack(layout.offsetformat, handle.read(layout.offsetsize))
+    return int(offset) or None

@@ -6,7 +6,7 @@ size whose unit nobody gave is written in ``reference frame`` (the OME schema's 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -211,6 +211,6 @@ def _photometric(stack: Stack) -> str:
     return "rgb" if stack.axes.endswith("s") else "minisblack"
 
 
-def _iterated(stack: Stack) -> Iterable[NDArray[Any]]:
+def _iterated(stack: Stack) -> Iterator[NDArray[Any]]:
     for plane in stack.planes:
         yield np.ascontiguousarray(plane, dtype=stack.dtype)
