@@ -9,10 +9,11 @@ from typing import Any
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.export.annotations import Annotation, LayerRows
+from ngff_bio.export.classes import instance_layers
+from ngff_bio.export.geometry import Bounds, geo_metadata, wkb_of_rings, wkb_of_shape
 from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import Report
 from ngff_bio.export.selection import Picture, Plane, Selection
-from ngff_bio.export.geometry import Bounds, geo_metadata, wkb_of_rings, wkb_of_shape
 
 #: Rows that are gathered before they are written: a row group should not be one small image.
 _ROWS = 1 << 16
@@ -164,6 +165,7 @@ class _Rows:
 
 def write_geometry(selection: Selection, place: Path, report: Report) -> None:
     """Write a row for each instance and plane, with its outline as a geometry."""
+    selection = instance_layers(selection, report)
     rows: dict[str, list[Any]] = {name: [] for name, _ in _GEO_COLUMNS}
     bounds = Bounds()
     for picture in selection.pictures:
