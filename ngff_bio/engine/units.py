@@ -43,7 +43,7 @@ class _Worker:
     job: Job
     storage: Storage
     record: UnitRecord
-    volumes: dict[tuple[str, Region], NDArray[Any]] = field(default_factory=dict)
+    volumes: dict[tuple[int, Region], NDArray[Any]] = field(default_factory=dict)
 
     def run(self, part: Part) -> PartRecord:
         plan, source = self.job.arrays[part.array], self.job.sources[part.array]
@@ -92,7 +92,8 @@ class _Worker:
 
     def volume(self, layer: VolumeLayer, region: Region) -> NDArray[Any]:
         """A label volume's block; read once in this unit, whoever asks."""
-        key = (layer.name, region)
+        # Not by name: a unit may hold parts of several images, whose layers are named alike.
+        key = (id(layer.pixels), region)
         if key not in self.volumes:
             self.volumes[key] = read_volume(layer.pixels, region)
         return self.volumes[key]
