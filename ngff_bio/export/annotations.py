@@ -195,6 +195,12 @@ class LayerRows:
             known = _on_plane(known, plane)
             yield Annotation(self.layer, known, plane, self.layer, None, found)
 
+    def instances(self) -> Iterator[Instance]:
+        """All instances of the table, in its order."""
+        for rows in self._frames.values():
+            yield from (instance for instance, _, _ in rows)
+        yield from self._values.values()
+
     def _unlisted(self, value: int) -> Instance:
         """An instance that no table tells of: a class of a semantic layer, or a bare label."""
         if not self.semantic:
@@ -223,9 +229,17 @@ def _instance(columns: Mapping[str, list[Any]], row: int) -> Instance:
         return columns[name][row] if name in columns else None
 
     box = tuple(get(f"box_{n}") for n in ("x", "y", "width", "height"))
+    geometry = geometry_of_row(get)
+    if get("offset_y") is not None:  # a crop inside of a frame: coordinates count from its corner
+        dx, dy = get("offset_x"), get("offset_y")
+        geometry = None if geometry is None else _moved(geometry, dx, dy)
+        box = box if None in box else (box[0] + dx, box[1] + dy, *box[2:])
+    elif geometry is None and None not in box and "shape_type" in columns:
+        x, y, width, height = box
+        geometry = Box(x, y, x + width, y + height)
     return Instance(
         value=get("label"),
-        geometry=geometry_of_row(get),
+        geometry=geometry,
         t=get("t") or 0,
         z=get("z"),
         category=get("category"),

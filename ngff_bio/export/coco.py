@@ -9,18 +9,29 @@ import numpy as np
 
 from ngff_bio.export.annotations import Annotation, LayerRows
 from ngff_bio.export.classes import ClassEntry, Classes, instance_layers
+from ngff_bio.export.coco_copy import source_files, write_copy
 from ngff_bio.export.picture_files import lossless_name, source_name, write_picture
 from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import Report
 from ngff_bio.export.selection import Selection
 from ngff_bio.formats.coco_writer import CocoWriter
-from ngff_bio.model import Polygons, Rle
+from ngff_bio.model import Box, Polygons, Rle
 from ngff_bio.raster.coco_rle import rle_from_mask
 from ngff_bio.raster.rings import polygons_of_rings
 
 
 def write(selection: Selection, place: Path, report: Report) -> None:
-    """Write a selection as COCO."""
+    """Write the COCO files of the source again; for a region or another source, a new one."""
+    files = source_files(selection)
+    cut = any(p.cuts("y", "x", "z") for p in selection.pictures)
+    if files and not cut and selection.masks is None and (place.is_dir() or len(files) == 1):
+        write_copy(selection, place, report)
+        return
+    if files:
+        report.note(
+            "ids are new: parts of images, other masks or several files in one are no copy of the "
+            "source; a folder takes its files as they were"
+        )
     write_new(selection, place, report)
 
 
@@ -112,6 +123,9 @@ def _segmentation(one: Annotation, selection: Selection, report: Report) -> Any:
         return [list(part) for part in shape.parts]
     if isinstance(shape, Rle) and selection.masks != "polygons":
         return {"size": list(shape.size), "counts": shape.counts}
+    if isinstance(shape, Box):
+        report.note("boxes have no outline: their segmentation is empty")
+        return []
     mask = one.mask
     if mask is None:
         return None

@@ -32,14 +32,9 @@ def lossless_name(plane: Plane) -> str:
 def source_name(plane: Plane) -> str:
     """The source's own name of a plane, or a lossless one where it has no picture file."""
     stored = plane.picture.stored
-    single = stored.size("z") == 1 or plane.name in _plane_names(plane)
+    single = stored.size("z") == 1 or (plane.t, plane.z) in plane.picture.slices
     known = PurePosixPath(plane.name).suffix.lower() in _KNOWN
     return plane.name if known and single and plane.frame else lossless_name(plane)
-
-
-def _plane_names(plane: Plane) -> list[str]:
-    planes = (plane.frame.get("record") or {}).get("planes")
-    return planes if isinstance(planes, list) else []
 
 
 def write_picture(plane: Plane, root: Path, name: str, report: Report) -> Path:

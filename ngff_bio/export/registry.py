@@ -47,6 +47,7 @@ _FORMATS = {
     "coco": "coco:COCO",
     "labelme": "labelme:LABELME",
     "rle-json": "run_length:RLE_JSON",
+    "milab": "milab:MILAB",
     "label-tiff": "tiff:LABEL_TIFF",
     "ome-tiff": "tiff:OME_TIFF",
     "wbc-crops": "wbc_crops:WBC_CROPS",

@@ -96,9 +96,24 @@ class Picture:
         return self.stored.path
 
     @cached_property
+    def all_frames(self) -> list[tuple[int, Mapping[str, Any]]]:
+        """What the store says of its source files, with the index along t of each."""
+        return [(int(f.get("t", 0)), f) for f in self.stored.own.get("frames") or ()]
+
+    @cached_property
     def frames(self) -> dict[int, Mapping[str, Any]]:
         """What the store says of each frame, by index along t."""
-        return {int(f.get("t", 0)): f for f in self.stored.own.get("frames") or ()}
+        return dict(reversed(self.all_frames))
+
+    @cached_property
+    def slices(self) -> dict[tuple[int, int], Mapping[str, Any]]:
+        """What the store says of each slice of a stack that came as a file of its own, by t and z."""
+        known = [(t, (f.get("record") or {}).get("z"), f) for t, f in self.all_frames]
+        return {(t, z): f for t, z, f in known if isinstance(z, int)}
+
+    def cuts(self, *axes: str) -> bool:
+        """Whether only a part along one of the axes is wanted."""
+        return any(a in self.spans and self.spans[a] != (0, self.stored.size(a)) for a in axes)
 
     @property
     def name(self) -> str:
@@ -114,25 +129,21 @@ class Picture:
         """All planes that are wanted, t outermost."""
         stacked = "z" in self.stored.axes and self.stored.size("z") > 1
         for t in range(*self.span("t")):
-            frame = self.frames.get(t, {})
-            height, width = frame.get("size") or (self.stored.size("y"), self.stored.size("x"))
+            first = self.frames.get(t, {})
+            height, width = first.get("size") or (self.stored.size("y"), self.stored.size("x"))
             y = _clipped(self.span("y"), int(height))
             x = _clipped(self.span("x"), int(width))
             whole = y == (0, height) and x == (0, width)
-            planes = (frame.get("record") or {}).get("planes")
             for z in range(*self.span("z")):
-                name = self._plane_name(frame, t, z, stacked, planes)
+                frame = self.slices.get((t, z), first)
+                name = self._plane_name(frame, t, z, stacked)
                 yield Plane(self, t, z, y, x, whole, name, frame)
 
-    def _plane_name(
-        self, frame: Mapping[str, Any], t: int, z: int, stacked: bool, planes: Any
-    ) -> str:
-        if isinstance(planes, list) and z < len(planes) and isinstance(planes[z], str):
-            return str(planes[z])
+    def _plane_name(self, frame: Mapping[str, Any], t: int, z: int, stacked: bool) -> str:
         name = str(frame.get("name") or "")
         if not name:
             name = self.name + (f"_t{t:04}" if self.stored.size("t") > 1 else "")
-        if not stacked:
+        if not stacked or (t, z) in self.slices:
             return name
         path = PurePosixPath(name)
         stem = path.with_suffix("") if path.suffix.lower() in _PICTURES else path
