@@ -44,7 +44,7 @@ def failing(monkeypatch):
 
 def test_an_unknown_format_tells_those_there_are(store, tmp_path):
     with pytest.raises(ArgumentError) as error:
-        export(store, tmp_path / "out", to="koko")
+        export(store, tmp_path / "out", to="cocoo")
     for name in exporters():
         assert name in str(error.value)
     assert "did you mean coco" in str(error.value)
