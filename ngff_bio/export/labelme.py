@@ -8,6 +8,7 @@ from typing import Any
 
 from ngff_bio.export.annotations import Annotation, LayerRows
 from ngff_bio.export.classes import instance_layers
+from ngff_bio.export.labelme_copy import came_from_labelme, write_copy
 from ngff_bio.export.output import place_below
 from ngff_bio.export.picture_files import lossless_name, source_name, write_picture
 from ngff_bio.export.registry import Exporter
@@ -19,7 +20,11 @@ from ngff_bio.raster.rings import joined_ring, polygons_of_rings
 
 
 def write(selection: Selection, place: Path, report: Report) -> None:
-    """Write a selection as labelme files."""
+    """Write the labelme files of the source again; for a region or another source, new ones."""
+    cut = any(p.cuts("y", "x", "z") for p in selection.pictures)
+    if came_from_labelme(selection) and not cut and selection.masks is None:
+        write_copy(selection, place, report)
+        return
     write_new(selection, place, report)
 
 

@@ -158,7 +158,7 @@ def _save(pixels: NDArray[np.uint8], path: Path) -> None:
 
 def _write_again(pictures: list[Picture], place: Path, report: Report) -> None:
     """Crops of a store that came from crops: the same files, and their tables row by row."""
-    tables: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+    tables: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for picture in pictures:
         about = _about(picture)
         strip = []
@@ -175,13 +175,13 @@ def _write_again(pictures: list[Picture], place: Path, report: Report) -> None:
             tables[kept["file"]].append(kept)
         picture.stored.forget()
     for name, rows in tables.items():
-        rows.sort(key=lambda r: int(r.get("line", 0)))  # type: ignore[call-overload]
+        rows.sort(key=lambda r: int(r.get("line", 0)))
         with place_below(place, name).open("w", newline="", encoding="utf-8") as file:
             first: Any = rows[0]["row"]
             table = csv.DictWriter(file, list(first), lineterminator="\n")
             table.writeheader()
             for row in rows:
-                table.writerow(dict(row["row"]))  # type: ignore[arg-type]
+                table.writerow(dict(row["row"]))
     report.instances += len(pictures)
 
 
