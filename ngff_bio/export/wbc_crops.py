@@ -81,9 +81,12 @@ def write(selection: Selection, place: Path, report: Report) -> None:
             expected="boxes of class 2 or above on focal stacks",
             mend="choose coco, labelme or yolo for other stores",
         )
-    for test, cells in sorted(tests.items()):
-        folder = place_below(place, f"{test}/labels.csv").parent
-        _write_test(folder, sorted(cells, key=lambda c: c.order), report)
+    rows: list[list[Any]] = []
+    for _, cells in sorted(tests.items()):
+        _write_test(place, sorted(cells, key=lambda c: c.order), rows, report)
+    if rows:
+        with (place / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *rows])
     report.warn(
         "crops are JPEG: pixels are held nearly, and the bytes of a JPEG cannot be made again"
     )
@@ -113,27 +116,21 @@ def _white_cells(picture: Picture, report: Report) -> list[Cell]:
     return found
 
 
-def _write_test(folder: Path, cells: list[Cell], report: Report) -> None:
-    (folder / "annotation").mkdir(exist_ok=True)
-    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(_COLUMNS)
-        number = 0
-        for cell in cells:
-            stored = cell.picture.stored
-            if stored.size("y") < SIZE or stored.size("x") < SIZE:
-                report.skip("fields smaller than a crop are left out", record=cell.picture.name)
-                continue
-            planes = _crop(cell)
-            for plane, pixels in planes.items():
-                _save(pixels, folder / f"{number}_{plane}.jpg")
-            _save(
-                np.concatenate(list(planes.values()), axis=1), folder / f"annotation/{number}.jpg"
-            )
-            location = json.dumps(list(cell.location))
-            table.writerow([number, number, cell.test, cell.number, location])
-            number += 1
-            report.instances += 1
+def _write_test(place: Path, cells: list[Cell], rows: list[list[Any]], report: Report) -> None:
+    """Write the crops of one test; their numbers run on over tests, as rows of the table do."""
+    for cell in cells:
+        stored = cell.picture.stored
+        if stored.size("y") < SIZE or stored.size("x") < SIZE:
+            report.skip("fields smaller than a crop are left out", record=cell.picture.name)
+            continue
+        number = len(rows)
+        planes = _crop(cell)
+        for plane, pixels in planes.items():
+            _save(pixels, place_below(place, f"{cell.test}/{number}_{plane}.jpg"))
+        strip = np.concatenate(list(planes.values()), axis=1)
+        _save(strip, place_below(place, f"{cell.test}/annotation/{number}.jpg"))
+        rows.append([number, number, cell.test, cell.number, json.dumps(list(cell.location))])
+        report.instances += 1
     for cell in cells:
         cell.picture.stored.forget()
 
