@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -713,3 +714,14 @@ def _runs(
     order = np.argsort(codes, kind="stable")
     order = order[codes[order] != _DROPPED]
     return runs[order], codes[order]
+
+
+#: Bytes at the start of a file that are looked into to tell what it is.
+_SNIFFED = 1 << 16
+
+
+def looks_like_coco(file: SourceFile) -> bool:
+    """Whether a JSON file seems to be COCO, by its first kilobytes."""
+    with file.open() as stream:
+        head = stream.read(_SNIFFED)
+    return re.search(rb'"(?:images|annotations)"\s*:\s*[\[{]', head) is not None
