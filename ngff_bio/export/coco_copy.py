@@ -39,9 +39,24 @@ def write_copy(selection: Selection, place: Path, report: Report) -> None:
             if selection.whole or copy.images:
                 copy.write(place_below(place, name) if place.is_dir() else place)
                 report.instances += copy.count
+        if place.is_dir():
+            _write_counts(selection, place)
     finally:
         for copy in copies.values():
             copy.close()
+
+
+def _write_counts(selection: Selection, place: Path) -> None:
+    """Counts of objects in whole images, as LIVECell's benchmark has them: a file of names."""
+    files: dict[str, list[tuple[int, str, Any]]] = {}
+    for picture in selection.pictures:
+        about = picture.stored.own.get("attributes") or {}
+        if "count" in about and "counts" in about:
+            kept, name = about["counts"], str(picture.stored.own.get("name"))
+            files.setdefault(kept["file"], []).append((kept["index"], name, about["count"]))
+    for file, entries in files.items():
+        content = {name: count for _, name, count in sorted(entries)}
+        place_below(place, file).write_text(json.dumps(content, ensure_ascii=False))
 
 
 def _add_missing_images(copy: CocoCopy) -> None:

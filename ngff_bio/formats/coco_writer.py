@@ -15,7 +15,10 @@ import msgspec
 import numpy as np
 
 _encode = msgspec.json.Encoder().encode
-_EMPTY_SEGMENTATION = re.compile(rb'"segmentation"\s*:\s*null')
+#: What stands for a segmentation that other columns hold; the second for an RLE, counts first.
+_EMPTY_SEGMENTATION = re.compile(
+    rb'"segmentation"\s*:\s*(?:null|(\{"counts":\s*null,\s*"size":\s*null\}))'
+)
 _KEY = b'"segmentation"'
 
 
@@ -91,11 +94,19 @@ def restored_record(
     if shape is None:
         return text
     if text.count(_KEY) == 1:
-        told = _encode(shape)
-        return _EMPTY_SEGMENTATION.sub(lambda _: _KEY + b":" + told, text, count=1)
+        return _EMPTY_SEGMENTATION.sub(
+            lambda found: _KEY + b":" + _encode(_ordered(shape, found[1] is not None)),
+            text,
+            count=1,
+        )
     whole = json.loads(text)
-    whole["segmentation"] = shape
+    whole["segmentation"] = _ordered(shape, whole.get("segmentation") is not None)
     return json.dumps(whole, ensure_ascii=False).encode()
+
+
+def _ordered(shape: Any, counts_first: bool) -> Any:
+    """A segmentation; the keys of an RLE in the source's order."""
+    return {k: shape[k] for k in ("counts", "size")} if counts_first else shape
 
 
 @dataclass
