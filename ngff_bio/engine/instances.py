@@ -29,7 +29,7 @@ from ngff_bio.model import (
     Shape,
     gathered,
 )
-from ngff_bio.raster.boxes import fill_boxes
+from ngff_bio.raster.boxes import coco_boxes, fill_boxes
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.overlap import Painted, paint_instances
 from ngff_bio.raster.runs import run_pixels
@@ -279,10 +279,13 @@ def _rasterize(kind: str, instances: list[Instance], size: tuple[int, int]) -> I
     if kind == "coco":
         return rasterize_segmentations([_coco(i) for i in instances], size)
     if kind == "box":
+        # Whole numbers are half-open ranges of pixels; for fractions pycocotools has the rule.
         boxes = [
-            ((g.y0, g.x0), (g.y1, g.x1)) for i in instances if isinstance(g := i.geometry, Box)
+            (g.x0, g.y0, g.x1 - g.x0, g.y1 - g.y0)
+            for i in instances
+            if isinstance(g := i.geometry, Box)
         ]
-        return fill_boxes(np.array(boxes).astype(np.int64), size)
+        return fill_boxes(coco_boxes(boxes, size), size)
     if kind == "shape":
         return rasterize_shapes([_labelme(i) for i in instances], size)
     empty = np.empty(0, np.int64)

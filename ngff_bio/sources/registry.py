@@ -55,7 +55,9 @@ class Source:
 #: Module and attribute of the sources that come with the package; imported when asked for.
 BUILT_IN = {
     "livecell": "ngff_bio.sources.livecell",
+    "nuclei": "ngff_bio.sources.nuclei",
     "platelet-em": "ngff_bio.sources.platelet_em",
+    "coco": "ngff_bio.sources.coco",
 }
 
 
