@@ -30,9 +30,10 @@ from ngff_bio.engine.tables import (
     to_parquet,
     volume_table,
 )
+from ngff_bio.engine.tracks import write_tracks
 from ngff_bio.engine.units import hidden_plan
 from ngff_bio.engine.volumes import merge_objects
-from ngff_bio.model import Image, LabelLayer, VolumeLayer
+from ngff_bio.model import Image, InstanceLayer, LabelLayer, VolumeLayer
 from ngff_bio.storage import Storage
 
 
@@ -147,6 +148,7 @@ def finish(plan: Plan, records: Iterable[UnitRecord], storage: Storage) -> list[
             if key is not None:
                 written.append(key)
                 tables.append(layer.name)
+                written += _add_tracks(plan, nodes, image, layer, key, storage)
         if names:
             nodes.add_group(
                 f"{image.path}/labels".lstrip("/"),
@@ -180,6 +182,21 @@ def _add_layer(
             one.path, label_attributes(plan, image, layer, one, number, hidden, has_table(parts))
         )
     return [a.path.rpartition("/")[2] for a in arrays]
+
+
+def _add_tracks(
+    plan: Plan, nodes: Nodes, image: Image, layer: LabelLayer, table: str, storage: Storage
+) -> list[str]:
+    """The graph of a tracked layer, made of its whole table."""
+    data = storage.get(table) if isinstance(layer, InstanceLayer) and layer.tracked else None
+    if data is None or not isinstance(layer, InstanceLayer):
+        return []
+    zarr_format = plan.settings.zarr_format
+    groups, arrays, keys = write_tracks(image, layer, from_parquet(data), zarr_format, storage)
+    for path, attributes in groups.items():
+        nodes.add_group(path, attributes)
+    nodes.arrays.update(arrays)
+    return keys
 
 
 def has_table(parts: list[PartRecord]) -> bool:

@@ -58,6 +58,9 @@ BUILT_IN = {
     "nuclei": "ngff_bio.sources.nuclei",
     "platelet-em": "ngff_bio.sources.platelet_em",
     "coco": "ngff_bio.sources.coco",
+    "organoid": "ngff_bio.sources.organoid",
+    "platelet-em": "ngff_bio.sources.platelet_em",
+    "wbc": "ngff_bio.sources.wbc",
 }
 
 
