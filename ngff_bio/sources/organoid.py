@@ -77,9 +77,9 @@ class _Field:
         return f"{self.tree}/{self.row}/{self.column}/{self.number}"
 
 
-def detect(names: list[str]) -> int:
+def detect(tree: FileTree) -> int:
     """Sure where files are named as the collection's are."""
-    matches = [m for n in names if (m := _NAME.search(n))]
+    matches = [m for n in tree.names() if (m := _NAME.search(n))]
     if not matches:
         return 0
     return 3 if any(m["ext"].lower() != "json" for m in matches) else 2
