@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 from PIL import Image
 
 from ngff_bio.errors import ArgumentError
@@ -35,6 +38,18 @@ def source_name(plane: Plane) -> str:
     single = stored.size("z") == 1 or (plane.t, plane.z) in plane.picture.slices
     known = PurePosixPath(plane.name).suffix.lower() in _KNOWN
     return plane.name if known and single and plane.frame else lossless_name(plane)
+
+
+def png_bytes(pixels: NDArray[Any]) -> bytes | None:
+    """Pixels (y, x) or (y, x, c) as PNG; ``None`` where PNG does not hold them."""
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    grey = pixels.ndim == 2 and pixels.dtype in (np.uint8, np.uint16)
+    if not grey and not (pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == np.uint8):
+        return None
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(out, "PNG")
+    return out.getvalue()
 
 
 def write_picture(plane: Plane, root: Path, name: str, report: Report) -> Path:

@@ -56,11 +56,10 @@ class Source:
 BUILT_IN = {
     "livecell": "ngff_bio.sources.livecell",
     "nuclei": "ngff_bio.sources.nuclei",
-    "platelet-em": "ngff_bio.sources.platelet_em",
-    "coco": "ngff_bio.sources.coco",
     "organoid": "ngff_bio.sources.organoid",
     "platelet-em": "ngff_bio.sources.platelet_em",
     "wbc": "ngff_bio.sources.wbc",
+    "coco": "ngff_bio.sources.coco",
 }
 
 

@@ -140,3 +140,14 @@ def test_names_of_a_source_never_lead_out_of_the_destination(tmp_path, name):
 def test_an_image_is_known_by_path_and_by_name(store, tmp_path, image):
     report = export(store, tmp_path / "out", to="coco", image=image)
     assert report.images == 2
+
+
+def test_the_verb_of_the_package_is_the_room_of_the_same_name(store, tmp_path):
+    import ngff_bio
+
+    for number in range(2):
+        ngff_bio.export(store, tmp_path / f"{number}.json", to="coco")
+        assert (tmp_path / f"{number}.json").exists()
+        from ngff_bio.export import Report  # rebinds the package's attribute to the module
+
+        assert Report
