@@ -12,6 +12,7 @@ keyed by id, ids may be text or start at 0, and keys may stand in any order.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -114,7 +115,7 @@ class AnnotationRuns:
                 found = _dict_of_raw.decode(b"{" + b",".join(pieces) + b"}")
                 texts, keys = [bytes(r) for r in found.values()], list(found)
         except msgspec.DecodeError:
-            texts = []
+            texts, keys = _split(pieces, self.is_list)
         if len(texts) != self.count:
             raise SourceError(
                 "the annotation file has changed while it was read",
@@ -122,6 +123,27 @@ class AnnotationRuns:
                 mend="run the command again",
             )
         return texts, keys
+
+
+def _split(pieces: list[bytes], is_list: bool) -> tuple[list[bytes], list[str] | None]:
+    """Texts and keys of records that hold NaN, which a strict parser does not take."""
+    opening, closing = (b"[", b"]") if is_list else (b"{", b"}")
+    text = b'{"annotations":' + opening + b",".join(pieces) + closing + b"}"
+    texts: list[bytes] = []
+    keys: list[str] = []
+    try:
+        for part in JsonWalk(io.BytesIO(text), "", {"annotations"}):
+            if isinstance(part, Elements):
+                for a, b in zip(part.starts.tolist(), part.stops.tolist(), strict=True):
+                    one = part.text[a:b].lstrip(_SPACE + b",")
+                    if not is_list:
+                        end = _key_end(one)
+                        keys.append(json.loads(one[:end]))
+                        one = one[one.index(b":", end) + 1 :].lstrip(_SPACE)
+                    texts.append(one)
+    except SourceError:
+        return [], None
+    return texts, None if is_list else keys
 
 
 _list_of_raw = msgspec.json.Decoder(list[msgspec.Raw])
@@ -296,8 +318,10 @@ class _Reading:
         number = len(heads)
         image = self._coded(heads, "image_id", self.image_codes)
         self.categories.append(self._coded(heads, "category_id", self.category_codes))
-        self.hashes.append(self._hashed(heads))
+        hashes, unusable = self._hashed(heads)
+        self.hashes.append(hashes)
         image[self.categories[-1] == _DROPPED] = _DROPPED
+        image[unusable] = _DROPPED
         self.images.append(image)
         self.starts.append(part.starts + part.offset)
         self.stops.append(part.stops + part.offset)
@@ -396,18 +420,21 @@ class _Reading:
         )
         return None
 
-    def _hashed(self, heads: list[_Head]) -> NDArray[np.int64]:
-        """A hash of each annotation's own id, 0 where it has none."""
+    def _hashed(self, heads: list[_Head]) -> tuple[NDArray[np.int64], list[int]]:
+        """A hash of each annotation's own id, and which have an id that is none."""
         values = [head.id for head in heads]
+        unusable: list[int] = []
         if not set(map(type, values)) <= {int, str}:
-            values = [self._own_id(v, i) for i, v in enumerate(values)]
-        return np.fromiter(map(hash, values), np.int64, len(values))
+            for i, value in enumerate(values):
+                usable = isinstance(value, int | str | float) and not isinstance(value, bool)
+                if not usable:
+                    values[i] = ("none", self.count + i)  # so that no two of them seem the same
+                    if value not in (msgspec.UNSET, None):
+                        unusable.append(i)
+                        self._refuse_id(value, i)
+        return np.fromiter(map(hash, values), np.int64, len(values)), unusable
 
-    def _own_id(self, value: Any, i: int) -> Any:
-        if isinstance(value, int | str | float) and not isinstance(value, bool):
-            return value
-        if value in (msgspec.UNSET, None):
-            return ("none", self.count + i)
+    def _refuse_id(self, value: Any, i: int) -> None:
         self.problems.fail(
             SourceError(
                 "the id of an annotation is neither a number nor text",
@@ -417,7 +444,6 @@ class _Reading:
                 found=json.dumps(value),
             )
         )
-        return ("none", self.count + i)
 
     def finish(self, file: SourceFile, keys: tuple[str, ...], known: dict[str, Any]) -> CocoFile:
         """Bring annotations, images and categories together."""
