@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -20,7 +21,8 @@ def serve(
     from ngff_bio.viewing.serve import StoreServer, folder_of, viewer_links
 
     folder = folder_of(store)
-    first = next(iter(open_store(store)))
+    dataset = open_store(store)
+    first = next(iter(dataset))
     try:
         server = StoreServer(folder, host, port)
     except OSError as error:
@@ -31,7 +33,8 @@ def serve(
         ) from error
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{server.url}[/]  (Ctrl-C to stop)")
-    for name, link in viewer_links(f"{server.url}/{first}".rstrip("/")).items():
+    links = viewer_links(f"{server.url}/{quote(first)}".rstrip("/"), dataset[first].labels)
+    for name, link in links.items():
         console.print(f"  {name}: ", end="")
         console.print(link, markup=False)
     try:

@@ -7,8 +7,10 @@ nothing that lies outside its folder.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -133,11 +135,23 @@ def _span(header: str | None, size: int) -> tuple[int, int] | None:
     return (start, stop) if start < stop else None
 
 
-def viewer_links(url: str) -> dict[str, str]:
-    """Links that open a store in viewers on the web, by viewer."""
+def viewer_links(url: str, labels: Sequence[str] = ()) -> dict[str, str]:
+    """Links that open an image and its labels in viewers on the web, by viewer.
+
+    Parameters
+    ----------
+    url
+        URL of the image's group.
+    labels
+        Names of its label images.
+    """
+    layers = [{"name": "image", "type": "image", "source": f"zarr://{url}/"}]
+    for name in labels:
+        source = f"zarr://{url}/labels/{quote(name)}/"
+        layers.append({"name": name, "type": "segmentation", "source": source})
+    state = json.dumps({"layers": layers}, separators=(",", ":"))
     return {
-        "neuroglancer": "https://neuroglancer-demo.appspot.com/#!"
-        + quote(f'{{"layers":[{{"name":"image","source":"zarr://{url}/","type":"auto"}}]}}'),
+        "neuroglancer": f"https://neuroglancer-demo.appspot.com/#!{quote(state)}",
         "vizarr": f"https://hms-dbmi.github.io/vizarr/?source={quote(url, safe='')}",
     }
 
