@@ -22,7 +22,7 @@ from ngff_bio.formats.coco import (
     open_coco,
     short_names,
 )
-from ngff_bio.formats.coco_index import looks_like_coco
+from ngff_bio.formats.coco_file import looks_like_coco
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Box, Instance, OnError, Polygons, Rle
 from ngff_bio.sources.files import LocalFile
