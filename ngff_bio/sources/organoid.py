@@ -18,6 +18,7 @@ from typing import Any
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.images import stack_frames
 from ngff_bio.formats.labelme import EmbeddedImage, LabelmeFile, LabelmeInstances, read_labelme
+from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.stacks import stack_pixels
 from ngff_bio.formats.tiff_images import open_tiff
 from ngff_bio.model import (
@@ -27,15 +28,14 @@ from ngff_bio.model import (
     Frame,
     Image,
     InstanceLayer,
-    Notice,
     OnError,
     Pixels,
     Plate,
     SourceFile,
     axes_from,
-    gathered,
 )
 from ngff_bio.sources.files import FileTree
+from ngff_bio.sources.pictures import DOCUMENTS
 from ngff_bio.sources.registry import Source
 
 #: Hours between two frames, as the dataset's page says.
@@ -112,9 +112,9 @@ def read(
     ngff_bio.errors.ArgumentError
         If it cannot be known which of the two trees it is.
     """
-    notices: list[Notice] = []
-    fields = _fields(tree, kind, notices)
-    reader = _Reader(tree, on_error, scale_annotations, notices)
+    problems = Problems(on_error)
+    fields = _fields(tree, kind, problems)
+    reader = _Reader(tree, scale_annotations, problems)
     images = []
     for one in fields:
         image = reader.image(one)
@@ -134,17 +134,17 @@ def read(
         layout="plates",
         images=tuple(images),
         plates=tuple(_plates(images)),
-        notices=tuple(gathered(notices)),
+        notices=problems.gathered(),
     )
 
 
-def _fields(tree: FileTree, kind: str | None, notices: list[Notice]) -> list[_Field]:
+def _fields(tree: FileTree, kind: str | None, problems: Problems) -> list[_Field]:
     found: dict[tuple[str, str, int, int], _Field] = {}
     for name in tree.names():
         match = _NAME.search(name)
         if match is None:
-            if not name.lower().endswith((".md", ".txt")):
-                notices.append(Notice("skipped", "not a file of this collection", record=name))
+            if not name.lower().endswith(DOCUMENTS):
+                problems.skip("not a file of this collection", record=name)
             continue
         which = _tree_of(match["tree"], kind, tree.origin)
         key = (which, match["row"].upper(), int(match["column"]), int(match["field"]))
@@ -203,9 +203,8 @@ class _Reader:
     """Makes images of fields, and notes what was passed over."""
 
     tree: FileTree
-    on_error: OnError
     scale_annotations: bool
-    notices: list[Notice]
+    problems: Problems
 
     def image(self, one: _Field) -> Image | None:
         """The image of a field; ``None`` if none of its frames can be read."""
@@ -253,23 +252,20 @@ class _Reader:
 
     def _annotation(self, frame: _Frame) -> LabelmeFile | None:
         if frame.annotation is None:
-            self.notices.append(Notice("warning", "images without annotations", record=frame.image))
+            self.problems.warn("images without annotations", record=frame.image)
             return None
         try:
-            content = read_labelme(self.tree.file(frame.annotation), on_error=self.on_error)
+            content = read_labelme(
+                self.tree.file(frame.annotation), on_error=self.problems.on_error
+            )
         except SourceError as error:
-            self._pass_over(error)
+            self.problems.fail(error)
             return None
         for problem in content.problems:
-            self._pass_over(problem)
+            self.problems.fail(problem)
         if content.embedded and frame.image is not None:
-            self.notices.append(
-                Notice(
-                    "note",
-                    "images inside labelme files are not kept: they are beside them",
-                    record=frame.annotation,
-                )
-            )
+            what = "images inside labelme files are not kept: they are beside them"
+            self.problems.note(what, record=frame.annotation)
         return content
 
     def _pixels(self, frame: _Frame, content: LabelmeFile | None) -> Pixels | None:
@@ -286,7 +282,7 @@ class _Reader:
                 )
             return images[0].pixels
         except SourceError as error:
-            self._pass_over(error)
+            self.problems.fail(error)
             return None
 
     def _embedded(self, frame: _Frame, content: LabelmeFile | None) -> Pixels | None:
@@ -317,9 +313,9 @@ class _Reader:
             return 1.0, 1.0
         if self.scale_annotations:
             what = f"annotations scaled from {content.size} to {size} pixels"
-            self.notices.append(Notice("warning", what, record=content.name))
+            self.problems.warn(what, record=content.name)
             return size[1] / content.size[1], size[0] / content.size[0]
-        self._pass_over(
+        self.problems.fail(
             SourceError(
                 "the annotations are of an image of another size",
                 file=content.name,
@@ -329,11 +325,6 @@ class _Reader:
             )
         )
         return None
-
-    def _pass_over(self, error: SourceError) -> None:
-        if self.on_error == "stop":
-            raise error
-        self.notices.append(Notice("skipped", error.what, file=error.file, record=error.record))
 
 
 def _layer(
@@ -409,7 +400,6 @@ SOURCE = Source(
     detect=detect,
     read=read,
     options={
-        "on_error": "stop at the first wrong file or record, or skip it and report",
         "scale_annotations": "scale annotations whose file gives another image size",
         "kind": "Detection or Tracking, where the folders' names do not say it",
     },
