@@ -69,13 +69,13 @@ def _add_missing_images(copy: CocoCopy) -> None:
 
 
 def _add_picture(picture: Picture, copies: Mapping[str, CocoCopy]) -> None:
-    names = list(copies)
+    files = list(copies)
     for t, frame in picture.all_frames:
         if not picture.span("t")[0] <= t < picture.span("t")[1]:
             continue
         for entry in _entries(frame.get("record")):
             for number, index in entry["files"]:
-                copies[names[number]].images[int(index)] = entry["record"]
+                copies[files[number]].images[int(index)] = entry["record"]
     for layer in picture.layers:
         table = picture.stored.table(layer)
         if table is None or "files" not in table.column_names:

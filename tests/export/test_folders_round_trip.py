@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,12 @@ def test_label_tiffs_of_folders_come_back_at_their_names(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["xyz_calibrated_16bit__golgi_bfa", "xyt_8bit_polyp", "xyzc_16bit__spots", "image_3D_calibrated"],
+    [
+        "xyz_calibrated_16bit__golgi_bfa",
+        "xyt_8bit_polyp",
+        "xyzc_16bit__spots",
+        "image_3D_calibrated",
+    ],
 )
 def test_real_tiffs_come_back_as_ome_tiff_with_their_calibration(samples, tmp_path, name):
     (tmp_path / "source").mkdir()
@@ -108,3 +114,14 @@ def test_real_tiffs_come_back_as_ome_tiff_with_their_calibration(samples, tmp_pa
         if axis.name in "xyz" and (axis.unit or step != 1):
             assert pixels[f"PhysicalSize{axis.name.upper()}"] == pytest.approx(step)
             assert pixels[f"PhysicalSize{axis.name.upper()}Unit"] == units[axis.unit]
+
+
+def test_two_labelme_files_over_one_picture_come_back_each(tmp_path):
+    made = make_labelme_folder(tmp_path, images=1)
+    (file,) = made.root.glob("*.json")
+    content = json.loads(file.read_text())
+    content["shapes"] = content["shapes"][::-1][:4]
+    (made.root / "second.json").write_text(json.dumps(content))
+    convert(made.root, tmp_path / "store.zarr")
+    export(tmp_path / "store.zarr", tmp_path / "out", to="labelme")
+    assert_files_are_equal(made.root, tmp_path / "out")
