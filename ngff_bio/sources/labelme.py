@@ -254,6 +254,8 @@ class _Maker:
                     "labelme": content.record,
                     "layer": layer.name,
                 }
+                if content.embedded:
+                    said["image_data"] = "embedded"
                 if scale != (1.0, 1.0):
                     said["annotation_scale"] = list(scale)
                 # Of a second file over the same picture, under its own name.
