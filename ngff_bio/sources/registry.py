@@ -57,6 +57,7 @@ BUILT_IN = {
     "livecell": "ngff_bio.sources.livecell",
     "platelet-em": "ngff_bio.sources.platelet_em",
     "wbc": "ngff_bio.sources.wbc",
+    "images": "ngff_bio.sources.images",
 }
 
 
