@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.engine.layout import ArrayPlan
 from ngff_bio.engine.plan import Part
-from ngff_bio.engine.records import STATE, ObjectRecord
-from ngff_bio.engine.shard import crc32c
+from ngff_bio.engine.records import STATE
 from ngff_bio.engine.tables import FILE, instance_table, to_parquet
 from ngff_bio.errors import SourceError
 from ngff_bio.model import (
@@ -29,7 +28,7 @@ from ngff_bio.model import (
     Shape,
     gathered,
 )
-from ngff_bio.raster.boxes import fill_boxes
+from ngff_bio.raster.boxes import coco_boxes, fill_boxes
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.overlap import Painted, paint_instances
 from ngff_bio.raster.runs import run_pixels
@@ -75,7 +74,7 @@ class Drawn:
         yield from sorted(self.hidden.items())
 
     def save_rows(
-        self, plan: ArrayPlan, part: Part, storage: Storage, objects: list[ObjectRecord]
+        self, plan: ArrayPlan, part: Part, storage: Storage, objects: list[tuple[str, int]]
     ) -> str:
         """Write the rows: in their final place if these are all frames, else beside the data."""
         names = [self.layer if k == 0 else f"{self.layer}-hidden-{k}" for k in self.whole_in]
@@ -83,7 +82,7 @@ class Drawn:
         if all(r == (0, n) for r, n in zip(part.region, plan.shape, strict=True)):
             image = plan.path.rpartition("labels/")[0]
             key = f"{image}tables/{self.layer}/{FILE}"
-            objects.append(ObjectRecord(key, storage.put(key, data), crc32c(data)))
+            objects.append((key, storage.put(key, data)))
         else:
             first = "-".join(str(a) for a, _ in part.region)
             key = f"{STATE}/rows/{part.array:06d}-{first}.parquet"
@@ -279,10 +278,13 @@ def _rasterize(kind: str, instances: list[Instance], size: tuple[int, int]) -> I
     if kind == "coco":
         return rasterize_segmentations([_coco(i) for i in instances], size)
     if kind == "box":
+        # Whole numbers are half-open ranges of pixels; for fractions pycocotools has the rule.
         boxes = [
-            ((g.y0, g.x0), (g.y1, g.x1)) for i in instances if isinstance(g := i.geometry, Box)
+            (g.x0, g.y0, g.x1 - g.x0, g.y1 - g.y0)
+            for i in instances
+            if isinstance(g := i.geometry, Box)
         ]
-        return fill_boxes(np.array(boxes).astype(np.int64), size)
+        return fill_boxes(coco_boxes(boxes, size), size)
     if kind == "shape":
         return rasterize_shapes([_labelme(i) for i in instances], size)
     empty = np.empty(0, np.int64)

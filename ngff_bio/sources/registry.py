@@ -55,8 +55,11 @@ class Source:
 #: Module and attribute of the sources that come with the package; imported when asked for.
 BUILT_IN = {
     "livecell": "ngff_bio.sources.livecell",
+    "nuclei": "ngff_bio.sources.nuclei",
+    "organoid": "ngff_bio.sources.organoid",
     "platelet-em": "ngff_bio.sources.platelet_em",
     "wbc": "ngff_bio.sources.wbc",
+    "coco": "ngff_bio.sources.coco",
     "images": "ngff_bio.sources.images",
 }
 
