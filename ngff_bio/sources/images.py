@@ -6,6 +6,7 @@ are one image. Axes, pixel size, time interval and channel names are those that 
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +24,9 @@ from ngff_bio.sources.numbered import Series, find_series, stem_of, take_apart
 from ngff_bio.sources.picture_files import OpenedImage, PictureFiles
 from ngff_bio.sources.pictures import DOCUMENTS, base_of, placed, probe_all
 from ngff_bio.sources.registry import Source
+
+#: An ending that is no part of what an image is called.
+_OME = re.compile(r"\.ome(?=\.tiff?$)", re.IGNORECASE)
 
 
 def detect(tree: FileTree) -> int:
@@ -218,13 +222,13 @@ class _Reader:
         own: dict[str, Any] = {}
         if opened.name and opened.name != one.name:
             own["name"] = opened.name
-        path = one.name
+        name = one.name
         if place is not None:
-            path = f"{stem_of(one.name)}_{opened.name or place}"
+            name = f"{stem_of(one.name)}_{opened.name or place}"
             own["series"] = place
         return Image(
-            path=path,
-            name=path,
+            path=_OME.sub("", name),
+            name=name,
             axes=opened.axes,
             pixels=opened.pixels,
             channels=opened.channels,

@@ -19,9 +19,9 @@ _LETTERS |= {"c": "c", "ch": "c", "channel": "c"}
 #: A letter or word for an axis and its number. It starts a part of the name (``_t001``, ``1z002``) or
 #: is a capital after a small letter (``posT00012``), and ends where the next part starts.
 _TOKEN = re.compile(
-    r"(?:(?<![A-Za-z])|(?<=[a-z])(?=[TZC]))"
+    r"(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=[TZC])))"
     rf"(?P<word>{'|'.join(sorted(_LETTERS, key=len, reverse=True))})[_-]?(?P<number>\d+)"
-    r"(?=$|[^A-Za-z0-9]|[tzcTZC]\d)",
+    r"(?=$|[^A-Za-z0-9]|[tzc]\d)",
     re.IGNORECASE,
 )
 _LAST = re.compile(r"(?P<number>\d+)$")
