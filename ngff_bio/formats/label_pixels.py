@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.image_headers import ImageHeader
-from ngff_bio.formats.images import FrameStack, stack_frames
+from ngff_bio.formats.images import stack_frames
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.formats.tiff_images import open_tiff
 from ngff_bio.model import Pixels, Region, SourceFile
@@ -95,8 +95,7 @@ def open_label_picture(
         If it has colours or channels, or is several images.
     """
     if header.palette and header.single:
-        stack = FrameStack((file,), "yx", header.size, np.dtype(np.uint8), indices=True)
-        return stack, "yx"
+        return stack_frames([file], headers=[header], limits=limits, indices=True), "yx"
     if header.format == "tiff":
         images = open_tiff(file, limits=limits)
         if len(images) > 1:

@@ -18,9 +18,9 @@ from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Dataset, Frame, Image, OnError
 from ngff_bio.sources.files import FileTree
 from ngff_bio.sources.json_kinds import annotation_files
-from ngff_bio.sources.label_layers import PlacedFile, label_grid, label_layer
+from ngff_bio.sources.label_layers import LabelKind, PlacedFile, label_grid, label_layer
 from ngff_bio.sources.label_names import LabelFile, LabelRule, Partners, split_labels
-from ngff_bio.sources.numbered import Series, find_series, stem_of, take_apart
+from ngff_bio.sources.numbered import Naming, Series, find_series, stem_of
 from ngff_bio.sources.picture_files import OpenedImage, PictureFiles
 from ngff_bio.sources.pictures import DOCUMENTS, base_of, placed, probe_all
 from ngff_bio.sources.registry import Source
@@ -43,6 +43,7 @@ def read(
     labels: str | Sequence[str] = (),
     axes: str | None = None,
     series: str | None = None,
+    label_kind: LabelKind = "instance",
     on_error: OnError = "stop",
 ) -> Dataset:
     """All images, with the label pictures that belong to them.
@@ -56,6 +57,8 @@ def read(
     series
         Axis (t, z or c) that a number at the end of names counts along; ``none`` if numbers in names
         mean nothing.
+    label_kind
+        Whether values of label pictures are objects (``instance``) or classes (``semantic``).
 
     Raises
     ------
@@ -70,9 +73,13 @@ def read(
         raise ArgumentError(
             "a series is numbered along one axis", expected="t, z, c or none", found=series
         )
+    if label_kind not in ("instance", "semantic"):
+        raise ArgumentError(
+            "labels are of objects or of classes", expected="instance or semantic", found=label_kind
+        )
     rules = [LabelRule.parse(r) for r in ([labels] if isinstance(labels, str) else labels)]
     problems = Problems(on_error)
-    reader = _Reader(tree, problems, axes, series)
+    reader = _Reader(tree, problems, axes, Naming.of(tree.names(), series), label_kind)
     found = placed(reader.images(rules))
     if not found:
         raise SourceNotFoundError(
@@ -96,12 +103,18 @@ class _Reader:
     """Makes images of files, and notes what was passed over."""
 
     def __init__(
-        self, tree: FileTree, problems: Problems, axes: str | None, series: str | None
+        self,
+        tree: FileTree,
+        problems: Problems,
+        axes: str | None,
+        naming: Naming,
+        label_kind: LabelKind,
     ) -> None:
         self.tree = tree
         self.problems = problems
         self.axes = axes
-        self.series = series
+        self.naming = naming
+        self.label_kind = label_kind
         self.headers: dict[str, ImageHeader] = {}
 
     def images(self, rules: Sequence[LabelRule]) -> list[tuple[str, Image]]:
@@ -126,7 +139,8 @@ class _Reader:
         found: list[tuple[str, Image]] = []
         seen: set[str] = set()
         opener = PictureFiles(self.tree, self.headers, self.axes, self.problems)
-        for number, one in enumerate(series):
+        todo = list(series)
+        for number, one in enumerate(todo):  # label pictures that are none are added while it runs
             if one.files[0] in seen:  # a part of a set that another file has opened
                 continue
             with self.problems.caught():
@@ -137,13 +151,14 @@ class _Reader:
                     for place, opened in enumerate(images)
                 ]
                 if number in layers:
-                    made = [self._labelled(made, one, layers[number])]
+                    made, others = self._labelled(made, one, layers[number], asked=bool(rules))
+                    todo += self._series(others)
                 found += [(one.folder, image) for image in made]
         return _uniquely_named(found)
 
     def _series(self, names: Sequence[str]) -> list[Series]:
         return find_series(
-            names, self.series, self._unlike, lambda why, file: self.problems.note(why, record=file)
+            names, self.naming, self._unlike, lambda why, file: self.problems.note(why, record=file)
         )
 
     def _unlike(self, files: Sequence[str]) -> str | None:
@@ -158,12 +173,12 @@ class _Reader:
                 1,
             ):
                 return "numbered files differ in size or kind"
-        along = {a for n in files for a in take_apart(stem_of(n), self.series).numbers}
+        along = {a for n in files for a in self.naming.take_apart(stem_of(n)).numbers}
         twice = along & set(first.axes)
         varying = {
             a
             for a in twice
-            if len({take_apart(stem_of(n), self.series).numbers[a] for n in files}) > 1
+            if len({self.naming.take_apart(stem_of(n)).numbers[a] for n in files}) > 1
         }
         if varying:
             return f"numbered files have the axis {', '.join(sorted(varying))} within them too"
@@ -171,7 +186,7 @@ class _Reader:
 
     def _tell_unlettered(self, series: Sequence[Series]) -> None:
         """Ask what a number at the end counts, where files of one kind differ in it alone."""
-        if self.series is not None:
+        if self.naming.last is not None:
             return
         groups: dict[tuple[str, str], list[str]] = defaultdict(list)
         for one in series:
@@ -190,12 +205,14 @@ class _Reader:
         self, series: Sequence[Series], labels: Sequence[LabelFile]
     ) -> tuple[dict[int, dict[str, list[PlacedFile]]], list[str]]:
         """Label files by image and layer, each with its place; and those without an image."""
-        partners = Partners(series, self.series)
+        partners = Partners(series, self.naming)
         found: dict[int, dict[str, list[PlacedFile]]] = {}
         homeless = []
         for label in labels:
             with self.problems.caught():
-                place = partners.find(label)
+                place, layer = partners.find(label), label.layer
+                if place is None and not label.asked:
+                    place, layer = partners.find_named(label) or (None, layer)
                 if place is None and label.asked and len(series) == 1 == len(labels):
                     place = (0, ())
                 if place is None and label.asked:
@@ -215,7 +232,7 @@ class _Reader:
                     )
                     continue
                 number, at = place
-                found.setdefault(number, {}).setdefault(label.layer, []).append((at, label.name))
+                found.setdefault(number, {}).setdefault(layer, []).append((at, label.name))
         return found, homeless
 
     def _image(self, one: Series, opened: OpenedImage, place: int | None) -> Image:
@@ -237,8 +254,14 @@ class _Reader:
         )
 
     def _labelled(
-        self, images: Sequence[Image], one: Series, layers: Mapping[str, list[PlacedFile]]
-    ) -> Image:
+        self,
+        images: Sequence[Image],
+        one: Series,
+        layers: Mapping[str, list[PlacedFile]],
+        *,
+        asked: bool,
+    ) -> tuple[list[Image], list[str]]:
+        """The image with its layers; and files that only are named like labels of it."""
         if len(images) > 1:
             raise SourceError(
                 "labels of a file that holds several images",
@@ -247,14 +270,31 @@ class _Reader:
                 found=len(images),
                 mend="save its images to files of their own",
             )
-        found = []
-        for layer, files in layers.items():
+        found, others = [], []
+        for name, files in layers.items():
             with self.problems.caught():
-                grid = label_grid(one, files, self.series)
-                found.append(
-                    label_layer(self.tree, images[0], layer, grid, self.headers, self.problems)
+                grid = label_grid(one, files, self.naming)
+                layer = label_layer(
+                    self.tree,
+                    images[0],
+                    name,
+                    grid,
+                    self.headers,
+                    self.problems,
+                    kind=self.label_kind,
+                    asked=asked,
                 )
-        return replace(images[0], labels=tuple(found))
+                if layer is not None:
+                    found.append(layer)
+                    continue
+                for file in grid.names:
+                    self.problems.warn(
+                        "pictures named like labels, of other axes than their image: they are taken "
+                        "as images; say which are labels with --labels NAME=GLOB",
+                        record=file,
+                    )
+                others += grid.names
+        return [replace(images[0], labels=tuple(found))], others
 
 
 def _frames(one: Series, opened: OpenedImage) -> tuple[Frame, ...]:
@@ -299,5 +339,6 @@ SOURCE = Source(
         "labels": "NAME=GLOB: files that are label images, and what the layer is called",
         "axes": "what the axes of TIFFs are that do not say it, as in tyx",
         "series": "axis (t, z, c) that a last number in file names counts along; none for no series",
+        "label_kind": "whether values of label images are objects (instance) or classes (semantic)",
     },
 )

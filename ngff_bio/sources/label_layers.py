@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.image_headers import ImageHeader
@@ -13,7 +14,9 @@ from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.stacks import stack_pixels
 from ngff_bio.model import Image, Pixels, VolumeLayer
 from ngff_bio.sources.files import FileTree
-from ngff_bio.sources.numbered import Series, find_series
+from ngff_bio.sources.numbered import Naming, Series, find_series
+
+LabelKind = Literal["instance", "semantic"]
 
 #: Index along each axis that files are numbered on (none for the whole image), and the file.
 PlacedFile = tuple[tuple[tuple[str, int], ...], str]
@@ -41,7 +44,7 @@ class LabelGrid:
         return [name for name in self.files if name is not None]
 
 
-def label_grid(one: Series, files: list[PlacedFile], last: str | None) -> LabelGrid:
+def label_grid(one: Series, files: list[PlacedFile], naming: Naming) -> LabelGrid:
     """Label files in the order of the image's files.
 
     Parameters
@@ -50,8 +53,8 @@ def label_grid(one: Series, files: list[PlacedFile], last: str | None) -> LabelG
         The image.
     files
         Its label files, each with its place.
-    last
-        As in `take_apart`.
+    naming
+        How they are numbered.
 
     Raises
     ------
@@ -63,7 +66,7 @@ def label_grid(one: Series, files: list[PlacedFile], last: str | None) -> LabelG
     if len(files) == 1 and not files[0][0]:
         return LabelGrid("", (), (files[0][1],))
     if not along:  # an image that is one file, its labels a file for each frame
-        split = find_series([n for _, n in files], last, lambda _: None, lambda *_: None)
+        split = find_series([n for _, n in files], naming, lambda _: None, lambda *_: None)
         if len(split) == 1:
             return LabelGrid(split[0].along, split[0].counts, split[0].files)
     grid: list[str | None] = [None] * math.prod(counts)
@@ -90,8 +93,19 @@ def label_layer(
     grid: LabelGrid,
     headers: Mapping[str, ImageHeader],
     problems: Problems,
-) -> VolumeLayer:
+    *,
+    kind: LabelKind = "instance",
+    asked: bool = False,
+) -> VolumeLayer | None:
     """The layer, on the image's axes.
+
+    Parameters
+    ----------
+    kind
+        Whether values are objects or classes.
+    asked
+        Whether the user said that these files are labels. If only their names do, files of other
+        axes than the image's are none, and ``None`` is returned.
 
     Raises
     ------
@@ -129,6 +143,9 @@ def label_layer(
     if source is None:
         raise SourceError("a label layer without a file", record=layer)
     keep = [i for i, a in enumerate(image.axes) if a.name != "c"]
+    wide = sum(image.pixels.shape[i] > 1 for i in keep)
+    if not asked and sum(n > 1 for n in source.shape) != wide:
+        return None
     fitted, most = fit_labels(
         source,
         letters,
@@ -140,7 +157,7 @@ def label_layer(
     return VolumeLayer(
         name=layer,
         pixels=fitted,
-        kind="instance",
+        kind=kind,
         max_value=most,
         attributes={"files": names},
     )

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.formats.images import safe_name
-from ngff_bio.sources.numbered import Series, stem_of, take_apart
+from ngff_bio.sources.numbered import Naming, Series, stem_of
 from ngff_bio.sources.pictures import folder_of
 
 _WORD = r"cp_masks|masks?|labels?"
-_FOLDER = re.compile(rf"^(?:{_WORD})$", re.IGNORECASE)
+_FOLDER = re.compile(
+    rf"^(?:({_WORD})|(?:masks?|labels?)[ _.-]([\w-]+)|([\w-]+)[ _.-](?:masks?|labels?))$",
+    re.IGNORECASE,
+)
 _PREFIX = re.compile(rf"^(?P<layer>{_WORD})(?![A-Za-z])[ _.-]*", re.IGNORECASE)
 _SUFFIX = re.compile(rf"[ _.-](?P<layer>{_WORD})$", re.IGNORECASE)
 
@@ -102,11 +105,13 @@ def _without_affix(stem: str) -> str:
 def by_convention(name: str) -> LabelFile | None:
     """The label picture that a file is by its name: ``masks/x``, ``labels/x``, ``mask*``, ..."""
     stem = stem_of(name)
-    folders = [p for p in folder_of(name).split("/") if _FOLDER.match(p)]
+    folders = [m for p in folder_of(name).split("/") if (m := _FOLDER.match(p))]
     affix = _SUFFIX.search(stem) or _PREFIX.match(stem)
     if not folders and affix is None:
         return None
-    layer = folders[-1] if folders else (affix["layer"] if affix else "")
+    layer = next((g for g in folders[-1].groups() if g), "") if folders else ""
+    if affix is not None and not folders:
+        layer = affix["layer"]
     stems = dict.fromkeys([_without_affix(stem), stem] if affix else [stem])
     return LabelFile(name, layer_name(layer.lower()), tuple(stems))
 
@@ -154,13 +159,13 @@ class Partners:
     ----------
     series
         All images.
-    last
-        As in `take_apart`.
+    naming
+        How they are numbered.
     """
 
-    def __init__(self, series: Sequence[Series], last: str | None) -> None:
+    def __init__(self, series: Sequence[Series], naming: Naming) -> None:
         self.series = series
-        self.last = last
+        self.naming = naming
         self._files: dict[str, dict[Place, None]] = defaultdict(dict)
         self._bare: dict[str, dict[int, None]] = defaultdict(dict)
         for number, one in enumerate(series):
@@ -169,7 +174,7 @@ class Partners:
                 at = tuple((a, i) for a, i in sorted(one.place(index).items()) if a != "c")
                 for key in _keys(stem):
                     self._files[key][number, at] = None
-            parts = take_apart(stem_of(one.files[0]), last)
+            parts = naming.take_apart(stem_of(one.files[0]))
             for key in _keys(parts.bare) if parts.numbers else ():
                 self._bare[key][number] = None
 
@@ -186,7 +191,7 @@ class Partners:
                 if key in self._files:
                     return self._nearest(label, list(self._files[key]))
         for stem in label.stems:
-            parts = take_apart(stem, self.last)
+            parts = self.naming.take_apart(stem)
             for key in _keys(parts.bare):
                 places = [
                     place
@@ -196,6 +201,20 @@ class Partners:
                 if places:
                     return self._nearest(label, places)
         return self._by_number(label) if label.asked else None
+
+    def find_named(self, label: LabelFile) -> tuple[Place, str] | None:
+        """The place of a label picture whose name adds the layer's to its image's.
+
+        ``cells_01_nuclei_mask`` is layer ``nuclei`` of ``cells_01``.
+        """
+        for stem in label.stems:
+            for cut in reversed([m.start() for m in re.finditer(r"[ _.-]", stem)]):
+                known = next((k for k in _keys(stem[:cut]) if k in self._files), None)
+                rest = stem[cut:].strip(" _.-")
+                if known is not None and rest and not rest.isdecimal():
+                    place = self._nearest(label, list(self._files[known]))
+                    return place, layer_name(rest.lower())
+        return None
 
     def _alone(self, key: str) -> list[int]:
         """Images of one file, whose name has no number."""

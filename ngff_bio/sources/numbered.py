@@ -1,4 +1,8 @@
-"""Files numbered along time, planes or channels: ``..._t001_z002_c1.tif``."""
+"""Files numbered along time, planes or channels: ``..._t001_z002_c1.tif``.
+
+A capital C with a number can be a well too; it is one where other names have another letter of a
+plate's rows in its place, or where the number of a row stands before it.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,24 @@ from ngff_bio.formats.image_headers import EXTENSIONS
 from ngff_bio.model import ORDER
 from ngff_bio.sources.pictures import base_of, folder_of
 
-_LETTERS = {"t": "t", "time": "t", "frame": "t", "tp": "t", "z": "z", "slice": "z", "plane": "z"}
-_LETTERS |= {"c": "c", "ch": "c", "channel": "c"}
+_LETTERS = {"t": "t", "tp": "t", "time": "t", "timepoint": "t", "frame": "t"}
+_LETTERS |= {"z": "z", "slice": "z", "plane": "z"}
+_LETTERS |= {"c": "c", "ch": "c", "chan": "c", "channel": "c"}
 
 #: A letter or word for an axis and its number. It starts a part of the name (``_t001``, ``1z002``) or
 #: is a capital after a small letter (``posT00012``), and ends where the next part starts.
 _TOKEN = re.compile(
     r"(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=[TZC])))"
-    rf"(?P<word>{'|'.join(sorted(_LETTERS, key=len, reverse=True))})[_-]?(?P<number>\d+)"
+    rf"(?P<word>{'|'.join(sorted(_LETTERS, key=len, reverse=True))})[_\-=]?(?P<number>\d+)"
     r"(?=$|[^A-Za-z0-9]|[tzc]\d)",
     re.IGNORECASE,
 )
+
+#: Row and column of a well by numbers, as in r02c03: the c is no channel.
+_ROW_BEFORE = re.compile(r"r\d+$", re.IGNORECASE)
+
+#: A well by its row's letter.
+_WELL = re.compile(r"(?<![A-Za-z])[ABD-P](?=\d{1,2}(?!\d))")
 _LAST = re.compile(r"(?P<number>\d+)$")
 _EDGES = " _-."
 
@@ -55,37 +66,60 @@ class Numbered:
     bare: str
 
 
-def take_apart(stem: str, last: str | None = None) -> Numbered:
-    """The numbers of a stem by axis.
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How the names of one source are numbered.
 
     Parameters
     ----------
     last
         Axis that a number at the end counts along, where no letter says it; ``"none"`` if even
         letters mean nothing.
+    wells
+        What stands before the letter of a well in some name.
     """
-    numbers: dict[str, int] = {}
-    found = [] if last == "none" else list(_TOKEN.finditer(stem))
-    axes = [_LETTERS[m["word"].lower()] for m in found]
-    if len(set(axes)) < len(axes):  # two numbers for one axis: which is it?
-        return Numbered(stem, {}, stem)
-    parts, bare, at = [], [], 0
-    for match, axis in zip(found, axes, strict=True):
-        numbers[axis] = int(match["number"])
-        parts += [stem[at : match.start()], f"{{{axis}}}"]
-        bare.append(stem[at : match.start()].rstrip(_EDGES))
-        at = match.end()
-    rest = stem[at:]
-    end = _LAST.search(rest)
-    if last in ("t", "z", "c") and last not in numbers and end is not None:
-        numbers[last] = int(end["number"])
-        parts += [rest[: end.start()], f"{{{last}}}"]
-        bare.append(rest[: end.start()].rstrip(_EDGES))
-        rest = ""
-    if not numbers:
-        return Numbered(stem, {}, stem)
-    template = "".join([*parts, rest])
-    return Numbered(template, numbers, "".join([*bare, rest]).strip(_EDGES))
+
+    last: str | None = None
+    wells: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, names: Iterable[str], last: str | None = None) -> Naming:
+        """As these file names are numbered."""
+        stems = [stem_of(name) for name in names]
+        wells = {s[: m.start()] for s in stems for m in _WELL.finditer(s)}
+        return cls(last, frozenset(wells))
+
+    def take_apart(self, stem: str) -> Numbered:
+        """The numbers of a stem by axis."""
+        found = [] if self.last == "none" else [m for m in _TOKEN.finditer(stem) if self._axis(m)]
+        axes = [_LETTERS[m["word"].lower()] for m in found]
+        if len(set(axes)) < len(axes):  # two numbers for one axis: which is it?
+            return Numbered(stem, {}, stem)
+        numbers: dict[str, int] = {}
+        parts, bare, at = [], [], 0
+        for match, axis in zip(found, axes, strict=True):
+            numbers[axis] = int(match["number"])
+            parts += [stem[at : match.start()], f"{{{axis}}}"]
+            bare.append(stem[at : match.start()].rstrip(_EDGES))
+            at = match.end()
+        rest = stem[at:]
+        end = _LAST.search(rest)
+        if self.last in ("t", "z", "c") and self.last not in numbers and end is not None:
+            numbers[self.last] = int(end["number"])
+            parts += [rest[: end.start()], f"{{{self.last}}}"]
+            bare.append(rest[: end.start()].rstrip(_EDGES))
+            rest = ""
+        if not numbers:
+            return Numbered(stem, {}, stem)
+        template = "".join([*parts, rest])
+        return Numbered(template, numbers, "".join([*bare, rest]).strip(_EDGES))
+
+    def _axis(self, match: re.Match[str]) -> bool:
+        """Whether it is a number along an axis, and no column of a well."""
+        before = match.string[: match.start()]
+        if match["word"] in "cC" and _ROW_BEFORE.search(before):
+            return False
+        return match["word"] != "C" or before not in self.wells
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +161,7 @@ class Series:
 
 def find_series(
     names: Iterable[str],
-    last: str | None,
+    naming: Naming,
     unlike: Callable[[Sequence[str]], str | None],
     tell: Callable[[str, str], None],
 ) -> list[Series]:
@@ -135,8 +169,8 @@ def find_series(
 
     Parameters
     ----------
-    last
-        As in `take_apart`.
+    naming
+        How they are numbered.
     unlike
         Says why some files cannot be one image, or ``None``.
     tell
@@ -145,7 +179,7 @@ def find_series(
     groups: dict[tuple[str, str, str], dict[tuple[int, ...], list[str]]] = {}
     for name in names:
         stem = stem_of(name)
-        parts = take_apart(stem, last)
+        parts = naming.take_apart(stem)
         rest = base_of(name)[len(stem) :].lower() if base_of(name).startswith(stem) else ""
         axes = "".join(a for a in ORDER if a in parts.numbers)
         key = (folder_of(name), parts.template, rest)
@@ -172,7 +206,7 @@ def find_series(
             found += [Series(folder, base_of(name), (name,)) for name in files]
             continue
         along = "".join(a for a in axes if len(numbers[a]) > 1)
-        bare = take_apart(stem_of(files[0]), last).bare
+        bare = naming.take_apart(stem_of(files[0])).bare
         found.append(
             Series(
                 folder,

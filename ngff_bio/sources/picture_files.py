@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ngff_bio.errors import SourceError
 from ngff_bio.formats.image_headers import ImageHeader
 from ngff_bio.formats.images import stack_frames
 from ngff_bio.formats.problems import Problems
@@ -106,22 +105,10 @@ class PictureFiles:
         """All images of a file."""
         header = self.headers[name]
         if header.format == "tiff":
-            return tuple(self._of_tiff(image) for image in self._open_tiff(name))
+            images = open_tiff(self.tree.file(name), axes=self.axes, limits=self.tree.limits)
+            return tuple(self._of_tiff(image) for image in images)
         stack = stack_frames([self.tree.file(name)], headers=[header], limits=self.tree.limits)
         return (OpenedImage(stack, axes_from(stack.axes), channels=header.channels, files=(name,)),)
-
-    def _open_tiff(self, name: str) -> tuple[TiffImage, ...]:
-        """What the user says of axes is for files that do not say it themselves."""
-        file, limits = self.tree.file(name), self.tree.limits
-        if self.axes is None or self.headers[name].pages == 1:
-            return open_tiff(file, limits=limits)
-        try:
-            found = open_tiff(file, limits=limits)
-        except SourceError:
-            return open_tiff(file, axes=self.axes, limits=limits)
-        if any(notice.kind == "warning" for image in found for notice in image.notices):
-            return open_tiff(file, axes=self.axes, limits=limits)
-        return found
 
     def _of_tiff(self, image: TiffImage) -> OpenedImage:
         self.problems.notices.extend(image.notices)

@@ -18,7 +18,7 @@ from ngff_bio.checks import validate
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.sources import find_source, open_tree
 from ngff_bio.sources.label_names import by_convention
-from ngff_bio.sources.numbered import stem_of, take_apart
+from ngff_bio.sources.numbered import Naming, find_series, stem_of
 from ngff_bio.testing import make_tiff_folder, make_wbc
 from ngff_bio.testing.damage import huge_png
 
@@ -136,9 +136,43 @@ def test_numbered_files_are_one_image_sorted_by_number(tmp_path: Path) -> None:
 def test_numbers_along_axes_are_told_from_other_numbers(
     stem: str, template: str, numbers: dict[str, int], bare: str | None
 ) -> None:
-    found = take_apart(stem)
+    found = Naming().take_apart(stem)
     assert (found.template, found.numbers) == (template, numbers)
     assert bare is None or found.bare == bare
+
+
+@pytest.mark.parametrize(
+    ("names", "along"),
+    [
+        (["a_z0003.tif", "a_z0001.tif"], "z"),
+        (["exp-T00012.tif", "exp-T00013.tif"], "t"),
+        (["t1z1.tif", "t1z2.tif"], "z"),
+        (["mitoZ01.tif", "mitoZ02.tif"], "z"),
+        (["frame_001.png", "frame_002.png"], "t"),
+        (["a_ch00.tif", "a_ch01.tif"], "c"),
+        (["a_t=1.tif", "a_t=2.tif"], "t"),
+    ],
+)
+def test_usual_names_make_an_axis(names: list[str], along: str) -> None:
+    (series,) = find_series(names, Naming.of(names), lambda _: None, pytest.fail)
+    assert (series.along, list(series.files)) == (along, sorted(names))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["cat001.tif", "cat002.tif"],
+        ["A1.tif", "B1.tif", "C1.tif", "C2.tif"],
+        ["x_A7_1.tif", "x_C7_1.tif", "x_C8_1.tif"],
+        ["r01c01.tif", "r01c02.tif"],
+        ["img_000.png", "img_001.png"],
+        ["one/z1.tif", "two/z2.tif"],
+        ["a_z1.tif", "a_z2.png"],
+    ],
+)
+def test_wells_rows_words_and_folders_make_no_axis(names: list[str]) -> None:
+    found = find_series(names, Naming.of(names), lambda _: None, pytest.fail)
+    assert [s.files for s in found] == [(n,) for n in sorted(names)]
 
 
 def test_picture_endings_are_no_part_of_a_name() -> None:
@@ -296,6 +330,9 @@ def check_labels(store: Path, path: str, layer: str, expected: np.ndarray) -> No
         ("images/a.tif", "masks/a_mask.tif", "masks"),
         ("train/images/a.tif", "train/masks/a.tif", "masks"),
         ("a.ome.tif", "masks/a.png", "masks"),
+        ("a.tif", "masks_nuclei/a.tif", "nuclei"),
+        ("a.tif", "nuclei-labels/a.tif", "nuclei"),
+        ("cells_01.tif", "cells_01_nuclei_mask.tif", "nuclei"),
     ],
 )
 def test_label_pictures_are_found_by_the_conventions_of_their_names(
@@ -482,6 +519,50 @@ def test_labels_of_another_shape_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="shape") as caught:
         ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
     assert set(caught.value.parts()) == {"what", "file", "expected", "found", "mend"}
+
+
+def test_pictures_named_like_labels_of_other_axes_are_images_unless_a_rule_names_them(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path / "in" / "a.tif", np.stack([GREY] * 3), imagej=True, metadata={"axes": "TYX"})
+    put(tmp_path / "in" / "masks" / "a.tif", LABELS)
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
+    assert (report.images, report.instances) == (2, 0)
+    assert any("other axes" in n.what for n in report.notices)
+    options = {"labels": ["cells=masks/*.tif"]}
+    with pytest.raises(SourceError, match="shape"):
+        ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", options=options)
+
+
+def test_values_are_objects_unless_the_user_says_that_they_are_classes(tmp_path: Path) -> None:
+    put(tmp_path / "in" / "a.tif", GREY)
+    put(tmp_path / "in" / "a_mask.tif", LABELS)
+    for kind in ("instance", "semantic"):
+        store = tmp_path / f"{kind}.zarr"
+        ngff_bio.convert(tmp_path / "in", store, options={"label_kind": kind})
+        assert meta(store, "labels/mask")["ngff_bio"]["values"] == kind
+
+
+def test_tiff_is_another_name_of_the_format(tmp_path: Path) -> None:
+    put(tmp_path / "in" / "a.tif", GREY)
+    ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", format="tiff")
+    np.testing.assert_array_equal(pixels(tmp_path / "out.zarr"), GREY)
+
+
+def test_a_folder_with_every_kind_and_its_labels_converts_without_an_option(
+    tmp_path: Path,
+) -> None:
+    truth = make_tiff_folder(tmp_path, labels=True)
+    store = tmp_path / "out.zarr"
+    report = ngff_bio.convert(truth.root, store)
+    assert not report.skipped
+    for kind, image in truth.images.items():
+        if not set(image.axes) & set("TZQ"):
+            assert image.labels is not None
+            path = next(
+                p for p in images(store) if p.rpartition("/")[2] == kind + "_" * (kind == "ome")
+            )
+            np.testing.assert_array_equal(pixels(store, f"{path}/labels/masks"), image.labels)
 
 
 def test_two_label_pictures_of_one_layer_are_refused(tmp_path: Path) -> None:
