@@ -6,10 +6,13 @@ Metadata goes from the leaves to the root, so that nothing opens before all belo
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from ngff_bio import ngff
 from ngff_bio.engine.describe import (
@@ -19,9 +22,17 @@ from ngff_bio.engine.describe import (
     plate_groups,
 )
 from ngff_bio.engine.layout import ArrayPlan
+from ngff_bio.engine.manifest import (
+    Entry,
+    NotingStorage,
+    SourceFiles,
+    no_files,
+    region_text,
+    write_manifest,
+)
 from ngff_bio.engine.plan import Plan, PlannedArray
 from ngff_bio.engine.records import PartRecord, UnitRecord
-from ngff_bio.engine.shard import array_metadata
+from ngff_bio.engine.shard import array_metadata, crc32c
 from ngff_bio.engine.tables import (
     FILE,
     GROUP_ATTRIBUTES,
@@ -110,14 +121,23 @@ def _json(document: Any) -> bytes:
     return json.dumps(document, indent=2, ensure_ascii=False).encode()
 
 
-def finish(plan: Plan, records: Iterable[UnitRecord], storage: Storage) -> list[str]:
-    """Write tables and metadata; returns the keys that were written.
+def finish(
+    plan: Plan,
+    records: Iterable[UnitRecord],
+    storage: Storage,
+    source_files: SourceFiles = no_files,
+) -> list[str]:
+    """Write tables, metadata and the manifest; returns the keys that were written.
 
     Parameters
     ----------
     records
         Of all units.
+    source_files
+        Names the files that were read, for the manifest.
     """
+    records = list(records)
+    storage = NotingStorage(storage)
     parts: dict[int, list[PartRecord]] = defaultdict(list)
     for record in sorted(records, key=lambda r: r.id):
         for part in record.parts:
@@ -158,10 +178,41 @@ def finish(plan: Plan, records: Iterable[UnitRecord], storage: Storage) -> list[
                 nodes.add_group(f"{image.path}/tables/{name}".lstrip("/"), GROUP_ATTRIBUTES)
     for path, attributes in plate_groups(plan):
         nodes.add_group(path, attributes)
+    root = []
     for key, data in nodes.documents(plan.settings.consolidated):
-        storage.put(key, data)
         written.append(key)
+        if "/" in key:
+            storage.put(key, data)
+        else:
+            root.append((key, data))
+    write_manifest(storage.storage, _entries(plan, records, storage, root, source_files))
+    for key, data in root:
+        storage.put(key, data)
     return written
+
+
+def _entries(
+    plan: Plan,
+    records: Iterable[UnitRecord],
+    finished: NotingStorage,
+    root: Iterable[tuple[str, bytes]],
+    source_files: SourceFiles,
+) -> Iterator[Entry]:
+    """Rows of the manifest; the root's documents are yet to be written."""
+    objects = {o.key: o for record in records for o in record.objects} | finished.noted
+    for item in objects.values():
+        yield Entry("object", item.key, None, item.size, item.crc32c)
+    for key, data in root:
+        yield Entry("object", key, None, len(data), crc32c(data))
+    for record in records:
+        for part in record.parts:
+            array = plan.arrays[part.array].plan
+            if part.crc32c is not None and array.passes[part.step].source < 0:
+                size = math.prod(b - a for a, b in part.region) * np.dtype(array.dtype).itemsize
+                path = f"{array.path}/{array.levels[0].path}".lstrip("/")
+                yield Entry("pixels", path, region_text(part.region), size, part.crc32c)
+    for name, size, checksum in source_files():
+        yield Entry("source", name, None, size, checksum)
 
 
 def _add_layer(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ngff_bio.engine.finish import finish
+from ngff_bio.engine.manifest import SourceFiles, no_files
 from ngff_bio.engine.plan import Plan, plan_dataset
 from ngff_bio.engine.records import STATE, UnitRecord, load_records
 from ngff_bio.engine.report import Report
@@ -32,6 +33,7 @@ def write_dataset(
     runner: Runner | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
+    source_files: SourceFiles = no_files,
 ) -> Report:
     """Convert a dataset into a store.
 
@@ -41,6 +43,8 @@ def write_dataset(
     ----------
     overwrite
         Whether a store (or a half-made one) that lies at the destination is removed first.
+    source_files
+        Names the source's files with sizes and checksums, for the manifest.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def write_dataset(
             done += unit.nbytes
             if progress is not None:
                 progress(done, total)
-    finish(plan, records.values(), storage)
+    finish(plan, records.values(), storage, source_files)
     storage.delete_all(STATE)
     _fill(report, plan, records, storage)
     report.seconds = time.monotonic() - began
