@@ -8,6 +8,7 @@ from typing import Any
 
 from ngff_bio.engine import Report, Runner, Settings, write_dataset
 from ngff_bio.engine.write import Progress
+from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.sources import find_source, open_tree
 from ngff_bio.storage import Storage, storage_at
 
@@ -22,13 +23,15 @@ def convert(
     progress: Progress | None = None,
     overwrite: bool = False,
     options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Report:
     """Convert a dataset into an OME-Zarr store.
 
     Parameters
     ----------
     source
-        Folder or archive that the dataset lies in.
+        Folder, archive (zip, tar, compressed tar) or URL that the dataset lies in.
     destination
         Where the store goes. Running the same call again goes on where a stopped one was.
     format
@@ -43,6 +46,10 @@ def convert(
         Whether a store at the destination is replaced.
     options
         Options of the source, as ``ngff-bio formats`` lists them.
+    storage_options
+        Options of fsspec for a source behind a URL: credentials, endpoint.
+    limits
+        How large a picture or a member of an archive may claim to be.
 
     Returns
     -------
@@ -54,7 +61,7 @@ def convert(
     ngff_bio.errors.NgffBioError
         Of the kinds in :mod:`ngff_bio.errors`; nothing that opens is left behind.
     """
-    tree = open_tree(source)
+    tree = open_tree(source, storage_options=storage_options, limits=limits)
     kind = find_source(tree, format)
     dataset = kind.read(tree, **(options or {}))
     return write_dataset(
