@@ -10,6 +10,7 @@ from ngff_bio.engine import Report, Runner, Settings, write_dataset
 from ngff_bio.engine.write import Progress
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.sources import find_source, open_tree
+from ngff_bio.sources.checksums import Checksums, files_of
 from ngff_bio.storage import Storage, storage_at
 
 
@@ -25,6 +26,7 @@ def convert(
     options: Mapping[str, Any] | None = None,
     storage_options: Mapping[str, Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    checksums: bool = True,
 ) -> Report:
     """Convert a dataset into an OME-Zarr store.
 
@@ -50,6 +52,8 @@ def convert(
         Options of fsspec for a source behind a URL: credentials, endpoint.
     limits
         How large a picture or a member of an archive may claim to be.
+    checksums
+        Whether the manifest names size and checksum of each source file.
 
     Returns
     -------
@@ -64,11 +68,13 @@ def convert(
     tree = open_tree(source, storage_options=storage_options, limits=limits)
     kind = find_source(tree, format)
     dataset = kind.read(tree, **(options or {}))
-    return write_dataset(
-        dataset,
-        storage_at(destination),
-        settings,
-        runner=runner,
-        progress=progress,
-        overwrite=overwrite,
-    )
+    with Checksums(tree, files_of(tree, dataset) if checksums else ()) as source_files:
+        return write_dataset(
+            dataset,
+            storage_at(destination),
+            settings,
+            runner=runner,
+            progress=progress,
+            overwrite=overwrite,
+            source_files=source_files,
+        )

@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -137,7 +137,8 @@ def finish(
         Names the files that were read, for the manifest.
     """
     records = list(records)
-    storage = NotingStorage(storage)
+    noting = NotingStorage(storage)
+    below, storage = storage, cast("Storage", noting)
     parts: dict[int, list[PartRecord]] = defaultdict(list)
     for record in sorted(records, key=lambda r: r.id):
         for part in record.parts:
@@ -185,7 +186,7 @@ def finish(
             storage.put(key, data)
         else:
             root.append((key, data))
-    write_manifest(storage.storage, _entries(plan, records, storage, root, source_files))
+    write_manifest(below, _entries(plan, records, noting, root, source_files))
     for key, data in root:
         storage.put(key, data)
     return written

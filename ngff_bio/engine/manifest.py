@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ngff_bio.engine.records import ObjectRecord
@@ -53,17 +53,18 @@ def no_files() -> Iterator[tuple[str, int, int | None]]:
     return iter(())
 
 
-@dataclass
 class NotingStorage:
-    """A storage that remembers size and checksum of everything that is put through it."""
+    """A storage that remembers size and checksum of everything that is put through it.
 
-    storage: Storage
-    noted: dict[str, ObjectRecord] = field(default_factory=dict)
+    Parameters
+    ----------
+    storage
+        Where everything goes, and what answers everything else.
+    """
 
-    @property
-    def url(self) -> str:
-        """Where it lies."""
-        return self.storage.url
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.noted: dict[str, ObjectRecord] = {}
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
         """Write one object, and note it."""
@@ -75,32 +76,8 @@ class NotingStorage:
         self.noted[key] = ObjectRecord(key, size, crc)
         return size
 
-    def get(self, key: str) -> bytes | None:
-        """All bytes of an object."""
-        return self.storage.get(key)
-
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Part of an object."""
-        return self.storage.get_range(key, start, length)
-
-    def size(self, key: str) -> int | None:
-        """Size in bytes."""
-        return self.storage.size(key)
-
-    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """Keys below ``prefix`` with their sizes."""
-        return self.storage.list(prefix)
-
-    def delete(self, key: str) -> None:
-        """Remove an object, and forget it."""
-        self.noted.pop(key, None)
-        self.storage.delete(key)
-
-    def delete_all(self, prefix: str = "") -> None:
-        """Remove everything below ``prefix``, and forget it."""
-        for key in [k for k in self.noted if not prefix or k.startswith(f"{prefix}/")]:
-            del self.noted[key]
-        self.storage.delete_all(prefix)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.storage, name)
 
 
 def region_text(region: Iterable[tuple[int, int]]) -> str:
@@ -174,9 +151,7 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> list[Entry]:
 
     try:
         table: Any = pq.read_table(pa.BufferReader(data))
-        columns = [
-            table[name].to_pylist() for name in ("kind", "path", "region", "size", "crc32c")
-        ]
+        columns = [table[name].to_pylist() for name in ("kind", "path", "region", "size", "crc32c")]
     except (pa.ArrowException, KeyError, OSError) as error:
         raise StoreError("the manifest cannot be read", file=file, found=error) from error
     return [Entry(*row) for row in zip(*columns, strict=True)]

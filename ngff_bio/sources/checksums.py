@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from threading import Event
 from typing import Any, BinaryIO
 
 import google_crc32c
 
-from ngff_bio.model import Dataset, SourceFile
+from ngff_bio.model import Dataset
 from ngff_bio.sources.files import FileTree
 
 _BLOCK = 1 << 20
@@ -19,64 +18,45 @@ _BLOCK = 1 << 20
 FileRecord = tuple[str, int, int | None]
 
 
-@dataclass
-class NotingTree:
-    """A tree of files that remembers which of them a source asked for."""
-
-    tree: FileTree
-    asked: dict[str, None] = field(default_factory=dict)
-
-    @property
-    def origin(self) -> str:
-        """The root as the user named it."""
-        return self.tree.origin
-
-    def names(self) -> list[str]:
-        """Names of all files."""
-        return self.tree.names()
-
-    def file(self, name: str) -> SourceFile:
-        """One file by its name."""
-        file = self.tree.file(name)
-        self.asked[name] = None
-        return file
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.tree, name)
+def files_of(tree: FileTree, dataset: Dataset) -> list[str]:
+    """Names of all files that a dataset is made of: those of the tree that were not skipped."""
+    skipped = {notice.file for notice in dataset.notices if notice.kind == "skipped"}
+    return [name for name in tree.names() if name not in skipped]
 
 
-def files_of(tree: NotingTree, dataset: Dataset) -> list[str]:
-    """Names of all files that a dataset is read from: those asked for, and those of its frames."""
-    frames = {frame.name for image in dataset.images for frame in image.frames}
-    return sorted({*tree.asked, *frames.intersection(tree.names())})
-
-
-def checksums(tree: FileTree, names: Iterable[str]) -> Iterator[FileRecord]:
+def checksums(
+    tree: FileTree, names: Iterable[str], stopped: Event | None = None
+) -> Iterator[FileRecord]:
     """Size and checksum of each file, an archive's members as the one file that they lie in.
 
-    A file that is not on this machine is not fetched a second time for its checksum.
+    What is not on this machine is not fetched a second time for its checksum. Setting ``stopped``
+    ends it early.
     """
+    stopped = stopped or Event()
     archives: set[str] = set()
     for name in names:
-        file = tree.file(name)
-        archive = getattr(file, "archive", None)
-        if isinstance(archive, str | Path) and Path(archive).is_file():
-            if str(archive) not in archives:
-                archives.add(str(archive))
-                with Path(archive).open("rb") as opened:
-                    yield (Path(archive).name, *_checksum(opened))
-        elif file.path is not None:
+        if stopped.is_set():
+            return
+        file: Any = tree.file(name)
+        while (container := getattr(file, "container", None)) is not None:
+            file = container
+        if file is not tree.file(name):
+            if file.name in archives:
+                continue
+            archives.add(file.name)
+        if file.path is None:
+            yield file.name, file.size, None
+            continue
+        try:
             with file.path.open("rb") as opened:
-                yield (name, *_checksum(opened))
-        else:
-            yield name, file.size, None
+                yield (file.name, *_checksum(opened, stopped))
+        except OSError:
+            continue  # one that the dataset needs fails where it is read, and is told of there
 
 
-def _checksum(file: BinaryIO) -> tuple[int, int]:
+def _checksum(file: BinaryIO, stopped: Event) -> tuple[int, int]:
     size, crc = 0, 0
-    while block := file.read(_BLOCK):
+    while (block := file.read(_BLOCK)) and not stopped.is_set():
         size += len(block)
         crc = google_crc32c.extend(crc, block)
     return size, crc
@@ -87,16 +67,11 @@ class Checksums:
 
     def __init__(self, tree: FileTree, names: Iterable[str]) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checksums")
-        self._stopped = False
+        self._stopped = Event()
         self._found: Future[list[FileRecord]] = self._pool.submit(self._run, tree, list(names))
 
     def _run(self, tree: FileTree, names: list[str]) -> list[FileRecord]:
-        found: list[FileRecord] = []
-        for record in checksums(tree, names):
-            if self._stopped:
-                break
-            found.append(record)
-        return found
+        return list(checksums(tree, names, self._stopped))
 
     def __call__(self) -> list[FileRecord]:
         """All of them; waits until they are there."""
@@ -106,5 +81,5 @@ class Checksums:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped = True
+        self._stopped.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
