@@ -1,4 +1,4 @@
-"""What every test shares: where the real sample files lie."""
+"""What every test shares: where the real sample files lie, and a bucket."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from bucket_server import bucket_server
+
+__all__ = ["bucket_server", "samples"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = Path(os.environ.get("NGFF_BIO_SAMPLES", ROOT.parent / "shared" / "samples"))

@@ -12,6 +12,7 @@ from ngff_bio.cli.demo import demo
 from ngff_bio.cli.formats import formats
 from ngff_bio.cli.info import info
 from ngff_bio.cli.preview import preview
+from ngff_bio.cli.serve import serve
 from ngff_bio.cli.validate import validate
 
 app = typer.Typer(
@@ -54,5 +55,6 @@ app.command()(convert)
 app.command()(info)
 app.command()(validate)
 app.command()(preview)
+app.command()(serve)
 app.command()(formats)
 app.command()(demo)

@@ -51,10 +51,14 @@ class ColorLabels:
 
     def read(self, region: Region) -> NDArray[Any]:
         """Label values of a region."""
-        packed = _packed(self.stack.read((*region, (0, self.stack.shape[3]))))
-        known = np.concatenate([[0], self.colors])
+        known = np.concatenate([[0], self.colors]).astype(np.uint32)
         labels = np.concatenate([[0], self.values]).astype(self.dtype)
-        return np.ascontiguousarray(labels[np.searchsorted(known, packed)])
+        out = np.empty([b - a for a, b in region], self.dtype)
+        (first, stop), *inner = region
+        for number in range(first, stop):  # a page at a time: colours take four bytes a pixel
+            page = self.stack.read(((number, number + 1), *inner, (0, self.stack.shape[3])))[0]
+            out[number - first] = labels[np.searchsorted(known, _packed(page))]
+        return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,9 +124,13 @@ def _pages(stack: TiffStack) -> Any:
         yield stack.read(((number, number + 1), *rest))[0]
 
 
-def _packed(page: NDArray[Any]) -> NDArray[np.int64]:
-    wide = page[..., :3].astype(np.int64)
-    return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2])
+def _packed(page: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Red, green and blue of each pixel as one number; alpha says nothing more."""
+    packed = page[..., 0].astype(np.uint32)
+    for channel in (1, 2):
+        packed <<= np.uint32(8)
+        packed |= page[..., channel]
+    return packed
 
 
 def _palette_of(counts: dict[int, int], palettes: Sequence[Palette], name: str) -> dict[int, int]:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.image_headers import DAMAGE
+from ngff_bio.formats.tiff import palette_of
 from ngff_bio.model import SourceFile
 
 #: Compressions that libtiff and tifffile decode to the same pixels: none, LZW, deflate (both codes).
@@ -93,8 +94,7 @@ def _tiff(data: bytes, indices: bool) -> NDArray[Any]:
         page = tiff.pages.first
         palette = page.photometric == tifffile.PHOTOMETRIC.PALETTE
         if palette and not indices:
-            table: NDArray[Any] = (np.asarray(page.colormap) >> 8).astype(np.uint8)
-            colors: NDArray[Any] = np.moveaxis(table, 0, -1)[page.asarray()]
+            colors: NDArray[Any] = palette_of(page)[page.asarray()]
             return colors
         if (
             int(page.compression) in _PLAIN
@@ -113,4 +113,5 @@ def _tiff(data: bytes, indices: bool) -> NDArray[Any]:
         pixels = page.asarray()
         if page.samplesperpixel > 1 and page.planarconfig == 2:
             pixels = np.moveaxis(pixels, 0, -1)
-        return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+        plain = np.dtype(np.uint8) if pixels.dtype == bool else pixels.dtype.newbyteorder("=")
+        return pixels.astype(plain, copy=False)

@@ -12,6 +12,7 @@ import tifffile
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
+from ngff_bio.formats.tiff import check_pages, palette_of
 from ngff_bio.model import Channel, SourceFile
 
 #: File name endings that are pictures, in lower case.
@@ -92,6 +93,7 @@ def probe_image(file: SourceFile, limits: Limits = DEFAULT_LIMITS) -> ImageHeade
             for magic, parse in _FORMATS:
                 if head.startswith(magic):
                     header = parse(stream)
+                    _check_end(stream, header.format)
                     break
             else:
                 raise SourceError(
@@ -153,6 +155,24 @@ def _jpeg(stream: BinaryIO) -> ImageHeader:
     dtype = np.dtype(np.uint8 if precision <= 8 else np.uint16)
     # Four inks are printed colours: they are read as red, green and blue.
     return _header("jpeg", rows, columns, 3 if samples == 4 else samples, dtype)
+
+
+#: What stands at the end of a whole file, and how far from it something else may follow.
+_ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
+_TAIL = 4096
+
+
+def _check_end(stream: BinaryIO, name: str) -> None:
+    """Refuse a JPEG or PNG that is cut off while it is only looked at, not when it is decoded."""
+    mark = _ENDS.get(name)
+    if mark is None:
+        return
+    size = stream.seek(0, 2)
+    stream.seek(max(size - _TAIL, 0))
+    if mark not in stream.read():
+        stream.seek(0)
+        if mark not in stream.read():
+            raise ValueError("the end of the picture is missing")
 
 
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
@@ -226,16 +246,18 @@ def _tiff(stream: BinaryIO) -> ImageHeader:
     with tifffile.TiffFile(stream) as tiff:
         page = tiff.pages.first
         count = len(tiff.pages)
+        check_pages(tiff)
         dtype = page.dtype
         if dtype is None:
             raise ValueError(f"{page.bitspersample} bits of a sample are no known type")
         dtype = np.dtype(dtype).newbyteorder("=")
+        if dtype.kind == "b":
+            dtype = np.dtype(np.uint8)
         samples = page.samplesperpixel
         if count == 1 and not (tiff.is_ome or tiff.is_imagej or tiff.is_shaped):
             if page.photometric == tifffile.PHOTOMETRIC.PALETTE and samples == 1:
-                return _header(
-                    "tiff", page.imagelength, page.imagewidth, 3, np.dtype(np.uint8), palette=True
-                )
+                colors = palette_of(page).dtype
+                return _header("tiff", page.imagelength, page.imagewidth, 3, colors, palette=True)
             if page.imagedepth == 1:
                 return _header("tiff", page.imagelength, page.imagewidth, samples, dtype)
         series = tiff.series

@@ -268,6 +268,6 @@ def encode_rle_json(labels: NDArray[Any], dtype: str = "int32") -> dict[str, Any
     pairs = np.stack([starts[order], lengths[order]], axis=1).astype(np.int64)
     ids, first = np.unique(values[order], return_index=True)
     content: dict[str, Any] = {INFO: {"shape": list(labels.shape), "dtype": dtype}}
-    for value, rows in zip(ids.tolist(), np.split(pairs, first[1:]), strict=True):
+    for value, rows in zip(ids.tolist(), np.split(pairs, first)[1:], strict=True):
         content[str(value)] = " ".join(map(str, rows.ravel().tolist()))
     return content

@@ -8,7 +8,6 @@ Layout: ``images/{24,50}-images.tif``, ``labels-semantic/{24,50}-semantic.{json|
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from typing import Any
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
@@ -31,7 +30,7 @@ from ngff_bio.sources.registry import Source
 
 _NAME = re.compile(
     r"(?:^|/)(?P<volume>24|50)-(?P<kind>images|semantic|instance-(?:cell|organelle))"
-    r"(?:-[23]d)?\.(?P<ext>json|tiff?)$",
+    r"(?P<suffix>-[23]d)?\.(?P<ext>json|tiff?)$",
     re.IGNORECASE,
 )
 _AXES = axes_from("zyx", z=(40.0, "nanometer"), y=(10.0, "nanometer"), x=(10.0, "nanometer"))
@@ -61,6 +60,9 @@ PALETTES = (
 
 _LAYERS = ("semantic", "instance-cell", "instance-organelle")
 
+#: Files of one volume: by part of the collection, then by suffix and kind of file.
+_Parts = dict[str, dict[str, dict[str, str]]]
+
 
 def detect(names: list[str]) -> int:
     """Sure where a label file or an image of the collection is named as the page names it."""
@@ -77,7 +79,7 @@ def read(tree: FileTree) -> Dataset:
     ngff_bio.errors.SourceError
         If a file is damaged, or labels do not fit their image.
     """
-    files: dict[str, dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
+    files: dict[str, _Parts] = {}
     notices: list[Notice] = []
     for name in tree.names():
         match = _NAME.search(name)
@@ -86,7 +88,8 @@ def read(tree: FileTree) -> Dataset:
                 notices.append(Notice("skipped", "not a file of this collection", file=name))
             continue
         ext = "json" if match["ext"].lower() == "json" else "tif"
-        kinds = files[match["volume"]][match["kind"].lower()]
+        part = files.setdefault(match["volume"], {}).setdefault(match["kind"].lower(), {})
+        kinds = part.setdefault((match["suffix"] or "").lower(), {})
         if ext in kinds:
             raise SourceError(
                 "two files are the same part of the collection",
@@ -119,15 +122,10 @@ def read(tree: FileTree) -> Dataset:
     )
 
 
-def _image(
-    tree: FileTree,
-    volume: str,
-    kinds: dict[str, dict[str, str]],
-    path: str,
-    notices: list[Notice],
-) -> Image:
-    if "tif" not in kinds.get("images", {}):
-        some = next(iter(next(iter(kinds.values())).values()))
+def _image(tree: FileTree, volume: str, parts: _Parts, path: str, notices: list[Notice]) -> Image:
+    name = parts.get("images", {}).get("", {}).get("tif")
+    if name is None:
+        some = next(f for part in parts.values() for kinds in part.values() for f in kinds.values())
         raise SourceError(
             "labels without their image",
             file=some,
@@ -135,7 +133,6 @@ def _image(
             found="no such file",
             mend="add the image, or take its labels away",
         )
-    name = kinds["images"]["tif"]
     stack = open_tiff_stack(tree.file(name))
     if len(stack.shape) != 3:
         raise SourceError(
@@ -145,9 +142,8 @@ def _image(
             found=f"shape {stack.shape}",
         )
     layers = tuple(
-        _layer(tree, layer, kinds[layer], stack.shape, "semantic" in kinds, name, notices)
-        for layer in _LAYERS
-        if layer in kinds
+        _layer(tree, label, kinds, stack.shape, "semantic" in parts, name, notices)
+        for label, kinds in _named_layers(parts)
     )
     if not layers:
         notices.append(Notice("warning", "the image has no labels", file=name))
@@ -159,6 +155,16 @@ def _image(
         labels=layers,
         frames=(Frame(name=name),),
     )
+
+
+def _named_layers(parts: _Parts) -> list[tuple[str, dict[str, str]]]:
+    """Label layers in order. ``-2d`` and ``-3d`` objects are told apart only where both are there."""
+    found = []
+    for layer in _LAYERS:
+        variants = parts.get(layer, {})
+        for suffix, kinds in sorted(variants.items()):
+            found.append((f"{layer}{suffix}" if len(variants) > 1 else layer, kinds))
+    return found
 
 
 def _layer(

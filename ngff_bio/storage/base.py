@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 Buffer = bytes | bytearray | memoryview
+
+#: Who can see what is put: only this process, this machine (and who mounts the same folder), anyone.
+Reach = Literal["process", "machine", "network"]
 
 
 @runtime_checkable
 class Storage(Protocol):
     """A flat space of named objects. Keys use ``/`` and never start or end with one.
 
-    An object is put whole and appears whole or not at all. An implementation pickles.
+    An object is put whole and appears whole or not at all. An implementation pickles, and its
+    ``repr`` holds no secret.
     """
 
     @property
     def url(self) -> str:
         """Where it lies, to be shown; holds no secret."""
+        ...
+
+    @property
+    def reach(self) -> Reach:
+        """From where the same objects can be seen."""
         ...
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
@@ -27,6 +36,13 @@ class Storage(Protocol):
         ------
         ngff_bio.errors.StorageError
             If it cannot be written (disk full, no rights, no answer).
+        """
+        ...
+
+    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+        """Replace an object only if it still is ``before`` (``None``: only if there is none).
+
+        Of several who try at once, one succeeds. Returns whether this one did.
         """
         ...
 
@@ -52,6 +68,10 @@ class Storage(Protocol):
 
     def delete_all(self, prefix: str = "") -> None:
         """Remove everything below ``prefix``."""
+        ...
+
+    def sweep(self) -> int:
+        """Remove what unfinished puts of dead processes have left behind; returns how many."""
         ...
 
 

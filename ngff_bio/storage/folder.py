@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ngff_bio.errors import StorageError
-from ngff_bio.storage.base import Buffer, pieces
+from ngff_bio.storage.base import Buffer, Reach, pieces
 
-#: Names that end so are objects on their way; they are never listed, and a later put replaces them.
+try:
+    import fcntl
+except ImportError:  # not on this system: a swap then rests on comparing alone
+    fcntl = None  # type: ignore[assignment]
+
+#: Names that end so are objects on their way; they are never listed, and a sweep removes them.
 UNFINISHED = ".unfinished"
 
 _MOST_BUFFERS = 512  # fewer than IOV_MAX (1024 on Linux and macOS)
+
+_MENDS = {
+    errno.ENOSPC: "free some space, then run the same command again: it goes on where it stopped",
+    errno.EDQUOT: "free some of your quota, then run the same command again: it goes on",
+    errno.EACCES: "choose a place that you have the rights for",
+    errno.EROFS: "choose a place that is not read-only",
+    errno.ENOTDIR: "one part of the path is a file; choose another destination",
+}
 
 
 @dataclass
@@ -23,12 +38,17 @@ class FolderStorage:
     """Storage in a folder of this machine. An object is written beside its place, then renamed."""
 
     root: Path
-    _made: set[Path] = field(default_factory=set, repr=False, compare=False)
+    _made: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def url(self) -> str:
         """The folder's path."""
         return str(self.root)
+
+    @property
+    def reach(self) -> Reach:
+        """Every process of this machine sees it."""
+        return "machine"
 
     def __getstate__(self) -> Path:
         return self.root
@@ -38,23 +58,41 @@ class FolderStorage:
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
         """Write one object whole."""
-        place = self.root / key
-        beside = place.with_name(f"{place.name}.{os.getpid()}-{threading.get_ident()}{UNFINISHED}")
+        place = os.path.join(self.root, key)
+        beside = f"{place}.{os.getpid()}-{threading.get_ident()}{UNFINISHED}"
         try:
-            if place.parent not in self._made:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                self._made.add(place.parent)
+            folder = os.path.dirname(place)
+            if folder not in self._made:
+                os.makedirs(folder, exist_ok=True)
+                self._made.add(folder)
             size = _write(beside, pieces(data))
             os.replace(beside, place)
         except OSError as error:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):
+                os.unlink(beside)
             raise _storage_error(error, place, "write") from error
         return size
+
+    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+        """Replace an object only if it still is ``before``."""
+        place = self.root / key
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(place.with_name(f"{place.name}.lock{UNFINISHED}")):
+                if self.get(key) != before:
+                    return False
+                self.put(key, after)
+                return True
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
+            raise _storage_error(error, place, "write") from error
 
     def get(self, key: str) -> bytes | None:
         """All bytes of an object, or ``None``."""
         try:
-            return (self.root / key).read_bytes()
+            with open(os.path.join(self.root, key), "rb", buffering=0) as file:
+                return file.readall()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
@@ -76,27 +114,67 @@ class FolderStorage:
             return (self.root / key).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise _storage_error(error, self.root / key, "read") from error
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
         top = self.root / prefix if prefix else self.root
         for folder, _, names in os.walk(top):
+            below = os.path.relpath(folder, self.root).replace(os.sep, "/")
+            start = "" if below == "." else f"{below}/"
             for name in names:
                 if not name.endswith(UNFINISHED):
-                    place = Path(folder, name)
-                    yield place.relative_to(self.root).as_posix(), place.stat().st_size
+                    with suppress(FileNotFoundError):  # gone since it was listed
+                        yield f"{start}{name}", os.stat(os.path.join(folder, name)).st_size
 
     def delete(self, key: str) -> None:
         """Remove an object."""
-        (self.root / key).unlink(missing_ok=True)
+        try:
+            (self.root / key).unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as error:
+            raise _storage_error(error, self.root / key, "remove") from error
 
     def delete_all(self, prefix: str = "") -> None:
         """Remove everything below ``prefix``, and the folder itself."""
-        shutil.rmtree(self.root / prefix if prefix else self.root, ignore_errors=True)
+        top = self.root / prefix if prefix else self.root
         self._made.clear()
+        try:
+            shutil.rmtree(top)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _storage_error(error, top, "remove") from error
+
+    def sweep(self) -> int:
+        """Remove half-written files of puts that never ended."""
+        count = 0
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                if name.endswith(UNFINISHED) and not name.endswith(f".lock{UNFINISHED}"):
+                    with suppress(FileNotFoundError):
+                        os.unlink(os.path.join(folder, name))
+                        count += 1
+        return count
 
 
-def _write(place: Path, buffers: Sequence[Buffer]) -> int:
+@contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    """Hold a lock among the processes of this machine; it dies with the process that holds it."""
+    handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if fcntl is not None:
+            # A file system without locks: comparing alone is left.
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _write(place: str, buffers: Sequence[Buffer]) -> int:
     """Write buffers one after another with few system calls; returns the bytes written."""
     total = sum(len(b) for b in buffers)
     handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
@@ -110,8 +188,11 @@ def _write(place: Path, buffers: Sequence[Buffer]) -> int:
             views = [memoryview(b) for b in buffers[first : first + _MOST_BUFFERS] if len(b)]
             while views:
                 written = os.writev(handle, views)
-                while views and written >= len(views[0]):
-                    written -= len(views.pop(0))
+                done = 0
+                while done < len(views) and written >= len(views[done]):
+                    written -= len(views[done])
+                    done += 1
+                views = views[done:]
                 if written:
                     views[0] = views[0][written:]
     finally:
@@ -119,11 +200,6 @@ def _write(place: Path, buffers: Sequence[Buffer]) -> int:
     return total
 
 
-def _storage_error(error: OSError, place: Path, verb: str) -> StorageError:
-    mend = {
-        28: "free some space, then run the same command again: it goes on where it stopped",
-        13: "choose a place that you may write to" if verb == "write" else "ask for read rights",
-        30: "choose a place that is not read-only",
-        20: "one part of the path is a file; choose another destination",
-    }.get(error.errno or 0)
+def _storage_error(error: OSError, place: str | Path, verb: str) -> StorageError:
+    mend = _MENDS.get(error.errno or 0)
     return StorageError(f"cannot {verb}: {error.strerror or error}", file=place, mend=mend)

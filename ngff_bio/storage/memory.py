@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from ngff_bio.storage.base import Buffer, pieces
+from ngff_bio.storage.base import Buffer, Reach, pieces
 
 
 @dataclass
@@ -14,12 +16,32 @@ class MemoryStorage:
 
     objects: dict[str, bytes] = field(default_factory=dict)
     url: str = "memory:"
+    _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    @property
+    def reach(self) -> Reach:
+        """Only this process sees it."""
+        return "process"
+
+    def __getstate__(self) -> tuple[dict[str, bytes], str]:
+        return self.objects, self.url
+
+    def __setstate__(self, state: tuple[dict[str, bytes], str]) -> None:
+        (self.objects, self.url), self._lock = state, threading.Lock()
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
         """Write one object whole."""
         whole = b"".join(pieces(data))
         self.objects[key] = whole
         return len(whole)
+
+    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+        """Replace an object only if it still is ``before``."""
+        with self._lock:
+            if self.objects.get(key) != before:
+                return False
+            self.objects[key] = bytes(after)
+            return True
 
     def get(self, key: str) -> bytes | None:
         """All bytes of an object, or ``None``."""
@@ -38,7 +60,7 @@ class MemoryStorage:
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
         start = f"{prefix}/" if prefix else ""
-        yield from [(k, len(v)) for k, v in self.objects.items() if k.startswith(start)]
+        yield from [(k, len(v)) for k, v in list(self.objects.items()) if k.startswith(start)]
 
     def delete(self, key: str) -> None:
         """Remove an object."""
@@ -48,3 +70,7 @@ class MemoryStorage:
         """Remove everything below ``prefix``."""
         for key, _ in self.list(prefix):
             self.delete(key)
+
+    def sweep(self) -> int:
+        """Nothing is ever left."""
+        return 0

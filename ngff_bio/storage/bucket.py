@@ -1,0 +1,301 @@
+"""Objects in a bucket (S3, Google Cloud Storage, Azure), or read from a web server.
+
+obstore does the talking: it signs requests, and repeats those that failed with 5xx, a broken
+connection or a timeout, waiting longer each time, up to a bound.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, NoReturn, cast
+from urllib.parse import urlsplit, urlunsplit
+
+from ngff_bio.errors import ArgumentError, StorageError
+from ngff_bio.storage.base import Buffer, Reach, pieces
+
+#: URL schemes of buckets, and of web servers.
+BUCKETS = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
+WEB = ("http", "https")
+
+#: Names that s3fs and gcsfs users know, and obstore's names for them.
+_ALIASES = {
+    "key": "access_key_id",
+    "secret": "secret_access_key",
+    "endpoint_url": "endpoint",
+    "anon": "skip_signature",
+}
+
+#: Options of the HTTP client and of repeating, among those of the bucket.
+_CLIENT = ("timeout", "connect_timeout", "read_timeout", "proxy_url", "allow_http", "user_agent")
+_RETRY = ("max_retries", "retry_timeout")
+
+#: What marks an option or a variable of the environment as secret.
+_SECRET = re.compile(r"secret|password|token|sas|signature|key|credential", re.I)
+_SECRET_IN_TEXT = re.compile(
+    r"(?i)((?:sig|signature|x-amz-signature|x-amz-security-token|x-amz-credential|token|"
+    r"x-goog-signature|x-goog-credential|awsaccesskeyid|authorization)(?:=|:\s*|>))[^&\s<\"']+"
+)
+_HIDDEN = "***"
+
+
+@dataclass(frozen=True)
+class BucketStorage:
+    """Storage behind a URL.
+
+    Parameters
+    ----------
+    address
+        ``s3://bucket/path``, ``gs://bucket/path``, ``az://container/path``, or
+        ``https://host/path`` to read.
+    options
+        Of obstore (``endpoint``, ``region``, ``access_key_id``, ``skip_signature``, ...), those
+        of its HTTP client (``timeout``, ``connect_timeout``, ``allow_http``; seconds), and
+        ``max_retries`` and ``retry_timeout`` (seconds). What is not given comes from the
+        environment, as each cloud's own tools have it (``AWS_ACCESS_KEY_ID``, ...).
+    """
+
+    address: str = field(repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _made: list[Any] = field(default_factory=list, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"BucketStorage({self.url!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"address": self.address, "options": dict(self.options)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in {**state, "_made": []}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def url(self) -> str:
+        """The URL without user, password and query."""
+        return shown(self.address)
+
+    @property
+    def reach(self) -> Reach:
+        """Whoever has the keys sees it."""
+        return "network"
+
+    @property
+    def store(self) -> Any:
+        """The obstore store at the URL: for libraries that read through one."""
+        if not self._made:
+            try:
+                self._made.append(_open(self.address, self.options))
+            except Exception as error:
+                self._fail(error, "open", "")
+        return self._made[0]
+
+    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
+        """Write one object whole, in one request."""
+        parts = pieces(data)
+        whole = parts[0] if len(parts) == 1 else b"".join(parts)
+        # One request: an object appears whole or not at all, and no part of it is ever left over.
+        self._call("write", key, lambda o: o.put(self.store, key, whole, use_multipart=False))
+        return len(whole)
+
+    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+        """Replace an object only if it still is ``before``: a conditional request."""
+        import obstore
+
+        try:
+            if before is None:
+                obstore.put(self.store, key, after, mode="create")
+                return True
+            found = obstore.get(self.store, key)
+            if bytes(found.bytes()) != before:
+                return False
+            known = {n: v for n in ("e_tag", "version") if (v := found.meta.get(n)) is not None}
+            obstore.put(self.store, key, after, mode=cast("Any", known))
+        except (
+            obstore.exceptions.AlreadyExistsError,
+            obstore.exceptions.PreconditionError,
+            FileNotFoundError,
+        ):
+            return False
+        except (NotImplementedError, obstore.exceptions.NotSupportedError):
+            if self.get(key) != before:  # a store without conditions: comparing alone is left
+                return False
+            self.put(key, after)
+        except Exception as error:
+            self._fail(error, "write", key)
+        return True
+
+    def get(self, key: str) -> bytes | None:
+        """All bytes of an object, or ``None``."""
+        found = self._call("read", key, lambda o: o.get(self.store, key).bytes())
+        return None if found is None else bytes(found)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Part of an object; a negative ``start`` counts from the end."""
+        if start < 0:
+            size = self.size(key)
+            start = max((size or 0) + start, 0)
+            length = min(length, (size or 0) - start)
+        found = self._call(
+            "read", key, lambda o: o.get_range(self.store, key, start=start, length=length)
+        )
+        if found is None:
+            raise StorageError("there is no such object", file=f"{self.url}/{key}")
+        return bytes(found)
+
+    def size(self, key: str) -> int | None:
+        """Size in bytes, or ``None``."""
+        found = self._call("read", key, lambda o: o.head(self.store, key))
+        return None if found is None else int(found["size"])
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Keys below ``prefix`` with their sizes."""
+        if self.address.startswith(WEB):
+            raise StorageError("a web server cannot be asked what it holds", file=self.url)
+        pages = self._call("list", prefix, lambda o: iter(o.list(self.store, prefix or None)))
+        while (page := self._call("list", prefix, lambda o: next(pages, None))) is not None:
+            yield from ((item["path"], int(item["size"])) for item in page)
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        self._call("remove", key, lambda o: o.delete(self.store, key))
+
+    def delete_all(self, prefix: str = "") -> None:
+        """Remove everything below ``prefix``."""
+        keys = [key for key, _ in self.list(prefix)]
+        if keys:
+            self._call("remove", prefix, lambda o: o.delete(self.store, keys))
+
+    def sweep(self) -> int:
+        """Nothing is ever left: each object is one request."""
+        return 0
+
+    def _call(self, verb: str, key: str, ask: Callable[[Any], Any]) -> Any:
+        """One request; ``None`` where there is no such object to read or remove."""
+        import obstore
+
+        try:
+            return ask(obstore)
+        except FileNotFoundError as error:
+            if verb == "write":
+                self._fail(error, verb, key)
+            return None
+        except StorageError:
+            raise
+        except Exception as error:
+            self._fail(error, verb, key)
+
+    def _fail(self, error: Exception, verb: str, key: str) -> NoReturn:
+        import obstore
+
+        refused = (
+            obstore.exceptions.PermissionDeniedError,
+            obstore.exceptions.UnauthenticatedError,
+        )
+        if isinstance(error, refused):
+            mend = "check the keys and their rights: options, or the cloud's own variables"
+        elif isinstance(error, FileNotFoundError):
+            mend = "check the name of the bucket"
+        elif isinstance(
+            error, ValueError | TypeError | obstore.exceptions.UnknownConfigurationKeyError
+        ):
+            mend = "check the storage options"
+        elif self.address.startswith(WEB) and verb in ("write", "remove"):
+            mend = "a web server can only be read; write to a folder or a bucket"
+        else:
+            mend = "run the same command again: it goes on where it stopped"
+        # Not chained: the original carries requests and answers, which may hold keys.
+        raise StorageError(
+            f"cannot {verb}: {_first_line(scrubbed(str(error), self.options))}",
+            file=f"{self.url}/{key}".rstrip("/"),
+            mend=mend,
+        ) from None
+
+
+def _open(address: str, options: Mapping[str, Any]) -> Any:
+    from obstore.store import from_url
+
+    given = {_ALIASES.get(k, k): v for k, v in options.items()}
+    client = {
+        "timeout": 300.0,  # of one request: a shard over a slow line
+        "connect_timeout": 10.0,
+        **given.pop("client_options", {}),
+        **{k: given.pop(k) for k in _CLIENT if k in given},
+    }
+    endpoint = str(
+        given.get("endpoint")
+        or given.get("aws_endpoint")
+        or os.environ.get("AWS_ENDPOINT_URL")
+        or os.environ.get("AWS_ENDPOINT")
+        or address
+    )
+    if endpoint.startswith("http://"):
+        client.setdefault("allow_http", True)
+    retry = {
+        "max_retries": 8,
+        "retry_timeout": 120.0,  # about as long as a server takes to restart
+        "backoff": {
+            "init_backoff": timedelta(seconds=0.1),
+            "max_backoff": timedelta(seconds=10),
+            "base": 2,
+        },
+        **given.pop("retry_config", {}),
+        **{k: given.pop(k) for k in _RETRY if k in given},
+    }
+    retry["max_retries"] = int(retry["max_retries"])
+    retry["retry_timeout"] = _seconds(retry["retry_timeout"])
+    for name in ("timeout", "connect_timeout", "read_timeout"):
+        if name in client:
+            client[name] = _seconds(client[name])
+    provider = given.pop("credential_provider", None)
+    more = {"client_options": client, "retry_config": retry}
+    if not address.startswith(WEB):
+        more["config"] = given
+        if provider is not None:
+            more["credential_provider"] = provider
+    return from_url(address, **cast("Any", more))
+
+
+def _seconds(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    try:
+        return timedelta(seconds=float(str(value).removesuffix("s")))
+    except ValueError as error:
+        raise ArgumentError("a time is given in seconds", found=value) from error
+
+
+def shown(address: str) -> str:
+    """A URL as it may be shown: without user, password, query and fragment."""
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", "")).rstrip("/")
+
+
+def scrubbed(text: str, options: Mapping[str, Any]) -> str:
+    """A message without any secret of the options, of the environment, or of a signed URL."""
+    known = {str(v) for k, v in _flat(options) if _SECRET.search(_ALIASES.get(k, k))}
+    known |= {
+        v
+        for k, v in os.environ.items()
+        if k.startswith(("AWS_", "GOOGLE_", "AZURE_")) and _SECRET.search(k)
+    }
+    for secret in sorted((s for s in known if s), key=len, reverse=True):
+        text = text.replace(secret, _HIDDEN)
+    text = re.sub(r"(://)[^/\s@]+@", rf"\1{_HIDDEN}@", text)
+    return _SECRET_IN_TEXT.sub(rf"\1{_HIDDEN}", text)
+
+
+def _flat(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        else:
+            yield str(key), value
+
+
+def _first_line(text: str) -> str:
+    """obstore's first paragraph; the rest is its own debugging view of the same."""
+    return " ".join(text.split("\n\nDebug source:")[0].split())

@@ -1,0 +1,139 @@
+"""One contract, held to by every kind of storage."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ngff_bio.errors import StorageError
+from ngff_bio.storage import FolderStorage, MemoryStorage, Storage, storage_at
+from ngff_bio.storage.folder import UNFINISHED
+
+
+@pytest.fixture(params=["folder", "memory", "bucket"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
+    if request.param == "folder":
+        yield FolderStorage(tmp_path / "store")
+    elif request.param == "memory":
+        yield MemoryStorage()
+    else:
+        yield request.getfixturevalue("bucket_server").storage()
+
+
+def test_what_is_put_is_got_back(storage: Storage) -> None:
+    assert storage.put("a/b", b"one") == 3
+    assert storage.put("a/c", [b"two", bytearray(b"-"), memoryview(b"three")]) == 9
+    assert storage.get("a/b") == b"one"
+    assert storage.get("a/c") == b"two-three"
+    assert storage.size("a/c") == 9
+
+
+def test_a_put_replaces(storage: Storage) -> None:
+    storage.put("a", b"a longer one")
+    storage.put("a", b"one")
+    assert storage.get("a") == b"one"
+
+
+def test_an_object_of_many_pieces_is_whole(storage: Storage) -> None:
+    parts = [os.urandom(n % 7) for n in range(3000)]
+    storage.put("many", parts)
+    assert storage.get("many") == b"".join(parts)
+
+
+def test_what_is_not_there_is_none(storage: Storage) -> None:
+    assert storage.get("nothing") is None
+    assert storage.size("nothing") is None
+    assert list(storage.list()) == []
+    storage.delete("nothing")
+    storage.delete_all()
+
+
+def test_ranges_count_from_both_ends(storage: Storage) -> None:
+    storage.put("a", bytes(range(100)))
+    assert storage.get_range("a", 10, 5) == bytes(range(10, 15))
+    assert storage.get_range("a", -4, 4) == bytes(range(96, 100))
+    assert storage.get_range("a", -500, 500) == bytes(range(100))
+
+
+def test_a_list_names_what_is_below_and_no_more(storage: Storage) -> None:
+    for key in ("zarr.json", "0/c/0", "0/c/1", "01/c/0"):
+        storage.put(key, key.encode())
+    assert dict(storage.list("0")) == {"0/c/0": 5, "0/c/1": 5}
+    assert len(list(storage.list())) == 4
+
+
+def test_deleting_below_leaves_the_rest(storage: Storage) -> None:
+    for key in ("a/1", "a/2", "ab/1"):
+        storage.put(key, b"x")
+    storage.delete("a/1")
+    assert storage.get("a/1") is None
+    storage.delete_all("a")
+    assert [k for k, _ in storage.list()] == ["ab/1"]
+    storage.put("a/1", b"again")
+    assert storage.get("a/1") == b"again"
+
+
+def test_a_swap_needs_what_it_expects(storage: Storage) -> None:
+    assert storage.swap("s/claim", None, b"one")
+    assert not storage.swap("s/claim", None, b"two")
+    assert not storage.swap("s/claim", b"other", b"two")
+    assert storage.swap("s/claim", b"one", b"two")
+    assert storage.get("s/claim") == b"two"
+    storage.delete("s/claim")
+    assert not storage.swap("s/claim", b"two", b"three")
+    assert storage.get("s/claim") is None
+
+
+def test_of_many_swaps_at_once_one_wins(storage: Storage) -> None:
+    storage.put("s/claim", b"before")
+    start = threading.Barrier(8)
+
+    def claim(number: int) -> bool:
+        start.wait()
+        return storage.swap("s/claim", b"before", b"%d" % number)
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(claim, range(8)))
+    assert sum(won) == 1
+    assert storage.get("s/claim") == b"%d" % won.index(True)
+
+
+def test_a_storage_pickles(storage: Storage) -> None:
+    storage.put("a", b"one")
+    other = pickle.loads(pickle.dumps(storage))
+    assert other.get("a") == b"one"
+    assert other.url == storage.url
+
+
+def test_a_half_written_file_is_not_listed_and_is_swept(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path)
+    storage.put("0/c/0", b"x")
+    (tmp_path / "0" / "c" / f"1.77-1{UNFINISHED}").write_bytes(b"half")
+    assert [k for k, _ in storage.list()] == ["0/c/0"]
+    assert storage.sweep() == 1
+    assert [p.name for p in (tmp_path / "0" / "c").iterdir()] == ["0"]
+
+
+def test_a_failed_put_leaves_nothing_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    storage = FolderStorage(tmp_path)
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StorageError, match="free some space, then run the same command again"):
+        storage.put("0", b"x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError, match="one part of the path is a file"):
+        storage_at(tmp_path / "file" / "store").put("zarr.json", b"{}")
