@@ -60,6 +60,8 @@ def _v3(path: str, document: dict[str, Any]) -> ArrayInfo | None:
     for codec in document["codecs"]:
         if isinstance(codec, dict) and codec["name"] == "sharding_indexed":
             chunk = _sizes(codec["configuration"]["chunk_shape"])
+    if len(chunk) != len(stored):
+        return None
     names = document.get("dimension_names")
     keys = document["chunk_key_encoding"]
     default = "/" if keys["name"] == "default" else "."

@@ -170,7 +170,12 @@ def _check_levels(
         if document is None:
             there = "a group" if at in documents.groups else "nothing"
             report.add(LEVEL_THERE, _at(multiscale, level), f"{there} at {level.path!r}")
-        elif array_info(at, document) is None:
+            continue
+        shape = document.get("shape")
+        if isinstance(shape, list) and len(shape) != len(multiscale.axes):
+            found_axes = f"{len(shape)} dimensions, {len(multiscale.axes)} axes"
+            report.add(LEVEL_NDIM, _at(multiscale, level), found_axes)
+        if array_info(at, document) is None:
             report.add(LEVEL_UNKNOWN, _at(multiscale, level), f"the array {level.path!r}")
     found = levels_of(documents, path, multiscale)
     for level, info in found:
@@ -190,8 +195,6 @@ def _check_levels(
 
 def _check_level(multiscale: Multiscale, level: Level, info: ArrayInfo, report: Report) -> None:
     at = _at(multiscale, level)
-    if len(info.shape) != len(multiscale.axes):
-        report.add(LEVEL_NDIM, at, f"{len(info.shape)} dimensions, {len(multiscale.axes)} axes")
     names = info.dimension_names
     if info.zarr_format == 3 and names != multiscale.axes:
         found = "none" if names is None else list(names)

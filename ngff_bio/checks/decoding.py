@@ -21,7 +21,7 @@ from ngff_bio.checks.findings import Finding, Report, Rule
 from ngff_bio.checks.multiscales import multiscales
 from ngff_bio.checks.parallel import run_all
 from ngff_bio.checks.tasks import StoredArray, region_words
-from ngff_bio.checks.zarr_view import view
+from ngff_bio.checks.zarr_view import open_array, view
 from ngff_bio.model import Region
 from ngff_bio.storage import Storage
 
@@ -36,6 +36,14 @@ CHUNK_DECODES = Rule(
     "chunks",
     "each chunk decodes, with the codecs of the array, to a block of its chunk shape",
     "restore the object from a copy, or convert again",
+    authority="Zarr specification",
+)
+ARRAY_OPENS = Rule(
+    "array-opens",
+    "MUST",
+    "array metadata",
+    "the metadata of an array says its shape, data type, chunk grid and codecs",
+    "restore the document from a copy, or convert again",
     authority="Zarr specification",
 )
 CHUNK_ON_GRID = Rule(
@@ -160,7 +168,8 @@ def check_pixels(
         if progress is not None:
             progress(done, total)
     findings = [f for report in reports.values() for f in report.findings]
-    findings += _foreign_objects(documents, infos, strict)
+    findings += _unopened(documents, {i.path for i in infos}, store, strict)
+    findings += _odd_objects(documents, infos, strict)
     level0: dict[str, LabelValues] = {}
     for path, (group, _, _) in labels.items():
         if group not in level0:
@@ -217,10 +226,24 @@ def _decode(array: StoredArray, region: Region, values: LabelValues | None) -> s
     return None
 
 
-def _foreign_objects(
-    documents: Documents, infos: list[ArrayInfo], strict: bool
+def _unopened(
+    documents: Documents, understood: set[str], store: Any, strict: bool
 ) -> Iterator[Finding]:
-    """Objects below an array that are no chunk of it."""
+    """Arrays that are not understood here, nor by zarr-python."""
+    for path in sorted(documents.arrays.keys() - understood):
+        try:
+            open_array(store, path, documents.zarr_format)
+        except Exception as error:  # whatever zarr-python makes of it
+            report = Report("", path, strict=strict)
+            report.add(ARRAY_OPENS, "", f"{type(error).__name__}: {error}"[:200])
+            yield from report.findings
+
+
+def _odd_objects(documents: Documents, infos: list[ArrayInfo], strict: bool) -> Iterator[Finding]:
+    """Objects below an array that are no chunk of it, and chunks without a byte.
+
+    zarr-python reads a shard of no bytes as one that is not there.
+    """
     if documents.objects is None:
         return
     known = {info.path: info for info in infos}
@@ -234,10 +257,13 @@ def _foreign_objects(
         if info is None:
             continue
         name = key[len(path) :].lstrip("/")
-        if name in ("zarr.json", ".zarray", ".zattrs") or info.is_chunk(name):
+        if name in ("zarr.json", ".zarray", ".zattrs"):
             continue
         report = Report("", path, strict=strict)
-        report.add(CHUNK_ON_GRID, "", name)
+        if not info.is_chunk(name):
+            report.add(CHUNK_ON_GRID, "", name)
+        elif not documents.objects[key]:
+            report.add(CHUNK_DECODES, "", f"{name} has no bytes")
         yield from report.findings
 
 
