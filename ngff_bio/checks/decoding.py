@@ -120,7 +120,7 @@ class LabelValues:
         """All values but the background."""
         found = [v for values in self.by_frame.values() for v in values]
         every: NDArray[Any] = np.unique(np.concatenate(found or [np.empty(0, np.int64)]))
-        return every[every != 0]
+        return np.asarray(every[every != 0])
 
     def has(self, t: int | None, z: int | None) -> bool:
         """Whether t and z are indices of the array."""
