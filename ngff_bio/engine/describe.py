@@ -52,6 +52,7 @@ def _dataset(plan: Plan) -> own.DatasetAttributes:
         citation=dataset.citation,
         splits=dataset.splits or None,
         images=len(dataset.images),
+        groups=tuple(p.path for p in dataset.plates if p.path) + dataset.collections or None,
         attributes=dict(dataset.attributes) or None,
     )
 
@@ -186,8 +187,14 @@ def _extremes(parts: list[PartRecord]) -> tuple[float, float] | None:
 
 
 def plate_groups(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Plate and well groups, and the list of series of a collection."""
+    """Plate and well groups, and the lists of series of collections."""
     version, dataset = plan.settings.version, plan.dataset
+    for path in dataset.collections:
+        below = tuple(
+            i.path.removeprefix(f"{path}/") for i in dataset.images if i.path.startswith(f"{path}/")
+        )
+        yield path, ngff.encode(ngff.GroupMeta(collection=True), version)
+        yield f"{path}/OME", ngff.encode(ngff.GroupMeta(series=below), version)
     if dataset.layout == "collection":
         paths = tuple(i.path for i in dataset.images)
         yield "OME", ngff.encode(ngff.GroupMeta(series=paths), version)

@@ -343,10 +343,14 @@ def check_pages(tiff: Any) -> None:
     (count,) = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))
     handle.seek(last.offset + form.tagnosize + count * form.tagsize)
     pointer = handle.read(form.offsetsize)
-    if len(pointer) < form.offsetsize or struct.unpack(form.offsetformat, pointer)[0] != 0:
+    whole = len(pointer) == form.offsetsize
+    following = struct.unpack(form.offsetformat, pointer)[0] if whole else None
+    if following != 0:
         raise SourceError(
             "the TIFF is cut off: a page that it names is not in it",
             record=f"page {len(tiff.pages)}",
+            expected="a page" + ("" if following is None else f" at byte {following}"),
+            found=f"{handle.size} bytes in all",
             mend="download or copy the file again",
         )
 

@@ -91,6 +91,13 @@ class DatasetAttributes(_Part):
         None
     )
     images: Annotated[int, Field(description="Number of images in the store.", ge=0)]
+    groups: Annotated[
+        tuple[str, ...] | None,
+        Field(
+            description="Paths of the plates and collections below a root that is none itself.",
+            examples=[["A172", "BV2"]],
+        ),
+    ] = None
     attributes: Annotated[
         dict[str, Json] | None, Field(description="What else the source says of itself.")
     ] = None
