@@ -234,6 +234,11 @@ def source_columns(instances: list[Instance]) -> dict[str, list[Any]]:
         "track_id": [_text(i.track_id) for i in instances],
         "area": [i.area for i in instances],
         "iscrowd": [i.iscrowd for i in instances],
+        "files": [list(i.files) or None for i in instances],
+        "indices": [list(i.indices) or None for i in instances],
+        "variants": [None if i.variants is None else list(i.variants) for i in instances],
+        "offset_y": [None if i.window is None else i.window[0] for i in instances],
+        "offset_x": [None if i.window is None else i.window[1] for i in instances],
         "record": [i.record for i in instances],
     }
     for n, name in enumerate(("box_x", "box_y", "box_width", "box_height")):

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from ngff_bio.checks.arrayinfo import array_info
 from ngff_bio.checks.differences import Difference
 from ngff_bio.checks.documents import Documents
 from ngff_bio.checks.tasks import Found, StoredArray, Task, region_words, unreadable
 from ngff_bio.engine.manifest import Entry, parse_region
-from ngff_bio.engine.shard import crc32c
+from ngff_bio.engine.noting import checksum
 
 
 def decoded_tasks(documents: Documents, store: Any, regions: Iterable[Entry]) -> Iterator[Task]:
@@ -33,8 +31,7 @@ def _check(array: StoredArray, entry: Entry) -> Found:
         block = array.read(region)
     except Exception as error:
         return Found([unreadable(array, region, error)])
-    little = np.ascontiguousarray(block, array.info.dtype.newbyteorder("<"))
-    found = crc32c(little.data)
+    found = checksum(block)
     if found == entry.crc32c:
         return Found()
     return Found(

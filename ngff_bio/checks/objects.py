@@ -9,7 +9,7 @@ from functools import partial
 from ngff_bio.checks.differences import Difference
 from ngff_bio.checks.parallel import run_all
 from ngff_bio.engine.manifest import MANIFEST, SEAL, Entry, parse_manifest, seal_of
-from ngff_bio.engine.shard import crc32c
+from ngff_bio.engine.noting import crc32c
 from ngff_bio.errors import StorageError, StoreError
 from ngff_bio.storage import Storage
 

@@ -1,6 +1,6 @@
 """The pixels of instances, drawn a second time, not by what drew them for the store.
 
-COCO outlines go through pycocotools, boxes are slices, and labelme's shapes are drawn with Pillow on
+COCO outlines and boxes go through pycocotools, and labelme's shapes are drawn with Pillow on
 the whole frame, as labelme does it.
 """
 
@@ -30,6 +30,31 @@ _NOTHING: Flat = np.empty(0, np.int64)
 def redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Flat]:
     """Row-major offsets of the pixels that each instance covers on a frame (height, width)."""
     drawn: list[Flat] = [_NOTHING] * len(instances)
+    by_window: dict[Window | None, list[int]] = {}
+    for i, instance in enumerate(instances):
+        if instance.notice is None or instance.notice.kind != "skipped":
+            by_window.setdefault(instance.window, []).append(i)
+    for window, rows in by_window.items():
+        inner = size if window is None else window[2:]
+        for i, pixels in zip(rows, _redraw([instances[i] for i in rows], inner), strict=True):
+            drawn[i] = pixels if window is None else _moved(pixels, window, size)
+    return drawn
+
+
+Window = tuple[int, int, int, int]
+
+
+def _moved(pixels: Flat, window: Window, size: tuple[int, int]) -> Flat:
+    """Pixels of a part of a frame, as pixels of the frame."""
+    top, left, _, width = window
+    y, x = np.divmod(pixels, width)
+    y, x = y + top, x + left
+    kept = (y >= 0) & (y < size[0]) & (x >= 0) & (x < size[1])
+    return np.asarray(y[kept] * size[1] + x[kept])
+
+
+def _redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Flat]:
+    drawn: list[Flat] = [_NOTHING] * len(instances)
     rles: dict[int, dict[str, Any]] = {}
     for i, instance in enumerate(instances):
         geometry = instance.geometry
@@ -40,7 +65,7 @@ def redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Flat]:
         elif isinstance(geometry, Rle):
             rles[i] = _packed(geometry)
         elif isinstance(geometry, Box):
-            drawn[i] = _box(geometry, size)
+            rles[i] = _from_box(geometry, size)
         elif isinstance(geometry, Shape):
             drawn[i] = _shape(geometry, size)
     for i, pixels in zip(rles, _unpack(list(rles.values()), size), strict=True):
@@ -56,6 +81,12 @@ def _from_polygons(polygons: Polygons, size: tuple[int, int]) -> dict[str, Any] 
         return None
     rles = coco_mask.frPyObjects(parts, *size)
     found: dict[str, Any] = rles[0] if len(rles) == 1 else coco_mask.merge(rles)
+    return found
+
+
+def _from_box(box: Box, size: tuple[int, int]) -> dict[str, Any]:
+    given = np.array([[box.x0, box.y0, box.x1 - box.x0, box.y1 - box.y0]], np.float64)
+    found: dict[str, Any] = coco_mask.frPyObjects(given, *size)[0]
     return found
 
 
@@ -84,11 +115,12 @@ def _unpack(rles: list[dict[str, Any]], size: tuple[int, int]) -> list[Flat]:
     return found
 
 
-def _box(box: Box, size: tuple[int, int]) -> Flat:
-    height, width = size
-    rows = np.arange(max(int(box.y0), 0), min(int(box.y1), height))
-    columns = np.arange(max(int(box.x0), 0), min(int(box.x1), width))
-    return (rows[:, None] * width + columns).ravel()
+def _rectangle(xy: Sequence[tuple[float, float]], size: tuple[int, int]) -> Flat:
+    """Both corners included, fractions dropped."""
+    (x0, x1), (y0, y1) = (sorted(int(v) for v in pair) for pair in zip(*xy, strict=True))
+    rows = np.arange(max(y0, 0), min(y1 + 1, size[0]))
+    columns = np.arange(max(x0, 0), min(x1 + 1, size[1]))
+    return np.asarray(rows[:, None] * size[1] + columns).ravel()
 
 
 def _shape(shape: Shape, size: tuple[int, int]) -> Flat:
@@ -98,8 +130,7 @@ def _shape(shape: Shape, size: tuple[int, int]) -> Flat:
     if shape.type == "mask":
         return _mask(shape, size)
     if shape.type == "rectangle":
-        (x0, x1), (y0, y1) = (sorted(int(v) for v in pair) for pair in zip(*xy, strict=True))
-        return _box(Box(x0, y0, x1 + 1, y1 + 1), size)
+        return _rectangle(xy, size)
     canvas = Image.new("1", (width, height))
     draw = ImageDraw.Draw(canvas)
     if shape.type in ("circle", "point"):

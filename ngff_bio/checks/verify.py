@@ -30,8 +30,8 @@ from ngff_bio.checks.tasks import Found, StoredArray, Task
 from ngff_bio.checks.zarr_view import view
 from ngff_bio.engine.manifest import Entry
 from ngff_bio.errors import StoreError
-from ngff_bio.model import Dataset, Image, InstanceLayer, VolumeLayer
-from ngff_bio.sources import FileTree, find_source, open_tree
+from ngff_bio.model import Dataset, Image, InstanceLayer, OnError, VolumeLayer
+from ngff_bio.sources import FileTree, find_source, open_tree, read_source
 from ngff_bio.sources.checksums import checksums
 from ngff_bio.storage import Storage, storage_at
 
@@ -45,6 +45,7 @@ def verify(
     *,
     format: str | None = None,
     options: Mapping[str, Any] | None = None,
+    on_error: OnError = "stop",
     storage_options: Mapping[str, Any] | None = None,
     sample: int | None = None,
     pixels: bool = False,
@@ -68,6 +69,8 @@ def verify(
         Name of the source format; as the store says, if not given.
     options
         Options of the source that the conversion was given.
+    on_error
+        ``skip`` if the conversion went on without wrong records.
     storage_options
         Options of fsspec for a source behind a URL.
     sample
@@ -108,7 +111,8 @@ def verify(
             proof.source_files(tree, entries)
             documents = read_documents(storage)
             kind = find_source(tree, format or _format_of(documents))
-            proof.compare(documents, kind.read(tree, **(options or {})), sample)
+            dataset = read_source(kind, tree, options, on_error=on_error)
+            proof.compare(documents, dataset, sample)
         elif pixels:
             proof.decoded(entries, sample)
     done.seconds = time.monotonic() - began

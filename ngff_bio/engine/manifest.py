@@ -7,7 +7,7 @@ One Parquet file in the store, ``ngff_bio/manifest.parquet``, with a row for eac
   the array of level 0, ``region`` half-open ranges as text (``0:50,0:800,0:800``); the checksum is of
   the pixels in C order, little-endian, in the type of the array.
 - ``source``: a file that the pixels and annotations were read from. ``path`` is its name below the
-  folder of the source (or of the archive that it was read from).
+  folder of the source, or that of the archive that it was read from.
 
 ``size`` is in bytes, ``crc32c`` the CRC-32C (Castagnoli, RFC 3720) of these bytes, null where it was
 not calculated. Rows are sorted by kind, path, region. ``ngff_bio/manifest.crc32c`` holds size and
@@ -18,19 +18,28 @@ to the store.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from ngff_bio.engine.records import ObjectRecord
-from ngff_bio.engine.shard import crc32c
+import numpy as np
+
+from ngff_bio.engine.noting import NotingStorage, crc32c
+from ngff_bio.engine.plan import Plan
+from ngff_bio.engine.records import UnitRecord, load_record
 from ngff_bio.errors import StoreError
-from ngff_bio.storage import Buffer, Storage
+from ngff_bio.storage import Storage
 
 MANIFEST = "ngff_bio/manifest.parquet"
 SEAL = "ngff_bio/manifest.crc32c"
 
 Kind = Literal["object", "pixels", "source"]
+
+#: Documents of a store that are written at once.
+Lot = list[tuple[str, bytes]]
+
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,31 +62,90 @@ def no_files() -> Iterator[tuple[str, int, int | None]]:
     return iter(())
 
 
-class NotingStorage:
-    """A storage that remembers size and checksum of everything that is put through it.
+class ManifestWriter:
+    """Gathers what is written when a store is finished, and writes the manifest before the root.
 
     Parameters
     ----------
+    plan
+        Of what was converted. Objects of images that are not in it were removed again.
+    records
+        Of all units.
     storage
-        Where everything goes, and what answers everything else.
+        The store; :attr:`storage` is to be written to instead.
+    source_files
+        Names the files that were read.
+    added
+        Whether something is added to a store: then what its manifest says of the rest stays.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self.storage = storage
-        self.noted: dict[str, ObjectRecord] = {}
+    def __init__(
+        self,
+        plan: Plan,
+        records: Sequence[UnitRecord],
+        storage: Storage,
+        source_files: SourceFiles,
+        *,
+        added: bool = False,
+    ) -> None:
+        self.records = records
+        self._plan, self._storage, self._source_files = plan, storage, source_files
+        self._noting = NotingStorage(storage)
+        self._added = added
 
-    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
-        """Write one object, and note it."""
-        whole = [data] if isinstance(data, bytes | bytearray | memoryview) else list(data)
-        crc = 0
-        for piece in whole:
-            crc = crc32c(memoryview(piece), crc)
-        size = self.storage.put(key, whole)
-        self.noted[key] = ObjectRecord(key, size, crc)
-        return size
+    @property
+    def storage(self) -> Storage:
+        """The store, noting what is put."""
+        return cast("Storage", self._noting)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.storage, name)
+    def before_root(self, lots: Iterable[Lot], each: Map) -> Iterator[Lot]:
+        """The same lots of documents; the manifest is written before those of the root."""
+        root: list[Lot] = []
+        for lot in lots:
+            if any("/" in key for key, _ in lot):
+                yield lot
+            else:
+                root.append(lot)
+        entries = {(e.kind, e.path, e.region): e for e in self._entries(root, each)}
+        write_manifest(self._storage, entries.values())
+        yield from root
+
+    def _entries(self, root: Iterable[Lot], each: Map) -> Iterator[Entry]:
+        """Rows, a later one of the same thing in place of an earlier one."""
+        if self._added:
+            yield from self._before()
+        yield from self._of_units(each)
+        for key, (size, crc) in self._noting.noted.items():
+            yield Entry("object", key, None, size, crc)
+        for lot in root:
+            for key, data in lot:
+                yield Entry("object", key, None, len(data), crc32c(data))
+        for name, length, checksum in self._source_files():
+            yield Entry("source", name, None, length, checksum)
+
+    def _before(self) -> Iterator[Entry]:
+        """What is known of a store that is added to; its objects are read where it is nothing."""
+        if self._storage.size(MANIFEST) is not None:
+            yield from read_manifest(self._storage)
+            return
+        for key, size in self._storage.list():
+            if not key.startswith(".ngff_bio/"):
+                yield Entry("object", key, None, size, crc32c(self._storage.get(key) or b""))
+
+    def _of_units(self, each: Map) -> Iterator[Entry]:
+        images = self._plan.dataset.images
+        starts = tuple(f"{image.path}/" if image.path else "" for image in images)
+        for record in each(lambda r: load_record(self._storage, r.id), self.records):
+            for key, size in record.objects if record is not None else ():
+                if key.startswith(starts):
+                    yield Entry("object", key, None, size, record.checksums.get(key))
+        for record in self.records:
+            for part in record.parts:
+                array = self._plan.arrays[part.array].plan
+                if part.crc32c is not None:
+                    size = math.prod(b - a for a, b in part.region) * np.dtype(array.dtype).itemsize
+                    path = f"{array.path}/{array.levels[0].path}".lstrip("/")
+                    yield Entry("pixels", path, region_text(part.region), size, part.crc32c)
 
 
 def region_text(region: Iterable[tuple[int, int]]) -> str:

@@ -23,6 +23,7 @@ from ngff_bio.model import (
     Image,
     Instance,
     InstanceLayer,
+    Notice,
     Plate,
     Polygons,
     Rle,
@@ -65,6 +66,11 @@ def cell_frames(frames: int = 3, height: int = 60, width: int = 70) -> Listed:
                 Instance(3, Rle((height, width), packed["counts"].decode()), t=t, iscrowd=1,
                          track_id=9),
                 Instance(4, Box(50, 2, 75, 20), t=t, box=(50, 2, 25, 18)),
+                Instance(6, Box(-3.5, 52.25, 9.5, 57.75), t=t),
+                Instance(7, Polygons(([0, 0, 9.5, 0, 9.5, 6, 0, 6],)), t=t,
+                         files=("a.json", "b.json"), indices=(3, 0), variants=(None, '{"id": 8}'),
+                         window=(height - 10, width - 15, 10, 15)),
+                Instance(8, Polygons(([1, 1, 5, 5],)), t=t, notice=Notice("skipped", "no area")),
                 Instance(5, Shape("circle", ((60.0, 45.0), (64.0, 48.0))), t=t),
             )
         )  # fmt: skip
@@ -81,7 +87,7 @@ def proof_dataset() -> Dataset:
         pixels=ArrayPixels(rng.integers(0, 250, (3, 60, 70)).astype(np.uint8)),
         labels=(
             InstanceLayer(
-                "cell", cell_frames(), 15, 5, (Category(7, "cell", (255, 0, 0, 255)),), tracked=True
+                "cell", cell_frames(), 24, 8, (Category(7, "cell", (255, 0, 0, 255)),), tracked=True
             ),
         ),
         frames=tuple(
@@ -149,7 +155,7 @@ def plate_dataset() -> Dataset:
             name=path,
             axes=axes_from("tyx"),
             pixels=ArrayPixels(np.full((1, 16, 24), 7, np.uint8)),
-            labels=(InstanceLayer("cell", cell_frames(1, 16, 24), 5, 5),),
+            labels=(InstanceLayer("cell", cell_frames(1, 16, 24), 8, 8),),
             frames=(Frame(f"{path}.tif"),),
         )
         for path in ("A/1/0", "A/1/1", "B/2/0")
