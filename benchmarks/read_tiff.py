@@ -7,7 +7,11 @@ Figures of a 2-core machine, files in the page cache, GB/s of pixels:
 =======================================  =====  ========
 file                                     read   tifffile
 =======================================  =====  ========
-FIGURES
+uint8, 9122 x 9163, one strip             27.2      13.5
+uint8, 9122 x 9163, strips of 64 rows     28.9      13.5
+OME, uint16, 4.3 GB in tiles of 512        9.3       2.2
+uint8, LZW strips of 64 rows              0.44      0.42
+copy of memory                            21.7
 =======================================  =====  ========
 """
 

@@ -114,9 +114,16 @@ def label_attributes(
         hides=layer.name if number else None,
         overlap="larger first, ties in source order" if isinstance(layer, InstanceLayer) else None,
         tracked=layer.tracked if isinstance(layer, InstanceLayer) else None,
+        tracks=_tracks(layer, table and number == 0),
         attributes=dict(layer.attributes) or None,
     )
     return _with_own(ngff.encode(meta, plan.settings.version), mine)
+
+
+def _tracks(layer: LabelLayer, table: bool) -> str | None:
+    """Where the graph of a tracked layer lies, seen from its label image."""
+    tracked = isinstance(layer, InstanceLayer) and layer.tracked
+    return f"../../tracks/{layer.name}" if tracked and table else None
 
 
 def _label_meta(layer: LabelLayer) -> ngff.LabelMeta:

@@ -31,10 +31,11 @@ from ngff_bio.engine.tables import (
     to_parquet,
     volume_table,
 )
+from ngff_bio.engine.tracks import write_tracks
 from ngff_bio.engine.units import hidden_plan
 from ngff_bio.engine.volumes import merge_objects
 from ngff_bio.errors import StoreError
-from ngff_bio.model import Image, LabelLayer, VolumeLayer
+from ngff_bio.model import Image, InstanceLayer, LabelLayer, VolumeLayer
 from ngff_bio.storage import Storage
 
 #: Documents written at once where each is a request.
@@ -63,7 +64,8 @@ def finish(
     parts = parts_by_array(manifest.records)
     written = Written()
     nodes = Nodes(plan.settings.zarr_format)
-    nodes.add_group("", dataset_attributes(plan))
+    if plan.dataset.layout != "image":
+        nodes.add_group("", dataset_attributes(plan))
     layers: dict[int, list[tuple[int, PlannedArray]]] = defaultdict(list)
     for number, planned in enumerate(plan.arrays):
         layers[planned.image].append((number, planned))
@@ -113,6 +115,7 @@ def _add_image(
         names += _add_layer(plan, nodes, image, layer, planned.plan, parts[number])
         if _write_table(image, layer, planned.plan, parts[number], storage, written):
             tables.append(layer.name)
+            _add_tracks(plan, nodes, image, layer, storage, written)
     if names:
         labels = ngff.encode(ngff.GroupMeta(labels=tuple(names)), plan.settings.version)
         nodes.add_group(f"{image.path}/labels".lstrip("/"), labels)
@@ -138,6 +141,21 @@ def _add_layer(
         attributes = label_attributes(plan, image, layer, one, number, hidden, table)
         nodes.add_group(one.path, attributes)
     return [a.path.rpartition("/")[2] for a in arrays]
+
+
+def _add_tracks(
+    plan: Plan, nodes: Nodes, image: Image, layer: LabelLayer, storage: Storage, written: Written
+) -> None:
+    """The graph of a tracked layer, made of its whole table."""
+    if not isinstance(layer, InstanceLayer) or not layer.tracked:
+        return
+    table = from_parquet(_rows(storage, table_key(image, layer)))
+    groups, arrays, sizes = write_tracks(image, layer, table, plan.settings.zarr_format, storage)
+    for path, attributes in groups.items():
+        nodes.add_group(path, attributes)
+    nodes.arrays.update(arrays)
+    for size in sizes:
+        written.add(size)
 
 
 def table_key(image: Image, layer: LabelLayer) -> str:

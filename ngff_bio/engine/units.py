@@ -74,7 +74,7 @@ class _Worker:
     storage: Storage
     crew: Crew
     record: UnitRecord
-    volumes: dict[tuple[str, Region], NDArray[Any]] = field(default_factory=dict)
+    volumes: dict[tuple[int, Region], NDArray[Any]] = field(default_factory=dict)
 
     def run(self, part: Part) -> PartRecord:
         plan, source = self.job.arrays[part.array], self.job.sources[part.array]
@@ -162,7 +162,8 @@ class _Worker:
         from ngff_bio.engine.volumes import read_volume
         from ngff_bio.model import RunVolume
 
-        key = (layer.name, part.region)
+        # Not by name: a unit may hold parts of several images, whose layers are named alike.
+        key = (id(layer.pixels), part.region)
         if key not in self.volumes:
             if any(region != part.region for _, region in self.volumes):
                 self.volumes.clear()  # parts of one region come one after another

@@ -284,7 +284,7 @@ def instance_layers(
 
 
 def frame_record(
-    sets: Iterable[tuple[AnnotationSet, str | None]],
+    sets: Iterable[tuple[AnnotationSet, str | None]], numbers: Mapping[str, int]
 ) -> list[dict[str, Any]]:
     """What the files say of one image: each different entry once.
 
@@ -292,20 +292,22 @@ def frame_record(
     ----------
     sets
         Sets of annotations with the name of their layer, ``None`` where they are empty.
+    numbers
+        Place of each file in the dataset's list of files: names would be repeated in every frame.
 
     Returns
     -------
     list
-        Of ``{"record": entry, "files": {file: place in its images}, "layer": name}``.
+        Of ``{"record": entry, "files": [[file number, place in its images], ...], "layer": name}``.
     """
     found: dict[tuple[str, str | None], dict[str, Any]] = {}
     for one, layer in sets:
         for entry in one.entries:
             key = (json.dumps(entry.image.record), layer)
-            made = found.setdefault(key, {"record": entry.image.record, "files": {}})
+            made = found.setdefault(key, {"record": entry.image.record, "files": []})
             if layer is not None:
                 made["layer"] = layer
-            made["files"][entry.coco.name] = entry.image.index
+            made["files"].append([numbers[entry.coco.name], entry.image.index])
     return list(found.values())
 
 

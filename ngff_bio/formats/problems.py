@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ngff_bio.errors import NgffBioError
@@ -35,6 +37,14 @@ class Problems:
         if self.on_error == "stop":
             raise error
         self.notices.append(skipped_notice(error, count))
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """A block whose error is that of one record: see `fail`."""
+        try:
+            yield
+        except NgffBioError as error:
+            self.fail(error)
 
     def warn(self, what: str, file: str | None = None, record: str | None = None) -> None:
         """Something that is converted, with a doubt."""

@@ -157,6 +157,10 @@ class LabelAttributes(_Part):
     tracked: Annotated[
         bool | None, Field(description="Whether a value is one object over time.")
     ] = None
+    tracks: Annotated[
+        str | None,
+        Field(description="Path, from the label image, of the graph (GEFF) of its tracks."),
+    ] = None
     attributes: Annotated[
         dict[str, Json] | None, Field(description="What else the source says of the layer.")
     ] = None

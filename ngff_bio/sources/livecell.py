@@ -85,6 +85,19 @@ class _Crop:
     sets: list[AnnotationSet] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Annotation files by name: their short names and their places in the list of all."""
+
+    short: Mapping[str, str]
+    numbers: Mapping[str, int]
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> Files:
+        """Of all names, in order."""
+        return cls(short_names(names), {n: i for i, n in enumerate(names)})
+
+
 def read(
     tree: FileTree,
     *,
@@ -126,8 +139,8 @@ def read(
     crops = _find_crops(tree, rest, problems)
     cocos = _open_annotations(tree, rest, problems, progress)
     _list_entries(crops, cocos, {_base(n) for n in rest}, problems)
-    short = short_names([c.name for c in cocos])
-    images = list(_images(crops, short, stitch, problems))
+    files = Files.of([c.name for c in cocos])
+    images = list(_images(crops, files, stitch, problems))
     counts = list(count_images(tree, sets, problems))
     if not images and not counts:
         raise SourceNotFoundError(
@@ -284,7 +297,7 @@ def _list_entries(
 
 
 def _images(
-    crops: Mapping[str, _Crop], short: Mapping[str, str], stitch: bool, problems: Problems
+    crops: Mapping[str, _Crop], files: Files, stitch: bool, problems: Problems
 ) -> list[Image]:
     """One image per field, all frames of it; sorted as in the plates."""
     wells: dict[tuple[str, str, int], list[_Crop]] = defaultdict(list)
@@ -298,21 +311,19 @@ def _images(
         for number, key in enumerate(sorted(fields)):
             try:
                 build = _stitched if stitch else _field
-                images.append(build(number, fields[key], short, problems))
+                images.append(build(number, fields[key], files, problems))
             except SourceError as error:
                 problems.fail(error)
     return images
 
 
-def _field(
-    number: int, crops: Sequence[_Crop], short: Mapping[str, str], problems: Problems
-) -> Image:
+def _field(number: int, crops: Sequence[_Crop], files: Files, problems: Problems) -> Image:
     """The frames of one crop of one location."""
     pixels = stack_frames([c.file for c in crops], "t", headers=[c.header for c in crops])
     placements = [
         Placement(each, t, crop.header.size) for t, crop in enumerate(crops) for each in crop.sets
     ]
-    layers, names = instance_layers(LAYER, placements, short, problems.on_error)
+    layers, names = instance_layers(LAYER, placements, files.short, problems.on_error)
     _tell_layers(layers, problems, crops[0].name)
     layer_of = {id(p.annotations): names.get(i) for i, p in enumerate(placements)}
     rows, columns = pixels.shape[1:]
@@ -326,7 +337,7 @@ def _field(
                 size=size if size != (rows, columns) else None,
                 elapsed_hours=crop.name.elapsed_hours,
                 splits=_splits(crop),
-                record=_coco_record(crop, layer_of),
+                record=_coco_record(crop, layer_of, files),
             )
         )
     name = crops[0].name
@@ -343,9 +354,7 @@ def _field(
     )
 
 
-def _stitched(
-    number: int, crops: Sequence[_Crop], short: Mapping[str, str], problems: Problems
-) -> Image:
+def _stitched(number: int, crops: Sequence[_Crop], files: Files, problems: Problems) -> Image:
     """The frames of one location, each put together of its crops."""
     times = sorted({c.name.minutes for c in crops})
     rows = max(c.header.size[0] for c in crops)
@@ -371,7 +380,7 @@ def _stitched(
             for each in crop.sets:
                 window = (down * rows, right * columns, *size)
                 placements.append(Placement(each, t, size, window))
-    layers, names = instance_layers(LAYER, placements, short, problems.on_error)
+    layers, names = instance_layers(LAYER, placements, files.short, problems.on_error)
     _tell_layers(layers, problems, crops[0].name)
     layer_of = {id(p.annotations): names.get(i) for i, p in enumerate(placements)}
     frames = []
@@ -399,7 +408,7 @@ def _stitched(
                             ],
                             "size": list(c.header.size),
                             "splits": list(_splits(c)),
-                            **_coco_record(c, layer_of),
+                            **_coco_record(c, layer_of, files),
                         }
                         for c in present
                     ]
@@ -455,8 +464,10 @@ def _splits(crop: _Crop) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_split(e.coco.name) for e in crop.entries))
 
 
-def _coco_record(crop: _Crop, layer_of: Mapping[int, str | None]) -> dict[str, object]:
-    found = frame_record((s, layer_of.get(id(s))) for s in crop.sets)
+def _coco_record(
+    crop: _Crop, layer_of: Mapping[int, str | None], files: Files
+) -> dict[str, object]:
+    found = frame_record(((s, layer_of.get(id(s))) for s in crop.sets), files.numbers)
     return {KEY: found} if found else {}
 
 

@@ -56,7 +56,9 @@ class Source:
 BUILT_IN = {
     "livecell": "ngff_bio.sources.livecell",
     "nuclei": "ngff_bio.sources.nuclei",
+    "organoid": "ngff_bio.sources.organoid",
     "platelet-em": "ngff_bio.sources.platelet_em",
+    "wbc": "ngff_bio.sources.wbc",
     "coco": "ngff_bio.sources.coco",
 }
 
