@@ -16,6 +16,7 @@ Kind = Literal[
     "label",  # a label image that is missing, or described otherwise
     "mask",  # pixels of an instance
     "row",  # a row of a table
+    "tracks",  # the graph of tracked objects
 ]
 
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from posixpath import normpath
 from typing import Any
 
 from ngff_bio.errors import IncompleteStoreError, StorageError, StoreNotFoundError
@@ -153,13 +154,33 @@ def _named_below(found: Documents, path: str) -> Iterator[str]:
         for below in _texts(holder.get(entries), "path") if isinstance(holder, dict) else ():
             yield join(path, below)
             yield join(path, below.rpartition("/")[0])
-    own = attributes.get("ngff_bio")
-    yield from (join(path, p) for p in _texts(own.get("groups") if isinstance(own, dict) else ()))
+    yield from _of_own(attributes.get("ngff_bio"), path)
+    if isinstance(attributes.get("geff"), dict):
+        yield from _of_graph(attributes["geff"], path)
     if "bioformats2raw.layout" in content:
         yield from (join(path, name) for name in ("OME", "0"))
     number = path.rpartition("/")[2]
     if number.isdecimal() and "bioformats2raw.layout" in found.ome(path.rpartition("/")[0]):
         yield join(path.rpartition("/")[0], str(int(number) + 1))
+
+
+def _of_own(own: Any, path: str) -> Iterator[str]:
+    """Paths that a group's own attributes name."""
+    if not isinstance(own, dict):
+        return
+    yield from (join(path, p) for p in _texts(own.get("groups")))
+    for target in (own.get("table"), own.get("tracks")):
+        if isinstance(target, str):
+            found = normpath(f"/{path}/{target}").strip("/")
+            yield from (found, found.rpartition("/")[0])
+
+
+def _of_graph(graph: dict[str, Any], path: str) -> Iterator[str]:
+    """Groups and arrays of a GEFF graph."""
+    yield from (join(path, p) for p in ("nodes", "nodes/ids", "nodes/props", "edges", "edges/ids"))
+    named = graph.get("node_props_metadata")
+    for name in named if isinstance(named, dict) else ():
+        yield from (join(path, "nodes/props", name, p) for p in ("", "values", "missing"))
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

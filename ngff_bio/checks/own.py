@@ -40,7 +40,7 @@ OWN_LABELS = Rule(
     "own-labels",
     "MUST",
     "labels",
-    '"hidden" and "hides" name label images beside this one, "table" a table of the image',
+    '"hidden" and "hides" name label images beside this one, "table" and "tracks" what the image has',
     "name what is there",
     authority=_AUTHORITY,
 )
@@ -79,11 +79,12 @@ def _check_references(documents: Documents, path: str, own: dict[str, Any], repo
         for name in [*(hidden if isinstance(hidden, list) else []), own.get("hides")]:
             if isinstance(name, str) and join(beside, name) not in documents.groups:
                 report.add(OWN_LABELS, f"/{KEY}", f"no label image {name!r}")
-        table = own.get("table")
-        if isinstance(table, str):
-            above = "/".join(path.split("/")[:-2])
-            if join(above, table.replace("../", "")) not in documents.groups:
-                report.add(OWN_LABELS, f"/{KEY}/table", f"no table at {table!r}")
+        above = "/".join(path.split("/")[:-2])
+        for key in ("table", "tracks"):
+            target = own.get(key)
+            place = join(above, str(target).replace("../", ""))
+            if isinstance(target, str) and place not in documents.groups:
+                report.add(OWN_LABELS, f"/{KEY}/{key}", f"nothing at {target!r}")
     dataset = own if own.get("kind") == "dataset" else own.get("dataset")
     if isinstance(dataset, dict) and isinstance(dataset.get("images"), int):
         images = {p for p in documents.groups if "multiscales" in documents.ome(p)}

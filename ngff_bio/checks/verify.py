@@ -20,6 +20,7 @@ from ngff_bio.checks.compare_metadata import (
     label_differences,
 )
 from ngff_bio.checks.compare_pixels import level_tasks, pixel_tasks
+from ngff_bio.checks.compare_tracks import track_tasks
 from ngff_bio.checks.compare_volumes import Objects, compare_objects, volume_tasks
 from ngff_bio.checks.decoded import decoded_tasks
 from ngff_bio.checks.differences import Difference, Verification
@@ -45,7 +46,7 @@ def verify(
     *,
     format: str | None = None,
     options: Mapping[str, Any] | None = None,
-    on_error: OnError = "stop",
+    on_error: OnError | None = None,
     storage_options: Mapping[str, Any] | None = None,
     sample: int | None = None,
     pixels: bool = False,
@@ -68,9 +69,9 @@ def verify(
     format
         Name of the source format; as the store says, if not given.
     options
-        Options of the source that the conversion was given.
+        Options of the source that the conversion was given; as the store says, if not given.
     on_error
-        ``skip`` if the conversion went on without wrong records.
+        ``skip`` if the conversion went on without wrong records; as the store says, if not given.
     storage_options
         Options of fsspec for a source behind a URL.
     sample
@@ -110,8 +111,14 @@ def verify(
             tree = open_tree(source, storage_options=storage_options)
             proof.source_files(tree, entries)
             documents = read_documents(storage)
-            kind = find_source(tree, format or _format_of(documents))
-            dataset = read_source(kind, tree, options, on_error=on_error)
+            said = _said(documents)
+            kind = find_source(tree, format or said.get("source"))
+            recorded = said.get("options") or {}
+            if options is None:
+                options = {k: v for k, v in recorded.items() if k in kind.options}
+            dataset = read_source(
+                kind, tree, options, on_error=on_error or recorded.get("on_error", "stop")
+            )
             proof.compare(documents, dataset, sample)
         elif pixels:
             proof.decoded(entries, sample)
@@ -240,6 +247,8 @@ class _Proof:
             if isinstance(layer, InstanceLayer):
                 table = self._table(table_path)
                 yield from instance_tasks(StoredLayer(layer, axes, images, table_path, table))
+                frames = shape[0] if axes.startswith("t") else 1
+                yield from track_tasks(documents, store, image.path, layer, frames)
             else:
                 objects = Objects()
                 self.objects_seen[table_path] = (layer, axes, objects)
@@ -305,8 +314,8 @@ def _with_weight(task: Task) -> tuple[int, Found]:
     return task.nbytes, task.run()
 
 
-def _format_of(documents: Documents) -> str | None:
-    """The source format that the store itself names."""
-    own = documents.attributes("").get("ngff_bio") or {}
-    named = (own.get("dataset") or {}).get("source") if own.get("kind") == "image" else None
-    return named or own.get("source")
+def _said(documents: Documents) -> dict[str, Any]:
+    """What the store says of the conversion: source format, options."""
+    own = documents.attributes("").get("ngff_bio")
+    said = own.get("dataset") if isinstance(own, dict) and own.get("kind") == "image" else own
+    return said if isinstance(said, dict) else {}

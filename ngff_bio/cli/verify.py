@@ -57,7 +57,7 @@ def verify(
             store,
             source,
             format=format,
-            options=_options(option or []),
+            options=_options(option) if option else None,
             sample=sample,
             pixels=pixels,
             workers=workers,

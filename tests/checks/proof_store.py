@@ -66,7 +66,7 @@ def cell_frames(frames: int = 3, height: int = 60, width: int = 70) -> Listed:
                 Instance(3, Rle((height, width), packed["counts"].decode()), t=t, iscrowd=1,
                          track_id=9),
                 Instance(4, Box(50, 2, 75, 20), t=t, box=(50, 2, 25, 18)),
-                Instance(6, Box(-3.5, 52.25, 9.5, 57.75), t=t),
+                Instance(6, Box(-3.5, 52.25, 9.5, 57.75), t=t, box=(-3.5, 52.25, 13.0, 5.5)),
                 Instance(7, Polygons(([0, 0, 9.5, 0, 9.5, 6, 0, 6],)), t=t,
                          files=("a.json", "b.json"), indices=(3, 0), variants=(None, '{"id": 8}'),
                          window=(height - 10, width - 15, 10, 15)),

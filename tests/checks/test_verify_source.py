@@ -193,6 +193,24 @@ def test_a_missing_table_is_found(store):
 
 
 @pytest.mark.parametrize(
+    ("array", "at", "value"),
+    [
+        ("nodes/props/label/values", (0,), 2),
+        ("nodes/props/t/values", (2,), 1),
+        ("edges/ids", (0, 1), 5),
+    ],
+)
+def test_a_graph_that_tracks_otherwise_is_found(array, at, value, store):
+    set_pixel(store, f"movie/tracks/cell/{array}", at, value)
+    assert ("tracks", "movie/tracks/cell") in found(store)
+
+
+def test_a_missing_graph_is_found(store):
+    shutil.rmtree(store / "movie/tracks/cell/nodes")
+    assert ("tracks", "movie/tracks/cell") in found(store)
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [("splits", ["val"]), ("elapsed_hours", 5.0), ("record", {"id": 9}), ("name", "other.tif")],
 )
