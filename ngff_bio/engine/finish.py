@@ -75,7 +75,8 @@ def finish(
             _add_image(plan, nodes, image, layers[index], parts, storage, written)
         for path, attributes in plate_groups(plan):
             nodes.add_group(path, attributes)
-        for lot in manifest.before_root(nodes.documents(plan.settings.consolidated), crew.map):
+        documents = nodes.documents(plan.settings.consolidated)
+        for lot in manifest.before_root(documents, crew.map, written):
             crew.map(lambda one: written.add(storage.put(*one)), lot)
     finally:
         crew.close()
