@@ -1,104 +1,96 @@
-"""Any folder of pictures: TIFF, OME-TIFF, ImageJ, PNG, JPEG, BMP, numbered or not, with label images.
+"""Anyone's folder of pictures: TIFF, OME-TIFF, ImageJ, PNG, JPEG, BMP, with label pictures if any.
 
-What the files say is taken; what they do not say and what cannot do without is asked for by an option.
+A file is an image, a TIFF of several series several; files numbered along t, z or c in a full grid
+are one image. Axes, pixel size, time interval and channel names are those that files give.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import product
-from pathlib import PurePosixPath
-
-import numpy as np
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
-from ngff_bio.formats.image_headers import EXTENSIONS
+from ngff_bio.formats.image_headers import EXTENSIONS, ImageHeader
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Dataset, Image, OnError, Pixels, VolumeLayer
-from ngff_bio.sources.coco import detect as detect_coco
+from ngff_bio.model import Dataset, Frame, Image, OnError
 from ngff_bio.sources.files import FileTree
-from ngff_bio.sources.label_files import LabelFile, label_file, pair_labels, parse_globs
-from ngff_bio.sources.labelme import detect as detect_labelme
-from ngff_bio.sources.opened import Opened, alike, open_series
-from ngff_bio.sources.pictures import DOCUMENTS, base_of, folder_of, placed
+from ngff_bio.sources.json_kinds import annotation_files
+from ngff_bio.sources.label_layers import LabelKind, PlacedFile, label_grid, label_layer
+from ngff_bio.sources.label_names import LabelFile, LabelRule, Partners, split_labels
+from ngff_bio.sources.numbered import Naming, Series, find_series, stem_of
+from ngff_bio.sources.picture_files import OpenedImage, PictureFiles
+from ngff_bio.sources.pictures import DOCUMENTS, base_of, placed, probe_all
 from ngff_bio.sources.registry import Source
-from ngff_bio.sources.series import Series, group_series, single
 
-_KINDS = ("instance", "semantic")
-
-#: Pixels that are looked at in one go for the largest label.
-_BLOCK = 1 << 24
+#: An ending that is no part of what an image is called.
+_OME = re.compile(r"\.ome(?=\.tiff?$)", re.IGNORECASE)
 
 
 def detect(tree: FileTree) -> int:
-    """A guess where there are pictures, and no annotation file of a kind that has them named."""
+    """A guess, where pictures lie without annotations of another kind."""
     names = tree.names()
     if not any(n.lower().endswith(EXTENSIONS) for n in names):
         return 0
-    return 0 if detect_labelme(tree) or detect_coco(tree) else 1
+    return 0 if annotation_files(tree) else 1
 
 
 def read(
     tree: FileTree,
     *,
-    on_error: OnError = "stop",
+    labels: str | Sequence[str] = (),
     axes: str | None = None,
-    labels: Sequence[str] | str = (),
-    label_kind: str | None = None,
-    series: bool = True,
+    series: str | None = None,
+    label_kind: LabelKind = "instance",
+    on_error: OnError = "stop",
 ) -> Dataset:
-    """Every picture or numbered series as an image, with its label images.
+    """All images, with the label pictures that belong to them.
 
     Parameters
     ----------
-    on_error
-        ``stop`` at the first wrong file, or ``skip`` it and report.
-    axes
-        What the axes of TIFFs are, where they do not say it: letters in the order of the file.
     labels
-        ``NAME=GLOB``: files that are label images, and the name of their layer; beside those that
-        are known by convention.
-    label_kind
-        Whether values of label images are objects (``instance``) or classes (``semantic``). If not
-        given, they are objects where there is more than one value besides 0.
+        ``NAME=GLOB`` for each label layer, in place of the conventions of names.
+    axes
+        What the axes of TIFFs are that do not say it: letters of t, c, z, y, x.
     series
-        Whether numbered files are one image.
+        Axis (t, z or c) that a number at the end of names counts along; ``none`` if numbers in names
+        mean nothing.
+    label_kind
+        Whether values of label pictures are objects (``instance``) or classes (``semantic``).
 
     Raises
     ------
     ngff_bio.errors.SourceNotFoundError
         If there is no picture.
     ngff_bio.errors.SourceError
-        If a file is damaged, does not say what must be known, or a label image does not fit.
+        If a file is damaged, or labels do not fit their image.
     ngff_bio.errors.ArgumentError
-        If an option is wrong.
+        If an option is none.
     """
-    if label_kind is not None and label_kind not in _KINDS:
+    if series not in (None, "t", "z", "c", "none"):
         raise ArgumentError(
-            "label images are of objects or of classes",
-            expected="--label-kind instance or --label-kind semantic",
-            found=label_kind,
+            "a series is numbered along one axis", expected="t, z, c or none", found=series
         )
+    if label_kind not in ("instance", "semantic"):
+        raise ArgumentError(
+            "labels are of objects or of classes", expected="instance or semantic", found=label_kind
+        )
+    rules = [LabelRule.parse(r) for r in ([labels] if isinstance(labels, str) else labels)]
     problems = Problems(on_error)
-    globs = parse_globs([labels] if isinstance(labels, str) else labels)
-    pictures = [n for n in tree.names() if n.lower().endswith(EXTENSIONS)]
-    for name in tree.names():
-        if not name.lower().endswith((*EXTENSIONS, *DOCUMENTS)):
-            problems.skip("not a picture", record=name)
-    maker = _Maker(tree, problems, axes, label_kind)
-    images = maker.images(pictures, globs, series)
-    if not images:
+    reader = _Reader(tree, problems, axes, Naming.of(tree.names(), series), label_kind)
+    found = placed(reader.images(rules))
+    if not found:
         raise SourceNotFoundError(
             "no pictures are here",
             file=tree.origin,
-            expected=", ".join(EXTENSIONS),
-            found="; ".join(n.what for n in problems.notices[:3]) or "no files",
-            mend="name the folder that they lie in",
+            expected=f"files that end in {', '.join(EXTENSIONS)}",
+            found="; ".join(n.what for n in problems.notices[:3]) or None,
+            mend="name the folder that the pictures lie in",
         )
-    found = placed(images)
     return Dataset(
-        name=PurePosixPath(tree.origin.rstrip("/")).stem or "images",
+        name=stem_of(tree.origin.replace("\\", "/").rstrip("/")) or "images",
         source="images",
         origin=tree.origin,
         layout="image" if found[0].path == "" else "collection",
@@ -107,218 +99,246 @@ def read(
     )
 
 
-@dataclass(slots=True)
-class _Maker:
-    tree: FileTree
-    problems: Problems
-    axes: str | None
-    label_kind: str | None
+class _Reader:
+    """Makes images of files, and notes what was passed over."""
 
-    def images(
-        self, pictures: Iterable[str], globs: Sequence[tuple[str, str]], numbered: bool
-    ) -> list[tuple[str, Image]]:
-        """Images with the folders that they lie in."""
-        marks = {n: mark for n in pictures if (mark := label_file(n, globs)) is not None}
-        plain = [n for n in pictures if n not in marks]
-        if not plain:  # a folder of nothing but masks: they are the images
-            plain, marks = list(marks), {}
-        series = {s.name: s for s in self._grouped(plain, numbered)}
-        label_series = self._label_series(marks, globs, numbered)
-        pairs, lost = pair_labels([m for m, _ in label_series.values()], list(series))
-        for mark in lost:
-            self._lose(mark)
-            one = label_series[mark.name][1]
-            series[one.name] = one
+    def __init__(
+        self,
+        tree: FileTree,
+        problems: Problems,
+        axes: str | None,
+        naming: Naming,
+        label_kind: LabelKind,
+    ) -> None:
+        self.tree = tree
+        self.problems = problems
+        self.axes = axes
+        self.naming = naming
+        self.label_kind = label_kind
+        self.headers: dict[str, ImageHeader] = {}
+
+    def images(self, rules: Sequence[LabelRule]) -> list[tuple[str, Image]]:
+        """Every image with its folder."""
+        names = self.tree.names()
+        pictures = [n for n in names if n.lower().endswith(EXTENSIONS)]
+        for name in names:
+            if not name.lower().endswith((*EXTENSIONS, *DOCUMENTS)):
+                self.problems.skip("files that are no pictures", record=name)
+        files = [self.tree.file(n) for n in pictures]
+        self.headers = probe_all(files, self.tree.limits, self.problems)
+        readable = [n for n in pictures if n in self.headers]
+        plain, labels = split_labels(readable, rules)
+        if not plain and not rules:
+            # All are named like labels: of nothing, then.
+            plain, labels = readable, []
+        series = self._series(plain)
+        layers, homeless = self._partners(series, labels)
+        if homeless:
+            series = [*series, *self._series(homeless)]
+        self._tell_unlettered(series)
         found: list[tuple[str, Image]] = []
-        used: set[str] = set()
-        todo = list(series.items())
-        for name, one in todo:  # label images that do not fit are added while it runs
+        seen: set[str] = set()
+        opener = PictureFiles(self.tree, self.headers, self.axes, self.problems)
+        todo = list(series)
+        for number, one in enumerate(todo):  # label pictures that are none are added while it runs
+            if one.files[0] in seen:  # a part of a set that another file has opened
+                continue
             with self.problems.caught():
-                for opened in self._opened(one, used):
-                    layers = [(m, label_series[m.name][1]) for m in pairs.get(name, ())]
-                    image, others = self._image(name, opened, layers)
-                    found.append((folder_of(name), image))
-                    todo += [(s.name, s) for s in others]
-        return found
+                images = opener.open_series(one)
+                seen.update(f for image in images for f in image.files)
+                made = [
+                    self._image(one, opened, place if len(images) > 1 else None)
+                    for place, opened in enumerate(images)
+                ]
+                if number in layers:
+                    made, others = self._labelled(made, one, layers[number], asked=bool(rules))
+                    todo += self._series(others)
+                found += [(one.folder, image) for image in made]
+        return _uniquely_named(found)
 
-    def _grouped(self, names: Iterable[str], numbered: bool) -> list[Series]:
-        """Series of files that are alike; the other files are series of one."""
-        found: list[Series] = []
-        for one in group_series(names) if numbered else map(single, sorted(names)):
-            if one.along and not alike(self.tree, one):
-                found += map(single, one.there)
-            else:
-                found.append(one)
-        return found
-
-    def _label_series(
-        self, marks: dict[str, LabelFile], globs: Sequence[tuple[str, str]], numbered: bool
-    ) -> dict[str, tuple[LabelFile, Series]]:
-        """Label images, numbered ones together, each marked by the name of its series."""
-        found = {}
-        for one in self._grouped(list(marks), numbered):
-            first = marks[one.there[0]]
-            again = label_file(one.name, globs)
-            mark = again if again is not None else first
-            found[one.name] = (replace(mark, name=one.name, layer=first.layer), one)
-        return found
-
-    def _lose(self, mark: LabelFile) -> None:
-        if mark.told:
-            self.problems.fail(
-                SourceError(
-                    "no image is known for a label image",
-                    file=mark.name,
-                    expected=f"an image named as {mark.key!r}",
-                    mend="give label images the name of their image",
-                )
-            )
-        self.problems.warn(
-            "named as label images, but no image is known for them: taken as images of their own",
-            record=mark.name,
+    def _series(self, names: Sequence[str]) -> list[Series]:
+        return find_series(
+            names, self.naming, self._unlike, lambda why, file: self.problems.note(why, record=file)
         )
 
-    def _opened(self, one: Series, used: set[str]) -> list[Opened]:
-        """Images of a series, without those whose files belong to an image already."""
-        if set(one.there) <= used:
-            return []
-        found = open_series(self.tree, one, axes=self.axes)
-        for opened in found:
-            if len(opened.files) > 1:
-                used.update(opened.files)
-        return found
+    def _unlike(self, files: Sequence[str]) -> str | None:
+        """Why numbered files cannot be one image."""
+        headers = [self.headers[n] for n in files]
+        first = headers[0]
+        for header in headers:
+            if (header.shape, header.dtype, header.axes, header.series) != (
+                first.shape,
+                first.dtype,
+                first.axes,
+                1,
+            ):
+                return "numbered files differ in size or kind"
+        along = {a for n in files for a in self.naming.take_apart(stem_of(n)).numbers}
+        twice = along & set(first.axes)
+        varying = {
+            a
+            for a in twice
+            if len({self.naming.take_apart(stem_of(n)).numbers[a] for n in files}) > 1
+        }
+        if varying:
+            return f"numbered files have the axis {', '.join(sorted(varying))} within them too"
+        return None
 
-    def _image(
-        self, name: str, opened: Opened, labels: Sequence[tuple[LabelFile, Series]]
-    ) -> tuple[Image, list[Series]]:
-        """The image, and label images that are of other axes than it."""
-        self.problems.notices += opened.notices
-        layers: dict[str, VolumeLayer] = {}
-        others: list[Series] = []
-        for mark, series in labels:
+    def _tell_unlettered(self, series: Sequence[Series]) -> None:
+        """Ask what a number at the end counts, where files of one kind differ in it alone."""
+        if self.naming.last is not None:
+            return
+        groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for one in series:
+            stem = stem_of(one.files[0])
+            if len(one.files) == 1 and stem[-1:].isdigit():
+                groups[one.folder, stem.rstrip("0123456789")].append(one.files[0])
+        for files in groups.values():
+            if len(files) > 1 and self._unlike(files) is None:
+                self.problems.note(
+                    "files that differ in a number alone are images of their own; if it counts time "
+                    "points, planes or channels of one image, say so with --series t, z or c",
+                    file=f"{files[0]} ... {base_of(files[-1])}",
+                )
+
+    def _partners(
+        self, series: Sequence[Series], labels: Sequence[LabelFile]
+    ) -> tuple[dict[int, dict[str, list[PlacedFile]]], list[str]]:
+        """Label files by image and layer, each with its place; and those without an image."""
+        partners = Partners(series, self.naming)
+        found: dict[int, dict[str, list[PlacedFile]]] = {}
+        homeless = []
+        for label in labels:
             with self.problems.caught():
-                layer = self._layer(mark, series, opened, name)
-                if layer is None:
-                    others.append(series)
-                    continue
-                if layer.name in layers:
+                place, layer = partners.find(label), label.layer
+                if place is None and not label.asked:
+                    place, layer = partners.find_named(label) or (None, layer)
+                if place is None and label.asked and len(series) == 1 == len(labels):
+                    place = (0, ())
+                if place is None and label.asked:
                     raise SourceError(
-                        "two label images are one layer of an image",
-                        file=mark.name,
-                        found=f"layer {layer.name!r} of {name}",
-                        mend="tell them apart with --labels NAME=GLOB",
+                        "a label picture without its image",
+                        file=label.name,
+                        expected=f"an image named {' or '.join(label.stems)}",
+                        found="no such image",
+                        mend="let each star of the pattern stand for the name of an image",
                     )
-                layers[layer.name] = layer
-        base = base_of(name)
-        image = Image(
-            path="",
-            name=f"{base}/{opened.name}" if opened.name else base,
+                if place is None:
+                    homeless.append(label.name)
+                    self.problems.note(
+                        "pictures named like labels, without an image of that name: they are taken as "
+                        "images; say which are labels with --labels NAME=GLOB",
+                        record=label.name,
+                    )
+                    continue
+                number, at = place
+                found.setdefault(number, {}).setdefault(layer, []).append((at, label.name))
+        return found, homeless
+
+    def _image(self, one: Series, opened: OpenedImage, place: int | None) -> Image:
+        own: dict[str, Any] = {}
+        if opened.name and opened.name != one.name:
+            own["name"] = opened.name
+        name = one.name
+        if place is not None:
+            name = f"{stem_of(one.name)}_{opened.name or place}"
+            own["series"] = place
+        return Image(
+            path=_OME.sub("", name),
+            name=name,
             axes=opened.axes,
             pixels=opened.pixels,
-            labels=tuple(layers.values()),
             channels=opened.channels,
-            frames=opened.frames,
-            attributes=opened.attributes,
+            frames=_frames(one, opened),
+            attributes={**opened.attributes, **own},
         )
-        return image, others
 
-    def _layer(
-        self, mark: LabelFile, series: Series, image: Opened, name: str
-    ) -> VolumeLayer | None:
-        """The label layer; ``None`` where it is known by convention alone and has other axes."""
-        found = open_series(self.tree, series, axes=self.axes, indices=True)
-        wanted = [
-            (a, n) for a, n in zip(image.letters, image.pixels.shape, strict=True) if a != "c"
-        ]
-        if len(found) != 1 or "c" in found[0].letters or found[0].pixels.dtype.kind not in "ui":
+    def _labelled(
+        self,
+        images: Sequence[Image],
+        one: Series,
+        layers: Mapping[str, list[PlacedFile]],
+        *,
+        asked: bool,
+    ) -> tuple[list[Image], list[str]]:
+        """The image with its layers; and files that only are named like labels of it."""
+        if len(images) > 1:
             raise SourceError(
-                "the file is no label image",
-                file=mark.name,
-                expected="one image of whole numbers, without colours",
-                found="; ".join(f"{o.letters} of {o.pixels.dtype}" for o in found),
-                mend="take it away, or rename it if it is an image",
+                "labels of a file that holds several images",
+                file=one.files[0],
+                expected="one image",
+                found=len(images),
+                mend="save its images to files of their own",
             )
-        pixels = found[0].pixels
-        if not mark.told and found[0].letters != "".join(a for a, _ in wanted):
-            self.problems.warn(
-                "named as label images, but of other axes than their image: taken as images of "
-                "their own",
-                record=mark.name,
-            )
-            return None
-        if list(zip(found[0].letters, pixels.shape, strict=True)) != wanted:
-            raise SourceError(
-                "a label image and its image differ in shape",
-                file=mark.name,
-                expected=f"{dict(wanted)}, as {name} has it",
-                found=dict(zip(found[0].letters, pixels.shape, strict=True)),
-                mend="check that the two belong together",
-            )
-        largest, several = _largest(pixels, mark.name)
-        kind = self.label_kind or ("instance" if several else "semantic")
-        if self.label_kind is None and not several:
-            self.problems.note(
-                "label images of one value besides 0 are taken as a class; "
-                "say what they are with --label-kind",
-                record=mark.name,
-            )
-        return VolumeLayer(
-            name=mark.layer,
-            pixels=pixels,
-            kind="semantic" if kind == "semantic" else "instance",
-            max_value=largest,
-            attributes={"files": list(series.there)},
+        found, others = [], []
+        for name, files in layers.items():
+            with self.problems.caught():
+                grid = label_grid(one, files, self.naming)
+                layer = label_layer(
+                    self.tree,
+                    images[0],
+                    name,
+                    grid,
+                    self.headers,
+                    self.problems,
+                    kind=self.label_kind,
+                    asked=asked,
+                )
+                if layer is not None:
+                    found.append(layer)
+                    continue
+                for file in grid.names:
+                    self.problems.warn(
+                        "pictures named like labels, of other axes than their image: they are taken "
+                        "as images; say which are labels with --labels NAME=GLOB",
+                        record=file,
+                    )
+                others += grid.names
+        return [replace(images[0], labels=tuple(found))], others
+
+
+def _frames(one: Series, opened: OpenedImage) -> tuple[Frame, ...]:
+    """What is known of each file, or of each time point where the file tells times."""
+    if len(one.files) > 1:
+        frames = []
+        for index, name in enumerate(one.files):
+            at = one.place(index)
+            numbers = {a: (one.numbers or {})[a][i] for a, i in at.items()}
+            rest = {a: i for a, i in at.items() if a != "t"}
+            frames.append(Frame(name=name, t=at.get("t", 0), record={**rest, "numbers": numbers}))
+        return tuple(frames)
+    if opened.elapsed_hours:
+        return tuple(
+            Frame(name=one.files[0], t=t, elapsed_hours=hours)
+            for t, hours in enumerate(opened.elapsed_hours)
         )
+    return tuple(Frame(name=name) for name in opened.files)
 
 
-def _largest(pixels: Pixels, name: str) -> tuple[int, bool]:
-    """The largest label, and whether there is more than one besides 0."""
-    largest, smallest = 0, None
-    for region in _blocks(pixels):
-        block = pixels.read(region)
-        if block.dtype.kind == "i" and int(block.min(initial=0)) < 0:
-            raise SourceError("a label is negative", file=name, found=int(block.min()))
-        largest = max(largest, int(block.max(initial=0)))
-        lit = block[block > 0]
-        if lit.size:
-            least = int(lit.min())
-            smallest = least if smallest is None else min(smallest, least)
-    if largest > np.iinfo(np.uint32).max:
-        raise SourceError(
-            "a label is too large",
-            file=name,
-            expected=f"at most {np.iinfo(np.uint32).max}",
-            found=largest,
-        )
-    return largest, smallest is not None and smallest != largest
+def _uniquely_named(found: list[tuple[str, Image]]) -> list[tuple[str, Image]]:
+    """Images of one folder with names of their own: those of one name are numbered."""
+    counts = Counter((folder, image.path) for folder, image in found)
+    seen: Counter[tuple[str, str]] = Counter()
+    named = []
+    for folder, image in found:
+        key = (folder, image.path)
+        seen[key] += 1
+        own = image if counts[key] == 1 else replace(image, path=f"{image.path}_{seen[key]}")
+        named.append((folder, own))
+    return named
 
-
-def _blocks(pixels: Pixels) -> Iterable[tuple[tuple[int, int], ...]]:
-    """Regions of whole grains, of some million pixels each."""
-    size = list(pixels.grain)
-    for i in range(len(size) - 1, -1, -1):
-        while size[i] < pixels.shape[i] and 2 * int(np.prod(size)) <= _BLOCK:
-            size[i] = min(2 * size[i], pixels.shape[i])
-    return product(
-        *(
-            [(a, min(a + s, n)) for a in range(0, n, s)]
-            for n, s in zip(pixels.shape, size, strict=True)
-        )
-    )
-
-
-OPTIONS = {
-    "axes": "what the axes of TIFFs are where they do not say it, in the order of the file: tyx",
-    "labels": "NAME=GLOB: files that are label images, and the name of their layer; repeatable",
-    "label_kind": "whether values of label images are objects (instance) or classes (semantic)",
-    "series": "whether numbered files (z003, t12, c2) are one image: true or false",
-}
 
 SOURCE = Source(
     name="images",
-    title="any folder of TIFF, OME-TIFF, ImageJ, PNG, JPEG or BMP pictures, with label images",
-    layout="pictures anywhere; label images named mask*, *_labels, *_mask or in labels/ or masks/",
+    title="any folder of TIFF, OME-TIFF, ImageJ, PNG or JPEG images, with label images",
+    layout="*.tif, *.png, *.jpg; numbered series as *_t001_z002_c1.tif; labels in masks/ or labels/, "
+    "or named mask*, *_mask, *_label",
     detect=detect,
     read=read,
-    options=OPTIONS,
+    options={
+        "labels": "NAME=GLOB: files that are label images, and what the layer is called",
+        "axes": "what the axes of TIFFs are that do not say it, as in tyx",
+        "series": "axis (t, z, c) that a last number in file names counts along; none for no series",
+        "label_kind": "whether values of label images are objects (instance) or classes (semantic)",
+    },
 )

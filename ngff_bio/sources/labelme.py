@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from posixpath import normpath
 
@@ -18,10 +18,9 @@ from ngff_bio.formats.orientation import TurnedPixels, exif_orientation
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Category, Dataset, Frame, Image, InstanceLayer, OnError, axes_from
 from ngff_bio.sources.files import FileTree
-from ngff_bio.sources.opened import Opened, open_series
+from ngff_bio.sources.picture_files import OpenedImage, PictureFiles
 from ngff_bio.sources.pictures import DOCUMENTS, base_of, folder_of, placed
 from ngff_bio.sources.registry import Source
-from ngff_bio.sources.series import single
 
 #: Bytes at the start of a JSON file in which its kind is looked for.
 _HEAD = 1 << 14
@@ -205,7 +204,8 @@ class _Maker:
         """The images of a picture file."""
         found: list[Image] = []
         with self.problems.caught():
-            opened = open_series(self.tree, single(name), axes=self.axes)
+            headers = {name: probe_image(self.tree.file(name), self.tree.limits)}
+            opened = PictureFiles(self.tree, headers, self.axes, self.problems).open_file(name)
             if not contents:
                 self.problems.note("pictures without annotations", record=name)
             for one in opened:
@@ -220,13 +220,11 @@ class _Maker:
             file = EmbeddedImage(self.tree.file(content.name))
             header = probe_image(file, self.tree.limits)
             pixels = stack_frames([file], headers=[header], limits=self.tree.limits)
-            one = Opened(
-                "", pixels, axes_from(pixels.axes), header.channels, (Frame(name=content.name),)
-            )
+            one = OpenedImage(pixels, axes_from(pixels.axes), channels=header.channels)
             found.append(self._image(content.name, one, [content]))
         return found
 
-    def _turned(self, name: str, one: Opened) -> Opened:
+    def _turned(self, name: str, one: OpenedImage) -> OpenedImage:
         """The picture as labelme shows it."""
         if not name.lower().endswith((".jpg", ".jpeg")):
             return one
@@ -235,12 +233,10 @@ class _Maker:
         if turn == 1:
             return one
         self.problems.note("pictures turned as their EXIF orientation says", record=name)
-        attributes = one.attributes | {"exif_orientation": turn}
-        pixels = TurnedPixels(one.pixels, turn)
-        return Opened("", pixels, one.axes, one.channels, one.frames, attributes, one.notices)
+        attributes = {**one.attributes, "exif_orientation": turn}
+        return replace(one, pixels=TurnedPixels(one.pixels, turn), attributes=attributes)
 
-    def _image(self, name: str, one: Opened, contents: Sequence[LabelmeFile]) -> Image:
-        self.problems.notices += one.notices
+    def _image(self, name: str, one: OpenedImage, contents: Sequence[LabelmeFile]) -> Image:
         layers: list[InstanceLayer] = []
         record: dict[str, object] = {}
         size = (one.pixels.shape[-2], one.pixels.shape[-1])
@@ -254,14 +250,16 @@ class _Maker:
                     "labelme": content.record,
                     "layer": layer.name,
                 }
+                if content.embedded:
+                    said["image_data"] = "embedded"
                 if scale != (1.0, 1.0):
                     said["annotation_scale"] = list(scale)
                 # Of a second file over the same picture, under its own name.
                 record |= said if not record else {content.name: said}
         base = base_of(name)
+        times = one.elapsed_hours or (None,)
         frames = tuple(
-            Frame(f.name, f.t, f.size, f.elapsed_hours, f.splits, {**f.record, **record})
-            for f in one.frames
+            Frame(name, t, elapsed_hours=hours, record=record) for t, hours in enumerate(times)
         )
         return Image(
             path="",
@@ -277,13 +275,13 @@ class _Maker:
     def _layer_of(
         self,
         content: LabelmeFile,
-        image: Opened,
+        image: OpenedImage,
         scale: tuple[float, float],
         taken: Sequence[str],
     ) -> InstanceLayer:
         file = self.tree.file(content.name)
         owners = content.owners()
-        size = dict(zip(image.letters, image.pixels.shape, strict=True))
+        size = {a.name: n for a, n in zip(image.axes, image.pixels.shape, strict=True)}
         if size.get("t", 1) > 1 or size.get("z", 1) > 1:
             self.problems.warn(
                 "shapes of a stack: they are taken to be of its first frame and of all its planes",

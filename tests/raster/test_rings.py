@@ -9,6 +9,7 @@ from pycocotools import mask as coco_mask
 from scipy.ndimage import label
 from skimage.draw import polygon as fill_polygon
 
+from ngff_bio.raster.coco_rle import rle_from_window
 from ngff_bio.raster.rings import joined_ring, polygons_of_rings, rings_of_mask
 
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.booleans())
@@ -71,3 +72,12 @@ def test_corners_alone_are_kept():
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (4, 4)])
 def test_nothing_has_no_ring(shape):
     assert rings_of_mask(np.zeros(shape, np.bool_)) == []
+
+
+@given(masks, st.integers(0, 4), st.integers(0, 4), st.integers(0, 4), st.integers(0, 4))
+def test_the_rle_of_a_window_is_that_of_the_whole_image(mask, left, top, right, below):
+    whole = np.pad(mask, ((top, below), (left, right)))
+    expected = coco_mask.encode(np.asfortranarray(whole, np.uint8))
+    found = rle_from_window(mask, (left, top), whole.shape)
+    assert found["size"] == list(expected["size"])
+    assert found["counts"] == expected["counts"].decode()
