@@ -111,8 +111,9 @@ class StoredImage:
         return index, index + 1
 
     def forget(self) -> None:
-        """Let go of blocks in memory."""
+        """Let go of what is in memory; it is read again when it is asked for."""
         self._kept.clear()
+        self.__dict__.pop("_variables", None)
 
     def table(self, layer: str) -> Any | None:
         """Arrow table of a layer, or ``None`` where it has none."""
