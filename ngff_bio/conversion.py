@@ -11,6 +11,7 @@ from ngff_bio.engine.write import Progress
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import OnError
 from ngff_bio.sources import find_source, open_tree, read_source
+from ngff_bio.sources.checksums import Checksums, files_of
 from ngff_bio.storage import Storage, storage_at
 
 
@@ -30,6 +31,7 @@ def convert(
     limits: Limits = DEFAULT_LIMITS,
     on_error: OnError = "stop",
     reading: Callable[[str, int, int], None] | None = None,
+    checksums: bool = True,
 ) -> Report:
     """Convert a dataset into an OME-Zarr store.
 
@@ -65,6 +67,8 @@ def convert(
     reading
         Called while annotation files are read, before the work begins: with a file's name, the bytes
         read of it, and its size.
+    checksums
+        Whether the manifest names size and checksum of each source file.
 
     Returns
     -------
@@ -79,13 +83,15 @@ def convert(
     tree = open_tree(source, storage_options=storage_options, limits=limits)
     kind = find_source(tree, format)
     dataset = read_source(kind, tree, options, on_error=on_error, progress=reading)
-    return write_dataset(
-        dataset,
-        storage_at(destination, destination_options),
-        settings,
-        runner=runner,
-        progress=progress,
-        overwrite=overwrite,
-        append=append,
-        on_error=on_error,
-    )
+    with Checksums(tree, files_of(tree, dataset) if checksums else ()) as source_files:
+        return write_dataset(
+            dataset,
+            storage_at(destination, destination_options),
+            settings,
+            runner=runner,
+            progress=progress,
+            overwrite=overwrite,
+            append=append,
+            on_error=on_error,
+            source_files=source_files,
+        )

@@ -18,6 +18,7 @@ from ngff_bio.engine.describe import (
     plate_groups,
 )
 from ngff_bio.engine.layout import ArrayPlan
+from ngff_bio.engine.manifest import ManifestWriter, SourceFiles, no_files
 from ngff_bio.engine.nodes import Nodes
 from ngff_bio.engine.plan import Plan, PlannedArray
 from ngff_bio.engine.records import PartRecord, UnitRecord
@@ -41,8 +42,13 @@ from ngff_bio.storage import Storage
 _REQUESTS = 16
 
 
-def finish(plan: Plan, records: Iterable[UnitRecord], storage: Storage) -> Written:
-    """Write tables and metadata; returns what was written.
+def finish(
+    plan: Plan,
+    records: Iterable[UnitRecord],
+    storage: Storage,
+    source_files: SourceFiles = no_files,
+) -> Written:
+    """Write tables, metadata and the manifest; returns what was written.
 
     Parameters
     ----------
@@ -50,8 +56,12 @@ def finish(plan: Plan, records: Iterable[UnitRecord], storage: Storage) -> Writt
         With a codec for every array. Images in which a part failed are not in it.
     records
         Of all units.
+    source_files
+        Names the files that were read, for the manifest.
     """
-    parts = parts_by_array(records)
+    manifest = ManifestWriter(plan, list(records), storage, source_files)
+    storage = manifest.storage
+    parts = parts_by_array(manifest.records)
     written = Written()
     nodes = Nodes(plan.settings.zarr_format)
     if plan.dataset.layout != "image":
@@ -65,7 +75,7 @@ def finish(plan: Plan, records: Iterable[UnitRecord], storage: Storage) -> Writt
             _add_image(plan, nodes, image, layers[index], parts, storage, written)
         for path, attributes in plate_groups(plan):
             nodes.add_group(path, attributes)
-        for lot in nodes.documents(plan.settings.consolidated):
+        for lot in manifest.before_root(nodes.documents(plan.settings.consolidated), crew.map):
             crew.map(lambda one: written.add(storage.put(*one)), lot)
     finally:
         crew.close()
