@@ -150,7 +150,9 @@ def refuse_other(begun: dict[str, Any], plan: Plan, storage: Storage) -> None:
 
 
 def _short(value: Any) -> str:
-    """A digest by its first letters, anything else as it is."""
+    """A digest by its first letters, a shape as it is given, anything else as it is."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
     digest = isinstance(value, str) and len(value) == 64 and " " not in value
     return f"{value[:8]}..." if digest else str(value)
 
