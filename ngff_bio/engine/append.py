@@ -7,7 +7,6 @@ opens as it was until the new root, written last, tells of what was added.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
@@ -19,16 +18,13 @@ from ngff_bio.engine import state
 from ngff_bio.engine.layout import Stored
 from ngff_bio.engine.nodes import Nodes
 from ngff_bio.engine.plan import Plan, label_path, plan_dataset
-from ngff_bio.engine.records import STATE, UnitRecord, load_records
+from ngff_bio.engine.records import UnitRecord, load_records
 from ngff_bio.engine.report import Written
 from ngff_bio.engine.settings import Settings
 from ngff_bio.engine.stored import image_paths, layout_of, read_nodes, stored_array, stored_plates
 from ngff_bio.errors import StoreError, StoreExistsError
 from ngff_bio.model import ArrayPixels, Dataset, Image, InstanceLayer, VolumeLayer
 from ngff_bio.storage import Storage
-
-_BASE = f"{STATE}/base.json"
-
 
 class Addition:
     """What a dataset adds to a store.
@@ -182,8 +178,7 @@ class Addition:
             storage.sweep()
             return state.intact(load_records(storage), storage)
         self._check_values(storage)
-        storage.put(_BASE, json.dumps(self._base).encode())
-        state.write_plan(storage, self.plan, "append")
+        state.write_plan(storage, self.plan, "append", self._base)
         return []
 
     def _check_values(self, storage: Storage) -> None:
@@ -237,9 +232,7 @@ def _base(storage: Storage) -> dict[str, Any]:
     """What the store said before anything was added, as JSON values."""
     begun = state.read_plan(storage)
     if begun is not None and begun.get("kind") == "append":
-        kept = storage.get(_BASE)
-        if kept is not None:
-            return dict(json.loads(kept))
+        return dict(begun["base"])
     if begun is not None and begun.get("kind") == "new":
         raise StoreExistsError(
             "the store is half-made: it has to be whole before anything is added",

@@ -74,13 +74,19 @@ def read_plan(storage: Storage) -> dict[str, Any] | None:
     return None if found is None else json.loads(found)
 
 
-def write_plan(storage: Storage, plan: Plan, kind: Literal["new", "append"]) -> None:
-    """Say what is being made."""
+def write_plan(
+    storage: Storage,
+    plan: Plan,
+    kind: Literal["new", "append"],
+    base: dict[str, Any] | None = None,
+) -> None:
+    """Say what is being made, and from what (the documents of a store that is added to)."""
     begun = {
         "kind": kind,
         "fingerprint": plan.fingerprint,
         "sizes": [u.nbytes for u in plan.units],
         "plan": plan.summary,
+        "base": base,
     }
     storage.put(PLAN, json.dumps(begun).encode())
 
@@ -202,7 +208,6 @@ def clear_units(storage: Storage) -> None:
 def clear(storage: Storage) -> None:
     """Remove the state: the store is whole. What says that it was begun goes last."""
     clear_units(storage)
-    storage.delete(f"{STATE}/base.json")
     storage.delete(claim.CLAIM)
     storage.delete(PLAN)
     storage.delete_all(STATE)
