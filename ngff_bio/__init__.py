@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from ngff_bio.checks import validate
     from ngff_bio.conversion import convert
     from ngff_bio.engine.settings import Settings
+    from ngff_bio.export import export
     from ngff_bio.reader import open
 
 __version__ = "0.1.0"
-__all__ = ["Settings", "__version__", "convert", "open", "validate"]
+__all__ = ["Settings", "__version__", "convert", "export", "open", "validate"]
 
 _HOMES = {
     "Settings": "ngff_bio.engine.settings",
     "convert": "ngff_bio.conversion",
+    "export": "ngff_bio.export",
     "open": "ngff_bio.reader",
     "validate": "ngff_bio.checks",
 }

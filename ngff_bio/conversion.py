@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ngff_bio.engine import Report, Runner, Settings, write_dataset
 from ngff_bio.engine.write import Progress
-from ngff_bio.sources import find_source, open_tree
+from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
+from ngff_bio.model import OnError
+from ngff_bio.sources import find_source, open_tree, read_source
+from ngff_bio.sources.checksums import Checksums, files_of
 from ngff_bio.storage import Storage, storage_at
 
 
@@ -21,14 +24,21 @@ def convert(
     runner: Runner | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
+    append: bool = False,
     options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    destination_options: Mapping[str, Any] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    on_error: OnError = "stop",
+    reading: Callable[[str, int, int], None] | None = None,
+    checksums: bool = True,
 ) -> Report:
     """Convert a dataset into an OME-Zarr store.
 
     Parameters
     ----------
     source
-        Folder or archive that the dataset lies in.
+        Folder, archive (zip, tar, compressed tar) or URL that the dataset lies in.
     destination
         Where the store goes. Running the same call again goes on where a stopped one was.
     format
@@ -41,8 +51,24 @@ def convert(
         Called with raw bytes done and in all after every unit of work.
     overwrite
         Whether a store at the destination is replaced.
+    append
+        Whether what a store at the destination does not hold yet is added to it.
     options
         Options of the source, as ``ngff-bio formats`` lists them.
+    storage_options
+        Options of fsspec for a source behind a URL: credentials, endpoint.
+    destination_options
+        Options of a bucket that the store goes to: credentials, endpoint.
+    limits
+        How large a picture or a member of an archive may claim to be.
+    on_error
+        ``stop``: a wrong record ends the conversion with one error. ``skip``: the rest is converted,
+        and the report names what was not.
+    reading
+        Called while annotation files are read, before the work begins: with a file's name, the bytes
+        read of it, and its size.
+    checksums
+        Whether the manifest names size and checksum of each source file.
 
     Returns
     -------
@@ -54,14 +80,18 @@ def convert(
     ngff_bio.errors.NgffBioError
         Of the kinds in :mod:`ngff_bio.errors`; nothing that opens is left behind.
     """
-    tree = open_tree(source)
+    tree = open_tree(source, storage_options=storage_options, limits=limits)
     kind = find_source(tree, format)
-    dataset = kind.read(tree, **(options or {}))
-    return write_dataset(
-        dataset,
-        storage_at(destination),
-        settings,
-        runner=runner,
-        progress=progress,
-        overwrite=overwrite,
-    )
+    dataset = read_source(kind, tree, options, on_error=on_error, progress=reading)
+    with Checksums(tree, files_of(tree, dataset) if checksums else ()) as source_files:
+        return write_dataset(
+            dataset,
+            storage_at(destination, destination_options),
+            settings,
+            runner=runner,
+            progress=progress,
+            overwrite=overwrite,
+            append=append,
+            on_error=on_error,
+            source_files=source_files,
+        )

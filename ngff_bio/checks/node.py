@@ -8,8 +8,8 @@ None; a rule then goes on with what is left.
 from __future__ import annotations
 
 import json
-import math
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -131,10 +131,10 @@ class Node:
 
 
 def is_number(value: object) -> bool:
-    """Whether a JSON value is a finite number; true and false are none."""
+    """Whether a JSON value is a number that a float can hold; true and false are none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return isinstance(value, int) or math.isfinite(value)
+    return abs(value) <= sys.float_info.max
 
 
 def duplicates(values: Iterable[Any]) -> list[Any]:

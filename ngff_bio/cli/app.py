@@ -9,9 +9,11 @@ import typer
 from ngff_bio import __version__
 from ngff_bio.cli.convert import convert
 from ngff_bio.cli.demo import demo
+from ngff_bio.cli.export import export
 from ngff_bio.cli.formats import formats
 from ngff_bio.cli.info import info
 from ngff_bio.cli.preview import preview
+from ngff_bio.cli.serve import serve
 from ngff_bio.cli.validate import validate
 
 app = typer.Typer(
@@ -54,5 +56,7 @@ app.command()(convert)
 app.command()(info)
 app.command()(validate)
 app.command()(preview)
+app.command()(export)
+app.command()(serve)
 app.command()(formats)
 app.command()(demo)

@@ -16,6 +16,7 @@ import numpy as np
 from ngff_bio import ngff
 from ngff_bio.engine import state
 from ngff_bio.engine.layout import Stored
+from ngff_bio.engine.manifest import SourceFiles
 from ngff_bio.engine.nodes import Nodes
 from ngff_bio.engine.plan import Plan, label_path, plan_dataset
 from ngff_bio.engine.records import UnitRecord, load_records
@@ -49,8 +50,8 @@ class Addition:
 
     def _same_kind(self, dataset: Dataset, storage: Storage) -> None:
         """Refuse a store of another version, another source or another layout."""
-        mine = self._nodes.groups[""].get("ngff_bio") or {}
-        if mine.get("kind") != "dataset":
+        mine = self._dataset()
+        if not mine:
             raise StoreError(
                 "the store was not made by this converter: what it holds cannot be told",
                 file=storage.url,
@@ -78,6 +79,11 @@ class Addition:
                 found=", ".join(f"{k}={found[k]}" for k in differ),
                 mend="convert into another destination",
             )
+
+    def _dataset(self) -> dict[str, Any]:
+        """What the root says of the dataset; a single image says it with the rest of itself."""
+        mine = self._nodes.groups[""].get("ngff_bio") or {}
+        return dict(mine if mine.get("kind") == "dataset" else mine.get("dataset") or {})
 
     def _is_new(self, image: Image) -> bool:
         """Whether anything of an image is not in the store; notes what is."""
@@ -209,7 +215,18 @@ class Addition:
                         "convert everything anew into another destination",
                     )
 
-    def finish(self, plan: Plan, records: Iterable[UnitRecord], storage: Storage) -> Written:
+    def _collections(self) -> list[str]:
+        """Groups below the root that are collections of their own."""
+        plates = {p.path for p in stored_plates(self._nodes)}
+        return [path for path in self._dataset().get("groups") or () if path not in plates]
+
+    def finish(
+        self,
+        plan: Plan,
+        records: Iterable[UnitRecord],
+        storage: Storage,
+        source_files: SourceFiles,
+    ) -> Written:
         """Write tables and the documents that change, the root last."""
         from ngff_bio.engine.finish import Before, finish
 
@@ -217,15 +234,16 @@ class Addition:
         there = image_paths(self._nodes)
         images = [grown.pop(path) if path in grown else _stub(path, self._nodes) for path in there]
         plates = {p.path: p for p in (*stored_plates(self._nodes), *self._all.plates)}
-        mine = self._nodes.groups[""]["ngff_bio"]
+        mine = self._dataset()
         whole = replace(
             self._all,
             images=(*images, *grown.values()),
             plates=tuple(plates.values()),
             splits=tuple(dict.fromkeys((*mine.get("splits", ()), *self._all.splits))),
+            collections=tuple(dict.fromkeys((*self._collections(), *self._all.collections))),
         )
         before = Before(self._nodes, whole, self._base["consolidated"])
-        return finish(plan, records, storage, before)
+        return finish(plan, records, storage, source_files, before)
 
 
 def _base(storage: Storage) -> dict[str, Any]:

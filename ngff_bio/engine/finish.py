@@ -20,6 +20,7 @@ from ngff_bio.engine.describe import (
     plate_groups,
 )
 from ngff_bio.engine.layout import ArrayPlan
+from ngff_bio.engine.manifest import ManifestWriter, SourceFiles, no_files
 from ngff_bio.engine.nodes import Nodes
 from ngff_bio.engine.plan import Plan, PlannedArray
 from ngff_bio.engine.records import PartRecord, UnitRecord
@@ -33,10 +34,11 @@ from ngff_bio.engine.tables import (
     to_parquet,
     volume_table,
 )
+from ngff_bio.engine.tracks import write_tracks
 from ngff_bio.engine.units import hidden_plan
 from ngff_bio.engine.volumes import merge_objects
 from ngff_bio.errors import StoreError
-from ngff_bio.model import Dataset, Image, LabelLayer, VolumeLayer
+from ngff_bio.model import Dataset, Image, InstanceLayer, LabelLayer, VolumeLayer
 from ngff_bio.ngff.attributes import KEY
 from ngff_bio.storage import Storage
 
@@ -59,9 +61,13 @@ class Before:
 
 
 def finish(
-    plan: Plan, records: Iterable[UnitRecord], storage: Storage, before: Before | None = None
+    plan: Plan,
+    records: Iterable[UnitRecord],
+    storage: Storage,
+    source_files: SourceFiles = no_files,
+    before: Before | None = None,
 ) -> Written:
-    """Write tables and metadata; returns what was written.
+    """Write tables, metadata and the manifest; returns what was written.
 
     Parameters
     ----------
@@ -69,28 +75,34 @@ def finish(
         With a codec for every array. Images in which a part failed are not in it.
     records
         Of all units.
+    source_files
+        Names the files that were read, for the manifest.
     before
         The store that is added to, if it is not a new one.
     """
     old = Nodes(plan.settings.zarr_format) if before is None else before.nodes
-    maker = _Maker(plan, storage, parts_by_array(records), old)
+    added = before is not None
+    manifest = ManifestWriter(plan, list(records), storage, source_files, added=added)
+    storage = manifest.storage
+    maker = _Maker(plan, storage, parts_by_array(manifest.records), old)
     layers: dict[int, list[tuple[int, PlannedArray]]] = defaultdict(list)
     for number, planned in enumerate(plan.arrays):
         layers[planned.image].append((number, planned))
     for index, image in enumerate(plan.dataset.images):
         maker.add_image(image, layers[index])
     whole = plan if before is None else replace(plan, dataset=before.whole)
-    root = dataset_attributes(whole)
-    if before is not None:  # who began the store, and how, stays as it is
-        root[KEY] |= {k: v for k, v in old.groups[""][KEY].items() if k in _OF_THE_BEGINNING}
-    maker.nodes.add_group("", root)
+    if plan.dataset.layout != "image":
+        root = dataset_attributes(whole)
+        if before is not None:  # who began the store, and how, stays as it is
+            root[KEY] |= {k: v for k, v in old.groups[""][KEY].items() if k in _OF_THE_BEGINNING}
+        maker.nodes.add_group("", root)
     for path, attributes in plate_groups(whole):
         maker.nodes.add_group(path, attributes)
     maker.nodes.add_missing(old)
     consolidated = plan.settings.consolidated if before is None else before.consolidated
     crew = Crew(_REQUESTS - 1 if storage.reach == "network" else 0)
     try:
-        for lot in maker.nodes.documents(consolidated, old):
+        for lot in manifest.before_root(maker.nodes.documents(consolidated, old), crew.map):
             crew.map(lambda one: maker.written.add(storage.put(*one)), lot)
     finally:
         crew.close()
@@ -136,6 +148,7 @@ class _Maker:
             has_table = self.add_table(image, layer, planned, parts)
             if has_table:
                 tables.append(layer.name)
+                self.add_tracks(image, layer)
             names += self.add_layer(image, layer, planned.plan, parts, has_table)
         if names:
             labels = ngff.encode(ngff.GroupMeta(labels=tuple(names)), self.plan.settings.version)
@@ -193,6 +206,19 @@ class _Maker:
                 tables.insert(0, rows_before(known, planned.start or 0))
             self.put(key, concatenate(tables))
         return bool(rows) or there
+
+    def add_tracks(self, image: Image, layer: LabelLayer) -> None:
+        """The graph of a tracked layer, made of its whole table."""
+        if not isinstance(layer, InstanceLayer) or not layer.tracked:
+            return
+        table = from_parquet(_rows(self.storage, table_key(image, layer)))
+        zarr_format = self.plan.settings.zarr_format
+        groups, arrays, sizes = write_tracks(image, layer, table, zarr_format, self.storage)
+        for path, attributes in groups.items():
+            self.nodes.add_group(path, attributes)
+        self.nodes.arrays.update(arrays)
+        for size in sizes:
+            self.written.add(size)
 
     def put(self, key: str, table: Any) -> None:
         self.written.add(self.storage.put(key, to_parquet(table)))

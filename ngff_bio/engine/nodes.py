@@ -83,7 +83,8 @@ class Nodes:
                 "must_understand": False,
                 "metadata": below,
             }
-        yield f"{path}/zarr.json".lstrip("/"), _json(document)
+        whole = "consolidated_metadata" in document
+        yield f"{path}/zarr.json".lstrip("/"), _json(document, compact=whole)
 
     def _node(self, path: str) -> dict[str, Any]:
         if path in self.arrays:
@@ -100,7 +101,8 @@ class Nodes:
             below: dict[str, Any] = {}
             for p in sorted(self.paths):
                 below |= {f"{p}/{name}".lstrip("/"): doc for name, doc in self._v2_node(p)}
-            yield ".zmetadata", _json({"zarr_consolidated_format": 1, "metadata": below})
+            whole = {"zarr_consolidated_format": 1, "metadata": below}
+            yield ".zmetadata", _json(whole, compact=True)
         yield f"{path}/{marker[0]}".lstrip("/"), _json(marker[1])
 
     def _v2_node(self, path: str) -> list[tuple[str, dict[str, Any]]]:
@@ -116,5 +118,8 @@ def _depth(path: str) -> int:
     return path.count("/") + 1 if path else 0
 
 
-def _json(document: Any) -> bytes:
+def _json(document: Any, *, compact: bool = False) -> bytes:
+    """Indented for people; without white space where all of a store is in it."""
+    if compact:
+        return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     return json.dumps(document, indent=2, ensure_ascii=False).encode()

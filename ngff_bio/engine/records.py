@@ -34,7 +34,8 @@ class PartRecord:
     """What one part of a unit learned.
 
     ``low`` and ``high`` are the extremes of the coarsest level that the part made; ``rows`` is the
-    key of its table rows; ``failed`` says why there is nothing.
+    key of its table rows; ``failed`` says why there is nothing. ``crc32c`` is that of the pixels that
+    were read, in C order, little-endian, in the type of the array.
     """
 
     array: int
@@ -50,20 +51,22 @@ class PartRecord:
     disagreement: int = 0
     notices: list[dict[str, Any]] = field(default_factory=list)
     failed: Failure | None = None
+    crc32c: int | None = None
 
 
 @dataclass(slots=True)
 class UnitRecord:
     """A unit that is done.
 
-    ``objects`` are keys and sizes in bytes; ``choices`` are codecs that were chosen on its pixels,
-    by what the arrays that share them have in common.
+    ``objects`` are keys and sizes in bytes, ``checksums`` the CRC-32C of each by key; ``choices``
+    are codecs that were chosen on its pixels, by what the arrays that share them have in common.
     """
 
     id: str
     objects: list[tuple[str, int]] = field(default_factory=list)
     parts: list[PartRecord] = field(default_factory=list)
     choices: dict[str, Choice] = field(default_factory=dict)
+    checksums: dict[str, int] = field(default_factory=dict)
 
 
 def record_key(unit: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ngff_bio.engine.plan import Plan
 from ngff_bio.engine.records import UnitRecord
-from ngff_bio.model import InstanceLayer, Notice, VolumeLayer
+from ngff_bio.model import InstanceLayer, Notice, VolumeLayer, gathered
 
 #: Arrays whose codec is named: those of a large dataset repeat.
 _MOST_NAMED = 20
@@ -91,6 +91,7 @@ def fill_report(report: Report, plan: Plan, records: Mapping[str, UnitRecord]) -
     report.instances += sum(len(v) for v in values.values())
     for number, count in sorted(disagreements.items()):
         _tell_disagreement(report, plan, number, count)
+    report.notices = gathered(report.notices)
 
 
 def _tell_disagreement(report: Report, plan: Plan, number: int, count: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from ngff_bio.engine.codecs import AUTO
 from ngff_bio.engine.crew import Crew
 from ngff_bio.engine.layout import ArrayPlan, Pass
 from ngff_bio.engine.levels import read_level
+from ngff_bio.engine.noting import NotingStorage, checksum
 from ngff_bio.engine.plan import Job, Part, pass_of
 from ngff_bio.engine.pyramid import reduce_block, reduce_smooth
 from ngff_bio.engine.records import Failure, PartRecord, UnitRecord, save_record
@@ -49,7 +50,8 @@ def run_unit(
     ngff_bio.engine.crew.Stopped
         If the conversion is being stopped.
     """
-    worker = _Worker(job, storage, crew or Crew(), UnitRecord(job.unit.id))
+    noting = NotingStorage(storage)
+    worker = _Worker(job, cast("Storage", noting), crew or Crew(), UnitRecord(job.unit.id))
     for part in job.unit.parts:
         worker.crew.check()
         try:
@@ -61,6 +63,7 @@ def run_unit(
             done = PartRecord(part.array, part.step, list(part.region), failed=failed)
         worker.record.parts.append(done)
     worker.decide_rest()
+    worker.record.checksums = noting.checksums(key for key, _ in worker.record.objects)
     save_record(storage, worker.record)
     return worker.record
 
@@ -71,7 +74,7 @@ class _Worker:
     storage: Storage
     crew: Crew
     record: UnitRecord
-    volumes: dict[tuple[str, Region], NDArray[Any]] = field(default_factory=dict)
+    volumes: dict[tuple[int, Region], NDArray[Any]] = field(default_factory=dict)
 
     def run(self, part: Part) -> PartRecord:
         plan, source = self.job.arrays[part.array], self.job.sources[part.array]
@@ -84,7 +87,9 @@ class _Worker:
         elif isinstance(source, VolumeLayer):
             self.label_volume(plan, part, source, done)
         else:
-            self.write(plan, part, self.read(source, part), done)
+            block = self.read(source, part)
+            done.crc32c = checksum(block)
+            self.write(plan, part, block, done)
         return done
 
     def read(self, source: Any, part: Part) -> NDArray[Any]:
@@ -139,6 +144,7 @@ class _Worker:
         from ngff_bio.engine.volumes import compare_volumes, measure_volume, read_volume
 
         block = self.volume(layer, part).astype(plan.dtype, copy=False)
+        done.crc32c = checksum(block)
         if layer.compare is not None:
             other = read_volume(layer.compare, part.region)
             done.disagreement = compare_volumes(layer, block, other)
@@ -156,7 +162,8 @@ class _Worker:
         from ngff_bio.engine.volumes import read_volume
         from ngff_bio.model import RunVolume
 
-        key = (layer.name, part.region)
+        # Not by name: a unit may hold parts of several images, whose layers are named alike.
+        key = (id(layer.pixels), part.region)
         if key not in self.volumes:
             if any(region != part.region for _, region in self.volumes):
                 self.volumes.clear()  # parts of one region come one after another

@@ -14,6 +14,7 @@ from ngff_bio.engine import state
 from ngff_bio.engine.claim import Claim
 from ngff_bio.engine.codecs import Codec
 from ngff_bio.engine.failures import leave_out
+from ngff_bio.engine.manifest import SourceFiles, no_files
 from ngff_bio.engine.plan import Plan, Unit, plan_dataset
 from ngff_bio.engine.records import UnitRecord, load_records
 from ngff_bio.engine.report import Report, Written, fill_report
@@ -38,6 +39,7 @@ def write_dataset(
     overwrite: bool = False,
     append: bool = False,
     on_error: OnError = "stop",
+    source_files: SourceFiles = no_files,
 ) -> Report:
     """Convert a dataset into a store.
 
@@ -55,6 +57,8 @@ def write_dataset(
         behind the last one.
     on_error
         ``skip`` leaves out images whose source is damaged or gone, and says so in the report.
+    source_files
+        Names the source's files with sizes and checksums, for the manifest.
 
     Raises
     ------
@@ -87,7 +91,7 @@ def write_dataset(
             run.resume(work.begin(storage, action))
             plan = run.units(runner or ThreadRunner())
             plan = leave_out(plan, run.records, storage, report)
-            written = work.finish(plan, run.records.values(), storage)
+            written = work.finish(plan, run.records.values(), storage, source_files)
             report.objects += written.objects
             report.bytes_stored += written.nbytes
             run.plan = plan
@@ -112,8 +116,14 @@ class Work(Protocol):
         """Do it; returns the records of units that are done already."""
         ...
 
-    def finish(self, plan: Plan, records: Iterable[UnitRecord], storage: Storage) -> Written:
-        """Write tables and metadata."""
+    def finish(
+        self,
+        plan: Plan,
+        records: Iterable[UnitRecord],
+        storage: Storage,
+        source_files: SourceFiles,
+    ) -> Written:
+        """Write tables, metadata and the manifest."""
         ...
 
 
@@ -135,10 +145,16 @@ class _New:
         state.write_plan(storage, self.plan, "new")
         return []
 
-    def finish(self, plan: Plan, records: Iterable[UnitRecord], storage: Storage) -> Written:
+    def finish(
+        self,
+        plan: Plan,
+        records: Iterable[UnitRecord],
+        storage: Storage,
+        source_files: SourceFiles,
+    ) -> Written:
         from ngff_bio.engine.finish import finish
 
-        return finish(plan, records, storage)
+        return finish(plan, records, storage, source_files)
 
 
 class _Run:
@@ -224,7 +240,7 @@ class _Run:
     def _keep(self, unit: Unit, record: UnitRecord) -> None:
         self.report.objects += len(record.objects)
         self.report.bytes_stored += sum(size for _, size in record.objects)
-        record.objects = []  # on disk; in memory they would grow with the store
+        record.objects, record.checksums = [], {}  # on disk; here they would grow with the store
         self.records[unit.id] = record
         self._done += unit.nbytes
 

@@ -6,6 +6,8 @@ import os
 from bisect import bisect_left
 from typing import Any
 
+import numpy as np
+
 from ngff_bio.ngff import MultiscaleMeta
 from ngff_bio.reader.dataset import Dataset
 from ngff_bio.reader.nodes import NodeTree, open_nodes
@@ -79,7 +81,7 @@ def _array(nodes: NodeTree, path: str, meta: MultiscaleMeta, sizes: _Sizes) -> d
         place = f"{path}/{level.path}".lstrip("/")
         document = nodes.document(place) or {}
         chunks, shards = _chunks(document)
-        dtype = str(document.get("data_type", document.get("dtype", "?")))
+        dtype = _dtype_name(document)
         total += sizes.below(place)
         levels.append(
             {
@@ -97,6 +99,12 @@ def _array(nodes: NodeTree, path: str, meta: MultiscaleMeta, sizes: _Sizes) -> d
         "bytes": total,
         "levels": levels,
     }
+
+
+def _dtype_name(document: dict[str, Any]) -> str:
+    """``uint16``, also where Zarr v2 says ``<u2``."""
+    text = str(document.get("data_type", document.get("dtype", "?")))
+    return np.dtype(text).name if text[:1] in "<>|" else text
 
 
 def _chunks(document: dict[str, Any]) -> tuple[list[int], list[int] | None]:

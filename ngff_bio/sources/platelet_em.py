@@ -8,11 +8,10 @@ Layout: ``images/{24,50}-images.tif``, ``labels-semantic/{24,50}-semantic.{json|
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from typing import Any
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
-from ngff_bio.formats.color_tiff import open_color_labels
+from ngff_bio.formats.color_tiff import LabelTiff, open_color_labels
 from ngff_bio.formats.rle_json import RunLengthLabels, read_rle_json
 from ngff_bio.formats.tiff import open_tiff_stack
 from ngff_bio.model import (
@@ -31,7 +30,7 @@ from ngff_bio.sources.registry import Source
 
 _NAME = re.compile(
     r"(?:^|/)(?P<volume>24|50)-(?P<kind>images|semantic|instance-(?:cell|organelle))"
-    r"(?:-[23]d)?\.(?P<ext>json|tiff?)$",
+    r"(?P<suffix>-[23]d)?\.(?P<ext>json|tiff?)$",
     re.IGNORECASE,
 )
 _AXES = axes_from("zyx", z=(40.0, "nanometer"), y=(10.0, "nanometer"), x=(10.0, "nanometer"))
@@ -61,10 +60,13 @@ PALETTES = (
 
 _LAYERS = ("semantic", "instance-cell", "instance-organelle")
 
+#: Files of one volume: by part of the collection, then by suffix and kind of file.
+_Parts = dict[str, dict[str, dict[str, str]]]
 
-def detect(names: list[str]) -> int:
+
+def detect(tree: FileTree) -> int:
     """Sure where a label file or an image of the collection is named as the page names it."""
-    return 3 if any(_NAME.search(n) for n in names) else 0
+    return 3 if any(_NAME.search(n) for n in tree.names()) else 0
 
 
 def read(tree: FileTree) -> Dataset:
@@ -77,7 +79,7 @@ def read(tree: FileTree) -> Dataset:
     ngff_bio.errors.SourceError
         If a file is damaged, or labels do not fit their image.
     """
-    files: dict[str, dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
+    files: dict[str, _Parts] = {}
     notices: list[Notice] = []
     for name in tree.names():
         match = _NAME.search(name)
@@ -86,7 +88,8 @@ def read(tree: FileTree) -> Dataset:
                 notices.append(Notice("skipped", "not a file of this collection", file=name))
             continue
         ext = "json" if match["ext"].lower() == "json" else "tif"
-        kinds = files[match["volume"]][match["kind"].lower()]
+        part = files.setdefault(match["volume"], {}).setdefault(match["kind"].lower(), {})
+        kinds = part.setdefault((match["suffix"] or "").lower(), {})
         if ext in kinds:
             raise SourceError(
                 "two files are the same part of the collection",
@@ -119,15 +122,10 @@ def read(tree: FileTree) -> Dataset:
     )
 
 
-def _image(
-    tree: FileTree,
-    volume: str,
-    kinds: dict[str, dict[str, str]],
-    path: str,
-    notices: list[Notice],
-) -> Image:
-    if "tif" not in kinds.get("images", {}):
-        some = next(iter(next(iter(kinds.values())).values()))
+def _image(tree: FileTree, volume: str, parts: _Parts, path: str, notices: list[Notice]) -> Image:
+    name = parts.get("images", {}).get("", {}).get("tif")
+    if name is None:
+        some = next(f for part in parts.values() for kinds in part.values() for f in kinds.values())
         raise SourceError(
             "labels without their image",
             file=some,
@@ -135,7 +133,6 @@ def _image(
             found="no such file",
             mend="add the image, or take its labels away",
         )
-    name = kinds["images"]["tif"]
     stack = open_tiff_stack(tree.file(name))
     if len(stack.shape) != 3:
         raise SourceError(
@@ -145,9 +142,8 @@ def _image(
             found=f"shape {stack.shape}",
         )
     layers = tuple(
-        _layer(tree, layer, kinds[layer], stack.shape, "semantic" in kinds, name, notices)
-        for layer in _LAYERS
-        if layer in kinds
+        _layer(tree, label, kinds, stack.shape, "semantic" in parts, name, notices)
+        for label, kinds in _named_layers(parts)
     )
     if not layers:
         notices.append(Notice("warning", "the image has no labels", file=name))
@@ -159,6 +155,16 @@ def _image(
         labels=layers,
         frames=(Frame(name=name),),
     )
+
+
+def _named_layers(parts: _Parts) -> list[tuple[str, dict[str, str]]]:
+    """Label layers in order. ``-2d`` and ``-3d`` objects are told apart only where both are there."""
+    found = []
+    for layer in _LAYERS:
+        variants = parts.get(layer, {})
+        for suffix, kinds in sorted(variants.items()):
+            found.append((f"{layer}{suffix}" if len(variants) > 1 else layer, kinds))
+    return found
 
 
 def _layer(
@@ -173,10 +179,13 @@ def _layer(
     semantic = layer == "semantic"
     attributes: dict[str, Any] = {"files": [files[k] for k in sorted(files)]}
     runs: RunLengthLabels | None = None
+    source_ids: dict[int, int | str] = {}
     colors: Pixels | None = None
     if "json" in files:
         runs = read_rle_json(tree.file(files["json"]))
         _same_shape(runs.volume.shape, shape, files["json"], image)
+        attributes["run_length"] = dict(runs.spelling)
+        source_ids = dict(runs.source_ids)
         if semantic:
             _known_classes(runs.ids, files["json"])
     if "tif" in files:
@@ -192,6 +201,9 @@ def _layer(
                     file=files["tif"],
                 )
             )
+        if runs is None:
+            attributes |= _spelling(found, semantic)
+            source_ids = dict(found.colors) if not semantic else {}
         if runs is None and semantic:
             _known_classes(range(1, count + 1) if count > len(CLASSES) else (), files["tif"])
     pixels: Pixels | RunVolume | None = runs.volume if runs is not None else colors
@@ -204,11 +216,19 @@ def _layer(
         kind="semantic" if semantic else "instance",
         max_value=most,
         categories=CLASSES if semantic or classified else (),
-        source_ids=dict(runs.source_ids) if runs is not None else {},
+        source_ids=source_ids,
         classes="semantic" if classified and not semantic else None,
         compare=colors if runs is not None else None,
         attributes=attributes,
     )
+
+
+def _spelling(labels: LabelTiff, semantic: bool) -> dict[str, Any]:
+    """How a label TIFF says its values; colours of objects are their source ids, in the table."""
+    if labels.samples == 1:
+        return {"dtype": str(labels.dtype)}
+    known = {str(v): c for v, c in labels.colors.items()}
+    return {"color_samples": labels.samples} | ({"colors": known} if semantic else {})
 
 
 def _same_shape(found: tuple[int, ...], shape: tuple[int, ...], file: str, image: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ngff_bio.checks.findings import Rule
-from ngff_bio.checks.node import Node
+from ngff_bio.checks.node import Node, is_number
 from ngff_bio.checks.rules import v05
 from ngff_bio.checks.rules.coordinate_systems import (
     Place,
@@ -148,7 +148,7 @@ def _check_dataset(
     if kinds not in (["scale"], ["scale", "translation"]):
         return output, None
     factors = scale["scale"].value
-    numbers = isinstance(factors, list) and all(isinstance(x, int | float) for x in factors)
+    numbers = isinstance(factors, list) and all(is_number(x) for x in factors)
     return output, [float(x) for x in factors] if numbers else None
 
 

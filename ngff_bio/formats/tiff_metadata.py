@@ -1,0 +1,324 @@
+"""What OME-XML and ImageJ say of an image: pixel size, units, time interval, channel names.
+
+Only what is written there is taken. A plain TIFF's resolution is taken where it is given in pixels per
+centimetre and finer than anything that is printed; dots per inch are about printing.
+"""
+
+from __future__ import annotations
+
+import codecs
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from xml.etree import ElementTree
+
+from ngff_bio.model import Channel
+
+Scale = tuple[float, str | None]
+
+#: Units of length as files spell them, and as the OME-Zarr specification (UDUNITS-2) does.
+LENGTHS = {
+    "ym": "yoctometer",
+    "zm": "zeptometer",
+    "am": "attometer",
+    "fm": "femtometer",
+    "pm": "picometer",
+    "nm": "nanometer",
+    "nanometer": "nanometer",
+    "nanometre": "nanometer",
+    "µm": "micrometer",
+    "μm": "micrometer",
+    "um": "micrometer",
+    "micron": "micrometer",
+    "microns": "micrometer",
+    "micrometer": "micrometer",
+    "micrometre": "micrometer",
+    "mm": "millimeter",
+    "millimeter": "millimeter",
+    "cm": "centimeter",
+    "centimeter": "centimeter",
+    "dm": "decimeter",
+    "m": "meter",
+    "meter": "meter",
+    "km": "kilometer",
+    "Å": "angstrom",
+    "angstrom": "angstrom",
+    "in": "inch",
+    "inch": "inch",
+    "inches": "inch",
+    "ft": "foot",
+    "yd": "yard",
+    "mi": "mile",
+}
+
+TIMES = {
+    "fs": "femtosecond",
+    "ps": "picosecond",
+    "ns": "nanosecond",
+    "µs": "microsecond",
+    "μs": "microsecond",
+    "us": "microsecond",
+    "ms": "millisecond",
+    "msec": "millisecond",
+    "s": "second",
+    "sec": "second",
+    "second": "second",
+    "seconds": "second",
+    "min": "minute",
+    "minute": "minute",
+    "minutes": "minute",
+    "h": "hour",
+    "hr": "hour",
+    "hour": "hour",
+    "hours": "hour",
+    "d": "day",
+    "day": "day",
+    "days": "day",
+}
+
+_HOURS = {
+    "nanosecond": 1 / 3.6e12,
+    "microsecond": 1 / 3.6e9,
+    "millisecond": 1 / 3.6e6,
+    "second": 1 / 3600,
+    "minute": 1 / 60,
+    "hour": 1.0,
+    "day": 24.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TiffMetadata:
+    """What the metadata of one series says.
+
+    Parameters
+    ----------
+    name
+        Name of the image; ``""`` where there is none.
+    scales
+        Step and unit of each axis that is calibrated.
+    channels
+        Names and colours of channels.
+    elapsed_hours
+        Of each frame, where the file has a time for each.
+    attributes
+        What else is kept of it.
+    """
+
+    name: str = ""
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+    channels: tuple[Channel, ...] = ()
+    elapsed_hours: tuple[float, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def ome_metadata(xml: str) -> list[TiffMetadata]:
+    """One entry for each ``Image`` of OME-XML; none where it cannot be parsed.
+
+    Units that the schema gives a default (micrometre, second) have it where the attribute is left
+    out: https://www.openmicroscopy.org/Schemas/OME/2016-06/.
+    """
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError:
+        return []
+    found = []
+    for image in _below(root, "Image"):
+        pixels = next(iter(_below(image, "Pixels")), None)
+        if pixels is not None:
+            found.append(_ome_image(image, pixels))
+    return found
+
+
+def _ome_image(image: ElementTree.Element, pixels: ElementTree.Element) -> TiffMetadata:
+    scales: dict[str, Scale] = {}
+    for axis in "zyx":
+        step = _positive(pixels.get(f"PhysicalSize{axis.upper()}"))
+        if step is not None:
+            unit = LENGTHS.get(pixels.get(f"PhysicalSize{axis.upper()}Unit", "µm"))
+            scales[axis] = (step, unit)
+    step = _positive(pixels.get("TimeIncrement"))
+    if step is not None:
+        scales["t"] = (step, TIMES.get(pixels.get("TimeIncrementUnit", "s")))
+    named = _below(pixels, "Channel")
+    channels: tuple[Channel, ...] = ()
+    if any(c.get("Name") or c.get("Color") for c in named):
+        channels = tuple(
+            Channel(c.get("Name") or f"Channel {i}", _ome_color(c.get("Color")))
+            for i, c in enumerate(named)
+        )
+        # A channel of red, green and blue samples is three of ours.
+        if any(int(c.get("SamplesPerPixel", "1")) > 1 for c in named):
+            channels = ()
+    attributes = {}
+    acquired = next((e.text for e in _below(image, "AcquisitionDate") if e.text), None)
+    if acquired:
+        attributes["acquisition_date"] = acquired
+    return TiffMetadata(
+        name=image.get("Name") or "",
+        scales=scales,
+        channels=channels,
+        elapsed_hours=_ome_times(pixels),
+        attributes=attributes,
+    )
+
+
+def _ome_times(pixels: ElementTree.Element) -> tuple[float, ...]:
+    """Hours of each frame since the start, from ``DeltaT`` of the first plane of each."""
+    count = int(pixels.get("SizeT", "1"))
+    times: dict[int, float] = {}
+    for plane in _below(pixels, "Plane"):
+        if plane.get("TheC", "0") == "0" and plane.get("TheZ", "0") == "0" and plane.get("DeltaT"):
+            unit = TIMES.get(plane.get("DeltaTUnit", "s"), "")
+            value = _number(plane.get("DeltaT"))
+            if unit in _HOURS and value is not None:
+                times[int(plane.get("TheT", "0"))] = value * _HOURS[unit]
+    if count < 2 or sorted(times) != list(range(count)):
+        return ()
+    return tuple(times[t] for t in range(count))
+
+
+def _ome_color(text: str | None) -> tuple[int, int, int, int] | None:
+    """A signed 32-bit number of red, green, blue, alpha."""
+    try:
+        value = int(text or "") & 0xFFFFFFFF
+    except ValueError:
+        return None
+    return value >> 24, value >> 16 & 255, value >> 8 & 255, 255
+
+
+def _below(element: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+    """Children of a name, whatever the schema's year."""
+    return [e for e in element if e.tag.rpartition("}")[2] == name]
+
+
+def imagej_metadata(page: Any, given: Mapping[str, Any]) -> TiffMetadata:
+    """Calibration of an ImageJ file: tags of resolution, and the description that ImageJ writes.
+
+    Parameters
+    ----------
+    page
+        tifffile's first page.
+    given
+        tifffile's ``imagej_metadata``.
+    """
+    unit = _imagej_unit(given.get("unit"))
+    scales: dict[str, Scale] = {}
+    if unit is not None:
+        for axis, tag in (("x", "XResolution"), ("y", "YResolution")):
+            step = _pixel_size(page, tag)
+            named = _imagej_unit(given.get(f"{axis}unit")) or unit
+            if step is not None:
+                scales[axis] = (step, named)
+    depth = _positive(given.get("spacing"))
+    if depth is not None and (unit is not None or depth != 1):
+        scales["z"] = (depth, _imagej_unit(given.get("zunit")) or unit)
+    interval = _positive(given.get("finterval"))
+    if interval is not None:
+        # ImageJ's own default where it leaves the unit of time out.
+        scales["t"] = (interval, TIMES.get(str(given.get("tunit") or "sec").strip()))
+    kept = {
+        k: _plain(v)
+        for k, v in given.items()
+        if k not in _IMAGEJ_KNOWN and not isinstance(v, bytes) and _plain(v) is not None
+    }
+    return TiffMetadata(
+        scales=scales,
+        channels=_imagej_channels(given),
+        attributes={"imagej": kept} if kept else {},
+    )
+
+
+#: Pixels per centimetre from which on a resolution is that of a microscope: 10 µm a pixel.
+_FINE = 1000.0
+
+
+def resolution_metadata(page: Any) -> TiffMetadata:
+    """Calibration of a plain TIFF page, from its tags of resolution."""
+    unit = page.tags.valueof("ResolutionUnit")
+    found = {
+        axis: (_pixel_size(page, tag), page.tags.valueof(tag))
+        for axis, tag in (("x", "XResolution"), ("y", "YResolution"))
+    }
+    sizes = [size for size, _ in found.values()]
+    if unit == 3 and all(size is not None and 1 / size >= _FINE for size in sizes):
+        # Multiplied first: 1 / 40000 has no exact float, 10000 / 40000 has.
+        return TiffMetadata(
+            scales={a: (1e4 * v[1] / v[0], "micrometer") for a, (_, v) in found.items()}
+        )
+    if any(size is None for size in sizes) or unit not in (2, 3):
+        return TiffMetadata()
+    named = {"unit": "inch" if unit == 2 else "centimeter"}
+    return TiffMetadata(
+        attributes={
+            "resolution": named
+            | {f"pixels_per_unit_{a}": v[0] / v[1] for a, (_, v) in found.items()}
+        }
+    )
+
+
+#: Keys of ImageJ's description that are in the store as what they mean, or only steer its display.
+_IMAGEJ_KNOWN = {
+    *("images", "channels", "slices", "frames", "hyperstack", "dtype", "LUTs", "IJMetadata"),
+    *("unit", "xunit", "yunit", "zunit", "tunit", "spacing", "finterval", "mode", "loop", "axes"),
+    *("Overlays", "ROI", "Plot"),
+}
+
+
+def _imagej_channels(given: Mapping[str, Any]) -> tuple[Channel, ...]:
+    tables = given.get("LUTs")
+    count = int(given.get("channels") or 1)
+    if not tables or len(tables) != count:
+        return ()
+    last = [tuple(int(n) for n in table[:3, -1]) for table in tables]
+    if any(len(c) != 3 for c in last):
+        return ()
+    return tuple(Channel(f"Channel {i}", (r, g, b, 255)) for i, (r, g, b) in enumerate(last, 1))
+
+
+def _imagej_unit(text: Any) -> str | None:
+    if not isinstance(text, str):
+        return None
+    if "\\u" in text:
+        text = codecs.decode(text, "unicode_escape")
+    text = text.strip()
+    return LENGTHS.get(text) or LENGTHS.get(text.lower())
+
+
+def _pixel_size(page: Any, tag: str) -> float | None:
+    try:
+        count, per = page.tags[tag].value
+    except (KeyError, TypeError, ValueError):
+        return None
+    return _positive(per / count) if count else None
+
+
+def _positive(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and number > 0 else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can hold, or ``None``."""
+    if isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, tuple | list) and all(_plain(v) is not None for v in value):
+        return [_plain(v) for v in value]
+    return None
+
+
+def clean_name(text: str) -> str:
+    """A name without control characters."""
+    return re.sub(r"[\x00-\x1f]+", " ", text).strip()

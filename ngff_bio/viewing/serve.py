@@ -1,0 +1,174 @@
+"""A small web server over one folder, so that viewers in a browser can read a store on this machine.
+
+It answers GET and HEAD with byte ranges (a shard is read in parts) and allows any page to ask
+(CORS: Neuroglancer and the like run on other origins). It writes nothing, lists nothing, and hands out
+nothing that lies outside its folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote, unquote, urlsplit
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
+_PIECE = 1 << 20
+
+
+class StoreServer(ThreadingHTTPServer):
+    """Serves the files of one folder.
+
+    Parameters
+    ----------
+    root
+        The folder; its name is the first part of every path.
+    host, port
+        Where it listens; port 0 takes a free one.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, root: Path, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.root = root.resolve()
+        super().__init__((host, port), _Handler)
+
+    @property
+    def url(self) -> str:
+        """URL of the store."""
+        host, port = self.server_address[:2]
+        return f"http://{host!s}:{port}/{quote(self.root.name)}"
+
+    def place_of(self, path: str) -> Path | None:
+        """The file behind a URL path, or ``None``."""
+        name, _, rest = unquote(urlsplit(path).path).lstrip("/").partition("/")
+        if name != self.root.name:
+            return None
+        place = (self.root / rest).resolve()
+        inside = place == self.root or self.root in place.parents
+        return place if inside and place.is_file() else None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: StoreServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_OPTIONS(self) -> None:
+        self.send_response(HTTPStatus.NO_CONTENT)
+        self._allow()
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _answer(self, *, body: bool) -> None:
+        place = self.server.place_of(self.path)
+        if place is None:
+            self._empty(HTTPStatus.NOT_FOUND)
+            return
+        size = place.stat().st_size
+        span = _span(self.headers.get("Range"), size)
+        if span is None:
+            self._empty(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, f"bytes */{size}")
+            return
+        start, stop = span
+        partial = self.headers.get("Range") is not None
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK)
+        self._allow()
+        if partial:
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
+        kind = "application/json" if place.suffix == ".json" else "application/octet-stream"
+        self.send_header("Content-Type", kind)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(stop - start))
+        self.end_headers()
+        if body:
+            with place.open("rb") as file:
+                self._send(file, start, stop)
+
+    def _send(self, file: BinaryIO, start: int, stop: int) -> None:
+        file.seek(start)
+        while start < stop and (piece := file.read(min(_PIECE, stop - start))):
+            self.wfile.write(piece)
+            start += len(piece)
+
+    def _empty(self, status: HTTPStatus, content_range: str | None = None) -> None:
+        self.send_response(status)
+        self._allow()
+        if content_range is not None:
+            self.send_header("Content-Range", content_range)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _allow(self) -> None:
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
+        self.send_header("Access-Control-Allow-Headers", "Range, Content-Type")
+        self.send_header(
+            "Access-Control-Expose-Headers", "Content-Range, Content-Length, Accept-Ranges"
+        )
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: a viewer asks thousands of times."""
+
+
+def _span(header: str | None, size: int) -> tuple[int, int] | None:
+    """Half-open byte range that a Range header asks for; ``None`` if there is no such (RFC 9110)."""
+    if header is None:
+        return 0, size
+    match = _RANGE.match(header.strip())
+    if match is None or not any(match.groups()):
+        return None
+    first, last = match.groups()
+    if not first:
+        return (max(size - int(last), 0), size) if int(last) else None
+    start, stop = int(first), min(int(last) + 1, size) if last else size
+    return (start, stop) if start < stop else None
+
+
+def viewer_links(url: str, labels: Sequence[str] = ()) -> dict[str, str]:
+    """Links that open an image and its labels in viewers on the web, by viewer.
+
+    Parameters
+    ----------
+    url
+        URL of the image's group.
+    labels
+        Names of its label images.
+    """
+    layers = [{"name": "image", "type": "image", "source": f"zarr://{url}/"}]
+    for name in labels:
+        source = f"zarr://{url}/labels/{quote(name)}/"
+        layers.append({"name": name, "type": "segmentation", "source": source})
+    state = json.dumps({"layers": layers}, separators=(",", ":"))
+    return {
+        "neuroglancer": f"https://neuroglancer-demo.appspot.com/#!{quote(state)}",
+        "vizarr": f"https://hms-dbmi.github.io/vizarr/?source={quote(url, safe='')}",
+    }
+
+
+def folder_of(store: str | os.PathLike[str]) -> Path:
+    """The folder of a store on this machine.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreNotFoundError
+        If there is none.
+    """
+    from ngff_bio.errors import StoreNotFoundError
+
+    place = Path(store)
+    if not place.is_dir():
+        raise StoreNotFoundError(
+            "there is no such folder", file=place, mend="name the folder of a store"
+        )
+    return place

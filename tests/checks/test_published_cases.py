@@ -1,0 +1,176 @@
+"""The specification's own cases, and the program through which its runner asks."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ngff_bio.checks.conformance import validate_attributes
+
+ROOT = Path(__file__).resolve().parents[2]
+CASES = Path(os.environ.get("NGFF_BIO_CONFORMANCE", ROOT.parent / "shared" / "conformance"))
+PROGRAM = ROOT / "tests" / "conformance_cli.py"
+#: Cases of 0.5 that are judged the other way elsewhere: see the rule "well-path-swapped".
+MENDED_IN_05 = {"plate/well_path_has_column_before_row"}
+
+Case = tuple[str, bool, dict[str, Any], bool]
+
+
+@pytest.fixture
+def cases() -> list[Case]:
+    """Name, whether strict, attributes, and verdict of each case of 0.5."""
+    if not CASES.is_dir():
+        pytest.skip(f"the published cases are not on this machine: no folder {CASES}")
+    return [
+        (f"{suite.stem}: {test['formerly']}", "strict" in suite.stem, test["data"], test["valid"])
+        for suite in sorted((CASES / "0.5").glob("*_suite.json"))
+        for test in json.loads(suite.read_text())["tests"]
+    ]
+
+
+def verdict(attributes: dict[str, Any], *, strict: bool) -> tuple[bool, list[str]]:
+    findings = validate_attributes(attributes, strict=strict, as_cases=True)
+    errors = [str(finding) for finding in findings if finding.level == "error"]
+    return not errors, errors
+
+
+def test_all_cases_of_0_5_agree(cases: list[Case]) -> None:
+    assert len(cases) == 86
+    disagreed = [
+        (name, valid, errors)
+        for name, strict, attributes, valid in cases
+        for found, errors in [verdict(attributes, strict=strict)]
+        if found != valid
+    ]
+    assert disagreed == []
+
+
+def as_04(attributes: dict[str, Any], *, strict: bool) -> dict[str, Any]:
+    """The same metadata as 0.4 has it; with the versions that its strict schemas ask for."""
+    metadata = copy.deepcopy(attributes.get("ome", attributes))
+    metadata.pop("version", None)
+    if strict:
+        holders = [*metadata.get("multiscales", [])]
+        holders += [metadata[key] for key in ("image-label", "plate", "well") if key in metadata]
+        for holder in holders:
+            holder["version"] = "0.4"
+    return metadata
+
+
+def as_06(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The same metadata as 0.6 has it: axes in a coordinate system, one transformation a level."""
+    metadata = copy.deepcopy(attributes.get("ome", attributes))
+    for image in metadata.get("multiscales", []):
+        if "axes" in image:
+            image["coordinateSystems"] = [{"name": "intrinsic", "axes": image.pop("axes")}]
+        for dataset in image.get("datasets", []):
+            _one_transformation(dataset)
+        _between_systems(image)
+    return {"ome": {**metadata, "version": "0.6"}}
+
+
+def _one_transformation(dataset: dict[str, Any]) -> None:
+    listed = dataset.get("coordinateTransformations")
+    if not listed:
+        return
+    one = listed[0] if len(listed) == 1 else {"type": "sequence", "transformations": listed}
+    ends = {"input": {"path": dataset.get("path")}, "output": {"name": "intrinsic"}}
+    dataset["coordinateTransformations"] = [{**one, **ends}]
+
+
+def _between_systems(image: dict[str, Any]) -> None:
+    listed = image.get("coordinateTransformations")
+    if listed is None:
+        return
+    world = copy.deepcopy(image["coordinateSystems"][0])
+    image["coordinateSystems"].append({**world, "name": "world"})
+    ends = {"input": {"name": "intrinsic"}, "output": {"name": "world"}}
+    image["coordinateTransformations"] = [{**one, **ends} for one in listed]
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.6"])
+def test_what_the_cases_say_of_0_5_holds_in_the_other_versions(
+    cases: list[Case], version: str
+) -> None:
+    disagreed = []
+    for name, strict, attributes, valid in cases:
+        moved = as_04(attributes, strict=strict) if version == "0.4" else as_06(attributes)
+        found, errors = verdict(moved, strict=strict)
+        if found != valid and name.split(": ")[1] not in MENDED_IN_05:
+            disagreed.append((name, valid, errors))
+    assert disagreed == []
+
+
+def run(path: Path, *options: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, os.fspath(PROGRAM), *options, os.fspath(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.fspath(ROOT)},
+    )
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.fixture
+def plate() -> dict[str, Any]:
+    return {
+        "ome": {
+            "version": "0.6",
+            "plate": {
+                "rows": [{"name": "A"}],
+                "columns": [{"name": "1"}],
+                "wells": [{"path": "A/1", "rowIndex": 0, "columnIndex": 0}],
+            },
+        }
+    }
+
+
+def test_the_program_prints_its_verdict_and_the_reason(
+    tmp_path: Path, plate: dict[str, Any]
+) -> None:
+    path = tmp_path / "case.json"
+    path.write_text(json.dumps(plate))
+    assert run(path) == {"valid": True, "message": "valid"}
+    strict = run(path, "--strict", "--version", "0.6", "--kind", "plate")
+    assert strict["valid"] is False
+    assert strict["message"] == "plate-name at #/ome/plate: no name"
+
+
+def test_the_program_takes_a_case_that_calls_itself_strict_so(
+    tmp_path: Path, plate: dict[str, Any]
+) -> None:
+    marked = tmp_path / "marked.json"
+    marked.write_text(json.dumps({**plate, "_conformance": {"strict": True}}))
+    assert run(marked)["valid"] is False
+    lying = tmp_path / "strict" / "invalid" / "plate" / "missing_name.json"
+    lying.parent.mkdir(parents=True)
+    lying.write_text(json.dumps(plate))
+    assert run(lying)["valid"] is False
+
+
+def test_the_program_opens_a_group_of_either_zarr_format(
+    tmp_path: Path, plate: dict[str, Any]
+) -> None:
+    (tmp_path / "zarr.json").write_text(
+        json.dumps({"zarr_format": 3, "node_type": "group", "attributes": plate})
+    )
+    assert run(tmp_path)["valid"] is True
+    (tmp_path / "zarr.json").unlink()
+    (tmp_path / ".zattrs").write_text(json.dumps({"plate": plate["ome"]["plate"]}))
+    assert run(tmp_path, "--version", "0.4")["valid"] is True
+    assert run(tmp_path, "--by-text")["message"].startswith("plate-version at #/plate")
+
+
+def test_the_program_answers_where_the_file_holds_no_object(tmp_path: Path) -> None:
+    path = tmp_path / "case.json"
+    path.write_text("[]")
+    assert run(path) == {"valid": False, "message": "the attributes are no JSON object"}

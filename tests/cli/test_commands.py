@@ -1,0 +1,171 @@
+"""The command line as a user meets it: run as a process, judged by what it prints and leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ngff_bio
+from ngff_bio.testing import make_platelet_em
+
+
+def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    program = "import sys; from ngff_bio.cli import main; sys.argv[0] = 'ngff-bio'; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    truth = make_platelet_em(folder, size="tiny")
+    ngff_bio.convert(truth.root, folder / "out.zarr")
+    return folder / "out.zarr"
+
+
+def test_convert_tells_what_it_wrote_and_writes_a_report(tmp_path: Path) -> None:
+    truth = make_platelet_em(tmp_path, size="tiny")
+    done = run("convert", truth.root, tmp_path / "out.zarr", "--report", tmp_path / "r.json")
+    assert done.returncode == 0, done.stderr
+    assert "2 images" in done.stdout
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["images"] == 2
+    assert report["objects"] == sum(len(f) for *_, f in os.walk(tmp_path / "out.zarr"))
+
+
+def test_convert_refuses_a_destination_that_exists_until_told(tmp_path: Path) -> None:
+    truth = make_platelet_em(tmp_path, size="tiny", volumes=["24"])
+    assert run("convert", truth.root, tmp_path / "out.zarr").returncode == 0
+    again = run("convert", truth.root, tmp_path / "out.zarr")
+    assert again.returncode == 2
+    assert "--overwrite" in again.stderr
+    assert "Traceback" not in again.stderr
+    assert run("convert", truth.root, tmp_path / "out.zarr", "--overwrite").returncode == 0
+
+
+def test_overwrite_never_removes_what_is_no_store(tmp_path: Path) -> None:
+    truth = make_platelet_em(tmp_path, size="tiny", volumes=["24"])
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("do not lose me")
+    done = run("convert", truth.root, mine, "--overwrite")
+    assert done.returncode == 2
+    assert (mine / "thesis.txt").read_text() == "do not lose me"
+
+
+def test_a_destination_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    truth = make_platelet_em(tmp_path, size="tiny", volumes=["24"])
+    (tmp_path / "file").write_text("")
+    done = run("convert", truth.root, tmp_path / "file" / "out.zarr")
+    assert done.returncode == 2
+    assert "out.zarr" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = run("convert", tmp_path / "nothing", tmp_path / "out.zarr", "--debug")
+    assert "Traceback" in done.stderr
+
+
+def test_an_unknown_format_names_those_that_are_known(tmp_path: Path) -> None:
+    done = run("convert", tmp_path, tmp_path / "out.zarr", "--format", "nonsense")
+    assert done.returncode == 2
+    assert "platelet-em" in done.stderr
+
+
+def test_info_shows_images_levels_chunks_labels_and_sizes(store: Path) -> None:
+    shown = run("info", store).stdout
+    for word in ("50", "z6 y48 x64", "uint16", "labels/semantic", "tables/instance-cell"):
+        assert word in shown
+    found = json.loads(run("info", store, "--json").stdout)
+    assert found["objects"] == sum(len(f) for *_, f in os.walk(store))
+    below = store / "50" / "labels" / "semantic" / "0"
+    size = sum(Path(d, n).stat().st_size for d, _, f in os.walk(below) for n in f)
+    (image,) = [i for i in found["images"] if i["path"] == "50"]
+    (semantic,) = [lb for lb in image["labels"] if lb["name"] == "semantic"]
+    assert semantic["bytes"] == size
+
+
+def test_validate_accepts_our_store_and_exits_1_for_a_broken_one(
+    store: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    assert run("validate", store).returncode == 0
+    broken = tmp_path / "broken.zarr"
+    shutil.copytree(store, broken)
+    file = broken / "50" / "zarr.json"
+    content = json.loads(file.read_text())
+    del content["attributes"]["ome"]["multiscales"][0]["axes"]
+    file.write_text(json.dumps(content))
+    done = run("validate", broken, "--json")
+    assert done.returncode == 1
+    assert any(f["group"] == "50" for f in json.loads(done.stdout))
+
+
+def test_preview_draws_the_classes_where_the_labels_are(store: Path, tmp_path: Path) -> None:
+    done = run(
+        "preview",
+        store,
+        "-o",
+        tmp_path / "p.png",
+        "--image",
+        "50",
+        "-z",
+        3,
+        "--fill",
+        1,
+        "--width",
+        64,
+    )
+    assert done.returncode == 0, done.stderr
+    picture = np.asarray(Image.open(tmp_path / "p.png"))
+    labels = ngff_bio.open(store)["50"].level(0)["semantic"].isel(z=3).values
+    colors = {1: (1, 1, 224), 3: (1, 254, 1), 4: (255, 224, 0)}
+    shown = picture[: labels.shape[0], : labels.shape[1]]
+    for value, color in colors.items():
+        np.testing.assert_array_equal(np.all(shown == color, axis=-1), labels == value)
+    assert picture.shape[0] > labels.shape[0]  # the legend
+
+
+def test_preview_of_an_index_outside_says_what_there_is(store: Path, tmp_path: Path) -> None:
+    done = run("preview", store, "-o", tmp_path / "p.png", "--image", "50", "-z", 99)
+    assert done.returncode == 2
+    assert "0 to 5" in done.stderr
+    assert not (tmp_path / "p.png").exists()
+
+
+def test_formats_lists_every_source() -> None:
+    from ngff_bio.sources import sources
+
+    shown = run("formats").stdout
+    assert all(name in shown for name in sources())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = (
+        "{'numpy', 'zarr', 'dask', 'xarray', 'pandas', 'pyarrow', 'tifffile', 'ome_zarr_models'}"
+    )
+    program = (
+        "import sys\nsys.argv = ['ngff-bio', 'convert', '--help']\nfrom ngff_bio.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print('HEAVY', sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert "HEAVY []" in done.stdout
+    assert "--overwrite" in done.stdout

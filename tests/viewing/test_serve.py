@@ -1,0 +1,90 @@
+"""The web server as viewers use it: ranges, CORS, and nothing from outside its folder."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from obstore.store import HTTPStore
+from zarr.storage import ObjectStore
+
+import ngff_bio
+from ngff_bio.testing import make_platelet_em
+from ngff_bio.viewing.serve import StoreServer, viewer_links
+
+BYTES = bytes(range(256)) * 5
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
+    folder = tmp_path_factory.mktemp("served")
+    truth = make_platelet_em(folder, size="tiny", volumes=["50"])
+    ngff_bio.convert(truth.root, folder / "a store.zarr")
+    (folder / "a store.zarr" / "bytes").write_bytes(BYTES)
+    (folder / "secret").write_text("not for you")
+    with StoreServer(folder / "a store.zarr") as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+def ask(server: StoreServer, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, {k.lower(): v for k, v in answer.getheaders()}, body
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(a=st.integers(0, 1400), b=st.integers(0, 1400))
+def test_a_range_is_what_was_asked_for(server: StoreServer, a: int, b: int) -> None:
+    status, headers, body = ask(server, "/a%20store.zarr/bytes", Range=f"bytes={a}-{b}")
+    want = BYTES[a : b + 1]
+    if not want:
+        assert status == 416
+    else:
+        assert (status, body) == (206, want)
+        assert headers["content-range"] == f"bytes {a}-{a + len(want) - 1}/{len(BYTES)}"
+
+
+def test_the_last_bytes_can_be_asked_for(server: StoreServer) -> None:
+    assert ask(server, "/a%20store.zarr/bytes", Range="bytes=-7")[2] == BYTES[-7:]
+
+
+def test_any_page_may_ask(server: StoreServer) -> None:
+    assert ask(server, "/a%20store.zarr/zarr.json")[1]["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/secret", "/a%20store.zarr/../secret", "/a%20store.zarr/%2e%2e/secret", "/", "//etc/passwd"],
+)
+def test_nothing_from_outside_is_handed_out(server: StoreServer, path: str) -> None:
+    status, _, body = ask(server, path)
+    assert (status, body) == (404, b"")
+
+
+def test_another_reader_gets_every_pixel_through_it(server: StoreServer) -> None:
+    store = ObjectStore(HTTPStore(server.url, client_options={"allow_http": True}), read_only=True)
+    served = zarr.open_array(store, path="0", mode="r")[...]
+    local = zarr.open_array(str(server.root), path="0", mode="r")[...]
+    np.testing.assert_array_equal(served, local)
+
+
+def test_links_name_the_image_and_every_label() -> None:
+    link = viewer_links("http://127.0.0.1:1/a", ["cell", "nucleus"])["neuroglancer"]
+    state = json.loads(unquote(link.partition("#!")[2]))
+    kinds = {layer["name"]: (layer["type"], layer["source"]) for layer in state["layers"]}
+    assert kinds["image"] == ("image", "zarr://http://127.0.0.1:1/a/")
+    assert kinds["nucleus"] == ("segmentation", "zarr://http://127.0.0.1:1/a/labels/nucleus/")
+    assert len(kinds) == 3
