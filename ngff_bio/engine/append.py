@@ -27,6 +27,7 @@ from ngff_bio.errors import StoreError, StoreExistsError
 from ngff_bio.model import ArrayPixels, Dataset, Image, InstanceLayer, VolumeLayer
 from ngff_bio.storage import Storage
 
+
 class Addition:
     """What a dataset adds to a store.
 

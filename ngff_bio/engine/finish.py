@@ -104,6 +104,8 @@ def finish(
     try:
         for lot in manifest.before_root(maker.nodes.documents(consolidated, old), crew.map):
             crew.map(lambda one: maker.written.add(storage.put(*one)), lot)
+        for size in manifest.sizes:
+            maker.written.add(size)
     finally:
         crew.close()
     return maker.written
