@@ -228,7 +228,7 @@ def test_there_has_to_be_a_store_and_a_whole_one() -> None:
     with pytest.raises(Killed):
         write_dataset(plate(), storage, SINGLE)
     storage.revive()
-    with pytest.raises((StoreExistsError, StoreNotFoundError), match="half-made|no store"):
+    with pytest.raises((StoreExistsError, StoreNotFoundError), match=r"half-made|no store"):
         add(plate(), storage)
 
 
