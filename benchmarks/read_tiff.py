@@ -7,7 +7,11 @@ Figures of a 2-core machine, files in the page cache, GB/s of pixels:
 =======================================  =====  ========
 file                                     read   tifffile
 =======================================  =====  ========
-FIGURES
+uint8, 9122 x 9163, one strip             27.2      13.5
+uint8, 9122 x 9163, strips of 64 rows     28.9      13.5
+OME, uint16, 4.3 GB in tiles of 512        9.3       2.2
+uint8, LZW strips of 64 rows              0.44      0.42
+copy of memory                            21.7
 =======================================  =====  ========
 """
 
@@ -42,13 +46,18 @@ def main(folder: Path) -> None:
         "page, uint8, one strip": (plane, {"rowsperstrip": 9122}),
         "page, uint8, strips of 64 rows": (plane, {"rowsperstrip": 64}),
         "OME, uint16, tiles of 512": (np.stack([wide] * 4), {"tile": (512, 512), "ome": True}),
-        "page, uint8, LZW strips of 64 rows": (plane // 64, {"rowsperstrip": 64, "compression": "lzw"}),
+        "page, uint8, LZW strips of 64 rows": (
+            plane // 64,
+            {"rowsperstrip": 64, "compression": "lzw"},
+        ),
     }
     for number, (name, (pixels, told)) in enumerate(made.items()):
         path = folder / f"{number}.ome.tif"
         if not path.exists():
             tifffile.imwrite(path, pixels, bigtiff=True, photometric="minisblack", **told)
-        (image,) = open_tiff(LocalFile(str(folder), path.name), axes="z" if pixels.ndim == 3 else None)
+        (image,) = open_tiff(
+            LocalFile(str(folder), path.name), axes="z" if pixels.ndim == 3 else None
+        )
         rows = image.pixels.shape[-2]
 
         def read_all(image=image, rows=rows) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ngff_bio.engine import Report, Runner, Settings, write_dataset
 from ngff_bio.engine.write import Progress
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
-from ngff_bio.sources import find_source, open_tree
+from ngff_bio.model import OnError
+from ngff_bio.sources import find_source, open_tree, read_source
 from ngff_bio.storage import Storage, storage_at
 
 
@@ -25,6 +26,8 @@ def convert(
     options: Mapping[str, Any] | None = None,
     storage_options: Mapping[str, Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    on_error: OnError = "stop",
+    reading: Callable[[str, int, int], None] | None = None,
 ) -> Report:
     """Convert a dataset into an OME-Zarr store.
 
@@ -50,6 +53,12 @@ def convert(
         Options of fsspec for a source behind a URL: credentials, endpoint.
     limits
         How large a picture or a member of an archive may claim to be.
+    on_error
+        ``stop``: a wrong record ends the conversion with one error. ``skip``: the rest is converted,
+        and the report names what was not.
+    reading
+        Called while annotation files are read, before the work begins: with a file's name, the bytes
+        read of it, and its size.
 
     Returns
     -------
@@ -63,7 +72,7 @@ def convert(
     """
     tree = open_tree(source, storage_options=storage_options, limits=limits)
     kind = find_source(tree, format)
-    dataset = kind.read(tree, **(options or {}))
+    dataset = read_source(kind, tree, options, on_error=on_error, progress=reading)
     return write_dataset(
         dataset,
         storage_at(destination),

@@ -52,6 +52,7 @@ def _dataset(plan: Plan) -> own.DatasetAttributes:
         citation=dataset.citation,
         splits=dataset.splits or None,
         images=len(dataset.images),
+        groups=tuple(p.path for p in dataset.plates if p.path) + dataset.collections or None,
         attributes=dict(dataset.attributes) or None,
     )
 
@@ -113,9 +114,16 @@ def label_attributes(
         hides=layer.name if number else None,
         overlap="larger first, ties in source order" if isinstance(layer, InstanceLayer) else None,
         tracked=layer.tracked if isinstance(layer, InstanceLayer) else None,
+        tracks=_tracks(layer, table and number == 0),
         attributes=dict(layer.attributes) or None,
     )
     return _with_own(ngff.encode(meta, plan.settings.version), mine)
+
+
+def _tracks(layer: LabelLayer, table: bool) -> str | None:
+    """Where the graph of a tracked layer lies, seen from its label image."""
+    tracked = isinstance(layer, InstanceLayer) and layer.tracked
+    return f"../../tracks/{layer.name}" if tracked and table else None
 
 
 def _label_meta(layer: LabelLayer) -> ngff.LabelMeta:
@@ -186,8 +194,14 @@ def _extremes(parts: list[PartRecord]) -> tuple[float, float] | None:
 
 
 def plate_groups(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Plate and well groups, and the list of series of a collection."""
+    """Plate and well groups, and the lists of series of collections."""
     version, dataset = plan.settings.version, plan.dataset
+    for path in dataset.collections:
+        below = tuple(
+            i.path.removeprefix(f"{path}/") for i in dataset.images if i.path.startswith(f"{path}/")
+        )
+        yield path, ngff.encode(ngff.GroupMeta(collection=True), version)
+        yield f"{path}/OME", ngff.encode(ngff.GroupMeta(series=below), version)
     if dataset.layout == "collection":
         paths = tuple(i.path for i in dataset.images)
         yield "OME", ngff.encode(ngff.GroupMeta(series=paths), version)

@@ -30,9 +30,10 @@ from ngff_bio.engine.tables import (
     to_parquet,
     volume_table,
 )
+from ngff_bio.engine.tracks import write_tracks
 from ngff_bio.engine.units import hidden_plan
 from ngff_bio.engine.volumes import merge_objects
-from ngff_bio.model import Image, LabelLayer, VolumeLayer
+from ngff_bio.model import Image, InstanceLayer, LabelLayer, VolumeLayer
 from ngff_bio.storage import Storage
 
 
@@ -76,7 +77,8 @@ class Nodes:
                 "must_understand": False,
                 "metadata": below,
             }
-        yield f"{path}/zarr.json".lstrip("/"), _json(document)
+        whole = "consolidated_metadata" in document
+        yield f"{path}/zarr.json".lstrip("/"), _json(document, compact=whole)
 
     def _node(self, path: str) -> dict[str, Any]:
         if path in self.arrays:
@@ -88,7 +90,10 @@ class Nodes:
             below: dict[str, Any] = {}
             for p in sorted({*self.groups, *self.arrays}):
                 below |= {f"{p}/{name}".lstrip("/"): doc for name, doc in self._v2_node(p)}
-            yield ".zmetadata", _json({"zarr_consolidated_format": 1, "metadata": below})
+            yield (
+                ".zmetadata",
+                _json({"zarr_consolidated_format": 1, "metadata": below}, compact=True),
+            )
         for name, document in self._v2_node(path):
             yield f"{path}/{name}".lstrip("/"), _json(document)
 
@@ -106,7 +111,10 @@ def _depth(path: str) -> int:
     return path.count("/") + 1 if path else 0
 
 
-def _json(document: Any) -> bytes:
+def _json(document: Any, *, compact: bool = False) -> bytes:
+    """Indented for people; without white space where all of a store is in it."""
+    if compact:
+        return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     return json.dumps(document, indent=2, ensure_ascii=False).encode()
 
 
@@ -147,6 +155,7 @@ def finish(plan: Plan, records: Iterable[UnitRecord], storage: Storage) -> list[
             if key is not None:
                 written.append(key)
                 tables.append(layer.name)
+                written += _add_tracks(plan, nodes, image, layer, key, storage)
         if names:
             nodes.add_group(
                 f"{image.path}/labels".lstrip("/"),
@@ -180,6 +189,21 @@ def _add_layer(
             one.path, label_attributes(plan, image, layer, one, number, hidden, has_table(parts))
         )
     return [a.path.rpartition("/")[2] for a in arrays]
+
+
+def _add_tracks(
+    plan: Plan, nodes: Nodes, image: Image, layer: LabelLayer, table: str, storage: Storage
+) -> list[str]:
+    """The graph of a tracked layer, made of its whole table."""
+    data = storage.get(table) if isinstance(layer, InstanceLayer) and layer.tracked else None
+    if data is None or not isinstance(layer, InstanceLayer):
+        return []
+    zarr_format = plan.settings.zarr_format
+    groups, arrays, keys = write_tracks(image, layer, from_parquet(data), zarr_format, storage)
+    for path, attributes in groups.items():
+        nodes.add_group(path, attributes)
+    nodes.arrays.update(arrays)
+    return keys
 
 
 def has_table(parts: list[PartRecord]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,18 @@ from ngff_bio.model import (
     Box,
     Instance,
     InstanceLayer,
+    Notice,
+    OnError,
     Polygons,
     Region,
     Rle,
     Shape,
+    gathered,
 )
-from ngff_bio.raster.boxes import fill_boxes
+from ngff_bio.raster.boxes import coco_boxes, fill_boxes
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.overlap import Painted, paint_instances
+from ngff_bio.raster.runs import run_pixels
 from ngff_bio.raster.segmentations import rasterize_segmentations
 from ngff_bio.raster.shapes import rasterize_shapes
 from ngff_bio.storage import Storage
@@ -104,15 +108,19 @@ def draw_instances(plan: ArrayPlan, region: Region, layer: InstanceLayer) -> Dra
     first, stop = spans.get("t", (0, 1))
     for t in range(first, stop):
         at = (t - first,) if "t" in plan.axes else ()
-        _draw_frame(drawn, layer.instances.read(t), at)
+        _draw_frame(drawn, layer.instances.read(t), at, layer.on_error)
+    drawn.notices = [asdict(n) for n in gathered(Notice(**n) for n in drawn.notices)]
     return drawn
 
 
-def _draw_frame(drawn: Drawn, instances: list[Instance], at: tuple[int, ...]) -> None:
+def _draw_frame(
+    drawn: Drawn, instances: list[Instance], at: tuple[int, ...], on_error: OnError
+) -> None:
     frame = drawn.labels[at]
     size = (frame.shape[-2], frame.shape[-1])
-    masks = _masks(instances, size)
+    masks = _masks(instances, size, on_error)
     areas = masks.areas()
+    _note(drawn, instances, areas)
     whole_in = np.zeros(len(instances), np.int64)
     if frame.ndim == 2:
         painted = _paint(size, masks, instances, frame)
@@ -130,6 +138,18 @@ def _draw_frame(drawn: Drawn, instances: list[Instance], at: tuple[int, ...]) ->
     drawn.instances += instances
     drawn.whole_in += whole_in.tolist()
     drawn.pixels += areas.tolist()
+
+
+def _note(drawn: Drawn, instances: list[Instance], areas: NDArray[np.int64]) -> None:
+    """Report the instances of which nothing can be seen."""
+    for instance in instances:
+        if instance.notice is not None:
+            drawn.notices.append(asdict(instance.notice))
+    for i in np.flatnonzero(areas == 0).tolist():
+        if instances[i].notice is None and instances[i].geometry is not None:
+            file, record = instances[i].place
+            what = "an outline covers no pixel of its image; its row is kept"
+            drawn.notices.append(asdict(Notice("warning", what, file, record)))
 
 
 def _planes(instances: list[Instance], depth: int) -> dict[int, list[int]]:
@@ -166,23 +186,88 @@ def _keep_hidden(drawn: Drawn, painted: Painted, at: tuple[int, ...]) -> None:
         layer.paint(drawn.hidden[number][at])
 
 
-def _masks(instances: list[Instance], size: tuple[int, int]) -> InstanceRuns:
-    """Pixels of each instance on one plane, whatever its geometry is, in order."""
-    kinds: dict[str, list[int]] = {}
+def _masks(
+    instances: list[Instance], size: tuple[int, int], on_error: OnError = "stop"
+) -> InstanceRuns:
+    """Pixels of each instance on one plane, whatever its geometry is, in order.
+
+    One that cannot be drawn ends the conversion, or gets a notice and no pixel.
+    """
+    kinds: dict[tuple[str, Window | None], list[int]] = {}
     for i, instance in enumerate(instances):
-        kinds.setdefault(_kind(instance), []).append(i)
+        kinds.setdefault((_kind(instance), instance.window), []).append(i)
     if not instances:
         return InstanceRuns.from_runs(size, [])
     tables, order = [], []
-    for kind, rows in kinds.items():
-        tables.append(_rasterize(kind, [instances[i] for i in rows], size))
+    for (kind, window), rows in kinds.items():
+        tables.append(_drawn_alike(kind, [instances[i] for i in rows], window, size, on_error))
         order += rows
     if len(tables) == 1:
         return tables[0]
     return InstanceRuns.concatenate(tables).select(np.argsort(order))
 
 
+Window = tuple[int, int, int, int]
+
+
+def _drawn_alike(
+    kind: str,
+    instances: list[Instance],
+    window: Window | None,
+    size: tuple[int, int],
+    on_error: OnError,
+) -> InstanceRuns:
+    """Instances of one kind of geometry in one window of the frame."""
+    inner = size if window is None else window[2:]
+    try:
+        found = _rasterize(kind, instances, inner)
+    except SourceError as error:
+        tables = [_one(kind, instance, inner, on_error) for instance in instances]
+        if all(instance.notice is None for instance in instances):
+            raise error
+        found = InstanceRuns.concatenate(tables)
+    return found if window is None else _moved(found, window, size)
+
+
+def _one(kind: str, instance: Instance, size: tuple[int, int], on_error: OnError) -> InstanceRuns:
+    """One instance of several, of which one cannot be drawn."""
+    try:
+        return _rasterize(kind, [instance], size)
+    except SourceError as error:
+        file, record = instance.place
+        if on_error == "stop":
+            raise SourceError(
+                error.what,
+                file=file or error.file,
+                record=record,
+                expected=error.expected,
+                found=error.found,
+                mend=error.mend or "mend the record, or go on without it with --on-error skip",
+            ) from error
+        instance.notice = Notice("skipped", error.what, file, record)
+        return _rasterize("none", [instance], size)
+
+
+def _moved(runs: InstanceRuns, window: Window, size: tuple[int, int]) -> InstanceRuns:
+    """Instances drawn on a part of a frame, put where that part lies in the frame.
+
+    Outlines are never moved before they are drawn: their coordinates would be rounded otherwise.
+    """
+    top, left, _, width = window
+    if runs.step == 1:  # runs may go on from one row to the next: only columns can be moved
+        pixels = run_pixels(runs.starts, runs.lengths)
+        owners = np.repeat(runs.owners, runs.lengths)
+    else:
+        pixels, owners = runs.starts, runs.owners
+    y, x = np.divmod(pixels, width)
+    starts = (y + top) * size[1] + x + left
+    lengths = np.ones_like(starts) if runs.step == 1 else runs.lengths
+    return InstanceRuns.from_owners(size, len(runs), owners, starts, lengths, step=size[1])
+
+
 def _kind(instance: Instance) -> str:
+    if instance.notice is not None and instance.notice.kind == "skipped":
+        return "none"
     if isinstance(instance.geometry, Polygons | Rle):
         return "coco"
     if isinstance(instance.geometry, Box):
@@ -194,10 +279,13 @@ def _rasterize(kind: str, instances: list[Instance], size: tuple[int, int]) -> I
     if kind == "coco":
         return rasterize_segmentations([_coco(i) for i in instances], size)
     if kind == "box":
+        # Whole numbers are half-open ranges of pixels; for fractions pycocotools has the rule.
         boxes = [
-            ((g.y0, g.x0), (g.y1, g.x1)) for i in instances if isinstance(g := i.geometry, Box)
+            (g.x0, g.y0, g.x1 - g.x0, g.y1 - g.y0)
+            for i in instances
+            if isinstance(g := i.geometry, Box)
         ]
-        return fill_boxes(np.array(boxes).astype(np.int64), size)
+        return fill_boxes(coco_boxes(boxes, size), size)
     if kind == "shape":
         return rasterize_shapes([_labelme(i) for i in instances], size)
     empty = np.empty(0, np.int64)

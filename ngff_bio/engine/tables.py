@@ -11,6 +11,9 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ngff_bio.model import Instance, Polygons, Rle, Shape, VolumeLayer
 
 #: Group attributes of a table (ngio table specification, version 1).
@@ -26,7 +29,12 @@ FILE = "table.parquet"
 
 
 def instance_schema() -> Any:
-    """Arrow schema of the table of an instance layer."""
+    """Arrow schema of the table of an instance layer.
+
+    ``offset_y`` and ``offset_x`` are null where coordinates count from the corner of the frame, else
+    they are what has to be added to them. ``files`` and ``indices`` name the annotation files that
+    hold the record, and its place in each; ``variants`` what differs there (see `Instance`).
+    """
     import pyarrow as pa
 
     return pa.schema(
@@ -52,6 +60,11 @@ def instance_schema() -> Any:
             pa.field("rle_counts", pa.string()),
             pa.field("rle_runs", pa.list_(pa.int64())),
             pa.field("mask", pa.string()),
+            pa.field("offset_y", pa.int32()),
+            pa.field("offset_x", pa.int32()),
+            pa.field("files", pa.list_(pa.string())),
+            pa.field("indices", pa.list_(pa.int64())),
+            pa.field("variants", pa.list_(pa.string())),
             pa.field("record", pa.string()),
         ]
     )
@@ -73,53 +86,110 @@ def instance_table(
     """
     import pyarrow as pa
 
-    def text(value: int | str | None) -> str | None:
-        return None if value is None else str(value)
-
-    boxes = [i.box or (None, None, None, None) for i in instances]
-    kinds = [_geometry(i) for i in instances]
-    columns: dict[str, list[Any]] = {
-        "label": [i.value for i in instances],
+    rows = list(instances)
+    boxes = [i.box or _NO_BOX for i in rows]
+    columns: dict[str, Any] = {
+        "label": [i.value for i in rows],
         "label_image": list(label_images),
-        "t": [i.t for i in instances],
-        "z": [i.z for i in instances],
-        "category": [i.category for i in instances],
-        "category_id": [text(i.category_id) for i in instances],
-        "source_id": [text(i.source_id) for i in instances],
-        "track_id": [text(i.track_id) for i in instances],
+        "t": [i.t for i in rows],
+        "z": [i.z for i in rows],
+        "category": [i.category for i in rows],
+        "category_id": _texts([i.category_id for i in rows]),
+        "source_id": _texts([i.source_id for i in rows]),
+        "track_id": _texts([i.track_id for i in rows]),
         "box_x": [b[0] for b in boxes],
         "box_y": [b[1] for b in boxes],
         "box_width": [b[2] for b in boxes],
         "box_height": [b[3] for b in boxes],
-        "area": [i.area for i in instances],
-        "iscrowd": [i.iscrowd for i in instances],
+        "area": [i.area for i in rows],
+        "iscrowd": [i.iscrowd for i in rows],
         "pixels": list(pixels),
-        "shape_type": [k[0] for k in kinds],
-        "polygons": [k[1] for k in kinds],
-        "rle_size": [k[2] for k in kinds],
-        "rle_counts": [k[3] for k in kinds],
-        "rle_runs": [k[4] for k in kinds],
-        "mask": [k[5] for k in kinds],
-        "record": [i.record for i in instances],
+        "offset_y": [None if i.window is None else i.window[0] for i in rows],
+        "offset_x": [None if i.window is None else i.window[1] for i in rows],
+        "files": _file_lists(rows),
+        "indices": [i.indices or None for i in rows],
+        "variants": [i.variants for i in rows],
+        "record": [i.record for i in rows],
+        **_geometries(rows),
     }
     schema = instance_schema()
-    arrays = [pa.array(columns[f.name], f.type) for f in schema]
+    arrays = [
+        column if isinstance(column := columns[f.name], pa.Array) else pa.array(column, f.type)
+        for f in schema
+    ]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _geometry(instance: Instance) -> tuple[Any, Any, Any, Any, Any, Any]:
-    """Shape type, polygons, RLE size, compressed counts, plain counts, mask."""
-    shape = instance.geometry
-    if isinstance(shape, Polygons):
-        return None, shape.parts, None, None, None, None
-    if isinstance(shape, Rle):
-        if isinstance(shape.counts, str):
-            return None, None, shape.size, shape.counts, None, None
-        return None, None, shape.size, None, shape.counts, None
-    if isinstance(shape, Shape):
-        flat = [value for point in shape.points for value in point]
-        return shape.type, [flat], None, None, None, shape.mask
-    return None, None, None, None, None, None
+_NO_BOX = (None, None, None, None)
+
+
+def _texts(values: list[int | str | None]) -> list[str | None]:
+    return [None if v is None else str(v) for v in values]
+
+
+def _file_lists(instances: list[Instance]) -> Any:
+    """Names of files: there are few, and each stands in many rows."""
+    import pyarrow as pa
+
+    code: dict[str, int] = {}
+    coded: dict[tuple[str, ...], list[int] | None] = {(): None}
+    for files in {i.files: None for i in instances if i.files}:
+        coded[files] = [code.setdefault(name, len(code)) for name in files]
+    codes = pa.array([coded[i.files] for i in instances], pa.list_(pa.int32()))
+    names = pa.array(list(code), pa.string()).take(codes.values)
+    return pa.ListArray.from_arrays(codes.offsets, names, mask=codes.is_null())
+
+
+def _geometries(instances: list[Instance]) -> dict[str, Any]:
+    """Columns of outlines and masks, verbatim; polygons go from arrays to arrays."""
+    number = len(instances)
+    shape_type: list[str | None] = [None] * number
+    size: list[Any] = [None] * number
+    counts: list[str | None] = [None] * number
+    runs: list[Any] = [None] * number
+    mask: list[str | None] = [None] * number
+    parts: list[Sequence[float]] = []
+    held = np.zeros(number, np.int32)
+    outlined = np.zeros(number, bool)
+    for i, instance in enumerate(instances):
+        shape = instance.geometry
+        if isinstance(shape, Polygons):
+            parts += shape.parts
+            held[i], outlined[i] = len(shape.parts), True
+        elif isinstance(shape, Rle):
+            size[i] = shape.size
+            if isinstance(shape.counts, str):
+                counts[i] = shape.counts
+            else:
+                runs[i] = shape.counts
+        elif isinstance(shape, Shape):
+            shape_type[i], mask[i] = shape.type, shape.mask
+            parts.append([value for point in shape.points for value in point])
+            held[i], outlined[i] = 1, True
+    return {
+        "shape_type": shape_type,
+        "polygons": _polygon_lists(parts, held, ~outlined),
+        "rle_size": size,
+        "rle_counts": counts,
+        "rle_runs": runs,
+        "mask": mask,
+    }
+
+
+def _polygon_lists(
+    parts: Sequence[Sequence[float]], held: NDArray[np.int32], missing: NDArray[np.bool_]
+) -> Any:
+    """Nested lists of numbers: instances of parts of coordinates."""
+    import pyarrow as pa
+
+    sizes = np.fromiter(map(len, parts), np.int32, len(parts))
+    flat = np.concatenate([np.asarray(p, np.float64) for p in parts]) if parts else np.empty(0)
+    inner = pa.ListArray.from_arrays(pa.array(_offsets(sizes)), pa.array(flat, pa.float64()))
+    return pa.ListArray.from_arrays(pa.array(_offsets(held)), inner, mask=pa.array(missing))
+
+
+def _offsets(sizes: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.concatenate((np.zeros(1, np.int32), np.cumsum(sizes, dtype=np.int32)))
 
 
 def volume_table(layer: VolumeLayer, axes: str, objects: dict[int, dict[str, Any]]) -> Any:

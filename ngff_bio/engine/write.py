@@ -14,7 +14,7 @@ from ngff_bio.engine.report import Report
 from ngff_bio.engine.runners import Runner, ThreadRunner
 from ngff_bio.engine.settings import Settings
 from ngff_bio.errors import StoreExistsError
-from ngff_bio.model import Dataset, InstanceLayer, Notice, VolumeLayer
+from ngff_bio.model import Dataset, InstanceLayer, Notice, VolumeLayer, gathered
 from ngff_bio.storage import Storage
 
 #: Called with (raw bytes done, raw bytes in all) after every unit.
@@ -133,6 +133,7 @@ def _fill(report: Report, plan: Plan, records: dict[str, UnitRecord], storage: S
             report.notices += [Notice(**n) for n in part.notices]
     report.instances += sum(len(v) for v in values.values())
     report.notices += _disagreements(plan, records)
+    report.notices = gathered(report.notices)
     for _, size in storage.list():
         report.objects += 1
         report.bytes_stored += size

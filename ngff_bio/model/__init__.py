@@ -16,8 +16,9 @@ from ngff_bio.model.annotations import (
     label_dtype,
 )
 from ngff_bio.model.axes import ORDER, Axis, axes_from
-from ngff_bio.model.dataset import Channel, Dataset, Frame, Image, Notice, Plate
+from ngff_bio.model.dataset import Channel, Dataset, Frame, Image, Plate
 from ngff_bio.model.files import SourceFile
+from ngff_bio.model.notices import Notice, OnError, gathered
 from ngff_bio.model.pixels import ArrayPixels, Pixels, Region
 from ngff_bio.model.runs import RunVolume
 
@@ -37,6 +38,7 @@ __all__ = [
     "Instances",
     "LabelLayer",
     "Notice",
+    "OnError",
     "Pixels",
     "Plate",
     "Polygons",
@@ -48,5 +50,6 @@ __all__ = [
     "SourceFile",
     "VolumeLayer",
     "axes_from",
+    "gathered",
     "label_dtype",
 ]

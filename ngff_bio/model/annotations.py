@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ngff_bio.model.notices import Notice, OnError
 from ngff_bio.model.pixels import Pixels
 from ngff_bio.model.runs import RunVolume
 
@@ -107,8 +108,18 @@ class Instance:
     iscrowd
         COCO's flag.
     record
-        The source's record as JSON text with its keys in their order, less the geometry that other
-        columns hold verbatim.
+        The source's record as JSON text with its keys in their order; the geometry that other
+        columns hold verbatim is null in it.
+    files, indices
+        Names of the annotation files that hold the record, and its place in each.
+    variants
+        Where the record is not the same in all of these files: for each of them JSON text of the
+        members that differ (its id there), or ``None``.
+    window
+        Row, column, height and width of the part of the frame that the coordinates count from:
+        a crop that was put into a larger frame. ``None`` for the whole frame.
+    notice
+        What is wrong with it. If that is of kind ``skipped``, it is not drawn, but keeps its row.
     """
 
     value: int
@@ -123,6 +134,19 @@ class Instance:
     area: float | None = None
     iscrowd: int | None = None
     record: str | None = None
+    files: tuple[str, ...] = ()
+    indices: tuple[int, ...] = ()
+    variants: tuple[str | None, ...] | None = None
+    window: tuple[int, int, int, int] | None = None
+    notice: Notice | None = None
+
+    @property
+    def place(self) -> tuple[str | None, str]:
+        """File and record, as errors and reports name them."""
+        record = f"id {self.source_id}" if self.source_id is not None else f"label {self.value}"
+        if not self.files:
+            return None, record
+        return self.files[0], f"annotations[{self.indices[0]}] ({record})"
 
 
 @runtime_checkable
@@ -140,6 +164,7 @@ class InstanceLayer:
 
     ``count`` is the number of instances over all frames; ``max_value`` the largest label value.
     ``links`` are tracks' edges beyond "same value in the next frame", if the source has any.
+    ``on_error`` tells whether an instance that cannot be drawn ends the conversion, or is reported.
     """
 
     name: str
@@ -149,6 +174,7 @@ class InstanceLayer:
     categories: tuple[Category, ...] = ()
     tracked: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
+    on_error: OnError = "stop"
 
 
 @dataclass(frozen=True, slots=True)

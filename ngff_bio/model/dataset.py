@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ngff_bio.model.annotations import LabelLayer, Rgba
 from ngff_bio.model.axes import Axis
+from ngff_bio.model.notices import Notice
 from ngff_bio.model.pixels import Pixels
 
 
@@ -104,26 +105,12 @@ class Plate:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
-    """Something that the user should know of the conversion.
-
-    ``kind`` is ``skipped`` (not in the store), ``warning`` (in the store, with a doubt) or
-    ``note``. ``what`` says it in one line; ``file`` and ``record`` say where.
-    """
-
-    kind: Literal["skipped", "warning", "note"]
-    what: str
-    file: str | None = None
-    record: str | None = None
-    count: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class Dataset:
     """Everything that one conversion writes into one store.
 
     ``layout`` is ``image`` (one image at the root), ``collection`` (a group per image, at the
     image's path) or ``plates``. ``origin`` is the folder, archive or URL as the user named it.
+    ``collections`` are paths of groups below the root that are collections of their own.
     """
 
     name: str
@@ -132,6 +119,7 @@ class Dataset:
     layout: Literal["image", "collection", "plates"]
     images: tuple[Image, ...]
     plates: tuple[Plate, ...] = ()
+    collections: tuple[str, ...] = ()
     licence: str | None = None
     citation: str | None = None
     splits: tuple[str, ...] = ()

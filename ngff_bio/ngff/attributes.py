@@ -91,6 +91,13 @@ class DatasetAttributes(_Part):
         None
     )
     images: Annotated[int, Field(description="Number of images in the store.", ge=0)]
+    groups: Annotated[
+        tuple[str, ...] | None,
+        Field(
+            description="Paths of the plates and collections below a root that is none itself.",
+            examples=[["A172", "BV2"]],
+        ),
+    ] = None
     attributes: Annotated[
         dict[str, Json] | None, Field(description="What else the source says of itself.")
     ] = None
@@ -149,6 +156,10 @@ class LabelAttributes(_Part):
     ] = None
     tracked: Annotated[
         bool | None, Field(description="Whether a value is one object over time.")
+    ] = None
+    tracks: Annotated[
+        str | None,
+        Field(description="Path, from the label image, of the graph (GEFF) of its tracks."),
     ] = None
     attributes: Annotated[
         dict[str, Json] | None, Field(description="What else the source says of the layer.")

@@ -64,9 +64,9 @@ _LAYERS = ("semantic", "instance-cell", "instance-organelle")
 _Parts = dict[str, dict[str, dict[str, str]]]
 
 
-def detect(names: list[str]) -> int:
+def detect(tree: FileTree) -> int:
     """Sure where a label file or an image of the collection is named as the page names it."""
-    return 3 if any(_NAME.search(n) for n in names) else 0
+    return 3 if any(_NAME.search(n) for n in tree.names()) else 0
 
 
 def read(tree: FileTree) -> Dataset:

@@ -6,6 +6,7 @@ an object with the attributes of :class:`Source`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -13,7 +14,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from ngff_bio.errors import ArgumentError, SourceNotFoundError
-from ngff_bio.model import Dataset
+from ngff_bio.model import Dataset, OnError
 from ngff_bio.sources.files import FileTree
 
 GROUP = "ngff_bio.sources"
@@ -32,10 +33,13 @@ class Source:
     layout
         The files that it looks for, for people.
     detect
-        Given the names of all files, how sure it is that they are its own: 0 is no; 1 a generic
-        guess; 2 and above a dataset's own names. It opens no file.
+        Given the files, how sure it is that they are its own: 0 is no; 1 a generic guess; 2 and
+        above a dataset's own names. It looks at names, and where names do not tell, into the first
+        kilobytes of few files.
     read
-        Makes the dataset of the files; keyword options as in ``options``.
+        Makes the dataset of the files; keyword options as in ``options``. Where it takes them, it is
+        also given ``on_error`` (``stop`` or ``skip``: what to do about a wrong record) and
+        ``progress`` (called with a file's name, the bytes read of it, and its size).
     options
         Name to help text.
     """
@@ -43,14 +47,19 @@ class Source:
     name: str
     title: str
     layout: str
-    detect: Callable[[list[str]], int]
+    detect: Callable[[FileTree], int]
     read: Callable[..., Dataset]
     options: Mapping[str, str] = field(default_factory=dict)
 
 
 #: Module and attribute of the sources that come with the package; imported when asked for.
 BUILT_IN = {
+    "livecell": "ngff_bio.sources.livecell",
+    "nuclei": "ngff_bio.sources.nuclei",
+    "organoid": "ngff_bio.sources.organoid",
     "platelet-em": "ngff_bio.sources.platelet_em",
+    "wbc": "ngff_bio.sources.wbc",
+    "coco": "ngff_bio.sources.coco",
 }
 
 
@@ -91,7 +100,7 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
             )
         return known[name]
     names = tree.names()
-    sure = {n: s.detect(names) for n, s in known.items()}
+    sure = {n: s.detect(tree) for n, s in known.items()}
     best = [n for n, v in sure.items() if v and v == max(sure.values())]
     if not best:
         raise SourceNotFoundError(
@@ -109,6 +118,37 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
             mend=f"say which one with --format {best[0]} or --format {best[1]}",
         )
     return known[best[0]]
+
+
+def read_source(
+    source: Source,
+    tree: FileTree,
+    options: Mapping[str, Any] | None = None,
+    *,
+    on_error: OnError = "stop",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Dataset:
+    """The dataset of a tree of files.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If an option is none of this source's.
+    ngff_bio.errors.SourceError
+        If the files are wrong.
+    """
+    given = dict(options or {})
+    for name in given:
+        if name not in source.options:
+            raise ArgumentError(
+                f"the format {source.name} has no such option",
+                expected=", ".join(source.options) or "no options",
+                found=name,
+                mend="run `ngff-bio formats` to see the options of each",
+            )
+    takes = inspect.signature(source.read).parameters
+    general = {"on_error": on_error, "progress": progress}
+    return source.read(tree, **given, **{k: v for k, v in general.items() if k in takes})
 
 
 def _some(names: list[str]) -> str:

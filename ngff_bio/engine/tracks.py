@@ -1,0 +1,218 @@
+"""Tracks as a graph in the store: GEFF (https://liveimagetrackingtools.org/geff), the field's format.
+
+A node is an object on a frame, an edge leads to where it is seen next. The graph lies beside the
+image's labels and tables, at ``tracks/<layer>``; its attributes name the label image and the property
+of a node that is the label value there.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.errors import SourceError
+from ngff_bio.model import Axis, Image, InstanceLayer
+from ngff_bio.raster.coco_rle import rasterize_rles
+from ngff_bio.storage import Storage
+
+#: Name of the group that holds the graphs of an image.
+GROUP = "tracks"
+
+_DOCUMENTS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+
+
+@dataclass(slots=True)
+class TrackGraph:
+    """Nodes and edges, and what a node is.
+
+    Parameters
+    ----------
+    label, t
+        int64; label value and frame of each node, sorted by both.
+    centre
+        float64 (nodes, 2): y and x of the middle of its box, in pixels; 0 is the middle of the first
+        pixel.
+    track
+        int64; the source's own id of the object; ``None`` where ids are not all whole numbers (the
+        graph then leaves them to the table: texts have no stable form in Zarr v3).
+    edges
+        uint64 (edges, 2): numbers of the nodes that follow each other.
+    """
+
+    label: NDArray[np.int64]
+    t: NDArray[np.int64]
+    centre: NDArray[np.float64]
+    track: NDArray[np.int64] | None
+    edges: NDArray[np.uint64]
+
+
+def graph_of(table: Any) -> TrackGraph:
+    """The graph of a layer's table: one node for each label value and frame.
+
+    Objects that are outlined twice on a frame are one node, in the middle of both.
+    """
+    boxes = _boxes(table)
+    label = table["label"].to_numpy().astype(np.int64)
+    t = table["t"].to_numpy().astype(np.int64)
+    names = table["track_id"].to_pylist()
+    order = np.lexsort((t, label))
+    key = np.stack([label[order], t[order]], axis=1)
+    first = np.flatnonzero(np.r_[True, (key[1:] != key[:-1]).any(axis=1)][: len(key)])
+    low = np.minimum.reduceat(boxes[order, :2], first) if len(first) else np.empty((0, 2))
+    high = np.maximum.reduceat(boxes[order, 2:], first) if len(first) else np.empty((0, 2))
+    labels, times = key[first, 0], key[first, 1]
+    same = np.flatnonzero(labels[1:] == labels[:-1])
+    return TrackGraph(
+        label=labels,
+        t=times,
+        # Sources count from the corner of the first pixel, the store from its middle.
+        centre=(low + high) / 2 - 0.5,
+        track=_whole_numbers([names[order[i]] for i in first]),
+        edges=np.stack([same, same + 1], axis=1).astype(np.uint64),
+    )
+
+
+def _whole_numbers(names: list[str | None]) -> NDArray[np.int64] | None:
+    try:
+        numbers = [int(n or "") for n in names]
+    except ValueError:
+        return None
+    as_they_were = all(str(number) == name for number, name in zip(numbers, names, strict=True))
+    fits = all(-(2**63) <= n < 2**63 for n in numbers)
+    return np.array(numbers, np.int64) if as_they_were and fits else None
+
+
+def write_tracks(
+    image: Image, layer: InstanceLayer, table: Any, zarr_format: int, storage: Storage
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], list[str]]:
+    """Write the arrays of a tracked layer's graph.
+
+    Returns
+    -------
+    groups, arrays
+        Metadata documents by path, for the caller to write when all else is in place: attributes of
+        groups, whole documents of arrays.
+    keys
+        Of what was written.
+    """
+    from geff.core_io import write_arrays
+    from zarr.storage import MemoryStore
+
+    graph = graph_of(table)
+    properties = {
+        "t": graph.t,
+        "y": graph.centre[:, 0],
+        "x": graph.centre[:, 1],
+        "label": graph.label.astype(np.uint64),
+    }
+    if graph.track is not None:
+        properties["track_id"] = graph.track
+    held: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        # When it looks whether a graph is there already, geff leaves a .zgroup beside the zarr.json,
+        # and zarr warns of that; what is kept here is of one format.
+        warnings.filterwarnings("ignore", message="Both zarr.json")
+        write_arrays(
+            MemoryStore(held),
+            np.arange(len(graph.label), dtype=np.uint64),
+            {name: {"values": values, "missing": None} for name, values in properties.items()},
+            graph.edges,
+            None,
+            _metadata(image, layer),
+            zarr_format=2 if zarr_format == 2 else 3,
+        )
+    path = f"{image.path}/{GROUP}/{layer.name}".lstrip("/")
+    return _stored(path, {k: bytes(v.to_bytes()) for k, v in held.items()}, storage)
+
+
+def _metadata(image: Image, layer: InstanceLayer) -> Any:
+    from geff_spec import Axis as GraphAxis
+    from geff_spec import GeffMetadata, RelatedObject
+
+    offsets = dict(zip(image.axis_names, image.translation or (), strict=False))
+
+    def axis(one: Axis) -> Any:
+        time = one.name == "t"
+        said: dict[str, Any] = {"name": one.name, "type": "time" if time else "space"}
+        if not time:
+            said["unit"] = "pixel"
+        if one.scale is not None:
+            said |= {"scale": one.scale, "scaled_unit": one.unit}
+        if offsets.get(one.name):
+            said["offset"] = offsets[one.name]
+        return GraphAxis(**said)
+
+    return GeffMetadata(
+        directed=True,
+        axes=[axis(a) for a in image.axes if a.name in "tyx"],
+        node_props_metadata={},
+        edge_props_metadata={},
+        track_node_props={"lineage": "label", "tracklet": "label"},
+        related_objects=[
+            RelatedObject(type="labels", path=f"../../labels/{layer.name}", node_prop="label"),
+            RelatedObject(type="image", path="../.."),
+        ],
+    )
+
+
+def _stored(
+    path: str, held: Mapping[str, bytes], storage: Storage
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], list[str]]:
+    """Put chunks in their place, and sort metadata documents into groups and arrays."""
+    groups: dict[str, dict[str, Any]] = {}
+    arrays: dict[str, dict[str, Any]] = {}
+    keys = []
+    for key, data in sorted(held.items()):
+        folder, _, name = key.rpartition("/")
+        place = f"{path}/{folder}".rstrip("/")
+        if name not in _DOCUMENTS:
+            storage.put(f"{path}/{key}", data)
+            keys.append(f"{path}/{key}")
+            continue
+        document = json.loads(data)
+        if name == ".zarray" or document.get("node_type") == "array":
+            arrays[place] = document
+        elif name == ".zattrs":
+            groups.setdefault(place, {}).update(document)
+        else:
+            groups.setdefault(place, {}).update(document.get("attributes", {}))
+    return {p: a for p, a in groups.items() if p not in arrays}, arrays, keys
+
+
+def _boxes(table: Any) -> NDArray[np.float64]:
+    """y0, x0, y1, x1 of each row: the source's box, or what its outline or its mask spans."""
+    x, y, width, height = (
+        table[f"box_{name}"].to_numpy(zero_copy_only=False).astype(np.float64)
+        for name in ("x", "y", "width", "height")
+    )
+    boxes = np.stack([y, x, y + height, x + width], axis=1)
+    for row in np.flatnonzero(np.isnan(boxes).any(axis=1)).tolist():
+        boxes[row] = _extent({k: table[k][row].as_py() for k in _GEOMETRY})
+    return boxes
+
+
+_GEOMETRY = ("polygons", "rle_size", "rle_counts", "rle_runs", "label")
+
+
+def _extent(row: dict[str, Any]) -> tuple[float, float, float, float]:
+    points = [v for part in row["polygons"] or () for v in part]
+    if points:
+        xs, ys = points[0::2], points[1::2]
+        return min(ys), min(xs), max(ys), max(xs)
+    if row["rle_size"] is not None:
+        counts = row["rle_counts"] if row["rle_counts"] is not None else row["rle_runs"]
+        height, width = row["rle_size"]
+        runs = rasterize_rles([{"size": [height, width], "counts": counts}], (height, width))
+        (y0, x0), (y1, x1) = runs.bboxes()[0].tolist()
+        return y0, x0, y1, x1
+    raise SourceError(
+        "a tracked object has no place",
+        record=f"label {row['label']}",
+        expected="a box, an outline or a mask",
+    )

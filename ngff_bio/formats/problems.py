@@ -1,0 +1,68 @@
+"""What is wrong with the records of a file: the end of it, or one more line of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from ngff_bio.errors import NgffBioError
+from ngff_bio.model import Notice, OnError, gathered
+
+
+@dataclass(slots=True)
+class Problems:
+    """Takes errors while files are read.
+
+    Parameters
+    ----------
+    on_error
+        ``stop``: the first error is raised. ``skip``: it becomes a notice, and the caller goes on
+        without what it is about.
+    notices
+        What was found so far.
+    """
+
+    on_error: OnError = "stop"
+    notices: list[Notice] = field(default_factory=list)
+
+    def fail(self, error: NgffBioError, count: int = 1) -> None:
+        """A wrong record, or `count` of them that are wrong in the same way.
+
+        Raises
+        ------
+        ngff_bio.errors.NgffBioError
+            The error, unless errors are skipped.
+        """
+        if self.on_error == "stop":
+            raise error
+        self.notices.append(skipped_notice(error, count))
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """A block whose error is that of one record: see `fail`."""
+        try:
+            yield
+        except NgffBioError as error:
+            self.fail(error)
+
+    def warn(self, what: str, file: str | None = None, record: str | None = None) -> None:
+        """Something that is converted, with a doubt."""
+        self.notices.append(Notice("warning", what, file, record))
+
+    def skip(self, what: str, file: str | None = None, record: str | None = None) -> None:
+        """Something that is not converted, and that nobody would call an error."""
+        self.notices.append(Notice("skipped", what, file, record))
+
+    def note(self, what: str, file: str | None = None, record: str | None = None) -> None:
+        """Something that is as it should be, and good to know."""
+        self.notices.append(Notice("note", what, file, record))
+
+    def gathered(self) -> tuple[Notice, ...]:
+        """All notices, alike ones as one."""
+        return tuple(gathered(self.notices))
+
+
+def skipped_notice(error: NgffBioError, count: int = 1) -> Notice:
+    """An error as a line of the report."""
+    return Notice("skipped", error.what, error.file, error.record, count)
