@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -89,7 +90,11 @@ class NodeTree:
         """Fetch documents that are not known yet, side by side where the place has latency."""
         missing = [p for p in paths if p not in self.known and p not in self.pending]
         if missing and not self.consolidated:
-            run_all(self.document, missing, remote=True)
+            run_all(self._try, missing, remote=True)
+
+    def _try(self, path: str) -> None:
+        with suppress(StoreError):  # raised again by whoever asks for it
+            self.document(path)
 
     def paths_with(self, word: str) -> Iterator[str]:
         """Paths of known nodes whose document holds a key, in order; scans text where it can."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,24 +24,33 @@ from ngff_bio.storage import Storage
 
 
 class StorageStore(Store):
-    """Any storage as a read-only store of zarr-python."""
+    """Any storage, or what lies below one path of it, as a read-only store of zarr-python."""
 
     supports_writes = False
     supports_deletes = False
     supports_listing = True
 
-    def __init__(self, storage: Storage) -> None:
-        super().__init__(read_only=True)
+    def __init__(self, storage: Storage, below: str = "", *, read_only: bool = True) -> None:
+        super().__init__(read_only=read_only)
         self.storage = storage
+        self.start = f"{below}/" if below else ""
+
+    def with_read_only(self, read_only: bool = False) -> StorageStore:
+        """The same store that says of itself whether it may be written to; it never can be."""
+        return StorageStore(self.storage, self.start.rstrip("/"), read_only=read_only)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, StorageStore) and other.storage == self.storage
+        return (
+            isinstance(other, StorageStore)
+            and other.storage == self.storage
+            and other.start == self.start
+        )
 
     def __hash__(self) -> int:
         return hash(self.storage.url)
 
     def __str__(self) -> str:
-        return self.storage.url
+        return f"{self.storage.url}/{self.start}".rstrip("/")
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -51,6 +60,7 @@ class StorageStore(Store):
         return None if data is None else prototype.buffer.from_bytes(data)
 
     def _fetch(self, key: str, byte_range: ByteRequest | None) -> bytes | None:
+        key = f"{self.start}{key}"
         if isinstance(byte_range, RangeByteRequest):
             return self.storage.get_range(key, byte_range.start, byte_range.end - byte_range.start)
         if isinstance(byte_range, SuffixByteRequest):
@@ -72,7 +82,7 @@ class StorageStore(Store):
 
     async def exists(self, key: str) -> bool:
         """Whether there is such an object."""
-        return await asyncio.to_thread(self.storage.size, key) is not None
+        return await asyncio.to_thread(self.storage.size, f"{self.start}{key}") is not None
 
     async def set(self, key: str, value: Buffer) -> None:
         """Not possible: the store is for reading."""
@@ -82,22 +92,24 @@ class StorageStore(Store):
         """Not possible: the store is for reading."""
         raise NotImplementedError
 
+    def _keys(self, prefix: str = "") -> Iterator[str]:
+        for key, _ in self.storage.list(f"{self.start}{prefix}".rstrip("/")):
+            yield key[len(self.start) :]
+
     async def list(self) -> AsyncIterator[str]:
         """All keys."""
-        for key, _ in self.storage.list():
+        for key in self._keys():
             yield key
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
         """Keys that start so."""
-        for key, _ in self.storage.list(prefix.rstrip("/")):
+        for key in self._keys(prefix):
             yield key
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """Names directly below a prefix."""
         start = f"{prefix.rstrip('/')}/" if prefix else ""
-        names = {
-            key[len(start) :].partition("/")[0] for key, _ in self.storage.list(prefix.rstrip("/"))
-        }
+        names = {key[len(start) :].partition("/")[0] for key in self._keys(prefix)}
         for name in sorted(names):
             yield name
 
