@@ -11,6 +11,7 @@ from ngff_bio.engine.write import Progress
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import OnError
 from ngff_bio.sources import find_source, open_tree, read_source
+from ngff_bio.sources.checksums import Checksums, files_of
 from ngff_bio.storage import Storage, storage_at
 
 
@@ -23,11 +24,14 @@ def convert(
     runner: Runner | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
+    append: bool = False,
     options: Mapping[str, Any] | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    destination_options: Mapping[str, Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     on_error: OnError = "stop",
     reading: Callable[[str, int, int], None] | None = None,
+    checksums: bool = True,
 ) -> Report:
     """Convert a dataset into an OME-Zarr store.
 
@@ -47,10 +51,14 @@ def convert(
         Called with raw bytes done and in all after every unit of work.
     overwrite
         Whether a store at the destination is replaced.
+    append
+        Whether what a store at the destination does not hold yet is added to it.
     options
         Options of the source, as ``ngff-bio formats`` lists them.
     storage_options
         Options of fsspec for a source behind a URL: credentials, endpoint.
+    destination_options
+        Options of a bucket that the store goes to: credentials, endpoint.
     limits
         How large a picture or a member of an archive may claim to be.
     on_error
@@ -59,6 +67,8 @@ def convert(
     reading
         Called while annotation files are read, before the work begins: with a file's name, the bytes
         read of it, and its size.
+    checksums
+        Whether the manifest names size and checksum of each source file.
 
     Returns
     -------
@@ -73,11 +83,15 @@ def convert(
     tree = open_tree(source, storage_options=storage_options, limits=limits)
     kind = find_source(tree, format)
     dataset = read_source(kind, tree, options, on_error=on_error, progress=reading)
-    return write_dataset(
-        dataset,
-        storage_at(destination),
-        settings,
-        runner=runner,
-        progress=progress,
-        overwrite=overwrite,
-    )
+    with Checksums(tree, files_of(tree, dataset) if checksums else ()) as source_files:
+        return write_dataset(
+            dataset,
+            storage_at(destination, destination_options),
+            settings,
+            runner=runner,
+            progress=progress,
+            overwrite=overwrite,
+            append=append,
+            on_error=on_error,
+            source_files=source_files,
+        )

@@ -120,6 +120,22 @@ class StoreExistsError(NgffBioError, FileExistsError):
         return NgffBioError.__str__(self)
 
 
+class StoreBusyError(NgffBioError, BlockingIOError):
+    """Another conversion is writing into the destination."""
+
+    def __str__(self) -> str:
+        return NgffBioError.__str__(self)
+
+
+class StoppedError(NgffBioError, KeyboardInterrupt):
+    """The user stopped a conversion; it can be gone on with."""
+
+    exit_code = 130
+
+    def __str__(self) -> str:
+        return NgffBioError.__str__(self)
+
+
 class NameNotFoundError(NgffBioError, KeyError):
     """An image, label or table of that name is not in the store."""
 
@@ -132,6 +148,10 @@ class StorageError(NgffBioError, OSError):
 
     def __str__(self) -> str:
         return NgffBioError.__str__(self)
+
+
+class WorkerError(NgffBioError, RuntimeError):
+    """A worker process died, or none can be had."""
 
 
 class DependencyError(NgffBioError, ImportError):

@@ -3,28 +3,76 @@
 from __future__ import annotations
 
 import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from posixpath import normpath
 from typing import Any
 
-from ngff_bio.errors import IncompleteStoreError, StoreError, StoreNotFoundError
+from ngff_bio.errors import IncompleteStoreError, StorageError, StoreNotFoundError
 from ngff_bio.storage import Storage
+
+#: Requests on their way at once.
+_REQUESTS = 16
+
+_V3, _V2 = ("zarr.json",), (".zgroup", ".zarray", ".zattrs")
 
 
 @dataclass(slots=True)
 class Documents:
     """Metadata of each group and array by path, in the form of Zarr v3's ``zarr.json``.
 
-    ``zarr_format`` is that of the root.
+    Parameters
+    ----------
+    zarr_format
+        That of the root.
+    objects
+        Size of each object by key; ``None`` where the place cannot be listed (a web server). Then
+        groups and arrays are those that the metadata leads to.
+    groups, arrays
+        Documents by path.
+    broken
+        What is wrong with documents that cannot be understood, by key.
+    consolidated
+        Copies of documents that groups keep of those below them, by path of the group, then by path
+        from the root of the store.
     """
 
     zarr_format: int
+    objects: dict[str, int] | None = None
     groups: dict[str, dict[str, Any]] = field(default_factory=dict)
     arrays: dict[str, dict[str, Any]] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    consolidated: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+    def node(self, path: str) -> dict[str, Any] | None:
+        """The document of a group or array; ``None`` if there is none at that path."""
+        return self.groups.get(path) or self.arrays.get(path)
 
     def attributes(self, path: str) -> dict[str, Any]:
         """Attributes of a group or array; empty if there is none at that path."""
-        found = self.groups.get(path) or self.arrays.get(path) or {}
-        return dict(found.get("attributes") or {})
+        attributes = (self.node(path) or {}).get("attributes")
+        return dict(attributes) if isinstance(attributes, dict) else {}
+
+    def ome(self, path: str) -> dict[str, Any]:
+        """What OME-Zarr says of a group, whatever the version: the content of ``ome``, if any."""
+        attributes = self.attributes(path)
+        content = attributes.get("ome", attributes)
+        return content if isinstance(content, dict) else {}
+
+    def children(self, path: str) -> Iterator[str]:
+        """Paths of groups and arrays right below a group."""
+        depth = path.count("/") + 2 if path else 1
+        start = f"{path}/" if path else ""
+        for other in (*self.groups, *self.arrays):
+            if other and other.startswith(start) and other.count("/") + 1 == depth:
+                yield other
+
+
+def join(*parts: str) -> str:
+    """A path of parts, some of which may be empty (the root)."""
+    return "/".join(p.strip("/") for p in parts if p.strip("/"))
 
 
 def read_documents(storage: Storage) -> Documents:
@@ -34,29 +82,33 @@ def read_documents(storage: Storage) -> Documents:
     ------
     ngff_bio.errors.StoreNotFoundError
         If there is no Zarr group at the place.
-    ngff_bio.errors.StoreError
-        If a document is not JSON.
+    ngff_bio.errors.IncompleteStoreError
+        If a conversion into it has not ended.
     """
-    keys = [key for key, _ in storage.list()]
-    if "zarr.json" in keys:
-        found = Documents(3)
-        for key in keys:
-            if key.rpartition("/")[2] == "zarr.json":
-                document = _load(storage, key)
-                kind = found.arrays if document.get("node_type") == "array" else found.groups
-                kind[key.rpartition("/")[0]] = document
-        return found
-    if ".zgroup" in keys or ".zattrs" in keys:
-        found = Documents(2)
-        for key in keys:
-            path, _, name = key.rpartition("/")
-            if name in (".zgroup", ".zarray"):
-                start = f"{path}/" if path else ""
-                attributes = f"{start}.zattrs"
-                document = _load(storage, key)
-                document["attributes"] = _load(storage, attributes) if attributes in keys else {}
-                (found.arrays if name == ".zarray" else found.groups)[path] = document
-        return found
+    try:
+        objects: dict[str, int] | None = dict(storage.list())
+    except StorageError:
+        objects = None
+    keys = objects if objects is not None else ()
+    found = Documents(3, objects)
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        if objects is None:
+            if storage.get("zarr.json") is None:
+                found.zarr_format = 2
+            _crawl(found, storage, pool)
+        elif "zarr.json" in keys:
+            paths = [k.rpartition("/")[0] for k in keys if k.rpartition("/")[2] in _V3]
+            _add(found, storage, sorted(paths), pool)
+        elif any(k in keys for k in _V2):
+            found.zarr_format = 2
+            paths = [k.rpartition("/")[0] for k in keys if k.rpartition("/")[2] in _V2]
+            _add(found, storage, sorted(set(paths)), pool)
+    if found.node("") is None and not found.broken:
+        _refuse(storage, keys)
+    return found
+
+
+def _refuse(storage: Storage, keys: Iterable[str]) -> None:
     if any(key.startswith(".ngff_bio/") for key in keys):
         raise IncompleteStoreError(
             "the store is half-made",
@@ -64,18 +116,169 @@ def read_documents(storage: Storage) -> Documents:
             mend="run the same convert command again: it goes on where it stopped",
         )
     raise StoreNotFoundError(
-        "there is no Zarr store here", file=storage.url, mend="name the folder that holds it"
+        "there is no Zarr store here",
+        file=storage.url,
+        expected="a zarr.json or a .zgroup",
+        mend="name the folder or URL that holds it",
     )
 
 
-def _load(storage: Storage, key: str) -> dict[str, Any]:
-    data = storage.get(key) or b""
-    try:
-        content = json.loads(data)
-    except ValueError as error:
-        raise StoreError(
-            "metadata is not JSON", file=f"{storage.url}/{key}", found=error
-        ) from error
-    if not isinstance(content, dict):
-        raise StoreError("metadata is no JSON object", file=f"{storage.url}/{key}")
-    return content
+def _crawl(found: Documents, storage: Storage, pool: ThreadPoolExecutor) -> None:
+    """Follow the metadata from the root, one generation of nodes after the other."""
+    seen: set[str] = set()
+    waiting = deque([""])
+    while waiting:
+        paths = [p for p in dict.fromkeys(waiting) if p not in seen]
+        seen.update(paths)
+        waiting.clear()
+        _add(found, storage, paths, pool)
+        for path in paths:
+            if path in found.groups:
+                waiting.extend(_named_below(found, path))
+
+
+def _named_below(found: Documents, path: str) -> Iterator[str]:
+    """Paths that a group's metadata names, or that the specification gives a place."""
+    yield from found.consolidated.get(path, ())
+    content, attributes = found.ome(path), found.attributes(path)
+    if "multiscales" in content:
+        yield from (join(path, "labels"), join(path, "tables"))
+    for image in _objects(content.get("multiscales")):
+        yield from (join(path, p) for p in _texts(image.get("datasets"), "path"))
+    for key in ("labels", "series"):
+        above = path.rpartition("/")[0] if key == "series" else path
+        yield from (join(above, p) for p in _texts(content.get(key)))
+    yield from (join(path, p) for p in _texts(attributes.get("tables")))
+    for key, entries in (("plate", "wells"), ("well", "images")):
+        holder = content.get(key)
+        for below in _texts(holder.get(entries), "path") if isinstance(holder, dict) else ():
+            yield join(path, below)
+            yield join(path, below.rpartition("/")[0])
+    yield from _of_own(attributes.get("ngff_bio"), path)
+    if isinstance(attributes.get("geff"), dict):
+        yield from _of_graph(attributes["geff"], path)
+    if "bioformats2raw.layout" in content:
+        yield from (join(path, name) for name in ("OME", "0"))
+    number = path.rpartition("/")[2]
+    if number.isdecimal() and "bioformats2raw.layout" in found.ome(path.rpartition("/")[0]):
+        yield join(path.rpartition("/")[0], str(int(number) + 1))
+
+
+def _of_own(own: Any, path: str) -> Iterator[str]:
+    """Paths that a group's own attributes name."""
+    if not isinstance(own, dict):
+        return
+    yield from (join(path, p) for p in _texts(own.get("groups")))
+    for target in (own.get("table"), own.get("tracks")):
+        if isinstance(target, str):
+            found = normpath(f"/{path}/{target}").strip("/")
+            yield from (found, found.rpartition("/")[0])
+
+
+def _of_graph(graph: dict[str, Any], path: str) -> Iterator[str]:
+    """Groups and arrays of a GEFF graph."""
+    yield from (join(path, p) for p in ("nodes", "nodes/ids", "nodes/props", "edges", "edges/ids"))
+    named = graph.get("node_props_metadata")
+    for name in named if isinstance(named, dict) else ():
+        yield from (join(path, "nodes/props", name, p) for p in ("", "values", "missing"))
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
+
+
+def _texts(value: Any, key: str | None = None) -> list[str]:
+    """Texts of a list, or those under a key of a list of objects; what is none is passed over."""
+    if not isinstance(value, list):
+        return []
+    items = value if key is None else [v.get(key) for v in _objects(value)]
+    return [v for v in items if isinstance(v, str)]
+
+
+def _add(found: Documents, storage: Storage, paths: list[str], pool: ThreadPoolExecutor) -> None:
+    read: Callable[[str], _Read] = (
+        (lambda path: _read_v3(storage, path))
+        if found.zarr_format == 3
+        else (lambda path: _read_v2(storage, path, found.objects))
+    )
+    for path, result in zip(paths, pool.map(read, paths), strict=True):
+        found.broken |= result.broken
+        if result.node is None:
+            continue
+        if result.consolidated is not None:
+            found.consolidated[path] = {
+                join(path, name): node for name, node in result.consolidated.items()
+            }
+        kind = found.arrays if result.node.get("node_type") == "array" else found.groups
+        kind[path] = result.node
+
+
+@dataclass(slots=True)
+class _Read:
+    node: dict[str, Any] | None = None
+    consolidated: dict[str, dict[str, Any]] | None = None
+    broken: dict[str, str] = field(default_factory=dict)
+
+    def load(self, storage: Storage, key: str) -> dict[str, Any] | None:
+        data = storage.get(key)
+        if data is None:
+            return None
+        try:
+            content = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            self.broken[key] = f"no JSON: {error}"
+            return None
+        if not isinstance(content, dict):
+            self.broken[key] = "no JSON object"
+            return None
+        return content
+
+
+def _read_v3(storage: Storage, path: str) -> _Read:
+    read = _Read()
+    key = join(path, "zarr.json")
+    document = read.load(storage, key)
+    if document is None:
+        return read
+    copy = document.pop("consolidated_metadata", None)
+    if isinstance(copy, dict) and isinstance(copy.get("metadata"), dict):
+        read.consolidated = {p: d for p, d in copy["metadata"].items() if isinstance(d, dict)}
+    if document.get("node_type") not in ("array", "group"):
+        read.broken[key] = f"node_type is {document.get('node_type')!r}"
+        return read
+    read.node = document
+    return read
+
+
+def _read_v2(storage: Storage, path: str, objects: dict[str, int] | None) -> _Read:
+    read = _Read()
+    wanted = [n for n in _V2 if objects is None or join(path, n) in objects]
+    loaded = {name: read.load(storage, join(path, name)) for name in wanted}
+    array, group = loaded.get(".zarray"), loaded.get(".zgroup")
+    attributes = loaded.get(".zattrs") or {}
+    if array is not None:
+        read.node = {**array, "node_type": "array", "attributes": attributes}
+    elif group is not None or attributes:
+        read.node = {**(group or {}), "node_type": "group", "attributes": attributes}
+        if group is None and join(path, ".zgroup") not in read.broken:
+            read.broken[join(path, ".zgroup")] = "missing beside .zattrs"
+    flat = read.load(storage, join(path, ".zmetadata")) if read.node is not None else None
+    if flat is not None and isinstance(flat.get("metadata"), dict):
+        read.consolidated = _nodes_of_v2(flat["metadata"])
+    return read
+
+
+def _nodes_of_v2(flat: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    nodes: dict[str, dict[str, Any]] = {}
+    for key, content in flat.items():
+        path, _, name = key.rpartition("/")
+        if name not in _V2 or not isinstance(content, dict):
+            continue
+        node = nodes.setdefault(path, {"attributes": {}, "node_type": "group"})
+        if name == ".zattrs":
+            node["attributes"] = content
+        else:
+            node.update(content)
+            if name == ".zarray":
+                node["node_type"] = "array"
+    return nodes

@@ -29,7 +29,8 @@ class Rule:
     id
         A stable name for programs (``"axes-order"``).
     demand
-        ``"MUST"`` or ``"SHOULD"``, as the specification's text says.
+        ``"MUST"`` or ``"SHOULD"``, as the specification's text says; ``"ADVICE"`` is nobody's
+        demand, and never an error.
     section
         The part of the specification that says so.
     sentence
@@ -41,15 +42,18 @@ class Rule:
         text. It stays a MUST, except where data is judged as those cases judge it.
     in_strict_schema
         The versions whose published strict schemas turn this into an error.
+    authority
+        Who says so, where it is not OME-Zarr.
     """
 
     id: str
-    demand: Literal["MUST", "SHOULD"]
+    demand: Literal["MUST", "SHOULD", "ADVICE"]
     section: str
     sentence: str
     mend: str
     contested: frozenset[str] = NO_VERSION
     in_strict_schema: frozenset[str] = NO_VERSION
+    authority: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +142,15 @@ class Report:
                 pointer=pointer,
                 found=found,
                 sentence=rule.sentence,
-                source=f"OME-Zarr {self.version}, {rule.section}",
+                source=f"{rule.authority or f'OME-Zarr {self.version}'}, {rule.section}",
                 mend=rule.mend,
             )
         )
 
     def level(self, rule: Rule) -> Level:
         """How grave it is to break ``rule`` in this version."""
+        if rule.demand == "ADVICE":
+            return "warning"
         must = rule.demand == "MUST" and not (self.as_cases and self.version in rule.contested)
         in_force = not self.as_cases or self.version in rule.in_strict_schema
         return "error" if must or (self.strict and in_force) else "warning"

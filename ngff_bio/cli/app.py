@@ -9,6 +9,7 @@ import typer
 from ngff_bio import __version__
 from ngff_bio.cli.convert import convert
 from ngff_bio.cli.demo import demo
+from ngff_bio.cli.export import export
 from ngff_bio.cli.formats import formats
 from ngff_bio.cli.info import info
 from ngff_bio.cli.preview import preview
@@ -55,6 +56,7 @@ app.command()(convert)
 app.command()(info)
 app.command()(validate)
 app.command()(preview)
+app.command()(export)
 app.command()(serve)
 app.command()(formats)
 app.command()(demo)

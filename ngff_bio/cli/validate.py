@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
+
+from ngff_bio.cli.progress import ProgressBar
 
 
 def validate(
@@ -14,17 +15,22 @@ def validate(
     strict: Annotated[
         bool, typer.Option("--strict", help="What is only recommended counts as an error too.")
     ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Decode no pixels.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Check a store against the OME-Zarr specification. Exit code 1 if it does not hold to it."""
+    """Check a store against the OME-Zarr specification, and its parts against each other.
+
+    Works on stores of any program, in a folder or behind a URL. Exit code 1 if it does not hold.
+    """
     from rich.console import Console
 
     from ngff_bio.checks import validate as run
 
-    findings = run(store, strict=strict)
+    with ProgressBar("decoding", shown=not (quick or as_json)) as update:
+        findings = run(store, strict=strict, quick=quick, progress=update)
     errors = [f for f in findings if f.level == "error"]
     if as_json:
-        typer.echo(json.dumps([asdict(f) for f in findings], indent=2))
+        typer.echo(json.dumps([f.to_json() for f in findings], indent=2))
     else:
         console = Console(highlight=False, soft_wrap=True)
         for finding in findings:

@@ -16,9 +16,13 @@ _SHUFFLE: dict[Shuffle, int] = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A compressor: ``blosc`` around ``cname``, plain ``zstd``, or ``none``."""
+    """A compressor: ``blosc`` around ``cname``, plain ``zstd``, or ``none``.
 
-    name: Literal["blosc", "zstd", "none"] = "blosc"
+    ``auto`` is none yet: it is replaced by one that is chosen by trying, see
+    :mod:`ngff_bio.engine.choice`.
+    """
+
+    name: Literal["blosc", "zstd", "none", "auto"] = "blosc"
     cname: str = "zstd"
     level: int = 5
     shuffle: Shuffle = "shuffle"
@@ -26,7 +30,7 @@ class Codec:
     def __str__(self) -> str:
         if self.name == "blosc":
             return f"blosc-{self.cname}-{self.level}-{self.shuffle}"
-        return f"zstd-{self.level}" if self.name == "zstd" else "none"
+        return f"zstd-{self.level}" if self.name == "zstd" else self.name
 
     def encode(self, chunk: NDArray[Any]) -> bytes:
         """Bytes of one C-contiguous chunk in little-endian order."""
@@ -47,7 +51,26 @@ class Codec:
 
             plain: bytes = zstd.compress(chunk, self.level)
             return plain
+        self._known()
         return chunk.tobytes()
+
+    def decode(self, data: Any) -> Any:
+        """The bytes that were encoded, as a buffer."""
+        if self.name == "blosc":
+            from numcodecs import blosc
+
+            blosc.use_threads = False
+            return blosc.decompress(data)
+        if self.name == "zstd":
+            from numcodecs import zstd
+
+            return zstd.decompress(data)
+        self._known()
+        return data
+
+    def _known(self) -> None:
+        if self.name == "auto":
+            raise ValueError("the codec has not been chosen yet")
 
     def v3(self, dtype: np.dtype[Any]) -> list[dict[str, Any]]:
         """Zarr v3 codec chain (bytes-to-bytes part after ``bytes``)."""
@@ -66,6 +89,7 @@ class Codec:
         if self.name == "zstd":
             zstd_config = {"level": self.level, "checksum": False}
             return [bytes_codec, {"name": "zstd", "configuration": zstd_config}]
+        self._known()
         return [bytes_codec]
 
     def v2(self) -> dict[str, Any] | None:
@@ -78,15 +102,18 @@ class Codec:
                 "shuffle": _SHUFFLE[self.shuffle],
                 "blocksize": 0,
             }
+        self._known()
         return {"id": "zstd", "level": self.level} if self.name == "zstd" else None
 
 
 BLOSC = Codec()
 ZSTD = Codec("zstd", level=3)
+AUTO = Codec("auto")
 
 
 def parse_codec(text: str) -> Codec:
-    """A codec by its name: ``blosc-zstd-5-shuffle``, ``blosc-lz4-1-bitshuffle``, ``zstd-3``, ``none``.
+    """A codec by its name: ``blosc-zstd-5-shuffle``, ``blosc-lz4-1-bitshuffle``, ``zstd-3``, ``none``,
+    ``auto``.
 
     Raises
     ------
@@ -97,6 +124,8 @@ def parse_codec(text: str) -> Codec:
     try:
         if words == ["none"]:
             return Codec("none")
+        if words == ["auto"]:
+            return AUTO
         if words[0] == "zstd":
             return Codec("zstd", level=int(words[1]) if len(words) > 1 else 3)
         if words[0] == "blosc" and words[1] in ("zstd", "lz4", "lz4hc", "zlib", "blosclz"):
@@ -108,6 +137,6 @@ def parse_codec(text: str) -> Codec:
         pass
     raise ArgumentError(
         "this codec is not known",
-        expected="blosc-zstd-5-shuffle, blosc-lz4-5-bitshuffle, zstd-3 or none",
+        expected="auto, blosc-zstd-5-shuffle, blosc-lz4-5-bitshuffle, zstd-3 or none",
         found=text,
     )

@@ -47,7 +47,7 @@ def _dataset(plan: Plan) -> own.DatasetAttributes:
         name=dataset.name,
         source=dataset.source,
         converter=own.Converter(name="ngff_bio", version=ngff_bio.__version__),
-        options=plan.settings.changed(),
+        options={**plan.settings.changed(), **dataset.options},
         licence=dataset.licence,
         citation=dataset.citation,
         splits=dataset.splits or None,

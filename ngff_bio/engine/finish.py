@@ -1,17 +1,16 @@
 """The last step: tables and metadata, written when every pixel is in place.
 
-Metadata goes from the leaves to the root, so that nothing opens before all below it is whole.
+Metadata goes from the leaves to the root, so that nothing opens before all below it is whole. All of
+it is made again from the records if this is stopped half-way.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable
 
 from ngff_bio import ngff
+from ngff_bio.engine.crew import Crew
 from ngff_bio.engine.describe import (
     dataset_attributes,
     image_attributes,
@@ -19,9 +18,11 @@ from ngff_bio.engine.describe import (
     plate_groups,
 )
 from ngff_bio.engine.layout import ArrayPlan
+from ngff_bio.engine.manifest import ManifestWriter, SourceFiles, no_files
+from ngff_bio.engine.nodes import Nodes
 from ngff_bio.engine.plan import Plan, PlannedArray
 from ngff_bio.engine.records import PartRecord, UnitRecord
-from ngff_bio.engine.shard import array_metadata
+from ngff_bio.engine.report import Written
 from ngff_bio.engine.tables import (
     FILE,
     GROUP_ATTRIBUTES,
@@ -33,98 +34,57 @@ from ngff_bio.engine.tables import (
 from ngff_bio.engine.tracks import write_tracks
 from ngff_bio.engine.units import hidden_plan
 from ngff_bio.engine.volumes import merge_objects
+from ngff_bio.errors import StoreError
 from ngff_bio.model import Image, InstanceLayer, LabelLayer, VolumeLayer
 from ngff_bio.storage import Storage
 
-
-@dataclass(slots=True)
-class Nodes:
-    """Metadata documents of a store by path (``""`` is the root)."""
-
-    zarr_format: int
-    groups: dict[str, dict[str, Any]] = field(default_factory=dict)
-    arrays: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def add_group(self, path: str, attributes: Mapping[str, Any] | None = None) -> None:
-        """A group; groups above it are added where they are missing."""
-        self.groups.setdefault(path, {}).update(attributes or {})
-        while path:
-            path = path.rpartition("/")[0]
-            self.groups.setdefault(path, {})
-
-    def add_array(self, plan: ArrayPlan) -> None:
-        """All levels of an array."""
-        for number, level in enumerate(plan.levels):
-            path = f"{plan.path}/{level.path}".lstrip("/")
-            self.arrays[path] = array_metadata(plan, number)
-
-    def documents(self, consolidated: bool) -> Iterable[tuple[str, bytes]]:
-        """Keys and bytes, children before parents, the root last."""
-        paths = sorted({*self.groups, *self.arrays}, key=lambda p: (-_depth(p), p))
-        for path in paths:
-            yield from (
-                self._v2(path, consolidated)
-                if self.zarr_format == 2
-                else self._v3(path, consolidated)
-            )
-
-    def _v3(self, path: str, consolidated: bool) -> Iterable[tuple[str, bytes]]:
-        document = self._node(path)
-        if path == "" and consolidated:
-            below = {p: self._node(p) for p in sorted({*self.groups, *self.arrays}) if p}
-            document["consolidated_metadata"] = {
-                "kind": "inline",
-                "must_understand": False,
-                "metadata": below,
-            }
-        whole = "consolidated_metadata" in document
-        yield f"{path}/zarr.json".lstrip("/"), _json(document, compact=whole)
-
-    def _node(self, path: str) -> dict[str, Any]:
-        if path in self.arrays:
-            return self.arrays[path]
-        return {"zarr_format": 3, "node_type": "group", "attributes": self.groups[path]}
-
-    def _v2(self, path: str, consolidated: bool) -> Iterable[tuple[str, bytes]]:
-        if path == "" and consolidated:
-            below: dict[str, Any] = {}
-            for p in sorted({*self.groups, *self.arrays}):
-                below |= {f"{p}/{name}".lstrip("/"): doc for name, doc in self._v2_node(p)}
-            yield (
-                ".zmetadata",
-                _json({"zarr_consolidated_format": 1, "metadata": below}, compact=True),
-            )
-        for name, document in self._v2_node(path):
-            yield f"{path}/{name}".lstrip("/"), _json(document)
-
-    def _v2_node(self, path: str) -> list[tuple[str, dict[str, Any]]]:
-        """Attributes first: a group without them would open as an empty one."""
-        if path in self.arrays:
-            return [(".zarray", self.arrays[path])]
-        found: list[tuple[str, dict[str, Any]]] = []
-        if self.groups[path]:
-            found.append((".zattrs", self.groups[path]))
-        return [*found, (".zgroup", {"zarr_format": 2})]
+#: Documents written at once where each is a request.
+_REQUESTS = 16
 
 
-def _depth(path: str) -> int:
-    return path.count("/") + 1 if path else 0
-
-
-def _json(document: Any, *, compact: bool = False) -> bytes:
-    """Indented for people; without white space where all of a store is in it."""
-    if compact:
-        return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    return json.dumps(document, indent=2, ensure_ascii=False).encode()
-
-
-def finish(plan: Plan, records: Iterable[UnitRecord], storage: Storage) -> list[str]:
-    """Write tables and metadata; returns the keys that were written.
+def finish(
+    plan: Plan,
+    records: Iterable[UnitRecord],
+    storage: Storage,
+    source_files: SourceFiles = no_files,
+) -> Written:
+    """Write tables, metadata and the manifest; returns what was written.
 
     Parameters
     ----------
+    plan
+        With a codec for every array. Images in which a part failed are not in it.
     records
         Of all units.
+    source_files
+        Names the files that were read, for the manifest.
+    """
+    manifest = ManifestWriter(plan, list(records), storage, source_files)
+    storage = manifest.storage
+    parts = parts_by_array(manifest.records)
+    written = Written()
+    nodes = Nodes(plan.settings.zarr_format)
+    if plan.dataset.layout != "image":
+        nodes.add_group("", dataset_attributes(plan))
+    layers: dict[int, list[tuple[int, PlannedArray]]] = defaultdict(list)
+    for number, planned in enumerate(plan.arrays):
+        layers[planned.image].append((number, planned))
+    crew = Crew(_REQUESTS - 1 if storage.reach == "network" else 0)
+    try:
+        for index, image in enumerate(plan.dataset.images):
+            _add_image(plan, nodes, image, layers[index], parts, storage, written)
+        for path, attributes in plate_groups(plan):
+            nodes.add_group(path, attributes)
+        for lot in manifest.before_root(nodes.documents(plan.settings.consolidated), crew.map):
+            crew.map(lambda one: written.add(storage.put(*one)), lot)
+    finally:
+        crew.close()
+    return written
+
+
+def parts_by_array(records: Iterable[UnitRecord]) -> dict[int, list[PartRecord]]:
+    """What is known of each array's parts, in order, whatever the order was in which they were
+    made.
     """
     parts: dict[int, list[PartRecord]] = defaultdict(list)
     for record in sorted(records, key=lambda r: r.id):
@@ -132,45 +92,37 @@ def finish(plan: Plan, records: Iterable[UnitRecord], storage: Storage) -> list[
             parts[part.array].append(part)
     for found in parts.values():
         found.sort(key=lambda p: (p.step, p.region))
-    nodes = Nodes(plan.settings.zarr_format)
-    if plan.dataset.layout != "image":
-        nodes.add_group("", dataset_attributes(plan))
-    layers: dict[int, list[tuple[int, PlannedArray]]] = defaultdict(list)
-    for number, planned in enumerate(plan.arrays):
-        layers[planned.image].append((number, planned))
-    written = []
-    for index, image in enumerate(plan.dataset.images):
-        tables = []
-        names = []
-        for number, planned in layers[index]:
-            if planned.layer is None:
-                nodes.add_array(planned.plan)
-                nodes.add_group(
-                    image.path, image_attributes(plan, image, planned.plan, parts[number])
-                )
-                continue
-            layer = image.labels[planned.layer]
-            names += _add_layer(plan, nodes, image, layer, planned.plan, parts[number])
-            key = _write_table(image, layer, planned.plan, parts[number], storage)
-            if key is not None:
-                written.append(key)
-                tables.append(layer.name)
-                written += _add_tracks(plan, nodes, image, layer, key, storage)
-        if names:
-            nodes.add_group(
-                f"{image.path}/labels".lstrip("/"),
-                ngff.encode(ngff.GroupMeta(labels=tuple(names)), plan.settings.version),
-            )
-        if tables:
-            nodes.add_group(f"{image.path}/tables".lstrip("/"), {"tables": tables})
-            for name in tables:
-                nodes.add_group(f"{image.path}/tables/{name}".lstrip("/"), GROUP_ATTRIBUTES)
-    for path, attributes in plate_groups(plan):
-        nodes.add_group(path, attributes)
-    for key, data in nodes.documents(plan.settings.consolidated):
-        storage.put(key, data)
-        written.append(key)
-    return written
+    return parts
+
+
+def _add_image(
+    plan: Plan,
+    nodes: Nodes,
+    image: Image,
+    layers: list[tuple[int, PlannedArray]],
+    parts: dict[int, list[PartRecord]],
+    storage: Storage,
+    written: Written,
+) -> None:
+    tables, names = [], []
+    for number, planned in layers:
+        if planned.layer is None:
+            nodes.add_array(planned.plan)
+            attributes = image_attributes(plan, image, planned.plan, parts[number])
+            nodes.add_group(image.path, attributes)
+            continue
+        layer = image.labels[planned.layer]
+        names += _add_layer(plan, nodes, image, layer, planned.plan, parts[number])
+        if _write_table(image, layer, planned.plan, parts[number], storage, written):
+            tables.append(layer.name)
+            _add_tracks(plan, nodes, image, layer, storage, written)
+    if names:
+        labels = ngff.encode(ngff.GroupMeta(labels=tuple(names)), plan.settings.version)
+        nodes.add_group(f"{image.path}/labels".lstrip("/"), labels)
+    if tables:
+        nodes.add_group(f"{image.path}/tables".lstrip("/"), {"tables": tables})
+        for name in tables:
+            nodes.add_group(f"{image.path}/tables/{name}".lstrip("/"), GROUP_ATTRIBUTES)
 
 
 def _add_layer(
@@ -182,33 +134,28 @@ def _add_layer(
     parts: list[PartRecord],
 ) -> list[str]:
     hidden = max((p.hidden for p in parts), default=0)
+    table = any(p.rows or p.objects for p in parts)
     arrays = [array, *(hidden_plan(array, k) for k in range(1, hidden + 1))]
     for number, one in enumerate(arrays):
         nodes.add_array(one)
-        nodes.add_group(
-            one.path, label_attributes(plan, image, layer, one, number, hidden, has_table(parts))
-        )
+        attributes = label_attributes(plan, image, layer, one, number, hidden, table)
+        nodes.add_group(one.path, attributes)
     return [a.path.rpartition("/")[2] for a in arrays]
 
 
 def _add_tracks(
-    plan: Plan, nodes: Nodes, image: Image, layer: LabelLayer, table: str, storage: Storage
-) -> list[str]:
+    plan: Plan, nodes: Nodes, image: Image, layer: LabelLayer, storage: Storage, written: Written
+) -> None:
     """The graph of a tracked layer, made of its whole table."""
-    data = storage.get(table) if isinstance(layer, InstanceLayer) and layer.tracked else None
-    if data is None or not isinstance(layer, InstanceLayer):
-        return []
-    zarr_format = plan.settings.zarr_format
-    groups, arrays, keys = write_tracks(image, layer, from_parquet(data), zarr_format, storage)
+    if not isinstance(layer, InstanceLayer) or not layer.tracked:
+        return
+    table = from_parquet(_rows(storage, table_key(image, layer)))
+    groups, arrays, sizes = write_tracks(image, layer, table, plan.settings.zarr_format, storage)
     for path, attributes in groups.items():
         nodes.add_group(path, attributes)
     nodes.arrays.update(arrays)
-    return keys
-
-
-def has_table(parts: list[PartRecord]) -> bool:
-    """Whether any part of a layer holds an instance."""
-    return any(p.rows or p.objects for p in parts)
+    for size in sizes:
+        written.add(size)
 
 
 def table_key(image: Image, layer: LabelLayer) -> str:
@@ -222,18 +169,29 @@ def _write_table(
     array: ArrayPlan,
     parts: list[PartRecord],
     storage: Storage,
-) -> str | None:
+    written: Written,
+) -> bool:
+    """Write the table of a layer; returns whether it has one."""
     key = table_key(image, layer)
     if isinstance(layer, VolumeLayer):
         objects = merge_objects([p.objects for p in parts])
-        if not objects:
-            return None
-        storage.put(key, to_parquet(volume_table(layer, array.axes, objects)))
-        return key
+        if objects:
+            data = to_parquet(volume_table(layer, array.axes, objects))
+            written.add(storage.put(key, data))
+        return bool(objects)
     rows = [p.rows for p in parts if p.rows]
-    if not rows:
-        return None
-    if rows != [key]:  # several parts left their rows beside the data
-        tables = [from_parquet(data) for r in rows if (data := storage.get(r)) is not None]
-        storage.put(key, to_parquet(concatenate(tables)))
-    return key
+    if rows and rows != [key]:  # several parts left their rows beside the data
+        tables = [from_parquet(_rows(storage, r)) for r in rows]
+        written.add(storage.put(key, to_parquet(concatenate(tables))))
+    return bool(rows)
+
+
+def _rows(storage: Storage, key: str) -> bytes:
+    found = storage.get(key)
+    if found is None:
+        raise StoreError(
+            "table rows of a unit that is done have gone",
+            file=f"{storage.url}/{key}",
+            mend="run the same command again: it makes what is missing",
+        )
+    return found

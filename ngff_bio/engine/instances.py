@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.engine.layout import ArrayPlan
 from ngff_bio.engine.plan import Part
-from ngff_bio.engine.records import STATE, ObjectRecord
-from ngff_bio.engine.shard import crc32c
+from ngff_bio.engine.records import STATE
 from ngff_bio.engine.tables import FILE, instance_table, to_parquet
 from ngff_bio.errors import SourceError
 from ngff_bio.model import (
@@ -75,7 +74,7 @@ class Drawn:
         yield from sorted(self.hidden.items())
 
     def save_rows(
-        self, plan: ArrayPlan, part: Part, storage: Storage, objects: list[ObjectRecord]
+        self, plan: ArrayPlan, part: Part, storage: Storage, objects: list[tuple[str, int]]
     ) -> str:
         """Write the rows: in their final place if these are all frames, else beside the data."""
         names = [self.layer if k == 0 else f"{self.layer}-hidden-{k}" for k in self.whole_in]
@@ -83,7 +82,7 @@ class Drawn:
         if all(r == (0, n) for r, n in zip(part.region, plan.shape, strict=True)):
             image = plan.path.rpartition("labels/")[0]
             key = f"{image}tables/{self.layer}/{FILE}"
-            objects.append(ObjectRecord(key, storage.put(key, data), crc32c(data)))
+            objects.append((key, storage.put(key, data)))
         else:
             first = "-".join(str(a) for a, _ in part.region)
             key = f"{STATE}/rows/{part.array:06d}-{first}.parquet"

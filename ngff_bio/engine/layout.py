@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from ngff_bio.engine.chunks import chunk_shape, region_shape, shard_shape
 from ngff_bio.engine.codecs import Codec
 from ngff_bio.engine.pyramid import Method, level_factors, reduced_shape
 from ngff_bio.engine.settings import Settings
-from ngff_bio.errors import ArgumentError
 from ngff_bio.model import Region
-
-#: Planes of a z chunk where z is a calibrated axis: cross sections then cost no more than planes.
-_DEPTH = 8
-
-#: Chunk sides are multiples of this, so that bit shuffles and reductions by two stay aligned.
-_ALIGN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One array: its shape, its chunks, the shard that holds several of them, its codec.
+    """One array: its shape, its chunks, the shard that holds several of them.
 
     ``shard`` is ``None`` where each chunk is an object of its own. ``factor`` is the reduction
     against the level before.
@@ -52,14 +46,25 @@ class Pass:
     """Levels that are made together from one read of the level that they start from.
 
     ``source`` is the level that is read (-1 is the dataset's own pixels); ``region`` is the size of
-    a work region in pixels of the first level that is written, or of ``source`` where that is a
-    level. Levels ``first`` up to (not including) ``stop`` are written.
+    a work region in pixels of level 0, or of ``source`` where that is a level. Levels ``first`` up
+    to (not including) ``stop`` are written. ``halo`` is how many pixels beyond a region are read.
     """
 
     source: int
     first: int
     stop: int
     region: tuple[int, ...]
+    halo: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An array that lies in a store already: its levels, and how many frames it holds."""
+
+    levels: tuple[Level, ...]
+    dtype: str
+    codec: Codec
+    frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +79,18 @@ class ArrayPlan:
     method: Method
     codec: Codec
     zarr_format: int
+    role: Literal["image", "label"] = "image"
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of level 0."""
         return self.levels[0].shape
+
+    @property
+    def alike(self) -> str:
+        """What it shares with arrays that an automatic codec is chosen for together."""
+        channels = self.shape[self.axes.index("c")] if "c" in self.axes else 1
+        return f"{self.role} {np.dtype(self.dtype).name} x{channels}"
 
     def key(self, level: int, index: tuple[int, ...]) -> str:
         """Key of the object at a position of a level's object grid (Zarr's default key encoding)."""
@@ -86,15 +98,14 @@ class ArrayPlan:
         marker = ["c"] if self.zarr_format == 3 else []
         return "/".join([*start, *marker, *map(str, index)])
 
-    def regions(self, step: Pass) -> Iterator[Region]:
-        """Work regions of a pass, in pixels of what it reads."""
+    def regions(self, step: Pass, start: int = 0) -> Iterator[Region]:
+        """Work regions of a pass, in pixels of what it reads; frames before ``start`` left out."""
         shape = self.levels[max(step.source, 0)].shape
-        yield from _tiles(shape, step.region)
-
-
-def _tiles(shape: tuple[int, ...], tile: tuple[int, ...]) -> Iterator[Region]:
-    spans = [[(i, min(i + t, n)) for i in range(0, n, t)] for n, t in zip(shape, tile, strict=True)]
-    yield from product(*spans)
+        spans = [
+            [(i, min(i + t, n)) for i in range(start if axis == "t" else 0, n, t)]
+            for axis, n, t in zip(self.axes, shape, step.region, strict=True)
+        ]
+        yield from product(*spans)
 
 
 def plan_array(
@@ -108,8 +119,10 @@ def plan_array(
     *,
     method: Method,
     codec: Codec,
+    role: Literal["image", "label"] = "image",
     like: ArrayPlan | None = None,
     region_itemsize: int | None = None,
+    stored: Stored | None = None,
 ) -> ArrayPlan:
     """Lay out one multi-resolution array.
 
@@ -128,10 +141,14 @@ def plan_array(
         channel axis.
     region_itemsize
         Bytes of a pixel that regions are cut for, where several arrays share their regions.
+    stored
+        The same array as it lies in the store, with fewer frames: its layout is kept.
     """
-    itemsize = region_itemsize or dtype.itemsize
-    if like is None:
-        chunk = _chunk(axes, shape, dtype, grain, steps, settings)
+    if stored is not None:
+        chunk = stored.levels[0].chunk
+        factors = [lv.factor for lv in stored.levels]
+    elif like is None:
+        chunk = chunk_shape(axes, shape, dtype.itemsize, grain, steps, settings)
         at = {a: i for i, a in enumerate(axes)}
         fits = (chunk[at["y"]], chunk[at["x"]])
         factors = level_factors(axes, shape, steps, fits, settings.levels)
@@ -142,28 +159,61 @@ def plan_array(
     shapes = [shape]
     for factor in factors[1:]:
         shapes.append(reduced_shape(shapes[-1], factor))
-    sharded = settings.zarr_format == 3
+    wanted = shard_shape(axes, shape, chunk, settings)
+    itemsize = region_itemsize or dtype.itemsize
     levels: list[Level] = []
     passes: list[Pass] = []
     source, first = -1, 0
     while first < len(factors):
         base = max(source, 0)
+        own = stored.levels[first].object_shape if stored else chunk
         if source >= 0:
-            grain = _own_grain(levels[base], chunk, factors[first])
-        region = _region(axes, shapes[base], chunk, grain, itemsize, settings.shard_bytes)
+            grain = _own_grain(levels[base], own, factors[first])
+            own = (1,) * len(axes)
+        elif wanted is not None and stored is None:
+            own = wanted
+        region = region_shape(axes, shapes[base], own, grain, itemsize, settings)
         size, stop = region, first
         while stop < len(factors):
             if stop > 0:
-                size = tuple(-(-s // f) for s, f in zip(size, factors[stop], strict=True))
-            if stop > first and not _whole(size, shapes[stop], chunk):
+                halved = _halved(size, shapes[stop - 1], factors[stop])
+                if halved is None:
+                    break
+                size = halved
+            whole = stored.levels[stop].object_shape if stored else chunk
+            # A Gaussian looks beyond its region, into what others wrote.
+            if stop > first and (method == "gaussian" or not _whole(size, shapes[stop], whole)):
                 break
-            levels.append(_level(stop, shapes[stop], chunk, size, factors[stop], sharded))
+            if stored is not None:
+                levels.append(replace(stored.levels[stop], shape=shapes[stop]))
+            else:
+                levels.append(
+                    _level(stop, shapes[stop], chunk, size, factors[stop], settings, wanted)
+                )
             stop += 1
-        passes.append(Pass(source, first, stop, region))
+        halo = 1 if method == "gaussian" and source >= 0 else 0
+        passes.append(Pass(source, first, stop, region, halo))
         source, first = stop - 1, stop
     return ArrayPlan(
-        path, axes, dtype.str, tuple(levels), tuple(passes), method, codec, settings.zarr_format
+        path,
+        axes,
+        dtype.str,
+        tuple(levels),
+        tuple(passes),
+        method,
+        codec,
+        settings.zarr_format,
+        role,
     )
+
+
+def _halved(
+    size: tuple[int, ...], shape: tuple[int, ...], factor: tuple[int, ...]
+) -> tuple[int, ...] | None:
+    """Size of a region one level up; ``None`` where a region would end inside a pixel of it."""
+    if any(s < n and s % f for s, n, f in zip(size, shape, factor, strict=True)):
+        return None
+    return reduced_shape(size, factor)
 
 
 def _whole(size: tuple[int, ...], shape: tuple[int, ...], chunk: tuple[int, ...]) -> bool:
@@ -184,82 +234,15 @@ def _level(
     chunk: tuple[int, ...],
     region: tuple[int, ...],
     factor: tuple[int, ...],
-    sharded: bool,
+    settings: Settings,
+    wanted: tuple[int, ...] | None,
 ) -> Level:
     inner = tuple(min(c, n) for c, n in zip(chunk, shape, strict=True))
-    outer = tuple(-(-min(r, n) // c) * c for r, n, c in zip(region, shape, inner, strict=True))
-    return Level(str(number), shape, inner, outer if sharded and outer != inner else None, factor)
-
-
-def _chunk(
-    axes: str,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    grain: tuple[int, ...],
-    steps: tuple[float | None, ...],
-    settings: Settings,
-) -> tuple[int, ...]:
-    """Chunk shape: one frame, plane or tile; interleaved colours together."""
-    size = dict(zip(axes, shape, strict=True))
-    unit = dict(zip(axes, grain, strict=True))
-    step = dict(zip(axes, steps, strict=True))
-    chunk = dict.fromkeys(axes, 1)
-    if "c" in axes:
-        chunk["c"] = unit["c"]
-    if settings.chunk is not None:
-        chunk |= _given_chunk(settings.chunk, axes, size)
-        return tuple(chunk[a] for a in axes)
-    if size.get("z", 1) > 1 and step.get("z") is not None:
-        chunk["z"] = _even_part(size["z"], _DEPTH, 1)
-    pixels = settings.chunk_bytes // (dtype.itemsize * math.prod(chunk.values()))
-    if size["y"] * size["x"] <= pixels:
-        chunk["y"], chunk["x"] = size["y"], size["x"]
-    else:
-        side = 1 << int(math.log2(max(pixels, 1)) / 2)
-        chunk["y"] = _even_part(size["y"], side, _ALIGN)
-        chunk["x"] = _even_part(size["x"], side, _ALIGN)
-    return tuple(chunk[a] for a in axes)
-
-
-def _given_chunk(given: tuple[int, ...], axes: str, size: dict[str, int]) -> dict[str, int]:
-    if not 2 <= len(given) <= 3 or min(given) < 1:
-        raise ArgumentError(
-            "a chunk shape has two or three sizes",
-            expected="--chunk Y,X or --chunk Z,Y,X",
-            found=",".join(map(str, given)),
-        )
-    named = dict(zip("zyx"[-len(given) :], given, strict=True))
-    return {a: min(n, size[a]) for a, n in named.items() if a in axes}
-
-
-def _even_part(size: int, most: int, align: int) -> int:
-    """Cut ``size`` into equal parts of at most ``most``: padding at the edge is work for nothing."""
-    if size <= most:
-        return size
-    parts = -(-size // most)
-    return min(most, -(-size // parts // align) * align)
-
-
-def _region(
-    axes: str,
-    shape: tuple[int, ...],
-    chunk: tuple[int, ...],
-    grain: tuple[int, ...],
-    itemsize: int,
-    most: int,
-) -> tuple[int, ...]:
-    """Work region: whole chunks and grains, grown along x, y, z, t, c while it stays below ``most``.
-
-    It grows by doubling, so that it halves into whole chunks on the levels above.
-    """
-    region = [min(n, math.lcm(c, g)) for n, c, g in zip(shape, chunk, grain, strict=True)]
-    for axis in (a for a in "xyztc" if a in axes):
-        i = axes.index(axis)
-        others = math.prod(region[:i] + region[i + 1 :]) * itemsize
-        if axis == "x" and shape[i] * others <= most:
-            region[i] = shape[i]  # whole rows: sources lie in rows
-        while region[i] < shape[i] and min(2 * region[i], shape[i]) * others <= most:
-            region[i] = min(2 * region[i], shape[i])
-        if region[i] < shape[i]:
-            break
-    return tuple(region)
+    outer = []
+    for i, (r, n, c) in enumerate(zip(region, shape, inner, strict=True)):
+        side = -(-min(r, n) // c) * c
+        if wanted is not None and wanted[i] % c == 0 and (r >= n or r % wanted[i] == 0):
+            side = min(side, wanted[i])
+        outer.append(side)
+    shard = tuple(outer) if settings.sharded and tuple(outer) != inner else None
+    return Level(str(number), shape, inner, shard, factor)

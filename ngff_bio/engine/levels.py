@@ -2,72 +2,102 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.engine.layout import ArrayPlan
+from ngff_bio.engine.layout import ArrayPlan, Level
+from ngff_bio.engine.shard import Map, shard_index
 from ngff_bio.errors import StoreError
 from ngff_bio.model import Region
 from ngff_bio.storage import Storage
 
-_ABSENT = np.iinfo(np.uint64).max
+#: A chunk: where it begins in the level, and its bytes.
+_Found = tuple[tuple[int, ...], bytes]
 
 
-def read_level(plan: ArrayPlan, level: int, region: Region, storage: Storage) -> NDArray[Any]:
-    """The block of a region, from whole objects of a level that this conversion wrote itself."""
+def read_level(
+    plan: ArrayPlan, level: int, region: Region, storage: Storage, each: Map
+) -> NDArray[Any]:
+    """The block of a region, from objects of a level that this conversion wrote itself.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If a chunk does not have the size that it was written with.
+    """
     lv = plan.levels[level]
-    out = np.zeros([b - a for a, b in region], np.dtype(plan.dtype))
+    dtype = np.dtype(plan.dtype)
+    out = np.zeros([b - a for a, b in region], dtype)
     spans = [range(a // o, -(-b // o)) for (a, b), o in zip(region, lv.object_shape, strict=True)]
+
+    def place(found: _Found) -> None:
+        corner, data = found
+        pixels = np.frombuffer(plan.codec.decode(data), dtype)
+        if pixels.size != math.prod(lv.chunk):
+            raise StoreError(
+                "a chunk that was just written has another size",
+                file=f"{storage.url}/{plan.path}/{lv.path}",
+                record=f"chunk at {corner}",
+                expected=f"{lv.chunk}",
+                found=f"{pixels.size} pixels",
+            )
+        _place(out, region, corner, pixels.reshape(lv.chunk))
+
     for index in product(*spans):
-        data = storage.get(plan.key(level, index))
-        if data is None:
-            continue
-        corner = tuple(i * o for i, o in zip(index, lv.object_shape, strict=True))
-        for offset, chunk in _chunks(plan, level, data):
-            _place(out, region, [c + o for c, o in zip(corner, offset, strict=True)], chunk)
+        each(place, list(_chunks(plan, level, index, region, storage)))
     return out
 
 
-def _chunks(plan: ArrayPlan, level: int, data: bytes) -> Any:
-    lv = plan.levels[level]
+def _chunks(
+    plan: ArrayPlan, level: int, index: tuple[int, ...], region: Region, storage: Storage
+) -> Iterator[_Found]:
+    """Chunks of one object that lie in a region; of a shard that is needed in part, only those."""
+    lv, key = plan.levels[level], plan.key(level, index)
+    corner = tuple(i * o for i, o in zip(index, lv.object_shape, strict=True))
     if lv.shard is None:
-        yield (0,) * len(lv.chunk), _decode(plan, data, lv.chunk)
+        if (data := storage.get(key)) is not None:
+            yield corner, data
         return
-    grid = tuple(s // c for s, c in zip(lv.shard, lv.chunk, strict=True))
-    count = int(np.prod(grid))
-    table = np.frombuffer(data[-(16 * count + 4) : -4], "<u8").reshape(count, 2)
-    for number, (start, length) in enumerate(table.tolist()):
-        if start != _ABSENT:
-            at = np.unravel_index(number, grid)
-            offset = tuple(int(a) * c for a, c in zip(at, lv.chunk, strict=True))
-            yield offset, _decode(plan, data[start : start + length], lv.chunk)
+    wanted = list(_wanted(lv, corner, region))
+    count = math.prod(_grid(lv))
+    size = 16 * count + 4
+    if 2 * len(wanted) >= count:
+        data = storage.get(key)
+        if data is None:
+            return
+        entries = shard_index(data[-size:], count)
+        found = {n: data[e[0] : e[0] + e[1]] for n, _ in wanted if (e := entries[n]) is not None}
+    elif storage.size(key) is None:
+        return
+    else:
+        entries = shard_index(storage.get_range(key, -size, size), count)
+        found = {n: storage.get_range(key, *e) for n, _ in wanted if (e := entries[n]) is not None}
+    yield from ((at, found[number]) for number, at in wanted if number in found)
 
 
-def _decode(plan: ArrayPlan, data: bytes, shape: tuple[int, ...]) -> NDArray[Any]:
-    raw: Any = data
-    if plan.codec.name == "blosc":
-        from numcodecs import blosc
-
-        blosc.use_threads = False
-        raw = blosc.decompress(data)
-    elif plan.codec.name == "zstd":
-        from numcodecs import zstd
-
-        raw = zstd.decompress(data)
-    pixels = np.frombuffer(raw, np.dtype(plan.dtype))
-    if pixels.size != int(np.prod(shape)):
-        raise StoreError(
-            "a chunk that was just written has another size",
-            expected=f"{shape}",
-            found=f"{pixels.size} pixels",
-        )
-    return pixels.reshape(shape)
+def _grid(level: Level) -> tuple[int, ...]:
+    return tuple(o // c for o, c in zip(level.object_shape, level.chunk, strict=True))
 
 
-def _place(out: NDArray[Any], region: Region, corner: list[int], chunk: NDArray[Any]) -> None:
+def _wanted(
+    level: Level, corner: tuple[int, ...], region: Region
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Number in the shard, and corner, of each chunk that a region touches."""
+    spans = [
+        range(max(a - o, 0) // c, min(-(-(b - o) // c), n))
+        for (a, b), o, c, n in zip(region, corner, level.chunk, _grid(level), strict=True)
+    ]
+    for at in product(*spans):
+        start = tuple(o + i * c for o, i, c in zip(corner, at, level.chunk, strict=True))
+        yield int(np.ravel_multi_index(at, _grid(level))), start
+
+
+def _place(out: NDArray[Any], region: Region, corner: tuple[int, ...], chunk: NDArray[Any]) -> None:
     target, source = [], []
     for (a, b), c, n in zip(region, corner, chunk.shape, strict=True):
         low, high = max(a, c), min(b, c + n)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Method = Literal["mean", "mode", "nearest"]
+Method = Literal["mean", "gaussian", "mode", "nearest"]
 
 _WIDER = {"u1": "u2", "u2": "u4", "u4": "u8", "i1": "i2", "i2": "i4", "i4": "i8"}
 
@@ -68,6 +68,7 @@ def reduce_block(block: NDArray[Any], factor: tuple[int, ...], method: Method) -
     """A block reduced by 1 or 2 along each axis.
 
     ``mean`` rounds half up, and a partial pixel at an odd edge is the mean of what there is.
+    ``gaussian`` is for whole arrays here (see :func:`reduce_smooth`).
     ``mode`` takes the value that is most frequent, of equals the first in reading order; ``nearest``
     the first. Both return only values that the block holds.
 
@@ -80,6 +81,8 @@ def reduce_block(block: NDArray[Any], factor: tuple[int, ...], method: Method) -
     """
     if all(f == 1 for f in factor):
         return block
+    if method == "gaussian":
+        return reduce_smooth(block, factor)
     if method == "nearest":
         return np.ascontiguousarray(block[tuple(slice(None, None, f) for f in factor)])
     block = _even(block, factor)
@@ -88,6 +91,54 @@ def reduce_block(block: NDArray[Any], factor: tuple[int, ...], method: Method) -
     for source, target in _slabs(block, out, factor):
         target[...] = reduce(source, factor)
     return out
+
+
+def reduce_smooth(
+    block: NDArray[Any], factor: tuple[int, ...], halo: tuple[tuple[int, int], ...] | None = None
+) -> NDArray[Any]:
+    """A block smoothed by the binomial kernel (1, 3, 3, 1) / 8 along each axis and reduced by two.
+
+    The kernel is the shortest Gaussian that is symmetric about the centre of two pixels, so a level
+    lies where the half-pixel rule says. Integers are rounded half up; beyond the edge of the array
+    the last pixel is repeated.
+
+    Parameters
+    ----------
+    halo
+        Pixels before and after the block along each axis that belong to its neighbours, 0 or 1;
+        only axes with factor 2 have any.
+    """
+    halo = halo or ((0, 0),) * block.ndim
+    dtype = block.dtype
+    axes = [i for i, f in enumerate(factor) if f == 2]
+    if dtype.kind == "f":
+        out = block.astype("f4" if dtype.itemsize < 8 else "f8")
+    elif dtype.itemsize < 8:
+        out = block.astype("i8" if dtype.itemsize == 4 or dtype.kind == "i" else "u4")
+    else:  # sums of 64 bits do not fit: rounded to 53
+        out = block.astype("f8")
+    for axis in axes:
+        out = _binomial(out, axis, *halo[axis])
+    if dtype.kind == "f":
+        return np.asarray(out * out.dtype.type(0.125 ** len(axes))).astype(dtype)
+    if out.dtype.kind == "f":
+        return np.floor(out * 0.125 ** len(axes) + 0.5).astype(dtype)
+    bits = out.dtype.type(3 * len(axes))
+    out += out.dtype.type(1) << (bits - out.dtype.type(1))
+    return np.asarray(out >> bits).astype(dtype)
+
+
+def _binomial(block: NDArray[Any], axis: int, before: int, after: int) -> NDArray[Any]:
+    """Sums with weights 1, 3, 3, 1 about every second gap along an axis."""
+    size = block.shape[axis] - before - after
+    pad = [(0, 0)] * block.ndim
+    pad[axis] = (1 - before, size % 2 + 1 - after)
+    wide = np.pad(block, pad, mode="edge") if any(pad[axis]) else block
+    lead = (slice(None),) * axis
+    count = -(-size // 2)
+    one, two, three, four = (wide[(*lead, slice(i, i + 2 * count - 1, 2))] for i in range(4))
+    middle = two + three
+    return np.asarray(middle + middle + middle + one + four)
 
 
 def _even(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:

@@ -1,56 +1,187 @@
-"""Where units run. One interface: jobs in, records out, in any order."""
+"""Where units run. One interface: units in, records out, in any order."""
 
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
 from typing import Protocol
 
+from ngff_bio.engine.crew import Crew
 from ngff_bio.engine.plan import Plan, Unit
 from ngff_bio.engine.records import UnitRecord
-from ngff_bio.engine.units import run_unit
+from ngff_bio.engine.units import OnError, run_unit
+from ngff_bio.errors import ArgumentError
 from ngff_bio.storage import Storage
 
+#: Seconds that units have to notice that they are to stop; then they are left behind.
+_PATIENCE = 1.5
 
-class Runner(Protocol):
-    """Runs the units of one phase."""
+#: Units beyond the cores where objects travel: while one waits for an answer another computes.
+_TRAVELLING = 2
 
-    def run(
-        self, plan: Plan, units: Sequence[Unit], storage: Storage
-    ) -> Iterator[tuple[Unit, UnitRecord]]:
+
+class Workers(Protocol):
+    """Workers that are at hand."""
+
+    def run(self, plan: Plan, units: Sequence[Unit]) -> Iterator[tuple[Unit, UnitRecord]]:
         """Yield each unit with its record as it is done; the first error ends the run."""
         ...
 
 
-@dataclass
+class Runner(Protocol):
+    """A kind of workers."""
+
+    def start(self, storage: Storage, on_error: OnError) -> AbstractContextManager[Workers]:
+        """Make workers ready to write into a storage. On exit all of them have stopped, or can no
+        longer be waited for.
+        """
+        ...
+
+
+@dataclass(frozen=True)
 class ThreadRunner:
-    """Threads of this process: decoding, reduction and compression leave the interpreter's lock."""
+    """Threads of this process: decoding, reduction and compression leave the interpreter's lock.
+
+    The default, since nothing has to be started or sent. Threads help each other, so that a single
+    large unit uses all of them.
+
+    Parameters
+    ----------
+    workers
+        Number of threads; 0 for one per core.
+    memory
+        Bytes that the units in flight may take together; 0 for half of what is free. One unit is
+        always in flight, whatever it takes.
+    """
 
     workers: int = 0
+    memory: int = 0
 
-    def run(
-        self, plan: Plan, units: Sequence[Unit], storage: Storage
-    ) -> Iterator[tuple[Unit, UnitRecord]]:
-        """Yield each unit with its record as it is done."""
+    @contextmanager
+    def start(self, storage: Storage, on_error: OnError = "stop") -> Iterator[Workers]:
+        """Make threads ready."""
         count = self.workers or usable_cores()
-        waiting = iter(units)
-        running: dict[Future[UnitRecord], Unit] = {}
-        with ThreadPoolExecutor(count, thread_name_prefix="unit") as pool:
+        crew = Crew(count - 1)
+        threads = _Threads(
+            storage, on_error, crew, lanes(count, storage), self.memory or free_memory() // 2
+        )
+        try:
+            yield threads
+        finally:
+            threads.close()
+
+
+class _Threads:
+    """Threads that take units from a queue. They are daemons: one that hangs in a read is left."""
+
+    def __init__(
+        self, storage: Storage, on_error: OnError, crew: Crew, lanes: int, memory: int
+    ) -> None:
+        self._storage, self._on_error, self._crew = storage, on_error, crew
+        self._lanes, self._memory = lanes, memory
+        self._todo: SimpleQueue[tuple[Plan, Unit] | None] = SimpleQueue()
+        self._done: SimpleQueue[tuple[Unit, UnitRecord | BaseException]] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def run(self, plan: Plan, units: Sequence[Unit]) -> Iterator[tuple[Unit, UnitRecord]]:
+        """Yield each unit with its record as it is done."""
+        budget = Budget(units, self._lanes, self._memory)
+        while budget.left:
+            for unit in budget.ready():
+                if len(self._threads) < min(self._lanes, len(units)):
+                    name = f"unit-{len(self._threads)}"
+                    thread = threading.Thread(target=self._work, name=name, daemon=True)
+                    self._threads.append(thread)
+                    thread.start()
+                self._todo.put((plan, unit))
+            unit, outcome = self._done.get()
+            budget.done(unit)
+            if isinstance(outcome, BaseException):
+                raise outcome
+            yield unit, outcome
+
+    def _work(self) -> None:
+        while (task := self._todo.get()) is not None:
+            plan, unit = task
             try:
-                while True:
-                    while len(running) < count and (unit := next(waiting, None)) is not None:
-                        running[pool.submit(run_unit, plan.job(unit), storage)] = unit
-                    if not running:
-                        return
-                    done, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        yield running.pop(future), future.result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+                self._crew.check()
+                record = run_unit(plan.job(unit), self._storage, self._crew, self._on_error)
+                self._done.put((unit, record))
+            except BaseException as error:
+                self._done.put((unit, error))
+
+    def close(self) -> None:
+        """Stop what runs, and wait a moment for it."""
+        self._crew.close()
+        for _ in self._threads:
+            self._todo.put(None)
+        until = time.monotonic() + _PATIENCE
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+
+class Budget:
+    """Which units may be in flight: as many as there are lanes, and as memory holds.
+
+    Parameters
+    ----------
+    units
+        In the order in which they are to be begun.
+    """
+
+    def __init__(self, units: Sequence[Unit], lanes: int, memory: int) -> None:
+        self._waiting = list(reversed(units))
+        self._lanes, self._memory = lanes, memory
+        self._flying: dict[str, int] = {}
+
+    @property
+    def left(self) -> bool:
+        """Whether any unit is waiting or in flight."""
+        return bool(self._waiting or self._flying)
+
+    def ready(self) -> Iterator[Unit]:
+        """Units that may begin now; each counts as begun."""
+        while self._waiting and len(self._flying) < self._lanes:
+            unit = self._waiting[-1]
+            if self._flying and sum(self._flying.values()) + unit.memory > self._memory:
+                return
+            self._flying[unit.id] = unit.memory
+            yield self._waiting.pop()
+
+    def done(self, unit: Unit) -> None:
+        """A unit has ended."""
+        del self._flying[unit.id]
+
+
+def lanes(workers: int, storage: Storage) -> int:
+    """Units in flight for a number of cores."""
+    if workers < 1:
+        raise ArgumentError("there is at least one worker", expected="1 or more", found=workers)
+    return workers + (_TRAVELLING if storage.reach == "network" else 0)
 
 
 def usable_cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_memory() -> int:
+    """Bytes of memory that this process may still take; a guess of 8 GiB where it cannot be known."""
+    free = 8 << 30
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free = int(line.split()[1]) << 10
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        if limit != "max":  # a container
+            stat = Path("/sys/fs/cgroup/memory.stat").read_text().split()
+            free = min(free, int(limit) - int(stat[stat.index("anon") + 1]))
+    except (OSError, ValueError):
+        pass
+    return max(free, 0)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from ngff_bio.engine.codecs import BLOSC, ZSTD, Codec
+from ngff_bio.engine.codecs import AUTO, Codec
 from ngff_bio.engine.pyramid import Method
 from ngff_bio.errors import ArgumentError
-from ngff_bio.ngff import VERSIONS, ZARR_FORMAT, Version
+from ngff_bio.ngff.metadata import VERSIONS, ZARR_FORMAT, Version
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What decides the bytes of a store.
+    """What decides the bytes of a store. How many workers make it, and with how much memory, does
+    not: that is said to the runner.
 
     Parameters
     ----------
@@ -21,21 +22,35 @@ class Settings:
         Version of the OME-Zarr specification. 0.5 is what today's viewers read and can shard; 0.4
         is for tools that know only Zarr v2.
     chunk_bytes
-        Raw size that a chunk stays below: about what one network round trip moves at no extra cost.
+        Raw size that a chunk stays below. 1 MiB is about what one network round trip moves at no
+        extra cost; smaller chunks cost more requests, larger ones more bytes for a small view.
     chunk
         Explicit (z, y, x) or (y, x) chunk shape instead.
+    sharded
+        Whether chunks are packed into shards. Without, every chunk is an object of its own: for
+        readers that know no shards. 0.4 never has any.
     shard_bytes
-        Raw size that a shard stays below: few objects, and a work unit that fits into memory some
-        times over. Ignored by 0.4, which has no shards.
+        Raw size that a shard, and what a worker holds at a time, stays below. 32 MiB: few objects,
+        and a work unit that fits into memory some times over.
+    shard
+        Explicit (z, y, x) or (y, x) shard shape instead, where other stores have to be matched.
+    frames
+        Most frames of a shard. ``None`` for as many as fit: fewest objects. 1 for a series that
+        grows frame by frame: frames can only be appended behind a shard's end.
     codec, label_codec
-        Compressor of images and of labels. Labels are long runs of equal values: plain zstd is as
-        small as blosc there and needs one pass.
+        Compressor of images and of labels. ``auto`` tries some on the first pixels and takes the
+        cheapest that is within 3 % of the smallest, since no one codec is right for phase contrast,
+        16-bit noise and colour alike.
     levels
-        Number of levels; ``None`` for as many as it takes until a plane fits into a chunk.
+        Number of levels; ``None`` for as many as it takes until a plane fits into a chunk, so that
+        a viewer can show the whole from one request.
     method
-        Reduction of image levels.
+        Reduction of image levels. ``mean`` keeps the total intensity and needs no neighbours, so a
+        level costs one pass; ``gaussian`` is smoother and is made level by level; ``nearest`` and
+        ``mode`` keep values that are no intensities.
     label_method
-        Reduction of label levels; never one that makes new values.
+        Reduction of label levels; never one that makes new values. ``mode`` keeps shapes,
+        ``nearest`` keeps thin objects no better or worse than chance and is the fastest.
     consolidated
         Whether the root carries all metadata, so that one request opens the store.
     """
@@ -43,9 +58,12 @@ class Settings:
     version: Version = "0.5"
     chunk_bytes: int = 1 << 20
     chunk: tuple[int, ...] | None = None
+    sharded: bool = True
     shard_bytes: int = 32 << 20
-    codec: Codec = BLOSC
-    label_codec: Codec = ZSTD
+    shard: tuple[int, ...] | None = None
+    frames: int | None = None
+    codec: Codec = AUTO
+    label_codec: Codec = AUTO
     levels: int | None = None
     method: Method = "mean"
     label_method: Literal["mode", "nearest"] = "mode"
@@ -62,6 +80,11 @@ class Settings:
             raise ArgumentError(
                 "an image has at least one level", expected="--levels 1 or more", found=self.levels
             )
+        for name in ("chunk_bytes", "shard_bytes", "frames"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ArgumentError(f"{name} is too small", expected="1 or more", found=value)
+        if self.zarr_format == 2:  # it knows no shards: the settings say what is written
+            object.__setattr__(self, "sharded", False)
 
     @property
     def zarr_format(self) -> Literal[2, 3]:
@@ -70,13 +93,18 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """All settings as JSON values."""
-        return asdict(self)
+        return {
+            name: str(getattr(self, name)) if isinstance(getattr(self, name), Codec) else value
+            for name, value in asdict(self).items()
+        }
 
     def changed(self) -> dict[str, Any]:
-        """Only what differs from the defaults, as JSON values."""
-        default = Settings()
+        """Only what differs from the defaults of the version, as JSON values."""
+        default = Settings(version=self.version)
+        written = self.to_json()
         return {
-            f.name: str(value) if isinstance(value, Codec) else value
+            f.name: written[f.name]
             for f in fields(self)
-            if (value := getattr(self, f.name)) != getattr(default, f.name)
+            if getattr(self, f.name) != getattr(default, f.name)
+            or (f.name == "version" and self.version != Settings().version)
         }

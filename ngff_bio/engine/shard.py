@@ -7,7 +7,7 @@ chunk that is not there), then the CRC-32C of that index.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -18,14 +18,19 @@ from numpy.typing import NDArray
 from ngff_bio.engine.codecs import Codec
 from ngff_bio.engine.layout import ArrayPlan, Level
 
-Encode = Callable[[Iterable[NDArray[Any]]], Iterable[bytes]]
+#: What writes one object, given its key and its bytes in pieces.
+Put = Callable[[str, list[bytes]], None]
+
+#: Applies a function to items, in order; several at once if it can.
+Map = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+
 _ABSENT = np.iinfo(np.uint64).max
 
 
-def objects_of(
-    plan: ArrayPlan, level: int, start: tuple[int, ...], block: NDArray[Any], encode: Encode
-) -> Iterator[tuple[str, list[bytes]]]:
-    """Keys and bytes of all objects that a block covers whole.
+def write_block(
+    plan: ArrayPlan, level: int, start: tuple[int, ...], block: NDArray[Any], put: Put, each: Map
+) -> None:
+    """Write all objects that a block covers whole.
 
     A chunk of nothing but 0 is left out (it reads as 0), and so is an object without chunks.
 
@@ -35,67 +40,75 @@ def objects_of(
         Position of the block in the level, on the level's object grid.
     block
         Pixels up to the end of an object or of the array.
-    encode
-        Compresses C-contiguous chunks, in order.
+    put, each
+        Write one object; do several things at once.
     """
-    lv = plan.levels[level]
-    for corner, part in _parts(block, lv.object_shape):
-        index = tuple((s + c) // o for s, c, o in zip(start, corner, lv.object_shape, strict=True))
-        if lv.shard is None:
-            chunk = _padded(part, lv.chunk)
-            if chunk is not None:
-                yield plan.key(level, index), list(encode([chunk]))
-        elif data := _shard(part, lv, encode):
-            yield plan.key(level, index), data
+    lv, codec = plan.levels[level], plan.codec
+    parts = [
+        (tuple((s + c) // o for s, c, o in zip(start, corner, lv.object_shape, strict=True)), part)
+        for corner, part in parts_of(block, lv.object_shape)
+    ]
+    if lv.shard is None:
+
+        def write(one: tuple[tuple[int, ...], NDArray[Any]]) -> None:
+            if (data := _encode(one[1], lv.chunk, codec)) is not None:
+                put(plan.key(level, one[0]), [data])
+
+        each(write, parts)
+        return
+    for index, part in parts:
+        if data := encode_shard(part, lv, codec, each):
+            put(plan.key(level, index), data)
 
 
-def _shard(part: NDArray[Any], level: Level, encode: Encode) -> list[bytes]:
+def encode_shard(part: NDArray[Any], level: Level, codec: Codec, each: Map) -> list[bytes]:
+    """Bytes of a shard in pieces: one for each chunk that is there, and the index; none if it is
+    empty.
+    """
     if level.shard is None:
         raise ValueError("a level without shards has no shard to encode")
     grid = tuple(s // c for s, c in zip(level.shard, level.chunk, strict=True))
-    places: list[int] = []
-
-    def chunks() -> Iterator[NDArray[Any]]:
-        for corner, piece in _parts(part, level.chunk):
-            chunk = _padded(piece, level.chunk)
-            if chunk is not None:
-                at = tuple(c // n for c, n in zip(corner, level.chunk, strict=True))
-                places.append(int(np.ravel_multi_index(at, grid)))
-                yield chunk
-
-    data = list(encode(chunks()))
-    if not data:
-        return []
+    chunks = list(parts_of(part, level.chunk))
+    encoded = each(lambda one: _encode(one[1], level.chunk, codec), chunks)
     index = np.full((int(np.prod(grid)), 2), _ABSENT, "<u8")
-    lengths = np.fromiter((len(d) for d in data), "<u8", len(data))
-    index[places, 0] = np.cumsum(lengths) - lengths
-    index[places, 1] = lengths
+    pieces: list[bytes] = []
+    end = 0
+    for (corner, _), data in zip(chunks, encoded, strict=True):
+        if data is not None:
+            at = tuple(c // n for c, n in zip(corner, level.chunk, strict=True))
+            index[int(np.ravel_multi_index(at, grid))] = end, len(data)
+            pieces.append(data)
+            end += len(data)
+    if not pieces:
+        return []
     tail = index.tobytes()
-    return [*data, tail + crc32c(tail).to_bytes(4, "little")]
+    return [*pieces, tail + google_crc32c.value(tail).to_bytes(4, "little")]
 
 
-def _parts(
+def shard_index(tail: bytes, count: int) -> list[tuple[int, int] | None]:
+    """Offset and length of each chunk of a shard, from its last ``16 * count + 4`` bytes."""
+    table = np.frombuffer(tail[: 16 * count], "<u8").reshape(count, 2)
+    return [None if a == _ABSENT else (a, n) for a, n in table.tolist()]
+
+
+def parts_of(
     block: NDArray[Any], size: tuple[int, ...]
 ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
+    """Corner and view of each part of a block that is cut into parts of one size."""
     corners = product(*[range(0, n, s) for n, s in zip(block.shape, size, strict=True)])
     for corner in corners:
         yield corner, block[tuple(slice(c, c + s) for c, s in zip(corner, size, strict=True))]
 
 
-def _padded(piece: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any] | None:
-    """A chunk at its full size, C-contiguous; ``None`` if it holds only 0."""
+def _encode(piece: NDArray[Any], size: tuple[int, ...], codec: Codec) -> bytes | None:
+    """Bytes of a chunk, padded to its full size; ``None`` if it holds only 0."""
     if not piece.flat[0] and not piece.any():
         return None
     if piece.shape == size:
-        return np.ascontiguousarray(piece)
+        return codec.encode(np.ascontiguousarray(piece))
     whole = np.zeros(size, piece.dtype)
     whole[tuple(slice(0, n) for n in piece.shape)] = piece
-    return whole
-
-
-def crc32c(data: bytes | memoryview, start: int = 0) -> int:
-    """CRC-32C (Castagnoli) of bytes, continued from ``start``."""
-    return int(google_crc32c.extend(start, bytes(data)))
+    return codec.encode(whole)
 
 
 def array_metadata(plan: ArrayPlan, level: int) -> dict[str, Any]:
@@ -114,7 +127,6 @@ def array_metadata(plan: ArrayPlan, level: int) -> dict[str, Any]:
             "filters": None,
             "dimension_separator": "/",
         }
-    codecs = _codec_chain(plan.codec, dtype, lv)
     return {
         "zarr_format": 3,
         "node_type": "array",
@@ -126,7 +138,7 @@ def array_metadata(plan: ArrayPlan, level: int) -> dict[str, Any]:
         },
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": fill,
-        "codecs": codecs,
+        "codecs": _codec_chain(plan.codec, dtype, lv),
         "attributes": {},
         "dimension_names": list(plan.axes),
     }

@@ -90,7 +90,7 @@ def _whole_numbers(names: list[str | None]) -> NDArray[np.int64] | None:
 
 def write_tracks(
     image: Image, layer: InstanceLayer, table: Any, zarr_format: int, storage: Storage
-) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], list[str]]:
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], list[int]]:
     """Write the arrays of a tracked layer's graph.
 
     Returns
@@ -98,8 +98,8 @@ def write_tracks(
     groups, arrays
         Metadata documents by path, for the caller to write when all else is in place: attributes of
         groups, whole documents of arrays.
-    keys
-        Of what was written.
+    sizes
+        Bytes of each object that was written.
     """
     from geff.core_io import write_arrays
     from zarr.storage import MemoryStore
@@ -163,17 +163,16 @@ def _metadata(image: Image, layer: InstanceLayer) -> Any:
 
 def _stored(
     path: str, held: Mapping[str, bytes], storage: Storage
-) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], list[str]]:
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], list[int]]:
     """Put chunks in their place, and sort metadata documents into groups and arrays."""
     groups: dict[str, dict[str, Any]] = {}
     arrays: dict[str, dict[str, Any]] = {}
-    keys = []
+    sizes = []
     for key, data in sorted(held.items()):
         folder, _, name = key.rpartition("/")
         place = f"{path}/{folder}".rstrip("/")
         if name not in _DOCUMENTS:
-            storage.put(f"{path}/{key}", data)
-            keys.append(f"{path}/{key}")
+            sizes.append(storage.put(f"{path}/{key}", data))
             continue
         document = json.loads(data)
         if name == ".zarray" or document.get("node_type") == "array":
@@ -182,7 +181,7 @@ def _stored(
             groups.setdefault(place, {}).update(document)
         else:
             groups.setdefault(place, {}).update(document.get("attributes", {}))
-    return {p: a for p, a in groups.items() if p not in arrays}, arrays, keys
+    return {p: a for p, a in groups.items() if p not in arrays}, arrays, sizes
 
 
 def _boxes(table: Any) -> NDArray[np.float64]:

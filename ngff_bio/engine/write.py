@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import json
+import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Protocol
 
-from ngff_bio.engine.finish import finish
-from ngff_bio.engine.plan import Plan, plan_dataset
-from ngff_bio.engine.records import STATE, UnitRecord, load_records
-from ngff_bio.engine.report import Report
-from ngff_bio.engine.runners import Runner, ThreadRunner
+from ngff_bio import ngff
+from ngff_bio.engine import state
+from ngff_bio.engine.claim import Claim
+from ngff_bio.engine.codecs import Codec
+from ngff_bio.engine.failures import leave_out
+from ngff_bio.engine.manifest import SourceFiles, no_files
+from ngff_bio.engine.plan import Plan, Unit, plan_dataset
+from ngff_bio.engine.records import UnitRecord, load_records
+from ngff_bio.engine.report import Report, Written, fill_report
+from ngff_bio.engine.runners import Runner, ThreadRunner, Workers
 from ngff_bio.engine.settings import Settings
-from ngff_bio.errors import StoreExistsError
-from ngff_bio.model import Dataset, InstanceLayer, Notice, VolumeLayer, gathered
+from ngff_bio.engine.units import OnError
+from ngff_bio.errors import StoppedError, StoreBusyError
+from ngff_bio.model import Dataset
 from ngff_bio.storage import Storage
 
 #: Called with (raw bytes done, raw bytes in all) after every unit.
 Progress = Callable[[int, int], None]
-
-_PLAN = f"{STATE}/plan.json"
-_ROOTS = ("zarr.json", ".zgroup", ".zattrs")
 
 
 def write_dataset(
@@ -32,136 +37,213 @@ def write_dataset(
     runner: Runner | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
+    append: bool = False,
+    on_error: OnError = "stop",
+    source_files: SourceFiles = no_files,
 ) -> Report:
     """Convert a dataset into a store.
 
-    A second call with the same dataset and settings goes on where a stopped one was.
+    A second call with the same dataset and settings goes on where a stopped one was, and ends with
+    the same bytes. What is made does not depend on the runner either.
 
     Parameters
     ----------
+    runner
+        Where the work runs; threads of this process if ``None``.
     overwrite
         Whether a store (or a half-made one) that lies at the destination is removed first.
+    append
+        Whether what the store does not hold yet is added to it: images, fields, plates, and frames
+        behind the last one.
+    on_error
+        ``skip`` leaves out images whose source is damaged or gone, and says so in the report.
+    source_files
+        Names the source's files with sizes and checksums, for the manifest.
 
     Raises
     ------
     ngff_bio.errors.StoreExistsError
         If something lies at the destination: a whole store, one half-made with other settings, or
-        anything that is no store (that is never removed).
+        anything that is no store (that is never removed). When appending: if what lies there does
+        not allow it.
+    ngff_bio.errors.StoreBusyError
+        If another conversion is writing into the destination.
+    ngff_bio.errors.StoppedError
+        If the user stopped it (Ctrl-C).
+    ngff_bio.errors.SourceError, ngff_bio.errors.StorageError
+        If reading or writing fails. What is done is kept: the same call goes on.
     """
     began = time.monotonic()
-    plan = plan_dataset(dataset, settings or Settings())
-    records = _prepare(plan, storage, overwrite)
-    report = Report(dataset.origin, dataset.source, storage.url, resumed=len(records))
-    total = sum(u.nbytes for u in plan.units)
-    done = sum(u.nbytes for u in plan.units if u.id in records)
-    runner = runner or ThreadRunner()
-    for units in plan.phases():
-        rest = [u for u in units if u.id not in records]
-        for unit, record in runner.run(plan, rest, storage):
-            records[record.id] = record
-            done += unit.nbytes
-            if progress is not None:
-                progress(done, total)
-    finish(plan, records.values(), storage)
-    storage.delete_all(STATE)
-    _fill(report, plan, records, storage)
+    settings = settings or Settings()
+    work: Work
+    if append:
+        from ngff_bio.engine.append import Addition
+
+        work = Addition(dataset, storage, settings)
+    else:
+        work = _New(plan_dataset(dataset, settings), overwrite)
+    work.look(storage)  # what is refused is refused before anything is written
+    report = Report(dataset.origin, dataset.source, storage.url)
+    run = _Run(work.plan, storage, report, on_error, progress)
+    with Claim(storage, run.lost.set), run.stoppable():
+        action = work.look(storage)  # another conversion may have come and gone meanwhile
+        if action != "tidy":
+            run.resume(work.begin(storage, action))
+            plan = run.units(runner or ThreadRunner())
+            plan = leave_out(plan, run.records, storage, report)
+            written = work.finish(plan, run.records.values(), storage, source_files)
+            report.objects += written.objects
+            report.bytes_stored += written.nbytes
+            run.plan = plan
+        else:
+            report.resumed = len(work.plan.units)
+        fill_report(report, run.plan, run.records)
+        state.clear(storage)
     report.seconds = time.monotonic() - began
     return report
 
 
-def _prepare(plan: Plan, storage: Storage, overwrite: bool) -> dict[str, UnitRecord]:
-    """Make the destination ready; returns the records of units that are done already."""
-    whole = any(storage.size(k) is not None for k in _ROOTS)
-    begun = storage.get(_PLAN)
-    if (whole or begun is not None) and overwrite:
-        storage.delete_all()
-    elif whole:
-        raise StoreExistsError(
-            "a store lies at the destination already",
-            file=storage.url,
-            mend="choose another destination, or say --overwrite to replace it",
-        )
-    elif begun is not None:
-        _same_plan(json.loads(begun), plan, storage)
-        return load_records(storage)
-    elif (other := next(iter(storage.list()), None)) is not None:
-        raise StoreExistsError(
-            "the destination is not empty, and what lies there is no store",
-            file=storage.url,
-            found=other[0],
-            mend="choose another destination, or remove what lies there yourself",
-        )
-    state = {"fingerprint": plan.fingerprint, "units": len(plan.units), "plan": plan.summary()}
-    storage.put(_PLAN, json.dumps(state).encode())
-    return {}
+class Work(Protocol):
+    """What is to be made at a destination."""
+
+    plan: Plan
+
+    def look(self, storage: Storage) -> state.Action:
+        """What is to be done there; changes nothing."""
+        ...
+
+    def begin(self, storage: Storage, action: state.Action) -> Iterable[UnitRecord]:
+        """Do it; returns the records of units that are done already."""
+        ...
+
+    def finish(
+        self,
+        plan: Plan,
+        records: Iterable[UnitRecord],
+        storage: Storage,
+        source_files: SourceFiles,
+    ) -> Written:
+        """Write tables, metadata and the manifest."""
+        ...
 
 
-def _same_plan(begun: dict[str, Any], plan: Plan, storage: Storage) -> None:
-    if begun["fingerprint"] == plan.fingerprint:
-        return
-    before, now = begun["plan"], plan.summary()
-    flat_before = {k: v for k, v in before.items() if k != "settings"} | before["settings"]
-    flat_now = {k: v for k, v in now.items() if k != "settings"} | now["settings"]
-    differ = [k for k in flat_now if json.dumps(flat_now[k]) != json.dumps(flat_before.get(k))]
-    raise StoreExistsError(
-        "a half-made store lies at the destination, begun with other settings or another source",
-        file=storage.url,
-        expected=", ".join(f"{k}={flat_before.get(k)}" for k in differ),
-        found=", ".join(f"{k}={flat_now[k]}" for k in differ),
-        mend="use the settings that it was begun with, or say --overwrite to begin again",
-    )
+class _New:
+    """A store that is made new."""
+
+    def __init__(self, plan: Plan, overwrite: bool) -> None:
+        self.plan, self._overwrite = plan, overwrite
+
+    def look(self, storage: Storage) -> state.Action:
+        return state.look(self.plan, storage, self._overwrite)
+
+    def begin(self, storage: Storage, action: state.Action) -> Iterable[UnitRecord]:
+        if action == "resume":
+            storage.sweep()
+            return state.intact(load_records(storage), storage)
+        if action == "replace":
+            state.remove_store(storage)
+        state.write_plan(storage, self.plan, "new")
+        return []
+
+    def finish(
+        self,
+        plan: Plan,
+        records: Iterable[UnitRecord],
+        storage: Storage,
+        source_files: SourceFiles,
+    ) -> Written:
+        from ngff_bio.engine.finish import finish
+
+        return finish(plan, records, storage, source_files)
 
 
-def _fill(report: Report, plan: Plan, records: dict[str, UnitRecord], storage: Storage) -> None:
-    dataset = plan.dataset
-    report.images = len(dataset.images)
-    report.frames = sum(max(len(i.frames), 1) for i in dataset.images)
-    report.labels = sorted({layer.name for i in dataset.images for layer in i.labels})
-    report.units = len(plan.units)
-    report.bytes_raw = sum(u.nbytes for u in plan.units if u.phase == 0)
-    report.notices = list(dataset.notices)
-    names: dict[str, str] = {}
-    for planned in plan.arrays:
-        names[planned.plan.path or "/"] = str(planned.plan.codec)
-    report.codecs = _by_codec(names)
-    values: dict[int, set[str]] = {}
-    for record in records.values():
-        for part in record.parts:
-            report.instances += part.instances
-            report.overlaps += part.overlaps
-            values.setdefault(part.array, set()).update(part.objects)
-            report.notices += [Notice(**n) for n in part.notices]
-    report.instances += sum(len(v) for v in values.values())
-    report.notices += _disagreements(plan, records)
-    report.notices = gathered(report.notices)
-    for _, size in storage.list():
-        report.objects += 1
-        report.bytes_stored += size
+class _Run:
+    """The units of one conversion, and what became of them."""
 
+    def __init__(
+        self,
+        plan: Plan,
+        storage: Storage,
+        report: Report,
+        on_error: OnError,
+        progress: Progress | None,
+    ) -> None:
+        self.plan, self.storage, self.report, self.on_error = plan, storage, report, on_error
+        self.records: dict[str, UnitRecord] = {}
+        self.lost = threading.Event()
+        self._progress = progress
+        self._total = sum(u.nbytes for u in plan.units)
+        self._done = 0
 
-def _by_codec(names: dict[str, str]) -> dict[str, str]:
-    """Codec by array; only the first arrays of a large dataset, since they repeat."""
-    return dict(list(names.items())[:20])
+    @contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """Tell Ctrl-C as what it is: nothing is lost."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise StoppedError(
+                "stopped",
+                file=self.storage.url,
+                found=f"{len(self.records)} of {len(self.plan.units)} units of work are done",
+                mend="run the same command again: it goes on where it stopped",
+            ) from None
 
+    def resume(self, records: Iterable[UnitRecord]) -> None:
+        """Take over what was done before."""
+        sizes = {u.id: u for u in self.plan.units}
+        for record in records:
+            self._keep(sizes[record.id], record)
+        self.report.resumed = len(self.records)
 
-def _disagreements(plan: Plan, records: dict[str, UnitRecord]) -> list[Notice]:
-    counts: dict[int, int] = {}
-    for record in records.values():
-        for part in record.parts:
-            counts[part.array] = counts.get(part.array, 0) + part.disagreement
-    found = []
-    for number, count in sorted(counts.items()):
-        planned = plan.arrays[number]
-        image = plan.dataset.images[planned.image]
-        layer = image.labels[planned.layer] if planned.layer is not None else None
-        if count and isinstance(layer, InstanceLayer | VolumeLayer):
-            found.append(
-                Notice(
-                    "warning",
-                    f"two sources of the label layer {layer.name!r} disagree on {count} pixels; "
-                    "the first was taken",
-                    record=image.name,
-                    count=count,
+    def units(self, runner: Runner) -> Plan:
+        """Do all units that are not done; returns the plan with the codecs that were chosen."""
+        threading.Thread(target=_load_validators, args=(self.plan,), daemon=True).start()
+        with runner.start(self.storage, self.on_error) as workers:
+            plan = self._choose(workers if isinstance(runner, ThreadRunner) else None)
+            for units in plan.phases():
+                self._all(workers, plan, units)
+        return plan
+
+    def _choose(self, workers: Workers | None) -> Plan:
+        """Do those units first on whose pixels a codec is chosen; here, while others start up."""
+        plan = self.plan.with_choices(self._choices())
+        for unit in plan.phases()[0] if plan.units else ():
+            if unit.id in self.records or not plan.undecided(unit):
+                continue
+            if workers is not None:
+                self._all(workers, plan, [unit])
+            else:
+                with ThreadRunner().start(self.storage, self.on_error) as here:
+                    self._all(here, plan, [unit])
+            plan = plan.with_choices(self._choices())
+        return plan
+
+    def _choices(self) -> dict[str, Codec]:
+        return {k: c.codec for r in self.records.values() for k, c in r.choices.items()}
+
+    def _all(self, workers: Workers, plan: Plan, units: Sequence[Unit]) -> None:
+        rest = [u for u in units if u.id not in self.records]
+        for unit, record in workers.run(plan, rest):
+            self._keep(unit, record)
+            if self.lost.is_set():
+                raise StoreBusyError(
+                    "another conversion has taken over the destination: this one was silent for "
+                    "too long",
+                    file=self.storage.url,
+                    mend="let the other one end",
                 )
-            )
-    return found
+            if self._progress is not None:
+                self._progress(self._done, self._total)
+
+    def _keep(self, unit: Unit, record: UnitRecord) -> None:
+        self.report.objects += len(record.objects)
+        self.report.bytes_stored += sum(size for _, size in record.objects)
+        record.objects, record.checksums = [], {}  # on disk; here they would grow with the store
+        self.records[unit.id] = record
+        self._done += unit.nbytes
+
+
+def _load_validators(plan: Plan) -> None:
+    """Import what checks metadata while the units run: it takes longer than a small conversion."""
+    import_module("ngff_bio.engine.finish")
+    ngff.encode(ngff.GroupMeta(), plan.settings.version)

@@ -22,7 +22,7 @@ from ngff_bio.model import Box, Geometry, Instance, Polygons, Rle
 
 
 class _Rle(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    size: list[int]
+    size: tuple[int, int]
     counts: str | list[int]
 
 
@@ -40,6 +40,9 @@ class _Record(msgspec.Struct, gc=False):
 _record = msgspec.json.Decoder(_Record)
 _segmentation = msgspec.json.Decoder(list[list[float]] | _Rle | None)
 _KEY = b'"segmentation"'
+_COUNTS = re.compile(rb'\s*\{\s*"counts"')
+#: Stands in a record for an RLE whose keys were in this order; null for the usual one.
+COUNTS_FIRST = b'{"counts":null,"size":null}'
 _SEGMENTATION = re.compile(rb'"segmentation"\s*:\s*')
 
 
@@ -88,7 +91,7 @@ def read_records(
                 errors[i] = _located(wrong, file, places[i], found.id)
         geometry: Geometry | None = None
         if isinstance(shape, _Rle):
-            geometry = Rle((shape.size[0], shape.size[1]), shape.counts)
+            geometry = Rle(shape.size, shape.counts)
         elif shape:
             outlines.append(shape)
             owners.append(i)
@@ -184,20 +187,22 @@ def _located(error: SourceError, file: str, index: int, own: Any) -> SourceError
 def _without_segmentation(text: bytes, raw: Any, *, keep: bool) -> str:
     """The record's text with null for its segmentation, which other columns hold.
 
-    An empty or missing one is kept as it is.
+    An empty or missing one is kept as it is. Of an RLE that is written counts first, this order stays.
     """
     if keep:
         return text.decode()
     if text.count(_KEY) == 1:
+        blank = COUNTS_FIRST if _COUNTS.match(bytes(memoryview(raw)[:40])) else b"null"
         match = _SEGMENTATION.search(text)
         if match is not None and text.startswith(bytes(raw), match.end()):
             end = match.end()
-            return (text[:end] + b"null" + text[end + len(raw) :]).decode()
+            return (text[:end] + blank + text[end + len(raw) :]).decode()
     # The word comes twice: in a text, or inside of another member.
     members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    blank = COUNTS_FIRST if _COUNTS.match(bytes(members["segmentation"])) else b"null"
     parts = (
         f"{json.dumps(k, ensure_ascii=False)}:"
-        f"{'null' if k == 'segmentation' else bytes(v).decode()}"
+        f"{(blank if k == 'segmentation' else bytes(v)).decode()}"
         for k, v in members.items()
     )
     return "{" + ",".join(parts) + "}"
@@ -231,7 +236,8 @@ def _slowly(text: bytes) -> tuple[_Record, Any, str, SourceError | None]:
             found=json.dumps(shape)[:80],
         )
     if parsed:
-        content["segmentation"] = None
+        first = isinstance(shape, dict) and next(iter(shape)) == "counts"
+        content["segmentation"] = {"counts": None, "size": None} if first else None
     return found, parsed, json.dumps(content, ensure_ascii=False), wrong
 
 
@@ -245,8 +251,8 @@ def _shape(value: Any) -> Any:
         size, counts = value["size"], value["counts"]
         if not isinstance(counts, str):
             counts = [_whole(n) for n in counts]
-        if len(size) == 2:
-            return _Rle([_whole(n) for n in size], counts)
+        height, width = size
+        return _Rle((_whole(height), _whole(width)), counts)
     raise ValueError("no segmentation")
 
 

@@ -8,7 +8,7 @@ order of (red, green, blue), so that the numbering does not depend on where an o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -63,11 +63,19 @@ class ColorLabels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelTiff:
-    """Labels of a TIFF; ``arbitrary_ids`` where the file stores colours instead of ids."""
+    """Labels of a TIFF.
+
+    ``arbitrary_ids`` where the file stores colours instead of ids; ``colors`` is then the colour of
+    each label value as ``#rrggbb``. ``samples`` is the number of samples of a pixel, 1 for whole
+    numbers, and ``dtype`` their type in the file.
+    """
 
     pixels: Pixels
     max_value: int
     arbitrary_ids: bool
+    dtype: np.dtype[Any]
+    samples: int = 1
+    colors: Mapping[int, str] = field(default_factory=dict)
 
 
 def open_color_labels(file: SourceFile, palettes: Sequence[Palette] | None) -> LabelTiff:
@@ -94,7 +102,7 @@ def open_color_labels(file: SourceFile, palettes: Sequence[Palette] | None) -> L
             if stack.dtype.kind == "i" and int(page.min(initial=0)) < 0:
                 raise SourceError("a label is negative", file=file.name, found=int(page.min()))
             most = max(most, int(page.max(initial=0)))
-        return LabelTiff(stack, most, arbitrary_ids=False)
+        return LabelTiff(stack, most, arbitrary_ids=False, dtype=stack.dtype)
     if len(stack.shape) != 4 or stack.shape[3] not in (3, 4) or stack.dtype != np.uint8:
         raise SourceError(
             "the TIFF holds no labels",
@@ -115,7 +123,14 @@ def open_color_labels(file: SourceFile, palettes: Sequence[Palette] | None) -> L
         table = _palette_of(counts, palettes, file.name)
         values = [table[c] for c in colors]
     pixels = ColorLabels(stack, np.array(colors, np.int64), np.array(values, np.int64))
-    return LabelTiff(pixels, max(values, default=0), arbitrary_ids=palettes is None)
+    return LabelTiff(
+        pixels,
+        max(values, default=0),
+        arbitrary_ids=palettes is None,
+        dtype=stack.dtype,
+        samples=stack.shape[3],
+        colors={v: f"#{c:06x}" for v, c in zip(values, colors, strict=True)},
+    )
 
 
 def _pages(stack: TiffStack) -> Any:

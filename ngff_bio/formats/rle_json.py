@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.rle_json_writer import INFO, RunLengthWriter, spelling_of
 from ngff_bio.model import RunVolume, SourceFile, label_dtype
 
-INFO = ".info"
 _MEND = "mend or replace the file, then run the same command again"
 
 
@@ -27,13 +27,15 @@ _MEND = "mend or replace the file, then run the same command again"
 class RunLengthLabels:
     """A decoded file: the volume, and what the file calls its values.
 
-    ``source_ids`` is empty where the label values are the ids of the file.
+    ``source_ids`` is empty where the label values are the ids of the file. ``spelling`` is what the
+    file says beyond its values, see :func:`ngff_bio.formats.rle_json_writer.spelling_of`.
     """
 
     volume: RunVolume
     ids: tuple[int, ...]
     source_ids: dict[int, int]
     info: Mapping[str, Any]
+    spelling: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_rle_json(file: SourceFile) -> RunLengthLabels:
@@ -87,6 +89,7 @@ def decode_rle_json(content: Mapping[str, Any], name: str = "run-length JSON") -
     fits = all(0 < i <= np.iinfo(np.uint32).max for i in ids)
     values = ids if fits else list(range(1, len(ids) + 1))
     runs = [_runs(content[k], k, shape, name) for k in keys]
+    spelling = spelling_of(content, keys, runs, shape)
     starts = np.concatenate([r[0] for r in runs]) if runs else np.zeros(0, np.int64)
     lengths = np.concatenate([r[1] for r in runs]) if runs else np.zeros(0, np.int64)
     owner = np.repeat(np.asarray(values, np.int64), [len(r[0]) for r in runs])
@@ -96,7 +99,7 @@ def decode_rle_json(content: Mapping[str, Any], name: str = "run-length JSON") -
     _no_overlap(starts, lengths, owner, source_ids, name)
     dtype = label_dtype(max(values, default=0))
     return RunLengthLabels(
-        RunVolume(shape, starts, lengths, owner, dtype), tuple(ids), source_ids, info
+        RunVolume(shape, starts, lengths, owner, dtype), tuple(ids), source_ids, info, spelling
     )
 
 
@@ -248,7 +251,7 @@ def _no_overlap(
 
 
 def encode_rle_json(labels: NDArray[Any], dtype: str = "int32") -> dict[str, Any]:
-    """A label volume as a JSON-ready object, ids in ascending order.
+    """A label volume as a JSON-ready object, ids in ascending order, ``.info`` last.
 
     Parameters
     ----------
@@ -257,17 +260,7 @@ def encode_rle_json(labels: NDArray[Any], dtype: str = "int32") -> dict[str, Any
     dtype
         What ``.info`` says of the type.
     """
-    flat = np.ascontiguousarray(labels).reshape(-1)
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    starts = np.concatenate([[0], edges]) if flat.size else np.zeros(0, np.int64)
-    lengths = np.diff(np.concatenate([starts, [flat.size]]))
-    values = flat[starts] if flat.size else flat
-    kept = values != 0
-    starts, lengths, values = starts[kept] + 1, lengths[kept], values[kept]
-    order = np.argsort(values, kind="stable")
-    pairs = np.stack([starts[order], lengths[order]], axis=1).astype(np.int64)
-    ids, first = np.unique(values[order], return_index=True)
-    content: dict[str, Any] = {INFO: {"shape": list(labels.shape), "dtype": dtype}}
-    for value, rows in zip(ids.tolist(), np.split(pairs, first)[1:], strict=True):
-        content[str(value)] = " ".join(map(str, rows.ravel().tolist()))
+    writer = RunLengthWriter(labels.shape)
+    writer.add(labels, 0)
+    content: dict[str, Any] = msgspec.json.decode(writer.finish(dtype=dtype))
     return content

@@ -111,6 +111,7 @@ class Dataset:
     ``layout`` is ``image`` (one image at the root), ``collection`` (a group per image, at the
     image's path) or ``plates``. ``origin`` is the folder, archive or URL as the user named it.
     ``collections`` are paths of groups below the root that are collections of their own.
+    ``options`` are those that the source was read with: they give the same dataset again.
     """
 
     name: str
@@ -124,4 +125,5 @@ class Dataset:
     citation: str | None = None
     splits: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)

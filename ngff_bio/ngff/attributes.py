@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 KEY = "ngff_bio"
 VERSION = "1.0"
@@ -171,6 +171,47 @@ KINDS: dict[str, type[_Part]] = {
     "image": RootImageAttributes,
     "labels": LabelAttributes,
 }
+
+
+def newer_than_known(own: Any) -> str | None:
+    """Say so if attributes are of a newer major version than this package knows.
+
+    A newer minor version only adds what can be passed over; an older one is understood as it is.
+    """
+    named = own.get("version") if isinstance(own, dict) else None
+    if not isinstance(named, str):
+        return None
+    major = named.partition(".")[0]
+    known = VERSION.partition(".")[0]
+    if major.isdecimal() and int(major) > int(known):
+        return f"version {named}, this program knows {VERSION}"
+    return None
+
+
+def problems(own: Any) -> list[tuple[str, str]]:
+    """Where attributes do not hold to the schema of their kind: JSON pointers, and what is wrong.
+
+    Keys that a newer minor version has added are passed over.
+    """
+    kind = KINDS.get(str(own.get("kind"))) if isinstance(own, dict) else None
+    if kind is None:
+        return [("/kind", f"{own.get('kind') if isinstance(own, dict) else own!r} is no kind")]
+    newer = _minor(own.get("version")) > _minor(VERSION)
+    try:
+        # As JSON, so that lists are tuples and no text is a number.
+        kind.model_validate_json(json.dumps(own), strict=True)
+    except ValidationError as error:
+        return [
+            ("".join(f"/{part}" for part in one["loc"]), one["msg"])
+            for one in error.errors()
+            if not (newer and one["type"] == "extra_forbidden")
+        ]
+    return []
+
+
+def _minor(version: Any) -> int:
+    minor = str(version).partition(".")[2]
+    return int(minor) if minor.isdecimal() else 0
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:

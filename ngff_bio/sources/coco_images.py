@@ -61,7 +61,8 @@ class CocoImages:
     problems
         Takes what is wrong.
     splits
-        Name of the split that each annotation file stands for, by the file's name.
+        Name of the split that each annotation file stands for, by the file's name; in the order in
+        which the dataset's attributes list the files.
     describe
         From an image's entries to attributes of the image.
     """
@@ -126,7 +127,8 @@ class CocoImages:
         )
         record: dict[str, Any] = {}
         if entries:
-            record[KEY] = frame_record([(one, names.get(i)) for i, one in enumerate(sets)])
+            named = [(one, names.get(i)) for i, one in enumerate(sets)]
+            record[KEY] = frame_record(named, {n: i for i, n in enumerate(self.splits)})
         splits = dict.fromkeys(self.splits[e.coco.name] for e in entries)
         return Image(
             path=path,

@@ -70,6 +70,7 @@ def count_images(tree: FileTree, sets: dict[str, CountSet], problems: Problems) 
     for title in sorted(sets):
         found = sets[title]
         counts = _read_counts(tree, found.counts, problems)
+        places = {name: index for index, name in enumerate(counts)}
         names = safe_names(sorted(found.phase))
         for name, safe in names.items():
             place = found.phase[name]
@@ -85,6 +86,7 @@ def count_images(tree: FileTree, sets: dict[str, CountSet], problems: Problems) 
             attributes: dict[str, object] = {"set": title}
             if name in counts:
                 attributes |= {"nuclear_count": counts[name][0], "count": counts[name][1]}
+                attributes["counts"] = {"file": found.counts, "index": places[name]}
             elif found.counts is not None:
                 problems.warn("an image has no count", found.counts, name)
             yield Image(

@@ -85,7 +85,7 @@ def read(
         tree,
         "nucleus",
         problems,
-        {files[key]: key for key in files},
+        {coco.name: key for key, coco in opened.items()},
         _nuclei_class,
     )
     folders = dict.fromkeys(DATASETS[key] for key in opened)

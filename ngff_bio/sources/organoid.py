@@ -386,6 +386,8 @@ def _record(
     found: dict[str, Any] = {"number": frame.number}
     if frame.annotation is not None and content is not None:
         found |= {"annotation_file": frame.annotation, "labelme": content.record}
+        if content.embedded:
+            found["image_data"] = "embedded"
     if scale is not None and scale != (1.0, 1.0):
         found["annotation_scale"] = list(scale)
     return found

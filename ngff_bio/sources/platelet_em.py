@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
-from ngff_bio.formats.color_tiff import open_color_labels
+from ngff_bio.formats.color_tiff import LabelTiff, open_color_labels
 from ngff_bio.formats.rle_json import RunLengthLabels, read_rle_json
 from ngff_bio.formats.tiff import open_tiff_stack
 from ngff_bio.model import (
@@ -179,10 +179,13 @@ def _layer(
     semantic = layer == "semantic"
     attributes: dict[str, Any] = {"files": [files[k] for k in sorted(files)]}
     runs: RunLengthLabels | None = None
+    source_ids: dict[int, int | str] = {}
     colors: Pixels | None = None
     if "json" in files:
         runs = read_rle_json(tree.file(files["json"]))
         _same_shape(runs.volume.shape, shape, files["json"], image)
+        attributes["run_length"] = dict(runs.spelling)
+        source_ids = dict(runs.source_ids)
         if semantic:
             _known_classes(runs.ids, files["json"])
     if "tif" in files:
@@ -198,6 +201,9 @@ def _layer(
                     file=files["tif"],
                 )
             )
+        if runs is None:
+            attributes |= _spelling(found, semantic)
+            source_ids = dict(found.colors) if not semantic else {}
         if runs is None and semantic:
             _known_classes(range(1, count + 1) if count > len(CLASSES) else (), files["tif"])
     pixels: Pixels | RunVolume | None = runs.volume if runs is not None else colors
@@ -210,11 +216,19 @@ def _layer(
         kind="semantic" if semantic else "instance",
         max_value=most,
         categories=CLASSES if semantic or classified else (),
-        source_ids=dict(runs.source_ids) if runs is not None else {},
+        source_ids=source_ids,
         classes="semantic" if classified and not semantic else None,
         compare=colors if runs is not None else None,
         attributes=attributes,
     )
+
+
+def _spelling(labels: LabelTiff, semantic: bool) -> dict[str, Any]:
+    """How a label TIFF says its values; colours of objects are their source ids, in the table."""
+    if labels.samples == 1:
+        return {"dtype": str(labels.dtype)}
+    known = {str(v): c for v, c in labels.colors.items()}
+    return {"color_samples": labels.samples} | ({"colors": known} if semantic else {})
 
 
 def _same_shape(found: tuple[int, ...], shape: tuple[int, ...], file: str, image: str) -> None:

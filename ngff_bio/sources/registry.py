@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -60,6 +60,9 @@ BUILT_IN = {
     "platelet-em": "ngff_bio.sources.platelet_em",
     "wbc": "ngff_bio.sources.wbc",
     "coco": "ngff_bio.sources.coco",
+    "labelme": "ngff_bio.sources.labelme",
+    "images": "ngff_bio.sources.images",
+    "tiff": "ngff_bio.sources.tiff",
 }
 
 
@@ -148,7 +151,9 @@ def read_source(
             )
     takes = inspect.signature(source.read).parameters
     general = {"on_error": on_error, "progress": progress}
-    return source.read(tree, **given, **{k: v for k, v in general.items() if k in takes})
+    dataset = source.read(tree, **given, **{k: v for k, v in general.items() if k in takes})
+    skipping = {"on_error": on_error} if on_error != "stop" else {}
+    return replace(dataset, options={**given, **skipping})
 
 
 def _some(names: list[str]) -> str:

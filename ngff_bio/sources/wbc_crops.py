@@ -150,7 +150,7 @@ def _image(
             "test": row.test_id,
             "img_num": row.img_num,
             "cell_location": list(row.cell_location),
-            "labels": {"file": file, "row": dict(row.row)},
+            "labels": {"file": file, "row": dict(row.row), "line": row.line},
         }
     elif folder:
         attributes["test"] = base_of(folder)

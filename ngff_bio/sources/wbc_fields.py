@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from ngff_bio.errors import SourceError
@@ -233,7 +234,7 @@ def _image(
         channels=found[0].channels,
         frames=plane_frames(names, planes, pixels, records),
         attributes={
-            **({"test": base_of(stack.folder)} if stack.folder else {}),
+            "test": base_of(stack.folder) or PurePath(tree.origin).stem,
             "img_num": stack.number,
             "stage_position": stack.position,
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -119,7 +120,8 @@ class FolderStorage:
     def size(self, key: str) -> int | None:
         """Size in bytes, or ``None``."""
         try:
-            return (self.root / key).stat().st_size
+            found = os.stat(os.path.join(self.root, key))
+            return found.st_size if stat.S_ISREG(found.st_mode) else None
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

@@ -1,0 +1,157 @@
+"""The pixels of instances, drawn a second time, not by what drew them for the store.
+
+COCO outlines and boxes go through pycocotools, and labelme's shapes are drawn with Pillow on
+the whole frame, as labelme does it.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from pycocotools import mask as coco_mask
+
+from ngff_bio.model import Box, Instance, Polygons, Rle, Shape
+from ngff_bio.raster.coco_rle import decode_counts
+
+Flat = NDArray[np.int64]
+
+#: labelme's defaults, pixels.
+_LINE_WIDTH, _POINT_SIZE = 10, 5
+
+_NOTHING: Flat = np.empty(0, np.int64)
+
+
+def redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Flat]:
+    """Row-major offsets of the pixels that each instance covers on a frame (height, width)."""
+    drawn: list[Flat] = [_NOTHING] * len(instances)
+    by_window: dict[Window | None, list[int]] = {}
+    for i, instance in enumerate(instances):
+        if instance.notice is None or instance.notice.kind != "skipped":
+            by_window.setdefault(instance.window, []).append(i)
+    for window, rows in by_window.items():
+        inner = size if window is None else window[2:]
+        for i, pixels in zip(rows, _redraw([instances[i] for i in rows], inner), strict=True):
+            drawn[i] = pixels if window is None else _moved(pixels, window, size)
+    return drawn
+
+
+Window = tuple[int, int, int, int]
+
+
+def _moved(pixels: Flat, window: Window, size: tuple[int, int]) -> Flat:
+    """Pixels of a part of a frame, as pixels of the frame."""
+    top, left, _, width = window
+    y, x = np.divmod(pixels, width)
+    y, x = y + top, x + left
+    kept = (y >= 0) & (y < size[0]) & (x >= 0) & (x < size[1])
+    return np.asarray(y[kept] * size[1] + x[kept])
+
+
+def _redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Flat]:
+    drawn: list[Flat] = [_NOTHING] * len(instances)
+    rles: dict[int, dict[str, Any]] = {}
+    for i, instance in enumerate(instances):
+        geometry = instance.geometry
+        if isinstance(geometry, Polygons):
+            packed = _from_polygons(geometry, size)
+            if packed is not None:
+                rles[i] = packed
+        elif isinstance(geometry, Rle):
+            rles[i] = _packed(geometry)
+        elif isinstance(geometry, Box):
+            rles[i] = _from_box(geometry, size)
+        elif isinstance(geometry, Shape):
+            drawn[i] = _shape(geometry, size)
+    for i, pixels in zip(rles, _unpack(list(rles.values()), size), strict=True):
+        drawn[i] = pixels
+    return drawn
+
+
+def _from_polygons(polygons: Polygons, size: tuple[int, int]) -> dict[str, Any] | None:
+    """Union of the parts; those of fewer than three points cover nothing (pycocotools refuses)."""
+    parts = [[float(v) for v in p[: len(p) // 2 * 2]] for p in polygons.parts]
+    parts = [p for p in parts if len(p) >= 6]
+    if not parts:
+        return None
+    rles = coco_mask.frPyObjects(parts, *size)
+    found: dict[str, Any] = rles[0] if len(rles) == 1 else coco_mask.merge(rles)
+    return found
+
+
+def _from_box(box: Box, size: tuple[int, int]) -> dict[str, Any]:
+    given = np.array([[box.x0, box.y0, box.x1 - box.x0, box.y1 - box.y0]], np.float64)
+    found: dict[str, Any] = coco_mask.frPyObjects(given, *size)[0]
+    return found
+
+
+def _packed(rle: Rle) -> dict[str, Any]:
+    plain = {"size": list(rle.size), "counts": rle.counts}
+    if isinstance(rle.counts, str):
+        return plain
+    packed: dict[str, Any] = coco_mask.frPyObjects(
+        {**plain, "counts": [int(c) for c in rle.counts]}, *rle.size
+    )
+    return packed
+
+
+def _unpack(rles: list[dict[str, Any]], size: tuple[int, int]) -> list[Flat]:
+    counts, offsets = decode_counts([rle["counts"] for rle in rles])
+    found = []
+    for i, rle in enumerate(rles):
+        own = counts[offsets[i] : offsets[i + 1]]
+        ends = np.cumsum(own)
+        begin, length = (ends - own)[1::2], own[1::2]
+        total = np.cumsum(length)
+        inside = np.arange(int(length.sum())) - np.repeat(total - length, length)
+        x, y = np.divmod(np.repeat(begin, length) + inside, int(rle["size"][0]))
+        kept = (y < size[0]) & (x < size[1])
+        found.append(np.sort(y[kept] * size[1] + x[kept]))
+    return found
+
+
+def _rectangle(xy: Sequence[tuple[float, float]], size: tuple[int, int]) -> Flat:
+    """Both corners included, fractions dropped."""
+    (x0, x1), (y0, y1) = (sorted(int(v) for v in pair) for pair in zip(*xy, strict=True))
+    rows = np.arange(max(y0, 0), min(y1 + 1, size[0]))
+    columns = np.arange(max(x0, 0), min(x1 + 1, size[1]))
+    return np.asarray(rows[:, None] * size[1] + columns).ravel()
+
+
+def _shape(shape: Shape, size: tuple[int, int]) -> Flat:
+    """labelme's ``shape_to_mask``: what it draws, with its widths."""
+    height, width = size
+    xy = [(float(x), float(y)) for x, y in shape.points]
+    if shape.type == "mask":
+        return _mask(shape, size)
+    if shape.type == "rectangle":
+        return _rectangle(xy, size)
+    canvas = Image.new("1", (width, height))
+    draw = ImageDraw.Draw(canvas)
+    if shape.type in ("circle", "point"):
+        (x, y), radius = xy[0], float(_POINT_SIZE)
+        if shape.type == "circle":
+            radius = float(np.hypot(x - xy[1][0], y - xy[1][1]))
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], outline=1, fill=1)
+    elif shape.type in ("line", "linestrip"):
+        draw.line(xy, fill=1, width=_LINE_WIDTH)
+    else:
+        draw.polygon(xy, outline=1, fill=1)
+    return np.flatnonzero(np.asarray(canvas))
+
+
+def _mask(shape: Shape, size: tuple[int, int]) -> Flat:
+    if shape.mask is None:
+        return _NOTHING
+    with Image.open(io.BytesIO(base64.b64decode(shape.mask))) as picture:
+        inside = np.asarray(picture).astype(bool)
+    left, top = (int(v) for v in shape.points[0])
+    y, x = np.nonzero(inside)
+    y, x = y + top, x + left
+    kept = (y >= 0) & (y < size[0]) & (x >= 0) & (x < size[1])
+    return np.sort(y[kept] * size[1] + x[kept])

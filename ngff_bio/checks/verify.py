@@ -1,0 +1,321 @@
+"""``verify``: is a store what was written, and is it equal to its source?"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+from ngff_bio.checks.arrayinfo import ArrayInfo, array_info
+from ngff_bio.checks.compare_instances import StoredLayer, instance_tasks
+from ngff_bio.checks.compare_metadata import (
+    dataset_differences,
+    image_differences,
+    label_differences,
+)
+from ngff_bio.checks.compare_pixels import level_tasks, pixel_tasks
+from ngff_bio.checks.compare_tracks import track_tasks
+from ngff_bio.checks.compare_volumes import Objects, compare_objects, volume_tasks
+from ngff_bio.checks.decoded import decoded_tasks
+from ngff_bio.checks.differences import Difference, Verification
+from ngff_bio.checks.documents import Documents, join, read_documents
+from ngff_bio.checks.objects import check_objects, load_manifest
+from ngff_bio.checks.parallel import run_all
+from ngff_bio.checks.tasks import Found, StoredArray, Task
+from ngff_bio.checks.zarr_view import view
+from ngff_bio.engine.manifest import Entry
+from ngff_bio.errors import StoreError
+from ngff_bio.model import Dataset, Image, InstanceLayer, OnError, VolumeLayer
+from ngff_bio.sources import FileTree, find_source, open_tree, read_source
+from ngff_bio.sources.checksums import checksums
+from ngff_bio.storage import Storage, storage_at
+
+#: Called with raw bytes done and in all.
+Progress = Callable[[int, int], None]
+
+
+def verify(
+    store: str | os.PathLike[str] | Storage,
+    source: str | os.PathLike[str] | Dataset | None = None,
+    *,
+    format: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    on_error: OnError | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    sample: int | None = None,
+    pixels: bool = False,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Verification:
+    """Prove that a store is whole and, where the source is given, equal to it.
+
+    Without the source, every object is held against the manifest that ``convert`` has left: a flipped
+    bit, a missing, swapped or foreign file is found. With the source, both are read again, the store
+    by zarr-python: level 0 pixel for pixel, each further level made again, each instance's mask drawn
+    again, every row, every frame and all that the metadata says.
+
+    Parameters
+    ----------
+    store
+        The store.
+    source
+        The folder, archive or URL that it was made from, or the dataset that a program made itself.
+    format
+        Name of the source format; as the store says, if not given.
+    options
+        Options of the source that the conversion was given; as the store says, if not given.
+    on_error
+        ``skip`` if the conversion went on without wrong records; as the store says, if not given.
+    storage_options
+        Options of fsspec for a source behind a URL.
+    sample
+        Compare only so many pieces (blocks of pixels, frames of instances), picked evenly at
+        random, always the same ones. Metadata is compared whole.
+    pixels
+        Without the source: also decode level 0 and hold it against the checksums of the pixels that
+        were read from the source.
+    workers
+        Threads; one per processor core if 0.
+    progress
+        Called with raw bytes compared and in all.
+
+    Returns
+    -------
+    Verification
+        Every difference, not only the first.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreNotFoundError
+        If there is no store.
+    ngff_bio.errors.StoreError
+        If it has no manifest and no source is given.
+    """
+    began = time.monotonic()
+    storage = storage_at(store)
+    done = Verification(storage.url, sampled=sample)
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1, "verify") as pool:
+        proof = _Proof(storage, done, pool, progress or (lambda done, total: None))
+        entries = proof.objects(required=source is None)
+        if isinstance(source, Dataset):
+            done.source = source.origin
+            proof.compare(read_documents(storage), source, sample)
+        elif source is not None:
+            done.source = os.fspath(source)
+            tree = open_tree(source, storage_options=storage_options)
+            proof.source_files(tree, entries)
+            documents = read_documents(storage)
+            said = _said(documents)
+            kind = find_source(tree, format or said.get("source"))
+            recorded = said.get("options") or {}
+            if options is None:
+                options = {k: v for k, v in recorded.items() if k in kind.options}
+            dataset = read_source(
+                kind, tree, options, on_error=on_error or recorded.get("on_error", "stop")
+            )
+            proof.compare(documents, dataset, sample)
+        elif pixels:
+            proof.decoded(entries, sample)
+    done.seconds = time.monotonic() - began
+    return done
+
+
+@dataclass
+class _Proof:
+    storage: Storage
+    done: Verification
+    pool: ThreadPoolExecutor
+    progress: Progress
+    objects_seen: dict[str, tuple[VolumeLayer, str, Objects]] = field(default_factory=dict)
+
+    def objects(self, *, required: bool) -> list[Entry]:
+        """Hold the store's objects against its manifest; returns the manifest's rows."""
+        try:
+            entries, wrong = load_manifest(self.storage)
+        except StoreError:
+            if required:
+                read_documents(self.storage)  # nothing here, or half-made: that is said first
+                raise
+            self.done.notes.append("the store has no manifest; only the comparison was made")
+            return []
+        self.done.differences += wrong
+        for found in check_objects(self.storage, entries, self.pool, self.progress):
+            if isinstance(found, Difference):
+                self.done.differences.append(found)
+            else:
+                self.done.objects += 1
+                self.done.bytes_objects += found
+        return entries
+
+    def source_files(self, tree: FileTree, entries: list[Entry]) -> None:
+        """Whether the source's files are still those that were converted."""
+        known = {e.path: e for e in entries if e.kind == "source"}
+        if not known:
+            return
+        there = {name: (size, crc) for name, size, crc in checksums(tree, tree.names())}
+        for name, entry in known.items():
+            if name not in there:
+                self._differs("source", name, "a file that was converted is not in the source")
+                continue
+            size, crc = there[name]
+            changed = crc is not None and entry.crc32c is not None and crc != entry.crc32c
+            if size != entry.size or changed:
+                self._differs("source", name, "the file has changed since it was converted")
+
+    def _differs(self, kind: Any, path: str, what: str) -> None:
+        self.done.differences.append(Difference(kind, path, what))
+
+    def decoded(self, entries: list[Entry], sample: int | None) -> None:
+        """Hold decoded pixels against the checksums of those that were read."""
+        documents = read_documents(self.storage)
+        regions = [e for e in entries if e.kind == "pixels"]
+        store = view(self.storage)
+        self._run(list(decoded_tasks(documents, store, regions)), sample)
+
+    def compare(self, documents: Documents, dataset: Dataset, sample: int | None) -> None:
+        """Hold everything against the source."""
+        for key, wrong in documents.broken.items():
+            self._differs("object", key, f"the metadata is {wrong}")
+        self.done.differences += dataset_differences(documents, dataset)
+        self.done.images = len(dataset.images)
+        self._run(list(self._tasks(documents, dataset)), sample)
+        if sample is None:
+            for path, (layer, axes, objects) in self.objects_seen.items():
+                table = self._table(path)
+                self.done.instances += len(objects.seen)
+                self.done.differences += compare_objects(path, table, layer, axes, objects)
+
+    def _run(self, tasks: list[Task], sample: int | None) -> None:
+        if sample is not None and sample < len(tasks):
+            tasks = random.Random(0).sample(tasks, sample)
+        total, at = sum(t.nbytes for t in tasks), 0
+        work = (partial(_with_weight, task) for task in tasks)
+        for nbytes, found in run_all(self.pool, work):
+            at += nbytes
+            self.progress(at, total)
+            self.done.bytes_pixels += nbytes
+            self.done.differences += found.differences
+            self.done.instances += found.instances
+            self.done.frames += found.frames
+
+    def _tasks(self, documents: Documents, dataset: Dataset) -> Iterator[Task]:
+        store = view(self.storage)
+        for image in dataset.images:
+            if image.path not in documents.groups:
+                continue
+            levels = self._levels(documents, image.path)
+            self.done.differences += image_differences(documents, image, [i for i in levels if i])
+            arrays = [StoredArray(store, info) for info in levels if info is not None]
+            if arrays and self._fits(arrays[0], image.pixels.shape, str(image.pixels.dtype)):
+                yield from pixel_tasks(arrays[0], image.pixels, image.axis_names)
+            yield from self._pyramid(documents, image.path, arrays, image.axis_names)
+            yield from self._labels(documents, image, store)
+
+    def _labels(self, documents: Documents, image: Image, store: Any) -> Iterator[Task]:
+        axes = image.axis_names.replace("c", "")
+        shape = tuple(
+            n for n, a in zip(image.pixels.shape, image.axis_names, strict=True) if a != "c"
+        )
+        listed = documents.ome(join(image.path, "labels")).get("labels") or []
+        hidden = {n: n.rpartition("-hidden-")[0] for n in listed if "-hidden-" in n}
+        wanted = {layer.name for layer in image.labels}
+        for name in listed:
+            if name not in wanted and hidden.get(name) not in wanted:
+                self._differs(
+                    "label", join(image.path, "labels", name), "the source has no such layer"
+                )
+        for layer in image.labels:
+            images: dict[str, StoredArray] = {}
+            for name in [layer.name, *(n for n, of in hidden.items() if of == layer.name)]:
+                path = join(image.path, "labels", name)
+                levels = [i for i in self._levels(documents, path) if i is not None]
+                if name == layer.name:
+                    self.done.differences += label_differences(documents, image, layer, levels)
+                arrays = [StoredArray(store, info) for info in levels]
+                if arrays and self._fits(arrays[0], shape, None):
+                    images[name] = arrays[0]
+                yield from self._pyramid(documents, path, arrays, axes)
+            if layer.name not in images:
+                continue
+            table_path = join(image.path, "tables", layer.name, "table.parquet")
+            if isinstance(layer, InstanceLayer):
+                table = self._table(table_path)
+                yield from instance_tasks(StoredLayer(layer, axes, images, table_path, table))
+                frames = shape[0] if axes.startswith("t") else 1
+                yield from track_tasks(documents, store, image.path, layer, frames)
+            else:
+                objects = Objects()
+                self.objects_seen[table_path] = (layer, axes, objects)
+                named = (x for x in image.labels if x.name == layer.classes)
+                classes = next((x for x in named if isinstance(x, VolumeLayer)), None)
+                yield from volume_tasks(images[layer.name], layer, classes, objects)
+
+    def _levels(self, documents: Documents, path: str) -> list[ArrayInfo | None]:
+        """Arrays of a multiscale; those that are missing are differences, and left out."""
+        found: list[ArrayInfo | None] = []
+        multiscales = documents.ome(path).get("multiscales")
+        datasets = multiscales[0].get("datasets", []) if multiscales else []
+        for dataset in datasets:
+            below = join(path, str(dataset.get("path")))
+            info = array_info(below, documents.arrays.get(below, {}))
+            if info is None:
+                self._differs("level", below, "the level is not there, or cannot be understood")
+            found.append(info)
+        if not datasets:
+            self._differs("image", path, "the image has no levels")
+        return found
+
+    def _fits(self, array: StoredArray, shape: tuple[int, ...], dtype: str | None) -> bool:
+        info = array.info
+        if info.shape != shape or (dtype is not None and str(info.dtype) != dtype):
+            self.done.differences.append(
+                Difference(
+                    "pixels",
+                    array.path,
+                    "shape or type of the pixels is not the source's",
+                    expected=f"{shape} {dtype or ''}".strip(),
+                    found=f"{info.shape} {info.dtype if dtype else ''}".strip(),
+                )
+            )
+            return False
+        return True
+
+    def _pyramid(
+        self, documents: Documents, path: str, arrays: list[StoredArray], axes: str
+    ) -> Iterator[Task]:
+        multiscales = documents.ome(path).get("multiscales")
+        method = multiscales[0].get("type") if multiscales else None
+        if len(arrays) > 1 and method not in ("mean", "mode", "nearest"):
+            self.done.notes.append(f"{path}: levels made by {method!r} cannot be made again here")
+        for below, above in pairwise(arrays):
+            yield from level_tasks(below, above, axes, method)
+
+    def _table(self, path: str) -> Any:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        data = self.storage.get(path)
+        if data is None:
+            return None
+        try:
+            return pq.read_table(pa.BufferReader(data))
+        except (pa.ArrowException, OSError) as error:
+            self._differs("row", path, f"the table cannot be read: {error}"[:200])
+            return None
+
+
+def _with_weight(task: Task) -> tuple[int, Found]:
+    return task.nbytes, task.run()
+
+
+def _said(documents: Documents) -> dict[str, Any]:
+    """What the store says of the conversion: source format, options."""
+    own = documents.attributes("").get("ngff_bio")
+    said = own.get("dataset") if isinstance(own, dict) and own.get("kind") == "image" else own
+    return said if isinstance(said, dict) else {}

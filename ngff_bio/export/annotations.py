@@ -1,0 +1,267 @@
+"""The instances of a plane, from the store's tables and label images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.export.selection import Picture, Plane
+from ngff_bio.model import Box, Geometry, Instance, Polygons, Rle, Shape
+from ngff_bio.raster.rings import Ring, rings_of_mask
+from ngff_bio.raster.runs import run_extents, runs_of_labels
+
+Corner = tuple[int, int]
+
+
+@dataclass
+class Annotation:
+    """One instance on one plane.
+
+    Parameters
+    ----------
+    layer
+        Name of its label layer.
+    instance
+        What the table says of it; its box and geometry are in pixels of the whole frame.
+    plane
+        Where it is.
+    label_image
+        The label image in which it is whole.
+    pixels
+        Pixels that it covers in the whole frame; ``None`` where only the label image knows.
+    """
+
+    layer: str
+    instance: Instance
+    plane: Plane
+    label_image: str
+    pixels: int | None
+    found: LabelPlanes
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The source's record of it, less the geometry; empty where there is none."""
+        return json.loads(self.instance.record) if self.instance.record else {}
+
+    @property
+    def extent(self) -> tuple[int, int, int, int] | None:
+        """x0, y0, x1, y1 of its pixels on the plane; ``None`` if it has none there."""
+        return self.found.extents(self.label_image).get(self.instance.value)
+
+    @cached_property
+    def mask(self) -> tuple[Corner, NDArray[np.bool_]] | None:
+        """x, y of the first pixel and the mask (y, x) from there on; ``None`` without pixels."""
+        extent = self.extent
+        if extent is None:
+            return None
+        x0, y0, x1, y1 = extent
+        block = self.found.labels(self.label_image)[y0:y1, x0:x1]
+        return (x0, y0), np.asarray(block == self.instance.value)
+
+    @property
+    def rings(self) -> list[Ring]:
+        """Outlines of its pixels on the plane."""
+        return [] if self.mask is None else rings_of_mask(self.mask[1], self.mask[0])
+
+    @property
+    def area(self) -> int:
+        """Pixels that it covers on the plane."""
+        return 0 if self.mask is None else int(np.count_nonzero(self.mask[1]))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the region that is exported may hold only a part of it."""
+        if self.plane.whole:
+            return False
+        return self.pixels is None or self.pixels != self.area
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """Its own outline in pixels of the plane; ``None`` where there is none or it is cut."""
+        shape = self.instance.geometry
+        if shape is None or self.plane.whole:
+            return shape
+        return None if self.is_cut else _moved(shape, -self.plane.x[0], -self.plane.y[0])
+
+    @property
+    def box(self) -> tuple[float, float, float, float] | None:
+        """x, y, width, height in pixels of the plane: as the source says it, else of its pixels."""
+        if self.instance.box is not None and not self.is_cut:
+            x, y, width, height = self.instance.box
+            if self.plane.whole:
+                return x, y, width, height
+            return x - self.plane.x[0], y - self.plane.y[0], width, height
+        if isinstance(self.geometry, Box):
+            shape = self.geometry
+            return shape.x0, shape.y0, shape.x1 - shape.x0, shape.y1 - shape.y0
+        if self.extent is None:
+            return None
+        x0, y0, x1, y1 = self.extent
+        return x0, y0, x1 - x0, y1 - y0
+
+
+def _moved(shape: Geometry, dx: int, dy: int) -> Geometry | None:
+    if isinstance(shape, Polygons):
+        return Polygons(
+            tuple([v + (dy if i % 2 else dx) for i, v in enumerate(part)] for part in shape.parts)
+        )
+    if isinstance(shape, Box):
+        return Box(shape.x0 + dx, shape.y0 + dy, shape.x1 + dx, shape.y1 + dy)
+    if isinstance(shape, Shape):
+        points = tuple((x + dx, y + dy) for x, y in shape.points)
+        return Shape(shape.type, points, shape.mask)
+    return None  # an RLE is made anew for the region
+
+
+@dataclass
+class LabelPlanes:
+    """Label images of one plane, each read once."""
+
+    plane: Plane
+    _labels: dict[str, NDArray[Any]] = field(default_factory=dict)
+    _extents: dict[str, dict[int, tuple[int, int, int, int]]] = field(default_factory=dict)
+
+    def labels(self, name: str) -> NDArray[Any]:
+        """Label values (y, x)."""
+        if name not in self._labels:
+            self._labels[name] = self.plane.labels(name)
+        return self._labels[name]
+
+    def extents(self, name: str) -> dict[int, tuple[int, int, int, int]]:
+        """x0, y0, x1, y1 of each label value, ascending."""
+        if name not in self._extents:
+            self._extents[name] = _extents(self.labels(name))
+        return self._extents[name]
+
+
+def _extents(labels: NDArray[Any]) -> dict[int, tuple[int, int, int, int]]:
+    values, starts, lengths = runs_of_labels(labels)
+    if not values.size:
+        return {}
+    (y0, x0), (y1, x1) = run_extents(starts, lengths, labels.shape)
+    first = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
+    bounds = zip(
+        np.minimum.reduceat(x0, first).tolist(),
+        np.minimum.reduceat(y0, first).tolist(),
+        np.maximum.reduceat(x1, first).tolist(),
+        np.maximum.reduceat(y1, first).tolist(),
+        strict=True,
+    )
+    return dict(zip(values[first].tolist(), bounds, strict=True))
+
+
+class LayerRows:
+    """The table of one label layer of an image, as instances by frame."""
+
+    def __init__(self, picture: Picture, layer: str) -> None:
+        self.picture, self.layer = picture, layer
+        stored = picture.stored
+        table = stored.table(layer)
+        self.semantic = stored.is_semantic(layer)
+        self.categories = list(stored.layer(layer).get("categories") or ())
+        self._frames: dict[int, list[tuple[Instance, str, int | None]]] = {}
+        self._values: dict[int, Instance] = {}
+        if table is None:
+            return
+        columns = {name: table.column(name).to_pylist() for name in table.column_names}
+        if "t" in columns and "label_image" in columns:
+            for row in range(table.num_rows):
+                instance = _instance(columns, row)
+                whole_in, pixels = columns["label_image"][row], columns["pixels"][row]
+                self._frames.setdefault(instance.t, []).append((instance, whole_in, pixels))
+        elif "label" in columns:
+            for row in range(table.num_rows):
+                self._values[columns["label"][row]] = _instance(columns, row)
+
+    def on(self, plane: Plane) -> Iterator[Annotation]:
+        """Instances of a plane in their order: the table's, else that of label values."""
+        found = LabelPlanes(plane)
+        if self._frames:
+            for instance, whole_in, pixels in self._frames.get(plane.t, ()):
+                if instance.z is not None and instance.z != plane.z:
+                    continue
+                one = Annotation(self.layer, instance, plane, whole_in, pixels, found)
+                if plane.whole or one.extent is not None:
+                    yield one
+            return
+        for value in found.extents(self.layer):
+            known = self._values.get(value) or self._unlisted(value)
+            known = _on_plane(known, plane)
+            yield Annotation(self.layer, known, plane, self.layer, None, found)
+
+    def instances(self) -> Iterator[Instance]:
+        """All instances of the table, in its order."""
+        for rows in self._frames.values():
+            yield from (instance for instance, _, _ in rows)
+        yield from self._values.values()
+
+    def _unlisted(self, value: int) -> Instance:
+        """An instance that no table tells of: a class of a semantic layer, or a bare label."""
+        if not self.semantic:
+            return Instance(value, None, source_id=value)
+        named = next((c for c in self.categories if c.get("id") == value), None)
+        name = str(named["name"]) if named else str(value)
+        return Instance(value, None, category=name, category_id=value)
+
+
+def _on_plane(instance: Instance, plane: Plane) -> Instance:
+    return Instance(
+        instance.value,
+        None,
+        t=plane.t,
+        z=plane.z,
+        category=instance.category,
+        category_id=instance.category_id,
+        source_id=instance.source_id,
+    )
+
+
+def _instance(columns: Mapping[str, list[Any]], row: int) -> Instance:
+    """The instance of a table row; columns that are not there are not known."""
+
+    def get(name: str) -> Any:
+        return columns[name][row] if name in columns else None
+
+    box = tuple(get(f"box_{n}") for n in ("x", "y", "width", "height"))
+    geometry = geometry_of_row(get)
+    if get("offset_y") is not None:  # a crop inside of a frame: coordinates count from its corner
+        dx, dy = get("offset_x"), get("offset_y")
+        geometry = None if geometry is None else _moved(geometry, dx, dy)
+        box = box if None in box else (box[0] + dx, box[1] + dy, *box[2:])
+    elif geometry is None and None not in box and "shape_type" in columns:
+        x, y, width, height = box
+        geometry = Box(x, y, x + width, y + height)
+    return Instance(
+        value=get("label"),
+        geometry=geometry,
+        t=get("t") or 0,
+        z=get("z"),
+        category=get("category"),
+        category_id=get("category_id"),
+        source_id=get("source_id"),
+        track_id=get("track_id"),
+        box=None if None in box else box,
+        area=get("area"),
+        iscrowd=get("iscrowd"),
+        record=get("record"),
+    )
+
+
+def geometry_of_row(get: Any) -> Geometry | None:
+    """The outline that the columns of a row hold verbatim; `get` gives a column's value."""
+    kind, polygons, size = get("shape_type"), get("polygons"), get("rle_size")
+    if kind is not None:
+        flat = polygons[0] if polygons else []
+        return Shape(kind, tuple(zip(flat[0::2], flat[1::2], strict=True)), get("mask"))
+    if polygons is not None:
+        return Polygons(tuple(polygons))
+    if size is not None:
+        counts = get("rle_counts")
+        return Rle((size[0], size[1]), get("rle_runs") if counts is None else counts)
+    return None

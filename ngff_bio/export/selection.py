@@ -1,0 +1,340 @@
+"""What of a store is to be exported: which images, which region of them, which label layers."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+import ngff_bio.reader as reader
+from ngff_bio.errors import ArgumentError, NameNotFoundError
+from ngff_bio.export.stored import StoredImage
+from ngff_bio.storage import Storage
+
+Spans = dict[str, tuple[int, int]]
+Region = Mapping[str, tuple[int | None, int | None] | int]
+
+_SPAN = re.compile(r"\s*([a-z])\s*=\s*(-?\d*)\s*(:?)\s*(-?\d*)\s*$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One two-dimensional plane of a picture: a frame, or a slice of a stack.
+
+    Parameters
+    ----------
+    picture
+        What it is a plane of.
+    t, z
+        Its index in the store, 0 where the image has no such axis.
+    y, x
+        Half-open range of its pixels in the store.
+    whole
+        Whether these are all of its pixels.
+    name
+        Source name of the frame, or a name made of the image's and the index.
+    frame
+        What the store says of the frame.
+    """
+
+    picture: Picture
+    t: int
+    z: int
+    y: tuple[int, int]
+    x: tuple[int, int]
+    whole: bool
+    name: str
+    frame: Mapping[str, Any]
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.y[1] - self.y[0]
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.x[1] - self.x[0]
+
+    @property
+    def stem(self) -> str:
+        """Its name without the ending of a picture."""
+        return (
+            str(PurePosixPath(self.name).with_suffix("")) if PurePosixPath(self.name).name else ""
+        )
+
+    def pixels(self) -> Any:
+        """Pixels (y, x), or (y, x, c) where the image has channels."""
+        stored = self.picture.stored
+        block = stored.plane(None, self.t, self.z)
+        block = block[..., slice(*self.y), slice(*self.x)]
+        return block.transpose(1, 2, 0) if "c" in stored.axes else block
+
+    def labels(self, name: str) -> Any:
+        """Label values (y, x) of a label image."""
+        block = self.picture.stored.plane(name, self.t, self.z)
+        return block[slice(*self.y), slice(*self.x)]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image of the store, and the part of it that is wanted."""
+
+    stored: StoredImage
+    spans: Spans
+    layers: tuple[str, ...]
+    whole: bool
+
+    @property
+    def path(self) -> str:
+        """Path of the image in the store."""
+        return self.stored.path
+
+    @cached_property
+    def all_frames(self) -> list[tuple[int, Mapping[str, Any]]]:
+        """What the store says of its source files, with the index along t of each."""
+        return [(int(f.get("t", 0)), f) for f in self.stored.own.get("frames") or ()]
+
+    @cached_property
+    def frames(self) -> dict[int, Mapping[str, Any]]:
+        """What the store says of each frame, by index along t."""
+        return dict(reversed(self.all_frames))
+
+    @cached_property
+    def slices(self) -> dict[tuple[int, int], Mapping[str, Any]]:
+        """What the store says of each slice of a stack that came as a file of its own, by t and z."""
+        known = [(t, (f.get("record") or {}).get("z"), f) for t, f in self.all_frames]
+        return {(t, z): f for t, z, f in known if isinstance(z, int)}
+
+    def cuts(self, *axes: str) -> bool:
+        """Whether only a part along one of the axes is wanted."""
+        return any(a in self.spans and self.spans[a] != (0, self.stored.size(a)) for a in axes)
+
+    @property
+    def name(self) -> str:
+        """A name for files: the image's path, else its own name, else that of the store."""
+        own = self.stored.own.get("name") or self.stored.image.multiscale.name
+        return self.path or str(own or "image")
+
+    def span(self, axis: str) -> tuple[int, int]:
+        """Wanted range along an axis, (0, 1) where the image does not have it."""
+        return self.spans.get(axis, (0, 1))
+
+    def planes(self) -> Iterator[Plane]:
+        """All planes that are wanted, t outermost."""
+        stacked = "z" in self.stored.axes and self.stored.size("z") > 1
+        for t in range(*self.span("t")):
+            first = self.frames.get(t, {})
+            height, width = first.get("size") or (self.stored.size("y"), self.stored.size("x"))
+            y = _clipped(self.span("y"), int(height))
+            x = _clipped(self.span("x"), int(width))
+            whole = y == (0, height) and x == (0, width)
+            for z in range(*self.span("z")):
+                frame = self.slices.get((t, z), first)
+                name = self._plane_name(frame, t, z, stacked)
+                yield Plane(self, t, z, y, x, whole, name, frame)
+
+    def _plane_name(self, frame: Mapping[str, Any], t: int, z: int, stacked: bool) -> str:
+        name = str(frame.get("name") or "")
+        if not name:
+            name = self.name + (f"_t{t:04}" if self.stored.size("t") > 1 else "")
+        if not stacked or (t, z) in self.slices:
+            return name
+        path = PurePosixPath(name)
+        stem = path.with_suffix("") if path.suffix.lower() in _PICTURES else path
+        return f"{stem}_z{z:04}{path.suffix if stem != path else ''}"
+
+
+_PICTURES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
+
+
+def _clipped(span: tuple[int, int], size: int) -> tuple[int, int]:
+    return min(span[0], size), min(span[1], size)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is to be exported, and how."""
+
+    dataset: reader.Dataset
+    pictures: tuple[Picture, ...]
+    whole: bool
+    named_layers: bool
+    with_pictures: bool | None
+    masks: str | None
+
+    @property
+    def url(self) -> str:
+        """Where the store lies."""
+        return self.dataset.url
+
+    @property
+    def own(self) -> Mapping[str, Any]:
+        """What the store says of its dataset; empty for stores of other tools."""
+        return self.dataset.attributes
+
+    @property
+    def source(self) -> str | None:
+        """Name of the format that the store was converted from."""
+        return self.own.get("source")
+
+    @property
+    def name(self) -> str:
+        """A name for files: the dataset's, else the store's."""
+        return str(self.own.get("name") or PurePosixPath(self.url).stem or "dataset")
+
+    def with_layers(self, wanted: Mapping[str, tuple[str, ...]]) -> Selection:
+        """The same with other label layers, by path of the image."""
+        return replace(
+            self,
+            pictures=tuple(
+                replace(p, layers=wanted[p.path]) if p.path in wanted else p for p in self.pictures
+            ),
+        )
+
+
+def select(
+    store: str | os.PathLike[str] | Storage,
+    *,
+    image: str | Sequence[str] | None = None,
+    region: str | Region | None = None,
+    labels: str | Sequence[str] | None = None,
+    pictures: bool | None = None,
+    masks: str | None = None,
+) -> Selection:
+    """Open a store and find in it what is wanted; see :func:`ngff_bio.export.export`."""
+    if masks not in (None, "rle", "polygons", "mask"):
+        raise ArgumentError(
+            "masks cannot be written so", expected="rle, polygons or mask", found=masks
+        )
+    dataset = reader.open(store)
+    spans = parse_region(region)
+    wanted = (labels,) if isinstance(labels, str) else labels
+    found = []
+    for path in _paths(dataset, image):
+        stored = StoredImage(dataset[path])
+        own = _spans(stored, spans)
+        whole = all(own[a] == (0, stored.size(a)) for a in stored.axes)
+        found.append(Picture(stored, own, _layers(stored, wanted), whole))
+    if wanted is not None:
+        _known_layers(dataset, found, wanted)
+    return Selection(
+        dataset=dataset,
+        pictures=tuple(found),
+        whole=image is None and all(p.whole for p in found),
+        named_layers=wanted is not None,
+        with_pictures=pictures,
+        masks=masks,
+    )
+
+
+def _paths(dataset: reader.Dataset, image: str | Sequence[str] | None) -> list[str]:
+    """Paths of the images that are asked for: by path, group above, or own name."""
+    every = list(dataset)
+    if image is None:
+        return every
+    wanted: set[str] = set()
+    for one in (image,) if isinstance(image, str) else image:
+        text = one.strip("/")
+        hits = [p for p in every if p == text or p.startswith(f"{text}/")]
+        if not hits:
+            hits = [p for p in every if text and text in _own_names(dataset[p])]
+        if not hits:
+            near = difflib.get_close_matches(text, every, 5) or every[:10]
+            rest = f" and {len(every) - len(near)} more" if len(near) < len(every) else ""
+            raise NameNotFoundError(
+                f"no image {one!r} in the store",
+                file=dataset.url,
+                expected=", ".join(p or "'' (the root)" for p in near) + rest,
+                found=one,
+            )
+        wanted.update(hits)
+    return [p for p in every if p in wanted]
+
+
+def _own_names(image: reader.Image) -> set[str]:
+    """What an image calls itself, and its source files."""
+    own = image.attributes
+    frames = [str(f.get("name")) for f in own.get("frames") or ()]
+    return {
+        str(own.get("name") or ""),
+        *frames,
+        *(PurePosixPath(f).name for f in frames),
+    }
+
+
+def parse_region(region: str | Region | None) -> dict[str, tuple[int | None, int | None]]:
+    """A region as ranges by axis.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If it is not of the form ``z=0:5,y=0:512,x=100:200``.
+    """
+    if region is None:
+        return {}
+    if not isinstance(region, str):
+        return {a: (s, s + 1) if isinstance(s, int) else (s[0], s[1]) for a, s in region.items()}
+    spans: dict[str, tuple[int | None, int | None]] = {}
+    for part in region.split(","):
+        match = _SPAN.match(part)
+        if match is None or not (match[2] or match[3]):
+            raise ArgumentError(
+                "a region is pixel ranges with commas between them",
+                expected="z=0:5,y=0:512,x=100:200 (half-open; z=3 is one plane)",
+                found=region,
+            )
+        start = int(match[2]) if match[2] else None
+        stop = int(match[4]) if match[4] else None
+        axis = match[1].lower()
+        if not match[3] and start is not None:
+            stop = start + 1
+        spans[axis] = (start, stop)
+    return spans
+
+
+def _spans(stored: StoredImage, wanted: Mapping[str, tuple[int | None, int | None]]) -> Spans:
+    unknown = [a for a in wanted if a not in stored.axes or a == "c"]
+    if unknown:
+        raise ArgumentError(
+            f"a region has no axis {unknown[0]!r} here",
+            file=stored.path or "the root image",
+            expected=f"axes {', '.join(a for a in stored.axes if a != 'c')}",
+            found=", ".join(wanted),
+        )
+    spans: Spans = {}
+    for axis in stored.axes:
+        size = stored.size(axis)
+        start, stop = wanted.get(axis, (None, None))
+        low, high = start or 0, size if stop is None else stop
+        if not 0 <= low < min(high, size) or high > size:
+            raise ArgumentError(
+                f"the region does not lie within the image along {axis}",
+                file=stored.path or "the root image",
+                expected=f"a range within 0:{size}",
+                found=f"{axis}={low}:{high}",
+            )
+        spans[axis] = (low, high)
+    return spans
+
+
+def _layers(stored: StoredImage, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """Label layers of an image, without the label images that complete others."""
+    return tuple(n for n in stored.layers if wanted is None or n in wanted)
+
+
+def _known_layers(dataset: reader.Dataset, found: Sequence[Picture], wanted: Sequence[str]) -> None:
+    known = dict.fromkeys(name for p in found for name in p.stored.layers)
+    for name in wanted:
+        if name not in known:
+            raise NameNotFoundError(
+                f"no label layer {name!r}",
+                file=dataset.url,
+                expected=", ".join(known) or "these images have no labels",
+                found=name,
+            )

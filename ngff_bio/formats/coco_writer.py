@@ -1,0 +1,194 @@
+"""COCO files, written record by record so that memory does not grow with them."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import msgspec
+import numpy as np
+
+_encode = msgspec.json.Encoder().encode
+#: What stands for a segmentation that other columns hold; the second for an RLE, counts first.
+_EMPTY_SEGMENTATION = re.compile(
+    rb'"segmentation"\s*:\s*(?:null|(\{"counts":\s*null,\s*"size":\s*null\}))'
+)
+_KEY = b'"segmentation"'
+_ROWS = 1 << 14
+
+
+class CocoWriter:
+    """Writes ``info``, ``annotations``, ``images`` and ``categories``, in this order.
+
+    Annotations go to the file as they are added; ids are given from 1 on.
+    """
+
+    def __init__(self, path: Path, info: Mapping[str, Any]) -> None:
+        self.images: list[Mapping[str, Any]] = []
+        self.categories: list[Mapping[str, Any]] = []
+        self.count = 0
+        self._path, self._info = path, info
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> CocoWriter:
+        self._file = self._path.open("wb")
+        self._file.write(b'{"info":' + _encode(self._info) + b',"annotations":[')
+        return self
+
+    def add_image(self, record: Mapping[str, Any]) -> int:
+        """Add an image; returns its id."""
+        self.images.append(record)
+        return int(record["id"])
+
+    def add_annotation(self, record: Mapping[str, Any]) -> None:
+        """Add an annotation; its id is set."""
+        if self._file is None:
+            raise ValueError("the file is not open")
+        self._file.write(b",\n" if self.count else b"\n")
+        self.count += 1
+        self._file.write(_encode({**record, "id": self.count}))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is None:
+            return
+        with self._file as file:
+            if kind is None:
+                images, categories = _encode(self.images), _encode(self.categories)
+                file.write(b'\n],"images":' + images + b',"categories":' + categories + b"}")
+
+
+def restored_record(
+    record: str,
+    polygons: Sequence[Sequence[float]] | None,
+    rle: Mapping[str, Any] | None,
+    variant: str | None = None,
+) -> bytes:
+    """JSON text of an annotation again, from a row of the table.
+
+    Parameters
+    ----------
+    record
+        The source's record; its ``segmentation`` is null where other columns hold it.
+    polygons, rle
+        What these columns hold.
+    variant
+        JSON text of members that are others in this file.
+    """
+    text = record.encode()
+    if variant is not None:
+        differs = json.loads(variant)
+        differs.pop("key", None)
+        if differs:
+            text = json.dumps(json.loads(text) | differs, ensure_ascii=False).encode()
+    shape = polygons if polygons is not None else rle
+    if shape is None:
+        return text
+    if text.count(_KEY) == 1:
+        return _EMPTY_SEGMENTATION.sub(
+            lambda found: _KEY + b":" + _encode(_ordered(shape, found[1] is not None)),
+            text,
+            count=1,
+        )
+    whole = json.loads(text)
+    whole["segmentation"] = _ordered(shape, whole.get("segmentation") is not None)
+    return json.dumps(whole, ensure_ascii=False).encode()
+
+
+def _ordered(shape: Any, counts_first: bool) -> Any:
+    """A segmentation; the keys of an RLE in the source's order."""
+    return {k: shape[k] for k in ("counts", "size")} if counts_first else shape
+
+
+@dataclass
+class CocoCopy:
+    """One COCO file as it was: records come in any order, and are written by their places.
+
+    Parameters
+    ----------
+    about
+        What a store keeps of the file: ``file``, ``keys`` in their order, the form of
+        ``annotations`` (list, object or missing) and the ``rest``.
+    folder
+        Where annotations are spooled until they are in order.
+    """
+
+    about: Mapping[str, Any]
+    folder: Path
+    images: dict[int, Any] = field(default_factory=dict)
+    #: Place in the file, first byte in the spool and size of each annotation, one after the other.
+    _places: array[int] = field(default_factory=lambda: array("q"))
+    _spool: IO[bytes] | None = None
+    _size: int = 0
+
+    @property
+    def count(self) -> int:
+        """Number of annotations so far."""
+        return len(self._places) // 3
+
+    def add(self, place: int, text: bytes, key: str | None = None) -> None:
+        """Add an annotation by its place in the file; `key` is for annotations in an object."""
+        if self._spool is None:
+            # It lives as long as this object, and leaves nothing behind.
+            self._spool = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115
+        if self.about.get("annotations") == "object":
+            text = _encode(key) + b":" + text
+        self._spool.write(text)
+        self._places.extend((place, self._size, len(text)))
+        self._size += len(text)
+
+    def write(self, path: Path) -> None:
+        """Write the whole file."""
+        keys = list(self.about.get("keys") or ())
+        keys += [k for k in ("images",) if k not in keys]
+        with path.open("wb") as out:
+            for number, key in enumerate(keys):
+                out.write(b",\n" if number else b"{")
+                out.write(_encode(key) + b":")
+                if key == "images":
+                    out.write(_encode([self.images[i] for i in sorted(self.images)]))
+                elif key == "annotations":
+                    self._write_annotations(out)
+                else:
+                    rest = self.about.get("rest") or {}
+                    out.write(json.dumps(rest.get(key), ensure_ascii=False).encode())
+            out.write(b"}")
+
+    def _write_annotations(self, out: IO[bytes]) -> None:
+        ends = (b"{", b"}") if self.about.get("annotations") == "object" else (b"[", b"]")
+        out.write(ends[0])
+        for number, piece in enumerate(self._ordered()):
+            out.write(b",\n" if number else b"\n")
+            out.write(piece)
+        out.write(ends[1])
+
+    def _ordered(self) -> Iterator[bytes]:
+        if self._spool is None:
+            return
+        places = np.frombuffer(self._places, np.int64).reshape(-1, 3)
+        order = np.argsort(places[:, 0], kind="stable")
+        self._spool.flush()
+        at = -1
+        for first in range(0, len(order), _ROWS):
+            for _, start, size in places[order[first : first + _ROWS]].tolist():
+                if at != start:
+                    self._spool.seek(start)
+                yield self._spool.read(size)
+                at = start + size
+
+    def close(self) -> None:
+        """Let go of the spooled annotations."""
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None

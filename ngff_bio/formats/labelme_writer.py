@@ -1,0 +1,77 @@
+"""labelme files: records as labelme 5 writes and reads them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+#: Version of labelme whose files these are; its reader wants one.
+VERSION = "5.5.0"
+
+
+def new_file(
+    shapes: Sequence[dict[str, Any]], picture: str, height: int, width: int
+) -> dict[str, Any]:
+    """A whole file, its picture beside it."""
+    return {
+        "version": VERSION,
+        "flags": {},
+        "shapes": list(shapes),
+        "imagePath": picture,
+        "imageData": None,
+        "imageHeight": height,
+        "imageWidth": width,
+    }
+
+
+def shape_record(
+    label: str,
+    points: Sequence[tuple[float, float]],
+    kind: str,
+    *,
+    group_id: int | None = None,
+    mask: str | None = None,
+    **extra: Any,
+) -> dict[str, Any]:
+    """One shape; `extra` keys are kept by labelme as they are."""
+    record: dict[str, Any] = {
+        "label": label,
+        "points": [list(p) for p in points],
+        "group_id": group_id,
+        "description": "",
+        "shape_type": kind,
+        "flags": {},
+    }
+    record["mask"] = mask
+    return record | extra
+
+
+def mask_shape(
+    label: str, corner: tuple[int, int], mask: NDArray[np.bool_], **extra: Any
+) -> dict[str, Any]:
+    """A ``mask`` shape: the corners of its window, both inside of it, and a PNG.
+
+    Parameters
+    ----------
+    corner
+        x, y of the mask's first pixel.
+    mask
+        bool (y, x).
+    """
+    x, y = corner
+    height, width = mask.shape
+    out = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint8) * 255).save(out, "PNG")
+    return shape_record(
+        label,
+        [(float(x), float(y)), (float(x + width - 1), float(y + height - 1))],
+        "mask",
+        mask=base64.b64encode(out.getvalue()).decode("ascii"),
+        **extra,
+    )

@@ -1,0 +1,216 @@
+"""Stacks of planes as calibrated TIFF: ImageJ's hyperstack, OME-TIFF, or colours for labels.
+
+Units are written where they are known. OME-TIFF takes a size without unit to be in micrometers, so a
+size whose unit nobody gave is written in ``reference frame`` (the OME schema's word for "no unit").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+#: Units of OME-Zarr (UDUNITS-2 names) as OME-XML spells them.
+OME_UNITS = {
+    "angstrom": "Å",
+    "picometer": "pm",
+    "nanometer": "nm",
+    "micrometer": "µm",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+    "inch": "in",
+    "nanosecond": "ns",
+    "microsecond": "µs",
+    "millisecond": "ms",
+    "second": "s",
+    "minute": "min",
+    "hour": "h",
+    "day": "d",
+}
+_IMAGEJ_UNITS = {"micrometer": "micron", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm"}
+_MOST_IN_IMAGEJ = 1 << 32  # an ImageJ hyperstack is no BigTIFF
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Distance of two neighbours along an axis; ``None`` where it is not known."""
+
+    size: float | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What a TIFF is made of.
+
+    Parameters
+    ----------
+    axes
+        Letters out of t, c, z, y, x, in the order of `shape`; ``s`` at the end for colour samples.
+    planes
+        Each (y, x) or (y, x, s), the leading axes in C order.
+    steps
+        By axis.
+    elapsed_hours
+        Of each frame, where time is not regular.
+    """
+
+    axes: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    planes: Iterable[NDArray[Any]]
+    name: str
+    steps: Mapping[str, Step]
+    channels: Sequence[str] = ()
+    elapsed_hours: Sequence[float] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all pixels."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+
+def write_ome_tiff(path: Path, stack: Stack) -> None:
+    """Write an OME-TIFF with physical sizes, time increment and channel names."""
+    metadata: dict[str, Any] = {"axes": stack.axes.upper(), "Name": stack.name}
+    for axis in "xyz":
+        step = stack.steps.get(axis, Step())
+        if axis in stack.axes and step.size is not None:
+            metadata[f"PhysicalSize{axis.upper()}"] = step.size
+            unit = OME_UNITS.get(step.unit or "", "reference frame")
+            metadata[f"PhysicalSize{axis.upper()}Unit"] = unit
+    time = stack.steps.get("t", Step())
+    if "t" in stack.axes and time.size is not None and time.unit in OME_UNITS:
+        metadata["TimeIncrement"] = time.size
+        metadata["TimeIncrementUnit"] = OME_UNITS[time.unit]
+    if stack.channels and "c" in stack.axes:
+        metadata["Channel"] = {"Name": list(stack.channels)}
+    if stack.elapsed_hours:
+        metadata["Plane"] = _plane_times(stack)
+    tifffile.imwrite(
+        path,
+        _iterated(stack),
+        shape=stack.shape,
+        dtype=stack.dtype,
+        ome=True,
+        metadata=metadata,
+        photometric=_photometric(stack),
+        compression="zlib",
+        bigtiff=stack.nbytes > 1 << 31,
+    )
+
+
+def _plane_times(stack: Stack) -> dict[str, Any]:
+    """Elapsed time of each plane, in the order of planes."""
+    outer = [(a, n) for a, n in zip(stack.axes, stack.shape, strict=True) if a not in "yxs"]
+    index = np.indices([n for _, n in outer]).reshape(len(outer), -1)
+    at = index[[a for a, _ in outer].index("t")]
+    hours = [float(stack.elapsed_hours[i]) for i in at]
+    return {"DeltaT": hours, "DeltaTUnit": ["h"] * len(hours)}
+
+
+def write_label_tiff(path: Path, stack: Stack) -> None:
+    """Write label values: an ImageJ hyperstack where that holds them, else a plain TIFF stack.
+
+    ImageJ has no 32-bit whole numbers.
+    """
+    resolution, unit = _resolution(stack)
+    fits = stack.dtype in (np.dtype("u1"), np.dtype("u2")) and stack.nbytes < _MOST_IN_IMAGEJ
+    metadata: dict[str, Any] = {"axes": stack.axes.upper()}
+    if fits:
+        if unit is not None:
+            metadata["unit"] = _IMAGEJ_UNITS.get(unit, unit)
+        deep = stack.steps.get("z", Step())
+        if "z" in stack.axes and deep.size is not None:
+            metadata["spacing"] = _converted(deep, unit)
+        time = stack.steps.get("t", Step())
+        if "t" in stack.axes and time.size is not None and time.unit is not None:
+            seconds = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "millisecond": 1e-3}
+            if time.unit in seconds:
+                metadata["finterval"] = time.size * seconds[time.unit]
+    tifffile.imwrite(
+        path,
+        _iterated(stack),
+        shape=stack.shape,
+        dtype=stack.dtype,
+        imagej=fits,
+        metadata=metadata,
+        photometric="minisblack",
+        resolution=resolution,
+        resolutionunit="NONE" if fits or resolution is None else "CENTIMETER",
+        compression=None if fits else "zlib",
+        bigtiff=not fits and stack.nbytes > 1 << 31,
+    )
+
+
+_METERS = {
+    "angstrom": 1e-10,
+    "picometer": 1e-12,
+    "nanometer": 1e-9,
+    "micrometer": 1e-6,
+    "millimeter": 1e-3,
+    "centimeter": 1e-2,
+    "meter": 1.0,
+}
+
+
+def _converted(step: Step, unit: str | None) -> float:
+    """A step in another unit: ImageJ has one for all axes."""
+    size = float(step.size or 1.0)
+    if step.unit == unit or step.unit not in _METERS or unit not in _METERS:
+        return size
+    return float(size * Fraction(_METERS[step.unit]) / Fraction(_METERS[unit]))
+
+
+def _resolution(stack: Stack) -> tuple[tuple[float, float] | None, str | None]:
+    """Pixels for one unit along x and y, and the unit; for plain TIFFs pixels for a centimeter."""
+    x, y = stack.steps.get("x", Step()), stack.steps.get("y", Step())
+    if x.size is None or y.size is None:
+        return None, None
+    imagej = stack.dtype in (np.dtype("u1"), np.dtype("u2"))
+    if imagej:
+        return (1 / x.size, 1 / _converted(y, x.unit)), x.unit
+    if x.unit in _METERS and y.unit in _METERS:
+        return (
+            0.01 / (x.size * _METERS[x.unit]),
+            0.01 / (y.size * _METERS[y.unit]),
+        ), x.unit
+    return None, None
+
+
+def write_color_tiff(path: Path, stack: Stack, colors: NDArray[np.uint8]) -> None:
+    """Write label values as colours: uint8 (page, y, x, samples).
+
+    Parameters
+    ----------
+    colors
+        uint8 (n, samples), the colour of each label value from 0 on.
+    """
+    samples = colors.shape[1]
+    tifffile.imwrite(
+        path,
+        (colors[plane] for plane in _iterated(stack)),
+        shape=(*stack.shape, samples),
+        dtype=np.uint8,
+        photometric="rgb",
+        extrasamples=["unassalpha"] if samples == 4 else None,
+        compression="zlib",
+        metadata=None,
+        bigtiff=stack.nbytes * samples > 1 << 31,
+    )
+
+
+def _photometric(stack: Stack) -> str:
+    return "rgb" if stack.axes.endswith("s") else "minisblack"
+
+
+def _iterated(stack: Stack) -> Iterator[NDArray[Any]]:
+    for plane in stack.planes:
+        yield np.ascontiguousarray(plane, dtype=stack.dtype)

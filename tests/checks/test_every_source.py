@@ -1,0 +1,68 @@
+"""Each kind of dataset, made anew: its store is proved equal, valid, and no object is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ngff_bio
+from ngff_bio import testing
+from ngff_bio.checks import validate
+from ngff_bio.checks.verify import verify
+
+Make = Callable[[Path], Any]
+
+#: Format, options of the conversion, and how its source is made.
+SOURCES: dict[str, tuple[str, dict[str, Any], Make]] = {
+    "platelet-em": ("platelet-em", {}, testing.make_platelet_em),
+    "nuclei": ("nuclei", {}, testing.make_nuclei),
+    "livecell": ("livecell", {}, testing.make_livecell),
+    "livecell-stitched": ("livecell", {"stitch": True}, testing.make_livecell),
+    "organoid": ("organoid", {}, testing.make_organoid),
+    "organoid-unequal": (
+        "organoid",
+        {},
+        lambda folder: testing.make_organoid(folder, unequal_sizes=True, outside=True),
+    ),
+    "wbc": ("wbc", {}, testing.make_wbc),
+    "wbc-crops": ("wbc", {}, testing.make_wbc_crops),
+    "coco": ("coco", {}, testing.make_coco_folder),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_store_of_each_source_is_proved_equal_and_valid(name, tmp_path):
+    format, options, make = SOURCES[name]
+    make(tmp_path / "source")
+    ngff_bio.convert(tmp_path / "source", tmp_path / "a.zarr", format=format, options=options)
+    done = verify(tmp_path / "a.zarr", tmp_path / "source")
+    assert [str(d) for d in done.differences] == []
+    assert done.notes == []
+    assert done.images > 0
+    assert done.instances > 0 or name == "wbc-crops"  # each is one cell, outlined nowhere
+    wrong = [str(f) for f in validate(tmp_path / "a.zarr") if f.level == "error"]
+    assert wrong == []
+
+
+def test_a_store_of_an_older_specification_is_proved_equal_too(tmp_path):
+    testing.make_organoid(tmp_path / "source")
+    settings = ngff_bio.Settings(version="0.4")
+    ngff_bio.convert(tmp_path / "source", tmp_path / "a.zarr", settings=settings)
+    assert verify(tmp_path / "a.zarr", tmp_path / "source", pixels=True).differences == []
+    assert not [f for f in validate(tmp_path / "a.zarr") if f.level == "error"]
+
+
+def test_a_source_in_archives_is_proved_equal(tmp_path):
+    testing.make_livecell(tmp_path / "source", zipped=True)
+    ngff_bio.convert(tmp_path / "source", tmp_path / "a.zarr")
+    assert verify(tmp_path / "a.zarr", tmp_path / "source").differences == []
+
+
+def test_the_options_of_a_conversion_are_known_to_its_proof(tmp_path):
+    testing.make_livecell(tmp_path / "source")
+    ngff_bio.convert(tmp_path / "source", tmp_path / "a.zarr", options={"stitch": True})
+    assert verify(tmp_path / "a.zarr", tmp_path / "source").equal
+    assert not verify(tmp_path / "a.zarr", tmp_path / "source", options={}).equal

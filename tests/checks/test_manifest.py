@@ -1,0 +1,117 @@
+"""The manifest that a conversion leaves: it covers everything, and says what was read."""
+
+from __future__ import annotations
+
+import google_crc32c
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from proof_store import SMALL, plate_dataset, proof_dataset, write_proof
+
+import ngff_bio
+from ngff_bio.engine import write_dataset
+from ngff_bio.engine.manifest import (
+    MANIFEST,
+    SEAL,
+    parse_region,
+    read_manifest,
+    region_text,
+    seal_of,
+)
+from ngff_bio.errors import StoreError
+from ngff_bio.storage import MemoryStorage
+from ngff_bio.testing import make_platelet_em
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("make", [proof_dataset, plate_dataset])
+def test_every_object_is_named_with_its_size_and_checksum(make, version):
+    from ngff_bio.engine import Settings
+
+    storage = MemoryStorage()
+    write_dataset(make(), storage, Settings(version=version, chunk=(16, 16)))
+    named = {e.path: e for e in read_manifest(storage) if e.kind == "object"}
+    assert named.keys() == storage.objects.keys() - {MANIFEST, SEAL}
+    for key, data in storage.objects.items():
+        if key in named:
+            assert (named[key].size, named[key].crc32c) == (len(data), google_crc32c.value(data))
+
+
+def test_pixel_checksums_are_those_of_the_source_pixels_and_tile_each_image():
+    storage, dataset = MemoryStorage(), proof_dataset()
+    write_dataset(dataset, storage, SMALL)
+    for image in dataset.images:
+        covered = np.zeros(image.pixels.shape, int)
+        for entry in read_manifest(storage):
+            if entry.kind == "pixels" and entry.path == f"{image.path}/0":
+                at = tuple(slice(*r) for r in parse_region(entry.region))
+                block = np.ascontiguousarray(image.pixels.array[at])
+                assert entry.crc32c == google_crc32c.value(block.tobytes())
+                assert entry.size == block.nbytes
+                covered[at] += 1
+        assert (covered == 1).all()
+
+
+def test_source_files_are_named_with_their_checksums(tmp_path):
+    make_platelet_em(tmp_path / "source")
+    ngff_bio.convert(tmp_path / "source", store := MemoryStorage())
+    files = {p for p in (tmp_path / "source").rglob("*") if p.is_file()}
+    named = {e.path: e.crc32c for e in read_manifest(store) if e.kind == "source"}
+    assert named == {
+        p.relative_to(tmp_path / "source").as_posix(): google_crc32c.value(p.read_bytes())
+        for p in files
+    }
+
+
+def test_an_archive_is_named_as_the_one_file_that_it_is(tmp_path):
+    import shutil
+
+    make_platelet_em(tmp_path / "source")
+    archive = shutil.make_archive(str(tmp_path / "all"), "zip", tmp_path / "source")
+    ngff_bio.convert(archive, store := MemoryStorage())
+    named = [(e.path, e.size) for e in read_manifest(store) if e.kind == "source"]
+    assert named == [("all.zip", (tmp_path / "all.zip").stat().st_size)]
+
+
+def test_checksums_of_source_files_can_be_left_out(tmp_path):
+    make_platelet_em(tmp_path / "source")
+    ngff_bio.convert(tmp_path / "source", store := MemoryStorage(), checksums=False)
+    assert not [e for e in read_manifest(store) if e.kind == "source"]
+
+
+def test_the_same_conversion_leaves_the_same_manifest(tmp_path):
+    stores = [MemoryStorage(), MemoryStorage()]
+    for storage in stores:
+        write_dataset(proof_dataset(), storage, SMALL)
+    assert stores[0].objects[MANIFEST] == stores[1].objects[MANIFEST]
+
+
+def test_the_manifest_is_written_before_the_root_so_that_no_store_opens_without_one():
+    class Noting(MemoryStorage):
+        def put(self, key, data):
+            order.append(key)
+            return super().put(key, data)
+
+    order: list[str] = []
+    write_dataset(proof_dataset(), Noting(), SMALL)
+    assert order[-1] == "zarr.json"
+    assert {MANIFEST, SEAL} <= set(order[-3:])
+
+
+def test_anyone_can_read_it_with_parquet_alone(tmp_path):
+    store = write_proof(tmp_path / "a.zarr")
+    table = pq.read_table(store / MANIFEST)
+    assert table.column_names == ["kind", "path", "region", "size", "crc32c"]
+    kinds = table["kind"].to_pylist()
+    assert kinds == sorted(kinds)
+    assert (store / SEAL).read_bytes() == seal_of((store / MANIFEST).read_bytes())
+
+
+def test_regions_come_back_from_their_text():
+    region = ((0, 3), (16, 70), (5, 6))
+    assert parse_region(region_text(region)) == region
+
+
+def test_a_store_without_a_manifest_says_what_to_do_instead():
+    with pytest.raises(StoreError, match="name the source"):
+        read_manifest(MemoryStorage())

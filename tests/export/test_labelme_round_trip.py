@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from labelme_loader import labelme_label_file, ordered
+
+from ngff_bio import convert
+from ngff_bio.export import export
+from ngff_bio.testing import make_organoid
+
+
+def assert_files_are_equal(source: Path, exported: Path, unlike: tuple[str, ...] = ()) -> None:
+    files = sorted(p.relative_to(source) for p in source.rglob("*.json"))
+    assert files
+    assert files == sorted(p.relative_to(exported) for p in exported.rglob("*.json"))
+    for name in files:
+        one, other = (dict(ordered(root / name)) for root in (exported, source))
+        assert list(one) == list(other)
+        for key in other.keys() - set(unlike):
+            assert one[key] == other[key], (name, key)
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        {},
+        {"flags_null": True, "group_id": True, "extra_keys": True, "number_gap": True},
+        {"outside": True, "flat_box": True, "unequal_sizes": True, "image_path": "stale"},
+        {"trees": ["Tracking"], "tiff": "tiled"},
+    ],
+    ids=str,
+)
+def test_organoid_files_come_back_value_for_value(tmp_path, quirks):
+    made = make_organoid(tmp_path, **quirks)
+    convert(made.root, tmp_path / "store.zarr")
+    export(tmp_path / "store.zarr", tmp_path / "out", to="labelme")
+    assert_files_are_equal(made.root, tmp_path / "out")
+    for picture in made.root.rglob("*.tif"):
+        written = tifffile.imread(tmp_path / "out" / picture.relative_to(made.root))
+        np.testing.assert_array_equal(written, tifffile.imread(picture))
+
+
+def test_pictures_inside_of_files_come_back_as_pixels(tmp_path):
+    made = make_organoid(tmp_path, image_data="base64", trees=["Detection"])
+    convert(made.root, tmp_path / "store.zarr")
+    report = export(tmp_path / "store.zarr", tmp_path / "out", to="labelme")
+    assert any("imageData" in n.what for n in report.notices)
+    assert_files_are_equal(made.root, tmp_path / "out", unlike=("imageData",))
+    load = labelme_label_file()
+    for path in made.root.rglob("*.json"):
+        one = load(str(tmp_path / "out" / path.relative_to(made.root)))
+        assert one.imageData.startswith(b"\x89PNG")
+        assert len(one.shapes) == len(json.loads(path.read_text())["shapes"])
+
+
+def test_labelme_reads_what_lies_beside_its_picture(tmp_path):
+    made = make_organoid(tmp_path, image_path="sibling", trees=["Tracking"])
+    convert(made.root, tmp_path / "store.zarr")
+    export(tmp_path / "store.zarr", tmp_path / "out", to="labelme")
+    load = labelme_label_file()
+    for path in made.root.rglob("*.json"):
+        one = load(str(tmp_path / "out" / path.relative_to(made.root)))
+        shapes = json.loads(path.read_text())["shapes"]
+        assert [s["label"] for s in one.shapes] == [s["label"] for s in shapes]
+        assert [s["points"] for s in one.shapes] == [s["points"] for s in shapes]
+
+
+def test_pictures_are_left_out_where_they_are_not_wanted(tmp_path):
+    made = make_organoid(tmp_path, trees=["Detection"])
+    convert(made.root, tmp_path / "store.zarr")
+    export(tmp_path / "store.zarr", tmp_path / "out", to="labelme", pictures=False)
+    assert not list((tmp_path / "out").rglob("*.tif"))
+
+
+def test_a_region_of_labelme_holds_shapes_within_and_cuts_the_others(tmp_path):
+    made = make_organoid(tmp_path, trees=["Detection"])
+    convert(made.root, tmp_path / "store.zarr")
+    report = export(
+        tmp_path / "store.zarr", tmp_path / "out", to="labelme", region="t=0,y=20:60,x=30:90"
+    )
+    assert report.instances
+    load = labelme_label_file()
+    kinds = set()
+    for path in (tmp_path / "out").rglob("*.json"):
+        content = load(str(path))
+        for shape in content.shapes:
+            kinds.add(shape["shape_type"])
+            points = np.array(shape["points"])
+            assert (points >= -1).all()
+            assert (points <= (61, 41)).all()
+    assert "rectangle" in kinds
