@@ -134,5 +134,6 @@ def to_dask(array: Readable, block: tuple[int, ...], name: str) -> Any:
         name=name,
         asarray=False,
         fancy=True,
+        inline_array=True,
         meta=np.empty((0,) * len(array.shape), array.dtype),
     )

@@ -30,6 +30,9 @@ _MOST = 4 << 20
 #: Indexes of shards that an array keeps; each is some kB.
 _MOST_INDEXES = 4096
 
+#: Handing chunks to another thread takes as long as decoding about so many bytes.
+_WORTH_THREADS = 256 << 10
+
 #: Larger chunks than this get room of their own, which no thread keeps.
 _MOST_ROOM = 8 << 20
 
@@ -38,9 +41,11 @@ _scratch = threading.local()
 
 @dataclass(slots=True)
 class _Chunk:
-    """A chunk: its place in the array's grid of chunks, and in its shard's bytes."""
+    """A chunk: its place in the array's grid, what of it goes where, and its shard's bytes of it."""
 
     index: tuple[int, ...]
+    target: tuple[slice, ...]
+    source: tuple[slice, ...]
     start: int = 0
     length: int = 0
 
@@ -93,54 +98,46 @@ class ChunkReader:
         out = np.empty(shape, self.meta.dtype)
         if not out.size:
             return out
-        plain = list(self._fetches(region, out))
-        run_all(lambda one: self._run(one, region, out), plain, remote=self.remote)
+        fetches = list(self._fetches(region, out))
+        if not self.remote and len(fetches) * self.meta.chunk_nbytes < _WORTH_THREADS:
+            for fetch in fetches:
+                self._run(fetch, out)
+        else:
+            run_all(lambda one: self._run(one, out), fetches, remote=self.remote)
         return out
 
     def _fetches(self, region: Region, out: NDArray[Any]) -> Iterator[_Fetch]:
         meta = self.meta
-        spans = [
-            range(a // n, (b - 1) // n + 1) for (a, b), n in zip(region, meta.objects, strict=True)
+        cuts = [
+            _cuts(span, chunk, whole)
+            for span, chunk, whole in zip(region, meta.chunk, meta.objects, strict=True)
         ]
+        objects = [(index, self._key(index)) for index in product(*cuts)]
         if meta.shard is None:
-            for index in product(*spans):
-                yield _Fetch(self._key(index), [_Chunk(index)])
+            for index, key in objects:
+                only = [along[i][0] for along, i in zip(cuts, index, strict=True)]
+                yield _Fetch(key, [_Chunk(*zip(*only, strict=True))])
             return
-        shards = [(index, self._key(index)) for index in product(*spans)]
-        tables = self._tables([key for _, key in shards])
-        for index, key in shards:
+        grid = meta.shard.grid
+        tables = self._tables([key for _, key in objects])
+        for shard, key in objects:
             table = tables[key]
-            chunks = self._located(index, region, table)
-            present = [c for c in chunks if c.length]
-            for chunk in chunks:
-                if not chunk.length:
-                    self._fill(chunk, region, out)
+            present = []
+            for parts in product(*[along[i] for along, i in zip(cuts, shard, strict=True)]):
+                chunk = _Chunk(*zip(*parts, strict=True))
+                if table is not None:
+                    within = tuple([i % g for i, g in zip(chunk.index, grid, strict=True)])
+                    start, length = table[within].tolist()
+                    if start != _ABSENT:
+                        chunk.start, chunk.length = start, length
+                        present.append(chunk)
+                        continue
+                out[chunk.target] = meta.fill
             yield from self._requests(key, present)
 
     def _key(self, index: tuple[int, ...]) -> str:
         key = self.meta.key(index)
         return f"{self.path}/{key}" if self.path else key
-
-    def _located(
-        self, shard: tuple[int, ...], region: Region, table: NDArray[np.uint64] | None
-    ) -> list[_Chunk]:
-        """Chunks of a shard that a region touches, with where their bytes lie."""
-        meta = self.meta
-        grid = meta.objects if meta.shard is None else meta.shard.grid
-        spans = []
-        for (a, b), at, count, n in zip(region, shard, grid, meta.chunk, strict=True):
-            first = at * count
-            spans.append(range(max(a // n, first), min((b - 1) // n + 1, first + count)))
-        chunks = []
-        for index in product(*spans):
-            if table is None:
-                chunks.append(_Chunk(index))
-                continue
-            within = tuple(i % g for i, g in zip(index, grid, strict=True))
-            start, length = table[within].tolist()
-            there = start != _ABSENT
-            chunks.append(_Chunk(index, start if there else 0, length if there else 0))
-        return chunks
 
     def _requests(self, key: str, chunks: list[_Chunk]) -> Iterator[_Fetch]:
         """One request a chunk; over a network, one for several that lie side by side."""
@@ -194,7 +191,7 @@ class ChunkReader:
         table = np.frombuffer(body, "<u8").astype(np.uint64, copy=False)
         return table.reshape(*shard.grid, 2)
 
-    def _run(self, fetch: _Fetch, region: Region, out: NDArray[Any]) -> None:
+    def _run(self, fetch: _Fetch, out: NDArray[Any]) -> None:
         if fetch.span is None:
             data = self.storage.get(fetch.key)
         else:
@@ -206,22 +203,21 @@ class ChunkReader:
                     expected=f"{sum(fetch.span)} bytes",
                 )
         if data is None:
-            self._fill(fetch.chunks[0], region, out)
+            out[fetch.chunks[0].target] = self.meta.fill
             return
         if fetch.span is None or len(fetch.chunks) == 1:
-            self._place(data, fetch.chunks[0], fetch.key, region, out)
+            self._place(data, fetch.chunks[0], fetch.key, out)
             return
         view = memoryview(data)
         for chunk in fetch.chunks:
             start = chunk.start - fetch.span[0]
             part = view[start : start + chunk.length]
-            self._place(part, chunk, fetch.key, region, out)
+            self._place(part, chunk, fetch.key, out)
 
-    def _place(self, data: Any, chunk: _Chunk, key: str, region: Region, out: NDArray[Any]) -> None:
+    def _place(self, data: Any, chunk: _Chunk, key: str, out: NDArray[Any]) -> None:
         """Decode a chunk into ``out``: straight into it where the chunk fills a contiguous part."""
         meta = self.meta
-        target, source = _overlap(chunk.index, meta.chunk, region)
-        into = out[target]
+        into = out[chunk.target]
         whole = into.shape == meta.chunk and into.flags.c_contiguous
         room = into if whole else _room(meta)
         try:
@@ -236,11 +232,7 @@ class ChunkReader:
                 found=f"{type(error).__name__}: {error}",
             ) from error
         if pixels is not into:
-            into[...] = pixels[source]
-
-    def _fill(self, chunk: _Chunk, region: Region, out: NDArray[Any]) -> None:
-        target, _ = _overlap(chunk.index, self.meta.chunk, region)
-        out[target] = self.meta.fill
+            into[...] = pixels[chunk.source]
 
     def _damaged(self, what: str, key: str, **parts: Any) -> StoreError:
         return StoreError(
@@ -251,17 +243,21 @@ class ChunkReader:
         )
 
 
-def _overlap(
-    index: tuple[int, ...], chunk: tuple[int, ...], region: Region
-) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where a chunk goes in the block of a region, and which part of the chunk that is."""
-    target, source = [], []
-    for i, n, (a, b) in zip(index, chunk, region, strict=True):
-        corner = i * n
-        low, high = max(a, corner), min(b, corner + n)
-        target.append(slice(low - a, high - a))
-        source.append(slice(low - corner, high - corner))
-    return tuple(target), tuple(source)
+def _cuts(
+    span: tuple[int, int], chunk: int, whole: int
+) -> dict[int, list[tuple[int, slice, slice]]]:
+    """Chunks along one axis that a span touches, by the object that holds them.
+
+    Of each: its index, where it goes in the span, and which part of it that is.
+    """
+    start, stop = span
+    found: dict[int, list[tuple[int, slice, slice]]] = {}
+    for i in range(start // chunk, (stop - 1) // chunk + 1):
+        corner = i * chunk
+        low, high = max(start, corner), min(stop, corner + chunk)
+        cut = (i, slice(low - start, high - start), slice(low - corner, high - corner))
+        found.setdefault(corner // whole, []).append(cut)
+    return found
 
 
 def _room(meta: ArrayMeta) -> NDArray[Any]:

@@ -120,7 +120,8 @@ class Dataset(Mapping[str, Image]):
     def select(self, **wanted: Any) -> list[Image]:
         """Images whose row in :attr:`images` has these values: ``ds.select(well="C7")``.
 
-        A list of values means any of them; ``split`` asks whether an image has frames of it.
+        A list of values means any of them; ``split`` asks whether an image has frames of it, by
+        its name or by a pattern (``*train``).
 
         Raises
         ------

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ngff_bio.reader.masks import InstanceMask
     from ngff_bio.reader.world import Span
 
+#: Name of the image's own variable beside those of its labels.
+IMAGE = "image"
+
 
 class Image:
     """A multi-resolution image of a store.

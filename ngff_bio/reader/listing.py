@@ -11,6 +11,7 @@ import pandas as pd
 from ngff_bio.errors import ArgumentError, NgffBioError
 from ngff_bio.reader.arraymeta import UnsupportedLayoutError, array_dtype
 from ngff_bio.reader.image import Image
+from ngff_bio.reader.splits import in_split
 
 if TYPE_CHECKING:
     from ngff_bio.reader.dataset import Dataset
@@ -119,7 +120,7 @@ def frame_table(dataset: Dataset) -> pd.DataFrame:
 
 
 def _names_any(wanted: set[str], text: Any) -> bool:
-    return isinstance(text, str) and not wanted.isdisjoint(text.split(", "))
+    return isinstance(text, str) and any(in_split(text.split(", "), w) for w in wanted)
 
 
 def select_paths(table: pd.DataFrame, wanted: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from ngff_bio.model import Region
 from ngff_bio.reader.arrays import Readable
 from ngff_bio.reader.classes import classes_of
 from ngff_bio.reader.masks import boxes_of
+from ngff_bio.reader.splits import in_split
 
 if TYPE_CHECKING:
     from ngff_bio.reader.dataset import Dataset
@@ -240,7 +241,7 @@ def patches(
         Names of the label images that go with them; those of the first image, without hidden
         ones, if ``None``.
     split
-        Only frames of this split.
+        Only frames of this split: its name, or a pattern (``*train``).
     images
         Paths of images; all if ``None``.
     mode
@@ -282,10 +283,17 @@ def patches(
         raise ArgumentError(
             "there is no image to cut patches from",
             file=dataset.url,
+            expected=_splits(dataset) if split is not None else None,
             found=f"split {split!r}" if split is not None else "no image",
         )
     number = len(frames) if count is None else int(count)
     return Patches(dataset, shape, names or (), frames, level, mode, number, step, int(seed))
+
+
+def _splits(dataset: Dataset) -> str:
+    names = dict.fromkeys(s for path in dataset for f in dataset[path].frames
+                          for s in f.get("splits") or ())  # fmt: skip
+    return ", ".join(list(names)[:10]) or "the store names no splits"
 
 
 def _sides(value: int | Sequence[int], what: str, ndim: int | None = None) -> tuple[int, ...]:
@@ -307,7 +315,7 @@ def _frames(image: Image, ndim: int, level: int, split: str | None) -> Iterator[
     finest = image.sizes
     for t in range(sizes.get("t", 1)):
         frame = known.get(t, {})
-        if split is not None and split not in (frame.get("splits") or ()):
+        if split is not None and not in_split(frame.get("splits") or (), split):
             continue
         true = frame.get("size")
         plane = [sizes["y"], sizes["x"]]

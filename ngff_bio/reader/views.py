@@ -17,14 +17,12 @@ from ngff_bio.reader.arrays import Readable, StoredArray, take
 from ngff_bio.reader.blocks import Chunks, block_shape, to_dask
 from ngff_bio.reader.coordinates import pixel_coordinates
 from ngff_bio.reader.grids import Regridded, Squeezed
+from ngff_bio.reader.image import IMAGE
 from ngff_bio.reader.multiscale import Multiscale
 from ngff_bio.reader.notices import left_out
 
 if TYPE_CHECKING:
     from ngff_bio.reader.image import Image
-
-#: Name of the image's own variable beside those of its labels.
-IMAGE = "image"
 
 #: Two grids are one if a pixel lies less than this part of a pixel off, over the whole axis.
 _SAME = 1e-3
