@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ngff_bio.checks import validate
+    from ngff_bio.checks.verify import verify
     from ngff_bio.conversion import convert
     from ngff_bio.engine.settings import Settings
     from ngff_bio.export import export
     from ngff_bio.reader import open
 
 __version__ = "0.1.0"
-__all__ = ["Settings", "__version__", "convert", "export", "open", "validate"]
+__all__ = ["Settings", "__version__", "convert", "export", "open", "validate", "verify"]
 
 _HOMES = {
     "Settings": "ngff_bio.engine.settings",
@@ -24,6 +25,7 @@ _HOMES = {
     "export": "ngff_bio.export",
     "open": "ngff_bio.reader",
     "validate": "ngff_bio.checks",
+    "verify": "ngff_bio.checks.verify",
 }
 
 

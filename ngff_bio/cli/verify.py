@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -69,6 +70,34 @@ def verify(
         tell(done)
     if not done.equal:
         raise typer.Exit(1)
+
+
+def verify_after(
+    source: str,
+    destination: str,
+    *,
+    format: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    workers: int = 0,
+    quiet: bool = False,
+) -> bool:
+    """Prove a store that was just converted, show the outcome, and say whether it is equal."""
+    from ngff_bio.checks.verify import verify as run
+
+    with ProgressBar("verifying", shown=not quiet) as update:
+        done = run(
+            destination,
+            source,
+            format=format,
+            options=options,
+            storage_options=storage_options,
+            workers=workers,
+            progress=update,
+        )
+    if not quiet or not done.equal:
+        tell(done)
+    return done.equal
 
 
 def _options(given: list[str]) -> dict[str, Any]:

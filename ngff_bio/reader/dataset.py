@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ngff_bio.errors import NameNotFoundError, StoreError
+from ngff_bio.ngff.schema_version import KEY, warn_if_newer
 from ngff_bio.reader.image import Image
 from ngff_bio.reader.nodes import NodeTree, open_nodes
 from ngff_bio.storage import Storage, storage_at
@@ -121,4 +122,6 @@ def open(
     ngff_bio.errors.StoreError
         If it is no OME-Zarr.
     """
-    return Dataset(open_nodes(storage_at(place)))
+    nodes = open_nodes(storage_at(place))
+    warn_if_newer((nodes.attributes("") or {}).get(KEY), nodes.storage.url)
+    return Dataset(nodes)
