@@ -99,7 +99,7 @@ class ManifestWriter:
         return cast("Storage", self._noting)
 
     def before_root(self, lots: Iterable[Lot], each: Map) -> Iterator[Lot]:
-        """The same lots of documents; the manifest is written before those of the root."""
+        """The same lots of documents, and those of the manifest before those of the root."""
         root: list[Lot] = []
         for lot in lots:
             if any("/" in key for key, _ in lot):
@@ -107,7 +107,7 @@ class ManifestWriter:
             else:
                 root.append(lot)
         entries = {(e.kind, e.path, e.region): e for e in self._entries(root, each)}
-        write_manifest(self._storage, entries.values())
+        yield from ([document] for document in documents(entries.values()))
         yield from root
 
     def _entries(self, root: Iterable[Lot], each: Map) -> Iterator[Entry]:
@@ -159,8 +159,8 @@ def parse_region(text: str) -> tuple[tuple[int, int], ...]:
     return tuple((int(a), int(b)) for a, b in pairs)
 
 
-def write_manifest(storage: Storage, entries: Iterable[Entry]) -> None:
-    """Write the manifest of a store; the same entries give the same bytes."""
+def documents(entries: Iterable[Entry]) -> Lot:
+    """Keys and bytes of the manifest and its checksum; the same entries give the same bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -178,8 +178,7 @@ def write_manifest(storage: Storage, entries: Iterable[Entry]) -> None:
     out = io.BytesIO()
     pq.write_table(table, out, compression="zstd", row_group_size=1 << 20)
     data = out.getvalue()
-    storage.put(MANIFEST, data)
-    storage.put(SEAL, seal_of(data))
+    return [(MANIFEST, data), (SEAL, seal_of(data))]
 
 
 def seal_of(manifest: bytes) -> bytes:

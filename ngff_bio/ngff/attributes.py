@@ -13,7 +13,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ngff_bio.ngff.schema_version import VERSION
+from ngff_bio.ngff.schema_version import KEY, VERSION
+
+__all__ = [
+    "KEY",
+    "KINDS",
+    "VERSION",
+    "CategoryEntry",
+    "Converter",
+    "DatasetAttributes",
+    "FrameEntry",
+    "ImageAttributes",
+    "LabelAttributes",
+    "RootImageAttributes",
+    "json_schemas",
+    "problems",
+    "write_schemas",
+]
 
 Json = Any
 Id = int | str
