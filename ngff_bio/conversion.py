@@ -24,8 +24,10 @@ def convert(
     runner: Runner | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
+    append: bool = False,
     options: Mapping[str, Any] | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    destination_options: Mapping[str, Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     on_error: OnError = "stop",
     reading: Callable[[str, int, int], None] | None = None,
@@ -49,10 +51,14 @@ def convert(
         Called with raw bytes done and in all after every unit of work.
     overwrite
         Whether a store at the destination is replaced.
+    append
+        Whether what a store at the destination does not hold yet is added to it.
     options
         Options of the source, as ``ngff-bio formats`` lists them.
     storage_options
         Options of fsspec for a source behind a URL: credentials, endpoint.
+    destination_options
+        Options of a bucket that the store goes to: credentials, endpoint.
     limits
         How large a picture or a member of an archive may claim to be.
     on_error
@@ -80,10 +86,12 @@ def convert(
     with Checksums(tree, files_of(tree, dataset) if checksums else ()) as source_files:
         return write_dataset(
             dataset,
-            storage_at(destination),
+            storage_at(destination, destination_options),
             settings,
             runner=runner,
             progress=progress,
             overwrite=overwrite,
+            append=append,
+            on_error=on_error,
             source_files=source_files,
         )

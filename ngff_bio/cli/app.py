@@ -9,11 +9,13 @@ import typer
 from ngff_bio import __version__
 from ngff_bio.cli.convert import convert
 from ngff_bio.cli.demo import demo
+from ngff_bio.cli.export import export
 from ngff_bio.cli.formats import formats
 from ngff_bio.cli.info import info
 from ngff_bio.cli.preview import preview
 from ngff_bio.cli.serve import serve
 from ngff_bio.cli.validate import validate
+from ngff_bio.cli.verify import verify
 
 app = typer.Typer(
     name="ngff-bio",
@@ -54,7 +56,9 @@ def root(
 app.command()(convert)
 app.command()(info)
 app.command()(validate)
+app.command()(verify)
 app.command()(preview)
+app.command()(export)
 app.command()(serve)
 app.command()(formats)
 app.command()(demo)

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 #: Source name to the maker of a small sample of it in ``ngff_bio.testing``.
 _MAKERS = {
+    "livecell": "make_livecell",
+    "nuclei": "make_nuclei",
+    "organoid": "make_organoid",
     "platelet-em": "make_platelet_em",
+    "wbc": "make_wbc",
 }
 
 
@@ -38,7 +42,7 @@ def _one(folder: Path, name: str, maker: str) -> Path:
     source, store, picture = folder / name, folder / f"{name}.zarr", folder / f"{name}.png"
     make: Callable[..., object] = getattr(testing, maker)
     make(source, size="small")
-    ngff_bio.convert(source, store, format=name, overwrite=True)
+    ngff_bio.convert(source, store, overwrite=True)
     typer.echo(repr(ngff_bio.open(store)))
     draw_preview(store).save(picture)
     return picture

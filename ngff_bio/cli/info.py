@@ -21,13 +21,48 @@ def info(
     """Show a store: images, shapes, levels, chunks, labels, tables, sizes on disk."""
     from rich.console import Console
 
+    from ngff_bio.errors import IncompleteStoreError
     from ngff_bio.reader.describe import describe
 
-    found = describe(store)
+    try:
+        found = describe(store)
+    except IncompleteStoreError:
+        if not _tell_half_made(store, as_json):
+            raise
+        return
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
     Console(highlight=False, soft_wrap=True).print(_tree(found, most))
+
+
+def _tell_half_made(store: str, as_json: bool) -> bool:
+    """Show how far a conversion is; ``False`` if that cannot be known."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from ngff_bio.engine.state import progress_of
+    from ngff_bio.storage import storage_at
+
+    state = progress_of(storage_at(store))
+    if state is None:
+        return False
+    if as_json:
+        typer.echo(json.dumps({"half_made": True, **asdict(state)}, indent=2, default=str))
+        return True
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{store}[/]  [yellow]half-made[/]: it does not open yet")
+    console.print(f"  {state.name} ({state.source})", markup=False)
+    console.print(
+        f"  {state.done} of {state.units} units of work are done, "
+        f"{size(state.bytes_done)} of {size(state.bytes)}"
+    )
+    if state.running is not None:
+        console.print(f"  being written by {state.running}", markup=False)
+    else:
+        console.print("  nobody is at it: the same convert command goes on where it stopped")
+    return True
 
 
 def _tree(found: dict[str, Any], most: int) -> Tree:

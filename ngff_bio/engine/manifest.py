@@ -28,6 +28,7 @@ import numpy as np
 from ngff_bio.engine.noting import NotingStorage, crc32c
 from ngff_bio.engine.plan import Plan
 from ngff_bio.engine.records import UnitRecord, load_record
+from ngff_bio.engine.report import Written
 from ngff_bio.errors import StoreError
 from ngff_bio.storage import Storage
 
@@ -98,8 +99,8 @@ class ManifestWriter:
         """The store, noting what is put."""
         return cast("Storage", self._noting)
 
-    def before_root(self, lots: Iterable[Lot], each: Map) -> Iterator[Lot]:
-        """The same lots of documents, and those of the manifest before those of the root."""
+    def before_root(self, lots: Iterable[Lot], each: Map, written: Written) -> Iterator[Lot]:
+        """The same lots of documents; the manifest is written before those of the root."""
         root: list[Lot] = []
         for lot in lots:
             if any("/" in key for key, _ in lot):
@@ -107,7 +108,8 @@ class ManifestWriter:
             else:
                 root.append(lot)
         entries = {(e.kind, e.path, e.region): e for e in self._entries(root, each)}
-        yield from ([document] for document in documents(entries.values()))
+        for size in write_manifest(self._storage, entries.values()):
+            written.add(size)
         yield from root
 
     def _entries(self, root: Iterable[Lot], each: Map) -> Iterator[Entry]:
@@ -159,8 +161,11 @@ def parse_region(text: str) -> tuple[tuple[int, int], ...]:
     return tuple((int(a), int(b)) for a, b in pairs)
 
 
-def documents(entries: Iterable[Entry]) -> Lot:
-    """Keys and bytes of the manifest and its checksum; the same entries give the same bytes."""
+def write_manifest(storage: Storage, entries: Iterable[Entry]) -> tuple[int, int]:
+    """Write the manifest of a store; the same entries give the same bytes.
+
+    Returns the sizes of the manifest and of its seal.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -178,7 +183,7 @@ def documents(entries: Iterable[Entry]) -> Lot:
     out = io.BytesIO()
     pq.write_table(table, out, compression="zstd", row_group_size=1 << 20)
     data = out.getvalue()
-    return [(MANIFEST, data), (SEAL, seal_of(data))]
+    return storage.put(MANIFEST, data), storage.put(SEAL, seal_of(data))
 
 
 def seal_of(manifest: bytes) -> bytes:

@@ -253,3 +253,10 @@ def concatenate(tables: Sequence[Any]) -> Any:
     import pyarrow as pa
 
     return pa.concat_tables(tables)
+
+
+def rows_before(table: Any, frame: int) -> Any:
+    """Rows of frames before one."""
+    import pyarrow.compute as pc
+
+    return table.filter(pc.less(table["t"], frame))

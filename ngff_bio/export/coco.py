@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ngff_bio.export.annotations import Annotation, LayerRows
 from ngff_bio.export.classes import ClassEntry, Classes, instance_layers
 from ngff_bio.export.coco_copy import source_files, write_copy
@@ -16,7 +14,7 @@ from ngff_bio.export.report import Report
 from ngff_bio.export.selection import Selection
 from ngff_bio.formats.coco_writer import CocoWriter
 from ngff_bio.model import Box, Polygons, Rle
-from ngff_bio.raster.coco_rle import rle_from_mask
+from ngff_bio.raster.coco_rle import rle_from_window
 from ngff_bio.raster.rings import polygons_of_rings
 
 
@@ -136,10 +134,8 @@ def _segmentation(one: Annotation, selection: Selection, report: Report) -> Any:
         if all(len(p) == 1 for p in polygons):
             return [p[0].points.ravel().astype(float).tolist() for p in polygons]
         report.warn("masks with holes are written as RLE: COCO's polygons have none")
-    (x, y), small = mask
-    whole = np.zeros((one.plane.height, one.plane.width), np.uint8)
-    whole[y : y + small.shape[0], x : x + small.shape[1]] = small
-    return rle_from_mask(whole)
+    corner, window = mask
+    return rle_from_window(window, corner, (one.plane.height, one.plane.width))
 
 
 COCO = Exporter(

@@ -15,6 +15,9 @@ from ngff_bio.formats.coco_writer import CocoCopy, restored_record
 
 KEY = "coco"
 
+#: Rows of a table that are Python objects at a time.
+_ROWS = 1 << 11
+
 
 def source_files(selection: Selection) -> list[Mapping[str, Any]]:
     """What the store keeps of the COCO files that it came from; none for other sources."""
@@ -27,8 +30,6 @@ def write_copy(selection: Selection, place: Path, report: Report) -> None:
     folder = place if place.is_dir() else place.parent
     copies = {str(a["file"]): CocoCopy(a, folder) for a in source_files(selection)}
     try:
-        for copy in copies.values():
-            _add_missing_images(copy)
         for picture in selection.pictures:
             _add_picture(picture, copies)
             if selection.with_pictures and place.is_dir():
@@ -59,29 +60,24 @@ def _write_counts(selection: Selection, place: Path) -> None:
         place_below(place, file).write_text(json.dumps(content, ensure_ascii=False))
 
 
-def _add_missing_images(copy: CocoCopy) -> None:
-    """Entries whose picture is not there: they are no images of the store, but lines of the file."""
-    for place, record in (copy.about.get("missing") or {}).items():
-        copy.images[int(place)] = record
-
-
 def _add_picture(picture: Picture, copies: Mapping[str, CocoCopy]) -> None:
+    files = list(copies)
     for t, frame in picture.all_frames:
         if not picture.span("t")[0] <= t < picture.span("t")[1]:
             continue
         for entry in _entries(frame.get("record")):
-            for name, index in entry["files"].items():
-                if name in copies:
-                    copies[name].images[int(index)] = entry["record"]
+            for number, index in entry["files"]:
+                copies[files[number]].images[int(index)] = entry["record"]
     for layer in picture.layers:
         table = picture.stored.table(layer)
         if table is None or "files" not in table.column_names:
             continue
         names = ("t", "record", "polygons", "rle_size", "rle_counts", "rle_runs", "source_id")
-        columns = {n: table.column(n).to_pylist() for n in (*names, "files", "indices", "variants")}
-        for row in range(table.num_rows):
-            if picture.span("t")[0] <= columns["t"][row] < picture.span("t")[1]:
-                _add_row({n: c[row] for n, c in columns.items()}, copies)
+        wanted = table.select([*names, "files", "indices", "variants"])
+        for first in range(0, table.num_rows, _ROWS):
+            for row in wanted.slice(first, _ROWS).to_pylist():
+                if picture.span("t")[0] <= row["t"] < picture.span("t")[1]:
+                    _add_row(row, copies)
 
 
 def _add_row(row: Mapping[str, Any], copies: Mapping[str, CocoCopy]) -> None:

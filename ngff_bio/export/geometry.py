@@ -7,14 +7,14 @@ are planar.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ngff_bio.model import Box, Geometry, Polygons, Shape
 from ngff_bio.raster.rings import Ring, polygons_of_rings
 
-Points = Sequence[tuple[float, float]]
+Flat = Sequence[float]
 
 _POINT, _LINE, _POLYGON, _MULTI = 1, 2, 3, 6
 _NAMES = {_POINT: "Point", _LINE: "LineString", _POLYGON: "Polygon", _MULTI: "MultiPolygon"}
@@ -27,14 +27,15 @@ class Bounds:
     kinds: set[str] = field(default_factory=set)
     box: list[float] | None = None
 
-    def add(self, kind: int, points: Iterable[tuple[float, float]]) -> None:
-        """Count one geometry in."""
+    def add(self, kind: int, flat: Sequence[float]) -> None:
+        """Count one geometry in; `flat` is x0, y0, x1, y1, ..."""
         self.kinds.add(_NAMES[kind])
-        for x, y in points:
-            if self.box is None:
-                self.box = [x, y, x, y]
-            low_x, low_y, high_x, high_y = self.box
-            self.box = [min(low_x, x), min(low_y, y), max(high_x, x), max(high_y, y)]
+        x, y = flat[0::2], flat[1::2]
+        one = [min(x), min(y), max(x), max(y)]
+        if self.box is not None:
+            (a, b, c, d), (e, f, g, h) = self.box, one
+            one = [min(a, e), min(b, f), max(c, g), max(d, h)]
+        self.box = one
 
 
 def geo_metadata(bounds: Bounds) -> dict[str, Any]:
@@ -53,26 +54,25 @@ def geo_metadata(bounds: Bounds) -> dict[str, Any]:
 def wkb_of_shape(shape: Geometry | None, bounds: Bounds) -> bytes | None:
     """An outline as it was drawn; ``None`` for what is no outline (runs, masks, circles)."""
     if isinstance(shape, Box):
-        corners = _corners(shape.x0, shape.y0, shape.x1, shape.y1)
-        return _polygons([[corners]], bounds)
+        return _polygons([[_corners(shape.x0, shape.y0, shape.x1, shape.y1)]], bounds)
     if isinstance(shape, Polygons):
-        parts = [list(zip(p[0::2], p[1::2], strict=True)) for p in shape.parts]
-        return _polygons([[p] for p in parts], bounds) if _drawable(parts) else None
+        drawable = bool(shape.parts) and all(len(p) >= 6 for p in shape.parts)
+        return _polygons([[p] for p in shape.parts], bounds) if drawable else None
     if not isinstance(shape, Shape):
         return None
-    points = list(shape.points)
-    if shape.type == "point" and len(points) == 1:
-        bounds.add(_POINT, points)
-        return struct.pack("<BI2d", 1, _POINT, *points[0])
-    if shape.type in ("line", "linestrip") and len(points) >= 2:
-        bounds.add(_LINE, points)
-        return struct.pack("<BI", 1, _LINE) + _path(points)
-    if shape.type == "rectangle" and len(points) == 2:
-        (x0, y0), (x1, y1) = points
+    flat = [value for point in shape.points for value in point]
+    if shape.type == "point" and len(flat) == 2:
+        bounds.add(_POINT, flat)
+        return struct.pack("<BI2d", 1, _POINT, *flat)
+    if shape.type in ("line", "linestrip") and len(flat) >= 4:
+        bounds.add(_LINE, flat)
+        return struct.pack("<BI", 1, _LINE) + _path(flat)
+    if shape.type == "rectangle" and len(flat) == 4:
+        x0, y0, x1, y1 = flat
         corners = _corners(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
         return _polygons([[corners]], bounds)
-    if shape.type == "polygon" and _drawable([points]):
-        return _polygons([[points]], bounds)
+    if shape.type == "polygon" and len(flat) >= 6:
+        return _polygons([[flat]], bounds)
     return None
 
 
@@ -80,32 +80,22 @@ def wkb_of_rings(rings: Sequence[Ring], origin: tuple[int, int], bounds: Bounds)
     """Outlines of a mask, with holes; ``None`` if there are none."""
     if not rings:
         return None
-    x0, y0 = origin
-    return _polygons(
-        [
-            [[(float(x + x0), float(y + y0)) for x, y in ring.points.tolist()] for ring in polygon]
-            for polygon in polygons_of_rings(rings)
-        ],
-        bounds,
-    )
+    polygons = polygons_of_rings(rings)
+    return _polygons([[(r.points + origin).ravel().tolist() for r in p] for p in polygons], bounds)
 
 
-def _drawable(parts: Sequence[Points]) -> bool:
-    return bool(parts) and all(len(p) >= 3 for p in parts)
+def _corners(x0: float, y0: float, x1: float, y1: float) -> list[float]:
+    return [x0, y0, x1, y0, x1, y1, x0, y1]
 
 
-def _corners(x0: float, y0: float, x1: float, y1: float) -> list[tuple[float, float]]:
-    return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
-
-
-def _polygons(polygons: Sequence[Sequence[Points]], bounds: Bounds) -> bytes:
+def _polygons(polygons: Sequence[Sequence[Flat]], bounds: Bounds) -> bytes:
     """One polygon, or several as one geometry; each is its outline and its holes."""
     kind = _POLYGON if len(polygons) == 1 else _MULTI
     for polygon in polygons:
         bounds.add(kind, polygon[0])
     pieces = [
         struct.pack("<BII", 1, _POLYGON, len(polygon))
-        + b"".join(_path([*ring, ring[0]] if ring[0] != ring[-1] else ring) for ring in polygon)
+        + b"".join(_path(_closed(ring)) for ring in polygon)
         for polygon in polygons
     ]
     if kind == _POLYGON:
@@ -113,6 +103,9 @@ def _polygons(polygons: Sequence[Sequence[Points]], bounds: Bounds) -> bytes:
     return struct.pack("<BII", 1, _MULTI, len(pieces)) + b"".join(pieces)
 
 
-def _path(points: Points) -> bytes:
-    flat = [value for point in points for value in point]
-    return struct.pack(f"<I{len(flat)}d", len(points), *flat)
+def _closed(ring: Flat) -> Flat:
+    return ring if list(ring[:2]) == list(ring[-2:]) else [*ring, *ring[:2]]
+
+
+def _path(flat: Flat) -> bytes:
+    return struct.pack(f"<I{len(flat)}d", len(flat) // 2, *flat)

@@ -121,7 +121,8 @@ def _rows_within(picture: Picture, layer: str, table: Any) -> list[int]:
 class _Rows:
     """A Parquet file that is written in row groups of some size."""
 
-    def __init__(self, place: Path, schema: Any) -> None:
+    def __init__(self, place: Path, schema: Any, *, store_schema: bool = True) -> None:
+        self._store_schema = store_schema
         self._place, self._schema = place, schema
         self._tables: list[Any] = []
         self._gathered = 0
@@ -131,7 +132,9 @@ class _Rows:
     def __enter__(self) -> _Rows:
         import pyarrow.parquet as pq
 
-        self._writer = pq.ParquetWriter(self._place, self._schema, compression="zstd")
+        self._writer = pq.ParquetWriter(
+            self._place, self._schema, compression="zstd", store_schema=self._store_schema
+        )
         return self
 
     def add(self, table: Any) -> None:
@@ -150,6 +153,10 @@ class _Rows:
         if self._gathered >= _ROWS:
             self._flush()
 
+    def describe(self, metadata: dict[str, str]) -> None:
+        """Add metadata of the whole file, which may be known only at its end."""
+        self._writer.add_key_value_metadata(metadata)
+
     def _flush(self) -> None:
         import pyarrow as pa
 
@@ -166,17 +173,20 @@ class _Rows:
 def write_geometry(selection: Selection, place: Path, report: Report) -> None:
     """Write a row for each instance and plane, with its outline as a geometry."""
     selection = instance_layers(selection, report)
-    rows: dict[str, list[Any]] = {name: [] for name, _ in _GEO_COLUMNS}
     bounds = Bounds()
-    for picture in selection.pictures:
-        for layer in picture.layers:
-            table = LayerRows(picture, layer)
-            for plane in picture.planes():
-                for one in _once(table, plane):
-                    _add_row(rows, one, bounds, selection, report)
-        picture.stored.forget()
-    _write_geo(place, rows, bounds)
-    report.instances = len(rows["label"])
+    # Without Arrow's own copy of the schema readers take metadata from the file, where "geo" is.
+    with _Rows(place, _geo_schema(), store_schema=False) as out:
+        for picture in selection.pictures:
+            for layer in picture.layers:
+                table = LayerRows(picture, layer)
+                for plane in picture.planes():
+                    rows: dict[str, list[Any]] = {name: [] for name, _ in _GEO_COLUMNS}
+                    for one in _once(table, plane):
+                        _add_row(rows, one, bounds, selection, report)
+                    out.add(_geo_table(rows))
+            picture.stored.forget()
+        out.describe({"geo": json.dumps(geo_metadata(bounds))})
+    report.instances = out.count
     report.note("coordinates are pixels of the image, y down; there is no reference system")
     if any(not p.whole for p in selection.pictures):
         report.note("coordinates count from the corner of the whole image, not of the region")
@@ -257,9 +267,8 @@ def _add_row(
         rows[name].append(value)
 
 
-def _write_geo(place: Path, rows: dict[str, list[Any]], bounds: Bounds) -> None:
+def _geo_schema() -> Any:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     kinds = {
         "string": pa.string(),
@@ -269,12 +278,14 @@ def _write_geo(place: Path, rows: dict[str, list[Any]], bounds: Bounds) -> None:
         "double": pa.float64(),
         "binary": pa.binary(),
     }
-    schema = pa.schema(
-        [pa.field(name, kinds[kind]) for name, kind in _GEO_COLUMNS],
-        metadata={b"geo": json.dumps(geo_metadata(bounds)).encode()},
-    )
-    table = pa.table([pa.array(rows[f.name], f.type) for f in schema], schema=schema)
-    pq.write_table(table, place, compression="zstd", row_group_size=_ROWS)
+    return pa.schema([pa.field(name, kinds[kind]) for name, kind in _GEO_COLUMNS])
+
+
+def _geo_table(rows: dict[str, list[Any]]) -> Any:
+    import pyarrow as pa
+
+    schema = _geo_schema()
+    return pa.table([pa.array(rows[f.name], f.type) for f in schema], schema=schema)
 
 
 def _in_folder(name: str, write: Any) -> Any:

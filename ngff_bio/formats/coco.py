@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from ngff_bio.formats.coco_index import AnnotationRuns, CocoFile, CocoImage, Progress, open_coco
+from ngff_bio.formats.coco_file import AnnotationRuns, CocoFile, CocoImage, looks_like_coco
+from ngff_bio.formats.coco_index import Progress, open_coco
 from ngff_bio.formats.coco_records import read_records
 from ngff_bio.formats.problems import skipped_notice
 from ngff_bio.model import Category, Instance, InstanceLayer, OnError
@@ -31,6 +32,7 @@ __all__ = [
     "annotation_sets",
     "frame_record",
     "instance_layers",
+    "looks_like_coco",
     "open_coco",
     "short_names",
 ]

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import msgspec
@@ -25,6 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.coco_entries import parse_category, parse_image
+from ngff_bio.formats.coco_file import (
+    DROPPED,
+    SPACE,
+    CocoFile,
+    CocoImage,
+    key_end,
+    read_ranges,
+)
 from ngff_bio.formats.json_scan import (
     WINDOW,
     Container,
@@ -39,159 +46,6 @@ from ngff_bio.model import Category, SourceFile
 
 Progress = Callable[[str, int, int], None]
 """Called with a file's name, the bytes read of it, and its size."""
-
-_SPACE = b" \t\r\n"
-
-#: An annotation that is not taken.
-_DROPPED = -1
-
-
-@dataclass(frozen=True, slots=True)
-class CocoImage:
-    """One entry of ``images``.
-
-    ``index`` is its place in the list, ``size`` (height, width) as it says, ``record`` the entry
-    itself.
-    """
-
-    index: int
-    id: int | str
-    file_name: str
-    size: tuple[int, int] | None
-    record: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AnnotationRuns:
-    """The annotations of one image: where in the file they lie.
-
-    Parameters
-    ----------
-    file
-        The COCO file.
-    name
-        What reports and tables call it.
-    is_list
-        Whether ``annotations`` is a list; else an object.
-    runs
-        int64 (n, 4): annotations that follow each other in the file. Index of the first, how many,
-        first byte, byte after the last.
-    digest
-        Of these bytes, where it was asked for.
-    """
-
-    file: SourceFile
-    name: str
-    is_list: bool
-    runs: NDArray[np.int64]
-    digest: bytes = b""
-
-    @property
-    def count(self) -> int:
-        """Number of annotations."""
-        return int(self.runs[:, 1].sum())
-
-    def indices(self) -> list[int]:
-        """Place of each in the file's ``annotations``."""
-        return [i for first, count, *_ in self.runs.tolist() for i in range(first, first + count)]
-
-    def texts(self) -> tuple[list[bytes], list[str] | None]:
-        """JSON text of each record, and the keys of an object.
-
-        Raises
-        ------
-        ngff_bio.errors.SourceError
-            If the file is no longer what it was.
-        """
-        if not len(self.runs):
-            return [], None if self.is_list else []
-        pieces = [p.strip(_SPACE + b",") for p in _read_ranges(self.file, self.runs[:, 2:])]
-        try:
-            if self.is_list:
-                texts = [bytes(r) for r in _list_of_raw.decode(b"[" + b",".join(pieces) + b"]")]
-                keys = None
-            else:
-                found = _dict_of_raw.decode(b"{" + b",".join(pieces) + b"}")
-                texts, keys = [bytes(r) for r in found.values()], list(found)
-        except msgspec.DecodeError:
-            texts = []
-        if len(texts) != self.count:
-            raise SourceError(
-                "the annotation file has changed while it was read",
-                file=self.name,
-                mend="run the command again",
-            )
-        return texts, keys
-
-
-_list_of_raw = msgspec.json.Decoder(list[msgspec.Raw])
-_dict_of_raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-def _read_ranges(file: SourceFile, ranges: NDArray[np.int64]) -> list[bytes]:
-    pieces = []
-    if file.path is None and hasattr(file, "read_range"):
-        return [file.read_range(a, b - a) for a, b in ranges.tolist()]
-    with file.open() as stream:
-        for start, stop in ranges.tolist():
-            stream.seek(start)
-            pieces.append(stream.read(stop - start))
-    return pieces
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CocoFile:
-    """A COCO file without its annotations.
-
-    Parameters
-    ----------
-    file, name
-        The file, and what reports and tables call it.
-    keys
-        Members of the outermost object, in their order.
-    rest
-        All of them but ``images`` and ``annotations``, whole.
-    form
-        What ``annotations`` is.
-    images
-        Entries that are taken.
-    categories
-        As ``categories`` lists them; none where there is no such key.
-    count
-        Number of annotations in the file.
-    """
-
-    file: SourceFile
-    name: str
-    keys: tuple[str, ...]
-    rest: dict[str, Any]
-    form: Literal["list", "object", "missing"]
-    images: tuple[CocoImage, ...]
-    categories: tuple[Category, ...]
-    count: int
-    _runs: NDArray[np.int64] = field(repr=False)
-    _firsts: NDArray[np.int64] = field(repr=False)
-    _rows: dict[int, int] = field(repr=False)
-    _digests: dict[int, bytes] = field(repr=False)
-
-    def annotations(self, image: CocoImage) -> AnnotationRuns:
-        """The annotations of one image, in the order of the file."""
-        code = self._rows.get(image.index, _DROPPED)
-        runs = self._runs[:0]
-        if code != _DROPPED:
-            runs = self._runs[self._firsts[code] : self._firsts[code + 1]]
-        return AnnotationRuns(
-            self.file, self.name, self.form == "list", runs.copy(), self._digests.get(code, b"")
-        )
-
-    def attributes(self) -> dict[str, Any]:
-        """What a store keeps of it, so that the file can be written again."""
-        return {
-            "file": self.name,
-            "keys": list(self.keys),
-            "annotations": self.form,
-            "rest": self.rest,
-        }
 
 
 def open_coco(
@@ -243,7 +97,7 @@ def open_coco(
                 known[part.key] = part
     for key, part in known.items():
         if isinstance(part, Container):
-            (text,) = _read_ranges(file, np.array([[part.start, part.stop]]))
+            (text,) = read_ranges(file, np.array([[part.start, part.stop]]))
             known[key] = _decode(text, file.name, key)
     return reading.finish(file, tuple(keys), known)
 
@@ -296,8 +150,10 @@ class _Reading:
         number = len(heads)
         image = self._coded(heads, "image_id", self.image_codes)
         self.categories.append(self._coded(heads, "category_id", self.category_codes))
-        self.hashes.append(self._hashed(heads))
-        image[self.categories[-1] == _DROPPED] = _DROPPED
+        hashes, unusable = self._hashed(heads)
+        self.hashes.append(hashes)
+        image[self.categories[-1] == DROPPED] = DROPPED
+        image[unusable] = DROPPED
         self.images.append(image)
         self.starts.append(part.starts + part.offset)
         self.stops.append(part.stops + part.offset)
@@ -316,7 +172,7 @@ class _Reading:
             code = int(image[a])
             text = part.text[int(part.starts[a]) : int(part.stops[b - 1])]
             if a > 0 or code != self.last:
-                text = text.lstrip(_SPACE + b",")
+                text = text.lstrip(SPACE + b",")
             else:
                 text = part.lead + text
             if code not in self.hashers:
@@ -325,7 +181,7 @@ class _Reading:
         self.last = int(image[-1])
 
     def _heads_of(self, part: Elements) -> list[_Head]:
-        body = part.text.lstrip(_SPACE + b",")
+        body = part.text.lstrip(SPACE + b",")
         try:
             if part.is_list:
                 heads = _heads.decode(b"[" + body + b"]")
@@ -347,9 +203,9 @@ class _Reading:
         """Heads of a window in which something is wrong; find what."""
         heads = []
         for i, (a, b) in enumerate(zip(part.starts.tolist(), part.stops.tolist(), strict=True)):
-            text = part.text[a:b].lstrip(_SPACE + b",")
+            text = part.text[a:b].lstrip(SPACE + b",")
             if not part.is_list:
-                text = text[text.index(b":", _key_end(text)) + 1 :]
+                text = text[text.index(b":", key_end(text)) + 1 :]
             try:
                 heads.append(_head.decode(text))
             except (msgspec.DecodeError, RecursionError) as error:
@@ -368,13 +224,13 @@ class _Reading:
         raise malformed(self.name, record, "an annotation", error, comment_hint(text)) from error
 
     def _coded(self, heads: list[_Head], member: str, codes: dict[Any, int]) -> NDArray[np.int32]:
-        """A small number for each id; `_DROPPED` where it is none."""
+        """A small number for each id; `DROPPED` where it is none."""
         values = [getattr(head, member) for head in heads]
         usual = set(map(type, values)) <= {int, str}
         if not usual:
             values = [self._checked(v, member, i, heads[i]) for i, v in enumerate(values)]
         for value in set(values) - codes.keys():
-            codes[value] = _DROPPED if value is None else len(codes)
+            codes[value] = DROPPED if value is None else len(codes)
         return np.fromiter(map(codes.__getitem__, values), np.int32, len(values))
 
     def _checked(self, value: Any, member: str, i: int, head: _Head) -> Any:
@@ -396,18 +252,21 @@ class _Reading:
         )
         return None
 
-    def _hashed(self, heads: list[_Head]) -> NDArray[np.int64]:
-        """A hash of each annotation's own id, 0 where it has none."""
+    def _hashed(self, heads: list[_Head]) -> tuple[NDArray[np.int64], list[int]]:
+        """A hash of each annotation's own id, and which have an id that is none."""
         values = [head.id for head in heads]
+        unusable: list[int] = []
         if not set(map(type, values)) <= {int, str}:
-            values = [self._own_id(v, i) for i, v in enumerate(values)]
-        return np.fromiter(map(hash, values), np.int64, len(values))
+            for i, value in enumerate(values):
+                usable = isinstance(value, int | str | float) and not isinstance(value, bool)
+                if not usable:
+                    values[i] = ("none", self.count + i)  # so that no two of them seem the same
+                    if value not in (msgspec.UNSET, None):
+                        unusable.append(i)
+                        self._refuse_id(value, i)
+        return np.fromiter(map(hash, values), np.int64, len(values)), unusable
 
-    def _own_id(self, value: Any, i: int) -> Any:
-        if isinstance(value, int | str | float) and not isinstance(value, bool):
-            return value
-        if value in (msgspec.UNSET, None):
-            return ("none", self.count + i)
+    def _refuse_id(self, value: Any, i: int) -> None:
         self.problems.fail(
             SourceError(
                 "the id of an annotation is neither a number nor text",
@@ -417,7 +276,6 @@ class _Reading:
                 found=json.dumps(value),
             )
         )
-        return ("none", self.count + i)
 
     def finish(self, file: SourceFile, keys: tuple[str, ...], known: dict[str, Any]) -> CocoFile:
         """Bring annotations, images and categories together."""
@@ -465,7 +323,7 @@ class _Reading:
         found: dict[int | str, CocoImage] = {}
         for index, entry in enumerate(entries):
             try:
-                image = _image(index, entry, self.name)
+                image = parse_image(index, entry, self.name)
                 if image.id in found:
                     raise SourceError(
                         "two entries of images have one id",
@@ -494,7 +352,7 @@ class _Reading:
         found: dict[int | str, Category] = {}
         for index, entry in enumerate(entries):
             try:
-                category = _category(index, entry, self.name)
+                category = parse_category(index, entry, self.name)
                 if category.id in found:
                     raise SourceError(
                         "two categories have one id",
@@ -535,7 +393,7 @@ class _Reading:
         known: set[int | str],
     ) -> None:
         for value, code in strange.items():
-            rows = np.flatnonzero((coded == code) & (image != _DROPPED))
+            rows = np.flatnonzero((coded == code) & (image != DROPPED))
             if not rows.size:
                 continue
             other: Any = str(value) if isinstance(value, int) else _as_number(value)
@@ -553,7 +411,7 @@ class _Reading:
                 ),
                 int(rows.size),
             )
-            image[rows] = _DROPPED
+            image[rows] = DROPPED
 
     def _drop_repeated(
         self,
@@ -571,10 +429,10 @@ class _Reading:
         suspects = np.unique(np.concatenate((order[same], order[same + 1])))
         seen: dict[Any, int] = {}
         for row in suspects.tolist():
-            (text,) = _read_ranges(file, np.array([[starts[row], stops[row]]]))
-            text = text.lstrip(_SPACE + b",")
+            (text,) = read_ranges(file, np.array([[starts[row], stops[row]]]))
+            text = text.lstrip(SPACE + b",")
             if self.form == "object":
-                text = text[text.index(b":", _key_end(text)) + 1 :]
+                text = text[text.index(b":", key_end(text)) + 1 :]
             own = json.loads(text).get("id")
             if own is None or own not in seen:
                 seen[own] = row
@@ -589,84 +447,7 @@ class _Reading:
                     mend="give one of the two another id, or take it out",
                 )
             )
-            image[row] = _DROPPED
-
-
-def _image(index: int, entry: Any, name: str) -> CocoImage:
-    """One entry of ``images``, checked."""
-    record = f"images[{index}]"
-    if not isinstance(entry, dict):
-        raise SourceError(
-            "an entry of images is no object", file=name, record=record, found=json.dumps(entry)
-        )
-    own = entry.get("id")
-    if not isinstance(own, int | str) or isinstance(own, bool):
-        raise SourceError(
-            "an entry of images has no usable id",
-            file=name,
-            record=record,
-            expected="a number or text",
-            found=json.dumps(own),
-        )
-    record += f" (id {own})"
-    file_name = entry.get("file_name")
-    if not isinstance(file_name, str) or not file_name:
-        raise SourceError(
-            "an entry of images has no file name",
-            file=name,
-            record=record,
-            expected='text under "file_name"',
-            found=json.dumps(file_name) if "file_name" in entry else "no such key",
-        )
-    parts = PurePosixPath(file_name.replace("\\", "/")).parts
-    if ".." in parts or file_name.startswith(("/", "\\")) or file_name[1:2] == ":":
-        raise SourceError(
-            "a file name leads out of the source",
-            file=name,
-            record=record,
-            expected="a name below the folder of the images",
-            found=file_name,
-            mend="write file names relative to the folder of the images",
-        )
-    size = []
-    for side in ("height", "width"):
-        value = entry.get(side)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-            raise SourceError(
-                f"the {side} of an image is no whole number",
-                file=name,
-                record=record,
-                expected="pixels",
-                found=json.dumps(value),
-            )
-        size.append(int(value))
-    return CocoImage(index, own, file_name, (size[0], size[1]) if len(size) == 2 else None, entry)
-
-
-def _category(index: int, entry: Any, name: str) -> Category:
-    """One entry of ``categories``, checked."""
-    if not isinstance(entry, dict):
-        raise SourceError(
-            "an entry of categories is no object",
-            file=name,
-            record=f"categories[{index}]",
-            found=json.dumps(entry),
-        )
-    for key in ("id", "name"):
-        kinds: Any = str if key == "name" else int | str
-        value = entry.get(key)
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise SourceError(
-                f"a category has no usable {key}",
-                file=name,
-                record=f"categories[{index}]",
-                expected="text" if key == "name" else "a number or text",
-                found=json.dumps(value) if key in entry else "no such key",
-            )
-    rest = {k: v for k, v in entry.items() if k not in ("id", "name")}
-    return Category(entry["id"], entry["name"], None, rest)
+            image[row] = DROPPED
 
 
 def _annotation(index: int, own: Any) -> str:
@@ -684,14 +465,6 @@ def _as_number(value: Any) -> Any:
 def _some(known: Iterable[Any]) -> str:
     shown = [json.dumps(v) for v, _ in zip(known, range(3), strict=False)]
     return ", ".join(shown) or "none"
-
-
-def _key_end(text: bytes) -> int:
-    """Position after the key that a member of an object begins with."""
-    at = text.index(b'"') + 1
-    while text[at] != ord('"'):
-        at += 2 if text[at] == ord("\\") else 1
-    return at + 1
 
 
 def _joined(pieces: list[NDArray[Any]], kind: Any) -> NDArray[Any]:
@@ -712,16 +485,5 @@ def _runs(
     runs = np.stack((first, count, starts[first], stops[first + count - 1]), axis=1)
     codes = image[first]
     order = np.argsort(codes, kind="stable")
-    order = order[codes[order] != _DROPPED]
+    order = order[codes[order] != DROPPED]
     return runs[order], codes[order]
-
-
-#: Bytes at the start of a file that are looked into to tell what it is.
-_SNIFFED = 1 << 16
-
-
-def looks_like_coco(file: SourceFile) -> bool:
-    """Whether a JSON file seems to be COCO, by its first kilobytes."""
-    with file.open() as stream:
-        head = stream.read(_SNIFFED)
-    return re.search(rb'"(?:images|annotations)"\s*:\s*[\[{]', head) is not None

@@ -22,7 +22,7 @@ from ngff_bio.model import Box, Geometry, Instance, Polygons, Rle
 
 
 class _Rle(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    size: list[int]
+    size: tuple[int, int]
     counts: str | list[int]
 
 
@@ -91,7 +91,7 @@ def read_records(
                 errors[i] = _located(wrong, file, places[i], found.id)
         geometry: Geometry | None = None
         if isinstance(shape, _Rle):
-            geometry = Rle((shape.size[0], shape.size[1]), shape.counts)
+            geometry = Rle(shape.size, shape.counts)
         elif shape:
             outlines.append(shape)
             owners.append(i)
@@ -251,8 +251,8 @@ def _shape(value: Any) -> Any:
         size, counts = value["size"], value["counts"]
         if not isinstance(counts, str):
             counts = [_whole(n) for n in counts]
-        if len(size) == 2:
-            return _Rle([_whole(n) for n in size], counts)
+        height, width = size
+        return _Rle((_whole(height), _whole(width)), counts)
     raise ValueError("no segmentation")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ _EMPTY_SEGMENTATION = re.compile(
     rb'"segmentation"\s*:\s*(?:null|(\{"counts":\s*null,\s*"size":\s*null\}))'
 )
 _KEY = b'"segmentation"'
+_ROWS = 1 << 14
 
 
 class CocoWriter:
@@ -125,14 +127,15 @@ class CocoCopy:
     about: Mapping[str, Any]
     folder: Path
     images: dict[int, Any] = field(default_factory=dict)
-    _places: list[tuple[int, int, int]] = field(default_factory=list)
+    #: Place in the file, first byte in the spool and size of each annotation, one after the other.
+    _places: array[int] = field(default_factory=lambda: array("q"))
     _spool: IO[bytes] | None = None
     _size: int = 0
 
     @property
     def count(self) -> int:
         """Number of annotations so far."""
-        return len(self._places)
+        return len(self._places) // 3
 
     def add(self, place: int, text: bytes, key: str | None = None) -> None:
         """Add an annotation by its place in the file; `key` is for annotations in an object."""
@@ -142,7 +145,7 @@ class CocoCopy:
         if self.about.get("annotations") == "object":
             text = _encode(key) + b":" + text
         self._spool.write(text)
-        self._places.append((place, self._size, len(text)))
+        self._places.extend((place, self._size, len(text)))
         self._size += len(text)
 
     def write(self, path: Path) -> None:
@@ -173,12 +176,16 @@ class CocoCopy:
     def _ordered(self) -> Iterator[bytes]:
         if self._spool is None:
             return
-        places = np.array(self._places, np.int64)
+        places = np.frombuffer(self._places, np.int64).reshape(-1, 3)
+        order = np.argsort(places[:, 0], kind="stable")
         self._spool.flush()
-        for _, start, size in places[np.argsort(places[:, 0], kind="stable")].tolist():
-            if self._spool.tell() != start:
-                self._spool.seek(start)
-            yield self._spool.read(size)
+        at = -1
+        for first in range(0, len(order), _ROWS):
+            for _, start, size in places[order[first : first + _ROWS]].tolist():
+                if at != start:
+                    self._spool.seek(start)
+                yield self._spool.read(size)
+                at = start + size
 
     def close(self) -> None:
         """Let go of the spooled annotations."""

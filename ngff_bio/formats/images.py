@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -125,6 +125,7 @@ def stack_frames(
     *,
     headers: Sequence[ImageHeader | None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    indices: bool = False,
 ) -> FrameStack:
     """Stack picture files of one plane each; only their headers are read.
 
@@ -138,6 +139,8 @@ def stack_frames(
         Files along each of them; may be left out for one axis.
     headers
         Of the files, if they are known already.
+    indices
+        Whether pictures with a table of colours are read as its indices (label pictures).
 
     Raises
     ------
@@ -153,6 +156,8 @@ def stack_frames(
         )
     if headers is None:
         headers = [f if f is None else probe_image(f, limits) for f in files]
+    if indices:
+        headers = [h if h is None or not h.palette else _of_indices(h) for h in headers]
     known = [(f, h) for f, h in zip(files, headers, strict=True) if f is not None and h is not None]
     if not known:
         raise ArgumentError("there are no frames to stack")
@@ -188,5 +193,18 @@ def stack_frames(
         size["c"] = head.samples
     axes = "".join(a for a in "tczyx" if a in size)
     return FrameStack(
-        tuple(files), axes, tuple(size[a] for a in axes), head.dtype, along=along, sizes=sizes
+        tuple(files),
+        axes,
+        tuple(size[a] for a in axes),
+        head.dtype,
+        along=along,
+        sizes=sizes,
+        indices=indices,
+    )
+
+
+def _of_indices(header: ImageHeader) -> ImageHeader:
+    """The header of a picture with a table of colours, whose indices are read."""
+    return replace(
+        header, axes="yx", shape=header.size, dtype=np.dtype(np.uint8), palette=False, samples=1
     )

@@ -197,6 +197,8 @@ def _outer_axes(
         if a not in "YXS"
     ]
     names, sizes = [a for a, _ in pairs], tuple(n for _, n in pairs)
+    if all(a in "TCZ" for a in names):
+        return "".join(names).lower(), sizes
     if given is not None:
         wanted = [a for a in given.lower() if a not in "yx"]
         if colors and len(wanted) == len(pairs) + 1 and "c" in wanted:
@@ -210,8 +212,6 @@ def _outer_axes(
                 mend="give --axes in the order of the file, as in --axes tyx",
             )
         return "".join(wanted), sizes
-    if all(a in "TCZ" for a in names):
-        return "".join(names).lower(), sizes
     if len(pairs) == 1 and names[0] in _UNKNOWN:
         notices.append(
             Notice(

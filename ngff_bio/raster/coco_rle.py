@@ -236,6 +236,36 @@ def rle_from_mask(mask: npt.NDArray[Any]) -> dict[str, Any]:
     return {"size": [int(n) for n in packed["size"]], "counts": packed["counts"].decode("ascii")}
 
 
+def rle_from_window(
+    window: npt.NDArray[Any], corner: tuple[int, int], shape: tuple[int, int]
+) -> dict[str, Any]:
+    """Compressed COCO RLE of a mask in a window of an image; the rest of it is never drawn.
+
+    Parameters
+    ----------
+    window
+        Mask (height, width) of the window.
+    corner
+        x, y of its first pixel in the image.
+    shape
+        Height and width of the image.
+    """
+    (x, y), (height, width) = corner, shape
+    columns = np.zeros((height, window.shape[1]), np.bool_)
+    columns[y : y + window.shape[0]] = window
+    counts = counts_from_mask(columns).tolist()
+    counts[0] += x * height
+    rest = height * width - sum(counts)
+    if len(counts) % 2:  # the last run is background
+        counts[-1] += rest
+    else:
+        counts.append(rest)
+    if not counts[-1]:
+        counts.pop()
+    packed = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
+
+
 def rle_from_runs(runs: Runs, shape: tuple[int, int]) -> dict[str, Any]:
     """Compressed COCO RLE of row-major runs in an image of height and width `shape`."""
     return rle_from_mask(mask_from_runs(runs, shape))

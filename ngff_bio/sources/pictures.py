@@ -64,19 +64,25 @@ def placed(images: Iterable[tuple[str, Image]]) -> tuple[Image, ...]:
     Parameters
     ----------
     images
-        Each with its folder.
+        Each with its folder. Its path, or else its name, is what it is to be called there.
     """
     pairs = list(images)
     if len(pairs) == 1:
         return (replace(pairs[0][1], path=""),)
     below: dict[str, list[str]] = defaultdict(list)
     for folder, image in pairs:
-        below[folder].append(image.name)
+        below[folder].append(image.path or image.name)
     groups = _group_names(list(below)) if len(below) > 1 else dict.fromkeys(below, "")
     names = {folder: safe_names(inside) for folder, inside in below.items()}
-    return tuple(
-        replace(image, path=f"{groups[folder]}/{names[folder][image.name]}".lstrip("/"))
+    paths = [
+        f"{groups[folder]}/{names[folder][image.path or image.name]}".lstrip("/")
         for folder, image in pairs
+    ]
+    # An image is never put below another: `a.tif` beside a folder `a` with images.
+    above = {"/".join(path.split("/")[:n]) for path in paths for n in range(1, path.count("/") + 1)}
+    return tuple(
+        replace(image, path=f"{path}_" if path in above else path)
+        for path, (_, image) in zip(paths, pairs, strict=True)
     )
 
 

@@ -60,6 +60,9 @@ BUILT_IN = {
     "platelet-em": "ngff_bio.sources.platelet_em",
     "wbc": "ngff_bio.sources.wbc",
     "coco": "ngff_bio.sources.coco",
+    "labelme": "ngff_bio.sources.labelme",
+    "images": "ngff_bio.sources.images",
+    "tiff": "ngff_bio.sources.tiff",
 }
 
 

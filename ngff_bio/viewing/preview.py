@@ -20,6 +20,9 @@ from ngff_bio.storage import Storage
 #: Percentiles of the pixels that become black and white.
 _WINDOW = (0.5, 99.5)
 _MARGIN = 10
+
+#: Small images are shown so many times larger at most: outlines then leave room for what they outline.
+_ZOOM = 4
 _LINE = 22
 
 
@@ -70,9 +73,11 @@ def draw_preview(
     layers = _layers(found, label)
     level = _level(found, width)
     plane = _cut(found, level, layers, t, z)
-    picture = _grey_or_rgb(plane.pixels)
+    zoom = max(min(_ZOOM, width // plane.pixels.shape[-1]), 1)
+    picture = _enlarged(_grey_or_rgb(plane.pixels), zoom)
     legend: list[tuple[str, tuple[int, int, int]]] = []
-    for name, values in plane.labels.items():
+    for name, small in plane.labels.items():
+        values = _enlarged(small, zoom)
         colors, names = _colors(found, name, values)
         picture = _overlay(picture, values, colors, fill)
         legend += [(names[v], c) for v, c in colors.items() if v in names]
@@ -166,6 +171,10 @@ def _grey_or_rgb(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return np.clip(mixed, 0, 255).astype(np.uint8)
 
 
+def _enlarged(plane: NDArray[Any], zoom: int) -> NDArray[Any]:
+    return plane.repeat(zoom, axis=0).repeat(zoom, axis=1) if zoom > 1 else plane
+
+
 def _stretched(plane: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = np.percentile(plane, _WINDOW)
     scaled = (plane.astype(np.float32) - low) / max(float(high - low), 1e-9)
@@ -225,10 +234,12 @@ def _with_legend(
 ) -> PIL.Image.Image:
     entries = list(dict.fromkeys(legend))
     height = picture.height + _MARGIN + _LINE * (1 + len(entries))
-    sheet = PIL.Image.new("RGB", (max(picture.width, 260), height), (24, 24, 24))
+    font = PIL.ImageFont.load_default(14)
+    texts = [title, *(name for name, _ in entries)]
+    wide = max(round(font.getlength(text)) for text in texts) + 4 * _MARGIN
+    sheet = PIL.Image.new("RGB", (max(picture.width, wide), height), (24, 24, 24))
     sheet.paste(picture, (0, 0))
     pen = PIL.ImageDraw.Draw(sheet)
-    font = PIL.ImageFont.load_default(14)
     y = picture.height + _MARGIN // 2
     pen.text((_MARGIN, y), title, fill=(235, 235, 235), font=font)
     for name, color in entries:

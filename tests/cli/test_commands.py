@@ -117,7 +117,20 @@ def test_validate_accepts_our_store_and_exits_1_for_a_broken_one(
 
 
 def test_preview_draws_the_classes_where_the_labels_are(store: Path, tmp_path: Path) -> None:
-    done = run("preview", store, "-o", tmp_path / "p.png", "--image", "50", "-z", 3, "--fill", 1)
+    done = run(
+        "preview",
+        store,
+        "-o",
+        tmp_path / "p.png",
+        "--image",
+        "50",
+        "-z",
+        3,
+        "--fill",
+        1,
+        "--width",
+        64,
+    )
     assert done.returncode == 0, done.stderr
     picture = np.asarray(Image.open(tmp_path / "p.png"))
     labels = ngff_bio.open(store)["50"].level(0)["semantic"].isel(z=3).values

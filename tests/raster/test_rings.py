@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
 from scipy.ndimage import label
 from skimage.draw import polygon as fill_polygon
 
+from ngff_bio.raster.coco_rle import rle_from_window
 from ngff_bio.raster.rings import joined_ring, polygons_of_rings, rings_of_mask
+
+#: Busy machines are slow: no test fails by the clock.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.booleans())
 
@@ -23,6 +27,7 @@ def filled(points, shape):
     return out
 
 
+@unhurried
 @given(masks)
 def test_rings_cover_the_mask_exactly(mask):
     covered = np.zeros(mask.shape, np.bool_)
@@ -31,6 +36,7 @@ def test_rings_cover_the_mask_exactly(mask):
     np.testing.assert_array_equal(covered, mask)
 
 
+@unhurried
 @given(masks)
 def test_a_polygon_is_a_component_with_its_holes(mask):
     polygons = polygons_of_rings(rings_of_mask(mask))
@@ -40,6 +46,7 @@ def test_a_polygon_is_a_component_with_its_holes(mask):
     assert sorted(areas) == sorted(np.bincount(components.ravel())[1:].tolist())
 
 
+@unhurried
 @given(masks)
 def test_pycocotools_draws_outer_rings_to_the_pixel(mask):
     for outer, *_ in polygons_of_rings(rings_of_mask(mask)):
@@ -48,6 +55,7 @@ def test_pycocotools_draws_outer_rings_to_the_pixel(mask):
         np.testing.assert_array_equal(drawn, filled(outer.points, mask.shape))
 
 
+@unhurried
 @given(masks)
 def test_joined_rings_are_one_ring_of_the_same_pixels(mask):
     rings = rings_of_mask(mask)
@@ -71,3 +79,13 @@ def test_corners_alone_are_kept():
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (4, 4)])
 def test_nothing_has_no_ring(shape):
     assert rings_of_mask(np.zeros(shape, np.bool_)) == []
+
+
+@unhurried
+@given(masks, st.integers(0, 4), st.integers(0, 4), st.integers(0, 4), st.integers(0, 4))
+def test_the_rle_of_a_window_is_that_of_the_whole_image(mask, left, top, right, below):
+    whole = np.pad(mask, ((top, below), (left, right)))
+    expected = coco_mask.encode(np.asfortranarray(whole, np.uint8))
+    found = rle_from_window(mask, (left, top), whole.shape)
+    assert found["size"] == list(expected["size"])
+    assert found["counts"] == expected["counts"].decode()

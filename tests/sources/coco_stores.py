@@ -31,13 +31,17 @@ class Row:
     def record(self) -> dict[str, Any]:
         """The source's record, written again from the columns."""
         record: dict[str, Any] = json.loads(self.values["record"])
-        if "segmentation" in record and record["segmentation"] is None:
+        # Null, or an object of nulls that keeps the order of an RLE's keys.
+        blank = record.get("segmentation", "") in (None, {"counts": None, "size": None})
+        if blank:
             if self.values["polygons"] is not None:
                 record["segmentation"] = self.values["polygons"]
             elif self.values["rle_size"] is not None:
                 counts = self.values["rle_counts"] or self.values["rle_runs"]
                 size = self.values["rle_size"]
-                record["segmentation"] = {"size": size, "counts": counts}
+                whole = {"size": size, "counts": counts}
+                order = list(record["segmentation"] or whole)
+                record["segmentation"] = {k: whole[k] for k in order}
         return record
 
 
