@@ -48,6 +48,7 @@ def verify(
     options: Mapping[str, Any] | None = None,
     on_error: OnError | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    store_options: Mapping[str, Any] | None = None,
     sample: int | None = None,
     pixels: bool = False,
     workers: int = 0,
@@ -74,6 +75,8 @@ def verify(
         ``skip`` if the conversion went on without wrong records; as the store says, if not given.
     storage_options
         Options of fsspec for a source behind a URL.
+    store_options
+        Options of a bucket that the store lies in: see :class:`ngff_bio.storage.BucketStorage`.
     sample
         Compare only so many pieces (blocks of pixels, frames of instances), picked evenly at
         random, always the same ones. Metadata is compared whole.
@@ -98,7 +101,7 @@ def verify(
         If it has no manifest and no source is given.
     """
     began = time.monotonic()
-    storage = storage_at(store)
+    storage = storage_at(store, store_options)
     done = Verification(storage.url, sampled=sample)
     with ThreadPoolExecutor(workers or os.cpu_count() or 1, "verify") as pool:
         proof = _Proof(storage, done, pool, progress or (lambda done, total: None))
