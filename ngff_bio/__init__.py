@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ngff_bio.checks import validate
+    from ngff_bio.checks.verify import verify
     from ngff_bio.conversion import convert
     from ngff_bio.engine.settings import Settings
     from ngff_bio.export import export
@@ -27,6 +28,7 @@ __all__ = [
     "open",
     "patches",
     "validate",
+    "verify",
 ]
 
 _HOMES = {
@@ -37,6 +39,7 @@ _HOMES = {
     "open": "ngff_bio.reader",
     "patches": "ngff_bio.reader.patches",
     "validate": "ngff_bio.checks",
+    "verify": "ngff_bio.checks.verify",
 }
 
 

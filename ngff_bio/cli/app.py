@@ -15,6 +15,7 @@ from ngff_bio.cli.info import info
 from ngff_bio.cli.preview import preview
 from ngff_bio.cli.serve import serve
 from ngff_bio.cli.validate import validate
+from ngff_bio.cli.verify import verify
 
 app = typer.Typer(
     name="ngff-bio",
@@ -55,6 +56,7 @@ def root(
 app.command()(convert)
 app.command()(info)
 app.command()(validate)
+app.command()(verify)
 app.command()(preview)
 app.command()(export)
 app.command()(serve)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ngff_bio.cli.text import parse_pairs, parse_size, size
+from ngff_bio.cli.progress import ProgressBar
+from ngff_bio.cli.text import parse_options, parse_pairs, parse_size, size
 
 if TYPE_CHECKING:
     from ngff_bio.engine.report import Report
@@ -66,6 +67,10 @@ def convert(
     report: Annotated[
         Path | None, typer.Option(help="Write the report to this file as JSON.", metavar="FILE")
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Then prove that the store is equal to the source."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No bar, no report.")] = False,
     labels: Annotated[
         list[str] | None,
@@ -208,7 +213,7 @@ def convert(
     from ngff_bio.conversion import convert as run
     from ngff_bio.formats.limits import Limits
 
-    options: dict[str, Any] = dict(parse_pairs(option, "--option"))
+    options = parse_options(option, "--option")
     if labels:
         options["labels"] = labels
     if stitch:
@@ -225,7 +230,7 @@ def convert(
         label_codec=label_codec,
         method=method,
     )
-    with Bar(shown=not quiet) as bar:
+    with ProgressBar("converting", shown=not quiet) as bar:
         done = run(
             source,
             destination,
@@ -249,6 +254,35 @@ def convert(
         report.write_text(json.dumps(done.to_json(), indent=2, default=str))
     if not quiet:
         _tell(done)
+    if verify:
+        _verify(source, destination, done.format, options, on_error, quiet=quiet)
+
+
+def _verify(
+    source: str,
+    destination: str,
+    format: str,
+    options: dict[str, Any],
+    on_error: OnError,
+    *,
+    quiet: bool,
+) -> None:
+    from ngff_bio.checks.verify import verify
+    from ngff_bio.cli.verify import tell
+
+    with ProgressBar("verifying", shown=not quiet) as bar:
+        proof = verify(
+            destination,
+            source,
+            format=format,
+            options=options,
+            on_error=on_error.value,
+            progress=bar.update,
+        )
+    if not quiet or not proof.equal:
+        tell(proof)
+    if not proof.equal:
+        raise typer.Exit(1)
 
 
 def _settings(
@@ -292,50 +326,6 @@ def _runner(where: Where, workers: int, scheduler: str | None, memory: str | Non
     from ngff_bio.engine.runners import ThreadRunner
 
     return ThreadRunner(workers, budget)
-
-
-class Bar:
-    """A progress bar with bytes, rate and time left; made when the first unit is done."""
-
-    def __init__(self, *, shown: bool) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not shown,
-            transient=True,
-        )
-        self._task = self._bar.add_task("looking", total=None)
-
-    def __enter__(self) -> Bar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def update(self, done: int, total: int) -> None:
-        """Called after every unit with raw bytes done and in all."""
-        self._bar.update(self._task, description="converting", completed=done, total=total)
-
-    def reading(self, name: str, done: int, size: int) -> None:
-        """Called while annotation files are read."""
-        self._bar.update(self._task, description=f"reading {name}", completed=done, total=size)
 
 
 def _tell(report: Report) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 
 def size(count: float) -> str:
     """Bytes with a unit: ``1.3 MB``."""
@@ -58,4 +61,15 @@ def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, str]:
                 found="no = in it" if not equals else "no name",
             )
         found[name] = value
+    return found
+
+
+def parse_options(pairs: list[str] | None, option: str) -> dict[str, Any]:
+    """``NAME=VALUE`` options of a source; a value that is JSON (``true``, ``3``) is taken as such."""
+    found: dict[str, Any] = {}
+    for name, value in parse_pairs(pairs, option).items():
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
     return found

@@ -26,8 +26,8 @@ def validate(
 
     from ngff_bio.checks import validate as run
 
-    with ProgressBar("decoding", shown=not (quick or as_json)) as update:
-        findings = run(store, strict=strict, quick=quick, progress=update)
+    with ProgressBar("decoding", shown=not (quick or as_json)) as bar:
+        findings = run(store, strict=strict, quick=quick, progress=bar.update)
     errors = [f for f in findings if f.level == "error"]
     if as_json:
         typer.echo(json.dumps([f.to_json() for f in findings], indent=2))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ngff_bio.cli.progress import ProgressBar
-from ngff_bio.cli.text import size
+from ngff_bio.cli.text import parse_options, size
 
 if TYPE_CHECKING:
     from ngff_bio.checks.differences import Verification
@@ -52,16 +52,16 @@ def verify(
     """
     from ngff_bio.checks.verify import verify as run
 
-    with ProgressBar("verifying", shown=not (quiet or as_json)) as update:
+    with ProgressBar("verifying", shown=not (quiet or as_json)) as bar:
         done = run(
             store,
             source,
             format=format,
-            options=_options(option) if option else None,
+            options=parse_options(option, "--option") or None,
             sample=sample,
             pixels=pixels,
             workers=workers,
-            progress=update,
+            progress=bar.update,
         )
     if as_json:
         typer.echo(json.dumps(done.to_json(), indent=2))
@@ -69,24 +69,6 @@ def verify(
         tell(done)
     if not done.equal:
         raise typer.Exit(1)
-
-
-def _options(given: list[str]) -> dict[str, Any]:
-    """``name=value`` pairs; a value that is JSON is taken as such."""
-    from ngff_bio.errors import ArgumentError
-
-    found: dict[str, Any] = {}
-    for pair in given:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise ArgumentError(
-                "an option has a name and a value", expected="--option NAME=VALUE", found=pair
-            )
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
 
 
 def tell(done: Verification) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ngff_bio.engine.plan import Plan
-from ngff_bio.engine.records import Failure, UnitRecord
+from ngff_bio.engine.records import Failure, UnitRecord, load_record
 from ngff_bio.engine.report import Report
 from ngff_bio.errors import SourceError
 from ngff_bio.model import Notice
@@ -46,9 +46,12 @@ def leave_out(
         )
     for number, failure in sorted(failed.items()):
         image = images[number]
-        storage.delete_all(image.path)
         what = f"the image {image.name!r} was left out: {failure.what}"
         report.notices.append(Notice("skipped", what, failure.file, failure.record))
+    starts = tuple(f"{images[number].path}/" for number in failed)
+    for record in records.values():
+        if any(plan.arrays[p.array].image in failed for p in record.parts):
+            _remove(record.id, starts, storage, report)
     kept = [i for i in range(len(images)) if i not in failed]
     place = {old: new for new, old in enumerate(kept)}
     numbers = {
@@ -66,9 +69,14 @@ def leave_out(
         if any(i.path.startswith(f"{p.path}/" if p.path else "") for i in left)
     )
     dataset = replace(plan.dataset, images=left, plates=plates)
-    report.objects = report.bytes_stored = 0  # of what is left, counted anew
-    for key, size in storage.list():
-        if not key.startswith(".ngff_bio/"):
-            report.objects += 1
-            report.bytes_stored += size
     return replace(plan, dataset=dataset, arrays=arrays)
+
+
+def _remove(unit: str, starts: tuple[str, ...], storage: Storage, report: Report) -> None:
+    """Remove what a unit wrote below some paths; what lay there before stays."""
+    record = load_record(storage, unit)
+    for key, size in record.objects if record is not None else ():
+        if key.startswith(starts):
+            storage.delete(key)
+            report.objects -= 1
+            report.bytes_stored -= size

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ngff_bio import ngff
 from ngff_bio.engine.crew import Crew
@@ -28,6 +30,7 @@ from ngff_bio.engine.tables import (
     GROUP_ATTRIBUTES,
     concatenate,
     from_parquet,
+    rows_before,
     to_parquet,
     volume_table,
 )
@@ -35,11 +38,26 @@ from ngff_bio.engine.tracks import write_tracks
 from ngff_bio.engine.units import hidden_plan
 from ngff_bio.engine.volumes import merge_objects
 from ngff_bio.errors import StoreError
-from ngff_bio.model import Image, InstanceLayer, LabelLayer, VolumeLayer
+from ngff_bio.model import Dataset, Image, InstanceLayer, LabelLayer, VolumeLayer
+from ngff_bio.ngff.attributes import KEY
 from ngff_bio.storage import Storage
 
 #: Documents written at once where each is a request.
 _REQUESTS = 16
+
+#: Attributes of a dataset that stay as they were when something is added.
+_OF_THE_BEGINNING = ("converter", "options", "licence", "citation", "attributes")
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A store that is added to: what it said, and the dataset that it holds in the end (of images
+    that stay as they are, only the path is known).
+    """
+
+    nodes: Nodes
+    whole: Dataset
+    consolidated: bool
 
 
 def finish(
@@ -47,6 +65,7 @@ def finish(
     records: Iterable[UnitRecord],
     storage: Storage,
     source_files: SourceFiles = no_files,
+    before: Before | None = None,
 ) -> Written:
     """Write tables, metadata and the manifest; returns what was written.
 
@@ -58,28 +77,38 @@ def finish(
         Of all units.
     source_files
         Names the files that were read, for the manifest.
+    before
+        The store that is added to, if it is not a new one.
     """
-    manifest = ManifestWriter(plan, list(records), storage, source_files)
+    old = Nodes(plan.settings.zarr_format) if before is None else before.nodes
+    added = before is not None
+    manifest = ManifestWriter(plan, list(records), storage, source_files, added=added)
     storage = manifest.storage
-    parts = parts_by_array(manifest.records)
-    written = Written()
-    nodes = Nodes(plan.settings.zarr_format)
-    if plan.dataset.layout != "image":
-        nodes.add_group("", dataset_attributes(plan))
+    maker = _Maker(plan, storage, parts_by_array(manifest.records), old)
     layers: dict[int, list[tuple[int, PlannedArray]]] = defaultdict(list)
     for number, planned in enumerate(plan.arrays):
         layers[planned.image].append((number, planned))
+    for index, image in enumerate(plan.dataset.images):
+        maker.add_image(image, layers[index])
+    whole = plan if before is None else replace(plan, dataset=before.whole)
+    if plan.dataset.layout != "image":
+        root = dataset_attributes(whole)
+        if before is not None:  # who began the store, and how, stays as it is
+            root[KEY] |= {k: v for k, v in old.groups[""][KEY].items() if k in _OF_THE_BEGINNING}
+        maker.nodes.add_group("", root)
+    for path, attributes in plate_groups(whole):
+        maker.nodes.add_group(path, attributes)
+    maker.nodes.add_missing(old)
+    consolidated = plan.settings.consolidated if before is None else before.consolidated
     crew = Crew(_REQUESTS - 1 if storage.reach == "network" else 0)
     try:
-        for index, image in enumerate(plan.dataset.images):
-            _add_image(plan, nodes, image, layers[index], parts, storage, written)
-        for path, attributes in plate_groups(plan):
-            nodes.add_group(path, attributes)
-        for lot in manifest.before_root(nodes.documents(plan.settings.consolidated), crew.map):
-            crew.map(lambda one: written.add(storage.put(*one)), lot)
+        for lot in manifest.before_root(maker.nodes.documents(consolidated, old), crew.map):
+            crew.map(lambda one: maker.written.add(storage.put(*one)), lot)
+        for size in manifest.sizes:
+            maker.written.add(size)
     finally:
         crew.close()
-    return written
+    return maker.written
 
 
 def parts_by_array(records: Iterable[UnitRecord]) -> dict[int, list[PartRecord]]:
@@ -95,95 +124,115 @@ def parts_by_array(records: Iterable[UnitRecord]) -> dict[int, list[PartRecord]]
     return parts
 
 
-def _add_image(
-    plan: Plan,
-    nodes: Nodes,
-    image: Image,
-    layers: list[tuple[int, PlannedArray]],
-    parts: dict[int, list[PartRecord]],
-    storage: Storage,
-    written: Written,
-) -> None:
-    tables, names = [], []
-    for number, planned in layers:
-        if planned.layer is None:
-            nodes.add_array(planned.plan)
-            attributes = image_attributes(plan, image, planned.plan, parts[number])
-            nodes.add_group(image.path, attributes)
-            continue
-        layer = image.labels[planned.layer]
-        names += _add_layer(plan, nodes, image, layer, planned.plan, parts[number])
-        if _write_table(image, layer, planned.plan, parts[number], storage, written):
-            tables.append(layer.name)
-            _add_tracks(plan, nodes, image, layer, storage, written)
-    if names:
-        labels = ngff.encode(ngff.GroupMeta(labels=tuple(names)), plan.settings.version)
-        nodes.add_group(f"{image.path}/labels".lstrip("/"), labels)
-    if tables:
-        nodes.add_group(f"{image.path}/tables".lstrip("/"), {"tables": tables})
-        for name in tables:
-            nodes.add_group(f"{image.path}/tables/{name}".lstrip("/"), GROUP_ATTRIBUTES)
+@dataclass(slots=True)
+class _Maker:
+    """Makes tables and metadata, image by image. ``old`` is what the store said before."""
+
+    plan: Plan
+    storage: Storage
+    parts: dict[int, list[PartRecord]]
+    old: Nodes
+    written: Written = field(default_factory=Written)
+    nodes: Nodes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.nodes = Nodes(self.plan.settings.zarr_format)
+
+    def add_image(self, image: Image, arrays: list[tuple[int, PlannedArray]]) -> None:
+        tables, names = [], []
+        for number, planned in arrays:
+            parts = self.parts.get(number, [])
+            if planned.layer is None:
+                self.nodes.add_array(planned.plan)
+                self.nodes.add_group(image.path, self.image_attributes(image, planned, parts))
+                continue
+            layer = image.labels[planned.layer]
+            has_table = self.add_table(image, layer, planned, parts)
+            if has_table:
+                tables.append(layer.name)
+                self.add_tracks(image, layer)
+            names += self.add_layer(image, layer, planned.plan, parts, has_table)
+        if names:
+            labels = ngff.encode(ngff.GroupMeta(labels=tuple(names)), self.plan.settings.version)
+            self.nodes.add_group(_below(image, "labels"), labels)
+        if tables:
+            self.nodes.add_group(_below(image, "tables"), {"tables": tables})
+            for name in tables:
+                self.nodes.add_group(_below(image, f"tables/{name}"), GROUP_ATTRIBUTES)
+
+    def image_attributes(
+        self, image: Image, planned: PlannedArray, parts: list[PartRecord]
+    ) -> dict[str, Any]:
+        found = image_attributes(self.plan, image, planned.plan, parts)
+        if image.path in self.old.groups:  # how channels are shown was settled on all old frames
+            before = self.old.groups[image.path]
+            for new, known in ((found, before), (found.get("ome"), before.get("ome"))):
+                if new is not None and known is not None and "omero" in known:
+                    new["omero"] = known["omero"]
+        return found
+
+    def add_layer(
+        self,
+        image: Image,
+        layer: LabelLayer,
+        array: ArrayPlan,
+        parts: list[PartRecord],
+        table: bool,
+    ) -> list[str]:
+        hidden = max((p.hidden for p in parts), default=0)
+        while hidden_plan(array, hidden + 1).path in self.old.groups:
+            hidden += 1
+        arrays = [array, *(hidden_plan(array, k) for k in range(1, hidden + 1))]
+        for number, one in enumerate(arrays):
+            self.nodes.add_array(one)
+            attributes = label_attributes(self.plan, image, layer, one, number, hidden, table)
+            self.nodes.add_group(one.path, attributes)
+        return [a.path.rpartition("/")[2] for a in arrays]
+
+    def add_table(
+        self, image: Image, layer: LabelLayer, planned: PlannedArray, parts: list[PartRecord]
+    ) -> bool:
+        """Write the table of a layer; returns whether it has one."""
+        key = table_key(image, layer)
+        there = _below(image, f"tables/{layer.name}") in self.old.groups
+        if isinstance(layer, VolumeLayer):
+            objects = merge_objects([p.objects for p in parts])
+            if objects:
+                self.put(key, volume_table(layer, planned.plan.axes, objects))
+            return bool(objects) or there
+        rows = [p.rows for p in parts if p.rows]
+        if rows and (there or rows != [key]):  # several parts left their rows beside the data
+            tables = [from_parquet(_rows(self.storage, r)) for r in rows]
+            if there:  # less what a stopped run may have added already
+                known = from_parquet(_rows(self.storage, key))
+                tables.insert(0, rows_before(known, planned.start or 0))
+            self.put(key, concatenate(tables))
+        return bool(rows) or there
+
+    def add_tracks(self, image: Image, layer: LabelLayer) -> None:
+        """The graph of a tracked layer, made of its whole table."""
+        if not isinstance(layer, InstanceLayer) or not layer.tracked:
+            return
+        table = from_parquet(_rows(self.storage, table_key(image, layer)))
+        zarr_format = self.plan.settings.zarr_format
+        groups, arrays, sizes = write_tracks(image, layer, table, zarr_format, self.storage)
+        for path, attributes in groups.items():
+            self.nodes.add_group(path, attributes)
+        self.nodes.arrays.update(arrays)
+        for size in sizes:
+            self.written.add(size)
+
+    def put(self, key: str, table: Any) -> None:
+        self.written.add(self.storage.put(key, to_parquet(table)))
 
 
-def _add_layer(
-    plan: Plan,
-    nodes: Nodes,
-    image: Image,
-    layer: LabelLayer,
-    array: ArrayPlan,
-    parts: list[PartRecord],
-) -> list[str]:
-    hidden = max((p.hidden for p in parts), default=0)
-    table = any(p.rows or p.objects for p in parts)
-    arrays = [array, *(hidden_plan(array, k) for k in range(1, hidden + 1))]
-    for number, one in enumerate(arrays):
-        nodes.add_array(one)
-        attributes = label_attributes(plan, image, layer, one, number, hidden, table)
-        nodes.add_group(one.path, attributes)
-    return [a.path.rpartition("/")[2] for a in arrays]
-
-
-def _add_tracks(
-    plan: Plan, nodes: Nodes, image: Image, layer: LabelLayer, storage: Storage, written: Written
-) -> None:
-    """The graph of a tracked layer, made of its whole table."""
-    if not isinstance(layer, InstanceLayer) or not layer.tracked:
-        return
-    table = from_parquet(_rows(storage, table_key(image, layer)))
-    groups, arrays, sizes = write_tracks(image, layer, table, plan.settings.zarr_format, storage)
-    for path, attributes in groups.items():
-        nodes.add_group(path, attributes)
-    nodes.arrays.update(arrays)
-    for size in sizes:
-        written.add(size)
+def _below(image: Image, name: str) -> str:
+    return f"{image.path}/{name}".lstrip("/")
 
 
 def table_key(image: Image, layer: LabelLayer) -> str:
     """Where the table of a layer lies."""
-    return f"{image.path}/tables/{layer.name}/{FILE}".lstrip("/")
-
-
-def _write_table(
-    image: Image,
-    layer: LabelLayer,
-    array: ArrayPlan,
-    parts: list[PartRecord],
-    storage: Storage,
-    written: Written,
-) -> bool:
-    """Write the table of a layer; returns whether it has one."""
-    key = table_key(image, layer)
-    if isinstance(layer, VolumeLayer):
-        objects = merge_objects([p.objects for p in parts])
-        if objects:
-            data = to_parquet(volume_table(layer, array.axes, objects))
-            written.add(storage.put(key, data))
-        return bool(objects)
-    rows = [p.rows for p in parts if p.rows]
-    if rows and rows != [key]:  # several parts left their rows beside the data
-        tables = [from_parquet(_rows(storage, r)) for r in rows]
-        written.add(storage.put(key, to_parquet(concatenate(tables))))
-    return bool(rows)
+    return _below(image, f"tables/{layer.name}/{FILE}")
 
 
 def _rows(storage: Storage, key: str) -> bytes:

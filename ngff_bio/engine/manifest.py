@@ -72,7 +72,8 @@ class ManifestWriter:
     records
         Of all units.
     storage
-        The store; :attr:`storage` is to be written to instead.
+        The store; :attr:`storage` is to be written to instead. :attr:`sizes` are those of the
+        manifest's own objects, once they are written.
     source_files
         Names the files that were read.
     added
@@ -89,6 +90,7 @@ class ManifestWriter:
         added: bool = False,
     ) -> None:
         self.records = records
+        self.sizes: tuple[int, ...] = ()
         self._plan, self._storage, self._source_files = plan, storage, source_files
         self._noting = NotingStorage(storage)
         self._added = added
@@ -107,7 +109,7 @@ class ManifestWriter:
             else:
                 root.append(lot)
         entries = {(e.kind, e.path, e.region): e for e in self._entries(root, each)}
-        write_manifest(self._storage, entries.values())
+        self.sizes = write_manifest(self._storage, entries.values())
         yield from root
 
     def _entries(self, root: Iterable[Lot], each: Map) -> Iterator[Entry]:
@@ -159,8 +161,11 @@ def parse_region(text: str) -> tuple[tuple[int, int], ...]:
     return tuple((int(a), int(b)) for a, b in pairs)
 
 
-def write_manifest(storage: Storage, entries: Iterable[Entry]) -> None:
-    """Write the manifest of a store; the same entries give the same bytes."""
+def write_manifest(storage: Storage, entries: Iterable[Entry]) -> tuple[int, int]:
+    """Write the manifest of a store, and its seal; returns their sizes in bytes.
+
+    The same entries give the same bytes.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -178,8 +183,7 @@ def write_manifest(storage: Storage, entries: Iterable[Entry]) -> None:
     out = io.BytesIO()
     pq.write_table(table, out, compression="zstd", row_group_size=1 << 20)
     data = out.getvalue()
-    storage.put(MANIFEST, data)
-    storage.put(SEAL, seal_of(data))
+    return storage.put(MANIFEST, data), storage.put(SEAL, seal_of(data))
 
 
 def seal_of(manifest: bytes) -> bytes:

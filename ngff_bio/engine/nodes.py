@@ -20,6 +20,15 @@ class Nodes:
     groups: dict[str, dict[str, Any]] = field(default_factory=dict)
     arrays: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    @property
+    def paths(self) -> set[str]:
+        """Paths of all nodes."""
+        return {*self.groups, *self.arrays}
+
+    def _same(self, other: Nodes, path: str) -> bool:
+        mine = self.arrays.get(path), self.groups.get(path)
+        return mine == (other.arrays.get(path), other.groups.get(path))
+
     def add_group(self, path: str, attributes: Mapping[str, Any] | None = None) -> None:
         """A group; groups above it are added where they are missing."""
         self.groups.setdefault(path, {}).update(attributes or {})
@@ -33,20 +42,33 @@ class Nodes:
             path = f"{plan.path}/{level.path}".lstrip("/")
             self.arrays[path] = array_metadata(plan, number)
 
-    def documents(self, consolidated: bool) -> Iterator[list[tuple[str, bytes]]]:
+    def add_missing(self, other: Nodes) -> None:
+        """What another one has at paths where there is nothing here."""
+        self.groups = {**other.groups, **self.groups}
+        self.arrays = {**other.arrays, **self.arrays}
+
+    def documents(
+        self, consolidated: bool, written: Nodes | None = None
+    ) -> Iterator[list[tuple[str, bytes]]]:
         """Keys and bytes, in lots: those of one lot may be written at once, each lot after the one
         before. Children come before parents, and what opens a group after what it says.
+
+        Parameters
+        ----------
+        written
+            What lies in the store: documents that say the same are left out, but for the root.
         """
-        paths = sorted({*self.groups, *self.arrays}, key=lambda p: (-_depth(p), p))
+        same = () if written is None else {p for p in written.paths if self._same(written, p) and p}
+        paths = sorted(self.paths.difference(same), key=lambda p: (-_depth(p), p))
         for depth, found in groupby(paths, key=_depth):
             lots: list[list[tuple[str, bytes]]] = []
             for path in found:
-                written = (
+                documents = (
                     self._v2(path, consolidated)
                     if self.zarr_format == 2
                     else self._v3(path, consolidated)
                 )
-                for number, document in enumerate(written):
+                for number, document in enumerate(documents):
                     if number == len(lots):
                         lots.append([])
                     lots[number].append(document)
@@ -55,7 +77,7 @@ class Nodes:
     def _v3(self, path: str, consolidated: bool) -> Iterable[tuple[str, bytes]]:
         document = self._node(path)
         if path == "" and consolidated:
-            below = {p: self._node(p) for p in sorted({*self.groups, *self.arrays}) if p}
+            below = {p: self._node(p) for p in sorted(self.paths) if p}
             document["consolidated_metadata"] = {
                 "kind": "inline",
                 "must_understand": False,
@@ -77,7 +99,7 @@ class Nodes:
             yield f"{path}/{name}".lstrip("/"), _json(document)
         if path == "" and consolidated:
             below: dict[str, Any] = {}
-            for p in sorted({*self.groups, *self.arrays}):
+            for p in sorted(self.paths):
                 below |= {f"{p}/{name}".lstrip("/"): doc for name, doc in self._v2_node(p)}
             whole = {"zarr_consolidated_format": 1, "metadata": below}
             yield ".zmetadata", _json(whole, compact=True)

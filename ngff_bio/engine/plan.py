@@ -37,13 +37,13 @@ _BESIDE = 8 << 20
 class PlannedArray:
     """An array of the store and where it comes from: an image, or one of its label layers.
 
-    Frames before ``start`` lie in the store already.
+    Frames before ``start`` lie in the store already; ``None`` if all of it does.
     """
 
     plan: ArrayPlan
     image: int
     layer: int | None = None
-    start: int = 0
+    start: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,14 +204,20 @@ def plan_dataset(
     known = stored or {}
     for number, image in enumerate(dataset.images):
         plan = _plan_image(image, settings, known.get(image.path))
-        start = known[image.path].frames if image.path in known else 0
-        arrays.append(PlannedArray(plan, number, None, start))
+        arrays.append(PlannedArray(plan, number, None, _start(plan, known.get(image.path))))
         for index, layer in enumerate(image.labels):
             path = label_path(image, layer)
             one = _plan_layer(image, layer, plan, settings, known.get(path))
-            start = known[path].frames if path in known else 0
-            arrays.append(PlannedArray(one, number, index, start))
+            arrays.append(PlannedArray(one, number, index, _start(one, known.get(path))))
     return Plan(dataset, settings, tuple(arrays), tuple(_units(arrays, dataset, settings)))
+
+
+def _start(plan: ArrayPlan, stored: Stored | None) -> int | None:
+    """First frame that is not in the store."""
+    if stored is None:
+        return 0
+    grows = "t" in plan.axes and plan.shape[plan.axes.index("t")] > stored.frames
+    return stored.frames if grows else None
 
 
 def label_path(image: Image, layer: LabelLayer) -> str:
@@ -267,6 +273,8 @@ def _plan_layer(
 def _units(arrays: list[PlannedArray], dataset: Dataset, settings: Settings) -> Iterable[Unit]:
     groups: dict[tuple[Any, ...], list[Part]] = {}
     for number, planned in enumerate(arrays):
+        if planned.start is None:
+            continue
         for step, made in enumerate(planned.plan.passes):
             for region in planned.plan.regions(made, planned.start):
                 key = _group(planned, dataset, step, region, number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from ngff_bio.engine.codecs import AUTO, Codec
@@ -93,10 +93,7 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """All settings as JSON values."""
-        return {
-            name: str(getattr(self, name)) if isinstance(getattr(self, name), Codec) else value
-            for name, value in asdict(self).items()
-        }
+        return {f.name: _as_json(getattr(self, f.name)) for f in fields(self)}
 
     def changed(self) -> dict[str, Any]:
         """Only what differs from the defaults of the version, as JSON values."""
@@ -108,3 +105,9 @@ class Settings:
             if getattr(self, f.name) != getattr(default, f.name)
             or (f.name == "version" and self.version != Settings().version)
         }
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Codec):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

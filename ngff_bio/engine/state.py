@@ -74,13 +74,19 @@ def read_plan(storage: Storage) -> dict[str, Any] | None:
     return None if found is None else json.loads(found)
 
 
-def write_plan(storage: Storage, plan: Plan, kind: Literal["new", "append"]) -> None:
-    """Say what is being made."""
+def write_plan(
+    storage: Storage,
+    plan: Plan,
+    kind: Literal["new", "append"],
+    base: dict[str, Any] | None = None,
+) -> None:
+    """Say what is being made, and from what (the documents of a store that is added to)."""
     begun = {
         "kind": kind,
         "fingerprint": plan.fingerprint,
         "sizes": [u.nbytes for u in plan.units],
         "plan": plan.summary,
+        "base": base,
     }
     storage.put(PLAN, json.dumps(begun).encode())
 
@@ -150,7 +156,9 @@ def refuse_other(begun: dict[str, Any], plan: Plan, storage: Storage) -> None:
 
 
 def _short(value: Any) -> str:
-    """A digest by its first letters, anything else as it is."""
+    """A digest by its first letters, a shape as it is given, anything else as it is."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
     digest = isinstance(value, str) and len(value) == 64 and " " not in value
     return f"{value[:8]}..." if digest else str(value)
 
@@ -200,7 +208,6 @@ def clear_units(storage: Storage) -> None:
 def clear(storage: Storage) -> None:
     """Remove the state: the store is whole. What says that it was begun goes last."""
     clear_units(storage)
-    storage.delete(f"{STATE}/base.json")
     storage.delete(claim.CLAIM)
     storage.delete(PLAN)
     storage.delete_all(STATE)

@@ -225,15 +225,17 @@ class _Run:
         rest = [u for u in units if u.id not in self.records]
         for unit, record in workers.run(plan, rest):
             self._keep(unit, record)
-            if self.lost.is_set():
-                raise StoreBusyError(
-                    "another conversion has taken over the destination: this one was silent for "
-                    "too long",
-                    file=self.storage.url,
-                    mend="let the other one end",
-                )
             if self._progress is not None:
                 self._progress(self._done, self._total)
+            self._still_ours()
+
+    def _still_ours(self) -> None:
+        if self.lost.is_set():
+            raise StoreBusyError(
+                "another conversion has taken over the destination: this one was silent too long",
+                file=self.storage.url,
+                mend="let the other one end",
+            )
 
     def _keep(self, unit: Unit, record: UnitRecord) -> None:
         self.report.objects += len(record.objects)

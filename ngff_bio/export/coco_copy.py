@@ -30,8 +30,6 @@ def write_copy(selection: Selection, place: Path, report: Report) -> None:
     folder = place if place.is_dir() else place.parent
     copies = {str(a["file"]): CocoCopy(a, folder) for a in source_files(selection)}
     try:
-        for copy in copies.values():
-            _add_missing_images(copy)
         for picture in selection.pictures:
             _add_picture(picture, copies)
             if selection.with_pictures and place.is_dir():
@@ -60,12 +58,6 @@ def _write_counts(selection: Selection, place: Path) -> None:
     for file, entries in files.items():
         content = {name: count for _, name, count in sorted(entries)}
         place_below(place, file).write_text(json.dumps(content, ensure_ascii=False))
-
-
-def _add_missing_images(copy: CocoCopy) -> None:
-    """Entries whose picture is not there: they are no images of the store, but lines of the file."""
-    for place, record in (copy.about.get("missing") or {}).items():
-        copy.images[int(place)] = record
 
 
 def _add_picture(picture: Picture, copies: Mapping[str, CocoCopy]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ngff_bio.errors import ArgumentError, StorageError, StoreExistsError
+from ngff_bio.errors import ArgumentError, NgffBioError, StorageError, StoreExistsError
 
 
 @contextmanager
@@ -41,6 +41,8 @@ def whole_or_nothing(out: Path, *, overwrite: bool, store: str) -> Iterator[Path
         out.parent.mkdir(parents=True, exist_ok=True)
         yield beside
         _replace(out, beside)
+    except NgffBioError:  # some are OSErrors too, and say more
+        raise
     except OSError as error:
         mend = "free some space and run the command again" if error.errno == 28 else None
         raise StorageError(

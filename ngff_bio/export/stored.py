@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.reader import Image
-from ngff_bio.reader.image import IMAGE
+
+#: Name of the image's own variable beside those of its labels.
+_IMAGE = "image"
 
 #: Bytes of one array that are kept while its planes are gone through.
 _MOST_KEPT = 1 << 28
@@ -67,7 +69,7 @@ class StoredImage:
         return self.image.level(0)
 
     def _variable(self, name: str | None) -> Any:
-        return self._variables[IMAGE if name is None else name]
+        return self._variables[_IMAGE if name is None else name]
 
     def dtype(self, name: str | None) -> np.dtype[Any]:
         """Type of the image's pixels, or of a label image's."""
@@ -109,8 +111,9 @@ class StoredImage:
         return index, index + 1
 
     def forget(self) -> None:
-        """Let go of blocks in memory."""
+        """Let go of what is in memory; it is read again when it is asked for."""
         self._kept.clear()
+        self.__dict__.pop("_variables", None)
 
     def table(self, layer: str) -> Any | None:
         """Arrow table of a layer, or ``None`` where it has none."""

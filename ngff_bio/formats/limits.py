@@ -14,7 +14,7 @@ PLANE = 20_000_000_000
 WHOLE_PLANE = 2_000_000_000
 
 #: Uncompressed bytes of one file of an archive.
-MEMBER = 64 << 30
+MEMBER = 16 << 30
 
 
 @dataclass(frozen=True, slots=True)

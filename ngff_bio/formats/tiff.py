@@ -179,7 +179,12 @@ class TiffPixels:
             return
         if page.parent is not opened.tiff:  # of another file of a set
             with opened.lock:
-                pixels = page.asarray()
+                handle = page.parent.filehandle
+                handle.open()  # tifffile closes the other files of a set once it has listed them
+                try:
+                    pixels = page.asarray()
+                finally:
+                    handle.close()
             pixels = pixels[..., None] if not self.samples else pixels
             out[...] = pixels[slice(*rows), slice(*columns), slice(*channels)]
             return

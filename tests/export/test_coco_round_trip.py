@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
@@ -17,6 +17,9 @@ from ngff_bio.export import export
 from ngff_bio.formats.coco_records import read_records
 from ngff_bio.formats.coco_writer import CocoCopy, restored_record
 from ngff_bio.testing import make_livecell
+
+#: Busy machines are slow: no test fails by the clock.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def ordered(path: Path) -> list:
@@ -152,6 +155,7 @@ def _records(draw):
     return {k: draw(_members[k]) for k in kept}
 
 
+@unhurried
 @given(st.lists(_records(), min_size=1, max_size=4), st.sampled_from([None, 1]))
 def test_any_record_is_written_again_with_its_keys_in_order(records, indent):
     texts = [json.dumps(r, indent=indent, ensure_ascii=False).encode() for r in records]
@@ -171,6 +175,7 @@ def test_any_record_is_written_again_with_its_keys_in_order(records, indent):
         )
 
 
+@unhurried
 @given(st.permutations(range(6)), st.sampled_from(["list", "object"]))
 def test_records_are_written_by_their_places_in_whatever_order_they_come(order, form):
     import tempfile

@@ -181,3 +181,22 @@ def test_runs_of_overlapping_instances_are_all_there(tmp_path):
         for anns in coco.imgToAnns.values()
     )
     assert lengths >= covered > visible
+
+
+def test_covered_instances_are_whole_in_coco(tmp_path):
+    """As polygons, so that they are read from label images and not from the source's runs."""
+    made = make_nuclei(tmp_path, sets=("BBBC006", "BBBC020"), overlap=True)
+    convert(made.root, tmp_path / "store.zarr")
+    export(tmp_path / "store.zarr", tmp_path / "a.json", to="coco", masks="polygons")
+    written = COCO(tmp_path / "a.json")
+    by_name = {i["file_name"].rpartition("/")[2]: i["id"] for i in written.imgs.values()}
+    for path in made.root.rglob("*.json"):
+        source = COCO(path)
+        for image in source.imgs.values():
+            expected = {a["id"]: source.annToMask(a) for a in source.imgToAnns[image["id"]]}
+            found = written.imgToAnns[by_name[image["file_name"]]]
+            assert [int(a["source_id"]) for a in found] == list(expected)
+            for ann in found:
+                np.testing.assert_array_equal(
+                    written.annToMask(ann), expected[int(ann["source_id"])]
+                )

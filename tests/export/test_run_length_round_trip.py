@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -15,6 +15,9 @@ from ngff_bio.export import export
 from ngff_bio.formats.rle_json import decode_rle_json
 from ngff_bio.formats.rle_json_writer import RunLengthWriter
 from ngff_bio.testing import make_platelet_em
+
+#: Busy machines are slow: no test fails by the clock.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def items(path: Path) -> list:
@@ -82,6 +85,7 @@ def test_ids_beyond_32_bits_come_back(tmp_path):
     assert_labels_are_equal(made.root, tmp_path / "out")
 
 
+@unhurried
 @given(
     arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 3)),
     st.booleans(),

@@ -116,7 +116,10 @@ def test_polygons_and_run_lengths_of_both_kinds_are_kept(tmp_path: Path, segment
         assert [list(p) for p in found.geometry.parts] == segmentation
     else:
         assert found.geometry == Rle((10, 12), segmentation["counts"])
-    assert json.loads(found.record or "")["segmentation"] is None
+    # An RLE whose keys stand in the other order leaves a trace of it.
+    counts_first = isinstance(segmentation, dict) and next(iter(segmentation)) == "counts"
+    kept = {"counts": None, "size": None} if counts_first else None
+    assert json.loads(found.record or "")["segmentation"] == kept
 
 
 @pytest.mark.parametrize("segmentation", [[], None, "missing"])

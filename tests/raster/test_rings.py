@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
@@ -11,6 +11,9 @@ from skimage.draw import polygon as fill_polygon
 
 from ngff_bio.raster.coco_rle import rle_from_window
 from ngff_bio.raster.rings import joined_ring, polygons_of_rings, rings_of_mask
+
+#: Busy machines are slow: no test fails by the clock.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.booleans())
 
@@ -24,6 +27,7 @@ def filled(points, shape):
     return out
 
 
+@unhurried
 @given(masks)
 def test_rings_cover_the_mask_exactly(mask):
     covered = np.zeros(mask.shape, np.bool_)
@@ -32,6 +36,7 @@ def test_rings_cover_the_mask_exactly(mask):
     np.testing.assert_array_equal(covered, mask)
 
 
+@unhurried
 @given(masks)
 def test_a_polygon_is_a_component_with_its_holes(mask):
     polygons = polygons_of_rings(rings_of_mask(mask))
@@ -41,6 +46,7 @@ def test_a_polygon_is_a_component_with_its_holes(mask):
     assert sorted(areas) == sorted(np.bincount(components.ravel())[1:].tolist())
 
 
+@unhurried
 @given(masks)
 def test_pycocotools_draws_outer_rings_to_the_pixel(mask):
     for outer, *_ in polygons_of_rings(rings_of_mask(mask)):
@@ -49,6 +55,7 @@ def test_pycocotools_draws_outer_rings_to_the_pixel(mask):
         np.testing.assert_array_equal(drawn, filled(outer.points, mask.shape))
 
 
+@unhurried
 @given(masks)
 def test_joined_rings_are_one_ring_of_the_same_pixels(mask):
     rings = rings_of_mask(mask)
@@ -74,6 +81,7 @@ def test_nothing_has_no_ring(shape):
     assert rings_of_mask(np.zeros(shape, np.bool_)) == []
 
 
+@unhurried
 @given(masks, st.integers(0, 4), st.integers(0, 4), st.integers(0, 4), st.integers(0, 4))
 def test_the_rle_of_a_window_is_that_of_the_whole_image(mask, left, top, right, below):
     whole = np.pad(mask, ((top, below), (left, right)))

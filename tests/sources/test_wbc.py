@@ -261,7 +261,8 @@ def test_the_same_images_come_from_a_zip(tmp_path: Path) -> None:
     ngff_bio.convert(archive, tmp_path / "b.zarr")
     files = [p.relative_to(tmp_path / "a.zarr") for p in (tmp_path / "a.zarr").rglob("*")]
     for file in files:
-        if (tmp_path / "a.zarr" / file).is_file() and ".ngff_bio" not in file.parts:
+        # The manifest names the files that were read: one archive instead of many pictures.
+        if (tmp_path / "a.zarr" / file).is_file() and file.parts[0] != "ngff_bio":
             same = (tmp_path / "b.zarr" / file).read_bytes()
             assert (tmp_path / "a.zarr" / file).read_bytes() == same, file
 

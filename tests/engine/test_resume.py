@@ -1,0 +1,262 @@
+"""A conversion that is stopped at any moment: nothing opens, nothing is lost, the end is the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ome_zarr.io import parse_url
+from ome_zarr.reader import Reader
+from references import contents
+from scenes import collection, noise, plate, volume
+
+import ngff_bio
+from ngff_bio.engine import Settings, ThreadRunner, parse_codec, progress_of, write_dataset
+from ngff_bio.engine.claim import CLAIM
+from ngff_bio.engine.records import UNITS
+from ngff_bio.errors import IncompleteStoreError, StoreExistsError, StoreNotFoundError
+from ngff_bio.model import ArrayPixels, Dataset, Frame
+from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
+from ngff_bio.storage.base import Buffer
+
+SMALL = Settings(chunk=(32, 48), shard_bytes=1 << 16)
+ONE = ThreadRunner(workers=1)
+
+
+class Killed(BaseException):
+    """As if the process had been killed."""
+
+
+@dataclass
+class Mortal(MemoryStorage):
+    """A storage whose user is killed at its n-th change: nothing works any more."""
+
+    left: int = 1 << 30
+    changes: int = 0
+    puts: list[str] = field(default_factory=list)
+
+    def _change(self) -> None:
+        if self.left <= 0:
+            raise Killed
+        self.left -= 1
+        self.changes += 1
+
+    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
+        self._change()
+        self.puts.append(key)
+        return super().put(key, data)
+
+    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+        self._change()
+        return super().swap(key, before, after)
+
+    def delete(self, key: str) -> None:
+        self._change()
+        super().delete(key)
+
+    def revive(self) -> None:
+        self.left = 1 << 30
+        self.puts.clear()
+        claim = self.objects.get(CLAIM)
+        if claim is not None:  # the process that is said to be dead is this one
+            self.objects[CLAIM] = json.dumps({**json.loads(claim), "started": "0"}).encode()
+
+
+def convert(dataset: Dataset, storage: Storage, **options: Any) -> Any:
+    return write_dataset(dataset, storage, SMALL, runner=ONE, **options)
+
+
+def small_volume() -> Dataset:
+    return volume(shape=(4, 64, 96))
+
+
+def small_plate() -> Dataset:
+    return plate(frames=2, fields=1, boxes=6)
+
+
+@pytest.mark.parametrize("make", [small_volume, collection, small_plate])
+def test_killed_at_every_single_change_it_ends_with_the_same_bytes(
+    make: Callable[[], Dataset],
+) -> None:
+    whole = Mortal()
+    convert(make(), whole)
+    expected = contents(whole)
+    for moment in range(whole.changes):
+        storage = Mortal(left=moment)
+        with pytest.raises(Killed):
+            convert(make(), storage)
+        opens = "zarr.json" in storage.objects
+        if not opens:
+            with pytest.raises((IncompleteStoreError, StoreNotFoundError)):
+                ngff_bio.open(storage)
+        done = {k for k in storage.objects if k.startswith(UNITS)}
+        finished = {key for k in done for key, _ in json.loads(storage.objects[k])["objects"]}
+        state_left = f"{UNITS.partition('/')[0]}/plan.json" in storage.objects
+        storage.revive()
+        if opens and not state_left:  # all was done but for the last breath
+            with pytest.raises(StoreExistsError):
+                convert(make(), storage)
+        else:
+            report = convert(make(), storage)
+            assert opens or report.resumed == len(done)
+            assert not finished & set(storage.puts)
+        assert {k: v for k, v in contents(storage).items() if k != CLAIM} == expected
+
+
+def test_killed_while_a_store_is_replaced_it_goes_on_without_asking_again() -> None:
+    before = Mortal()
+    convert(collection(), before)
+    new = Mortal()
+    convert(small_volume(), new)
+    counted = replace(before, objects=dict(before.objects), puts=[], changes=0)
+    convert(small_volume(), counted, overwrite=True)
+    for moment in range(0, counted.changes, 4):
+        storage = Mortal(objects=dict(before.objects), left=moment)
+        with pytest.raises(Killed):
+            convert(small_volume(), storage, overwrite=True)
+        storage.revive()
+        convert(small_volume(), storage, overwrite=True)
+        assert contents(storage) == contents(new)
+
+
+def test_a_half_made_store_does_not_open_and_says_how_far_it_is(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path / "s")
+    seen = []
+
+    def stop(done: int, total: int) -> None:
+        seen.append(progress_of(storage))
+        if len(seen) == 2:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        write_dataset(plate(fields=4), storage, SMALL, runner=ONE, progress=stop)
+    with pytest.raises(IncompleteStoreError):
+        ngff_bio.open(tmp_path / "s")
+    location = parse_url(tmp_path / "s")
+    assert location is None or list(Reader(location)()) == []
+    assert [s.running is not None for s in seen] == [True, True]
+    found = progress_of(storage)
+    assert found is not None
+    assert (found.kind, found.source, found.done, found.running) == ("new", "test", 2, None)
+    assert 0 < found.bytes_done < found.bytes
+    write_dataset(plate(fields=4), storage, SMALL)
+    assert progress_of(storage) is None
+
+
+def test_a_unit_whose_object_has_gone_is_done_again(tmp_path: Path) -> None:
+    whole = FolderStorage(tmp_path / "whole")
+    convert(volume(), whole)
+    storage = FolderStorage(tmp_path / "s")
+
+    def stop(done: int, total: int) -> None:
+        if done == total:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        convert(volume(), storage, progress=stop)
+    shards = [k for k, _ in storage.list("0")]
+    storage.delete(shards[0])
+    (tmp_path / "s" / shards[1]).write_bytes(b"cut off")
+    convert(volume(), storage)
+    assert contents(storage) == contents(whole)
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (replace(SMALL, codec=parse_codec("zstd-3")), ("codec=auto", "codec=zstd-3")),
+        (replace(SMALL, chunk=(16, 16)), ("chunk=32,48", "chunk=16,16")),
+        (replace(SMALL, version="0.4"), ("version=0.5", "version=0.4")),
+    ],
+)
+def test_other_settings_are_refused_and_both_are_named(
+    other: Settings, named: tuple[str, str]
+) -> None:
+    storage = Mortal(left=9)
+    with pytest.raises(Killed):
+        convert(volume(), storage)
+    storage.revive()
+    with pytest.raises(StoreExistsError) as caught:
+        write_dataset(volume(), storage, other)
+    assert named[0] in str(caught.value.expected)
+    assert named[1] in str(caught.value.found)
+    assert write_dataset(volume(), storage, other, overwrite=True).resumed == 0
+
+
+def test_a_source_that_was_changed_meanwhile_is_refused() -> None:
+    storage = Mortal(left=9)
+    with pytest.raises(Killed):
+        convert(volume(), storage)
+    storage.revive()
+    image = volume().images[0]
+    changes: dict[str, Any] = {
+        "another name": {"frames": (Frame("other.tif"),)},
+        "other pixels": {"pixels": ArrayPixels(noise((8, 200, 300), seed=1))},
+        "another scale": {"axes": (replace(image.axes[0], scale=50.0), *image.axes[1:])},
+    }
+    for change in changes.values():
+        other = replace(volume(), images=(replace(image, **change),))
+        with pytest.raises(StoreExistsError, match="another source"):
+            convert(other, storage)
+    assert convert(volume(), storage).resumed > 0
+
+
+def test_a_file_that_was_changed_meanwhile_is_refused(tmp_path: Path) -> None:
+    from ngff_bio.conversion import convert as convert_files
+    from ngff_bio.testing import make_platelet_em
+
+    make_platelet_em(tmp_path / "a", volumes=("50",))
+    storage = Mortal(left=4)
+    with pytest.raises(Killed):
+        convert_files(tmp_path / "a", storage)
+    storage.revive()
+    (image,) = tmp_path.rglob("50-images.tif")
+    image.write_bytes(image.read_bytes() + b"\0")
+    with pytest.raises(StoreExistsError, match="files="):
+        convert_files(tmp_path / "a", storage)
+
+
+def test_what_is_no_store_is_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "thesis.tex").write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(StoreExistsError, match="no store"):
+            convert(volume(), FolderStorage(tmp_path / "s"), overwrite=overwrite)
+    assert [p.name for p in (tmp_path / "s").iterdir()] == ["thesis.tex"]
+
+
+def test_temporary_files_of_a_dead_process_are_gone_in_the_end(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path)
+
+    def stop(done: int, total: int) -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        convert(volume(), storage, progress=stop)
+    (tmp_path / "0" / "c" / "0.4711-1.unfinished").write_bytes(b"half")
+    convert(volume(), storage)
+    assert not [p for p in tmp_path.rglob("*") if "unfinished" in p.name]
+    assert not (tmp_path / ".ngff_bio").exists()
+
+
+def test_the_codec_is_chosen_the_same_in_a_resumed_run() -> None:
+    pixels = noise((12, 100, 100), "u1")
+    pixels[6:] = np.random.default_rng(0).integers(0, 256, (6, 100, 100))
+    image = replace(collection().images[0], pixels=ArrayPixels(pixels))
+    dataset = Dataset("d", "t", "o", "collection", (image,))
+    whole = Mortal()
+    convert(dataset, whole)
+    for moment in range(2, whole.changes, 2):
+        storage = Mortal(left=moment)
+        with pytest.raises(Killed):
+            convert(dataset, storage)
+        storage.revive()
+        if "zarr.json" not in storage.objects:
+            report = convert(dataset, storage)
+            assert contents(storage) == contents(whole)
+            assert list(report.choices) == ["image uint8 x12"]

@@ -1,0 +1,241 @@
+"""Threads, processes, a cluster: the same bytes, within memory, and past the death of a worker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from references import contents
+from scenes import Deadly, collection, plate, volume
+
+from ngff_bio.engine import (
+    DaskRunner,
+    ProcessRunner,
+    Settings,
+    ThreadRunner,
+    plan_dataset,
+    progress_of,
+    write_dataset,
+)
+from ngff_bio.engine.crew import Crew, Stopped
+from ngff_bio.engine.runners import Budget
+from ngff_bio.errors import ArgumentError, SourceError, WorkerError
+from ngff_bio.model import ArrayPixels, Dataset, Region
+from ngff_bio.storage import FolderStorage, MemoryStorage
+
+SMALL = Settings(chunk=(32, 48), shard_bytes=1 << 16)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """A cluster of worker processes on this machine."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(params=["threads", "processes", "dask"])
+def runner(request: pytest.FixtureRequest) -> Any:
+    if request.param == "dask":
+        return DaskRunner(request.getfixturevalue("client"))
+    return ThreadRunner(2) if request.param == "threads" else ProcessRunner(2)
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    if request.param == "bucket":
+        return request.getfixturevalue("bucket_server").storage()
+    return FolderStorage(tmp_path / "s")
+
+
+def test_every_runner_and_place_makes_the_same_bytes(runner: Any, storage: Any) -> None:
+    dataset = plate(fields=3)
+    expected = MemoryStorage()
+    write_dataset(dataset, expected, SMALL, runner=ThreadRunner(1))
+    report = write_dataset(dataset, storage, SMALL, runner=runner)
+    assert contents(storage) == contents(expected)
+    assert report.units > 2
+
+
+def test_a_damaged_source_ends_every_runner_with_the_same_error(
+    runner: Any, tmp_path: Path
+) -> None:
+    storage = FolderStorage(tmp_path / "s")
+    dataset = plate(fields=3)
+    broken = replace(dataset.images[1], pixels=Broken(dataset.images[1].pixels))
+    with pytest.raises(SourceError, match="page 7 is damaged"):
+        write_dataset(
+            replace(dataset, images=(dataset.images[0], broken, dataset.images[2])),
+            storage,
+            SMALL,
+            runner=runner,
+        )
+    assert progress_of(storage) is not None
+
+
+@dataclass(frozen=True)
+class Broken:
+    pixels: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.pixels.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.pixels.dtype
+
+    @property
+    def grain(self) -> tuple[int, ...]:
+        return self.pixels.grain
+
+    def read(self, region: Region) -> NDArray[Any]:
+        raise SourceError("page 7 is damaged", file="a.tif")
+
+
+def deadly(trap: Path, deaths: int) -> Dataset:
+    """The second unit kills its worker so many times."""
+    trap.write_text(str(deaths))
+    dataset = plate(fields=1, frames=8)
+    image = dataset.images[0]
+    return replace(dataset, images=(replace(image, pixels=Deadly(image.pixels, str(trap), 5)),))
+
+
+@pytest.mark.parametrize("kind", ["processes", "dask"])
+def test_a_worker_that_is_killed_costs_only_its_unit(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    runner = ProcessRunner(2)
+    if kind == "dask":
+        runner = DaskRunner(request.getfixturevalue("client"))
+    tiny = replace(SMALL, shard_bytes=1 << 14)
+    expected, storage = MemoryStorage(), FolderStorage(tmp_path / "s")
+    write_dataset(plate(fields=1, frames=8), expected, tiny)
+    write_dataset(deadly(tmp_path / "trap", 1), storage, tiny, runner=runner)
+    assert not (tmp_path / "trap").exists()
+    assert contents(storage) == contents(expected)
+
+
+def test_a_unit_that_kills_every_worker_ends_clearly_and_can_be_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    tiny = replace(SMALL, shard_bytes=1 << 14)
+    expected, storage = MemoryStorage(), FolderStorage(tmp_path / "s")
+    write_dataset(plate(fields=1, frames=8), expected, tiny)
+    with pytest.raises(WorkerError, match="killed 3 times at the same unit"):
+        write_dataset(deadly(tmp_path / "trap", 3), storage, tiny, runner=ProcessRunner(1))
+    assert progress_of(storage) is not None
+    report = write_dataset(deadly(tmp_path / "trap", 0), storage, tiny, runner=ProcessRunner(1))
+    assert report.resumed > 0
+    assert contents(storage) == contents(expected)
+
+
+@pytest.mark.parametrize("runner_kind", [ProcessRunner, lambda: DaskRunner("tcp://127.0.0.1:1")])
+def test_what_other_processes_cannot_see_is_refused(runner_kind: Any) -> None:
+    with pytest.raises(ArgumentError, match="memory of this process"):
+        write_dataset(collection(), MemoryStorage(), runner=runner_kind())
+
+
+@dataclass
+class Counting:
+    """Pixels that count how many units read at once."""
+
+    pixels: ArrayPixels
+    inside: int = 0
+    most: int = 0
+    lock: Any = field(default_factory=threading.Lock)
+    free: Any = field(default_factory=lambda: threading.Semaphore(0))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.pixels.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.pixels.dtype
+
+    @property
+    def grain(self) -> tuple[int, ...]:
+        return self.pixels.grain
+
+    def read(self, region: Region) -> NDArray[Any]:
+        with self.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        self.free.acquire(timeout=0.05)  # others that may come in do so meanwhile
+        with self.lock:
+            self.inside -= 1
+        return self.pixels.read(region)
+
+
+@pytest.mark.parametrize(("memory", "most"), [(1, 1), (1 << 40, 3)])
+def test_no_more_units_are_in_flight_than_memory_holds(memory: int, most: int) -> None:
+    dataset = volume(shape=(6, 300, 300))
+    pixels = Counting(dataset.images[0].pixels)
+    dataset = replace(dataset, images=(replace(dataset.images[0], pixels=pixels, labels=()),))
+    settings = Settings(chunk=(1, 100, 100), shard_bytes=180_000)
+    write_dataset(dataset, MemoryStorage(), settings, runner=ThreadRunner(3, memory))
+    assert pixels.most == most
+
+
+def test_a_budget_lets_in_what_fits_and_always_one() -> None:
+    units = plan_dataset(plate(fields=4), SMALL).units
+    each = units[0].memory
+    budget = Budget(units, lanes=9, memory=2 * each)
+    assert list(budget.ready()) == list(units[:2])
+    assert list(budget.ready()) == []
+    budget.done(units[1])
+    assert list(budget.ready()) == [units[2]]
+    assert list(Budget(units, lanes=9, memory=0).ready()) == [units[0]]
+    assert list(Budget(units, lanes=3, memory=1 << 40).ready()) == list(units[:3])
+
+
+def test_a_crew_keeps_order_and_uses_every_hand() -> None:
+    crew, seen = Crew(3), set()
+    meet = threading.Barrier(4)
+
+    def work(number: int) -> int:
+        if number < 4:
+            meet.wait(timeout=30)  # passes only if four work at once
+        seen.add(threading.get_ident())
+        return number * number
+
+    assert crew.map(work, range(40)) == [n * n for n in range(40)]
+    assert len(seen) == 4
+
+
+def test_many_who_ask_a_small_crew_do_not_block_each_other() -> None:
+    crew = Crew(1)
+    results = []
+
+    def ask(number: int) -> None:
+        outer = crew.map(lambda i: crew.map(lambda j: i * j, range(5)), range(5))
+        results.append(outer)
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert results == [[[i * j for j in range(5)] for i in range(5)]] * 8
+
+
+def test_the_first_error_of_a_crew_is_raised_and_a_stop_is_heard() -> None:
+    crew = Crew(2)
+    with pytest.raises(ZeroDivisionError):
+        crew.map(lambda n: 1 // (n - 3), range(9))
+    crew.stop.set()
+    with pytest.raises(Stopped):
+        crew.map(str, range(9))
+    assert crew.map(str, []) == []

@@ -1,0 +1,84 @@
+"""Files that are traps end in one clear error, soon, without filling the memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.images import probe_image
+from ngff_bio.formats.limits import Limits
+from ngff_bio.formats.tiff import open_tiff_stack
+from ngff_bio.formats.tiff_images import open_tiff
+from ngff_bio.sources.files import LocalFile, open_tree
+from ngff_bio.testing import damage
+
+READERS: dict[str, Callable[[LocalFile], object]] = {
+    "probe": probe_image,
+    "open": open_tiff,
+    "stack": open_tiff_stack,
+}
+
+
+def endless(path: Path) -> Path:
+    tifffile.imwrite(path, np.zeros((3, 40, 50), np.uint8), metadata=None)
+    return damage.endless_tiff(path)
+
+
+def web_page(path: Path) -> Path:
+    return damage.replace_with(path, b"<!doctype html><title>404</title>")
+
+
+@pytest.mark.parametrize("reader", ["probe", "open"])
+@pytest.mark.parametrize("trap", [damage.huge_tiff, endless, web_page, damage.empty])
+def test_a_tiff_that_is_a_trap_is_one_error(reader: str, trap: object, tmp_path: Path) -> None:
+    path = trap(tmp_path / "a.tif")  # type: ignore[operator]
+    tracemalloc.start()
+    with pytest.raises(SourceError) as caught:
+        READERS[reader](LocalFile(str(tmp_path), path.name))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert caught.value.file == "a.tif"
+    assert peak < 50_000_000
+
+
+def test_a_stack_with_a_circle_of_pages_is_one_error(tmp_path: Path) -> None:
+    endless(tmp_path / "a.tif")
+    with pytest.raises(SourceError):
+        open_tiff_stack(LocalFile(str(tmp_path), "a.tif"))
+
+
+def test_a_png_that_claims_to_be_huge_is_refused_by_its_header(tmp_path: Path) -> None:
+    path = damage.huge_png(tmp_path / "a.png")
+    with pytest.raises(SourceError, match="larger than allowed") as caught:
+        probe_image(LocalFile(str(tmp_path), path.name))
+    assert "--max-pixels" in str(caught.value)
+
+
+def test_a_zip_bomb_is_refused_by_its_directory(tmp_path: Path) -> None:
+    path = damage.zip_bomb(tmp_path / "a.zip", size=1 << 24)
+    tree = open_tree(path, limits=Limits(max_bytes=1 << 20))
+    with pytest.raises(SourceError, match="larger than allowed") as caught:
+        tree.file(tree.names()[0])
+    assert "--max-bytes" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "bmp", "tif"])
+def test_any_flipped_bit_gives_pixels_or_one_error(kind: str, tmp_path: Path) -> None:
+    from ngff_bio.formats.images import stack_frames
+
+    rng = np.random.default_rng(3)
+    path = tmp_path / f"a.{kind}"
+    for place in np.linspace(0, 0.999, 60):
+        Image.fromarray(rng.integers(0, 255, (30, 40), np.uint8)).save(path)
+        damage.flip_bit(path, float(place), bit=int(rng.integers(8)))
+        with suppress(SourceError):  # and nothing but that
+            stack = stack_frames([LocalFile(str(tmp_path), path.name)], limits=Limits(10**6))
+            stack.read(tuple((0, n) for n in stack.shape))
