@@ -14,16 +14,30 @@ if TYPE_CHECKING:
     from ngff_bio.conversion import convert
     from ngff_bio.engine.settings import Settings
     from ngff_bio.export import export
+    from ngff_bio.measuring import measure
     from ngff_bio.reader import open
+    from ngff_bio.reader.patches import patches
 
 __version__ = "0.1.0"
-__all__ = ["Settings", "__version__", "convert", "export", "open", "validate", "verify"]
+__all__ = [
+    "Settings",
+    "__version__",
+    "convert",
+    "export",
+    "measure",
+    "open",
+    "patches",
+    "validate",
+    "verify",
+]
 
 _HOMES = {
     "Settings": "ngff_bio.engine.settings",
     "convert": "ngff_bio.conversion",
     "export": "ngff_bio.export",
+    "measure": "ngff_bio.measuring",
     "open": "ngff_bio.reader",
+    "patches": "ngff_bio.reader.patches",
     "validate": "ngff_bio.checks",
     "verify": "ngff_bio.checks.verify",
 }

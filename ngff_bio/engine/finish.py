@@ -102,9 +102,10 @@ def finish(
     consolidated = plan.settings.consolidated if before is None else before.consolidated
     crew = Crew(_REQUESTS - 1 if storage.reach == "network" else 0)
     try:
-        documents = maker.nodes.documents(consolidated, old)
-        for lot in manifest.before_root(documents, crew.map, maker.written):
+        for lot in manifest.before_root(maker.nodes.documents(consolidated, old), crew.map):
             crew.map(lambda one: maker.written.add(storage.put(*one)), lot)
+        for size in manifest.sizes:
+            maker.written.add(size)
     finally:
         crew.close()
     return maker.written

@@ -28,7 +28,6 @@ import numpy as np
 from ngff_bio.engine.noting import NotingStorage, crc32c
 from ngff_bio.engine.plan import Plan
 from ngff_bio.engine.records import UnitRecord, load_record
-from ngff_bio.engine.report import Written
 from ngff_bio.errors import StoreError
 from ngff_bio.storage import Storage
 
@@ -73,7 +72,8 @@ class ManifestWriter:
     records
         Of all units.
     storage
-        The store; :attr:`storage` is to be written to instead.
+        The store; :attr:`storage` is to be written to instead. :attr:`sizes` are those of the
+        manifest's own objects, once they are written.
     source_files
         Names the files that were read.
     added
@@ -90,6 +90,7 @@ class ManifestWriter:
         added: bool = False,
     ) -> None:
         self.records = records
+        self.sizes: tuple[int, ...] = ()
         self._plan, self._storage, self._source_files = plan, storage, source_files
         self._noting = NotingStorage(storage)
         self._added = added
@@ -99,7 +100,7 @@ class ManifestWriter:
         """The store, noting what is put."""
         return cast("Storage", self._noting)
 
-    def before_root(self, lots: Iterable[Lot], each: Map, written: Written) -> Iterator[Lot]:
+    def before_root(self, lots: Iterable[Lot], each: Map) -> Iterator[Lot]:
         """The same lots of documents; the manifest is written before those of the root."""
         root: list[Lot] = []
         for lot in lots:
@@ -108,8 +109,7 @@ class ManifestWriter:
             else:
                 root.append(lot)
         entries = {(e.kind, e.path, e.region): e for e in self._entries(root, each)}
-        for size in write_manifest(self._storage, entries.values()):
-            written.add(size)
+        self.sizes = write_manifest(self._storage, entries.values())
         yield from root
 
     def _entries(self, root: Iterable[Lot], each: Map) -> Iterator[Entry]:
@@ -162,9 +162,9 @@ def parse_region(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def write_manifest(storage: Storage, entries: Iterable[Entry]) -> tuple[int, int]:
-    """Write the manifest of a store; the same entries give the same bytes.
+    """Write the manifest of a store, and its seal; returns their sizes in bytes.
 
-    Returns the sizes of the manifest and of its seal.
+    The same entries give the same bytes.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.model import Instance, Polygons, Rle, Shape, VolumeLayer
+from ngff_bio.model import Box, Instance, Polygons, Rle, Shape, VolumeLayer
 
 #: Group attributes of a table (ngio table specification, version 1).
 GROUP_ATTRIBUTES = {
@@ -87,7 +87,7 @@ def instance_table(
     import pyarrow as pa
 
     rows = list(instances)
-    boxes = [i.box or _NO_BOX for i in rows]
+    boxes = [i.box or _box_of(i) for i in rows]
     columns: dict[str, Any] = {
         "label": [i.value for i in rows],
         "label_image": list(label_images),
@@ -121,6 +121,14 @@ def instance_table(
 
 
 _NO_BOX = (None, None, None, None)
+
+
+def _box_of(instance: Instance) -> tuple[float | None, float | None, float | None, float | None]:
+    """The box that is all its geometry, where the source says it there alone."""
+    shape = instance.geometry
+    if not isinstance(shape, Box):
+        return _NO_BOX
+    return shape.x0, shape.y0, shape.x1 - shape.x0, shape.y1 - shape.y0
 
 
 def _texts(values: list[int | str | None]) -> list[str | None]:

@@ -7,7 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
-from ngff_bio.errors import ArgumentError
+from ngff_bio.errors import ArgumentError, StoreError
 from ngff_bio.ngff.metadata import (
     VERSIONS,
     ZARR_FORMAT,
@@ -39,7 +39,10 @@ __all__ = [
     "version_of",
 ]
 
-_MODULES = {"0.4": "v04", "0.5": "v05"}
+_MODULES = {"0.4": "v04", "0.5": "v05", "0.6": "v06"}
+
+#: Release candidates that stores were written with.
+_CANDIDATES = {"0.6rc0": "0.6"}
 
 
 def _module(version: str) -> ModuleType:
@@ -55,7 +58,7 @@ def _module(version: str) -> ModuleType:
 def encode(meta: GroupMeta, version: str) -> dict[str, Any]:
     """Group attributes of a neutral description, in one version of the specification.
 
-    The result has been checked with ome-zarr-models.
+    The result has been checked with ome-zarr-models, where it knows the version.
     """
     write = cast("Callable[[GroupMeta], dict[str, Any]]", _module(version).encode)
     return write(meta)
@@ -75,13 +78,19 @@ def decode(attributes: dict[str, Any]) -> GroupMeta | None:
 
     Raises
     ------
-    ngff_bio.errors.ArgumentError
-        If the version is not a known one.
     ngff_bio.errors.StoreError
-        If the metadata is there and cannot be understood.
+        If the version is not a known one, or the metadata is there and cannot be understood.
     """
     version = version_of(attributes)
     if version is None:
         return None
+    version = _CANDIDATES.get(version, version)
+    if version not in _MODULES:
+        raise StoreError(
+            "this version of OME-Zarr is not known",
+            expected=", ".join(_MODULES),
+            found=version,
+            mend="see whether a newer ngff_bio reads it",
+        )
     read = cast("Callable[[dict[str, Any]], GroupMeta]", _module(version).decode)
     return read(attributes)

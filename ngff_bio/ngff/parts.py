@@ -1,8 +1,8 @@
-"""The parts of the metadata that 0.4 and 0.5 share, to and from the neutral description."""
+"""The parts of the metadata that the versions share, to and from the neutral description."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ngff_bio.errors import StoreError
@@ -34,7 +34,7 @@ def multiscale(meta: MultiscaleMeta) -> dict[str, Any]:
     content: dict[str, Any] = {} if meta.name is None else {"name": meta.name}
     content["axes"] = [_without_none(name=a.name, type=a.type, unit=a.unit) for a in meta.axes]
     content["datasets"] = [
-        {"path": level.path, "coordinateTransformations": _transformations(level)}
+        {"path": level.path, "coordinateTransformations": transformations(level)}
         for level in meta.levels
     ]
     if meta.method is not None:
@@ -44,7 +44,8 @@ def multiscale(meta: MultiscaleMeta) -> dict[str, Any]:
     return content
 
 
-def _transformations(level: LevelMeta) -> list[dict[str, Any]]:
+def transformations(level: LevelMeta) -> list[dict[str, Any]]:
+    """Scale and, where it is not nothing, translation of a level."""
     steps: list[dict[str, Any]] = [{"type": "scale", "scale": list(level.scale)}]
     if level.translation is not None and any(level.translation):
         steps.append({"type": "translation", "translation": list(level.translation)})
@@ -107,17 +108,24 @@ def well(meta: WellMeta) -> dict[str, Any]:
     }
 
 
-def decode(content: dict[str, Any], version: str) -> GroupMeta:
-    """Neutral description of the keys that 0.4 and 0.5 share.
+def decode(
+    content: dict[str, Any],
+    version: str,
+    read_multiscale: Callable[[dict[str, Any]], MultiscaleMeta] | None = None,
+) -> GroupMeta:
+    """Neutral description of the keys that all versions share.
+
+    ``read_multiscale`` reads an entry of ``multiscales`` where it is not as in 0.4 and 0.5.
 
     Raises
     ------
     ngff_bio.errors.StoreError
         If a part is there and cannot be understood.
     """
+    read = read_multiscale or _read_multiscale
     try:
         return GroupMeta(
-            multiscales=tuple(_read_multiscale(m) for m in content.get("multiscales", ())),
+            multiscales=tuple(read(m) for m in content.get("multiscales", ())),
             channels=tuple(_read_channels(content.get("omero") or {})),
             label=_read_label(content["image-label"]) if "image-label" in content else None,
             labels=tuple(content["labels"]) if "labels" in content else None,
@@ -137,13 +145,37 @@ def decode(content: dict[str, Any], version: str) -> GroupMeta:
 
 
 def _read_multiscale(content: dict[str, Any]) -> MultiscaleMeta:
-    axes = tuple(AxisMeta(a["name"], a.get("type"), a.get("unit")) for a in content["axes"])
-    outer = content.get("coordinateTransformations") or []
+    axes = read_axes(content["axes"])
+    outer = _checked(content.get("coordinateTransformations") or [], "the image")
     levels = []
     for dataset in content["datasets"]:
-        inner = dataset["coordinateTransformations"]
-        scale, translation = _compose([*inner, *outer], len(axes))
+        steps = dataset.get("coordinateTransformations") or []
+        inner = _checked(steps, f"level {dataset['path']!r}")
+        scale, translation = compose([*inner, *outer], len(axes))
         levels.append(LevelMeta(dataset["path"], scale, translation))
+    return made_multiscale(content, axes, levels)
+
+
+def read_axes(content: Iterable[dict[str, Any]]) -> tuple[AxisMeta, ...]:
+    """Axes of their list."""
+    return tuple(AxisMeta(a["name"], a.get("type"), a.get("unit")) for a in content)
+
+
+def made_multiscale(
+    content: dict[str, Any], axes: tuple[AxisMeta, ...], levels: Sequence[LevelMeta]
+) -> MultiscaleMeta:
+    """A multiscale of its axes and levels, with what else its entry says.
+
+    Raises
+    ------
+    ValueError
+        If it has no level, or a pixel has no size.
+    """
+    if not levels:
+        raise ValueError("an image without any level")
+    for level in levels:
+        if any(s == 0 and a.type == "space" for s, a in zip(level.scale, axes, strict=True)):
+            raise ValueError(f"a scale of 0 of level {level.path!r}")
     name, method = content.get("name"), content.get("type")
     return MultiscaleMeta(
         axes,
@@ -154,10 +186,24 @@ def _read_multiscale(content: dict[str, Any]) -> MultiscaleMeta:
     )
 
 
-def _compose(
+def _checked(steps: list[dict[str, Any]], whose: str) -> list[dict[str, Any]]:
+    """At most one scale and one translation (0.4 and 0.5, section "multiscales")."""
+    for kind in ("scale", "translation"):
+        if sum(step["type"] == kind for step in steps) > 1:
+            raise ValueError(f"{whose} has two {kind}s, and nothing says which one holds")
+    return steps
+
+
+def compose(
     steps: Iterable[dict[str, Any]], ndim: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """One scale and one translation out of a list of them, applied in order."""
+    """One scale and one translation out of a list of them, applied in order.
+
+    Raises
+    ------
+    ValueError
+        If one of them is neither or is not as long as there are axes.
+    """
     scale, translation = [1.0] * ndim, [0.0] * ndim
     for step in steps:
         if step["type"] == "scale":

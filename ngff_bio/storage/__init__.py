@@ -1,10 +1,11 @@
-"""Where bytes lie: folder, memory, bucket, web server."""
+"""Where bytes lie: folder, memory, zip, bucket, web server."""
 
 from ngff_bio.storage.base import Buffer, Reach, Storage
 from ngff_bio.storage.bucket import BucketStorage
 from ngff_bio.storage.folder import FolderStorage
 from ngff_bio.storage.memory import MemoryStorage
 from ngff_bio.storage.places import storage_at
+from ngff_bio.storage.zipped import ZipStorage
 
 __all__ = [
     "BucketStorage",
@@ -13,5 +14,6 @@ __all__ = [
     "MemoryStorage",
     "Reach",
     "Storage",
+    "ZipStorage",
     "storage_at",
 ]

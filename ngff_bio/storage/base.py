@@ -50,8 +50,11 @@ class Storage(Protocol):
         """All bytes of an object, or ``None`` if there is none."""
         ...
 
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        """``length`` bytes from ``start`` on; a negative ``start`` counts from the end."""
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """``length`` bytes from ``start`` on; a negative ``start`` counts from the end.
+
+        Fewer where the object ends before; ``None`` if there is no such object. One request.
+        """
         ...
 
     def size(self, key: str) -> int | None:

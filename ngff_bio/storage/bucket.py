@@ -21,6 +21,9 @@ from ngff_bio.storage.base import Buffer, Reach, pieces
 BUCKETS = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 WEB = ("http", "https")
 
+#: Azure does not know "the last bytes of": there the size is asked for first.
+_NO_SUFFIX = ("az", "azure", "abfs", "abfss", "adl")
+
 #: Names that s3fs and gcsfs users know, and obstore's names for them.
 _ALIASES = {
     "key": "access_key_id",
@@ -132,18 +135,24 @@ class BucketStorage:
         found = self._call("read", key, lambda o: o.get(self.store, key).bytes())
         return None if found is None else bytes(found)
 
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Part of an object; a negative ``start`` counts from the end."""
-        if start < 0:
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """Part of an object, or ``None``; a negative ``start`` counts from the end."""
+        if start >= 0:
+            found = self._call(
+                "read", key, lambda o: o.get_range(self.store, key, start=start, length=length)
+            )
+            return None if found is None else bytes(found)
+        if self.address.startswith(_NO_SUFFIX):
             size = self.size(key)
-            start = max((size or 0) + start, 0)
-            length = min(length, (size or 0) - start)
-        found = self._call(
-            "read", key, lambda o: o.get_range(self.store, key, start=start, length=length)
-        )
-        if found is None:
-            raise StorageError("there is no such object", file=f"{self.url}/{key}")
-        return bytes(found)
+            return (
+                None if size is None else self._rest(key, {"offset": max(size + start, 0)}, length)
+            )
+        return self._rest(key, {"suffix": -start}, length)
+
+    def _rest(self, key: str, where: Any, length: int) -> bytes | None:
+        ask: Any = {"range": where}
+        found = self._call("read", key, lambda o: o.get(self.store, key, options=ask).bytes())
+        return None if found is None else bytes(found)[:length]
 
     def size(self, key: str) -> int | None:
         """Size in bytes, or ``None``."""

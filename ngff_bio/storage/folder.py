@@ -99,15 +99,23 @@ class FolderStorage:
         except OSError as error:
             raise _storage_error(error, self.root / key, "read") from error
 
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Part of an object; a negative ``start`` counts from the end."""
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """Part of an object, or ``None``; a negative ``start`` counts from the end."""
+        place = os.path.join(self.root, key)
         try:
-            with (self.root / key).open("rb", buffering=0) as file:
-                if start < 0:
-                    start = max(file.seek(0, os.SEEK_END) + start, 0)
-                return os.pread(file.fileno(), length, start)
+            handle = os.open(place, os.O_RDONLY)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except OSError as error:
             raise _storage_error(error, self.root / key, "read") from error
+        try:
+            if start < 0:
+                start = max(os.fstat(handle).st_size + start, 0)
+            return os.pread(handle, length, start)
+        except OSError as error:
+            raise _storage_error(error, self.root / key, "read") from error
+        finally:
+            os.close(handle)
 
     def size(self, key: str) -> int | None:
         """Size in bytes, or ``None``."""

@@ -47,9 +47,11 @@ class MemoryStorage:
         """All bytes of an object, or ``None``."""
         return self.objects.get(key)
 
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Part of an object; a negative ``start`` counts from the end."""
-        whole = self.objects[key]
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """Part of an object, or ``None``; a negative ``start`` counts from the end."""
+        whole = self.objects.get(key)
+        if whole is None:
+            return None
         start = start if start >= 0 else max(len(whole) + start, 0)
         return whole[start : start + length]
 

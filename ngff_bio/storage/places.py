@@ -12,6 +12,7 @@ from ngff_bio.errors import ArgumentError
 from ngff_bio.storage.base import Storage
 from ngff_bio.storage.bucket import BUCKETS, WEB, BucketStorage, shown
 from ngff_bio.storage.folder import FolderStorage
+from ngff_bio.storage.zipped import ENDINGS, ZipStorage
 
 
 def storage_at(
@@ -22,7 +23,8 @@ def storage_at(
     Parameters
     ----------
     place
-        A folder, ``file://``, ``s3://``, ``gs://``, ``az://``, or ``http(s)://`` to read.
+        A folder, ``file://``, ``s3://``, ``gs://``, ``az://``, or ``http(s)://`` to read; or a
+        ``.zip`` or ``.ozx`` in one of them, to read.
     options
         Of a bucket: :class:`ngff_bio.storage.BucketStorage` lists them.
 
@@ -35,10 +37,15 @@ def storage_at(
         return place
     text = os.fspath(place)
     scheme, found, rest = text.partition("://")
-    if not found:
-        return FolderStorage(Path(text).absolute())
-    if scheme == "file":
-        return FolderStorage(Path(rest).absolute())
+    zipped = text.lower().endswith(ENDINGS)
+    if not found or scheme == "file":
+        folder = Path(rest if found else text).absolute()
+        if zipped and not folder.is_dir():
+            return ZipStorage(FolderStorage(folder.parent), folder.name)
+        return FolderStorage(folder)
+    if zipped and scheme in (*BUCKETS, *WEB):
+        above, _, name = text.rpartition("/")
+        return ZipStorage(storage_at(above, options), name)
     if scheme in (*BUCKETS, *WEB):
         if not urlsplit(text).netloc:
             raise ArgumentError(

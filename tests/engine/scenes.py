@@ -116,8 +116,12 @@ class Boxes:
         found = []
         for value in range(1, self.count + 1):
             y, x = int(rng.integers(0, self.size[0] - 8)), int(rng.integers(0, self.size[1] - 8))
-            box = Box(x, y, x + int(rng.integers(4, 30)), y + int(rng.integers(4, 30)))
-            found.append(Instance(value, box, t=t, category="cell", source_id=value, area=1.5))
+            width, height = int(rng.integers(4, 30)), int(rng.integers(4, 30))
+            shape = Box(x, y, x + width, y + height)
+            box = (float(x), float(y), float(width), float(height))
+            found.append(
+                Instance(value, shape, t=t, category="cell", source_id=value, box=box, area=1.5)
+            )
         return found
 
 

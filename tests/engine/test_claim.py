@@ -111,8 +111,9 @@ def test_a_killed_process_is_dead() -> None:
     found = {**_mine(), "pid": process.pid, "started": started(process.pid)}
     assert alive(found)
     process.kill()
-    while process.poll() is None:  # until then it is a zombie, which is dead too
-        assert not alive(found) or process.poll() is None
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert not alive(found)  # a zombie is dead
+    process.wait()
     assert not alive(found)
 
 

@@ -160,8 +160,9 @@ def test_an_empty_image_takes_no_objects_but_metadata(tmp_path: Path) -> None:
     report = write_dataset(
         Dataset("d", "t", "o", "image", (image,)), FolderStorage(tmp_path), Settings(chunk=(64, 64))
     )
-    assert {Path(k).name for k, _ in FolderStorage(tmp_path).list()} == {"zarr.json"}
-    assert report.objects == 5
+    found = {k for k, _ in FolderStorage(tmp_path).list() if not k.startswith("ngff_bio/manifest")}
+    assert {Path(k).name for k in found} == {"zarr.json"}
+    assert report.objects == len(found) + 2
     assert not zarr.open_array(tmp_path / "0", mode="r")[:].any()
 
 

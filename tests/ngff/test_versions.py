@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ngff_bio import ngff
-from ngff_bio.errors import ArgumentError, StoreError
+from ngff_bio.checks import validate_attributes
+from ngff_bio.errors import StoreError
 from ngff_bio.ngff import (
     AxisMeta,
     ChannelMeta,
@@ -19,7 +20,7 @@ from ngff_bio.ngff import (
     WellMeta,
 )
 
-WRITTEN = ["0.4", "0.5"]
+WRITTEN = ["0.4", "0.5", "0.6"]
 sizes = st.floats(1e-3, 1e3, allow_nan=False)
 
 
@@ -48,6 +49,13 @@ def test_an_image_survives(version: str, meta: MultiscaleMeta) -> None:
     channels = (ChannelMeta("DAPI", "0000FF", 0, 255, 3, 200),)
     group = GroupMeta(multiscales=(meta,), channels=channels, version=version)
     assert ngff.decode(ngff.encode(group, version)) == group
+
+
+@given(meta=multiscales())
+def test_what_is_written_as_0_6_holds_to_its_rules(meta: MultiscaleMeta) -> None:
+    channels = (ChannelMeta("DAPI", "0000FF", 0, 255, 3, 200),)
+    written = ngff.encode(GroupMeta(multiscales=(meta,), channels=channels), "0.6")
+    assert [f for f in validate_attributes(written) if f.level == "error"] == []
 
 
 @pytest.mark.parametrize("version", WRITTEN)
@@ -108,10 +116,71 @@ def test_attributes_that_are_no_ome_zarr_are_none() -> None:
 
 
 def test_an_unknown_version_is_named() -> None:
-    with pytest.raises(ArgumentError, match=r"9\.9"):
+    with pytest.raises(StoreError, match=r"9\.9"):
         ngff.decode({"ome": {"version": "9.9"}})
 
 
 def test_broken_metadata_is_a_store_error() -> None:
     with pytest.raises(StoreError, match="cannot be understood"):
         ngff.decode({"ome": {"version": "0.5", "multiscales": [{"axes": "yx"}]}})
+
+
+def test_a_level_with_two_scales_is_not_guessed_at() -> None:
+    scales = [{"type": "scale", "scale": [1, 1]}, {"type": "scale", "scale": [2, 2]}]
+    axes = [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scales}]}
+    with pytest.raises(StoreError, match="two scales"):
+        ngff.decode({"multiscales": [image]})
+    system = {"name": "a", "axes": axes}
+    image = {"coordinateSystems": [system], "datasets": image["datasets"]}
+    with pytest.raises(StoreError, match="not one"):
+        ngff.decode({"ome": {"version": "0.6", "multiscales": [image]}})
+
+
+def test_0_6_reads_the_system_that_its_levels_lead_to() -> None:
+    """Systems in any order, an identity, a nested sequence, edges to other systems, a candidate."""
+    ends = {"output": {"name": "in"}}
+    axes = [{"name": n, "type": "space", "unit": "nanometer", "longName": n * 3} for n in "yx"]
+    other = [{"name": n, "type": "space"} for n in "ab"]
+    steps = [
+        {"type": "scale", "scale": [2, 4]},
+        {"type": "sequence", "transformations": [{"type": "translation", "translation": [1, 2]}]},
+    ]
+    image = {
+        "coordinateSystems": [{"name": "out", "axes": other}, {"name": "in", "axes": axes}],
+        "datasets": [
+            {
+                "path": "s0",
+                "coordinateTransformations": [
+                    {"type": "identity", "input": {"path": "s0"}, **ends}
+                ],
+            },
+            {
+                "path": "s1",
+                "coordinateTransformations": [
+                    {
+                        "type": "sequence",
+                        "input": {"path": "s1"},
+                        **ends,
+                        "transformations": steps,
+                    }
+                ],
+            },
+        ],
+        "coordinateTransformations": [
+            {
+                "type": "rotation",
+                "rotation": [[0, -1], [1, 0]],
+                "input": {"name": "in"},
+                "output": {"name": "out"},
+            }
+        ],
+    }
+    found = ngff.decode({"ome": {"version": "0.6rc0", "multiscales": [image]}})
+    assert found is not None
+    read = found.multiscales[0]
+    assert [(a.name, a.unit) for a in read.axes] == [("y", "nanometer"), ("x", "nanometer")]
+    assert read.levels == (
+        LevelMeta("s0", (1.0, 1.0), (0.0, 0.0)),
+        LevelMeta("s1", (2.0, 4.0), (1.0, 2.0)),
+    )

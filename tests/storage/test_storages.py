@@ -48,6 +48,8 @@ def test_an_object_of_many_pieces_is_whole(storage: Storage) -> None:
 
 def test_what_is_not_there_is_none(storage: Storage) -> None:
     assert storage.get("nothing") is None
+    assert storage.get_range("nothing", 0, 4) is None
+    assert storage.get_range("nothing", -4, 4) is None
     assert storage.size("nothing") is None
     assert list(storage.list()) == []
     storage.delete("nothing")
@@ -59,6 +61,7 @@ def test_ranges_count_from_both_ends(storage: Storage) -> None:
     assert storage.get_range("a", 10, 5) == bytes(range(10, 15))
     assert storage.get_range("a", -4, 4) == bytes(range(96, 100))
     assert storage.get_range("a", -500, 500) == bytes(range(100))
+    assert storage.get_range("a", 90, 50) == bytes(range(90, 100))
 
 
 def test_a_list_names_what_is_below_and_no_more(storage: Storage) -> None:

@@ -1,0 +1,170 @@
+"""The plain way of reading: zarr-python, for layouts and codecs that the direct way leaves to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import zarr
+from numpy.typing import NDArray
+from zarr.abc.store import (
+    ByteRequest,
+    OffsetByteRequest,
+    RangeByteRequest,
+    Store,
+    SuffixByteRequest,
+)
+from zarr.core.buffer import Buffer, BufferPrototype
+
+from ngff_bio.errors import DependencyError, NgffBioError, StoreError
+from ngff_bio.model import Region
+from ngff_bio.storage import Storage
+
+
+class StorageStore(Store):
+    """Any storage, or what lies below one path of it, as a read-only store of zarr-python."""
+
+    supports_writes = False
+    supports_deletes = False
+    supports_listing = True
+
+    def __init__(self, storage: Storage, below: str = "", *, read_only: bool = True) -> None:
+        super().__init__(read_only=read_only)
+        self.storage = storage
+        self.start = f"{below}/" if below else ""
+
+    def with_read_only(self, read_only: bool = False) -> StorageStore:
+        """The same store that says of itself whether it may be written to; it never can be."""
+        return StorageStore(self.storage, self.start.rstrip("/"), read_only=read_only)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, StorageStore)
+            and other.storage == self.storage
+            and other.start == self.start
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.storage.url)
+
+    def __str__(self) -> str:
+        return f"{self.storage.url}/{self.start}".rstrip("/")
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """An object or a part of it, ``None`` where there is none."""
+        data = await asyncio.to_thread(self._fetch, key, byte_range)
+        return None if data is None else prototype.buffer.from_bytes(data)
+
+    def _fetch(self, key: str, byte_range: ByteRequest | None) -> bytes | None:
+        key = f"{self.start}{key}"
+        if isinstance(byte_range, RangeByteRequest):
+            return self.storage.get_range(key, byte_range.start, byte_range.end - byte_range.start)
+        if isinstance(byte_range, SuffixByteRequest):
+            return self.storage.get_range(key, -byte_range.suffix, byte_range.suffix)
+        data = self.storage.get(key)
+        if data is not None and isinstance(byte_range, OffsetByteRequest):
+            return data[byte_range.offset :]
+        return data
+
+    async def get_partial_values(
+        self,
+        prototype: BufferPrototype,
+        key_ranges: Iterable[tuple[str, ByteRequest | None]],
+    ) -> list[Buffer | None]:
+        """Several parts of objects."""
+        return list(
+            await asyncio.gather(*(self.get(key, prototype, span) for key, span in key_ranges))
+        )
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+        return await asyncio.to_thread(self.storage.size, f"{self.start}{key}") is not None
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Not possible: the store is for reading."""
+        raise NotImplementedError
+
+    async def delete(self, key: str) -> None:
+        """Not possible: the store is for reading."""
+        raise NotImplementedError
+
+    def _keys(self, prefix: str = "") -> Iterator[str]:
+        for key, _ in self.storage.list(f"{self.start}{prefix}".rstrip("/")):
+            yield key[len(self.start) :]
+
+    async def list(self) -> AsyncIterator[str]:
+        """All keys."""
+        for key in self._keys():
+            yield key
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        """Keys that start so."""
+        for key in self._keys(prefix):
+            yield key
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """Names directly below a prefix."""
+        start = f"{prefix.rstrip('/')}/" if prefix else ""
+        names = {key[len(start) :].partition("/")[0] for key in self._keys(prefix)}
+        for name in sorted(names):
+            yield name
+
+
+@dataclass(frozen=True)
+class ZarrReader:
+    """Reads regions through zarr-python."""
+
+    array: Any
+    url: str
+
+    def read(self, region: Region) -> NDArray[Any]:
+        """Pixels of a region."""
+        try:
+            pixels: NDArray[Any] = self.array[tuple(slice(a, b) for a, b in region)]
+        except NgffBioError:
+            raise
+        except Exception as error:
+            raise StoreError(
+                "chunks of the array cannot be decoded",
+                file=self.url,
+                found=f"{type(error).__name__}: {error}",
+            ) from error
+        return pixels
+
+
+def open_with_zarr(storage: Storage, path: str, zarr_format: int) -> Any:
+    """An array as zarr-python opens it.
+
+    Raises
+    ------
+    ngff_bio.errors.DependencyError
+        If no installed package has one of its codecs.
+    ngff_bio.errors.StoreError
+        If zarr-python does not understand it either.
+    """
+    url = f"{storage.url}/{path}"
+    try:
+        return zarr.open_array(
+            StorageStore(storage),
+            path=path,
+            mode="r",
+            zarr_format=zarr_format,  # type: ignore[arg-type]
+        )
+    except NgffBioError:
+        raise
+    except Exception as error:
+        name = type(error).__name__
+        if "codec" in name.lower() or "codec" in str(error).lower():
+            raise DependencyError(
+                "a codec that the chunks are encoded with is not installed",
+                file=url,
+                found=str(error),
+                mend="install the package that registers it with zarr",
+            ) from error
+        raise StoreError(
+            "the array cannot be opened", file=url, found=f"{name}: {error}"
+        ) from error

@@ -1,0 +1,240 @@
+"""Objects in a zip (``.zip``, ``.ozx``), to be read: a local file, or one behind any other storage.
+
+The file is never fetched whole: its directory is read once, and then each object, or the part of
+an object that is asked for. Objects that are stored without compression, as ``.ozx`` has them
+(OME-NGFF RFC 9), are read in place.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import threading
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from ngff_bio.errors import StorageError
+from ngff_bio.storage.base import Buffer, Reach, Storage
+
+#: Names of files that are opened as zips.
+ENDINGS = (".zip", ".ozx")
+
+#: Local file header (APPNOTE 4.3.7): its fixed part ends with lengths of the name and of extras.
+_HEADER = struct.Struct("<4s22xHH")
+
+#: Bytes from the end that are fetched at first: the directory of most stores.
+_TAIL = 256 << 10
+
+_ROOTS = ("zarr.json", ".zgroup", ".zarray")
+
+
+@dataclass
+class ZipStorage:
+    """Storage in a zip.
+
+    Parameters
+    ----------
+    outer
+        Storage that the zip lies in.
+    key
+        Its key there.
+    """
+
+    outer: Storage
+    key: str
+    _entries: dict[str, zipfile.ZipInfo] | None = field(default=None, repr=False, compare=False)
+    _starts: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+    _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def __getstate__(self) -> tuple[Storage, str]:
+        return self.outer, self.key
+
+    def __setstate__(self, state: tuple[Storage, str]) -> None:
+        self.outer, self.key = state
+        self._entries, self._starts, self._lock = None, {}, threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """Where the zip lies."""
+        return f"{self.outer.url}/{self.key}"
+
+    @property
+    def reach(self) -> Reach:
+        """As far as that of the storage that it lies in."""
+        return self.outer.reach
+
+    @property
+    def entries(self) -> dict[str, zipfile.ZipInfo]:
+        """Objects by key: names below the folder that holds the store's root.
+
+        Raises
+        ------
+        ngff_bio.errors.StorageError
+            If there is no zip, or it is damaged.
+        """
+        with self._lock:
+            if self._entries is None:
+                self._entries = _below_root(self._directory())
+            return self._entries
+
+    def _directory(self) -> dict[str, zipfile.ZipInfo]:
+        size = self.outer.size(self.key)
+        if size is None:
+            raise StorageError("there is no such file", file=self.url)
+        try:
+            with zipfile.ZipFile(_Window(self.outer, self.key, size)) as archive:
+                return {i.filename: i for i in archive.infolist() if not i.is_dir()}
+        except zipfile.BadZipFile as error:
+            raise StorageError(
+                "the file is no zip, or a damaged one",
+                file=self.url,
+                found=error,
+                mend="copy it again from where it came",
+            ) from error
+
+    def get(self, key: str) -> bytes | None:
+        """All bytes of an object, or ``None``."""
+        entry = self.entries.get(key)
+        if entry is None:
+            return None
+        raw = self._raw(key, entry, 0, entry.compress_size)
+        return raw if entry.compress_type == zipfile.ZIP_STORED else self._inflated(raw, entry)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """Part of an object, or ``None``; a negative ``start`` counts from the end."""
+        entry = self.entries.get(key)
+        if entry is None:
+            return None
+        if start < 0:
+            start = max(entry.file_size + start, 0)
+        if entry.compress_type == zipfile.ZIP_STORED:
+            return self._raw(key, entry, start, min(length, max(entry.file_size - start, 0)))
+        whole = self.get(key)
+        return None if whole is None else whole[start : start + length]
+
+    def size(self, key: str) -> int | None:
+        """Size in bytes, or ``None``."""
+        entry = self.entries.get(key)
+        return None if entry is None else entry.file_size
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Keys below ``prefix`` with their sizes."""
+        start = f"{prefix}/" if prefix else ""
+        for key, entry in self.entries.items():
+            if key.startswith(start):
+                yield key, entry.file_size
+
+    def _raw(self, key: str, entry: zipfile.ZipInfo, start: int, length: int) -> bytes:
+        """Bytes of an entry as they lie in the zip."""
+        if not length:
+            return b""
+        if key not in self._starts:
+            # Only the header before the data tells where the data begins: it may hold extras that
+            # the directory does not.
+            head = self.outer.get_range(self.key, entry.header_offset, _HEADER.size)
+            if head is None or len(head) < _HEADER.size or head[:4] != b"PK\x03\x04":
+                self._damaged(entry)
+            _, name, extra = _HEADER.unpack(head)
+            self._starts[key] = entry.header_offset + _HEADER.size + name + extra
+        data = self.outer.get_range(self.key, self._starts[key] + start, length)
+        if data is None or len(data) < length:
+            self._damaged(entry)
+        return data
+
+    def _inflated(self, raw: bytes, entry: zipfile.ZipInfo) -> bytes:
+        import zlib
+
+        try:
+            if entry.compress_type == zipfile.ZIP_DEFLATED and not entry.flag_bits & 1:
+                return zlib.decompress(raw, -15)
+        except zlib.error:
+            self._damaged(entry)
+        raise StorageError(
+            "an object in the zip is compressed in a way that is not read",
+            file=self.url,
+            record=entry.filename,
+            expected="stored, or deflated, without a password",
+            mend="pack the store again without compression: zip -0 -r",
+        )
+
+    def _damaged(self, entry: zipfile.ZipInfo) -> NoReturn:
+        raise StorageError(
+            "the zip is damaged",
+            file=self.url,
+            record=entry.filename,
+            mend="copy it again from where it came",
+        )
+
+    def _read_only(self) -> NoReturn:
+        raise StorageError(
+            "a zip can only be read", file=self.url, mend="write to a folder, then pack it"
+        )
+
+    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
+        """Not possible: raises."""
+        self._read_only()
+
+    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+        """Not possible: raises."""
+        self._read_only()
+
+    def delete(self, key: str) -> None:
+        """Not possible: raises."""
+        self._read_only()
+
+    def delete_all(self, prefix: str = "") -> None:
+        """Not possible: raises."""
+        self._read_only()
+
+    def sweep(self) -> int:
+        """Nothing is ever left."""
+        return 0
+
+
+def _below_root(entries: dict[str, zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+    """Keys from the store's root on: many zips hold the store in a folder of its own."""
+    roots = [n for n in entries if n.rpartition("/")[2] in _ROOTS]
+    if not roots:
+        return entries
+    first = min(roots, key=lambda n: (n.count("/"), n))
+    start = first[: len(first) - len(first.rpartition("/")[2])]
+    return {n[len(start) :]: e for n, e in entries.items() if n.startswith(start)}
+
+
+class _Window(io.RawIOBase):
+    """A stored object as a file to seek in; its end is fetched first, in one piece."""
+
+    def __init__(self, storage: Storage, key: str, size: int) -> None:
+        self._storage, self._key, self._size = storage, key, size
+        self._at = 0
+        tail = min(size, _TAIL)
+        self._held_from = size - tail
+        self._held = storage.get_range(key, size - tail, tail) or b""
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        rest = max(self._size - self._at, 0)
+        count = rest if size is None or size < 0 else min(size, rest)
+        if not count:
+            return b""
+        if self._at >= self._held_from:
+            start = self._at - self._held_from
+            data = self._held[start : start + count]
+        else:
+            data = self._storage.get_range(self._key, self._at, count) or b""
+        self._at += len(data)
+        return data

@@ -1,0 +1,189 @@
+"""Kill conversions with `kill -9` at random moments, go on, and compare the end byte for byte.
+
+    python tests/engine/crash_runs.py --moments 50        # each runner, folder and bucket
+
+A run is a process of its own. Its dataset takes its time, so that there are moments to be killed at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+
+from references import contents
+from scenes import collection, plate, volume
+
+from ngff_bio.engine import (
+    DaskRunner,
+    ProcessRunner,
+    Settings,
+    ThreadRunner,
+    progress_of,
+    write_dataset,
+)
+from ngff_bio.errors import StoreExistsError
+from ngff_bio.model import Dataset
+from ngff_bio.storage import BucketStorage, FolderStorage, MemoryStorage, Storage
+
+SETTINGS = Settings(chunk=(32, 48), shard_bytes=1 << 15)
+RUNNERS = ("threads", "processes", "dask")
+
+
+def dataset(name: str, slow: float) -> Dataset:
+    """What is converted. Not slow at all would be another layout: slow pixels come in planes."""
+    slow = max(slow, 1e-9)
+    if name == "plate":
+        return plate(frames=6, fields=3, slow=slow)
+    return volume(slow) if name == "volume" else collection()
+
+
+def place(where: dict[str, Any]) -> Storage:
+    """The storage of a description."""
+    if "folder" in where:
+        return FolderStorage(Path(where["folder"]))
+    return BucketStorage(where["url"], where["options"])
+
+
+def child(text: str) -> None:
+    """Convert in this process, as described."""
+    asked = json.loads(text)
+    runner: Any = ThreadRunner(2)
+    if asked["runner"] == "processes":
+        runner = ProcessRunner(2)
+    elif asked["runner"] == "dask":
+        runner = DaskRunner(asked["scheduler"])
+    print("ready", flush=True)
+    source = dataset(asked["dataset"], asked["slow"])
+    write_dataset(source, place(asked["where"]), SETTINGS, runner=runner)
+
+
+def run(asked: dict[str, Any], kill_after: float | None) -> int:
+    """Start a conversion; kill it and all that it started after so many seconds."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, "--child", json.dumps(asked)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    if kill_after is None:
+        _, said = process.communicate(timeout=300)
+        if process.returncode:
+            raise RuntimeError(said)
+        return 0
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        return process.wait(kill_after)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return process.returncode
+
+
+def crash_and_go_on(
+    asked: dict[str, Any], storage: Storage, expected: dict[str, str], rng: random.Random
+) -> list[str]:
+    """Kill a conversion again and again until it ends; says at which states it was killed."""
+    states = []
+    for _ in range(4):
+        outcome = run(asked, rng.uniform(0.0, 1.2))
+        far = progress_of(storage)
+        opens = storage.size("zarr.json") is not None
+        states.append("ended" if outcome == 0 else f"{far.done}/{far.units}" if far else "no state")
+        if outcome == 0:
+            break
+        if opens and far is None:  # killed in its last breath
+            break
+    if storage.size("zarr.json") is None or progress_of(storage) is not None:
+        try:
+            run({**asked, "slow": 0.0}, None)
+        except RuntimeError as error:
+            if StoreExistsError.__name__ not in str(error):
+                raise
+    found = contents(storage)
+    if found != expected:
+        differ = {k for k in {*found, *expected} if found.get(k) != expected.get(k)}
+        raise AssertionError(f"after {states} the store differs in {sorted(differ)[:5]}")
+    return states
+
+
+def expectation(asked: dict[str, Any]) -> dict[str, str]:
+    """The store of an undisturbed conversion."""
+    storage = MemoryStorage()
+    write_dataset(dataset(asked["dataset"], 0.0), storage, SETTINGS)
+    return contents(storage)
+
+
+def main() -> None:
+    """All runners and places, many moments."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--moments", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runners", default=",".join(RUNNERS))
+    parser.add_argument("--places", default="folder,bucket")
+    parser.add_argument("--child")
+    given = parser.parse_args()
+    if given.child:
+        child(given.child)
+        return
+    from bucket_server import BucketServer, find_weed, start
+
+    home = Path(tempfile.mkdtemp())
+    places = given.places.split(",")
+    server = None
+    weed = find_weed()
+    if "bucket" in places and weed is not None:
+        (home / "bucket").mkdir()
+        process, endpoint = start(weed, home / "bucket")
+        server = BucketServer(endpoint)
+    cluster = None
+    if "dask" in given.runners:
+        import distributed
+
+        cluster = distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None)
+    rng = random.Random(given.seed)
+    try:
+        for runner in given.runners.split(","):
+            for kind in places:
+                killed = 0
+                began = time.monotonic()
+                for number in range(given.moments):
+                    if kind == "folder":
+                        where: dict[str, Any] = {"folder": str(home / f"{runner}-{number}")}
+                    else:
+                        assert server is not None
+                        where = {"url": f"s3://bench/{runner}-{number}", "options": server.options}
+                    asked = {
+                        "runner": runner,
+                        "where": where,
+                        "dataset": ("plate", "volume", "collection")[number % 3],
+                        "slow": 0.03,
+                        "scheduler": cluster.scheduler_address if cluster else None,
+                    }
+                    states = crash_and_go_on(asked, place(where), expectation(asked), rng)
+                    killed += sum(s != "ended" for s in states)
+                took = time.monotonic() - began
+                print(
+                    f"{runner:10} {kind:7} {killed} kills, {given.moments} stores equal, {took:.0f} s"
+                )
+    finally:
+        if server is not None:
+            process.kill()
+        if cluster is not None:
+            cluster.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""Patches: pixels, labels, boxes and classes fit each other; the same seed gives the same patches."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from patch_digest import digest
+from skimage.measure import regionprops
+from written_stores import CLASSES, our_image, our_plate, picture
+
+import ngff_bio
+from ngff_bio.engine import Settings, write_dataset
+from ngff_bio.errors import ArgumentError, NameNotFoundError
+from ngff_bio.model import ArrayPixels, Dataset, Image, VolumeLayer, axes_from
+from ngff_bio.reader.patches import Patch
+from ngff_bio.storage import FolderStorage, MemoryStorage
+
+
+@pytest.fixture(scope="module")
+def plate(tmp_path_factory: pytest.TempPathFactory) -> ngff_bio.reader.Dataset:
+    path = tmp_path_factory.mktemp("patches") / "p"
+    our_plate(FolderStorage(path))
+    return ngff_bio.open(path)
+
+
+def check(patch: Patch, dataset: Any, size: tuple[int, int]) -> None:
+    image = dataset[patch.path]
+    t, y, x = patch.at["t"], patch.at["y"], patch.at["x"]
+    assert patch.image.shape == size
+    whole = image.pixels.array(0)[t]
+    cut = whole[y : y + size[0], x : x + size[1]]
+    np.testing.assert_array_equal(patch.image[: cut.shape[0], : cut.shape[1]], cut)
+    label = image.label("cell").array(0)[t][y : y + size[0], x : x + size[1]]
+    np.testing.assert_array_equal(patch.labels["cell"][: cut.shape[0], : cut.shape[1]], label)
+    found = patch.objects["cell"]
+    expected = {
+        r.label: (r.bbox[1], r.bbox[0], r.bbox[3], r.bbox[2])
+        for r in regionprops(patch.labels["cell"])
+    }
+    assert (
+        dict(zip(found.values.tolist(), map(tuple, found.boxes.tolist()), strict=True)) == expected
+    )
+    for value, name in zip(found.values, found.classes, strict=True):
+        assert name == CLASSES[(int(value) - 1) % 5 % 2]
+
+
+def test_random_patches_are_pieces_of_the_images(plate: ngff_bio.reader.Dataset) -> None:
+    made = ngff_bio.patches(plate, (40, 48), labels="cell", count=50, seed=3)
+    assert len(made) == 50
+    for patch in made:
+        check(patch, plate, (40, 48))
+    seen = Counter((p.path, p.at["t"]) for p in made)
+    assert len(seen) > 8
+    assert len({(p.at["y"], p.at["x"]) for p in made}) > 40
+
+
+def test_the_same_seed_gives_the_same_patches_and_another_epoch_others(
+    plate: ngff_bio.reader.Dataset,
+) -> None:
+    first = ngff_bio.patches(plate, 32, labels="cell", seed=7)
+    again = ngff_bio.patches(plate, 32, labels="cell", seed=7)
+    assert [p.at for p in first] == [p.at for p in again]
+    assert [p.at for p in ngff_bio.patches(plate, 32, seed=8)] != [p.at for p in first]
+    again.set_epoch(1)
+    assert [p.at for p in first] != [p.at for p in again]
+    again.set_epoch(0)
+    assert first[-1].at == again[len(again) - 1].at
+    assert [p.at for p in first[2:5]] == [p.at for p in first][2:5]
+    with pytest.raises(IndexError):
+        first[len(first)]
+
+
+def test_a_split_gives_its_frames_and_no_pixels_beyond_their_true_size(
+    plate: ngff_bio.reader.Dataset,
+) -> None:
+    made = ngff_bio.patches(plate, 30, labels="cell", split="test", count=60)
+    assert {p.at["t"] for p in made} == {2}
+    assert max(p.at["y"] for p in made) <= 60
+    assert max(p.at["x"] for p in made) <= 80
+    with pytest.raises(ArgumentError, match="'valid'"):
+        ngff_bio.patches(plate, 30, split="valid")
+
+
+def test_a_grid_covers_every_pixel_and_ends_with_the_image(
+    plate: ngff_bio.reader.Dataset,
+) -> None:
+    made = ngff_bio.patches(plate, (40, 50), mode="grid", labels="cell", images=["B/7/1"])
+    assert len(made) == 3 * 3 * 3
+    covered = np.zeros((3, 96, 120), bool)
+    for patch in made:
+        check(patch, plate, (40, 50))
+        y, x = patch.at["y"], patch.at["x"]
+        covered[patch.at["t"], y : y + 40, x : x + 50] = True
+    assert covered[:2].all()
+    assert covered[2, :90, :110].all()
+    assert not covered[2, 90:].any()
+    dense = ngff_bio.patches(plate, (40, 50), mode="grid", stride=10, images=["B/7/1"])
+    assert len(dense) == 2 * 7 * 8 + 6 * 7
+
+
+def test_a_patch_larger_than_an_image_is_filled_up(plate: ngff_bio.reader.Dataset) -> None:
+    patch = ngff_bio.patches(plate, 200, labels="cell", count=1)[0]
+    check(patch, plate, (200, 200))
+    assert not patch.image[96:].any()
+    assert patch.at["y"] == patch.at["x"] == 0
+
+
+def test_channels_come_first_and_a_coarse_level_is_cut() -> None:
+    storage = MemoryStorage()
+    our_image(storage)
+    dataset = ngff_bio.open(storage)
+    patch = ngff_bio.patches(dataset, 16, level=1, count=1)[0]
+    assert patch.image.shape == (2, 16, 16)
+    y, x = patch.at["y"], patch.at["x"]
+    level = dataset[""].level(1)
+    np.testing.assert_array_equal(patch.image, level["image"][:, y : y + 16, x : x + 16])
+    np.testing.assert_array_equal(patch.labels["cell"], level["cell"][y : y + 16, x : x + 16])
+
+
+def test_volumes_are_cut_in_depth_and_semantic_labels_have_no_objects() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 3, (12, 40, 40)).astype(np.uint8)
+    layers = (
+        VolumeLayer("classes", ArrayPixels(values), "semantic", 2),
+        VolumeLayer("cell", ArrayPixels(values), "instance", 2),
+    )
+    pixels = picture(0, (12, 40, 40))
+    image = Image("", "a", axes_from("zyx"), ArrayPixels(pixels), layers)
+    storage = MemoryStorage()
+    write_dataset(Dataset("a", "a", "a", "image", (image,)), storage, Settings())
+    dataset = ngff_bio.open(storage)
+    patch = ngff_bio.patches(dataset, (5, 8, 9), count=1)[0]
+    z, y, x = (patch.at[a] for a in "zyx")
+    cut = (slice(z, z + 5), slice(y, y + 8), slice(x, x + 9))
+    np.testing.assert_array_equal(patch.image, pixels[cut])
+    np.testing.assert_array_equal(patch.labels["classes"], values[cut])
+    assert list(patch.objects) == ["cell"]
+    expected = [[b[2], b[1], b[0], b[5], b[4], b[3]] for b in
+                (r.bbox for r in regionprops(values[cut]))]  # fmt: skip
+    assert patch.objects["cell"].boxes.tolist() == expected
+    plane = ngff_bio.patches(dataset, 8, count=30)
+    assert len({p.at["z"] for p in plane}) > 6
+    with pytest.raises(ArgumentError, match="understood"):
+        ngff_bio.patches(dataset, (1, 2, 3, 4))
+
+
+def test_what_is_not_there_is_refused_before_training(plate: ngff_bio.reader.Dataset) -> None:
+    with pytest.raises(NameNotFoundError, match="nucleus"):
+        ngff_bio.patches(plate, 32, labels="nucleus")
+    with pytest.raises(ArgumentError, match="without depth"):
+        ngff_bio.patches(plate, (3, 32, 32))
+
+
+@pytest.mark.parametrize("way", ["fork", "spawn"])
+def test_workers_that_fork_or_spawn_give_the_same_patches(
+    plate: ngff_bio.reader.Dataset, way: str
+) -> None:
+    if way not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system does not {way}")
+    made = ngff_bio.patches(plate, 32, labels="cell", seed=1, count=8)
+    expected = [digest(made, i) for i in range(8)]  # threads are running now
+    with ProcessPoolExecutor(1, multiprocessing.get_context(way)) as pool:
+        assert list(pool.map(digest, [made] * 8, range(8))) == expected
+
+
+def test_pickled_patches_are_small(plate: ngff_bio.reader.Dataset) -> None:
+    made = ngff_bio.patches(plate, 32, labels="cell")
+    _ = made[0]
+    assert len(pickle.dumps(made)) < 200_000
+
+
+def test_torch_gets_tensors(plate: ngff_bio.reader.Dataset) -> None:
+    torch = pytest.importorskip("torch")
+    from ngff_bio.reader.torch import TorchPatches, collate
+
+    made = ngff_bio.patches(plate, 32, labels="cell", count=6, seed=2)
+    data = TorchPatches(made, CLASSES)
+    item = data[1]
+    np.testing.assert_allclose(item["image"][0].numpy() * 65535, made[1].image, rtol=1e-5)
+    assert item["labels"]["cell"].tolist() == made[1].labels["cell"].tolist()
+    names = [CLASSES[i] for i in item["objects"]["cell"]["classes"].tolist()]
+    assert names == list(made[1].objects["cell"].classes)
+    loader = torch.utils.data.DataLoader(data, batch_size=3, num_workers=2, collate_fn=collate)
+    batches = list(loader)
+    assert [b["image"].shape for b in batches] == [(3, 1, 32, 32)] * 2
+    assert torch.equal(batches[0]["image"][1], item["image"])

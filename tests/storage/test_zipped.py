@@ -1,0 +1,98 @@
+"""A zip is read like a folder, a few bytes at a time."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ngff_bio.errors import StorageError
+from ngff_bio.storage import FolderStorage, MemoryStorage, ZipStorage, storage_at
+
+CONTENT = {"zarr.json": b"{}", "0/zarr.json": b"[]", "0/c/0/0": bytes(range(256)) * 400}
+
+
+def make_zip(path: Path, kind: int = zipfile.ZIP_STORED, start: str = "") -> Path:
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name, data in CONTENT.items():
+            archive.writestr(start + name, data)
+    return path
+
+
+@dataclass
+class Counted(MemoryStorage):
+    asked: list[tuple[str, int]] = field(default_factory=list)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        self.asked.append((key, length))
+        return super().get_range(key, start, length)
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("start", ["", "livecell.zarr/", "a/b.zarr/"])
+def test_objects_and_ranges_are_those_that_were_packed(
+    tmp_path: Path, kind: int, start: str
+) -> None:
+    storage = storage_at(make_zip(tmp_path / "store.ozx", kind, start))
+    assert isinstance(storage, ZipStorage)
+    assert {k: storage.get(k) for k, _ in storage.list()} == CONTENT
+    assert dict(storage.list("0")) == {"0/zarr.json": 2, "0/c/0/0": 102400}
+    assert storage.get_range("0/c/0/0", 250, 10) == CONTENT["0/c/0/0"][250:260]
+    assert storage.get_range("0/c/0/0", -5, 5) == CONTENT["0/c/0/0"][-5:]
+    assert storage.get("nothing") is None
+    assert storage.get_range("nothing", 0, 1) is None
+    assert storage.size("nothing") is None
+    again = pickle.loads(pickle.dumps(storage))
+    assert again.get("zarr.json") == b"{}"
+
+
+def test_a_part_of_an_object_costs_only_that_part(tmp_path: Path) -> None:
+    outer = Counted()
+    big = {**CONTENT, "1/c/0/0": bytes(3_000_000)}
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+        for name, data in big.items():
+            archive.writestr(name, data)
+    outer.put("s.zip", (tmp_path / "s.zip").read_bytes())
+    storage = ZipStorage(outer, "s.zip")
+    storage.get("zarr.json")
+    outer.asked.clear()
+    storage.get_range("1/c/0/0", 1_000_000, 100)
+    storage.get_range("1/c/0/0", 2_000_000, 100)
+    assert [n for _, n in outer.asked] == [30, 100, 100]
+
+
+def test_a_damaged_zip_is_said_to_be_one(tmp_path: Path) -> None:
+    place = make_zip(tmp_path / "store.zip")
+    place.write_bytes(place.read_bytes()[:5000])
+    with pytest.raises(StorageError, match=r"store\.zip"):
+        storage_at(place).get("zarr.json")
+    with pytest.raises(StorageError, match="no such file"):
+        storage_at(tmp_path / "none.zip").get("zarr.json")
+
+
+def test_nothing_is_written_into_a_zip(tmp_path: Path) -> None:
+    storage = storage_at(make_zip(tmp_path / "store.zip"))
+    with pytest.raises(StorageError, match="only be read"):
+        storage.put("a", b"1")
+    with pytest.raises(StorageError, match="only be read"):
+        storage.delete_all()
+
+
+def test_a_folder_that_is_named_like_a_zip_is_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "made.zip"
+    folder.mkdir()
+    assert isinstance(storage_at(folder), FolderStorage)
+    shutil.rmtree(folder)
+
+
+def test_a_zip_in_a_bucket_is_read_in_place(tmp_path: Path, bucket_server: Any) -> None:
+    bucket = bucket_server.storage()
+    bucket.put("store.ozx", make_zip(tmp_path / "store.ozx").read_bytes())
+    storage = storage_at(f"{bucket.address}/store.ozx", bucket_server.options)
+    assert storage.get("0/c/0/0") == CONTENT["0/c/0/0"]
+    assert storage.get_range("0/c/0/0", 9, 3) == CONTENT["0/c/0/0"][9:12]
