@@ -64,6 +64,7 @@ class BucketStorage:
     address: str = field(repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _made: list[Any] = field(default_factory=list, repr=False, compare=False)
+    _known: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"BucketStorage({self.url!r})"
@@ -72,7 +73,7 @@ class BucketStorage:
         return {"address": self.address, "options": dict(self.options)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in {**state, "_made": []}.items():
+        for name, value in {**state, "_made": [], "_known": set()}.items():
             object.__setattr__(self, name, value)
 
     @property
@@ -142,12 +143,19 @@ class BucketStorage:
                 "read", key, lambda o: o.get_range(self.store, key, start=start, length=length)
             )
             return None if found is None else bytes(found)
-        if self.address.startswith(_NO_SUFFIX):
-            size = self.size(key)
-            return (
-                None if size is None else self._rest(key, {"offset": max(size + start, 0)}, length)
-            )
-        return self._rest(key, {"suffix": -start}, length)
+        if not self.address.startswith(_NO_SUFFIX) and "no suffix" not in self._known:
+            try:
+                return self._rest(key, {"suffix": -start}, length)
+            except StorageError:
+                if not self.address.startswith(WEB):
+                    raise
+                # Simple web servers know ranges, and not "the last bytes of": asked once only.
+        size = self.size(key)
+        if size is None:
+            return None
+        found = self._rest(key, {"offset": max(size + start, 0)}, length)
+        self._known.add("no suffix")
+        return found
 
     def _rest(self, key: str, where: Any, length: int) -> bytes | None:
         ask: Any = {"range": where}
