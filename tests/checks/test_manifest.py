@@ -28,7 +28,7 @@ from ngff_bio.storage import MemoryStorage
 from ngff_bio.testing import make_platelet_em
 
 
-@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("version", ["0.4", "0.5", "0.6"])
 @pytest.mark.parametrize("make", [proof_dataset, plate_dataset])
 def test_every_object_is_named_with_its_size_and_checksum(make, version):
     from ngff_bio.engine import Settings

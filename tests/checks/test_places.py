@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -65,3 +66,13 @@ def test_damage_behind_a_url_is_found(web):
     assert "movie/labels/cell/zarr.json" in {d.path for d in verify(url).differences}
     rules = {f.rule for f in validate(url)}
     assert {"class-unknown", "labels-there", "consolidated-equal"} <= rules
+
+
+def test_a_store_in_a_zip_is_proved_and_valid(tmp_path):
+    store = write_proof(tmp_path / "a.zarr")
+    with zipfile.ZipFile(tmp_path / "a.zarr.zip", "w") as archive:
+        for path in sorted(p for p in store.rglob("*") if p.is_file()):
+            archive.write(path, path.relative_to(store).as_posix())
+    zipped = tmp_path / "a.zarr.zip"
+    assert verify(zipped, proof_dataset(), pixels=True).differences == []
+    assert [str(f) for f in validate(zipped) if f.level == "error"] == []
