@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -66,18 +67,19 @@ def _chunks(
     wanted = list(_wanted(lv, corner, region))
     count = math.prod(_grid(lv))
     size = 16 * count + 4
+    get: Callable[[int, int], bytes]
     if 2 * len(wanted) >= count:
-        data = storage.get(key)
-        if data is None:
+        whole = storage.get(key)
+        if whole is None:
             return
-        entries = shard_index(data[-size:], count)
-        found = {n: data[e[0] : e[0] + e[1]] for n, _ in wanted if (e := entries[n]) is not None}
+        index_bytes, get = whole[-size:], lambda start, length: whole[start : start + length]
     elif storage.size(key) is None:
         return
     else:
-        entries = shard_index(storage.get_range(key, -size, size), count)
-        found = {n: storage.get_range(key, *e) for n, _ in wanted if (e := entries[n]) is not None}
-    yield from ((at, found[number]) for number, at in wanted if number in found)
+        index_bytes = storage.get_range(key, -size, size)
+        get = partial(storage.get_range, key)
+    entries = shard_index(index_bytes, count)
+    yield from ((at, get(*entry)) for n, at in wanted if (entry := entries[n]) is not None)
 
 
 def _grid(level: Level) -> tuple[int, ...]:
