@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -67,19 +66,20 @@ def _chunks(
     wanted = list(_wanted(lv, corner, region))
     count = math.prod(_grid(lv))
     size = 16 * count + 4
-    get: Callable[[int, int], bytes]
     if 2 * len(wanted) >= count:
         whole = storage.get(key)
         if whole is None:
             return
-        index_bytes, get = whole[-size:], lambda start, length: whole[start : start + length]
-    elif storage.size(key) is None:
-        return
+        entries = shard_index(whole[-size:], count)
+        found = ((at, whole[e[0] : sum(e)]) for n, at in wanted if (e := entries[n]) is not None)
     else:
-        index_bytes = storage.get_range(key, -size, size)
-        get = partial(storage.get_range, key)
-    entries = shard_index(index_bytes, count)
-    yield from ((at, get(*entry)) for n, at in wanted if (entry := entries[n]) is not None)
+        tail = storage.get_range(key, -size, size)
+        if tail is None:
+            return
+        entries = shard_index(tail, count)
+        asked = ((at, e) for n, at in wanted if (e := entries[n]) is not None)
+        found = ((at, storage.get_range(key, *e) or b"") for at, e in asked)
+    yield from found
 
 
 def _grid(level: Level) -> tuple[int, ...]:
