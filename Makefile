@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup lint types contract schemas check clean
+.PHONY: demo test setup lint types contract schemas operations crash check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ngff-bio demo demo
@@ -39,6 +39,12 @@ contract: $(VENV)/.dev
 
 schemas: $(VENV)/.dev
 	$(BIN)/python -m ngff_bio.ngff.attributes schemas
+
+operations: $(VENV)/.dev
+	$(BIN)/python tests/engine/operation_counts.py
+
+crash: $(VENV)/.dev
+	$(BIN)/python tests/engine/crash_runs.py --moments 50
 
 check: lint types contract test
 

@@ -30,6 +30,9 @@ CLAIM = f"{STATE}/claim.json"
 BEAT = 15.0
 SILENCE = 120.0
 
+#: Claims that this process holds: one that it could not give back (no answer) is void.
+_held: set[str] = set()
+
 
 class Claim:
     """The right to write into a destination, held from entry to exit.
@@ -43,7 +46,7 @@ class Claim:
     def __init__(self, storage: Storage, lost: Callable[[], None]) -> None:
         self._storage, self._lost = storage, lost
         self._done = threading.Event()
-        self._content = {
+        self._content: dict[str, Any] = {
             "token": uuid.uuid4().hex,
             "pid": os.getpid(),
             "started": started(os.getpid()),
@@ -54,7 +57,12 @@ class Claim:
         self._written = _json(self._content)
 
     def __enter__(self) -> Claim:
-        self._take()
+        _held.add(self._content["token"])
+        try:
+            self._take()
+        except BaseException:
+            _held.discard(self._content["token"])
+            raise
         threading.Thread(target=self._renew, name="claim", daemon=True).start()
         return self
 
@@ -65,6 +73,7 @@ class Claim:
         trace: TracebackType | None,
     ) -> None:
         self._done.set()
+        _held.discard(self._content["token"])
         with suppress(StorageError):  # what went wrong before is what the user has to know
             if self._storage.get(CLAIM) == self._written:
                 self._storage.delete(CLAIM)
@@ -106,6 +115,8 @@ class Claim:
 def alive(claim: dict[str, Any]) -> bool:
     """Whether the process of a claim still runs, as far as can be known."""
     if claim.get("machine") == machine() and claim.get("started") is not None:
+        if claim.get("pid") == os.getpid():
+            return claim.get("token") in _held
         return started(int(claim.get("pid", 0))) == str(claim["started"])
     return abs(time.time() - float(claim.get("beat", 0.0))) < SILENCE
 

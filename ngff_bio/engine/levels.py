@@ -67,22 +67,19 @@ def _chunks(
     count = math.prod(_grid(lv))
     size = 16 * count + 4
     if 2 * len(wanted) >= count:
-        data = storage.get(key)
-        if data is None:
+        whole = storage.get(key)
+        if whole is None:
             return
-        entries = shard_index(data[-size:], count)
-        found = {n: data[e[0] : e[0] + e[1]] for n, _ in wanted if (e := entries[n]) is not None}
+        entries = shard_index(whole[-size:], count)
+        found = ((at, whole[e[0] : sum(e)]) for n, at in wanted if (e := entries[n]) is not None)
     else:
-        index_bytes = storage.get_range(key, -size, size)
-        if index_bytes is None:
+        tail = storage.get_range(key, -size, size)
+        if tail is None:
             return
-        entries = shard_index(index_bytes, count)
-        found = {
-            n: chunk
-            for n, _ in wanted
-            if (e := entries[n]) is not None and (chunk := storage.get_range(key, *e)) is not None
-        }
-    yield from ((at, found[number]) for number, at in wanted if number in found)
+        entries = shard_index(tail, count)
+        asked = ((at, e) for n, at in wanted if (e := entries[n]) is not None)
+        found = ((at, storage.get_range(key, *e) or b"") for at, e in asked)
+    yield from found
 
 
 def _grid(level: Level) -> tuple[int, ...]:

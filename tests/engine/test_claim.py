@@ -98,8 +98,8 @@ def test_a_claim_of_the_living_is(storage: Storage, living: dict) -> None:
 def _mine() -> dict:
     return {
         "token": "other",
-        "pid": os.getpid(),
-        "started": started(os.getpid()),
+        "pid": os.getppid(),
+        "started": started(os.getppid()),
         "machine": machine(),
         "host": "h",
         "beat": time.time(),

@@ -1,0 +1,131 @@
+"""Time what writes OME-Zarr: this package, its floor, and its peers, side by side.
+
+    python benchmarks/write_table.py WORK [--workloads plane,volume,stack,livecell,platelet]
+                                          [--rounds 3] [--sharded] [--without-peers]
+
+WORK is a folder with room for inputs and outputs (60 GB with ``stack``, 5 GB without); inputs and the
+peers' environments are made there once. Rounds are interleaved, so that all rows share the machine's
+good and bad moments. A row is the median of whole processes, start-up included; the floor is the work
+alone, without the start of its interpreter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "write"))
+
+import data
+import peers
+from layouts import layout_of
+from measure import Run, run
+
+CODEC = "blosc-zstd-5-shuffle"
+CLI = [sys.executable, "-c", "from ngff_bio.cli import main; main()"]
+FILES = {"plane": "plane.tif", "volume": "volume.tif", "stack": "stack.ome.tif"}
+
+
+@dataclass
+class Row:
+    """A tool, its command, where it writes, and its runs."""
+
+    name: str
+    command: list[str]
+    dest: Path
+    runs: list[Run] = field(default_factory=list)
+
+    def median(self, what: str) -> float:
+        return statistics.median(getattr(r, what) for r in self.runs)
+
+
+def rows_of(work: Path, workload: str, sharded: bool, with_peers: bool) -> dict[str, list[Row]]:
+    """Rows of each table of a workload."""
+    out = work / "out"
+    dest = out / f"{workload}.zarr"
+    folder = work / "in" / workload
+    mine = [*CLI, "convert", str(folder), str(dest), "--quiet"]
+    if workload not in FILES:
+        return {"as it comes": [Row("ngff-bio", mine, dest)]}
+    source = folder / FILES[workload]
+    layout = layout_of(source)
+    floor = [sys.executable, str(peers.HERE / "floor.py"), str(source), str(dest)]
+    chunk = layout.inner if sharded else layout.chunk
+    shape = ",".join(map(str, chunk[-3:] if workload == "volume" else chunk[-2:]))
+    same = ["--codec", CODEC, "--levels", str(layout.levels), "--chunk", shape]
+    equal = [Row("floor", floor, dest), Row("ngff-bio", [*mine, *same], dest)]
+    usual = [Row("ngff-bio", mine, dest)]
+    if with_peers:
+        envs = work / "peers"
+        equal += [Row(p.name, p.command, dest) for p in peers.equal(envs, source, dest, sharded)]
+        usual += [
+            Row(p.name, p.command, dest.with_suffix(p.suffix))
+            for p in peers.defaults(envs, source, dest)
+        ]
+    return {f"equal codec ({CODEC})": equal, "each with its defaults": usual}
+
+
+def seconds(row: Row) -> float:
+    """The floor says its own; of the rest it is the whole process."""
+    if row.name == "floor":
+        return statistics.median(float(r.said.split()[-1]) for r in row.runs)
+    return row.median("wall")
+
+
+def table(rows: list[Row]) -> str:
+    """A table as Markdown, fastest first."""
+    lines = [
+        "| | s (min-max) | x floor | CPU s | peak MB | MB | objects |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    floor = next((seconds(r) for r in rows if r.name == "floor" and not r.runs[-1].error), None)
+    for row in sorted(rows, key=lambda r: (bool(r.runs[-1].error), seconds_or_none(r))):
+        if row.runs[-1].error:
+            lines.append(f"| {row.name} | failed: {row.runs[-1].error} | | | | | |")
+            continue
+        wall = seconds(row)
+        spread = f"{min(r.wall for r in row.runs):.2f}-{max(r.wall for r in row.runs):.2f}"
+        ratio = f"{wall / floor:.2f}" if floor else ""
+        lines.append(
+            f"| {row.name} | {wall:.2f} ({spread}) | {ratio} | {row.median('cpu'):.2f} | "
+            f"{row.median('peak') / 1e6:.0f} | {row.median('nbytes') / 1e6:.1f} | "
+            f"{row.median('objects'):.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def seconds_or_none(row: Row) -> float:
+    return 0.0 if row.runs[-1].error else seconds(row)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--workloads", default="plane,volume,livecell,platelet")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cap", type=float, default=900)
+    parser.add_argument("--sharded", action="store_true")
+    parser.add_argument("--without-peers", action="store_true")
+    given = parser.parse_args()
+    workloads = given.workloads.split(",")
+    data.make(given.work / "in", workloads)
+    if not given.without_peers:
+        peers.make(given.work / "peers")
+    for workload in workloads:
+        tables = rows_of(given.work, workload, given.sharded, not given.without_peers)
+        for title, rows in tables.items():
+            for number in range(-1, given.rounds):  # one to warm up
+                for row in rows:
+                    if row.runs and row.runs[-1].error:
+                        continue
+                    done = run(row.command, row.dest, given.cap, {})
+                    if number >= 0 or done.error:
+                        row.runs.append(done)
+            print(f"\n### {workload}, {title}\n\n{table(rows)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Conversions into a real object store: through faults, and without telling the keys."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import zarr
+from bucket_server import KEY, SECRET, BucketServer
+from references import contents
+from scenes import collection, plate, volume
+from zarr.storage import ObjectStore
+
+import ngff_bio
+from ngff_bio.engine import Settings, ThreadRunner, progress_of, write_dataset
+from ngff_bio.errors import IncompleteStoreError, StorageError
+from ngff_bio.storage import BucketStorage, MemoryStorage
+
+SMALL = Settings(chunk=(32, 48), shard_bytes=1 << 15)
+
+
+@contextmanager
+def faulty(server: BucketServer, answer: Any) -> Iterator[str]:
+    """A server in front of the store; ``answer(number)`` gives a status to answer with, or none."""
+    host = server.endpoint.removeprefix("http://")
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        count: ClassVar[Iterator[int]] = iter(range(1 << 30))
+
+        def log_message(self, *_: Any) -> None: ...
+
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status = answer(next(self.count))
+            if status is None:
+                onward = http.client.HTTPConnection(host)
+                onward.putrequest(
+                    self.command, self.path, skip_host=True, skip_accept_encoding=True
+                )
+                for name, value in self.headers.items():
+                    onward.putheader(name, value)
+                onward.endheaders(body)
+                reply = onward.getresponse()
+                status, data, headers = reply.status, reply.read(), reply.getheaders()
+                onward.close()
+            else:
+                data, headers = b"<Error><Code>SlowDown</Code></Error>", []
+            self.send_response(status)
+            for name, value in headers:
+                if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                    self.send_header(name, value)
+            size = {k.lower(): v for k, v in headers}.get("content-length")
+            head = self.command == "HEAD"
+            self.send_header("Content-Length", size if head and size else str(len(data)))
+            self.end_headers()
+            if not head:
+                self.wfile.write(data)
+
+        do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _answer
+
+    proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{proxy.server_port}"
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
+
+
+def test_a_store_that_now_and_then_answers_503_gets_every_object(
+    bucket_server: BucketServer,
+) -> None:
+    expected = MemoryStorage()
+    write_dataset(collection(), expected, SMALL)
+    with faulty(bucket_server, lambda n: 503 if n % 5 == 1 else None) as endpoint:
+        storage = bucket_server.storage(endpoint=endpoint)
+        write_dataset(collection(), storage, SMALL)
+    assert contents(bucket_server.storage(storage.address.rpartition("/")[2])) == contents(expected)
+
+
+def test_a_store_that_goes_away_ends_it_clearly_and_it_is_gone_on_with(
+    bucket_server: BucketServer,
+) -> None:
+    path = "goes-away"
+    with faulty(bucket_server, lambda n: 503 if n > 25 else None) as endpoint:
+        storage = bucket_server.storage(path, endpoint=endpoint, max_retries=1)
+        with pytest.raises(StorageError, match="503") as caught:
+            write_dataset(plate(), storage, SMALL, runner=ThreadRunner(1))
+    assert "run the same command again" in str(caught.value)
+    back = bucket_server.storage(path)
+    assert progress_of(back) is not None
+    with pytest.raises(IncompleteStoreError):
+        ngff_bio.open(back)
+    report = write_dataset(plate(), back, SMALL)
+    assert report.resumed > 0
+    expected = MemoryStorage()
+    write_dataset(plate(), expected, SMALL)
+    assert contents(back) == contents(expected)
+
+
+def test_no_key_is_in_anything_that_is_written_or_told(
+    bucket_server: BucketServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = bucket_server.storage()
+    seen: list[bytes] = []
+
+    def look(done: int, total: int) -> None:
+        seen.extend(storage.get(key) or b"" for key, _ in storage.list(".ngff_bio"))
+
+    with caplog.at_level(logging.DEBUG):
+        report = write_dataset(volume(), storage, SMALL, progress=look)
+    everything = [storage.get(key) or b"" for key, _ in storage.list()]
+    told = [json.dumps(report.to_json(), default=str), repr(report), caplog.text]
+    for text in (*seen, *everything, *(t.encode() for t in told)):
+        assert SECRET.encode() not in text
+        assert KEY.encode() not in text
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_zarr_reads_the_store_from_the_bucket(bucket_server: BucketServer, version: Any) -> None:
+    dataset = volume()
+    storage: BucketStorage = bucket_server.storage()
+    write_dataset(dataset, storage, Settings(version=version))
+    root = zarr.open_group(ObjectStore(storage.store), mode="r")
+    np.testing.assert_array_equal(root["0"][:], dataset.images[0].pixels.array)
