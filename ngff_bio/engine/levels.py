@@ -72,11 +72,14 @@ def _chunks(
             return
         entries = shard_index(data[-size:], count)
         found = {n: data[e[0] : e[0] + e[1]] for n, _ in wanted if (e := entries[n]) is not None}
-    elif storage.size(key) is None:
-        return
     else:
-        entries = shard_index(storage.get_range(key, -size, size), count)
-        found = {n: storage.get_range(key, *e) for n, _ in wanted if (e := entries[n]) is not None}
+        end = storage.get_range(key, -size, size)
+        if end is None:
+            return
+        entries = shard_index(end, count)
+        found = {
+            n: storage.get_range(key, *e) or b"" for n, _ in wanted if (e := entries[n]) is not None
+        }
     yield from ((at, found[number]) for number, at in wanted if number in found)
 
 

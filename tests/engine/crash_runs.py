@@ -175,7 +175,9 @@ def main() -> None:
                     states = crash_and_go_on(asked, place(where), expectation(asked), rng)
                     killed += sum(s != "ended" for s in states)
                 took = time.monotonic() - began
-                print(f"{runner:10} {kind:7} {killed} kills, {given.moments} stores equal, {took:.0f} s")
+                print(
+                    f"{runner:10} {kind:7} {killed} kills, {given.moments} stores equal, {took:.0f} s"
+                )
     finally:
         if server is not None:
             process.kill()

@@ -196,4 +196,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
