@@ -23,6 +23,7 @@ from ngff_bio.storage import BucketStorage
 
 BUCKET = "bench"
 KEY, SECRET = "AKIATESTKEYID", "s3cr3t-of-the-test-server"
+_ATTEMPTS = 4
 _SERVICES = ("s3", "master", "volume", "filer", "admin")
 
 
@@ -60,7 +61,15 @@ def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BucketSe
     if weed is None:
         pytest.skip("the object store of the tests is not installed: no `weed` beside Python")
     home = tmp_path_factory.mktemp("seaweed")
-    process, endpoint = start(weed, home)
+    for attempt in range(_ATTEMPTS):
+        place = home / str(attempt)
+        place.mkdir()
+        try:
+            process, endpoint = start(weed, place)
+            break
+        except RuntimeError:  # another process took one of its ports between asking and using
+            if attempt == _ATTEMPTS - 1:
+                raise
     try:
         yield BucketServer(endpoint)
     finally:

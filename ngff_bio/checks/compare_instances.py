@@ -15,6 +15,7 @@ from ngff_bio.checks.compare_rows import RowComparison
 from ngff_bio.checks.compare_volumes import mask_differences
 from ngff_bio.checks.differences import Difference
 from ngff_bio.checks.redraw import Flat, redraw
+from ngff_bio.checks.stored_tables import StoredTables
 from ngff_bio.checks.tasks import Found, StoredArray, Task, unreadable
 from ngff_bio.errors import NgffBioError
 from ngff_bio.model import Instance, InstanceLayer, Polygons, Region, Rle, Shape
@@ -25,13 +26,13 @@ _BATCH_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class StoredLayer:
-    """A layer in the store: its label images by name (hidden ones too), and its table."""
+    """A layer in the store: its label images by name (hidden ones too), and where its table lies."""
 
     layer: InstanceLayer
     axes: str
     images: Mapping[str, StoredArray]
     table_path: str
-    table: Any
+    tables: StoredTables
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -52,6 +53,7 @@ def instance_tasks(stored: StoredLayer) -> Iterator[Task]:
 
 def _compare(stored: StoredLayer, frames: range) -> Found:
     found = Found()
+    table = stored.tables.read(stored.table_path)
     blocks: dict[str, NDArray[Any]] = {}
     for name, array in stored.images.items():
         region = _frames_region(stored, frames)
@@ -71,7 +73,7 @@ def _compare(stored: StoredLayer, frames: range) -> Found:
                 Difference("source", path, f"the source cannot be read: {error.what}")
             )
             continue
-        frame = _Frame(stored, t, instances, planes)
+        frame = _Frame(stored, t, instances, planes, _rows_of(table, t))
         found.differences += frame.differences()
         found.instances += len(instances)
         found.frames += 1
@@ -98,6 +100,7 @@ class _Frame:
     t: int
     instances: list[Instance]
     planes: dict[str, NDArray[Any]]
+    table: Any
     masks: list[Flat] = field(default_factory=list)
 
     @property
@@ -107,9 +110,8 @@ class _Frame:
     def differences(self) -> Iterator[Difference]:
         *_, height, width = self.stored.shape
         self.masks = redraw(self.instances, (height, width))
-        table = _rows_of(self.stored.table, self.t)
-        yield from self._rows(table)
-        whole_in = self._whole_in(table)
+        yield from self._rows(self.table)
+        whole_in = self._whole_in(self.table)
         by_plane: dict[int, list[int]] = {}
         depth = self.stored.shape[-3] if "z" in self.stored.axes else 1
         for i, instance in enumerate(self.instances):

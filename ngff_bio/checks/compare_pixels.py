@@ -115,7 +115,7 @@ def level_tasks(
     info = above.info
     cuts = tuple(max(c // f, 1) for c, f in zip(below.info.chunk, factor, strict=True))
     block = block_shape(
-        info.shape, info.chunk, cuts, itemsize=info.dtype.itemsize, most=MOST_BYTES // 8
+        info.shape, info.chunk, cuts, itemsize=info.dtype.itemsize, most=MOST_BYTES // 32
     )
     block = _grown(block, info.shape, info.dtype.itemsize)
     for region in blocks(info.shape, block):
@@ -127,7 +127,7 @@ def _grown(block: tuple[int, ...], shape: tuple[int, ...], itemsize: int) -> tup
     """Blocks of several chunks, where chunks are small."""
     grown = list(block)
     for i in reversed(range(len(block))):
-        while grown[i] < shape[i] and 2 * int(np.prod(grown)) * itemsize <= MOST_BYTES // 8:
+        while grown[i] < shape[i] and 2 * int(np.prod(grown)) * itemsize <= MOST_BYTES // 32:
             grown[i] = min(2 * grown[i], shape[i])
     return tuple(grown)
 
@@ -193,7 +193,9 @@ def reduce_again(pixels: NDArray[Any], factor: tuple[int, ...], method: str) -> 
     if dtype.kind == "f":
         return np.mean(corners, axis=0, dtype=np.float64).astype(dtype)
     wide: Any = object if dtype.itemsize == 8 else np.int64
-    total = np.sum([c.astype(wide) for c in corners], axis=0)
+    total = np.zeros(corners[0].shape, wide)
+    for corner in corners:
+        total += corner
     return np.asarray((total + len(corners) // 2) // len(corners)).astype(dtype)
 
 

@@ -29,11 +29,14 @@ def draw(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
     begin = np.clip(source.starts, low, high)
     end = np.clip(source.starts + source.lengths, low, high)
     kept = np.flatnonzero(end > begin)
-    begin, lengths = begin[kept] - low, (end - begin)[kept]
-    slab = np.zeros(high - low, source.dtype)
-    ends = np.cumsum(lengths)
-    inside = np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
-    slab[np.repeat(begin, lengths) + inside] = np.repeat(source.values[kept], lengths)
+    begin, end = begin[kept], end[kept]
+    # Background, run, background, run, ..., background: they tile the whole slab.
+    sizes = np.empty(2 * kept.size + 1, np.int64)
+    sizes[1::2] = end - begin
+    sizes[0::2] = np.append(begin, high) - np.append(low, end)
+    values = np.zeros(sizes.size, source.dtype)
+    values[1::2] = source.values[kept]
+    slab = np.repeat(values, sizes)
     shaped = slab.reshape(region[0][1] - region[0][0], *source.shape[1:])
     return shaped[(slice(None), *(slice(*r) for r in region[1:]))]
 
@@ -47,31 +50,29 @@ class Objects:
 
     def add(self, block: NDArray[Any], region: Region, classes: NDArray[Any] | None) -> None:
         """Count the objects of a block."""
-        where = np.nonzero(block)
-        values = block[where]
-        order = np.argsort(values, kind="stable")
-        values = values[order]
-        names, first, counts = np.unique(values, return_index=True, return_counts=True)
-        if not names.size:
+        values, low, high, kinds = _runs(block, classes)
+        if not values.size:
             return
-        low, high = [], []
-        for axis, (start, _) in enumerate(region):
-            at = where[axis][order] + start
-            low.append(np.minimum.reduceat(at, first).tolist())
-            high.append((np.maximum.reduceat(at, first) + 1).tolist())
+        order = np.argsort(values, kind="stable")
+        values, low, high, kinds = values[order], low[:, order], high[:, order], kinds[order]
+        names, first = np.unique(values, return_index=True)
+        length = high[-1] - low[-1]
+        counts = np.add.reduceat(length, first)
+        least = np.minimum.reduceat(low, first, axis=1)
+        most = np.maximum.reduceat(high, first, axis=1)
         found: dict[int, dict[str, Any]] = {
             int(name): {
-                "pixels": int(count),
-                "start": [axis[i] for axis in low],
-                "stop": [axis[i] for axis in high],
+                "pixels": int(counts[i]),
+                "start": [int(n) + r[0] for n, r in zip(least[:, i], region, strict=True)],
+                "stop": [int(n) + r[0] for n, r in zip(most[:, i], region, strict=True)],
                 "classes": {},
             }
-            for i, (name, count) in enumerate(zip(names, counts, strict=True))
+            for i, name in enumerate(names)
         }
         if classes is not None:
-            pairs = np.stack([values.astype(np.int64), classes[where][order].astype(np.int64)])
-            unique, times = np.unique(pairs, axis=1, return_counts=True)
-            for value, kind, count in zip(*unique.tolist(), times.tolist(), strict=True):
+            pairs, place = np.unique(np.stack([values, kinds]), axis=1, return_inverse=True)
+            times = np.bincount(place.ravel(), weights=length).astype(np.int64)
+            for value, kind, count in zip(*pairs.tolist(), times.tolist(), strict=True):
                 found[value]["classes"][kind] = count
         with self.lock:
             self._merge(found)
@@ -88,6 +89,39 @@ class Objects:
                 old["classes"][kind] = old["classes"].get(kind, 0) + count
 
 
+def _runs(
+    block: NDArray[Any], classes: NDArray[Any] | None
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Stretches of one value (and class) along the last axis, background left out.
+
+    Returns
+    -------
+    values
+        int64 (n).
+    low, high
+        int64 (axes, n): half-open extent of each along every axis.
+    kinds
+        int64 (n): class, 0 without classes.
+    """
+    width = block.shape[-1]
+    flat = np.ascontiguousarray(block).reshape(-1)
+    new = np.ones(flat.size, bool)
+    np.not_equal(flat[1:], flat[:-1], out=new[1:])
+    also = None if classes is None else np.ascontiguousarray(classes).reshape(-1)
+    if also is not None:
+        new[1:] |= also[1:] != also[:-1]
+    new[::width] = True  # a run ends where its row does
+    first = np.flatnonzero(new)
+    last = np.append(first[1:], flat.size)
+    shown = flat[first] != 0
+    first, last = first[shown], last[shown]
+    low = np.array(np.unravel_index(first, block.shape), np.int64).reshape(block.ndim, -1)
+    high = low + 1
+    high[-1] = low[-1] + (last - first)
+    kinds = np.zeros(first.size, np.int64) if also is None else also[first].astype(np.int64)
+    return flat[first].astype(np.int64), low, high, kinds
+
+
 def volume_tasks(
     array: StoredArray, layer: VolumeLayer, classes: VolumeLayer | None, objects: Objects
 ) -> Iterator[Task]:
@@ -95,7 +129,7 @@ def volume_tasks(
     info = array.info
     grains = [layer.pixels.grain, *([classes.pixels.grain] if classes is not None else [])]
     block = block_shape(
-        info.shape, info.stored, info.chunk, *grains, itemsize=8, most=2 * MOST_BYTES
+        info.shape, info.stored, info.chunk, *grains, itemsize=4, most=MOST_BYTES // 2
     )
     for region in blocks(info.shape, block):
         nbytes = region_nbytes(region, info.dtype.itemsize)

@@ -8,7 +8,8 @@ from ngff_bio.checks.arrayinfo import array_info
 from ngff_bio.checks.documents import Documents, join
 from ngff_bio.checks.findings import Finding, Report, Rule, excerpt
 from ngff_bio.checks.multiscales import multiscales
-from ngff_bio.ngff.attributes import KEY, newer_than_known, problems
+from ngff_bio.ngff.attributes import problems
+from ngff_bio.ngff.schema_version import KEY, newer_than_known
 
 _AUTHORITY = "ngff_bio schemas"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -28,6 +28,7 @@ def validate(
     strict: bool = False,
     quick: bool = False,
     workers: int = 0,
+    store_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> list[Finding]:
     """Check every group, array and table of a store, whatever program has written it.
@@ -48,6 +49,8 @@ def validate(
         Decode no pixels: metadata and tables alone.
     workers
         Threads; one per processor core if 0.
+    store_options
+        Options of a bucket that the store lies in: see :class:`ngff_bio.storage.BucketStorage`.
     progress
         Called with raw bytes decoded and in all.
 
@@ -61,7 +64,7 @@ def validate(
     ngff_bio.errors.StoreNotFoundError
         If there is no store.
     """
-    storage = storage_at(store)
+    storage = storage_at(store, store_options)
     documents = read_documents(storage)
     findings = check_documents(documents, strict=strict)
     tables: list[Table] = []

@@ -21,6 +21,9 @@ _FILES = {"parquet": "table.parquet", "csv": "table.csv", "json": None, "anndata
 #: Types of tables that say something of label values.
 _OF_LABELS = ("feature_table", "masking_roi_table", "generic_table", "condition_table")
 
+#: Columns that are held against pixels; outlines are read, and forgotten.
+_COLUMNS = ("label", "label_image", "t", "z", "pixels")
+
 #: Examples that a finding names.
 _SHOWN = 5
 
@@ -150,7 +153,7 @@ def _read(data: bytes, backend: str) -> dict[str, Any]:
 
     source = pa.BufferReader(data)
     table = parquet.read_table(source) if backend == "parquet" else csv.read_csv(source)
-    return {name: table[name] for name in table.column_names}
+    return {name: table[name] for name in table.column_names if name in _COLUMNS}
 
 
 def _check_names(documents: Documents, table: Table, strict: bool) -> list[Finding]:

@@ -27,6 +27,7 @@ from ngff_bio.checks.differences import Difference, Verification
 from ngff_bio.checks.documents import Documents, join, read_documents
 from ngff_bio.checks.objects import check_objects, load_manifest
 from ngff_bio.checks.parallel import run_all
+from ngff_bio.checks.stored_tables import StoredTables
 from ngff_bio.checks.tasks import Found, StoredArray, Task
 from ngff_bio.checks.zarr_view import view
 from ngff_bio.engine.manifest import Entry
@@ -48,6 +49,7 @@ def verify(
     options: Mapping[str, Any] | None = None,
     on_error: OnError | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    store_options: Mapping[str, Any] | None = None,
     sample: int | None = None,
     pixels: bool = False,
     workers: int = 0,
@@ -74,9 +76,11 @@ def verify(
         ``skip`` if the conversion went on without wrong records; as the store says, if not given.
     storage_options
         Options of fsspec for a source behind a URL.
+    store_options
+        Options of a bucket that the store lies in: see :class:`ngff_bio.storage.BucketStorage`.
     sample
-        Compare only so many pieces (blocks of pixels, frames of instances), picked evenly at
-        random, always the same ones. Metadata is compared whole.
+        Compare only so many pieces (objects of the store, blocks of pixels, frames of instances),
+        picked at random, always the same ones. Metadata is compared whole.
     pixels
         Without the source: also decode level 0 and hold it against the checksums of the pixels that
         were read from the source.
@@ -98,7 +102,7 @@ def verify(
         If it has no manifest and no source is given.
     """
     began = time.monotonic()
-    storage = storage_at(store)
+    storage = storage_at(store, store_options)
     done = Verification(storage.url, sampled=sample)
     with ThreadPoolExecutor(workers or os.cpu_count() or 1, "verify") as pool:
         proof = _Proof(storage, done, pool, progress or (lambda done, total: None))
@@ -133,6 +137,10 @@ class _Proof:
     pool: ThreadPoolExecutor
     progress: Progress
     objects_seen: dict[str, tuple[VolumeLayer, str, Objects]] = field(default_factory=dict)
+    tables: StoredTables = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tables = StoredTables(self.storage)
 
     def objects(self, *, required: bool) -> list[Entry]:
         """Hold the store's objects against its manifest; returns the manifest's rows."""
@@ -145,7 +153,9 @@ class _Proof:
             self.done.notes.append("the store has no manifest; only the comparison was made")
             return []
         self.done.differences += wrong
-        for found in check_objects(self.storage, entries, self.pool, self.progress):
+        for found in check_objects(
+            self.storage, entries, self.pool, self.progress, self.done.sampled
+        ):
             if isinstance(found, Difference):
                 self.done.differences.append(found)
             else:
@@ -187,9 +197,10 @@ class _Proof:
         self._run(list(self._tasks(documents, dataset)), sample)
         if sample is None:
             for path, (layer, axes, objects) in self.objects_seen.items():
-                table = self._table(path)
+                table = self.tables.read(path)
                 self.done.instances += len(objects.seen)
                 self.done.differences += compare_objects(path, table, layer, axes, objects)
+        self.done.differences += self.tables.differences
 
     def _run(self, tasks: list[Task], sample: int | None) -> None:
         if sample is not None and sample < len(tasks):
@@ -245,8 +256,8 @@ class _Proof:
                 continue
             table_path = join(image.path, "tables", layer.name, "table.parquet")
             if isinstance(layer, InstanceLayer):
-                table = self._table(table_path)
-                yield from instance_tasks(StoredLayer(layer, axes, images, table_path, table))
+                stored = StoredLayer(layer, axes, images, table_path, self.tables)
+                yield from instance_tasks(stored)
                 frames = shape[0] if axes.startswith("t") else 1
                 yield from track_tasks(documents, store, image.path, layer, frames)
             else:
@@ -295,19 +306,6 @@ class _Proof:
             self.done.notes.append(f"{path}: levels made by {method!r} cannot be made again here")
         for below, above in pairwise(arrays):
             yield from level_tasks(below, above, axes, method)
-
-    def _table(self, path: str) -> Any:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        data = self.storage.get(path)
-        if data is None:
-            return None
-        try:
-            return pq.read_table(pa.BufferReader(data))
-        except (pa.ArrowException, OSError) as error:
-            self._differs("row", path, f"the table cannot be read: {error}"[:200])
-            return None
 
 
 def _with_weight(task: Task) -> tuple[int, Found]:

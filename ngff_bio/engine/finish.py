@@ -34,7 +34,6 @@ from ngff_bio.engine.tables import (
     to_parquet,
     volume_table,
 )
-from ngff_bio.engine.tracks import write_tracks
 from ngff_bio.engine.units import hidden_plan
 from ngff_bio.engine.volumes import merge_objects
 from ngff_bio.errors import StoreError
@@ -213,6 +212,8 @@ class _Maker:
         """The graph of a tracked layer, made of its whole table."""
         if not isinstance(layer, InstanceLayer) or not layer.tracked:
             return
+        from ngff_bio.engine.tracks import write_tracks
+
         table = from_parquet(_rows(self.storage, table_key(image, layer)))
         zarr_format = self.plan.settings.zarr_format
         groups, arrays, sizes = write_tracks(image, layer, table, zarr_format, self.storage)

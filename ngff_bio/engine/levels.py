@@ -73,12 +73,14 @@ def _chunks(
         entries = shard_index(data[-size:], count)
         found = {n: data[e[0] : e[0] + e[1]] for n, _ in wanted if (e := entries[n]) is not None}
     else:
-        end = storage.get_range(key, -size, size)
-        if end is None:
+        index_bytes = storage.get_range(key, -size, size)
+        if index_bytes is None:
             return
-        entries = shard_index(end, count)
+        entries = shard_index(index_bytes, count)
         found = {
-            n: storage.get_range(key, *e) or b"" for n, _ in wanted if (e := entries[n]) is not None
+            n: chunk
+            for n, _ in wanted
+            if (e := entries[n]) is not None and (chunk := storage.get_range(key, *e)) is not None
         }
     yield from ((at, found[number]) for number, at in wanted if number in found)
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.storage import Buffer, Storage
-
-_PIECE = 256 << 10
 
 
 class NotingStorage:
@@ -47,13 +45,9 @@ class NotingStorage:
 
 def crc32c(data: Buffer, start: int = 0) -> int:
     """CRC-32C (Castagnoli) of bytes, continued from ``start``."""
-    if isinstance(data, bytes):
-        return int(google_crc32c.extend(start, data))
-    # The library takes bytes alone: copied in pieces, they stay in the cache.
-    view = memoryview(data).cast("B")
-    for at in range(0, len(view), _PIECE):
-        start = int(google_crc32c.extend(start, bytes(view[at : at + _PIECE])))
-    return start
+    if not isinstance(data, bytes):  # the library takes no memoryview, but an array without a copy
+        data = cast("bytes", np.frombuffer(data, np.uint8))
+    return int(google_crc32c.extend(start, data))
 
 
 def checksum(block: NDArray[Any]) -> int:
@@ -61,4 +55,4 @@ def checksum(block: NDArray[Any]) -> int:
     if not block.size:
         return 0
     little = np.ascontiguousarray(block, block.dtype.newbyteorder("<"))
-    return crc32c(little.reshape(-1).view(np.uint8).data)
+    return crc32c(little.reshape(-1).data.cast("B"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -183,14 +184,33 @@ class CocoFile:
             self.file, self.name, self.form == "list", runs.copy(), self._digests.get(code, b"")
         )
 
-    def attributes(self) -> dict[str, Any]:
-        """What a store keeps of it, so that the file can be written again."""
-        return {
+    def attributes(self, missing: Iterable[CocoImage] = ()) -> dict[str, Any]:
+        """What a store keeps of it, so that the file can be written again.
+
+        `missing` are entries whose picture is not there: no image of the store holds them.
+        """
+        found: dict[str, Any] = {
             "file": self.name,
             "keys": list(self.keys),
             "annotations": self.form,
             "rest": self.rest,
         }
+        lost = {str(i.index): i.record for i in missing}
+        return {**found, "missing": lost} if lost else found
+
+    def missing_error(self, missing: Sequence[CocoImage]) -> SourceError:
+        """The error for entries whose picture is not there."""
+        lost = sum(self.annotations(i).count for i in missing)
+        number = len(missing)
+        which = "an image is" if number == 1 else f"{number} images are"
+        return SourceError(
+            f"{which} listed and without a file; so are {lost} annotations",
+            file=self.name,
+            record=f"images[{missing[0].index}] ({missing[0].file_name})",
+            expected="a file of that name",
+            found=f"{number} of {len(self.images)} listed images have none",
+            mend="add the images, or go on without them with --on-error skip",
+        )
 
 
 def key_end(text: bytes) -> int:

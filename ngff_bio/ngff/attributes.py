@@ -13,8 +13,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-KEY = "ngff_bio"
-VERSION = "1.0"
+from ngff_bio.ngff.schema_version import KEY, VERSION
+
+__all__ = [
+    "KEY",
+    "KINDS",
+    "VERSION",
+    "CategoryEntry",
+    "Converter",
+    "DatasetAttributes",
+    "FrameEntry",
+    "ImageAttributes",
+    "LabelAttributes",
+    "RootImageAttributes",
+    "json_schemas",
+    "problems",
+    "write_schemas",
+]
 
 Json = Any
 Id = int | str
@@ -171,21 +186,6 @@ KINDS: dict[str, type[_Part]] = {
     "image": RootImageAttributes,
     "labels": LabelAttributes,
 }
-
-
-def newer_than_known(own: Any) -> str | None:
-    """Say so if attributes are of a newer major version than this package knows.
-
-    A newer minor version only adds what can be passed over; an older one is understood as it is.
-    """
-    named = own.get("version") if isinstance(own, dict) else None
-    if not isinstance(named, str):
-        return None
-    major = named.partition(".")[0]
-    known = VERSION.partition(".")[0]
-    if major.isdecimal() and int(major) > int(known):
-        return f"version {named}, this program knows {VERSION}"
-    return None
 
 
 def problems(own: Any) -> list[tuple[str, str]]:

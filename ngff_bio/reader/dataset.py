@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ngff_bio.errors import NameNotFoundError, StoreError
+from ngff_bio.ngff.schema_version import KEY, warn_if_newer
 from ngff_bio.reader.image import Image
 from ngff_bio.reader.nodes import NodeTree, open_nodes
 from ngff_bio.reader.plates import Plate, Well, find_plates, groups_below
@@ -260,8 +261,9 @@ def open(
     ngff_bio.errors.StoreError
         If it is no OME-Zarr.
     """
-    storage = storage_at(place, storage_options)
-    return Dataset(open_nodes(storage, consolidated=consolidated))
+    nodes = open_nodes(storage_at(place, storage_options), consolidated=consolidated)
+    warn_if_newer((nodes.attributes("") or {}).get(KEY), nodes.storage.url)
+    return Dataset(nodes)
 
 
 __all__ = ["Dataset", "Image", "Plate", "Well", "open"]

@@ -99,7 +99,7 @@ def read(
         images=tuple(images),
         splits=tuple(splits.values()) if len(opened) > 1 else (),
         notices=problems.gathered(),
-        attributes={"coco": [c.attributes() for c in opened]},
+        attributes={"coco": [maker.attributes(c) for c in opened]},
     )
 
 

@@ -11,6 +11,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.coco import (
     KEY,
     CocoFile,
+    CocoImage,
     Entry,
     Placement,
     annotation_sets,
@@ -21,7 +22,7 @@ from ngff_bio.formats.coco import (
 from ngff_bio.formats.image_headers import EXTENSIONS, ImageHeader, probe_image
 from ngff_bio.formats.images import stack_frames
 from ngff_bio.formats.names import safe_names
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, skipped_notice
 from ngff_bio.model import Frame, Image, axes_from
 from ngff_bio.sources.files import FileTree
 
@@ -65,6 +66,10 @@ class CocoImages:
         which the dataset's attributes list the files.
     describe
         From an image's entries to attributes of the image.
+    lenient
+        Whether entries without a picture are usual, and no error.
+    missing
+        These entries, by file.
     """
 
     tree: FileTree
@@ -72,6 +77,8 @@ class CocoImages:
     problems: Problems
     splits: Mapping[str, str]
     describe: Callable[[Sequence[Entry]], dict[str, Any]] = field(default=lambda entries: {})
+    lenient: bool = False
+    missing: dict[str, list[CocoImage]] = field(default_factory=dict)
 
     def of(self, one: CocoSet) -> list[Image]:
         """All images of a set, by the names of their files."""
@@ -99,17 +106,28 @@ class CocoImages:
         """Entries of each picture that is there; the others are reported."""
         found: dict[str, list[Entry]] = {}
         for coco in one.coco:
+            missing = []
             for image in coco.images:
                 picture = one.find(image.file_name)
                 if picture is None:
-                    self.problems.skip(
-                        "a picture that is listed is not there",
-                        file=coco.name,
-                        record=f"images[{image.index}] {image.file_name!r}",
-                    )
+                    missing.append(image)
                 else:
                     found.setdefault(picture, []).append(Entry(coco, image))
+            if missing:
+                self.missing[coco.name] = missing
+                self._report(coco, missing)
         return found
+
+    def _report(self, coco: CocoFile, missing: Sequence[CocoImage]) -> None:
+        error = coco.missing_error(missing)
+        if not self.lenient:
+            self.problems.fail(error, len(missing))
+            return
+        self.problems.notices.append(skipped_notice(error, len(missing)))
+
+    def attributes(self, coco: CocoFile) -> dict[str, Any]:
+        """What the dataset keeps of an annotation file."""
+        return coco.attributes(self.missing.get(coco.name, ()))
 
     def _image(
         self, picture: str, path: str, entries: list[Entry], short: Mapping[str, str]

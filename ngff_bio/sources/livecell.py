@@ -16,6 +16,7 @@ from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.coco import (
     KEY,
     CocoFile,
+    CocoImage,
     Entry,
     annotation_sets,
     looks_like_coco,
@@ -96,7 +97,7 @@ def read(
     rest = [n for n in names if n not in benchmark]
     crops = _find_crops(tree, rest, problems)
     cocos = _open_annotations(tree, rest, problems, progress)
-    _list_entries(crops, cocos, {_base(n) for n in rest}, problems)
+    lost = _list_entries(crops, cocos, {_base(n) for n in rest}, problems)
     files = Files.of([c.name for c in cocos])
     images = field_images(crops, files, stitch, problems)
     counts = list(count_images(tree, sets, problems))
@@ -121,7 +122,10 @@ def read(
         "https://www.nature.com/articles/s41592-021-01249-6",
         splits=tuple(split_name(c.name) for c in cocos),
         notices=problems.gathered(),
-        attributes={"modality": "phase contrast", KEY: [c.attributes() for c in cocos]},
+        attributes={
+            "modality": "phase contrast",
+            KEY: [c.attributes(lost.get(c.name, ())) for c in cocos],
+        },
     )
 
 
@@ -194,8 +198,9 @@ def _preference(name: str) -> tuple[int, int, str]:
 
 def _list_entries(
     crops: Mapping[str, Crop], cocos: Sequence[CocoFile], bases: set[str], problems: Problems
-) -> None:
-    """Tell every image who lists it."""
+) -> dict[str, list[CocoImage]]:
+    """Tell every image who lists it; returns entries without an image, by file."""
+    lost: dict[str, list[CocoImage]] = {}
     for coco in cocos:
         absent = []
         for image in coco.images:
@@ -226,23 +231,13 @@ def _list_entries(
             )
         missing = [i for i in absent if _base(i.file_name) not in bases]
         if missing:
-            lost = sum(coco.annotations(i).count for i in missing)
-            problems.fail(
-                SourceError(
-                    "an image is listed and has no file",
-                    file=coco.name,
-                    record=f"images[{missing[0].index}] ({missing[0].file_name})",
-                    expected="a file of that name",
-                    found=f"{len(missing)} of {len(coco.images)} listed images have none; "
-                    f"they have {lost} annotations",
-                    mend="add the images, or go on without them with --on-error skip",
-                ),
-                len(missing),
-            )
+            problems.fail(coco.missing_error(missing), len(missing))
+            lost[coco.name] = missing
     for base, crop in crops.items():
         crop.sets = annotation_sets(crop.entries)
         if cocos and not crop.entries:
             problems.note("an image is listed by no annotation file", None, base)
+    return lost
 
 
 SOURCE = Source(

@@ -87,6 +87,7 @@ def read(
         problems,
         {coco.name: key for key, coco in opened.items()},
         _nuclei_class,
+        lenient=True,  # published files list pictures that were never written
     )
     folders = dict.fromkeys(DATASETS[key] for key in opened)
     images: list[Image] = []
@@ -119,7 +120,7 @@ def read(
         images=tuple(images),
         splits=tuple(opened),
         notices=problems.gathered(),
-        attributes={"coco": [c.attributes() for c in opened.values()]},
+        attributes={"coco": [maker.attributes(c) for c in opened.values()]},
     )
 
 

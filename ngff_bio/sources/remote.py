@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, BinaryIO
 
-import fsspec
-
 from ngff_bio.errors import ArgumentError, DependencyError, SourceNotFoundError, StorageError
 from ngff_bio.sources.ranges import already_unpacked, open_range, unpacked
 
@@ -21,6 +19,8 @@ _REQUEST = 1 << 18
 @lru_cache(maxsize=16)
 def _file_system(protocol_url: str, options: str) -> tuple[Any, str]:
     try:
+        import fsspec  # heavy, and only for what is not on this machine
+
         system, root = fsspec.core.url_to_fs(protocol_url, **json.loads(options))
     except ImportError as error:
         raise DependencyError(

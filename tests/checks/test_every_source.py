@@ -30,7 +30,17 @@ SOURCES: dict[str, tuple[str, dict[str, Any], Make]] = {
     "wbc": ("wbc", {}, testing.make_wbc),
     "wbc-crops": ("wbc", {}, testing.make_wbc_crops),
     "coco": ("coco", {}, testing.make_coco_folder),
+    "labelme": ("labelme", {}, testing.make_labelme_folder),
+    "tiff": ("tiff", {}, testing.make_tiff_folder),
+    "tiff-labels": (
+        "images",
+        {},
+        lambda folder: testing.make_tiff_folder(folder, labels=True),
+    ),
 }
+
+#: Crops are one cell each, outlined nowhere.
+WITHOUT_INSTANCES = ("wbc-crops", "tiff")
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -42,7 +52,7 @@ def test_a_store_of_each_source_is_proved_equal_and_valid(name, tmp_path):
     assert [str(d) for d in done.differences] == []
     assert done.notes == []
     assert done.images > 0
-    assert done.instances > 0 or name == "wbc-crops"  # each is one cell, outlined nowhere
+    assert done.instances > 0 or name in WITHOUT_INSTANCES
     wrong = [str(f) for f in validate(tmp_path / "a.zarr") if f.level == "error"]
     assert wrong == []
 
@@ -66,3 +76,13 @@ def test_the_options_of_a_conversion_are_known_to_its_proof(tmp_path):
     ngff_bio.convert(tmp_path / "source", tmp_path / "a.zarr", options={"stitch": True})
     assert verify(tmp_path / "a.zarr", tmp_path / "source").equal
     assert not verify(tmp_path / "a.zarr", tmp_path / "source", options={}).equal
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["platelet-em", "nuclei", "livecell", "wbc", "labelme/bbox_detection", "labelme/primitives"],
+)
+def test_real_files_are_proved_equal_and_valid(folder, samples, tmp_path):
+    ngff_bio.convert(samples / folder, tmp_path / "a.zarr")
+    assert verify(tmp_path / "a.zarr", samples / folder, pixels=True).differences == []
+    assert not [f for f in validate(tmp_path / "a.zarr") if f.level == "error"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 import google_crc32c
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,7 +12,8 @@ import pytest
 from proof_store import SMALL, plate_dataset, proof_dataset, write_proof
 
 import ngff_bio
-from ngff_bio.engine import write_dataset
+from ngff_bio.checks.verify import verify
+from ngff_bio.engine import ThreadRunner, write_dataset
 from ngff_bio.engine.manifest import (
     MANIFEST,
     SEAL,
@@ -18,12 +22,13 @@ from ngff_bio.engine.manifest import (
     region_text,
     seal_of,
 )
-from ngff_bio.errors import StoreError
+from ngff_bio.errors import SourceError, StoppedError, StoreError
+from ngff_bio.model import ArrayPixels, Dataset, InstanceLayer
 from ngff_bio.storage import MemoryStorage
 from ngff_bio.testing import make_platelet_em
 
 
-@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("version", ["0.4", "0.5", "0.6"])
 @pytest.mark.parametrize("make", [proof_dataset, plate_dataset])
 def test_every_object_is_named_with_its_size_and_checksum(make, version):
     from ngff_bio.engine import Settings
@@ -115,3 +120,75 @@ def test_regions_come_back_from_their_text():
 def test_a_store_without_a_manifest_says_what_to_do_instead():
     with pytest.raises(StoreError, match="name the source"):
         read_manifest(MemoryStorage())
+
+
+def some_frames(count: int) -> Dataset:
+    """The first frames of a movie, and whatever else there is after them."""
+    dataset = proof_dataset()
+    movie = dataset.images[0]
+    layer = movie.labels[0]
+    assert isinstance(layer, InstanceLayer)
+    shown = replace(
+        movie,
+        pixels=ArrayPixels(movie.pixels.read(((0, count), (0, 60), (0, 70)))),
+        labels=(replace(layer, count=8 * count),),
+        frames=movie.frames[:count],
+    )
+    return replace(dataset, images=(shown, *dataset.images[1 : count - 1]))
+
+
+ONE_BY_ONE = replace(SMALL, frames=1)
+
+
+def test_what_is_added_to_a_store_is_added_to_its_manifest():
+    storage = MemoryStorage()
+    write_dataset(some_frames(2), storage, ONE_BY_ONE)
+    before = {e for e in read_manifest(storage) if e.kind == "pixels"}
+    write_dataset(some_frames(3), storage, ONE_BY_ONE, append=True)
+    assert before < {e for e in read_manifest(storage) if e.kind == "pixels"}
+    assert verify(storage, some_frames(3)).differences == []
+    assert verify(storage, pixels=True).differences == []
+
+
+def test_a_store_without_a_manifest_that_is_added_to_gets_one_of_all_that_it_holds():
+    storage = MemoryStorage()
+    write_dataset(some_frames(2), storage, ONE_BY_ONE)
+    storage.delete_all("ngff_bio")
+    write_dataset(some_frames(3), storage, ONE_BY_ONE, append=True)
+    assert verify(storage, some_frames(3)).differences == []
+
+
+def test_a_conversion_that_was_killed_and_goes_on_leaves_the_same_manifest():
+    class Mortal(MemoryStorage):
+        left = 10**9
+
+        def put(self, key, data):
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return super().put(key, data)
+
+    whole, killed = MemoryStorage(), Mortal()
+    write_dataset(proof_dataset(), whole, SMALL)
+    for left in range(20, 10**9, 37):
+        killed.left = left
+        with suppress(StoppedError):
+            write_dataset(proof_dataset(), killed, SMALL, runner=ThreadRunner(workers=1))
+            break
+    assert left > 60
+    assert killed.objects[MANIFEST] == whole.objects[MANIFEST]
+    assert verify(killed, pixels=True).differences == []
+
+
+def test_images_that_are_left_out_are_not_in_the_manifest():
+    class Broken(ArrayPixels):
+        def read(self, region):
+            raise SourceError("damaged")
+
+    dataset = proof_dataset()
+    wrong = replace(dataset.images[1], pixels=Broken(dataset.images[1].pixels.array))
+    storage = MemoryStorage()
+    images = (dataset.images[0], wrong, dataset.images[2])
+    write_dataset(replace(dataset, images=images), storage, SMALL, on_error="skip")
+    assert not [e for e in read_manifest(storage) if e.path.startswith("volume")]
+    assert verify(storage, pixels=True).differences == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ def made(tmp_path_factory) -> dict[str, Path]:
         "proof": write_proof(folder / "proof.zarr"),
         "plate": write_proof(folder / "plate.zarr", plate_dataset()),
         "old": write_proof(folder / "old.zarr", settings=small),
+        "new": write_proof(folder / "new.zarr", settings=replace(small, version="0.6")),
     }
 
 
@@ -52,12 +54,12 @@ def rules(store) -> set[tuple[str, str]]:
     return {(f.rule, f.group) for f in validate(store)}
 
 
-@pytest.mark.parametrize("name", ["proof", "plate", "old"])
+@pytest.mark.parametrize("name", ["proof", "plate", "old", "new"])
 def test_our_own_stores_break_no_demand(name, made):
     assert errors(made[name]) == set()
 
 
-@pytest.mark.parametrize("name", ["proof", "plate", "old"])
+@pytest.mark.parametrize("name", ["proof", "plate", "old", "new"])
 def test_what_our_own_stores_are_advised_of_is_what_the_source_does_not_say(name, made):
     """Units and colours that no source gives are not invented."""
     assert {rule for rule, _ in rules(made[name])} <= {"axis-unit", "label-colors"}
@@ -118,6 +120,13 @@ DAMAGED: list[tuple[str, str, str, Spoil]] = [
     ("consolidated-equal", "", "proof", lambda s: zarr.open_group(s).create_group("more")),
     ("hierarchy-version", M, "proof", lambda s: ome(s, M, lambda o: o.update(version="0.6"))),
     ("zarr-format", M, "proof", lambda s: edit_attributes(s, M, lambda a: a.update(a.pop("ome")))),
+    ("level-there", M, "new", lambda s: without(s, f"{M}/1")),
+    ("level-dtype", V, "new", lambda s: rewrite(s, f"{V}/1", np.zeros((4, 30, 35), "u1"))),
+    ("level-scale", V, "new", lambda s: rewrite(s, f"{V}/1", np.zeros((4, 30, 12), "u2"))),
+    ("label-levels", CELL, "new", lambda s: ome(s, CELL, multiscale(
+        lambda m: m["datasets"].pop()))),
+    ("dimension-names", M, "new",
+     lambda s: array(s, f"{M}/0", lambda d: d.update(dimension_names=["t", "x", "y"]))),
     ("level-there", M, "proof", lambda s: without(s, f"{M}/1")),
     ("level-ndim", M, "proof", lambda s: array(s, f"{M}/0", lambda d: d["shape"].append(1))),
     ("level-ndim", M, "proof", lambda s: ome(s, M, multiscale(lambda m: m["axes"].pop(0)))),
@@ -280,7 +289,7 @@ def in_memory(store: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("consolidated", [True, False])
-@pytest.mark.parametrize("name", ["proof", "plate", "old"])
+@pytest.mark.parametrize("name", ["proof", "plate", "old", "new"])
 def test_a_place_that_cannot_be_listed_is_checked_as_one_that_can(name, consolidated, copied):
     store = copied(name)
     chunk = next(

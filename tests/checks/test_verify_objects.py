@@ -128,6 +128,15 @@ def test_pixels_that_decode_to_something_else_are_found_though_no_byte_has_chang
     assert len(found) == sum(e.path == "movie/0" for e in entries)
 
 
+def test_a_sample_reads_so_many_objects_and_compares_the_sizes_of_all(whole):
+    storage = MemoryStorage(dict(whole))
+    done = verify(storage, sample=5)
+    assert (done.objects, done.equal) == (5, True)
+    cut = {key: data[:-1] if "/c/" in key else data for key, data in whole.items()}
+    found = verify(MemoryStorage(cut), sample=5).differences
+    assert {d.path for d in found} == {key for key in whole if "/c/" in key}
+
+
 def test_no_store_and_a_half_made_one_are_told_apart(tmp_path):
     with pytest.raises(StoreNotFoundError):
         verify(tmp_path / "nothing")

@@ -49,7 +49,7 @@ def found(store: Path, dataset: Dataset | None = None) -> set[tuple[str, str]]:
     return {(d.kind, d.path) for d in differences}
 
 
-@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("version", ["0.4", "0.5", "0.6"])
 @pytest.mark.parametrize("make", [proof_dataset, plate_dataset])
 def test_a_store_is_equal_to_the_dataset_that_it_was_written_from(make, version, tmp_path):
     settings = Settings(version=version, chunk=(4, 16, 16), shard_bytes=16384)

@@ -1,4 +1,4 @@
-"""Conversions that are killed with `kill -9` end with the same bytes. `crash_runs.py` does it longer."""
+"""Conversions killed with `kill -9` end with the same bytes. `crash_runs.py` does it longer."""
 
 from __future__ import annotations
 

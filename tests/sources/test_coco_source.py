@@ -193,6 +193,24 @@ def test_a_wrong_record_is_one_clear_error_or_skipped_and_reported(
     assert 0 < report.instances <= total
 
 
+def test_a_listed_picture_without_a_file_is_an_error_or_skipped_with_its_annotations(
+    tmp_path: Path,
+) -> None:
+    truth = make_coco_folder(tmp_path, files=["instances"])
+    absent = next(iter(truth.images.values()))
+    absent.path.unlink()
+    with pytest.raises(SourceError, match="listed and without a file") as caught:
+        ngff_bio.convert(truth.root, tmp_path / "stop.zarr")
+    assert absent.file_name in str(caught.value)
+    assert not (tmp_path / "stop.zarr").exists()
+    report = ngff_bio.convert(truth.root, tmp_path / "skip.zarr", on_error="skip")
+    (notice,) = report.skipped
+    assert absent.file_name in (notice.record or "")
+    own = ngff_bio.open(tmp_path / "skip.zarr").attributes
+    entries = truth.content["instances"]["images"]
+    assert own["attributes"]["coco"][0]["missing"] == {"0": entries[0]}
+
+
 @pytest.mark.parametrize(
     "break_it", [damage.truncate, damage.insert_comments, damage.make_latin_1, damage.nest_deeply]
 )

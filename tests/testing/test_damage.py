@@ -105,7 +105,9 @@ def test_a_tiff_may_have_a_circle_of_pages(tiff_file: Path) -> None:
     assert int.from_bytes(content[end : end + 4], "little") == offsets[0]
 
 
-def test_a_png_may_claim_to_be_huge(tmp_path: Path) -> None:
+def test_a_png_may_claim_to_be_huge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Pillow's own default, which labelme takes away for the whole process when it is imported.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1 << 28)
     path = damage.huge_png(tmp_path / "huge.png")
     assert path.stat().st_size < 100_000
     with pytest.raises(Image.DecompressionBombError):
