@@ -157,19 +157,6 @@ def test_measures_go_into_the_store_as_a_table(tmp_path: Path, version: Any) -> 
     assert image.annotations("cell-measures")["area"].tolist() == again["area"].tolist()
 
 
-def test_a_cluster_measures_too(tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed")
-    our_plate(FolderStorage(tmp_path / "p"))
-    expected = ngff_bio.measure(tmp_path / "p")
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster),
-    ):
-        pd.testing.assert_frame_equal(ngff_bio.measure(tmp_path / "p"), expected)
-
-
 def test_what_cannot_be_measured_is_refused() -> None:
     storage = MemoryStorage()
     our_image(storage)

@@ -24,9 +24,9 @@ from ngff_bio.storage import FolderStorage, MemoryStorage
 FILE = Path(__file__).with_name("request_counts.json")
 
 
-def many_fields(storage: MemoryStorage, **settings: Any) -> None:
-    """A plate of a thousand fields, by its metadata: one field's pixels, a thousand documents."""
-    wells = [(r, c) for r in "ABCDEFGHIJ" for c in range(1, 26)]
+def many_fields(storage: MemoryStorage, rows: str, **settings: Any) -> None:
+    """A plate of a hundred fields in each row, of a few pixels each."""
+    wells = [(r, c) for r in rows for c in range(1, 26)]
     images = tuple(
         Image(
             f"{r}/{c}/{f}",
@@ -37,7 +37,7 @@ def many_fields(storage: MemoryStorage, **settings: Any) -> None:
         for r, c in wells
         for f in range(4)
     )
-    plate = Plate("", "p", tuple("ABCDEFGHIJ"), tuple(map(str, range(1, 26))))
+    plate = Plate("", "p", tuple(rows), tuple(map(str, range(1, 26))))
     dataset = Dataset("p", "p", "p", "plates", images, (plate,))
     write_dataset(dataset, storage, Settings(**settings))
 
@@ -51,9 +51,9 @@ def one_image(storage: MemoryStorage, **settings: Any) -> None:
 @pytest.fixture(scope="module")
 def plates() -> dict[str, MemoryStorage]:
     made = {}
-    for version in ("0.5", "0.4"):
+    for version, rows in (("0.5", "ABCDEFGHIJ"), ("0.4", "ABC")):
         made[version] = MemoryStorage()
-        many_fields(made[version], version=version)
+        many_fields(made[version], rows, version=version)
     return made
 
 
@@ -61,7 +61,7 @@ def count_plate(storage: MemoryStorage) -> dict[str, Any]:
     counted = CountingStorage(storage)
     found: dict[str, Any] = {}
     dataset = ngff_bio.open(counted)
-    assert len(dataset) == 1000
+    count = len(dataset)
     found["open"] = counted.counts()
     image = dataset["C/7/2"]
     assert image.shape == (4, 4)
@@ -69,7 +69,7 @@ def count_plate(storage: MemoryStorage) -> dict[str, Any]:
     found["one image of it"] = counted.counts()
     assert level["image"].values.max() == 3
     found["its pixels"] = counted.counts()
-    assert len(dataset.images) == 1000
+    assert len(dataset.images) == count
     found["table of all images"] = counted.counts()
     return found
 
@@ -105,7 +105,8 @@ def check(name: str, found: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.4"])
-def test_a_plate_of_a_thousand_fields(plates: dict[str, MemoryStorage], version: str) -> None:
+def test_a_plate_of_many_fields(plates: dict[str, MemoryStorage], version: str) -> None:
+    assert len(ngff_bio.open(plates[version])) == {"0.5": 1000, "0.4": 300}[version]
     found = count_plate(plates[version])
     check(f"plate {version}", found)
     assert sum(found["open"].values()) <= 2

@@ -175,6 +175,7 @@ def test_what_is_sent_to_workers_is_small_and_opens_its_own_store(plate: Path) -
 def test_processes_of_a_cluster_compute_on_it(plate: Path) -> None:
     distributed = pytest.importorskip("distributed")
     level = ngff_bio.open(plate)["C/7/1"].level(0, chunks={"y": 40})
+    expected = ngff_bio.measure(plate)
     with (
         distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
@@ -182,3 +183,4 @@ def test_processes_of_a_cluster_compute_on_it(plate: Path) -> None:
         distributed.Client(cluster),
     ):
         assert float(level["image"].mean().compute()) == picture(3, (3, 96, 120)).mean()
+        assert ngff_bio.measure(plate).equals(expected)
