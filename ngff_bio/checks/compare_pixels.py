@@ -19,6 +19,9 @@ from ngff_bio.model import Pixels, Region
 #: Raw bytes of a block that is compared at once.
 MOST_BYTES = 64 << 20
 
+#: Ways to make a level that can be repeated here.
+METHODS = ("mean", "gaussian", "mode", "nearest")
+
 #: Axes along which differences are told apart: a frame, a channel, a plane each.
 _PLANES = "tcz"
 
@@ -110,7 +113,7 @@ def level_tasks(
         )
         yield Task(0, lambda: Found([wrong]))
         return
-    if method not in ("mean", "mode", "nearest"):
+    if method not in METHODS:
         return
     info = above.info
     cuts = tuple(max(c // f, 1) for c, f in zip(below.info.chunk, factor, strict=True))
@@ -153,8 +156,9 @@ def _compare_level(
     method: str,
     region: Region,
 ) -> Found:
+    wide = 1 if method == "gaussian" else 0
     source = tuple(
-        (a * f, min(b * f, n))
+        (a, b) if f == 1 else (max(a * f - wide, 0), min(b * f + wide, n))
         for (a, b), f, n in zip(region, factor, below.info.shape, strict=True)
     )
     try:
@@ -165,7 +169,10 @@ def _compare_level(
         found = above.read(region)
     except Exception as error:
         return Found([unreadable(above, region, error)])
-    expected = reduce_again(pixels, factor, method)
+    if method == "gaussian":
+        expected = smooth_again(pixels, factor, region, source, below.info.shape)
+    else:
+        expected = reduce_again(pixels, factor, method)
     start = tuple(a for a, _ in region)
     return Found(
         list(pixel_differences("level", above.path, axes, start, expected, found, close=True))
@@ -197,6 +204,40 @@ def reduce_again(pixels: NDArray[Any], factor: tuple[int, ...], method: str) -> 
     for corner in corners:
         total += corner
     return np.asarray((total + len(corners) // 2) // len(corners)).astype(dtype)
+
+
+def smooth_again(
+    pixels: NDArray[Any],
+    factor: tuple[int, ...],
+    region: Region,
+    source: Region,
+    shape: tuple[int, ...],
+) -> NDArray[Any]:
+    """A region smoothed by (1, 3, 3, 1) / 8 along each axis that is halved, rounded half up.
+
+    Parameters
+    ----------
+    region
+        What is made, in pixels of the level above.
+    source
+        Where ``pixels`` lie in the level below, of ``shape``; beyond its edge pixels are repeated.
+    """
+    dtype = pixels.dtype
+    total: NDArray[Any] = pixels.astype(np.float64 if dtype.kind == "f" else np.int64)
+    weight = 1
+    for axis, f in enumerate(factor):
+        if f == 1:
+            continue
+        centre = 2 * np.arange(*region[axis])
+        parts = [
+            w * np.take(total, np.clip(centre + o, 0, shape[axis] - 1) - source[axis][0], axis)
+            for o, w in ((-1, 1), (0, 3), (1, 3), (2, 1))
+        ]
+        total = parts[0] + parts[1] + parts[2] + parts[3]
+        weight *= 8
+    if dtype.kind == "f":
+        return np.asarray(total / weight).astype(dtype)
+    return np.asarray((total + weight // 2) // weight).astype(dtype)
 
 
 def _most_frequent(corners: list[NDArray[Any]]) -> NDArray[Any]:

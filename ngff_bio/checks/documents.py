@@ -144,14 +144,14 @@ def _named_below(found: Documents, path: str) -> Iterator[str]:
     if "multiscales" in content:
         yield from (join(path, "labels"), join(path, "tables"))
     for image in _objects(content.get("multiscales")):
-        yield from (join(path, p) for p in _texts(image.get("datasets"), "path"))
+        yield from (join(path, p) for p in texts(image.get("datasets"), "path"))
     for key in ("labels", "series"):
         above = path.rpartition("/")[0] if key == "series" else path
-        yield from (join(above, p) for p in _texts(content.get(key)))
-    yield from (join(path, p) for p in _texts(attributes.get("tables")))
+        yield from (join(above, p) for p in texts(content.get(key)))
+    yield from (join(path, p) for p in texts(attributes.get("tables")))
     for key, entries in (("plate", "wells"), ("well", "images")):
         holder = content.get(key)
-        for below in _texts(holder.get(entries), "path") if isinstance(holder, dict) else ():
+        for below in texts(holder.get(entries), "path") if isinstance(holder, dict) else ():
             yield join(path, below)
             yield join(path, below.rpartition("/")[0])
     yield from _of_own(attributes.get("ngff_bio"), path)
@@ -168,7 +168,7 @@ def _of_own(own: Any, path: str) -> Iterator[str]:
     """Paths that a group's own attributes name."""
     if not isinstance(own, dict):
         return
-    yield from (join(path, p) for p in _texts(own.get("groups")))
+    yield from (join(path, p) for p in texts(own.get("groups")))
     for target in (own.get("table"), own.get("tracks")):
         if isinstance(target, str):
             found = normpath(f"/{path}/{target}").strip("/")
@@ -187,7 +187,7 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
 
 
-def _texts(value: Any, key: str | None = None) -> list[str]:
+def texts(value: Any, key: str | None = None) -> list[str]:
     """Texts of a list, or those under a key of a list of objects; what is none is passed over."""
     if not isinstance(value, list):
         return []

@@ -29,13 +29,14 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Multiscale:
-    """Axes and levels of one multiscale of a group."""
+    """Axes and levels of one multiscale of a group, and how it says that levels were made."""
 
     pointer: str
     axes: tuple[str, ...]
     types: tuple[str | None, ...]
     units: tuple[str | None, ...]
     levels: tuple[Level, ...]
+    method: str | None
 
 
 def multiscales(content: dict[str, Any], start: str) -> Iterator[Multiscale]:
@@ -72,6 +73,7 @@ def _multiscale(entry: dict[str, Any], pointer: str) -> Multiscale:
         tuple(a.get("type") for a in axes),
         tuple(a.get("unit") for a in axes),
         tuple(levels),
+        method if isinstance(method := entry.get("type"), str) else None,
     )
 
 

@@ -19,12 +19,13 @@ from ngff_bio.checks.compare_metadata import (
     image_differences,
     label_differences,
 )
-from ngff_bio.checks.compare_pixels import level_tasks, pixel_tasks
+from ngff_bio.checks.compare_pixels import METHODS, level_tasks, pixel_tasks
 from ngff_bio.checks.compare_tracks import track_tasks
 from ngff_bio.checks.compare_volumes import Objects, compare_objects, volume_tasks
 from ngff_bio.checks.decoded import decoded_tasks
-from ngff_bio.checks.differences import Difference, Verification
-from ngff_bio.checks.documents import Documents, join, read_documents
+from ngff_bio.checks.differences import Difference, Kind, Verification
+from ngff_bio.checks.documents import Documents, join, read_documents, texts
+from ngff_bio.checks.multiscales import multiscales
 from ngff_bio.checks.objects import check_objects, load_manifest
 from ngff_bio.checks.parallel import run_all
 from ngff_bio.checks.stored_tables import StoredTables
@@ -113,11 +114,12 @@ def verify(
         elif source is not None:
             done.source = os.fspath(source)
             tree = open_tree(source, storage_options=storage_options)
-            proof.source_files(tree, entries)
+            proof.source_files(tree, entries, checked=sample is None)
             documents = read_documents(storage)
             said = _said(documents)
             kind = find_source(tree, format or said.get("source"))
-            recorded = said.get("options") or {}
+            recorded = said.get("options")
+            recorded = recorded if isinstance(recorded, dict) else {}
             if options is None:
                 options = {k: v for k, v in recorded.items() if k in kind.options}
             dataset = read_source(
@@ -163,12 +165,14 @@ class _Proof:
                 self.done.bytes_objects += found
         return entries
 
-    def source_files(self, tree: FileTree, entries: list[Entry]) -> None:
-        """Whether the source's files are still those that were converted."""
+    def source_files(self, tree: FileTree, entries: list[Entry], *, checked: bool) -> None:
+        """Whether the source's files are still those that were converted: by size, or checksum."""
         known = {e.path: e for e in entries if e.kind == "source"}
         if not known:
             return
-        there = {name: (size, crc) for name, size, crc in checksums(tree, tree.names())}
+        names = [n for n in tree.names() if n in known or tree.file(n).path is None]
+        found = checksums(tree, names, checked=checked)
+        there = {name: (size, crc) for name, size, crc in found}
         for name, entry in known.items():
             if name not in there:
                 self._differs("source", name, "a file that was converted is not in the source")
@@ -178,7 +182,7 @@ class _Proof:
             if size != entry.size or changed:
                 self._differs("source", name, "the file has changed since it was converted")
 
-    def _differs(self, kind: Any, path: str, what: str) -> None:
+    def _differs(self, kind: Kind, path: str, what: str) -> None:
         self.done.differences.append(Difference(kind, path, what))
 
     def decoded(self, entries: list[Entry], sample: int | None) -> None:
@@ -221,8 +225,8 @@ class _Proof:
             if image.path not in documents.groups:
                 continue
             levels = self._levels(documents, image.path)
-            self.done.differences += image_differences(documents, image, [i for i in levels if i])
-            arrays = [StoredArray(store, info) for info in levels if info is not None]
+            self.done.differences += image_differences(documents, image, levels)
+            arrays = [StoredArray(store, info) for info in levels]
             if arrays and self._fits(arrays[0], image.pixels.shape, str(image.pixels.dtype)):
                 yield from pixel_tasks(arrays[0], image.pixels, image.axis_names)
             yield from self._pyramid(documents, image.path, arrays, image.axis_names)
@@ -233,7 +237,7 @@ class _Proof:
         shape = tuple(
             n for n, a in zip(image.pixels.shape, image.axis_names, strict=True) if a != "c"
         )
-        listed = documents.ome(join(image.path, "labels")).get("labels") or []
+        listed = texts(documents.ome(join(image.path, "labels")).get("labels"))
         hidden = {n: n.rpartition("-hidden-")[0] for n in listed if "-hidden-" in n}
         wanted = {layer.name for layer in image.labels}
         for name in listed:
@@ -245,7 +249,7 @@ class _Proof:
             images: dict[str, StoredArray] = {}
             for name in [layer.name, *(n for n, of in hidden.items() if of == layer.name)]:
                 path = join(image.path, "labels", name)
-                levels = [i for i in self._levels(documents, path) if i is not None]
+                levels = self._levels(documents, path)
                 if name == layer.name:
                     self.done.differences += label_differences(documents, image, layer, levels)
                 arrays = [StoredArray(store, info) for info in levels]
@@ -267,18 +271,18 @@ class _Proof:
                 classes = next((x for x in named if isinstance(x, VolumeLayer)), None)
                 yield from volume_tasks(images[layer.name], layer, classes, objects)
 
-    def _levels(self, documents: Documents, path: str) -> list[ArrayInfo | None]:
+    def _levels(self, documents: Documents, path: str) -> list[ArrayInfo]:
         """Arrays of a multiscale; those that are missing are differences, and left out."""
-        found: list[ArrayInfo | None] = []
-        multiscales = documents.ome(path).get("multiscales")
-        datasets = multiscales[0].get("datasets", []) if multiscales else []
-        for dataset in datasets:
-            below = join(path, str(dataset.get("path")))
+        found: list[ArrayInfo] = []
+        multiscale = next(multiscales(documents.ome(path), ""), None)
+        for level in multiscale.levels if multiscale is not None else ():
+            below = join(path, level.path)
             info = array_info(below, documents.arrays.get(below, {}))
             if info is None:
                 self._differs("level", below, "the level is not there, or cannot be understood")
-            found.append(info)
-        if not datasets:
+            else:
+                found.append(info)
+        if not found:
             self._differs("image", path, "the image has no levels")
         return found
 
@@ -300,9 +304,9 @@ class _Proof:
     def _pyramid(
         self, documents: Documents, path: str, arrays: list[StoredArray], axes: str
     ) -> Iterator[Task]:
-        multiscales = documents.ome(path).get("multiscales")
-        method = multiscales[0].get("type") if multiscales else None
-        if len(arrays) > 1 and method not in ("mean", "mode", "nearest"):
+        multiscale = next(multiscales(documents.ome(path), ""), None)
+        method = multiscale.method if multiscale is not None else None
+        if len(arrays) > 1 and method not in METHODS:
             self.done.notes.append(f"{path}: levels made by {method!r} cannot be made again here")
         for below, above in pairwise(arrays):
             yield from level_tasks(below, above, axes, method)

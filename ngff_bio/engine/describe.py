@@ -22,6 +22,7 @@ MOST_PROPERTIES = 256
 #: How each level is made from the one before it, in words.
 _METHODS = {
     "mean": "mean of two pixels along each axis that is halved, rounded half up",
+    "gaussian": "binomial kernel (1, 3, 3, 1) / 8 along each axis that is halved, rounded half up",
     "mode": "most frequent value of two pixels along each axis that is halved",
     "nearest": "first of two pixels along each axis that is halved",
 }

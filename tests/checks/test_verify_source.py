@@ -65,7 +65,7 @@ def test_levels_hold_whatever_the_chunks_are(chunk, tmp_path):
     assert verify(write_proof(tmp_path / "a.zarr", None, settings), proof_dataset()).equal
 
 
-@pytest.mark.parametrize("method", ["mean", "mode", "nearest"])
+@pytest.mark.parametrize("method", ["mean", "gaussian", "mode", "nearest"])
 def test_levels_of_each_method_are_made_again_alike(method, tmp_path):
     label_method = "nearest" if method == "nearest" else "mode"
     settings = Settings(chunk=(4, 16, 16), method=method, label_method=label_method)
