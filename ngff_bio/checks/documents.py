@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,7 @@ class Documents:
     arrays: dict[str, dict[str, Any]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     consolidated: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    _sorted: list[str] = field(default_factory=list, repr=False)
 
     def node(self, path: str) -> dict[str, Any] | None:
         """The document of a group or array; ``None`` if there is none at that path."""
@@ -61,13 +63,20 @@ class Documents:
         content = attributes.get("ome", attributes)
         return content if isinstance(content, dict) else {}
 
-    def children(self, path: str) -> Iterator[str]:
-        """Paths of groups and arrays right below a group."""
+    def groups_below(self, path: str) -> list[str]:
+        """Paths of all groups below one, sorted."""
+        if len(self._sorted) != len(self.groups):
+            self._sorted = sorted(self.groups)
+        if not path:
+            return [p for p in self._sorted if p]
+        # "0" comes right after "/": all that begins with the path and a slash lies between.
+        first = bisect_left(self._sorted, f"{path}/")
+        return self._sorted[first : bisect_left(self._sorted, f"{path}0", first)]
+
+    def children(self, path: str) -> list[str]:
+        """Paths of groups right below a group."""
         depth = path.count("/") + 2 if path else 1
-        start = f"{path}/" if path else ""
-        for other in (*self.groups, *self.arrays):
-            if other and other.startswith(start) and other.count("/") + 1 == depth:
-                yield other
+        return [p for p in self.groups_below(path) if p.count("/") + 1 == depth]
 
 
 def join(*parts: str) -> str:

@@ -222,8 +222,8 @@ def _check_plate(
         else:
             most = max(most, sum(1 for _ in _paths(well.get("images"))))
     above = f"{path}/" if path else ""
-    for other in sorted(documents.groups):
-        inside = other.startswith(above) and other[len(above) :].count("/") == 1
+    for other in documents.groups_below(path):
+        inside = other[len(above) :].count("/") == 1
         if inside and "well" in documents.ome(other) and other not in listed:
             report.add(PLATE_WELL_LISTED, f"{start}/plate/wells", f"{other!r} is not listed")
     count = plate.get("field_count")
@@ -258,9 +258,7 @@ def _check_labels(
         if not _is_image(documents, join(path, name)):
             report.add(LABELS_THERE, f"{start}/labels", f"no label image at {name!r}")
     known = {join(path, n) for n in names}
-    for other in sorted(documents.groups):
-        if not other.startswith(f"{path}/"):
-            continue
+    for other in documents.groups_below(path):
         if _is_image(documents, other):
             if other not in known:
                 report.add(LABELS_LISTED, f"{start}/labels", f"{other!r} is not listed")

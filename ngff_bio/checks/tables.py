@@ -109,7 +109,7 @@ def check_tables(
         if join(path, name) not in documents.groups:
             report.add(TABLES_LIST, "/tables", f"no table {name!r}")
     for other in documents.children(path):
-        if other in documents.groups and other.rpartition("/")[2] not in names:
+        if other.rpartition("/")[2] not in names:
             report.add(TABLES_LIST, "/tables", f"{other!r} is not listed")
     findings, tables = report.findings, []
     image = path.rpartition("/")[0]

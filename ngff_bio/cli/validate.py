@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ngff_bio.cli.progress import ProgressBar
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from ngff_bio.checks import Finding
 
-from ngff_bio.cli.progress import ProgressBar
+#: Places at which a warning is shown; every place of an error is.
+_PLACES = 5
 
 
 def validate(
@@ -19,14 +24,12 @@ def validate(
         bool, typer.Option("--strict", help="What is only recommended counts as an error too.")
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Decode no pixels.")] = False,
-    every: Annotated[
-        bool, typer.Option("--all", help="Every warning, not only the first of each kind.")
-    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Check a store against the OME-Zarr specification, and its parts against each other.
 
-    Works on stores of any program, in a folder or behind a URL. Exit code 1 if it does not hold.
+    Works on stores of any program, in a folder or behind a URL. Every error is shown with its place,
+    of a warning the first places; --json has all. Exit code 1 if the store does not hold.
     """
     from rich.console import Console
 
@@ -39,23 +42,26 @@ def validate(
         typer.echo(json.dumps([f.to_json() for f in findings], indent=2))
     else:
         console = Console(highlight=False, soft_wrap=True)
-        for finding in errors:
-            console.print(str(finding), markup=False)
-        for alike in _by_rule([f for f in findings if f.level != "error"]):
-            shown = alike if every else alike[:1]
-            for finding in shown:
-                console.print(str(finding), markup=False)
-            if len(shown) < len(alike):
-                console.print(f"  ... and {len(alike) - 1} more of this kind (--all)")
+        for line in lines(findings):
+            console.print(line, markup=False)
         warnings = len(findings) - len(errors)
         console.print(f"{store}: {len(errors)} errors, {warnings} warnings", markup=False)
     if errors:
         raise typer.Exit(1)
 
 
-def _by_rule(findings: list[Finding]) -> list[list[Finding]]:
-    """Findings of each rule, in the order of their first."""
-    found: dict[str, list[Finding]] = {}
-    for finding in findings:
-        found.setdefault(finding.rule, []).append(finding)
-    return list(found.values())
+def lines(findings: Iterable[Finding]) -> Iterator[str]:
+    """Findings by rule, errors first: what is wrong where, who says so, and how to mend it."""
+    by_rule: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in sorted(findings, key=lambda f: f.level):
+        by_rule.setdefault((finding.level, finding.rule, finding.source), []).append(finding)
+    for (level, rule, source), found in by_rule.items():
+        places = f" at {len(found)} places" if len(found) > 1 else ""
+        yield f"{level} {rule}{places}"
+        shown = found if level == "error" else found[:_PLACES]
+        for finding in shown:
+            yield f"  {finding.path}: {finding.found}"
+        if len(shown) < len(found):
+            yield f"  ... and {len(found) - len(shown)} more: see --json"
+        yield f"  {source}: {found[0].sentence}"
+        yield f"  to mend: {found[0].mend}"

@@ -88,3 +88,15 @@ def test_validate_as_json_gives_each_finding_with_rule_path_and_mend(converted):
     found = {f["rule"]: f for f in json.loads(result.stdout)}
     assert found["metadata-json"]["path"].startswith("24/labels#")
     assert found["metadata-json"]["mend"]
+
+
+def test_validate_tells_every_error_and_a_rule_once(converted):
+    _, store = converted
+    for number in (24, 50):
+        (store / f"{number}/labels/zarr.json").write_text("{")
+    said = run("validate", store, "--quick").output
+    assert "24/labels#" in said
+    assert "50/labels#" in said
+    assert said.count("error metadata-json at 2 places") == 1
+    assert said.count("restore the document") == 1
+    assert said.index("error") < said.index("warning label-colors")
