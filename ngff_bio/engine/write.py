@@ -197,11 +197,13 @@ class _Run:
 
     def units(self, runner: Runner) -> Plan:
         """Do all units that are not done; returns the plan with the codecs that were chosen."""
-        threading.Thread(target=_load_validators, args=(self.plan,), daemon=True).start()
+        loading = threading.Thread(target=_load_validators, args=(self.plan,), daemon=True)
+        loading.start()
         with runner.start(self.storage, self.on_error) as workers:
             plan = self._choose(workers if isinstance(runner, ThreadRunner) else None)
             for units in plan.phases():
                 self._all(workers, plan, units)
+        loading.join()  # two threads that import one package at once can see it half-made
         return plan
 
     def _choose(self, workers: Workers | None) -> Plan:
@@ -247,5 +249,6 @@ class _Run:
 
 def _load_validators(plan: Plan) -> None:
     """Import what checks metadata while the units run: it takes longer than a small conversion."""
-    import_module("ngff_bio.engine.finish")
-    ngff.encode(ngff.GroupMeta(), plan.settings.version)
+    for name in ("ngff_bio.engine.finish", "pyarrow.parquet"):
+        import_module(name)
+    ngff.encode(ngff.GroupMeta(labels=()), plan.settings.version)

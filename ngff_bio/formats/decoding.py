@@ -15,7 +15,6 @@ import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.image_headers import DAMAGE
@@ -83,6 +82,8 @@ def _png(data: bytes) -> NDArray[Any]:
 
 
 def _pillow(data: bytes, *, colors: bool) -> NDArray[Any]:
+    from PIL import Image  # takes longer to load than most pictures to decode, and few need it
+
     with Image.open(io.BytesIO(data)) as picture:
         colored = colors and picture.mode in ("P", "CMYK")
         pixels = np.asarray(picture.convert("RGB") if colored else picture)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from ngff_bio.formats.image_headers import ImageHeader
 from ngff_bio.model import Pixels, Region, SourceFile
@@ -38,6 +37,8 @@ def exif_orientation(file: SourceFile, header: ImageHeader) -> int:
     """How a JPEG is to be turned, 1 to 8; 1 is not at all."""
     if header.format != "jpeg" or header.size[0] * header.size[1] > _MOST:
         return 1
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with file.open() as stream, Image.open(stream) as picture:
             value = picture.getexif().get(_TAG, 1)

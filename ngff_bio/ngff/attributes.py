@@ -36,7 +36,9 @@ Id = int | str
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, serialize_by_alias=True, defer_build=True
+    )
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, without what is not given."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from typing import Any
 
 from ngff_bio.errors import StoreError
@@ -18,15 +19,21 @@ from ngff_bio.ngff.metadata import (
 )
 
 
-def check(kind: type[Any], content: dict[str, Any]) -> None:
+def check(kind: str, content: dict[str, Any]) -> None:
     """Let ome-zarr-models judge what is about to be written.
+
+    Parameters
+    ----------
+    kind
+        Name of a model below ``ome_zarr_models``; it is imported when it is first needed.
 
     Raises
     ------
     pydantic.ValidationError
         If it does not hold to the specification: a fault of this package, not of the user.
     """
-    kind.model_validate(content)
+    module, _, name = kind.rpartition(".")
+    getattr(import_module(f"ome_zarr_models.{module}"), name).model_validate(content)
 
 
 def multiscale(meta: MultiscaleMeta) -> dict[str, Any]:

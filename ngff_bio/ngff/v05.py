@@ -12,38 +12,31 @@ VERSION = "0.5"
 
 def encode(meta: GroupMeta) -> dict[str, Any]:
     """Group attributes of a neutral description."""
-    from ome_zarr_models.v05.bioformats2raw import BioFormats2RawAttrs
-    from ome_zarr_models.v05.hcs import HCSAttrs
-    from ome_zarr_models.v05.image import ImageAttrs
-    from ome_zarr_models.v05.image_label import ImageLabelAttrs
-    from ome_zarr_models.v05.labels import LabelsAttrs
-    from ome_zarr_models.v05.well import WellAttrs
-
     content: dict[str, Any] = {"version": VERSION}
-    kinds: list[type[Any]] = []
+    kinds: list[str] = []
     if meta.multiscales:
         content["multiscales"] = [parts.multiscale(m) for m in meta.multiscales]
-        kinds.append(ImageAttrs if meta.label is None else ImageLabelAttrs)
+        kinds.append("image.ImageAttrs" if meta.label is None else "image_label.ImageLabelAttrs")
     if meta.channels:
         content["omero"] = parts.omero(meta.channels)
     if meta.label is not None:
         content["image-label"] = parts.image_label(meta.label)
     if meta.labels is not None:
         content["labels"] = list(meta.labels)
-        kinds.append(LabelsAttrs)
+        kinds.append("labels.LabelsAttrs")
     if meta.plate is not None:
         content["plate"] = {**parts.plate(meta.plate), "version": VERSION}
-        kinds.append(HCSAttrs)
+        kinds.append("hcs.HCSAttrs")
     if meta.well is not None:
         content["well"] = {**parts.well(meta.well), "version": VERSION}
-        kinds.append(WellAttrs)
+        kinds.append("well.WellAttrs")
     if meta.collection:
         content["bioformats2raw.layout"] = 3
-        kinds.append(BioFormats2RawAttrs)
+        kinds.append("bioformats2raw.BioFormats2RawAttrs")
     if meta.series is not None:
         content["series"] = list(meta.series)
     for kind in kinds:
-        parts.check(kind, content)
+        parts.check(f"v05.{kind}", content)
     return {"ome": content}
 
 

@@ -7,7 +7,8 @@ an object with the attributes of :class:`Source`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -52,27 +53,40 @@ class Source:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-#: Module and attribute of the sources that come with the package; imported when asked for.
+#: Module of each source that comes with the package, and what occurs in a name of every dataset of
+#: its kind. Where no name has that, the module is not asked: loading all takes longer than a plane.
 BUILT_IN = {
-    "livecell": "ngff_bio.sources.livecell",
-    "nuclei": "ngff_bio.sources.nuclei",
-    "organoid": "ngff_bio.sources.organoid",
-    "platelet-em": "ngff_bio.sources.platelet_em",
-    "wbc": "ngff_bio.sources.wbc",
-    "coco": "ngff_bio.sources.coco",
-    "labelme": "ngff_bio.sources.labelme",
-    "images": "ngff_bio.sources.images",
-    "tiff": "ngff_bio.sources.tiff",
+    "livecell": ("ngff_bio.sources.livecell", "_phase_|livecell_coco_"),
+    "nuclei": ("ngff_bio.sources.nuclei", r"\.json$"),
+    "organoid": ("ngff_bio.sources.organoid", "proj_"),
+    "platelet-em": ("ngff_bio.sources.platelet_em", "-(images|semantic|instance)"),
+    "wbc": ("ngff_bio.sources.wbc", r"\.(jpe?g|json|csv)$"),
+    "coco": ("ngff_bio.sources.coco", r"\.json$"),
+    "labelme": ("ngff_bio.sources.labelme", r"\.json$"),
+    "images": ("ngff_bio.sources.images", ""),
+    "tiff": ("ngff_bio.sources.tiff", "$^"),
 }
 
 
 def sources() -> dict[str, Source]:
     """All sources by name: built-in ones first, then those of other packages."""
-    found = {name: _load(module) for name, module in BUILT_IN.items()}
+    return _loaded(BUILT_IN)
+
+
+def _loaded(built_in: Iterable[str]) -> dict[str, Source]:
+    found = {name: _load(BUILT_IN[name][0]) for name in built_in}
     for entry in entry_points(group=GROUP):
-        if entry.name not in found:
+        if entry.name not in BUILT_IN:
             found[entry.name] = entry.load()
     return found
+
+
+def _hinted(names: list[str]) -> Iterator[str]:
+    """Sources that come into question for some names."""
+    for source, (_, hint) in BUILT_IN.items():
+        pattern = re.compile(hint, re.IGNORECASE)
+        if not hint or any(pattern.search(name) for name in names):
+            yield source
 
 
 def _load(module: str) -> Source:
@@ -92,8 +106,8 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
     ngff_bio.errors.SourceNotFoundError
         If no source knows the files.
     """
-    known = sources()
     if name is not None:
+        known = sources()
         if name not in known:
             raise ArgumentError(
                 "this format is not known",
@@ -103,13 +117,14 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
             )
         return known[name]
     names = tree.names()
+    known = _loaded(_hinted(names))
     sure = {n: s.detect(tree) for n, s in known.items()}
     best = [n for n, v in sure.items() if v and v == max(sure.values())]
     if not best:
         raise SourceNotFoundError(
             "no known dataset lies here",
             file=tree.origin,
-            expected="; ".join(f"{s.name}: {s.layout}" for s in known.values()),
+            expected="; ".join(f"{s.name}: {s.layout}" for s in sources().values()),
             found=_some(names),
             mend="name the folder that the dataset lies in, or say what it is with --format",
         )

@@ -170,7 +170,11 @@ class BucketStorage:
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
         if self.address.startswith(WEB):
-            raise StorageError("a web server cannot be asked what it holds", file=self.url)
+            raise StorageError(
+                "a web server cannot be asked what it holds",
+                file=self.url,
+                mend="it can only be read, key by key; write to a folder or a bucket",
+            )
         pages = self._call("list", prefix, lambda o: iter(o.list(self.store, prefix or None)))
         while (page := self._call("list", prefix, lambda o: next(pages, None))) is not None:
             yield from ((item["path"], int(item["size"])) for item in page)

@@ -160,8 +160,8 @@ def test_help_imports_nothing_heavy() -> None:
         "{'numpy', 'zarr', 'dask', 'xarray', 'pandas', 'pyarrow', 'tifffile', 'ome_zarr_models'}"
     )
     program = (
-        "import sys\nsys.argv = ['ngff-bio', 'convert', '--help']\nfrom ngff_bio.cli import main\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "import sys\nfrom ngff_bio.cli.app import app\n"
+        "try:\n    app(args=['convert', '--help'])\nexcept SystemExit:\n    pass\n"
         f"print('HEAVY', sorted({heavy} & set(sys.modules)))"
     )
     done = subprocess.run(
