@@ -212,7 +212,9 @@ def _numbers(text: object, key: str, name: str) -> NDArray[np.int64]:
             numbers = np.fromstring(text, np.int64, sep=" ")
         except (ValueError, DeprecationWarning):
             numbers = None
-    if numbers is None or numbers.size != len(text.split()):
+    if numbers is None or (
+        numbers.size != text.count(" ") + 1 and numbers.size != len(text.split())
+    ):
         wrong = next((w for w in text.split() if not w.removeprefix("-").isdecimal()), text[:40])
         raise _bad_run("an entry that is no whole number", key, name, "whole numbers", repr(wrong))
     return numbers
