@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ngff_bio.engine.course import Course
 from ngff_bio.engine.plan import Job, Plan, Unit
 from ngff_bio.engine.records import UnitRecord
-from ngff_bio.engine.runners import Budget, Workers
+from ngff_bio.engine.runners import Workers
 from ngff_bio.engine.units import OnError, run_unit
 from ngff_bio.errors import ArgumentError, DependencyError, WorkerError
 from ngff_bio.storage import Storage
@@ -84,26 +85,27 @@ class _Cluster:
         self._memory = memory
         self._flying: dict[Any, Unit] = {}
 
-    def run(self, plan: Plan, units: Sequence[Unit]) -> Iterator[tuple[Unit, UnitRecord]]:
+    def run(self, course: Course) -> Iterator[tuple[Unit, UnitRecord]]:
         """Yield each unit with its record as it is done."""
-        if not units:
+        if not course.left:
             return
         import distributed
 
         threads, memory = self._capacity()
-        budget = Budget(units, _AHEAD * threads, self._memory or memory // 2)
+        memory = self._memory or memory // 2
         arrived: Any = _untyped(distributed.as_completed)(raise_errors=False)
-        while budget.left:
-            for unit in budget.ready():
+        while course.left:
+            for unit in course.ready(_AHEAD * threads, memory):
                 future = self._client.submit(
-                    _run, plan.job(unit), self._storage, self._on_error, pure=False
+                    _run, course.plan.job(unit), self._storage, self._on_error, pure=False
                 )
                 self._flying[future] = unit
                 arrived.add(future)
             future = next(arrived)
             unit = self._flying.pop(future)
-            budget.done(unit)
-            yield unit, self._record(future, plan, unit)
+            record = self._record(future, course.plan, unit)
+            course.done(unit, record)
+            yield unit, record
 
     def _capacity(self) -> tuple[int, int]:
         """Threads and bytes of memory of all workers; waits until there is one."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from ngff_bio.engine.course import Course
 from ngff_bio.engine.crew import Crew
 from ngff_bio.engine.plan import Job, Plan, Unit
 from ngff_bio.engine.records import UnitRecord
-from ngff_bio.engine.runners import Budget, Workers, free_memory, usable_cores
+from ngff_bio.engine.runners import Workers, free_memory, usable_cores
 from ngff_bio.engine.units import OnError, run_unit
 from ngff_bio.errors import ArgumentError, WorkerError
 from ngff_bio.storage import Storage
@@ -83,27 +84,28 @@ class _Processes:
         theirs.close()  # so that the end of the process ends the pipe
         return _Worker(process, ours)
 
-    def run(self, plan: Plan, units: Sequence[Unit]) -> Iterator[tuple[Unit, UnitRecord]]:
+    def run(self, course: Course) -> Iterator[tuple[Unit, UnitRecord]]:
         """Yield each unit with its record as it is done."""
-        budget = Budget(units, self._count, self._memory)
         tries: dict[str, int] = {}
-        while budget.left:
-            for unit in budget.ready():
-                self._give(plan, unit, tries)
+        while course.left:
+            for unit in course.ready(self._count, self._memory):
+                self._give(course.plan, unit, tries)
             busy = [w for w in self._workers if w.unit is not None]
             for pipe in wait([w.pipe for w in busy]):
                 worker = next(w for w in busy if w.pipe is pipe)
-                unit = worker.unit or units[0]
+                if worker.unit is None:
+                    continue
+                done = worker.unit
                 outcome = self._outcome(worker)
                 worker.unit = None
                 if outcome is None:
                     self._replace(worker)
-                    self._give(plan, unit, tries)
+                    self._give(course.plan, done, tries)
                     continue
-                budget.done(unit)
                 if isinstance(outcome, BaseException):
                     raise outcome
-                yield unit, outcome
+                course.done(done, outcome)
+                yield done, outcome
 
     def _give(self, plan: Plan, unit: Unit, tries: dict[str, int]) -> None:
         tries[unit.id] = tries.get(unit.id, 0) + 1

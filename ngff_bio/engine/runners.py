@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
 
+from ngff_bio.engine.course import Course
 from ngff_bio.engine.crew import Crew
 from ngff_bio.engine.plan import Plan, Unit
 from ngff_bio.engine.records import UnitRecord
@@ -29,7 +30,7 @@ _TRAVELLING = 2
 class Workers(Protocol):
     """Workers that are at hand."""
 
-    def run(self, plan: Plan, units: Sequence[Unit]) -> Iterator[tuple[Unit, UnitRecord]]:
+    def run(self, course: Course) -> Iterator[tuple[Unit, UnitRecord]]:
         """Yield each unit with its record as it is done; the first error ends the run."""
         ...
 
@@ -89,21 +90,21 @@ class _Threads:
         self._done: SimpleQueue[tuple[Unit, UnitRecord | BaseException]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def run(self, plan: Plan, units: Sequence[Unit]) -> Iterator[tuple[Unit, UnitRecord]]:
+    def run(self, course: Course) -> Iterator[tuple[Unit, UnitRecord]]:
         """Yield each unit with its record as it is done."""
-        budget = Budget(units, self._lanes, self._memory)
-        while budget.left:
-            for unit in budget.ready():
-                if len(self._threads) < min(self._lanes, len(units)):
+        most = min(self._lanes, course.waiting)
+        while course.left:
+            for unit in course.ready(self._lanes, self._memory):
+                if len(self._threads) < most:
                     name = f"unit-{len(self._threads)}"
                     thread = threading.Thread(target=self._work, name=name, daemon=True)
                     self._threads.append(thread)
                     thread.start()
-                self._todo.put((plan, unit))
+                self._todo.put((course.plan, unit))
             unit, outcome = self._done.get()
-            budget.done(unit)
             if isinstance(outcome, BaseException):
                 raise outcome
+            course.done(unit, outcome)
             yield unit, outcome
 
     def _work(self) -> None:
@@ -124,39 +125,6 @@ class _Threads:
         until = time.monotonic() + _PATIENCE
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
-
-
-class Budget:
-    """Which units may be in flight: as many as there are lanes, and as memory holds.
-
-    Parameters
-    ----------
-    units
-        In the order in which they are to be begun.
-    """
-
-    def __init__(self, units: Sequence[Unit], lanes: int, memory: int) -> None:
-        self._waiting = list(reversed(units))
-        self._lanes, self._memory = lanes, memory
-        self._flying: dict[str, int] = {}
-
-    @property
-    def left(self) -> bool:
-        """Whether any unit is waiting or in flight."""
-        return bool(self._waiting or self._flying)
-
-    def ready(self) -> Iterator[Unit]:
-        """Units that may begin now; each counts as begun."""
-        while self._waiting and len(self._flying) < self._lanes:
-            unit = self._waiting[-1]
-            if self._flying and sum(self._flying.values()) + unit.memory > self._memory:
-                return
-            self._flying[unit.id] = unit.memory
-            yield self._waiting.pop()
-
-    def done(self, unit: Unit) -> None:
-        """A unit has ended."""
-        del self._flying[unit.id]
 
 
 def lanes(workers: int, storage: Storage) -> int:

@@ -13,6 +13,7 @@ from ngff_bio import ngff
 from ngff_bio.engine import state
 from ngff_bio.engine.claim import Claim
 from ngff_bio.engine.codecs import Codec
+from ngff_bio.engine.course import Course, pilots
 from ngff_bio.engine.failures import leave_out
 from ngff_bio.engine.manifest import SourceFiles, no_files
 from ngff_bio.engine.plan import Plan, Unit, plan_dataset
@@ -199,37 +200,36 @@ class _Run:
         """Do all units that are not done; returns the plan with the codecs that were chosen."""
         loading = threading.Thread(target=_load_validators, args=(self.plan,), daemon=True)
         loading.start()
+        plan = self.plan.with_choices(self._choices())
         with runner.start(self.storage, self.on_error) as workers:
-            plan = self._choose(workers if isinstance(runner, ThreadRunner) else None)
-            for units in plan.phases():
-                self._all(workers, plan, units)
+            for phase in plan.phases():
+                units = [u for u in phase if u.id not in self.records]
+                if not isinstance(runner, ThreadRunner):
+                    plan = self._pilots(plan, units)
+                    units = [u for u in units if u.id not in self.records]
+                plan = self._all(workers, Course(plan, units))
         loading.join()  # two threads that import one package at once can see it half-made
         return plan
 
-    def _choose(self, workers: Workers | None) -> Plan:
-        """Do those units first on whose pixels a codec is chosen; here, while others start up."""
-        plan = self.plan.with_choices(self._choices())
-        for unit in plan.phases()[0] if plan.units else ():
-            if unit.id in self.records or not plan.undecided(unit):
-                continue
-            if workers is not None:
-                self._all(workers, plan, [unit])
-            else:
-                with ThreadRunner().start(self.storage, self.on_error) as here:
-                    self._all(here, plan, [unit])
-            plan = plan.with_choices(self._choices())
-        return plan
+    def _pilots(self, plan: Plan, units: Sequence[Unit]) -> Plan:
+        """Do those units on whose pixels a codec is chosen; here, while other workers start up."""
+        first = pilots(plan, units)
+        if not first:
+            return plan
+        with ThreadRunner().start(self.storage, self.on_error) as here:
+            return self._all(here, Course(plan, first))
 
     def _choices(self) -> dict[str, Codec]:
         return {k: c.codec for r in self.records.values() for k, c in r.choices.items()}
 
-    def _all(self, workers: Workers, plan: Plan, units: Sequence[Unit]) -> None:
-        rest = [u for u in units if u.id not in self.records]
-        for unit, record in workers.run(plan, rest):
+    def _all(self, workers: Workers, course: Course) -> Plan:
+        """Do units; returns the plan with the codecs that were chosen."""
+        for unit, record in workers.run(course):
             self._keep(unit, record)
             if self._progress is not None:
                 self._progress(self._done, self._total)
             self._still_ours()
+        return course.plan
 
     def _still_ours(self) -> None:
         if self.lost.is_set():
