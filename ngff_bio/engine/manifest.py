@@ -25,6 +25,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from ngff_bio.engine.columns import numbers, texts
 from ngff_bio.engine.noting import NotingStorage, crc32c
 from ngff_bio.engine.plan import Plan
 from ngff_bio.engine.records import UnitRecord, load_record
@@ -172,11 +173,11 @@ def write_manifest(storage: Storage, entries: Iterable[Entry]) -> tuple[int, int
     rows = sorted(entries, key=lambda e: (e.kind, e.path, e.region or ""))
     table = pa.Table.from_arrays(
         [
-            _texts([r.kind for r in rows]),
-            _texts([r.path for r in rows]),
-            _texts([r.region for r in rows]),
-            _numbers([r.size for r in rows], pa.int64()),
-            _numbers([r.crc32c for r in rows], pa.uint32()),
+            texts([r.kind for r in rows]),
+            texts([r.path for r in rows]),
+            texts([r.region for r in rows]),
+            numbers([r.size for r in rows], "i8"),
+            numbers([r.crc32c for r in rows], "u4"),
         ],
         names=["kind", "path", "region", "size", "crc32c"],
     )
@@ -184,42 +185,6 @@ def write_manifest(storage: Storage, entries: Iterable[Entry]) -> tuple[int, int
     pq.write_table(table, out, compression="zstd", row_group_size=1 << 20)
     data = out.getvalue()
     return storage.put(MANIFEST, data), storage.put(SEAL, seal_of(data))
-
-
-# Columns are made of buffers: pa.array() would import pandas to see whether it is given any of its
-# objects, and that takes longer than a small conversion.
-
-
-def _texts(values: Sequence[str | None]) -> Any:
-    import pyarrow as pa
-
-    encoded = [(v or "").encode() for v in values]
-    sizes = np.fromiter(map(len, encoded), np.int64, len(encoded))
-    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
-    wide = bool(offsets[-1] > np.iinfo(np.int32).max)
-    kind, dtype = (pa.large_string(), np.int64) if wide else (pa.string(), np.int32)
-    buffers = [
-        _present(values),
-        pa.py_buffer(offsets.astype(dtype)),
-        pa.py_buffer(b"".join(encoded)),
-    ]
-    return pa.Array.from_buffers(kind, len(values), buffers)
-
-
-def _numbers(values: Sequence[int | None], kind: Any) -> Any:
-    import pyarrow as pa
-
-    dtype = np.dtype(str(kind))
-    numbers = np.fromiter((v or 0 for v in values), dtype, len(values))
-    return pa.Array.from_buffers(kind, len(values), [_present(values), pa.py_buffer(numbers)])
-
-
-def _present(values: Sequence[Any]) -> Any:
-    """Arrow's bitmap of values that are not null; ``None`` if all are there."""
-    import pyarrow as pa
-
-    there = np.fromiter((v is not None for v in values), bool, len(values))
-    return None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
 
 
 def seal_of(manifest: bytes) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ngff_bio.engine.columns import numbers, texts
 from ngff_bio.model import Box, Instance, Polygons, Rle, Shape, VolumeLayer
 
 #: Group attributes of a table (ngio table specification, version 1).
@@ -210,25 +211,21 @@ def volume_table(layer: VolumeLayer, axes: str, objects: dict[int, dict[str, Any
 
     names = {c.id: c.name for c in layer.categories}
     classes = [_majority(seen.get("classes") or {}) for seen in objects.values()]
-    fields: list[tuple[str, Any, list[Any]]] = [
-        ("label", pa.uint32(), list(objects)),
-        ("label_image", pa.string(), [layer.name] * len(objects)),
-        ("source_id", pa.string(), [str(layer.source_ids.get(v, v)) for v in objects]),
-    ]
+    columns = {
+        "label": numbers(list(objects), "u4"),
+        "label_image": texts([layer.name] * len(objects)),
+        "source_id": texts([str(layer.source_ids.get(v, v)) for v in objects]),
+    }
     if layer.classes is not None:
-        fields += [
-            ("category", pa.string(), [None if c[0] is None else names.get(c[0]) for c in classes]),
-            ("category_id", pa.string(), [None if c[0] is None else str(c[0]) for c in classes]),
-            ("category_fraction", pa.float64(), [c[1] for c in classes]),
-        ]
-    fields.append(("pixels", pa.int64(), [o["count"] for o in objects.values()]))
+        named = [None if c[0] is None else names.get(c[0]) for c in classes]
+        columns["category"] = texts(named)
+        columns["category_id"] = texts([None if c[0] is None else str(c[0]) for c in classes])
+        columns["category_fraction"] = numbers([c[1] for c in classes], "f8")
+    columns["pixels"] = numbers([o["count"] for o in objects.values()], "i8")
     for i, axis in enumerate(axes):
-        fields.append((f"{axis}_start", pa.int32(), [o["start"][i] for o in objects.values()]))
-        fields.append((f"{axis}_stop", pa.int32(), [o["stop"][i] for o in objects.values()]))
-    return pa.Table.from_arrays(
-        [pa.array(values, kind) for _, kind, values in fields],
-        schema=pa.schema([(name, kind) for name, kind, _ in fields]),
-    )
+        columns[f"{axis}_start"] = numbers([o["start"][i] for o in objects.values()], "i4")
+        columns[f"{axis}_stop"] = numbers([o["stop"][i] for o in objects.values()], "i4")
+    return pa.Table.from_arrays(list(columns.values()), names=list(columns))
 
 
 def _majority(classes: dict[str, int]) -> tuple[int | None, float | None]:

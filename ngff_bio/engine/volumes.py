@@ -91,9 +91,16 @@ def _bounds(
 
 
 def _class_counts(block: NDArray[Any], classes: NDArray[Any]) -> dict[str, dict[str, int]]:
-    inside = block != 0
-    pairs = block[inside].astype(np.int64) << 32 | classes[inside].astype(np.int64)
-    keys, counts = np.unique(pairs, return_counts=True)
+    """Voxels of each class by object, counted on stretches in which neither changes."""
+    objects, kinds = block.reshape(-1), classes.reshape(-1)
+    changes = objects[1:] != objects[:-1]
+    changes |= kinds[1:] != kinds[:-1]
+    edges = np.concatenate(([0], np.flatnonzero(changes) + 1, [objects.size]))
+    inside = objects[edges[:-1]] != 0
+    starts, lengths = edges[:-1][inside], np.diff(edges)[inside]
+    pairs = objects[starts].astype(np.int64) << 32 | kinds[starts].astype(np.int64)
+    keys, which = np.unique(pairs, return_inverse=True)
+    counts = np.bincount(which, lengths).astype(np.int64)
     found: dict[str, dict[str, int]] = {}
     for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
         found.setdefault(str(key >> 32), {})[str(key & 0xFFFFFFFF)] = count

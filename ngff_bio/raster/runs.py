@@ -316,16 +316,18 @@ def _paint_in_order(
 ) -> None:
     """Paint sorted disjoint runs piece by piece of the array, each filled in one go."""
     marks = np.ones(starts.size, np.bool_)
-    end = int(starts[-1] + lengths[-1])
+    ends = starts + lengths
+    end = int(ends[-1])
     for lo in range(int(starts[0]), end, SPAN):
         hi = min(lo + SPAN, end)
-        piece_starts, piece_lengths, kept = clip_runs(starts, lengths, lo, hi)
-        if not kept.size:
+        near = slice(int(np.searchsorted(ends, lo, side="right")), int(np.searchsorted(starts, hi)))
+        if near.start == near.stop:
             continue
+        piece_starts, piece_lengths, _ = clip_runs(starts[near], lengths[near], lo, hi)
         piece = flat[lo:hi]
-        fill = _filled(piece_starts, piece_lengths, level[kept], hi - lo)
+        fill = _filled(piece_starts, piece_lengths, level[near], hi - lo)
         if piece.any():
-            where = _filled(piece_starts, piece_lengths, marks[kept], hi - lo)
+            where = _filled(piece_starts, piece_lengths, marks[near], hi - lo)
             np.copyto(piece, fill, where=where)
         else:
             piece[:] = fill
