@@ -49,7 +49,11 @@ def rows_of(work: Path, workload: str, sharded: bool, with_peers: bool) -> dict[
     folder = work / "in" / workload
     mine = [*CLI, "convert", str(folder), str(dest), "--quiet"]
     if workload not in FILES:
-        return {"as it comes": [Row("ngff-bio", mine, dest)]}
+        rows = [Row("ngff-bio", mine, dest)]
+        if workload == "platelet":
+            script = str(peers.HERE / "floor_platelet.py")
+            rows.insert(0, Row("floor", [sys.executable, script, str(folder), str(dest)], dest))
+        return {"as it comes": rows}
     source = folder / FILES[workload]
     layout = layout_of(source)
     floor = [sys.executable, str(peers.HERE / "floor.py"), str(source), str(dest)]
@@ -117,7 +121,7 @@ def main() -> None:
     for workload in workloads:
         tables = rows_of(given.work, workload, given.sharded, not given.without_peers)
         for title, rows in tables.items():
-            for number in range(-1, given.rounds):  # one to warm up
+            for number in range(-1 if given.rounds > 1 else 0, given.rounds):  # one to warm up
                 for row in rows:
                     if row.runs and row.runs[-1].error:
                         continue
