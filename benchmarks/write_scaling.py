@@ -51,7 +51,7 @@ def scheduler(workers: int) -> Iterator[str]:
     import distributed
 
     with distributed.LocalCluster(
-        workers, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
     ) as cluster:
         yield cluster.scheduler_address
 

@@ -2,6 +2,7 @@
 
     python benchmarks/write_table.py WORK [--workloads plane,volume,stack,livecell,platelet]
                                           [--rounds 3] [--sharded] [--without-peers]
+                                          [--only equal|defaults]
 
 WORK is a folder with room for inputs and outputs (60 GB with ``stack``, 5 GB without); inputs and the
 peers' environments are made there once. Rounds are interleaved, so that all rows share the machine's
@@ -25,6 +26,7 @@ from layouts import layout_of
 from measure import Run, run
 
 CODEC = "blosc-zstd-5-shuffle"
+EQUAL = f"equal codec ({CODEC})"
 CLI = [sys.executable, "-c", "from ngff_bio.cli import main; main()"]
 FILES = {"plane": "plane.tif", "volume": "volume.tif", "stack": "stack.ome.tif"}
 
@@ -69,7 +71,7 @@ def rows_of(work: Path, workload: str, sharded: bool, with_peers: bool) -> dict[
             Row(p.name, p.command, dest.with_suffix(p.suffix))
             for p in peers.defaults(envs, source, dest)
         ]
-    return {f"equal codec ({CODEC})": equal, "each with its defaults": usual}
+    return {EQUAL: equal, "each with its defaults": usual}
 
 
 def seconds(row: Row) -> float:
@@ -113,6 +115,7 @@ def main() -> None:
     parser.add_argument("--cap", type=float, default=900)
     parser.add_argument("--sharded", action="store_true")
     parser.add_argument("--without-peers", action="store_true")
+    parser.add_argument("--only", choices=["equal", "defaults"])
     given = parser.parse_args()
     workloads = given.workloads.split(",")
     data.make(given.work / "in", workloads)
@@ -121,6 +124,8 @@ def main() -> None:
     for workload in workloads:
         tables = rows_of(given.work, workload, given.sharded, not given.without_peers)
         for title, rows in tables.items():
+            if given.only is not None and (title == EQUAL) != (given.only == "equal"):
+                continue
             for number in range(-1 if given.rounds > 1 else 0, given.rounds):  # one to warm up
                 for row in rows:
                     if row.runs and row.runs[-1].error:

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ngff_bio.engine import Report, Runner, Settings, write_dataset
+from ngff_bio.engine import Report, Runner, Settings, plan_dataset, write_dataset
+from ngff_bio.engine.forecast import Forecast, forecast
 from ngff_bio.engine.write import Progress
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import OnError
@@ -81,8 +82,9 @@ def convert(
         Of the kinds in :mod:`ngff_bio.errors`; nothing that opens is left behind.
     """
     tree = open_tree(source, storage_options=storage_options, limits=limits)
-    kind = find_source(tree, format)
-    dataset = read_source(kind, tree, options, on_error=on_error, progress=reading)
+    dataset = read_source(
+        find_source(tree, format), tree, options, on_error=on_error, progress=reading
+    )
     with Checksums(tree, files_of(tree, dataset) if checksums else ()) as source_files:
         return write_dataset(
             dataset,
@@ -95,3 +97,27 @@ def convert(
             on_error=on_error,
             source_files=source_files,
         )
+
+
+def foresee(
+    source: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    settings: Settings | None = None,
+    options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    on_error: OnError = "stop",
+    reading: Callable[[str, int, int], None] | None = None,
+) -> Forecast:
+    """What :func:`convert` would make, with the same parameters. Reads annotations, but no pixels.
+
+    Raises
+    ------
+    ngff_bio.errors.NgffBioError
+        As :func:`convert` does for a wrong source.
+    """
+    tree = open_tree(source, storage_options=storage_options, limits=limits)
+    kind = find_source(tree, format)
+    dataset = read_source(kind, tree, options, on_error=on_error, progress=reading)
+    return forecast(plan_dataset(dataset, settings or Settings()))

@@ -33,7 +33,7 @@ def ground(shape: tuple[int, int], grain: int, rng: np.random.Generator) -> NDAr
 def plane(folder: Path) -> None:
     """A large plane of 8 bits: soft shapes, and noise of a camera."""
     rng = np.random.default_rng(7)
-    picture = 40 + 160 * ground((9122, 9163), 40, rng)
+    picture = 40 + 160 * ground((9122, 9163), 100, rng)
     picture += rng.normal(0, 3, picture.shape).astype("f4")
     tifffile.imwrite(folder / "plane.tif", picture.clip(0, 255).astype("u1"))
 

@@ -25,6 +25,7 @@ from ngff_bio.checks.compare_volumes import Objects, compare_objects, volume_tas
 from ngff_bio.checks.decoded import decoded_tasks
 from ngff_bio.checks.differences import Difference, Kind, Verification
 from ngff_bio.checks.documents import Documents, join, read_documents, texts
+from ngff_bio.checks.left_out import without_left_out
 from ngff_bio.checks.multiscales import multiscales
 from ngff_bio.checks.objects import check_objects, load_manifest
 from ngff_bio.checks.parallel import run_all
@@ -122,9 +123,11 @@ def verify(
             recorded = recorded if isinstance(recorded, dict) else {}
             if options is None:
                 options = {k: v for k, v in recorded.items() if k in kind.options}
-            dataset = read_source(
-                kind, tree, options, on_error=on_error or recorded.get("on_error", "stop")
-            )
+            skipping = on_error or recorded.get("on_error", "stop")
+            dataset = read_source(kind, tree, options, on_error=skipping)
+            if skipping == "skip":
+                dataset, left_out = without_left_out(dataset, documents.groups)
+                done.notes += left_out
             proof.compare(documents, dataset, sample)
         elif pixels:
             proof.decoded(entries, sample)

@@ -13,6 +13,7 @@ from ngff_bio.cli.progress import ProgressBar
 from ngff_bio.cli.text import parse_options, parse_pairs, parse_size, size
 
 if TYPE_CHECKING:
+    from ngff_bio.engine.forecast import Forecast
     from ngff_bio.engine.report import Report
     from ngff_bio.engine.runners import Runner
     from ngff_bio.engine.settings import Settings
@@ -70,6 +71,9 @@ def convert(
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Then prove that the store is equal to the source."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would be written.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No bar, no report.")] = False,
     labels: Annotated[
@@ -211,6 +215,7 @@ def convert(
     what was not. If it is stopped, the same command goes on where it was.
     """
     from ngff_bio.conversion import convert as run
+    from ngff_bio.conversion import foresee
     from ngff_bio.formats.limits import Limits
 
     options = parse_options(option, "--option")
@@ -230,6 +235,25 @@ def convert(
         label_codec=label_codec,
         method=method,
     )
+    limits = Limits(
+        None if max_pixels is None else parse_size(max_pixels, "--max-pixels"),
+        None if max_bytes is None else parse_size(max_bytes, "--max-bytes"),
+    )
+    storage_options = parse_pairs(source_option, "--source-option")
+    if dry_run:
+        with ProgressBar("looking", shown=not quiet) as bar:
+            seen = foresee(
+                source,
+                format=format,
+                settings=settings,
+                options=options,
+                storage_options=storage_options,
+                limits=limits,
+                on_error=on_error.value,
+                reading=bar.reading,
+            )
+        _foretell(seen)
+        return
     with ProgressBar("converting", shown=not quiet) as bar:
         done = run(
             source,
@@ -243,12 +267,9 @@ def convert(
             append=append,
             on_error=on_error.value,
             options=options,
-            storage_options=parse_pairs(source_option, "--source-option"),
+            storage_options=storage_options,
             destination_options=parse_pairs(destination_option, "--destination-option"),
-            limits=Limits(
-                None if max_pixels is None else parse_size(max_pixels, "--max-pixels"),
-                None if max_bytes is None else parse_size(max_bytes, "--max-bytes"),
-            ),
+            limits=limits,
         )
     if report is not None:
         report.write_text(json.dumps(done.to_json(), indent=2, default=str))
@@ -326,6 +347,27 @@ def _runner(where: Where, workers: int, scheduler: str | None, memory: str | Non
     from ngff_bio.engine.runners import ThreadRunner
 
     return ThreadRunner(workers, budget)
+
+
+def _foretell(seen: Forecast) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{seen.name}[/] (nothing is written)")
+    console.print(
+        f"  {seen.images} images, {seen.frames} frames, {seen.instances} instances"
+        + (f", labels: {', '.join(seen.labels)}" if seen.labels else ""),
+        markup=False,
+    )
+    console.print(f"  {size(seen.bytes_raw)} of pixels in {seen.units} units of work")
+    console.print(f"  at most {seen.objects} objects", end="")
+    if seen.objects_hidden:
+        console.print(
+            f", and {seen.objects_hidden} more for each label image that takes instances which "
+            "others cover in part",
+            end="",
+        )
+    console.print()
 
 
 def _tell(report: Report) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ngff_bio.engine.course import Course
+from ngff_bio.engine.memory import keep_freed_memory
 from ngff_bio.engine.plan import Job, Plan, Unit
 from ngff_bio.engine.records import UnitRecord
 from ngff_bio.engine.runners import Workers
@@ -151,4 +152,5 @@ def _untyped(thing: Any) -> Any:
 
 
 def _run(job: Job, storage: Storage, on_error: OnError) -> UnitRecord:
+    keep_freed_memory()
     return run_unit(job, storage, None, on_error)

@@ -18,6 +18,7 @@ _SHUFFLE: dict[Shuffle, int] = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 class Codec:
     """A compressor: ``blosc`` around ``cname``, plain ``zstd``, or ``none``.
 
+    ``block`` is how many bytes blosc compresses together, in a chunk of more; 0 lets it decide.
     ``auto`` is none yet: it is replaced by one that is chosen by trying, see
     :mod:`ngff_bio.engine.choice`.
     """
@@ -26,10 +27,12 @@ class Codec:
     cname: str = "zstd"
     level: int = 5
     shuffle: Shuffle = "shuffle"
+    block: int = 0
 
     def __str__(self) -> str:
         if self.name == "blosc":
-            return f"blosc-{self.cname}-{self.level}-{self.shuffle}"
+            block = f"-{self.block >> 10}k" if self.block else ""
+            return f"blosc-{self.cname}-{self.level}-{self.shuffle}{block}"
         return f"zstd-{self.level}" if self.name == "zstd" else self.name
 
     def encode(self, chunk: NDArray[Any]) -> bytes:
@@ -48,7 +51,7 @@ class Codec:
                 compressor=self.cname,
                 shuffle=_SHUFFLE[self.shuffle],
                 typesize=chunk.itemsize,
-                blocksize=0,
+                blocksize=self.block,
                 numthreads=1,
             )
             return cast("bytes", packed)
@@ -87,7 +90,7 @@ class Codec:
                 "cname": self.cname,
                 "clevel": self.level,
                 "shuffle": self.shuffle,
-                "blocksize": 0,
+                "blocksize": self.block,
             }
             return [bytes_codec, {"name": "blosc", "configuration": config}]
         if self.name == "zstd":
@@ -104,7 +107,7 @@ class Codec:
                 "cname": self.cname,
                 "clevel": self.level,
                 "shuffle": _SHUFFLE[self.shuffle],
-                "blocksize": 0,
+                "blocksize": self.block,
             }
         self._known()
         return {"id": "zstd", "level": self.level} if self.name == "zstd" else None
@@ -116,8 +119,8 @@ AUTO = Codec("auto")
 
 
 def parse_codec(text: str) -> Codec:
-    """A codec by its name: ``blosc-zstd-5-shuffle``, ``blosc-lz4-1-bitshuffle``, ``zstd-3``, ``none``,
-    ``auto``.
+    """A codec by its name: ``blosc-zstd-5-shuffle``, ``blosc-lz4-1-bitshuffle-512k`` (in blocks of
+    512 KiB), ``zstd-3``, ``none``, ``auto``.
 
     Raises
     ------
@@ -135,8 +138,9 @@ def parse_codec(text: str) -> Codec:
         if words[0] == "blosc" and words[1] in ("zstd", "lz4", "lz4hc", "zlib", "blosclz"):
             level = int(words[2]) if len(words) > 2 else 5
             shuffle = words[3] if len(words) > 3 else "shuffle"
-            if shuffle in _SHUFFLE and 0 <= level <= 9:
-                return Codec("blosc", words[1], level, shuffle)
+            block = _block(words[4]) if len(words) > 4 else 0
+            if shuffle in _SHUFFLE and 0 <= level <= 9 and len(words) <= 5:
+                return Codec("blosc", words[1], level, shuffle, block)
     except (ValueError, IndexError):
         pass
     raise ArgumentError(
@@ -144,3 +148,9 @@ def parse_codec(text: str) -> Codec:
         expected="auto, blosc-zstd-5-shuffle, blosc-lz4-5-bitshuffle, zstd-3 or none",
         found=text,
     )
+
+
+def _block(text: str) -> int:
+    if not text.endswith("k") or int(text[:-1]) < 1:
+        raise ValueError(text)
+    return int(text[:-1]) << 10

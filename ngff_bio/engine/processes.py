@@ -13,9 +13,10 @@ from typing import Any
 
 from ngff_bio.engine.course import Course
 from ngff_bio.engine.crew import Crew
+from ngff_bio.engine.memory import free_memory, keep_freed_memory
 from ngff_bio.engine.plan import Job, Plan, Unit
 from ngff_bio.engine.records import UnitRecord
-from ngff_bio.engine.runners import Workers, free_memory, usable_cores
+from ngff_bio.engine.runners import Workers, usable_cores
 from ngff_bio.engine.units import OnError, run_unit
 from ngff_bio.errors import ArgumentError, WorkerError
 from ngff_bio.storage import Storage
@@ -163,6 +164,7 @@ class _Processes:
 def _serve(pipe: Connection, storage: Storage, on_error: OnError) -> None:
     """Do units until there are no more. The one who asked is told of errors, and ends this."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     crew = Crew()
     while True:
         try:

@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
 
 from ngff_bio.engine.course import Course
 from ngff_bio.engine.crew import Crew
+from ngff_bio.engine.memory import free_memory
 from ngff_bio.engine.plan import Plan, Unit
 from ngff_bio.engine.records import UnitRecord
 from ngff_bio.engine.units import OnError, run_unit
@@ -137,19 +137,3 @@ def lanes(workers: int, storage: Storage) -> int:
 def usable_cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def free_memory() -> int:
-    """Bytes of memory that this process may still take; a guess of 8 GiB where it cannot be known."""
-    free = 8 << 30
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                free = int(line.split()[1]) << 10
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        if limit != "max":  # a container
-            stat = Path("/sys/fs/cgroup/memory.stat").read_text().split()
-            free = min(free, int(limit) - int(stat[stat.index("anon") + 1]))
-    except (OSError, ValueError):
-        pass
-    return max(free, 0)

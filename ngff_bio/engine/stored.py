@@ -149,7 +149,8 @@ def _codec_v3(document: dict[str, Any]) -> Codec:
     if name == "zstd":
         return Codec("zstd", level=int(config["level"]))
     if name == "blosc":
-        return Codec("blosc", config["cname"], int(config["clevel"]), config["shuffle"])
+        block = int(config.get("blocksize") or 0)
+        return Codec("blosc", config["cname"], int(config["clevel"]), config["shuffle"], block)
     raise ValueError(name)
 
 
@@ -161,7 +162,8 @@ def _codec_v2(document: dict[str, Any]) -> Codec:
         return Codec("zstd", level=int(config["level"]))
     if config["id"] == "blosc":
         shuffle = _SHUFFLES[int(config["shuffle"])]
-        return Codec("blosc", config["cname"], int(config["clevel"]), shuffle)
+        block = int(config.get("blocksize") or 0)
+        return Codec("blosc", config["cname"], int(config["clevel"]), shuffle, block)
     raise ValueError(config["id"])
 
 

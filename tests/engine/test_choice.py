@@ -129,7 +129,7 @@ def test_where_there_is_nothing_but_background_a_codec_is_taken_all_the_same() -
     report = write_dataset(replace(dataset, images=empty), MemoryStorage(), SMALL)
     (choice,) = report.choices.values()
     assert choice["sizes"] == {}
-    assert choice["codec"] == "blosc-zstd-1-shuffle"
+    assert choice["codec"] == "blosc-zstd-1-shuffle-1024k"
 
 
 def test_labels_are_compressed_by_plain_zstd() -> None:

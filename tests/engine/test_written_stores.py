@@ -28,6 +28,7 @@ from ngff_bio.storage import FolderStorage, MemoryStorage
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "?"]
 CODECS = [
     "blosc-zstd-5-shuffle",
+    "blosc-zstd-1-bitshuffle-64k",
     "blosc-lz4-1-bitshuffle",
     "blosc-zlib-1-noshuffle",
     "zstd-3",

@@ -1,0 +1,60 @@
+"""Images that a conversion with ``--on-error skip`` left out, since their source cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from itertools import product
+
+from ngff_bio.errors import NgffBioError
+from ngff_bio.model import Dataset, Image, InstanceLayer, Region
+
+
+def without_left_out(dataset: Dataset, paths: Collection[str]) -> tuple[Dataset, list[str]]:
+    """The dataset without images that are not in a store for a reason, and the reasons.
+
+    An image whose source can be read, and that is not in the store all the same, stays: it is
+    missing.
+
+    Parameters
+    ----------
+    paths
+        Groups of the store.
+    """
+    kept: list[Image] = []
+    notes: list[str] = []
+    for image in dataset.images:
+        why = None if image.path in paths else _damage(image)
+        if why is None:
+            kept.append(image)
+        else:
+            notes.append(f"{image.path} was left out when it was converted: {why}")
+    below = tuple(f"{image.path}/" for image in kept)
+    plates = tuple(
+        p for p in dataset.plates if any(b.startswith(f"{p.path}/".lstrip("/")) for b in below)
+    )
+    return replace(dataset, images=tuple(kept), plates=plates), notes
+
+
+def _damage(image: Image) -> str | None:
+    """What is wrong with the source of an image; ``None`` if all of it can be read."""
+    try:
+        for region in _blocks(image):
+            image.pixels.read(region)
+        for layer in image.labels:
+            if isinstance(layer, InstanceLayer):
+                for t in range(max(len(image.frames), 1)):
+                    layer.instances.read(t)
+    except NgffBioError as error:
+        return f"{error.what} ({error.file})" if error.file else error.what
+    except OSError as error:
+        return str(error)
+    return None
+
+
+def _blocks(image: Image) -> Iterator[Region]:
+    spans = [
+        [(i, min(i + step, n)) for i in range(0, n, step)]
+        for n, step in zip(image.pixels.shape, image.pixels.grain, strict=True)
+    ]
+    yield from product(*spans)

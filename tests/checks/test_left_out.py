@@ -1,0 +1,48 @@
+"""What a conversion that skips left out is told of, and is no difference; what is missing is one."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import ngff_bio
+from ngff_bio.checks.verify import verify
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pictures, of which the pixels of one cannot be decoded though its header can."""
+    rng = np.random.default_rng(0)
+    place = tmp_path / "pictures"
+    place.mkdir()
+    for name in ("one", "two", "three"):
+        pixels = rng.integers(0, 255, (40, 30), np.uint8)
+        tifffile.imwrite(place / f"{name}.tif", pixels, compression="zlib", metadata=None)
+    with tifffile.TiffFile(place / "two.tif") as tiff:
+        first = tiff.pages.first.dataoffsets[0]
+    with (place / "two.tif").open("r+b") as file:
+        file.seek(first)
+        file.write(bytes(64))
+    return place
+
+
+def test_a_damaged_picture_that_was_left_out_is_a_note(folder: Path, tmp_path: Path) -> None:
+    store = tmp_path / "a.zarr"
+    report = ngff_bio.convert(folder, store, on_error="skip")
+    assert report.images == 2
+    assert len(report.skipped) == 1
+    done = verify(store, folder)
+    assert done.differences == []
+    assert done.images == 2
+    assert [note for note in done.notes if "two" in note]
+
+
+def test_a_whole_picture_that_is_missing_is_a_difference(folder: Path, tmp_path: Path) -> None:
+    store = tmp_path / "a.zarr"
+    ngff_bio.convert(folder, store, on_error="skip")
+    shutil.copy(folder / "one.tif", folder / "two.tif")  # it has been mended since
+    assert "image" in {d.kind for d in verify(store, folder).differences}
