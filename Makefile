@@ -44,7 +44,7 @@ operations: $(VENV)/.dev
 	$(BIN)/python tests/engine/operation_counts.py
 
 crash: $(VENV)/.dev
-	$(BIN)/python tests/engine/crash_runs.py --moments 50
+	$(BIN)/python tests/engine/crash_runs.py --kills 50
 
 check: lint types contract test
 

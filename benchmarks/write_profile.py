@@ -76,7 +76,7 @@ def main() -> None:
     import ngff_bio.conversion as conversion
 
     step("the package with NumPy")
-    from ngff_bio.engine import choice, codecs, instances, noting, pyramid, units, volumes, write
+    from ngff_bio.engine import codecs, instances, noting, units, volumes, write
     from ngff_bio.storage import folder
 
     after(conversion, "open_tree", "options, listing files")
@@ -96,7 +96,6 @@ def main() -> None:
     around(codecs.Codec, "encode", "compressing")
     around(folder.FolderStorage, "put", "writing")
     around(write, "_load_validators", "loading what checks the metadata")
-    del choice, pyramid
 
     try:
         app(args=["convert", *sys.argv[1:], "--quiet"])

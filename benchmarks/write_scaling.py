@@ -63,7 +63,7 @@ def timed(folder: Path, dest: str, env: dict[str, str], *flags: str) -> float:
     done = run(command, place, 900, env)
     if done.error:
         raise SystemExit(done.said)
-    return float(done.said.split()[0])
+    return float(done.said.strip().splitlines()[-1].split()[0])  # warnings come before
 
 
 def runners(folder: Path, dest: str, rounds: int) -> None:

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "write"))
 
-import data
 import peers
 from layouts import layout_of
 from measure import Run, run
@@ -118,7 +118,9 @@ def main() -> None:
     parser.add_argument("--only", choices=["equal", "defaults"])
     given = parser.parse_args()
     workloads = given.workloads.split(",")
-    data.make(given.work / "in", workloads)
+    # In a process of its own: a child's peak memory starts at its parent's.
+    script = [sys.executable, str(peers.HERE / "data.py"), str(given.work / "in")]
+    subprocess.run([*script, *workloads], check=True)
     if not given.without_peers:
         peers.make(given.work / "peers")
     for workload in workloads:

@@ -135,10 +135,14 @@ class ManifestWriter:
             if not key.startswith(".ngff_bio/"):
                 yield Entry("object", key, None, size, crc32c(self._storage.get(key) or b""))
 
+    def _whole(self, record: UnitRecord) -> UnitRecord | None:
+        """A record with its objects: those of a large store are not held in memory."""
+        return record if record.objects else load_record(self._storage, record.id)
+
     def _of_units(self, each: Map) -> Iterator[Entry]:
         images = self._plan.dataset.images
         starts = tuple(f"{image.path}/" if image.path else "" for image in images)
-        for record in each(lambda r: load_record(self._storage, r.id), self.records):
+        for record in each(self._whole, self.records):
             for key, size in record.objects if record is not None else ():
                 if key.startswith(starts):
                     yield Entry("object", key, None, size, record.checksums.get(key))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from ngff_bio.engine import claim
@@ -105,6 +106,8 @@ def look(plan: Plan, storage: Storage, overwrite: bool) -> Action:
         If something lies at the destination: a whole store, one half-made with other settings, or
         anything that is no store (that is never removed).
     """
+    if all(key == claim.CLAIM for key, _ in islice(storage.list(), 2)):
+        return "begin"  # nothing is there: told by one request instead of four
     begun = read_plan(storage)
     whole = any(storage.size(key) is not None for key in _ROOTS[:2])
     if begun is not None and "removing" in begun:

@@ -104,6 +104,10 @@ def write_dataset(
     return report
 
 
+#: Objects whose names are held in memory until the manifest is written; those of more are read again.
+_HELD = 20_000
+
+
 class Work(Protocol):
     """What is to be made at a destination."""
 
@@ -173,6 +177,7 @@ class _Run:
         self.records: dict[str, UnitRecord] = {}
         self.lost = threading.Event()
         self._progress = progress
+        self._room = _HELD
         self._total = sum(u.nbytes for u in plan.units)
         self._done = 0
 
@@ -242,7 +247,9 @@ class _Run:
     def _keep(self, unit: Unit, record: UnitRecord) -> None:
         self.report.objects += len(record.objects)
         self.report.bytes_stored += sum(size for _, size in record.objects)
-        record.objects, record.checksums = [], {}  # on disk; here they would grow with the store
+        if len(record.objects) > self._room:  # they lie beside the data; here they would grow
+            record.objects, record.checksums = [], {}
+        self._room -= len(record.objects)
         self.records[unit.id] = record
         self._done += unit.nbytes
 

@@ -1,6 +1,6 @@
 """Kill conversions with `kill -9` at random moments, go on, and compare the end byte for byte.
 
-    python tests/engine/crash_runs.py --moments 50        # each runner, folder and bucket
+    python tests/engine/crash_runs.py --kills 50        # in each runner, folder and bucket
 
 A run is a process of its own. Its dataset takes its time, so that there are moments to be killed at.
 """
@@ -130,7 +130,7 @@ def expectation(asked: dict[str, Any]) -> dict[str, str]:
 def main() -> None:
     """All runners and places, many moments."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--moments", type=int, default=50)
+    parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runners", default=",".join(RUNNERS))
     parser.add_argument("--places", default="folder,bucket")
@@ -158,9 +158,10 @@ def main() -> None:
     try:
         for runner in given.runners.split(","):
             for kind in places:
-                killed = 0
+                killed = number = 0
                 began = time.monotonic()
-                for number in range(given.moments):
+                while killed < given.kills:
+                    number += 1
                     if kind == "folder":
                         where: dict[str, Any] = {"folder": str(home / f"{runner}-{number}")}
                     else:
@@ -170,14 +171,15 @@ def main() -> None:
                         "runner": runner,
                         "where": where,
                         "dataset": ("plate", "volume", "collection")[number % 3],
-                        "slow": 0.03,
+                        "slow": 0.06,
                         "scheduler": cluster.scheduler_address if cluster else None,
                     }
                     states = crash_and_go_on(asked, place(where), expectation(asked), rng)
                     killed += sum(s != "ended" for s in states)
                 took = time.monotonic() - began
                 print(
-                    f"{runner:10} {kind:7} {killed} kills, {given.moments} stores equal, {took:.0f} s"
+                    f"{runner:10} {kind:7} {killed} kills, {number} stores equal, {took:.0f} s",
+                    flush=True,
                 )
     finally:
         if server is not None:
