@@ -185,7 +185,10 @@ def convert(
     ] = None,
     runner: Annotated[
         Where,
-        typer.Option(help="Where the work runs on this machine.", rich_help_panel=_WORK),
+        typer.Option(
+            help="Where the work runs on this machine; processes where outlines are very many.",
+            rich_help_panel=_WORK,
+        ),
     ] = Where.threads,
     workers: Annotated[
         int,
