@@ -38,12 +38,11 @@ def _run() -> int:
     try:
         app(args=arguments, prog_name="ngff-bio")
     except SystemExit as done:
-        return _code(done)
-    except KeyboardInterrupt:
+        if (interrupt := _interrupt_behind(done)) is None:
+            return _code(done)
         if debug:
-            raise
-        print("interrupted. Run the same command again to go on where it stopped.", file=sys.stderr)
-        return 130
+            raise interrupt from None
+        return _tell(interrupt)
     except Exception as error:
         if debug:
             raise
@@ -58,7 +57,15 @@ def _code(done: SystemExit) -> int:
     return 1
 
 
-def _tell(error: Exception) -> int:
+def _interrupt_behind(done: BaseException) -> KeyboardInterrupt | None:
+    """Ctrl-C, which typer makes an exit without a word."""
+    error: BaseException | None = done
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _tell(error: BaseException) -> int:
     """Show an error to the user; returns the exit code."""
     from rich.console import Console
 
@@ -72,6 +79,9 @@ def _tell(error: Exception) -> int:
         if rest:
             console.print(rest, markup=False)
         return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        console.print("interrupted. Run the same command again to go on where it stopped.")
+        return 130
     console.print("[bold red]internal error:[/] ", end="")
     console.print(f"{type(error).__name__}: {error}", markup=False)
     console.print("  to mend: please report it, with what --debug prints", markup=False)

@@ -1,0 +1,66 @@
+"""Ctrl-C while a conversion runs: it stops at once, says how to go on, and the same command does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+import ngff_bio
+
+PROGRAM = "import sys; from ngff_bio.cli import main; sys.argv[0] = 'ngff-bio'; main()"
+SLOW = ("--codec", "blosc-zlib-9-noshuffle", "--chunk", "64,64")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Enough of them for some seconds of work at the dearest codec."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(40):
+        pixels = rng.integers(0, 16, (1200, 1200), np.uint8) * 16
+        tifffile.imwrite(folder / f"cell {number} of many.tif", pixels)
+    return folder
+
+
+def started(*arguments: object) -> subprocess.Popen[str]:
+    def heed() -> None:  # what runs the tests may have told its children to ignore it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
+        preexec_fn=heed,
+    )
+
+
+@pytest.mark.parametrize("runner", ["threads", "processes"])
+def test_ctrl_c_stops_and_says_how_to_go_on(pictures: Path, tmp_path: Path, runner: str) -> None:
+    store = tmp_path / "out.zarr"
+    command: list[Any] = ["convert", pictures, store, "--quiet", "--runner", runner, *SLOW]
+    process = started(*command)
+    until = time.monotonic() + 60
+    while not list((store / ".ngff_bio" / "units").glob("*")) and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "units of work are done" in said
+    assert "run the same command again" in said
+    assert "Traceback" not in said
+    assert not (store / "zarr.json").exists()
+    again = started(*command)
+    assert again.communicate(timeout=120)[1] == ""
+    assert again.returncode == 0
+    assert len(ngff_bio.open(store).images) == 40
