@@ -20,18 +20,18 @@ def by_hand(masks, values):
     labels = np.zeros(masks.shape[1:], np.int64)
     for index in sorted(range(len(masks)), key=lambda i: (-areas[i], i)):
         labels[masks[index]] = values[index]
+    cut = [i for i, m in enumerate(masks) if not (labels[m] == values[i]).all()]
+    meets = {i: sum((masks[i] & masks[j]).any() for j in cut if j != i) for i in cut}
     layers = []
-    layer = []
-    for index, mask in enumerate(masks):
-        if (labels[mask] == values[index]).all():
-            layer.append(0)
-            continue
+    layer = [0] * len(masks)
+    for index in sorted(cut, key=lambda i: (-meets[i], i)):
+        mask = masks[index]
         free = [number for number, hidden in enumerate(layers) if not hidden[mask].any()]
         if not free:
             free = [len(layers)]
             layers.append(np.zeros_like(labels))
         layers[free[0]][mask] = values[index]
-        layer.append(free[0] + 1)
+        layer[index] = free[0] + 1
     return labels, layers, layer
 
 
