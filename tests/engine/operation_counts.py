@@ -46,7 +46,7 @@ MAKERS: dict[str, Callable[[Path], Any]] = {
 }
 
 #: Libraries that decide the size of an object; others may differ by a little.
-LIBRARIES = ("numcodecs", "numpy", "pyarrow")
+LIBRARIES = ("imagecodecs", "numpy", "pyarrow")
 
 
 @dataclass
