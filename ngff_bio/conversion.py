@@ -82,9 +82,8 @@ def convert(
         Of the kinds in :mod:`ngff_bio.errors`; nothing that opens is left behind.
     """
     tree = open_tree(source, storage_options=storage_options, limits=limits)
-    dataset = read_source(
-        find_source(tree, format), tree, options, on_error=on_error, progress=reading
-    )
+    kind = find_source(tree, format)
+    dataset = read_source(kind, tree, options, on_error=on_error, progress=reading)
     with Checksums(tree, files_of(tree, dataset) if checksums else ()) as source_files:
         return write_dataset(
             dataset,

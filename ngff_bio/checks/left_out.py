@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from itertools import product
 
 from ngff_bio.errors import NgffBioError
@@ -29,11 +28,7 @@ def without_left_out(dataset: Dataset, paths: Collection[str]) -> tuple[Dataset,
             kept.append(image)
         else:
             notes.append(f"{image.path} was left out when it was converted: {why}")
-    below = tuple(f"{image.path}/" for image in kept)
-    plates = tuple(
-        p for p in dataset.plates if any(b.startswith(f"{p.path}/".lstrip("/")) for b in below)
-    )
-    return replace(dataset, images=tuple(kept), plates=plates), notes
+    return dataset.with_images(kept), notes
 
 
 def _damage(image: Image) -> str | None:

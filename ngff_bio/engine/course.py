@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from ngff_bio.engine.plan import Plan, Unit
 from ngff_bio.engine.records import UnitRecord
@@ -38,7 +38,7 @@ class Course:
         """Number of units that have not begun."""
         return len(self._waiting)
 
-    def ready(self, lanes: int, memory: int) -> Iterator[Unit]:
+    def ready(self, lanes: int, memory: int) -> list[Unit]:
         """Units that may begin now; each counts as begun.
 
         Parameters
@@ -67,12 +67,12 @@ class Course:
             held += unit.memory
             begun.append(unit)
         self._waiting.extendleft(reversed(passed))
-        yield from begun
+        return begun
 
-    def done(self, unit: Unit, record: UnitRecord | None = None) -> None:
+    def done(self, unit: Unit, record: UnitRecord) -> None:
         """A unit has ended; what it chose holds for those that follow."""
         del self._flying[unit.id]
-        if record is not None and record.choices:
+        if record.choices:
             chosen = {k: choice.codec for k, choice in record.choices.items()}
             self.plan = self.plan.with_choices({**self.plan.choices, **chosen})
 

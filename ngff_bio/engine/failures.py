@@ -62,13 +62,7 @@ def leave_out(
         for part in record.parts:
             part.array = numbers[part.array]
     arrays = tuple(replace(p, image=place[p.image]) for p in plan.arrays if p.image in place)
-    left = tuple(images[i] for i in kept)
-    plates = tuple(
-        p
-        for p in plan.dataset.plates
-        if any(i.path.startswith(f"{p.path}/" if p.path else "") for i in left)
-    )
-    dataset = replace(plan.dataset, images=left, plates=plates)
+    dataset = plan.dataset.with_images(images[i] for i in kept)
     return replace(plan, dataset=dataset, arrays=arrays)
 
 

@@ -22,7 +22,7 @@ from ngff_bio.engine.describe import (
 from ngff_bio.engine.layout import ArrayPlan
 from ngff_bio.engine.manifest import ManifestWriter, SourceFiles, no_files
 from ngff_bio.engine.nodes import Nodes
-from ngff_bio.engine.plan import Plan, PlannedArray
+from ngff_bio.engine.plan import Plan, PlannedArray, below
 from ngff_bio.engine.records import PartRecord, UnitRecord
 from ngff_bio.engine.report import Written
 from ngff_bio.engine.tables import (
@@ -153,11 +153,11 @@ class _Maker:
             names += self.add_layer(image, layer, planned.plan, parts, has_table)
         if names:
             labels = ngff.encode(ngff.GroupMeta(labels=tuple(names)), self.plan.settings.version)
-            self.nodes.add_group(_below(image, "labels"), labels)
+            self.nodes.add_group(below(image, "labels"), labels)
         if tables:
-            self.nodes.add_group(_below(image, "tables"), {"tables": tables})
+            self.nodes.add_group(below(image, "tables"), {"tables": tables})
             for name in tables:
-                self.nodes.add_group(_below(image, f"tables/{name}"), GROUP_ATTRIBUTES)
+                self.nodes.add_group(below(image, f"tables/{name}"), GROUP_ATTRIBUTES)
 
     def image_attributes(
         self, image: Image, planned: PlannedArray, parts: list[PartRecord]
@@ -193,7 +193,7 @@ class _Maker:
     ) -> bool:
         """Write the table of a layer; returns whether it has one."""
         key = table_key(image, layer)
-        there = _below(image, f"tables/{layer.name}") in self.old.groups
+        there = below(image, f"tables/{layer.name}") in self.old.groups
         if isinstance(layer, VolumeLayer):
             objects = merge_objects([p.objects for p in parts])
             if objects:
@@ -227,13 +227,9 @@ class _Maker:
         self.written.add(self.storage.put(key, to_parquet(table)))
 
 
-def _below(image: Image, name: str) -> str:
-    return f"{image.path}/{name}".lstrip("/")
-
-
 def table_key(image: Image, layer: LabelLayer) -> str:
     """Where the table of a layer lies."""
-    return _below(image, f"tables/{layer.name}/{FILE}")
+    return below(image, f"tables/{layer.name}/{FILE}")
 
 
 def _rows(storage: Storage, key: str) -> bytes:

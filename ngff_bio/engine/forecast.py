@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from ngff_bio.engine.layout import ArrayPlan
-from ngff_bio.engine.plan import Plan
-from ngff_bio.model import Image, InstanceLayer, LabelLayer
+from ngff_bio.engine.plan import Plan, below
+from ngff_bio.model import InstanceLayer, LabelLayer
 
 #: The manifest, and its seal.
 _MANIFEST = 2
@@ -49,10 +49,10 @@ def forecast(plan: Plan) -> Forecast:
     return Forecast(
         name=plan.dataset.name,
         images=len(images),
-        frames=sum(max(len(image.frames), 1) for image in images),
+        frames=plan.dataset.frame_count,
         instances=sum(layer.count for layer in layers if isinstance(layer, InstanceLayer)),
         labels=tuple(sorted({layer.name for layer in layers})),
-        bytes_raw=sum(unit.nbytes for unit in plan.units if unit.phase == 0),
+        bytes_raw=plan.bytes_raw,
         units=len(plan.units),
         objects=_documents(plan) + plan.objects + _MANIFEST,
         objects_hidden=max((_of_label_image(array, plan) for array in drawn), default=0),
@@ -71,8 +71,8 @@ def _documents(plan: Plan) -> int:
         groups.add(planned.plan.path)
         arrays += len(planned.plan.levels)
         image = dataset.images[planned.image]
-        if planned.layer is not None and _has_table(image.labels[planned.layer]):
-            groups |= {_below(image, "tables"), _below(image, "tables", planned.layer)}
+        if planned.layer is not None and _has_table(layer := image.labels[planned.layer]):
+            groups.add(below(image, f"tables/{layer.name}"))
             tables += 1
     for path in list(groups):  # wells, rows and what else lies between
         while path := path.rpartition("/")[0]:
@@ -84,10 +84,6 @@ def _documents(plan: Plan) -> int:
 
 def _has_table(layer: LabelLayer) -> bool:
     return isinstance(layer, InstanceLayer) or layer.kind == "instance"
-
-
-def _below(image: Image, *names: object) -> str:
-    return "/".join([image.path, *map(str, names)]).lstrip("/")
 
 
 def _of_label_image(array: ArrayPlan, plan: Plan) -> int:

@@ -118,6 +118,11 @@ class Plan:
         """Most objects that the arrays can have, metadata and tables not counted."""
         return sum(math.prod(lv.object_grid()) for p in self.arrays for lv in p.plan.levels)
 
+    @property
+    def bytes_raw(self) -> int:
+        """Bytes of images and labels at level 0."""
+        return sum(unit.nbytes for unit in self.units if unit.phase == 0)
+
     def phases(self) -> list[list[Unit]]:
         """Units by phase: those of one phase are independent of each other."""
         found: dict[int, list[Unit]] = defaultdict(list)
@@ -222,7 +227,12 @@ def _start(plan: ArrayPlan, stored: Stored | None) -> int | None:
 
 def label_path(image: Image, layer: LabelLayer) -> str:
     """Group of a label image."""
-    return f"{image.path}/labels/{layer.name}".lstrip("/")
+    return below(image, f"labels/{layer.name}")
+
+
+def below(image: Image, name: str) -> str:
+    """Path of something in the group of an image, which may be the root."""
+    return f"{image.path}/{name}".lstrip("/")
 
 
 def _plan_image(image: Image, settings: Settings, stored: Stored | None) -> ArrayPlan:

@@ -69,10 +69,10 @@ def fill_report(report: Report, plan: Plan, records: Mapping[str, UnitRecord]) -
     """Say what was made, from the plan and from what the units found."""
     dataset = plan.dataset
     report.images = len(dataset.images)
-    report.frames = sum(max(len(i.frames), 1) for i in dataset.images)
+    report.frames = dataset.frame_count
     report.labels = sorted({layer.name for i in dataset.images for layer in i.labels})
     report.units = len(plan.units)
-    report.bytes_raw = sum(u.nbytes for u in plan.units if u.phase == 0)
+    report.bytes_raw = plan.bytes_raw
     report.notices = [*dataset.notices, *report.notices]
     for planned in plan.arrays[:_MOST_NAMED]:
         report.codecs[planned.plan.path or "/"] = str(planned.plan.codec)

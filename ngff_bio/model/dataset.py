@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ngff_bio.model.annotations import LabelLayer, Rgba
@@ -127,3 +127,16 @@ class Dataset:
     notices: tuple[Notice, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def frame_count(self) -> int:
+        """Number of frames of all images."""
+        return sum(max(len(image.frames), 1) for image in self.images)
+
+    def with_images(self, images: Iterable[Image]) -> Dataset:
+        """The same with some of its images, without plates that none of them lies in."""
+        kept = tuple(images)
+        plates = tuple(
+            p for p in self.plates if any(i.path.startswith(f"{p.path}/".lstrip("/")) for i in kept)
+        )
+        return replace(self, images=kept, plates=plates)

@@ -199,7 +199,7 @@ def test_a_course_lets_in_what_memory_holds_and_always_one() -> None:
     course = Course(plan, units)
     assert list(course.ready(9, 2 * each)) == list(units[:2])
     assert list(course.ready(9, 2 * each)) == []
-    course.done(units[1])
+    course.done(units[1], UnitRecord(units[1].id))
     assert list(course.ready(9, 2 * each)) == [units[2]]
     assert list(Course(plan, units).ready(9, 0)) == [units[0]]
     assert list(Course(plan, units).ready(3, 1 << 40)) == list(units[:3])
