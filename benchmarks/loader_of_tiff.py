@@ -12,6 +12,7 @@ import torch
 from pycocotools import mask as coco_mask
 
 
+# Not named with its items' type: older torch has no such parameter.
 class TiffPatches(torch.utils.data.Dataset):  # type: ignore[type-arg]
     """Random patches: image, label image and boxes, as :class:`TorchPatches` gives them."""
 

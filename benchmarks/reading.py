@@ -157,7 +157,7 @@ def crops(path: Path, array: str, count: int, rounds: int) -> dict[str, Seconds]
         "dask.from_zarr": each(lambda y, x: over_zarr[cut(y, x)].compute()),
     }
     try:
-        import zarrs  # noqa: F401
+        import zarrs  # noqa: F401 - registers its pipeline with zarr
 
         with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
             compiled = zarr.open_array(path / array, mode="r")

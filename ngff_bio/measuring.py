@@ -62,16 +62,20 @@ def measure(
 
     Raises
     ------
+    ngff_bio.errors.ArgumentError
+        If ``write`` is no name, or ``units`` are others.
     ngff_bio.errors.NameNotFoundError
         If there are no such labels.
     ngff_bio.errors.StorageError
         If the table cannot be written.
     """
+    if write is not None and (not write or "/" in write):
+        raise ArgumentError("a table's name is one word", found=write)
     opened = dataset if isinstance(dataset, Dataset) else open(dataset, storage_options)
     found = measure_images(
         opened, labels, images=images, level=level, intensity=intensity, units=units
     )
-    if write is not None:
+    if write is not None and len(found):
         _write(opened, found, write)
     return found
 
@@ -79,8 +83,6 @@ def measure(
 def _write(dataset: Dataset, found: pd.DataFrame, name: str) -> None:
     import pyarrow as pa
 
-    if not name or "/" in name:
-        raise ArgumentError("a table's name is one word", found=name)
     nodes = dataset._nodes
     tables: dict[str, dict[str, Any]] = {}
     for (path, layer), rows in found.groupby(["image", "layer"], sort=True):
@@ -124,12 +126,7 @@ def _write_groups(dataset: Dataset, groups: Mapping[str, Mapping[str, Any]]) -> 
             storage.put(f"{path}/.zgroup", _json({"zarr_format": 2}))
             flat[f"{path}/.zattrs"] = groups[path]
             flat[f"{path}/.zgroup"] = {"zarr_format": 2}
-        nodes.known[path] = {
-            "zarr_format": 2 + v3,
-            "node_type": "group",
-            "attributes": dict(groups[path]),
-        }
-        nodes.pending.pop(path, None)
+        nodes.add_group(path, groups[path])
     key = "zarr.json" if v3 else ".zmetadata"
     data = storage.get(key) if nodes.consolidated else None
     if data is None:

@@ -271,7 +271,9 @@ def _read_v2(storage: Storage, path: str, objects: dict[str, int] | None) -> _Re
         read.node = {**(group or {}), "node_type": "group", "attributes": attributes}
         if group is None and join(path, ".zgroup") not in read.broken:
             read.broken[join(path, ".zgroup")] = "missing beside .zattrs"
-    flat = read.load(storage, join(path, ".zmetadata")) if read.node is not None else None
+    key = join(path, ".zmetadata")
+    there = group is not None and (objects is None or key in objects)
+    flat = read.load(storage, key) if there else None
     if flat is not None and isinstance(flat.get("metadata"), dict):
         read.consolidated = _nodes_of_v2(flat["metadata"])
     return read

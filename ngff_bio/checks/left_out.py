@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from itertools import product
+from collections.abc import Collection
 
+from ngff_bio.checks.arrayinfo import blocks
 from ngff_bio.errors import NgffBioError
-from ngff_bio.model import Dataset, Image, InstanceLayer, Region
+from ngff_bio.model import Dataset, Image, InstanceLayer, Pixels, RunVolume
 
 
 def without_left_out(dataset: Dataset, paths: Collection[str]) -> tuple[Dataset, list[str]]:
@@ -33,23 +33,20 @@ def without_left_out(dataset: Dataset, paths: Collection[str]) -> tuple[Dataset,
 
 def _damage(image: Image) -> str | None:
     """What is wrong with the source of an image; ``None`` if all of it can be read."""
+    sources: list[Pixels] = [image.pixels]
     try:
-        for region in _blocks(image):
-            image.pixels.read(region)
         for layer in image.labels:
             if isinstance(layer, InstanceLayer):
                 for t in range(max(len(image.frames), 1)):
                     layer.instances.read(t)
+            else:
+                given = (layer.pixels, layer.compare)
+                sources += [p for p in given if not isinstance(p, RunVolume | None)]
+        for pixels in sources:
+            for region in blocks(pixels.shape, pixels.grain):
+                pixels.read(region)
     except NgffBioError as error:
         return f"{error.what} ({error.file})" if error.file else error.what
     except OSError as error:
         return str(error)
     return None
-
-
-def _blocks(image: Image) -> Iterator[Region]:
-    spans = [
-        [(i, min(i + step, n)) for i in range(0, n, step)]
-        for n, step in zip(image.pixels.shape, image.pixels.grain, strict=True)
-    ]
-    yield from product(*spans)

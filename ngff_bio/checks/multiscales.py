@@ -82,11 +82,12 @@ def _axes(entry: dict[str, Any], datasets: list[dict[str, Any]]) -> list[dict[st
     axes = entry.get("axes")
     systems = entry.get("coordinateSystems")
     if not isinstance(axes, list) and isinstance(systems, list) and systems:
-        named = {s.get("name"): s.get("axes") for s in systems if isinstance(s, dict)}
-        step = (datasets[0].get("coordinateTransformations") or [{}])[0] if datasets else {}
+        named = {str(s.get("name")): s.get("axes") for s in systems if isinstance(s, dict)}
+        steps = datasets[0].get("coordinateTransformations") if datasets else None
+        step = steps[0] if isinstance(steps, list) and steps else None
         output = step.get("output") if isinstance(step, dict) else None
         name = output.get("name") if isinstance(output, dict) else None
-        axes = named.get(name, next(iter(named.values()), None))
+        axes = named.get(str(name), next(iter(named.values()), None))
     return [a for a in axes if isinstance(a, dict)] if isinstance(axes, list) else []
 
 

@@ -192,7 +192,8 @@ def check_rows(
         beyond = [r for r in own if not known.has(r.t, r.z)]
         if beyond:
             report.add(TABLE_FRAME, "", f"{len(beyond)} rows, the first: {beyond[0]}")
-        lost = [r for r in own if r.shown and known.has(r.t, r.z) and r.label not in known.at(r.t)]
+        seen = {t: known.at(t) for t in {r.t for r in own if known.has(r.t, r.z)}}
+        lost = [r for r in own if r.shown and known.has(r.t, r.z) and r.label not in seen[r.t]]
         if lost:
             some = ", ".join(map(str, lost[:_SHOWN]))
             report.add(TABLE_LABELS, "", f"{len(lost)} rows without pixels in {name!r}: {some}")

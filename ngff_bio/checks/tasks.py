@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,9 @@ class Task:
     run: Callable[[], Found]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StoredArray:
-    """An array of the store, opened by zarr-python when it is read."""
+    """An array of the store, opened by zarr-python when it is first read."""
 
     store: Any
     info: ArrayInfo
@@ -46,8 +47,11 @@ class StoredArray:
 
     def read(self, region: Region) -> NDArray[Any]:
         """The block of a region; raises whatever zarr-python and its codecs raise."""
-        array = open_array(self.store, self.info.path, self.info.zarr_format)
-        return np.asarray(array[slices(region)])
+        return np.asarray(self._opened[slices(region)])
+
+    @cached_property
+    def _opened(self) -> Any:
+        return open_array(self.store, self.info.path, self.info.zarr_format)
 
 
 def unreadable(array: StoredArray, region: Region, error: Exception) -> Difference:

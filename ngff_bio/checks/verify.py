@@ -241,7 +241,11 @@ class _Proof:
             n for n, a in zip(image.pixels.shape, image.axis_names, strict=True) if a != "c"
         )
         listed = texts(documents.ome(join(image.path, "labels")).get("labels"))
-        hidden = {n: n.rpartition("-hidden-")[0] for n in listed if "-hidden-" in n}
+        hidden: dict[str, Any] = {}
+        for name in listed:
+            own = documents.attributes(join(image.path, "labels", name)).get("ngff_bio")
+            if isinstance(own, dict) and own.get("hides") is not None:
+                hidden[name] = own["hides"]
         wanted = {layer.name for layer in image.labels}
         for name in listed:
             if name not in wanted and hidden.get(name) not in wanted:

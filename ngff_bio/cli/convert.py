@@ -243,6 +243,7 @@ def convert(
         None if max_bytes is None else parse_size(max_bytes, "--max-bytes"),
     )
     storage_options = parse_pairs(source_option, "--source-option")
+    destination_options = parse_pairs(destination_option, "--destination-option")
     if dry_run:
         with ProgressBar("looking", shown=not quiet) as bar:
             seen = foresee(
@@ -271,7 +272,7 @@ def convert(
             on_error=on_error.value,
             options=options,
             storage_options=storage_options,
-            destination_options=parse_pairs(destination_option, "--destination-option"),
+            destination_options=destination_options,
             limits=limits,
         )
     if report is not None:
@@ -279,30 +280,24 @@ def convert(
     if not quiet:
         _tell(done)
     if verify:
-        _verify(source, destination, done.format, options, on_error, quiet=quiet)
+        _verify(
+            source,
+            destination,
+            format=done.format,
+            options=options,
+            on_error=on_error.value,
+            storage_options=storage_options,
+            store_options=destination_options,
+            quiet=quiet,
+        )
 
 
-def _verify(
-    source: str,
-    destination: str,
-    format: str,
-    options: dict[str, Any],
-    on_error: OnError,
-    *,
-    quiet: bool,
-) -> None:
+def _verify(source: str, destination: str, *, quiet: bool, **given: Any) -> None:
     from ngff_bio.checks.verify import verify
     from ngff_bio.cli.verify import tell
 
     with ProgressBar("verifying", shown=not quiet) as bar:
-        proof = verify(
-            destination,
-            source,
-            format=format,
-            options=options,
-            on_error=on_error.value,
-            progress=bar.update,
-        )
+        proof = verify(destination, source, progress=bar.update, **given)
     if not quiet or not proof.equal:
         tell(proof)
     if not proof.equal:

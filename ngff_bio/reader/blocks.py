@@ -127,7 +127,8 @@ def to_dask(array: Readable, block: tuple[int, ...], name: str) -> Any:
     import dask.array as da
 
     # dask joins a later slice to the read of a chunk, so that no more is read than is wanted, but
-    # only where it takes the array for one that lists of indices may be passed to.
+    # only where it takes the array for one that lists of indices may be passed to. It does not
+    # annotate this function.
     return da.from_array(  # type: ignore[no-untyped-call]
         array,
         chunks=block,

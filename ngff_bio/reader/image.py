@@ -133,7 +133,8 @@ class Image:
         found = {f.get("t", 0): f.get("elapsed_hours") for f in self.frames}
         count = self.sizes.get("t", 1)
         hours = [found.get(t) for t in range(count)]
-        return None if any(h is None for h in hours) else tuple(hours)  # type: ignore[arg-type]
+        known = tuple(h for h in hours if h is not None)
+        return known if len(known) == count else None
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

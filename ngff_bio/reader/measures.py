@@ -86,8 +86,8 @@ def sums_of(
     along = np.stack([p[order] for p in places], 1) if places else np.zeros((len(flat), 0))
     channels = 0 if pixels is None else len(pixels)
     shades = np.zeros((len(flat), channels))
-    for i in range(channels):
-        shades[:, i] = pixels[i].reshape(-1)[flat]  # type: ignore[index]
+    for i, channel in enumerate(() if pixels is None else pixels):
+        shades[:, i] = channel.reshape(-1)[flat]
     return Sums(
         keys[starts],
         np.diff(np.r_[starts, len(flat)]).astype(np.int64),
@@ -181,6 +181,8 @@ def measure_images(
     from dask.base import compute
     from dask.delayed import delayed
 
+    if units not in ("pixel", "world"):
+        raise ArgumentError("units are pixel or world", found=units)
     wanted = [labels] if isinstance(labels, str) else labels
     jobs: list[tuple[Image, str, str]] = []
     known = dict[str, None]()
@@ -198,8 +200,6 @@ def measure_images(
             file=dataset.url,
             expected=", ".join(known) or "there are no labels",
         )
-    if units not in ("pixel", "world"):
-        raise ArgumentError("units are pixel or world", found=units)
     one_block, together = delayed(block_sums, pure=False), delayed(merged, pure=False)
     sent: dict[str, Any] = {}
     tasks = []
@@ -213,7 +213,7 @@ def measure_images(
         while len(parts) > 16:  # in steps, so that no task holds the results of all blocks
             parts = [together(parts[i : i + 16]) for i in range(0, len(parts), 16)]
         tasks.append(together(parts))
-    results = compute(*tasks)  # type: ignore[no-untyped-call]
+    results = compute(*tasks)  # type: ignore[no-untyped-call]  # dask does not annotate it
     tables = [
         _table(image, name, one, level, sums, units)
         for (image, name, one), sums in zip(jobs, results, strict=True)

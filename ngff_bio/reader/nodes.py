@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -60,6 +60,17 @@ class NodeTree:
             self.consolidated,
             {p: self.pending[p] for p in wanted if p in self.pending},
         )
+
+    def add_group(self, path: str, attributes: Mapping[str, Any]) -> None:
+        """Take a group that has been written over what was known at its path."""
+        self.known[path] = {
+            "zarr_format": self.zarr_format,
+            "node_type": "group",
+            "attributes": dict(attributes),
+        }
+        self.pending.pop(path, None)
+        self._metas.pop(path, None)
+        self._sorted = []
 
     def attributes(self, path: str) -> dict[str, Any] | None:
         """Attributes of a group or array; ``None`` if there is none at that path."""

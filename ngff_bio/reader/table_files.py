@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from ngff_bio.errors import StoreError
+from ngff_bio.errors import NgffBioError, StoreError
 from ngff_bio.reader.nodes import NodeTree
 from ngff_bio.storage import Storage
 
@@ -97,9 +97,9 @@ def open_table(nodes: NodeTree, path: str) -> TableData:
             if data is None:
                 raise StoreError("a table that is listed is not there", file=url)
             return TableData(pads.dataset(pacsv.read_csv(pa.BufferReader(data))))
+    except NgffBioError:  # no answer is not a damaged table
+        raise
     except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, StoreError):
-            raise
         raise StoreError(
             "a table cannot be read", file=url, found=f"{type(error).__name__}: {error}"
         ) from error

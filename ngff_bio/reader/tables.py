@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from ngff_bio.errors import NameNotFoundError, StoreError
+from ngff_bio.errors import NameNotFoundError, NgffBioError, StoreError
 from ngff_bio.reader.frames import Library, as_frame, dask_frame
 from ngff_bio.reader.notices import left_out
 from ngff_bio.reader.pool import run_all
@@ -155,6 +155,8 @@ def _read_one(job: Job) -> pa.Table:
         condition = chosen.expression(present, name)
         read = list(dict.fromkeys([*wanted, *chosen.needed(present)]))
         found = chosen.refine(data.to_table(columns=read, filter=condition))
+    except NgffBioError:
+        raise
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
         raise StoreError(
             "a table cannot be read",

@@ -18,6 +18,7 @@ except ImportError as _error:
 import numpy as np
 
 
+# Without torch's types its Dataset is Any, which mypy refuses as a base; with them nothing is amiss.
 class TorchPatches(_TorchDataset[dict[str, Any]]):  # type: ignore[misc,unused-ignore]
     """Patches for a ``DataLoader``; workers may fork or spawn.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ngff_bio.errors import DependencyError, NameNotFoundError, StoreError
+from ngff_bio.errors import DependencyError, NameNotFoundError, NgffBioError, StoreError
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -81,6 +81,8 @@ def _read_geff(image: Image, path: str) -> Any:
         # geff opens groups for reading and writing, which a store that says it is for reading
         # refuses; nothing is written, and a write would fail.
         graph, _ = geff.read(StorageStore(storage, path, read_only=False), backend="networkx")
+    except NgffBioError:
+        raise
     except (ValueError, KeyError, OSError) as error:
         raise StoreError(
             "the graph of tracks cannot be read",

@@ -18,7 +18,7 @@ from zarr.abc.store import (
 )
 from zarr.core.buffer import Buffer, BufferPrototype
 
-from ngff_bio.errors import DependencyError, NgffBioError, StoreError
+from ngff_bio.errors import DependencyError, NgffBioError, StorageError, StoreError
 from ngff_bio.model import Region
 from ngff_bio.storage import Storage
 
@@ -85,12 +85,12 @@ class StorageStore(Store):
         return await asyncio.to_thread(self.storage.size, f"{self.start}{key}") is not None
 
     async def set(self, key: str, value: Buffer) -> None:
-        """Not possible: the store is for reading."""
-        raise NotImplementedError
+        """Not possible: the store is for reading, even where it does not say so of itself."""
+        raise StorageError("the store is open for reading", file=f"{self}/{key}")
 
     async def delete(self, key: str) -> None:
-        """Not possible: the store is for reading."""
-        raise NotImplementedError
+        """Not possible: the store is for reading, even where it does not say so of itself."""
+        raise StorageError("the store is open for reading", file=f"{self}/{key}")
 
     def _keys(self, prefix: str = "") -> Iterator[str]:
         for key, _ in self.storage.list(f"{self.start}{prefix}".rstrip("/")):
@@ -152,7 +152,7 @@ def open_with_zarr(storage: Storage, path: str, zarr_format: int) -> Any:
             StorageStore(storage),
             path=path,
             mode="r",
-            zarr_format=zarr_format,  # type: ignore[arg-type]
+            zarr_format=3 if zarr_format == 3 else 2,
         )
     except NgffBioError:
         raise

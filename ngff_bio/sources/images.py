@@ -17,7 +17,7 @@ from ngff_bio.formats.image_headers import EXTENSIONS, ImageHeader
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Dataset, Frame, Image, OnError
 from ngff_bio.sources.files import FileTree
-from ngff_bio.sources.json_kinds import annotation_files
+from ngff_bio.sources.json_kinds import has_annotations
 from ngff_bio.sources.label_layers import LabelKind, PlacedFile, label_grid, label_layer
 from ngff_bio.sources.label_names import LabelFile, LabelRule, Partners, split_labels
 from ngff_bio.sources.numbered import Naming, Series, find_series, stem_of
@@ -34,7 +34,7 @@ def detect(tree: FileTree) -> int:
     names = tree.names()
     if not any(n.lower().endswith(EXTENSIONS) for n in names):
         return 0
-    return 0 if annotation_files(tree) else 1
+    return 0 if has_annotations(tree) else 1
 
 
 def read(
@@ -142,6 +142,9 @@ class _Reader:
         todo = list(series)
         for number, one in enumerate(todo):  # label pictures that are none are added while it runs
             if one.files[0] in seen:  # a part of a set that another file has opened
+                for partners in layers.get(number, {}).values():
+                    for _, file in partners:
+                        self.problems.skip("labels of a later file of one image", record=file)
                 continue
             with self.problems.caught():
                 images = opener.open_series(one)

@@ -1,14 +1,11 @@
-"""What kind of annotations a JSON file holds, as far as its first and last bytes tell."""
+"""Whether a JSON file holds annotations of a kind that is known, as far as its ends tell."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from ngff_bio.model import SourceFile
 from ngff_bio.sources.files import FileTree
-
-Kind = Literal["labelme", "coco"]
 
 _LOOKED_AT = 1 << 16
 
@@ -20,23 +17,16 @@ _LABELME = re.compile(rb'"(?:imagePath|imageData|imageHeight)"\s*:')
 _COCO = re.compile(rb'"(?:annotations|images|categories)"\s*:\s*[\[{]')
 
 
-def json_kind(file: SourceFile) -> Kind | None:
-    """Whether a file looks like labelme's or COCO's; only its ends are read."""
+def has_annotations(tree: FileTree) -> bool:
+    """Whether one of the first JSON files of a tree looks like labelme's or COCO's."""
+    names = [n for n in tree.names() if n.lower().endswith(".json")]
+    return any(_is_annotation(tree.file(n)) for n in names[:_MOST])
+
+
+def _is_annotation(file: SourceFile) -> bool:
     with file.open() as stream:
         text = stream.read(_LOOKED_AT)
         if file.size > 2 * _LOOKED_AT:
             stream.seek(file.size - _LOOKED_AT)
         text += stream.read(_LOOKED_AT)
-    if _SHAPES.search(text) and _LABELME.search(text):
-        return "labelme"
-    return "coco" if _COCO.search(text) else None
-
-
-def annotation_files(tree: FileTree, kind: Kind | None = None) -> list[str]:
-    """The first JSON files of a tree that hold annotations, of one kind or of any."""
-    found = []
-    for name in [n for n in tree.names() if n.lower().endswith(".json")][:_MOST]:
-        seen = json_kind(tree.file(name))
-        if seen is not None and kind in (None, seen):
-            found.append(name)
-    return found
+    return bool((_SHAPES.search(text) and _LABELME.search(text)) or _COCO.search(text))

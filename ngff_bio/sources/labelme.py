@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
-from ngff_bio.formats.image_headers import EXTENSIONS, probe_image
+from ngff_bio.formats.image_headers import EXTENSIONS, ImageHeader, probe_image
 from ngff_bio.formats.images import stack_frames
 from ngff_bio.formats.labelme import EmbeddedImage, LabelmeFile, LabelmeInstances, read_labelme
 from ngff_bio.formats.names import safe_name
@@ -169,7 +169,7 @@ class _Pairs:
         folder, stem = folder_of(content.name), _stem(base_of(content.name))
         given = (content.image_path or "").replace("\\", "/")
         led = normpath(f"{folder}/{given}".lstrip("/")) if given else ""
-        led_to = led if led in self.pictures else None
+        led_to = led if led in self._known.get(led.lower(), ()) else None
         beside = self._only(f"{folder}/{stem}".lstrip("/"), folder)
         if beside is not None:
             if led_to is not None and led_to != beside:
@@ -204,13 +204,15 @@ class _Maker:
         """The images of a picture file."""
         found: list[Image] = []
         with self.problems.caught():
-            headers = {name: probe_image(self.tree.file(name), self.tree.limits)}
-            opened = PictureFiles(self.tree, headers, self.axes, self.problems).open_file(name)
+            header = probe_image(self.tree.file(name), self.tree.limits)
+            opened = PictureFiles(self.tree, {name: header}, self.axes, self.problems).open_file(
+                name
+            )
             if not contents:
                 self.problems.note("pictures without annotations", record=name)
             for one in opened:
                 labelled = contents if one is opened[0] else ()
-                found.append(self._image(name, self._turned(name, one), labelled))
+                found.append(self._image(name, self._turned(name, header, one), labelled))
         return found
 
     def embedded(self, content: LabelmeFile) -> list[Image]:
@@ -224,12 +226,9 @@ class _Maker:
             found.append(self._image(content.name, one, [content]))
         return found
 
-    def _turned(self, name: str, one: OpenedImage) -> OpenedImage:
+    def _turned(self, name: str, header: ImageHeader, one: OpenedImage) -> OpenedImage:
         """The picture as labelme shows it."""
-        if not name.lower().endswith((".jpg", ".jpeg")):
-            return one
-        file = self.tree.file(name)
-        turn = exif_orientation(file, probe_image(file, self.tree.limits))
+        turn = exif_orientation(self.tree.file(name), header)
         if turn == 1:
             return one
         self.problems.note("pictures turned as their EXIF orientation says", record=name)

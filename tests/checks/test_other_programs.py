@@ -125,7 +125,7 @@ def agrees(store: Path, group: str) -> bool:
     """Whether ome-zarr-models takes a group."""
     try:
         ome_zarr_models.open_ome_zarr(zarr.open_group(str(store), path=group, mode="r"))
-    except Exception:
+    except Exception:  # whatever ome-zarr-models and zarr raise, it means that they do not take it
         return False
     return True
 
