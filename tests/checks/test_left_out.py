@@ -46,3 +46,16 @@ def test_a_whole_picture_that_is_missing_is_a_difference(folder: Path, tmp_path:
     ngff_bio.convert(folder, store, on_error="skip")
     shutil.copy(folder / "one.tif", folder / "two.tif")  # it has been mended since
     assert "image" in {d.kind for d in verify(store, folder).differences}
+
+
+def test_a_damaged_label_picture_leaves_its_image_out_too(folder: Path, tmp_path: Path) -> None:
+    (folder / "masks").mkdir()
+    for name in ("one", "two", "three"):
+        (folder / f"{name}.tif").rename(folder / "masks" / f"{name}.tif")
+        tifffile.imwrite(folder / f"{name}.tif", np.full((40, 30), 7, np.uint8), metadata=None)
+    store = tmp_path / "a.zarr"
+    report = ngff_bio.convert(folder, store, on_error="skip", options={"labels": ["cell=masks/*"]})
+    assert report.images == 2
+    done = verify(store, folder)
+    assert done.differences == []
+    assert [note for note in done.notes if "two" in note]

@@ -22,6 +22,7 @@ from proof_store import (
 )
 
 from ngff_bio.checks import validate
+from ngff_bio.checks.multiscales import multiscales
 from ngff_bio.engine import Settings
 from ngff_bio.errors import StorageError, StoreNotFoundError
 from ngff_bio.storage import FolderStorage, MemoryStorage, storage_at
@@ -331,3 +332,18 @@ def test_an_older_minor_version_holds_and_a_newer_one_only_adds(copied):
 def test_a_group_inside_a_store_can_be_checked_alone(made):
     assert errors(made["proof"] / "movie") == set()
     assert storage_at(made["proof"] / "movie").get("zarr.json")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"coordinateSystems": [{"name": ["a"]}], "datasets": [{"path": "0"}]},
+        {
+            "coordinateSystems": [{"name": "a", "axes": [{"name": "x"}]}],
+            "datasets": [{"path": "0", "coordinateTransformations": {"type": "scale"}}],
+        },
+    ],
+)
+def test_malformed_coordinate_systems_end_in_no_traceback(entry):
+    (found,) = multiscales({"multiscales": [entry]}, "/ome")
+    assert [level.path for level in found.levels] == ["0"]

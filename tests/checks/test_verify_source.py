@@ -313,3 +313,12 @@ def test_a_store_of_another_program_is_compared_by_zarr_alone(store):
     """The comparison does not rest on our own chunk reader: zarr-python's own arrays do."""
     array = zarr.open_array(store, path="colour/0", mode="r")
     assert (array[:] == proof_dataset().images[2].pixels.array).all()
+
+
+def test_a_layer_that_is_named_like_a_hidden_one_is_none(tmp_path):
+    dataset = proof_dataset()
+    movie = dataset.images[0]
+    other = replace(movie.labels[0], name="cell-hidden-x", tracked=False)
+    movie = replace(movie, labels=(*movie.labels, other))
+    dataset = replace(dataset, images=(movie, *dataset.images[1:]))
+    assert verify(write_proof(tmp_path / "a.zarr", dataset), dataset).differences == []

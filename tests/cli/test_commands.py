@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,3 +170,14 @@ def test_help_imports_nothing_heavy() -> None:
     )
     assert "HEAVY []" in done.stdout
     assert "--overwrite" in done.stdout
+
+
+def test_what_is_converted_into_a_bucket_is_proved_there(
+    tmp_path: Path, bucket_server: Any
+) -> None:
+    truth = make_platelet_em(tmp_path, size="tiny", volumes=["24"])
+    options = [f"--destination-option={k}={v}" for k, v in bucket_server.options.items()]
+    done = run("convert", truth.root, "s3://bench/proved-there.zarr", "--verify", *options)
+    assert done.returncode == 0, done.stderr
+    assert "proved" in done.stdout
+    assert bucket_server.options["secret_access_key"] not in done.stdout + done.stderr

@@ -11,8 +11,9 @@ from written_stores import CLASSES, OVERLAPPING, our_plate
 
 import ngff_bio
 from ngff_bio.engine.tables import from_parquet, to_parquet
-from ngff_bio.errors import DependencyError, NameNotFoundError, StoreError
-from ngff_bio.storage import MemoryStorage
+from ngff_bio.errors import DependencyError, NameNotFoundError, StorageError, StoreError
+from ngff_bio.storage import FolderStorage, MemoryStorage
+from ngff_bio.testing import make_platelet_em
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +193,17 @@ def test_images_and_frames_are_tables_to_filter(plate: Any) -> None:
     with pytest.raises(ngff_bio.errors.ArgumentError, match="'wel'"):
         plate.select(wel="C7")
     assert np.array_equal(table["path"], list(plate))
+
+
+def test_a_storage_that_gives_no_answer_is_not_a_damaged_table(tmp_path):
+    class Silent(FolderStorage):
+        def get_range(self, key, start, length):
+            if key.endswith(".parquet"):
+                raise StorageError("no answer", file=key)
+            return super().get_range(key, start, length)
+
+    truth = make_platelet_em(tmp_path, size="tiny", volumes=["24"])
+    ngff_bio.convert(truth.root, tmp_path / "a.zarr")
+    opened = ngff_bio.open(Silent(tmp_path / "a.zarr"))
+    with pytest.raises(StorageError, match="no answer"):
+        opened[next(iter(opened))].annotations()
