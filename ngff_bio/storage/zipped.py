@@ -7,7 +7,6 @@ an object that is asked for. Objects that are stored without compression, as ``.
 
 from __future__ import annotations
 
-import io
 import struct
 import threading
 import zipfile
@@ -17,6 +16,7 @@ from typing import Any, NoReturn
 
 from ngff_bio.errors import StorageError
 from ngff_bio.storage.base import Buffer, Reach, Storage
+from ngff_bio.storage.window import Window
 
 #: Names of files that are opened as zips.
 ENDINGS = (".zip", ".ozx")
@@ -80,11 +80,12 @@ class ZipStorage:
             return self._entries
 
     def _directory(self) -> dict[str, zipfile.ZipInfo]:
-        size = self.outer.size(self.key)
-        if size is None:
-            raise StorageError("there is no such file", file=self.url)
         try:
-            with zipfile.ZipFile(_Window(self.outer, self.key, size)) as archive:
+            window = Window(self.outer, self.key, _TAIL)
+        except FileNotFoundError:
+            raise StorageError("there is no such file", file=self.url) from None
+        try:
+            with zipfile.ZipFile(window) as archive:
                 return {i.filename: i for i in archive.infolist() if not i.is_dir()}
         except zipfile.BadZipFile as error:
             raise StorageError(
@@ -201,40 +202,3 @@ def _below_root(entries: dict[str, zipfile.ZipInfo]) -> dict[str, zipfile.ZipInf
     first = min(roots, key=lambda n: (n.count("/"), n))
     start = first[: len(first) - len(first.rpartition("/")[2])]
     return {n[len(start) :]: e for n, e in entries.items() if n.startswith(start)}
-
-
-class _Window(io.RawIOBase):
-    """A stored object as a file to seek in; its end is fetched first, in one piece."""
-
-    def __init__(self, storage: Storage, key: str, size: int) -> None:
-        self._storage, self._key, self._size = storage, key, size
-        self._at = 0
-        tail = min(size, _TAIL)
-        self._held_from = size - tail
-        self._held = storage.get_range(key, size - tail, tail) or b""
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        rest = max(self._size - self._at, 0)
-        count = rest if size is None or size < 0 else min(size, rest)
-        if not count:
-            return b""
-        if self._at >= self._held_from:
-            start = self._at - self._held_from
-            data = self._held[start : start + count]
-        else:
-            data = self._storage.get_range(self._key, self._at, count) or b""
-        self._at += len(data)
-        return data

@@ -20,8 +20,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
+from scenes import Wrapped
 
 from ngff_bio import testing
 from ngff_bio.engine import ThreadRunner, write_dataset
@@ -92,23 +92,11 @@ class CountingStorage(MemoryStorage):
 
 
 @dataclass(frozen=True)
-class CountingPixels:
+class CountingPixels(Wrapped):
     """Pixels that count how often each page, tile or strip is decoded."""
 
     pixels: Pixels
     pages: Counter[tuple[int, ...]] = field(default_factory=Counter)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.pixels.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.pixels.dtype
-
-    @property
-    def grain(self) -> tuple[int, ...]:
-        return self.pixels.grain
 
     def read(self, region: Region) -> NDArray[Any]:
         spans = [range(a // g, -(-b // g)) for (a, b), g in zip(region, self.grain, strict=True)]

@@ -47,12 +47,10 @@ def cells(shape: tuple[int, ...], dtype: str = "u2", seed: int = 0) -> NDArray[A
     return out
 
 
-@dataclass(frozen=True)
-class Slow:
-    """Pixels that take their time: a conversion that can be stopped in its midst."""
+class Wrapped:
+    """Pixels that are others' pixels; who inherits has them as ``pixels``, and reads its own way."""
 
-    pixels: Pixels
-    seconds: float
+    pixels: Any
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -64,6 +62,18 @@ class Slow:
 
     @property
     def grain(self) -> tuple[int, ...]:
+        return self.pixels.grain
+
+
+@dataclass(frozen=True)
+class Slow(Wrapped):
+    """Pixels that take their time: a conversion that can be stopped in its midst."""
+
+    pixels: Pixels
+    seconds: float
+
+    @property
+    def grain(self) -> tuple[int, ...]:
         return (1, *self.shape[1:])
 
     def read(self, region: Region) -> NDArray[Any]:
@@ -72,20 +82,12 @@ class Slow:
 
 
 @dataclass(frozen=True)
-class Deadly:
+class Deadly(Wrapped):
     """Pixels whose reading kills the process, as long as a file says so."""
 
     pixels: Pixels
     trap: str
     at: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.pixels.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.pixels.dtype
 
     @property
     def grain(self) -> tuple[int, ...]:

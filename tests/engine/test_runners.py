@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from numpy.typing import NDArray
 from references import contents
-from scenes import Deadly, collection, plate, volume
+from scenes import Deadly, Wrapped, collection, plate, volume
 
 from ngff_bio.engine import (
     DaskRunner,
@@ -89,20 +88,8 @@ def test_a_damaged_source_ends_every_runner_with_the_same_error(
 
 
 @dataclass(frozen=True)
-class Broken:
+class Broken(Wrapped):
     pixels: Any
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.pixels.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.pixels.dtype
-
-    @property
-    def grain(self) -> tuple[int, ...]:
-        return self.pixels.grain
 
     def read(self, region: Region) -> NDArray[Any]:
         raise SourceError("page 7 is damaged", file="a.tif")
@@ -152,7 +139,7 @@ def test_what_other_processes_cannot_see_is_refused(runner_kind: Any) -> None:
 
 
 @dataclass
-class Counting:
+class Counting(Wrapped):
     """Pixels that count how many units read at once."""
 
     pixels: ArrayPixels
@@ -160,18 +147,6 @@ class Counting:
     most: int = 0
     lock: Any = field(default_factory=threading.Lock)
     free: Any = field(default_factory=lambda: threading.Semaphore(0))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.pixels.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.pixels.dtype
-
-    @property
-    def grain(self) -> tuple[int, ...]:
-        return self.pixels.grain
 
     def read(self, region: Region) -> NDArray[Any]:
         with self.lock:

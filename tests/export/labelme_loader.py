@@ -58,3 +58,15 @@ def _module(name: str, path: Path) -> Any:
 def ordered(path: Path) -> Any:
     """A JSON file with the order of its keys."""
     return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=list)
+
+
+def assert_files_are_equal(source: Path, exported: Path, unlike: tuple[str, ...] = ()) -> None:
+    """Every labelme file has come back: the same keys in the same order, the same values."""
+    files = sorted(p.relative_to(source) for p in source.rglob("*.json"))
+    assert files
+    assert files == sorted(p.relative_to(exported) for p in exported.rglob("*.json"))
+    for name in files:
+        one, other = (dict(ordered(root / name)) for root in (exported, source))
+        assert list(one) == list(other)
+        for key in other.keys() - set(unlike):
+            assert one[key] == other[key], (name, key)

@@ -1,27 +1,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from labelme_loader import labelme_label_file, ordered
+from labelme_loader import assert_files_are_equal, labelme_label_file
 
 from ngff_bio import convert
 from ngff_bio.export import export
 from ngff_bio.testing import make_organoid
-
-
-def assert_files_are_equal(source: Path, exported: Path, unlike: tuple[str, ...] = ()) -> None:
-    files = sorted(p.relative_to(source) for p in source.rglob("*.json"))
-    assert files
-    assert files == sorted(p.relative_to(exported) for p in exported.rglob("*.json"))
-    for name in files:
-        one, other = (dict(ordered(root / name)) for root in (exported, source))
-        assert list(one) == list(other)
-        for key in other.keys() - set(unlike):
-            assert one[key] == other[key], (name, key)
 
 
 @pytest.mark.parametrize(
