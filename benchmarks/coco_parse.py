@@ -7,7 +7,7 @@ process of its own for each way, and prints processor seconds and peak memory. W
 whole file as Python objects need some ten times its size, so they are left out above a million
 instances.
 
-"index" is `ngff_bio.formats.coco.open_coco`: NumPy finds the records, msgspec reads three members of
+"index" is `open_coco`: NumPy finds the records, msgspec reads three members of
 each, the places are kept. "index and read" also reads every annotation of every image, image by image,
 into instances with their polygons as arrays, as a conversion does.
 
@@ -100,7 +100,7 @@ def parse(way: str, path: Path) -> int:
         return len(msgspec.json.decode(path.read_bytes())["annotations"])
     if way == "msgspec typed":
         return len(msgspec.json.decode(path.read_bytes(), type=Coco).annotations)
-    from ngff_bio.formats.coco import (
+    from ngff_bio.formats.coco.layers import (
         Entry,
         Placement,
         annotation_sets,
@@ -108,7 +108,7 @@ def parse(way: str, path: Path) -> int:
         open_coco,
     )
     from ngff_bio.formats.problems import Problems
-    from ngff_bio.sources.files import LocalFile
+    from ngff_bio.sources.files.tree import LocalFile
 
     coco = open_coco(LocalFile(str(path.parent), path.name), Problems())
     if way == "index":

@@ -29,9 +29,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from ngff_bio.formats.decoding import decode_image
-from ngff_bio.formats.images import probe_image
-from ngff_bio.sources.files import LocalFile
+from ngff_bio.formats.images.decoding import decode_image
+from ngff_bio.formats.images.frames import probe_image
+from ngff_bio.sources.files.tree import LocalFile
 
 
 def best(call: Callable[[], object], runs: int = 15) -> float:

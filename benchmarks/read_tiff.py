@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from ngff_bio.formats.tiff_images import open_tiff
-from ngff_bio.sources.files import LocalFile
+from ngff_bio.formats.tiff.images import open_tiff
+from ngff_bio.sources.files.tree import LocalFile
 
 
 def rate(nbytes: int, call: Callable[[], object]) -> float:

@@ -238,7 +238,7 @@ def training(folder: Path, rounds: int) -> None:
     import torch
     from loader_of_tiff import TiffPatches
 
-    from ngff_bio.reader.torch import TorchPatches, collate
+    from ngff_bio.reader.analysis.torch import TorchPatches, collate
     from ngff_bio.testing import make_livecell
     from ngff_bio.testing.livecell_plan import LiveCellSize
 

@@ -76,8 +76,11 @@ def main() -> None:
     import ngff_bio.conversion as conversion
 
     step("the package with NumPy")
-    from ngff_bio.engine import codecs, instances, noting, units, volumes, write
+    from ngff_bio.engine.resume import checksumming as noting
+    from ngff_bio.engine.run import conversion as write
+    from ngff_bio.engine.write import instances, units, volumes
     from ngff_bio.storage import folder
+    from ngff_bio.zarrio import codecs
 
     after(conversion, "open_tree", "options, listing files")
     after(conversion, "find_source", "finding out what they are")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ngff_bio.checks import validate
-    from ngff_bio.checks.verify import verify
+    from ngff_bio.checks.source.verify import verify
     from ngff_bio.conversion import convert
-    from ngff_bio.engine.settings import Settings
+    from ngff_bio.engine.plan.settings import Settings
     from ngff_bio.export import export
     from ngff_bio.measuring import measure
     from ngff_bio.reader import open
-    from ngff_bio.reader.patches import patches
+    from ngff_bio.reader.analysis.patches import patches
 
 __version__ = "0.1.0"
 __all__ = [
@@ -32,14 +32,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Settings": "ngff_bio.engine.settings",
+    "Settings": "ngff_bio.engine.plan.settings",
     "convert": "ngff_bio.conversion",
     "export": "ngff_bio.export",
     "measure": "ngff_bio.measuring",
     "open": "ngff_bio.reader",
-    "patches": "ngff_bio.reader.patches",
+    "patches": "ngff_bio.reader.analysis.patches",
     "validate": "ngff_bio.checks",
-    "verify": "ngff_bio.checks.verify",
+    "verify": "ngff_bio.checks.source.verify",
 }
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ngff_bio.engine import Report, Runner, Settings, plan_dataset, write_dataset
-from ngff_bio.engine.forecast import Forecast, forecast
-from ngff_bio.engine.write import Progress
+from ngff_bio.engine.plan.estimate import Forecast, forecast
+from ngff_bio.engine.run.conversion import Progress
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import OnError
 from ngff_bio.sources import find_source, open_tree, read_source
-from ngff_bio.sources.checksums import Checksums, files_of
+from ngff_bio.sources.files.checksums import Checksums, files_of
 from ngff_bio.storage import Storage, storage_at
 
 

@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from ngff_bio.engine.tables import FILE, GROUP_ATTRIBUTES, to_parquet
+from ngff_bio.engine.write.tables import FILE, GROUP_ATTRIBUTES, to_parquet
 from ngff_bio.errors import ArgumentError
 from ngff_bio.reader import Dataset, open
-from ngff_bio.reader.measures import measure_images
+from ngff_bio.reader.analysis.measures import measure_images
 from ngff_bio.storage import Storage
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ngff_bio.checks.conformance import KINDS, VERSIONS, validate_attributes
+from ngff_bio.checks.spec.conformance import KINDS, VERSIONS, validate_attributes
 
 
 def read_attributes(path: Path) -> Any:

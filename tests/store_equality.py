@@ -18,6 +18,7 @@ import json
 import os
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -169,6 +170,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, help="keep the stores in this folder")
     parser.add_argument("--only", nargs="*", default=[], help="names of datasets")
     arguments = parser.parse_args()
+    uuid.uuid1 = lambda *_: uuid.UUID(int=1)  # tifffile puts one into each OME-TIFF
     with tempfile.TemporaryDirectory() as temporary:
         result = collect(arguments.work or Path(temporary), arguments.only)
     if arguments.action == "record":

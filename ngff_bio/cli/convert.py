@@ -13,10 +13,10 @@ from ngff_bio.cli.progress import ProgressBar
 from ngff_bio.cli.text import parse_options, parse_pairs, parse_size, size
 
 if TYPE_CHECKING:
-    from ngff_bio.engine.forecast import Forecast
-    from ngff_bio.engine.report import Report
-    from ngff_bio.engine.runners import Runner
-    from ngff_bio.engine.settings import Settings
+    from ngff_bio.engine.plan.estimate import Forecast
+    from ngff_bio.engine.plan.settings import Settings
+    from ngff_bio.engine.run.report import Report
+    from ngff_bio.engine.run.runners import Runner
 
 _SOURCE = "What is read"
 _STORE = "What is written"
@@ -293,7 +293,7 @@ def convert(
 
 
 def _verify(source: str, destination: str, *, quiet: bool, **given: Any) -> None:
-    from ngff_bio.checks.verify import verify
+    from ngff_bio.checks.source.verify import verify
     from ngff_bio.cli.verify import tell
 
     with ProgressBar("verifying", shown=not quiet) as bar:
@@ -307,8 +307,8 @@ def _verify(source: str, destination: str, *, quiet: bool, **given: Any) -> None
 def _settings(
     *, chunk: str | None, shard: str | None, codec: str, label_codec: str, **given: Any
 ) -> Settings:
-    from ngff_bio.engine.codecs import parse_codec
-    from ngff_bio.engine.settings import Settings
+    from ngff_bio.engine.plan.settings import Settings
+    from ngff_bio.zarrio.codecs import parse_codec
 
     if chunk is not None:
         given["chunk"] = _sizes(chunk, "--chunk")
@@ -335,14 +335,14 @@ def _sizes(text: str, option: str) -> tuple[int, ...]:
 def _runner(where: Where, workers: int, scheduler: str | None, memory: str | None) -> Runner:
     budget = 0 if memory is None else parse_size(memory, "--memory")
     if scheduler is not None:
-        from ngff_bio.engine.cluster import DaskRunner
+        from ngff_bio.engine.run.cluster import DaskRunner
 
         return DaskRunner(scheduler, budget)
     if where is Where.processes:
-        from ngff_bio.engine.processes import ProcessRunner
+        from ngff_bio.engine.run.processes import ProcessRunner
 
         return ProcessRunner(workers, budget)
-    from ngff_bio.engine.runners import ThreadRunner
+    from ngff_bio.engine.run.runners import ThreadRunner
 
     return ThreadRunner(workers, budget)
 

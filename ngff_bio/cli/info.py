@@ -22,7 +22,7 @@ def info(
     from rich.console import Console
 
     from ngff_bio.errors import IncompleteStoreError
-    from ngff_bio.reader.describe import describe
+    from ngff_bio.reader.access.describe import describe
 
     try:
         found = describe(store)
@@ -42,7 +42,7 @@ def _tell_half_made(store: str, as_json: bool) -> bool:
 
     from rich.console import Console
 
-    from ngff_bio.engine.state import progress_of
+    from ngff_bio.engine.resume.state import progress_of
     from ngff_bio.storage import storage_at
 
     state = progress_of(storage_at(store))

@@ -11,7 +11,7 @@ from ngff_bio.cli.progress import ProgressBar
 from ngff_bio.cli.text import parse_options, size
 
 if TYPE_CHECKING:
-    from ngff_bio.checks.differences import Verification
+    from ngff_bio.checks.source.differences import Verification
 
 #: Differences that are shown; ``--json`` has all of them.
 _MOST = 200
@@ -50,7 +50,7 @@ def verify(
 
     Exit code 1 if anything differs; every difference is told, by image and instance.
     """
-    from ngff_bio.checks.verify import verify as run
+    from ngff_bio.checks.source.verify import verify as run
 
     with ProgressBar("verifying", shown=not (quiet or as_json)) as bar:
         done = run(

@@ -10,16 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ngff_bio.engine.cluster import DaskRunner
-    from ngff_bio.engine.codecs import Codec, parse_codec
-    from ngff_bio.engine.plan import Plan, plan_dataset
-    from ngff_bio.engine.processes import ProcessRunner
-    from ngff_bio.engine.report import Report
-    from ngff_bio.engine.runners import Runner, ThreadRunner
-    from ngff_bio.engine.settings import Settings
-    from ngff_bio.engine.state import Progress, progress_of
-    from ngff_bio.engine.units import OnError
-    from ngff_bio.engine.write import write_dataset
+    from ngff_bio.engine.plan.plan import Plan, plan_dataset
+    from ngff_bio.engine.plan.settings import Settings
+    from ngff_bio.engine.resume.state import Progress, progress_of
+    from ngff_bio.engine.run.cluster import DaskRunner
+    from ngff_bio.engine.run.conversion import write_dataset
+    from ngff_bio.engine.run.processes import ProcessRunner
+    from ngff_bio.engine.run.report import Report
+    from ngff_bio.engine.run.runners import Runner, ThreadRunner
+    from ngff_bio.engine.write.units import OnError
+    from ngff_bio.zarrio.codecs import Codec, parse_codec
 
 __all__ = [
     "Codec",
@@ -39,27 +39,27 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Codec": "codecs",
-    "DaskRunner": "cluster",
-    "OnError": "units",
-    "Plan": "plan",
-    "ProcessRunner": "processes",
-    "Progress": "state",
-    "Report": "report",
-    "Runner": "runners",
-    "Settings": "settings",
-    "ThreadRunner": "runners",
-    "parse_codec": "codecs",
-    "plan_dataset": "plan",
-    "progress_of": "state",
-    "write_dataset": "write",
+    "Codec": "ngff_bio.zarrio.codecs",
+    "DaskRunner": "ngff_bio.engine.run.cluster",
+    "OnError": "ngff_bio.engine.write.units",
+    "Plan": "ngff_bio.engine.plan.plan",
+    "ProcessRunner": "ngff_bio.engine.run.processes",
+    "Progress": "ngff_bio.engine.resume.state",
+    "Report": "ngff_bio.engine.run.report",
+    "Runner": "ngff_bio.engine.run.runners",
+    "Settings": "ngff_bio.engine.plan.settings",
+    "ThreadRunner": "ngff_bio.engine.run.runners",
+    "parse_codec": "ngff_bio.zarrio.codecs",
+    "plan_dataset": "ngff_bio.engine.plan.plan",
+    "progress_of": "ngff_bio.engine.resume.state",
+    "write_dataset": "ngff_bio.engine.run.conversion",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ from ngff_bio.export.picture_files import lossless_name, source_name, write_pict
 from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import Report
 from ngff_bio.export.selection import Selection
-from ngff_bio.formats.coco_writer import CocoWriter
+from ngff_bio.formats.coco.writer import CocoWriter
 from ngff_bio.model import Box, Polygons, Rle
 from ngff_bio.raster.coco_rle import rle_from_window
 from ngff_bio.raster.rings import polygons_of_rings

@@ -11,7 +11,7 @@ from ngff_bio.export.output import place_below
 from ngff_bio.export.picture_files import write_picture
 from ngff_bio.export.report import Report
 from ngff_bio.export.selection import Picture, Selection
-from ngff_bio.formats.coco_writer import CocoCopy, restored_record
+from ngff_bio.formats.coco.writer import CocoCopy, restored_record
 
 KEY = "coco"
 

@@ -14,7 +14,7 @@ from ngff_bio.export.picture_files import lossless_name, source_name, write_pict
 from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import Report
 from ngff_bio.export.selection import Selection
-from ngff_bio.formats.labelme_writer import mask_shape, new_file, shape_record
+from ngff_bio.formats.labelme.writer import mask_shape, new_file, shape_record
 from ngff_bio.model import Box, Polygons, Shape
 from ngff_bio.raster.rings import joined_ring, polygons_of_rings
 

@@ -14,7 +14,7 @@ from ngff_bio.export.output import place_below
 from ngff_bio.export.picture_files import png_bytes, write_picture
 from ngff_bio.export.report import Report
 from ngff_bio.export.selection import Picture, Selection
-from ngff_bio.formats.labelme import restored_file, restored_shape
+from ngff_bio.formats.labelme.labelme import restored_file, restored_shape
 
 KEY = "labelme"
 

@@ -12,7 +12,7 @@ from ngff_bio.export.output import place_below
 from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import Report
 from ngff_bio.export.selection import Picture, Selection
-from ngff_bio.formats.rle_json_writer import RunLengthWriter
+from ngff_bio.formats.rle.writer import RunLengthWriter
 
 
 def write(selection: Selection, place: Path, report: Report) -> None:

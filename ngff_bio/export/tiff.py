@@ -15,7 +15,7 @@ from ngff_bio.export.output import place_below
 from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import Report
 from ngff_bio.export.selection import Picture, Selection
-from ngff_bio.formats.tiff_writer import (
+from ngff_bio.formats.tiff.writer import (
     Stack,
     Step,
     write_color_tiff,

@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
-from ngff_bio.formats.image_headers import EXTENSIONS
+from ngff_bio.formats.images.headers import EXTENSIONS
 
 #: Names that mean something of their own in a store, in lower case.
 _TAKEN = {"ome", "labels", "tables", "tracks", "c", "zarr.json", "well", "con", "nul", "aux", "prn"}

@@ -10,16 +10,21 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
-from ngff_bio.formats.image_headers import EXTENSIONS, ImageHeader, probe_image
-from ngff_bio.formats.images import stack_frames
-from ngff_bio.formats.labelme import EmbeddedImage, LabelmeFile, LabelmeInstances, read_labelme
+from ngff_bio.formats.images.frames import stack_frames
+from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader, probe_image
+from ngff_bio.formats.images.orientation import TurnedPixels, exif_orientation
+from ngff_bio.formats.labelme.labelme import (
+    EmbeddedImage,
+    LabelmeFile,
+    LabelmeInstances,
+    read_labelme,
+)
 from ngff_bio.formats.names import safe_name
-from ngff_bio.formats.orientation import TurnedPixels, exif_orientation
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Category, Dataset, Frame, Image, InstanceLayer, OnError, axes_from
-from ngff_bio.sources.files import FileTree
-from ngff_bio.sources.picture_files import OpenedImage, PictureFiles
-from ngff_bio.sources.pictures import DOCUMENTS, base_of, folder_of, placed
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.files import OpenedImage, PictureFiles
+from ngff_bio.sources.images.headers import DOCUMENTS, base_of, folder_of, placed
 from ngff_bio.sources.registry import Source
 
 #: Bytes at the start of a JSON file in which its kind is looked for.

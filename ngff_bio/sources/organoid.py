@@ -16,11 +16,16 @@ from itertools import pairwise
 from typing import Any
 
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
-from ngff_bio.formats.images import stack_frames
-from ngff_bio.formats.labelme import EmbeddedImage, LabelmeFile, LabelmeInstances, read_labelme
+from ngff_bio.formats.images.frames import stack_frames
+from ngff_bio.formats.images.stacks import stack_pixels
+from ngff_bio.formats.labelme.labelme import (
+    EmbeddedImage,
+    LabelmeFile,
+    LabelmeInstances,
+    read_labelme,
+)
 from ngff_bio.formats.problems import Problems
-from ngff_bio.formats.stacks import stack_pixels
-from ngff_bio.formats.tiff_images import open_tiff
+from ngff_bio.formats.tiff.images import open_tiff
 from ngff_bio.model import (
     Axis,
     Category,
@@ -34,8 +39,8 @@ from ngff_bio.model import (
     SourceFile,
     axes_from,
 )
-from ngff_bio.sources.files import FileTree
-from ngff_bio.sources.pictures import DOCUMENTS
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.headers import DOCUMENTS
 from ngff_bio.sources.registry import Source
 
 #: Hours between two frames, as the dataset's page says.

@@ -11,9 +11,9 @@ import re
 from typing import Any
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
-from ngff_bio.formats.color_tiff import LabelTiff, open_color_labels
-from ngff_bio.formats.rle_json import RunLengthLabels, read_rle_json
-from ngff_bio.formats.tiff import open_tiff_stack
+from ngff_bio.formats.rle.rle_json import RunLengthLabels, read_rle_json
+from ngff_bio.formats.tiff.color_labels import LabelTiff, open_color_labels
+from ngff_bio.formats.tiff.tiff import open_tiff_stack
 from ngff_bio.model import (
     Category,
     Dataset,
@@ -25,7 +25,7 @@ from ngff_bio.model import (
     VolumeLayer,
     axes_from,
 )
-from ngff_bio.sources.files import FileTree
+from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 
 _NAME = re.compile(

@@ -16,7 +16,7 @@ from typing import Any
 
 from ngff_bio.errors import ArgumentError, SourceNotFoundError
 from ngff_bio.model import Dataset, OnError
-from ngff_bio.sources.files import FileTree
+from ngff_bio.sources.files.tree import FileTree
 
 GROUP = "ngff_bio.sources"
 
@@ -56,15 +56,15 @@ class Source:
 #: Module of each source that comes with the package, and what occurs in a name of every dataset of
 #: its kind. Where no name has that, the module is not asked: loading all takes longer than a plane.
 BUILT_IN = {
-    "livecell": ("ngff_bio.sources.livecell", "_phase_|livecell_coco_"),
-    "nuclei": ("ngff_bio.sources.nuclei", r"\.json$"),
+    "livecell": ("ngff_bio.sources.livecell.livecell", "_phase_|livecell_coco_"),
+    "nuclei": ("ngff_bio.sources.coco.nuclei", r"\.json$"),
     "organoid": ("ngff_bio.sources.organoid", "proj_"),
     "platelet-em": ("ngff_bio.sources.platelet_em", "-(images|semantic|instance)"),
-    "wbc": ("ngff_bio.sources.wbc", r"\.(jpe?g|json|csv)$"),
-    "coco": ("ngff_bio.sources.coco", r"\.json$"),
+    "wbc": ("ngff_bio.sources.wbc.wbc", r"\.(jpe?g|json|csv)$"),
+    "coco": ("ngff_bio.sources.coco.folder", r"\.json$"),
     "labelme": ("ngff_bio.sources.labelme", r"\.json$"),
-    "images": ("ngff_bio.sources.images", ""),
-    "tiff": ("ngff_bio.sources.tiff", "$^"),
+    "images": ("ngff_bio.sources.images.folder", ""),
+    "tiff": ("ngff_bio.sources.images.tiff", "$^"),
 }
 
 

@@ -11,7 +11,7 @@ from attribute_examples import AXES, example, metadata_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ngff_bio.checks.conformance import KINDS, VERSIONS, validate_attributes
+from ngff_bio.checks.spec.conformance import KINDS, VERSIONS, validate_attributes
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 ODD = st.recursive(

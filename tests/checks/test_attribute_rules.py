@@ -22,9 +22,9 @@ from broken_rules import (
     spoiled,
 )
 
-import ngff_bio.checks.rules
-from ngff_bio.checks.conformance import KINDS, VERSIONS, validate_attributes
-from ngff_bio.checks.findings import Finding, Rule
+import ngff_bio.checks.spec.rules
+from ngff_bio.checks.spec.conformance import KINDS, VERSIONS, validate_attributes
+from ngff_bio.checks.spec.findings import Finding, Rule
 from ngff_bio.errors import ArgumentError
 
 SCENES_BEFORE = {("0.4", "scene"), ("0.5", "scene")}
@@ -86,8 +86,8 @@ def test_a_system_of_array_axes_has_no_others() -> None:
 
 def test_every_rule_is_broken_by_some_test_here() -> None:
     rules: dict[str, Rule] = {}
-    for module in pkgutil.iter_modules(ngff_bio.checks.rules.__path__):
-        content = importlib.import_module(f"ngff_bio.checks.rules.{module.name}")
+    for module in pkgutil.iter_modules(ngff_bio.checks.spec.rules.__path__):
+        content = importlib.import_module(f"ngff_bio.checks.spec.rules.{module.name}")
         for value in vars(content).values():
             if isinstance(value, Rule):
                 rules[value.id] = value

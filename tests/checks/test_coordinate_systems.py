@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attribute_examples import AXES, OMERO, example
 
-from ngff_bio.checks.conformance import validate_attributes
+from ngff_bio.checks.spec.conformance import validate_attributes
 
 YX = AXES[3:]
 CYX = [AXES[1], *YX]

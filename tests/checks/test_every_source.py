@@ -11,7 +11,7 @@ import pytest
 import ngff_bio
 from ngff_bio import testing
 from ngff_bio.checks import validate
-from ngff_bio.checks.verify import verify
+from ngff_bio.checks.source.verify import verify
 
 Make = Callable[[Path], Any]
 

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 import ngff_bio
-from ngff_bio.checks.verify import verify
+from ngff_bio.checks.source.verify import verify
 
 
 @pytest.fixture

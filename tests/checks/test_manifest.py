@@ -12,9 +12,9 @@ import pytest
 from proof_store import SMALL, plate_dataset, proof_dataset, write_proof
 
 import ngff_bio
-from ngff_bio.checks.verify import verify
+from ngff_bio.checks.source.verify import verify
 from ngff_bio.engine import ThreadRunner, write_dataset
-from ngff_bio.engine.manifest import (
+from ngff_bio.engine.write.manifest import (
     MANIFEST,
     SEAL,
     parse_region,

@@ -13,7 +13,7 @@ import pytest
 from proof_store import SMALL, proof_dataset, set_pixel, write_proof
 
 from ngff_bio.checks import validate
-from ngff_bio.checks.verify import verify
+from ngff_bio.checks.source.verify import verify
 from ngff_bio.engine import write_dataset
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ngff_bio.checks.conformance import validate_attributes
+from ngff_bio.checks.spec.conformance import validate_attributes
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = Path(os.environ.get("NGFF_BIO_CONFORMANCE", ROOT.parent / "shared" / "conformance"))

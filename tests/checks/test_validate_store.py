@@ -22,7 +22,7 @@ from proof_store import (
 )
 
 from ngff_bio.checks import validate
-from ngff_bio.checks.multiscales import multiscales
+from ngff_bio.checks.store.multiscales import multiscales
 from ngff_bio.engine import Settings
 from ngff_bio.errors import StorageError, StoreNotFoundError
 from ngff_bio.storage import FolderStorage, MemoryStorage, storage_at

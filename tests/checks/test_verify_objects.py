@@ -7,10 +7,10 @@ import random
 import pytest
 from proof_store import SMALL, proof_dataset, write_proof
 
-from ngff_bio.checks import objects
-from ngff_bio.checks.verify import verify
+from ngff_bio.checks.source.verify import verify
+from ngff_bio.checks.store import objects
 from ngff_bio.engine import write_dataset
-from ngff_bio.engine.manifest import MANIFEST, SEAL
+from ngff_bio.engine.write.manifest import MANIFEST, SEAL
 from ngff_bio.errors import IncompleteStoreError, StorageError, StoreError, StoreNotFoundError
 from ngff_bio.storage import MemoryStorage
 
@@ -113,7 +113,7 @@ def test_a_folder_is_proved_as_memory_is(tmp_path):
 
 def test_pixels_that_decode_to_something_else_are_found_though_no_byte_has_changed(whole):
     """An object that was written wrong has the checksum that it was written with."""
-    from ngff_bio.engine.manifest import Entry, read_manifest, write_manifest
+    from ngff_bio.engine.write.manifest import Entry, read_manifest, write_manifest
 
     storage = MemoryStorage(dict(whole))
     entries = read_manifest(storage)

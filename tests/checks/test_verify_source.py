@@ -22,10 +22,10 @@ from proof_store import (
 )
 
 import ngff_bio
-from ngff_bio.checks.compare_pixels import factors, reduce_again
-from ngff_bio.checks.verify import verify
+from ngff_bio.checks.source.compare_pixels import factors, reduce_again
+from ngff_bio.checks.source.verify import verify
 from ngff_bio.engine import Settings
-from ngff_bio.engine.manifest import MANIFEST, SEAL
+from ngff_bio.engine.write.manifest import MANIFEST, SEAL
 from ngff_bio.model import Dataset, Image, InstanceLayer
 from ngff_bio.testing import make_platelet_em
 

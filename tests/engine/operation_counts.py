@@ -25,7 +25,7 @@ from scenes import Wrapped
 
 from ngff_bio import testing
 from ngff_bio.engine import ThreadRunner, write_dataset
-from ngff_bio.engine.records import STATE
+from ngff_bio.engine.resume.records import STATE
 from ngff_bio.model import Dataset, Image, InstanceLayer, Pixels, Region, RunVolume, VolumeLayer
 from ngff_bio.sources import find_source, open_tree, read_source
 from ngff_bio.storage import MemoryStorage

@@ -60,7 +60,7 @@ def test_new_frames_are_added_behind_the_last_and_nothing_else_is_touched(versio
 
 
 def test_rows_of_old_and_new_frames_are_in_one_table() -> None:
-    from ngff_bio.engine.tables import from_parquet
+    from ngff_bio.engine.write.tables import from_parquet
 
     storage, at_once = MemoryStorage(), MemoryStorage()
     write_dataset(plate(frames=2), storage, SINGLE)

@@ -13,7 +13,8 @@ from references import contents
 from scenes import cells, collection, noise, plate
 
 from ngff_bio.engine import Settings, ThreadRunner, parse_codec, write_dataset
-from ngff_bio.engine.choice import (
+from ngff_bio.engine.run.worker_pool import Crew
+from ngff_bio.engine.write.codec_selection import (
     CHUNK_BYTES,
     CHUNKS,
     IMAGE_CANDIDATES,
@@ -22,7 +23,6 @@ from ngff_bio.engine.choice import (
     choose_codec,
     sample_of,
 )
-from ngff_bio.engine.crew import Crew
 from ngff_bio.model import ArrayPixels, Dataset
 from ngff_bio.storage import MemoryStorage
 

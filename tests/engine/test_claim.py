@@ -16,8 +16,9 @@ import pytest
 from references import contents
 from scenes import collection, plate, volume
 
-from ngff_bio.engine import Settings, ThreadRunner, claim, progress_of, write_dataset
-from ngff_bio.engine.claim import CLAIM, SILENCE, Claim, alive, machine, started
+from ngff_bio.engine import Settings, ThreadRunner, progress_of, write_dataset
+from ngff_bio.engine.resume import lease as claim
+from ngff_bio.engine.resume.lease import CLAIM, SILENCE, Claim, alive, machine, started
 from ngff_bio.errors import StoppedError, StoreBusyError
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
 

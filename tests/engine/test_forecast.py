@@ -9,7 +9,7 @@ import pytest
 from scenes import collection, plate, volume
 
 from ngff_bio.engine import Settings, ThreadRunner, plan_dataset, write_dataset
-from ngff_bio.engine.forecast import forecast
+from ngff_bio.engine.plan.estimate import forecast
 from ngff_bio.model import Dataset, InstanceLayer
 from ngff_bio.storage import MemoryStorage
 

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import gaussian_level, mean_level, mode_level, nearest_level
 
-from ngff_bio.engine.codecs import Codec
-from ngff_bio.engine.layout import ArrayPlan, plan_array
-from ngff_bio.engine.plan import plan_dataset
-from ngff_bio.engine.settings import Settings
-from ngff_bio.engine.units import run_unit
+from ngff_bio.engine.plan.layout import ArrayPlan, plan_array
+from ngff_bio.engine.plan.plan import plan_dataset
+from ngff_bio.engine.plan.settings import Settings
+from ngff_bio.engine.write.units import run_unit
 from ngff_bio.errors import ArgumentError
 from ngff_bio.model import ArrayPixels, Dataset, Image, VolumeLayer, axes_from
 from ngff_bio.storage import MemoryStorage
+from ngff_bio.zarrio.codecs import Codec
 
 
 @st.composite

@@ -17,8 +17,8 @@ from scenes import collection, noise, plate, volume
 
 import ngff_bio
 from ngff_bio.engine import Settings, ThreadRunner, parse_codec, progress_of, write_dataset
-from ngff_bio.engine.claim import CLAIM
-from ngff_bio.engine.records import UNITS
+from ngff_bio.engine.resume.lease import CLAIM
+from ngff_bio.engine.resume.records import UNITS
 from ngff_bio.errors import IncompleteStoreError, StoreExistsError, StoreNotFoundError
 from ngff_bio.model import ArrayPixels, Dataset, Frame
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage

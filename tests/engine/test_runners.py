@@ -22,14 +22,14 @@ from ngff_bio.engine import (
     progress_of,
     write_dataset,
 )
-from ngff_bio.engine.choice import Choice
-from ngff_bio.engine.codecs import Codec
-from ngff_bio.engine.course import Course, pilots
-from ngff_bio.engine.crew import Crew, Stopped
-from ngff_bio.engine.records import UnitRecord
+from ngff_bio.engine.resume.records import UnitRecord
+from ngff_bio.engine.run.scheduler import Course, pilots
+from ngff_bio.engine.run.worker_pool import Crew, Stopped
+from ngff_bio.engine.write.codec_selection import Choice
 from ngff_bio.errors import ArgumentError, SourceError, WorkerError
 from ngff_bio.model import ArrayPixels, Dataset, Region
 from ngff_bio.storage import FolderStorage, MemoryStorage
+from ngff_bio.zarrio.codecs import Codec
 
 SMALL = Settings(chunk=(32, 48), shard_bytes=1 << 16)
 ZSTD = Codec("zstd", level=1)

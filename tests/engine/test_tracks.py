@@ -16,8 +16,8 @@ from geff.validate.tracks import validate_lineages, validate_tracklets
 
 from ngff_bio.conversion import convert
 from ngff_bio.engine import Settings
-from ngff_bio.engine.tables import instance_table
-from ngff_bio.engine.tracks import graph_of
+from ngff_bio.engine.write.tables import instance_table
+from ngff_bio.engine.write.tracks import graph_of
 from ngff_bio.model import Box, Instance, Polygons, Rle
 from ngff_bio.storage import MemoryStorage
 from ngff_bio.testing import make_organoid

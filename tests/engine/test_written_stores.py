@@ -19,11 +19,11 @@ from scenes import collection, noise, plate, volume
 from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
 
 from ngff_bio.engine import Settings, parse_codec, write_dataset
-from ngff_bio.engine.codecs import Codec
-from ngff_bio.engine.layout import plan_array
-from ngff_bio.engine.shard import array_metadata, write_block
+from ngff_bio.engine.plan.layout import plan_array
+from ngff_bio.engine.write.shard import array_metadata, write_block
 from ngff_bio.model import ArrayPixels, Dataset, Image, axes_from
 from ngff_bio.storage import FolderStorage, MemoryStorage
+from ngff_bio.zarrio.codecs import Codec
 
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "?"]
 CODECS = [

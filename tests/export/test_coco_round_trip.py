@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
 from ngff_bio import convert
-from ngff_bio.engine.tables import instance_table, to_parquet
+from ngff_bio.engine.write.tables import instance_table, to_parquet
 from ngff_bio.export import export
-from ngff_bio.formats.coco_records import read_records
-from ngff_bio.formats.coco_writer import CocoCopy, restored_record
+from ngff_bio.formats.coco.records import read_records
+from ngff_bio.formats.coco.writer import CocoCopy, restored_record
 from ngff_bio.testing import make_livecell
 
 #: Busy machines are slow: no test fails by the clock.

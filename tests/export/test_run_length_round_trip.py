@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from ngff_bio import convert
 from ngff_bio.errors import ArgumentError
 from ngff_bio.export import export
-from ngff_bio.formats.rle_json import decode_rle_json
-from ngff_bio.formats.rle_json_writer import RunLengthWriter
+from ngff_bio.formats.rle.rle_json import decode_rle_json
+from ngff_bio.formats.rle.writer import RunLengthWriter
 from ngff_bio.testing import make_platelet_em
 
 #: Busy machines are slow: no test fails by the clock.

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.coco import (
+from ngff_bio.formats.coco.file import looks_like_coco
+from ngff_bio.formats.coco.layers import (
     CocoFile,
     Entry,
     Placement,
@@ -22,10 +23,9 @@ from ngff_bio.formats.coco import (
     open_coco,
     short_names,
 )
-from ngff_bio.formats.coco_file import looks_like_coco
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Box, Instance, OnError, Polygons, Rle
-from ngff_bio.sources.files import LocalFile
+from ngff_bio.sources.files.tree import LocalFile
 
 SQUARE = [[1, 1, 5.5, 1, 5.5, 5.25, 1, 5]]
 

@@ -13,11 +13,11 @@ import tifffile
 from PIL import Image
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.images import probe_image
+from ngff_bio.formats.images.frames import probe_image
 from ngff_bio.formats.limits import Limits
-from ngff_bio.formats.tiff import open_tiff_stack
-from ngff_bio.formats.tiff_images import open_tiff
-from ngff_bio.sources.files import LocalFile, open_tree
+from ngff_bio.formats.tiff.images import open_tiff
+from ngff_bio.formats.tiff.tiff import open_tiff_stack
+from ngff_bio.sources.files.tree import LocalFile, open_tree
 from ngff_bio.testing import damage
 
 READERS: dict[str, Callable[[LocalFile], object]] = {
@@ -72,7 +72,7 @@ def test_a_zip_bomb_is_refused_by_its_directory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "bmp", "tif"])
 def test_any_flipped_bit_gives_pixels_or_one_error(kind: str, tmp_path: Path) -> None:
-    from ngff_bio.formats.images import stack_frames
+    from ngff_bio.formats.images.frames import stack_frames
 
     rng = np.random.default_rng(3)
     path = tmp_path / f"a.{kind}"

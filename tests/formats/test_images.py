@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.images import (
+from ngff_bio.formats.images.frames import (
     Limits,
     probe_image,
     safe_name,
     safe_names,
     stack_frames,
 )
-from ngff_bio.sources.files import LocalFile
+from ngff_bio.sources.files.tree import LocalFile
 
 GREY = (np.arange(40 * 50) % 251).astype(np.uint8).reshape(40, 50)
 RGB = np.dstack([GREY, GREY[::-1], 255 - GREY])
@@ -109,7 +109,7 @@ def test_a_picture_has_the_pixels_that_another_library_reads(name: str, tmp_path
 
 
 def test_indices_of_a_palette_are_read_for_label_pictures(tmp_path: Path) -> None:
-    from ngff_bio.formats.decoding import decode_image
+    from ngff_bio.formats.images.decoding import decode_image
 
     picture = Image.fromarray(GREY % 5, "P")
     picture.putpalette([9, 9, 9] * 256)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.json_scan import Container, Elements, JsonWalk, Scalar
+from ngff_bio.formats.json.scan import Container, Elements, JsonWalk, Scalar
 
 # Brackets, quotes and backslashes in text are what a walk could trip over.
 texts = st.text(st.sampled_from('ab"\\[]{},:é\U0001f52c \n/_Yy\x7f'), max_size=8)

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.images import stack_frames
-from ngff_bio.formats.labelme import (
+from ngff_bio.formats.images.frames import stack_frames
+from ngff_bio.formats.labelme.labelme import (
     EmbeddedImage,
     LabelmeInstances,
     decode_labelme,
@@ -26,7 +26,7 @@ from ngff_bio.formats.labelme import (
     restored_shape,
 )
 from ngff_bio.raster.shapes import shape_to_mask
-from ngff_bio.sources.files import LocalFile
+from ngff_bio.sources.files.tree import LocalFile
 from ngff_bio.testing import make_labelme_folder
 
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.milab import class_name, encode_milab, read_milab
-from ngff_bio.formats.milab_crops import read_crop_labels
+from ngff_bio.formats.milab.crops import read_crop_labels
+from ngff_bio.formats.milab.predictions import class_name, encode_milab, read_milab
 from ngff_bio.model import Box
-from ngff_bio.sources.files import LocalFile
+from ngff_bio.sources.files.tree import LocalFile
 
 NEW: dict[str, Any] = {
     "151": {

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ngff_bio.errors import ArgumentError, SourceError
-from ngff_bio.formats import tiff_planes
 from ngff_bio.formats.limits import Limits
-from ngff_bio.formats.tiff import open_tiff_stack
-from ngff_bio.formats.tiff_images import open_tiff
-from ngff_bio.sources.files import LocalFile, open_tree
+from ngff_bio.formats.tiff import planes as tiff_planes
+from ngff_bio.formats.tiff.images import open_tiff
+from ngff_bio.formats.tiff.tiff import open_tiff_stack
+from ngff_bio.sources.files.tree import LocalFile, open_tree
 from ngff_bio.testing import make_tiff_folder
 
 RNG = np.random.default_rng(7)
@@ -146,7 +146,7 @@ def test_regions_along_the_grain_decode_each_segment_once(
 
 
 def test_a_part_reads_only_its_own_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ngff_bio.formats.tiff_files import TiffBytes
+    from ngff_bio.formats.tiff.files import TiffBytes
 
     file, expected = written(tmp_path, "one strip")
     (image,) = open_tiff(file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ngff_bio.reader.patches import Patches
+from ngff_bio.reader.analysis.patches import Patches
 
 
 def digest(made: Patches, number: int) -> tuple[int, int]:

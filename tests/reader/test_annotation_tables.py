@@ -10,7 +10,7 @@ import pytest
 from written_stores import CLASSES, OVERLAPPING, our_plate
 
 import ngff_bio
-from ngff_bio.engine.tables import from_parquet, to_parquet
+from ngff_bio.engine.write.tables import from_parquet, to_parquet
 from ngff_bio.errors import DependencyError, NameNotFoundError, StorageError, StoreError
 from ngff_bio.storage import FolderStorage, MemoryStorage
 from ngff_bio.testing import make_platelet_em

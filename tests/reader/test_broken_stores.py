@@ -20,7 +20,7 @@ from ngff_bio.errors import (
     StoreError,
     StoreNotFoundError,
 )
-from ngff_bio.reader.notices import PartlyUnreadableWarning
+from ngff_bio.reader.access.notices import PartlyUnreadableWarning
 from ngff_bio.storage import FolderStorage
 
 

@@ -25,7 +25,7 @@ from zarr.codecs import (
 )
 
 from ngff_bio.errors import ArgumentError, DependencyError, StorageError, StoreError
-from ngff_bio.reader.arrays import StoredArray
+from ngff_bio.reader.access.arrays import StoredArray
 from ngff_bio.storage import FolderStorage
 
 SHAPE = (3, 50, 70)

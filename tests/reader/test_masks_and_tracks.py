@@ -18,7 +18,7 @@ import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.errors import ArgumentError, NameNotFoundError
 from ngff_bio.model import ArrayPixels, Dataset, Image, Instance, InstanceLayer, Polygons, axes_from
-from ngff_bio.reader.masks import boxes_of
+from ngff_bio.reader.analysis.masks import boxes_of
 from ngff_bio.storage import FolderStorage, MemoryStorage
 
 

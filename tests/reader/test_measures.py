@@ -14,11 +14,11 @@ from skimage.measure import regionprops
 from written_stores import CLASSES, OVERLAPPING, our_image, our_plate, picture
 
 import ngff_bio
-import ngff_bio.reader.measures as measures
+import ngff_bio.reader.analysis.measures as measures
 from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.errors import ArgumentError, NameNotFoundError
 from ngff_bio.model import ArrayPixels, Dataset, Image, VolumeLayer, axes_from
-from ngff_bio.reader.measures import merged, sums_of
+from ngff_bio.reader.analysis.measures import merged, sums_of
 from ngff_bio.storage import FolderStorage, MemoryStorage
 
 

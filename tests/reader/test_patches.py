@@ -18,7 +18,7 @@ import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.errors import ArgumentError, NameNotFoundError
 from ngff_bio.model import ArrayPixels, Dataset, Image, VolumeLayer, axes_from
-from ngff_bio.reader.patches import Patch
+from ngff_bio.reader.analysis.patches import Patch
 from ngff_bio.storage import FolderStorage, MemoryStorage
 
 
@@ -177,7 +177,7 @@ def test_pickled_patches_are_small(plate: ngff_bio.reader.Dataset) -> None:
 
 def test_torch_gets_tensors(plate: ngff_bio.reader.Dataset) -> None:
     torch = pytest.importorskip("torch")
-    from ngff_bio.reader.torch import TorchPatches, collate
+    from ngff_bio.reader.analysis.torch import TorchPatches, collate
 
     made = ngff_bio.patches(plate, 32, labels="cell", count=6, seed=2)
     data = TorchPatches(made, CLASSES)

@@ -19,7 +19,7 @@ from written_stores import OVERLAPPING, our_plate, picture
 
 import ngff_bio
 from ngff_bio.errors import StorageError, StoreNotFoundError
-from ngff_bio.reader.backend import NgffBioBackend
+from ngff_bio.reader.xarray.backend import NgffBioBackend
 from ngff_bio.storage import FolderStorage
 
 

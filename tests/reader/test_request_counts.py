@@ -175,7 +175,7 @@ def test_one_field_of_a_plate_is_opened_without_looking_at_the_others(tmp_path: 
 
 def test_a_table_of_many_rows_is_not_read_whole() -> None:
     pa = pytest.importorskip("pyarrow")
-    from ngff_bio.engine.tables import to_parquet
+    from ngff_bio.engine.write.tables import to_parquet
 
     storage = MemoryStorage()
     our_plate(storage)

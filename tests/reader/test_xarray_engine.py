@@ -16,9 +16,9 @@ import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.errors import ArgumentError, NgffBioError
 from ngff_bio.model import ArrayPixels, Dataset, Image, axes_from
-from ngff_bio.reader.backend import NgffBioBackend
-from ngff_bio.reader.blocks import block_shape
-from ngff_bio.reader.coordinates import PixelIndex
+from ngff_bio.reader.xarray.backend import NgffBioBackend
+from ngff_bio.reader.xarray.blocks import block_shape
+from ngff_bio.reader.xarray.coordinates import PixelIndex
 from ngff_bio.storage import FolderStorage, MemoryStorage
 
 ENGINE = NgffBioBackend
@@ -40,7 +40,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_engine_is_registered() -> None:
     found = {e.name: e.value for e in entry_points(group="xarray.backends")}
-    assert found["ngff-bio"] == "ngff_bio.reader.backend:NgffBioBackend"
+    assert found["ngff-bio"] == "ngff_bio.reader.xarray.backend:NgffBioBackend"
 
 
 def test_a_level_is_opened_lazily_without_dask(colours: Path) -> None:

@@ -16,8 +16,8 @@ import pytest
 
 from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError
 from ngff_bio.formats.limits import Limits
-from ngff_bio.sources import ranges
-from ngff_bio.sources.files import open_tree, with_archives
+from ngff_bio.sources.files import ranges
+from ngff_bio.sources.files.tree import open_tree, with_archives
 
 FILES = {
     "a.txt": b"first",
@@ -104,7 +104,7 @@ def test_files_are_read_by_several_threads_at_once(kind: str, tmp_path: Path) ->
 def test_large_compressed_members_are_unpacked_to_disk_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ngff_bio.sources.archives._IN_MEMORY", 100)
+    monkeypatch.setattr("ngff_bio.sources.files.archives._IN_MEMORY", 100)
     tree = open_tree(made("deflated.zip", tmp_path))
     file = tree.file("deep/er/b.bin")
     paths = set()

@@ -17,8 +17,8 @@ import ngff_bio
 from ngff_bio.checks import validate
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.sources import find_source, open_tree
-from ngff_bio.sources.label_names import by_convention
-from ngff_bio.sources.numbered import Naming, find_series, stem_of
+from ngff_bio.sources.images.label_names import by_convention
+from ngff_bio.sources.images.numbered import Naming, find_series, stem_of
 from ngff_bio.testing import make_tiff_folder, make_wbc
 from ngff_bio.testing.damage import huge_png
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ngff_bio.conversion import convert
 from ngff_bio.errors import SourceError, SourceNotFoundError
-from ngff_bio.formats.labelme import restored_file, restored_shape
+from ngff_bio.formats.labelme.labelme import restored_file, restored_shape
 from ngff_bio.raster.shapes import shape_to_mask
 from ngff_bio.sources import find_source, open_tree
 from ngff_bio.sources.labelme import read

@@ -15,7 +15,7 @@ import zarr
 
 from ngff_bio.conversion import convert
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
-from ngff_bio.formats.labelme import restored_file, restored_shape
+from ngff_bio.formats.labelme.labelme import restored_file, restored_shape
 from ngff_bio.model import Dataset
 from ngff_bio.sources import find_source, open_tree
 from ngff_bio.sources.organoid import read

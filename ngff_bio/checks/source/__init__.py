@@ -1,0 +1,1 @@
+"""A store against the source that it was made from."""

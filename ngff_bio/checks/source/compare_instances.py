@@ -1,0 +1,270 @@
+"""Instances given by outlines, runs or boxes: every mask, every row, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.checks.source.compare_rows import RowComparison
+from ngff_bio.checks.source.compare_volumes import mask_differences
+from ngff_bio.checks.source.differences import Difference
+from ngff_bio.checks.source.redraw import Flat, redraw
+from ngff_bio.checks.source.stored_tables import StoredTables
+from ngff_bio.checks.source.tasks import Found, StoredArray, Task, unreadable
+from ngff_bio.checks.store.arrayinfo import region_nbytes
+from ngff_bio.errors import NgffBioError
+from ngff_bio.model import Instance, InstanceLayer, Polygons, Region, Rle, Shape
+
+#: Raw bytes of label frames that one piece of work compares.
+_BATCH_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLayer:
+    """A layer in the store: its label images by name (hidden ones too), and where its table lies."""
+
+    layer: InstanceLayer
+    axes: str
+    images: Mapping[str, StoredArray]
+    table_path: str
+    tables: StoredTables
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the label images."""
+        return self.images[self.layer.name].info.shape
+
+
+def instance_tasks(stored: StoredLayer) -> Iterator[Task]:
+    """Compare every instance of a layer, some frames at a time."""
+    shape, info = stored.shape, stored.images[stored.layer.name].info
+    frames = shape[0] if stored.axes.startswith("t") else 1
+    each = region_nbytes(tuple((0, n) for n in shape), info.dtype.itemsize) // max(frames, 1)
+    batch = max(1, _BATCH_BYTES // max(each, 1))
+    for first in range(0, frames, batch):
+        span = range(first, min(first + batch, frames))
+        yield Task(len(span) * each * len(stored.images), partial(_compare, stored, span))
+
+
+def _compare(stored: StoredLayer, frames: range) -> Found:
+    found = Found()
+    table = stored.tables.read(stored.table_path)
+    blocks: dict[str, NDArray[Any]] = {}
+    for name, array in stored.images.items():
+        region = _frames_region(stored, frames)
+        try:
+            blocks[name] = array.read(region)
+        except Exception as error:
+            found.differences.append(unreadable(array, region, error))
+    for t in frames:
+        planes = {
+            n: _as_stack(b[t - frames.start] if _timed(stored) else b) for n, b in blocks.items()
+        }
+        try:
+            instances = stored.layer.instances.read(t)
+        except NgffBioError as error:
+            path = stored.images[stored.layer.name].path
+            found.differences.append(
+                Difference("source", path, f"the source cannot be read: {error.what}")
+            )
+            continue
+        frame = _Frame(stored, t, instances, planes, _rows_of(table, t))
+        found.differences += frame.differences()
+        found.instances += len(instances)
+        found.frames += 1
+    return found
+
+
+def _timed(stored: StoredLayer) -> bool:
+    return stored.axes.startswith("t")
+
+
+def _frames_region(stored: StoredLayer, frames: range) -> Region:
+    whole = tuple((0, n) for n in stored.shape)
+    return ((frames.start, frames.stop), *whole[1:]) if _timed(stored) else whole
+
+
+def _as_stack(frame: NDArray[Any]) -> NDArray[Any]:
+    """z, y, x, whether there is a z axis or not."""
+    return frame.reshape(-1, *frame.shape[-2:])
+
+
+@dataclass(slots=True)
+class _Frame:
+    stored: StoredLayer
+    t: int
+    instances: list[Instance]
+    planes: dict[str, NDArray[Any]]
+    table: Any
+    masks: list[Flat] = field(default_factory=list)
+
+    @property
+    def where(self) -> str | None:
+        return f"t={self.t}" if _timed(self.stored) else None
+
+    def differences(self) -> Iterator[Difference]:
+        *_, height, width = self.stored.shape
+        self.masks = redraw(self.instances, (height, width))
+        yield from self._rows(self.table)
+        whole_in = self._whole_in(self.table)
+        by_plane: dict[int, list[int]] = {}
+        depth = self.stored.shape[-3] if "z" in self.stored.axes else 1
+        for i, instance in enumerate(self.instances):
+            for z in range(depth) if instance.z is None else [instance.z]:
+                by_plane.setdefault(z, []).append(i)
+        for z in range(depth):
+            yield from self._plane(z, by_plane.get(z, []), whole_in)
+
+    def _rows(self, table: Any) -> Iterator[Difference]:
+        """Every column of every row."""
+        if table is None:
+            if self.instances:
+                yield Difference(
+                    "row",
+                    self.stored.table_path,
+                    f"the table of {len(self.instances)} instances is missing",
+                    where=self.where,
+                )
+            return
+        depth = self.stored.shape[-3] if "z" in self.stored.axes else 1
+        columns = source_columns(self.instances)
+        columns["pixels"] = [
+            len(mask) * (1 if i.z is not None else depth)
+            for i, mask in zip(self.instances, self.masks, strict=True)
+        ]
+        if "label_image" in table.column_names:
+            # Which label image holds an instance whole is proved by its pixels.
+            table = table.drop_columns(["label_image"])
+        names = [instance_name(i) for i in self.instances]
+        comparison = RowComparison(self.stored.table_path, names, self.where)
+        yield from comparison.differences(table, columns)
+
+    def _whole_in(self, table: Any) -> list[str]:
+        """Name of the label image in which each instance is whole, as its row says."""
+        visible = [self.stored.layer.name] * len(self.instances)
+        if table is None or "label_image" not in table.column_names:
+            return visible
+        named = table["label_image"].to_pylist()
+        return named if len(named) == len(visible) else visible
+
+    def _plane(self, z: int, rows: list[int], whole_in: list[str]) -> Iterator[Difference]:
+        where = " ".join(
+            p for p in (self.where, f"z={z}" if "z" in self.stored.axes else None) if p
+        )
+        masks, names = self._by_value(rows)
+        shown = self._painted(masks)
+        wanted = {n: np.zeros_like(shown) for n in self.planes if n != self.stored.layer.name}
+        wanted[self.stored.layer.name] = shown
+        for i in rows:
+            value, home = self.instances[i].value, whole_in[i]
+            mask = masks[value]
+            if home not in wanted:
+                yield self._not_whole(
+                    i, where, f"its row names the label image {home!r}, which is not there"
+                )
+            elif home == self.stored.layer.name:
+                covered = int(np.count_nonzero(shown[mask] != value))
+                if covered:
+                    yield self._not_whole(
+                        i,
+                        where,
+                        f"{covered} of its pixels are covered by others, and its row "
+                        "names no other label image",
+                    )
+            else:
+                wanted[home][mask] = value
+        for name, plane in self.planes.items():
+            path = self.stored.images[name].path
+            there = plane[z].ravel()
+            yield from mask_differences(path, wanted[name], there, where, None, names)
+
+    def _not_whole(self, i: int, where: str, what: str) -> Difference:
+        path = self.stored.images[self.stored.layer.name].path
+        return Difference("mask", path, what, where or None, instance_name(self.instances[i]))
+
+    def _by_value(self, rows: list[int]) -> tuple[dict[int, Flat], dict[int, str]]:
+        """Mask and name by label value; one object outlined twice is one mask."""
+        masks: dict[int, Flat] = {}
+        names: dict[int, str] = {}
+        for i in rows:
+            value = self.instances[i].value
+            known = masks.get(value)
+            masks[value] = self.masks[i] if known is None else np.union1d(known, self.masks[i])
+            if self.instances[i].source_id is not None:
+                names[value] = f"id {self.instances[i].source_id}"
+        return masks, names
+
+    def _painted(self, masks: Mapping[int, Flat]) -> NDArray[Any]:
+        """The visible label image by the overlap rule: larger first, ties in source order."""
+        *_, height, width = self.stored.shape
+        info = self.stored.images[self.stored.layer.name].info
+        flat = np.zeros(height * width, info.dtype)
+        for value in sorted(masks, key=lambda v: -len(masks[v])):  # stable: ties stay as they came
+            flat[masks[value]] = value
+        return flat
+
+
+def _rows_of(table: Any, t: int) -> Any:
+    """The rows of one frame, in order."""
+    if table is None or "t" not in table.column_names:
+        return table
+    import pyarrow.compute as pc
+
+    return table.filter(pc.equal(table["t"], t))
+
+
+def instance_name(instance: Instance) -> str:
+    """What an instance is called in a difference."""
+    name = f"label {instance.value}"
+    return name if instance.source_id is None else f"{name}, id {instance.source_id}"
+
+
+def source_columns(instances: list[Instance]) -> dict[str, list[Any]]:
+    """What the table should say of instances, by column."""
+    columns: dict[str, list[Any]] = {
+        "label": [i.value for i in instances],
+        "t": [i.t for i in instances],
+        "z": [i.z for i in instances],
+        "category": [i.category for i in instances],
+        "category_id": [_text(i.category_id) for i in instances],
+        "source_id": [_text(i.source_id) for i in instances],
+        "track_id": [_text(i.track_id) for i in instances],
+        "area": [i.area for i in instances],
+        "iscrowd": [i.iscrowd for i in instances],
+        "files": [list(i.files) or None for i in instances],
+        "indices": [list(i.indices) or None for i in instances],
+        "variants": [None if i.variants is None else list(i.variants) for i in instances],
+        "offset_y": [None if i.window is None else i.window[0] for i in instances],
+        "offset_x": [None if i.window is None else i.window[1] for i in instances],
+        "record": [i.record for i in instances],
+    }
+    for n, name in enumerate(("box_x", "box_y", "box_width", "box_height")):
+        columns[name] = [None if i.box is None else i.box[n] for i in instances]
+    shapes = [i.geometry if isinstance(i.geometry, Shape) else None for i in instances]
+    rles = [i.geometry if isinstance(i.geometry, Rle) else None for i in instances]
+    columns |= {
+        "shape_type": [None if s is None else s.type for s in shapes],
+        "mask": [None if s is None else s.mask for s in shapes],
+        "polygons": [_outline(i) for i in instances],
+        "rle_size": [None if r is None else list(r.size) for r in rles],
+        "rle_counts": [r.counts if r and isinstance(r.counts, str) else None for r in rles],
+        "rle_runs": [list(r.counts) if r and not isinstance(r.counts, str) else None for r in rles],
+    }
+    return columns
+
+
+def _text(value: int | str | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _outline(instance: Instance) -> list[Any] | None:
+    if isinstance(instance.geometry, Polygons):
+        return [list(part) for part in instance.geometry.parts]
+    if isinstance(instance.geometry, Shape):
+        return [[value for point in instance.geometry.points for value in point]]
+    return None

@@ -1,0 +1,251 @@
+"""Level 0 against the source, and each level against the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.checks.source.differences import Difference, Kind
+from ngff_bio.checks.source.tasks import Found, StoredArray, Task, unreadable
+from ngff_bio.checks.store.arrayinfo import block_shape, blocks, region_nbytes
+from ngff_bio.errors import NgffBioError
+from ngff_bio.model import Pixels, Region
+
+#: Raw bytes of a block that is compared at once.
+MOST_BYTES = 64 << 20
+
+#: Ways to make a level that can be repeated here.
+METHODS = ("mean", "gaussian", "mode", "nearest")
+
+#: Axes along which differences are told apart: a frame, a channel, a plane each.
+_PLANES = "tcz"
+
+
+def pixel_tasks(array: StoredArray, pixels: Pixels, axes: str) -> Iterator[Task]:
+    """Compare every pixel of an array with those of the source, block by block."""
+    info = array.info
+    block = block_shape(
+        info.shape,
+        info.stored,
+        info.chunk,
+        pixels.grain,
+        itemsize=info.dtype.itemsize,
+        most=MOST_BYTES,
+    )
+    for region in blocks(info.shape, block):
+        nbytes = region_nbytes(region, info.dtype.itemsize)
+        yield Task(nbytes, partial(_compare_block, array, pixels, axes, region))
+
+
+def _compare_block(array: StoredArray, pixels: Pixels, axes: str, region: Region) -> Found:
+    try:
+        expected = pixels.read(region)
+    except NgffBioError as error:
+        return Found([Difference("source", array.path, f"the source cannot be read: {error.what}")])
+    try:
+        found = array.read(region)
+    except Exception as error:  # whatever a codec makes of damaged bytes
+        return Found([unreadable(array, region, error)])
+    start = tuple(a for a, _ in region)
+    return Found(list(pixel_differences("pixels", array.path, axes, start, expected, found)))
+
+
+def pixel_differences(
+    kind: Kind,
+    path: str,
+    axes: str,
+    start: tuple[int, ...],
+    expected: NDArray[Any],
+    found: NDArray[Any],
+    *,
+    close: bool = False,
+) -> Iterator[Difference]:
+    """Where two blocks differ: one difference for each plane, with the first pixel as example."""
+    wrong = expected != found
+    if expected.dtype.kind == "f":
+        wrong &= ~(np.isnan(expected) & np.isnan(found))
+        if close:
+            # Sums of floats depend on their order in the last bits.
+            few = 8 * float(np.finfo(expected.dtype).eps)
+            wrong &= ~np.isclose(expected, found, rtol=few, atol=0)
+    if not wrong.any():
+        return
+    lead = [i for i, a in enumerate(axes) if a in _PLANES]
+    inner = tuple(i for i in range(len(axes)) if i not in lead)
+    flagged = np.argwhere(wrong.any(axis=inner)) if lead else [()]
+    for at in flagged:
+        index: list[Any] = [slice(None)] * len(axes)
+        for axis, i in zip(lead, at, strict=True):
+            index[axis] = int(i)
+        plane = wrong[tuple(index)]
+        first = np.argwhere(plane)[0]
+        rest = iter(first)
+        place = tuple(int(next(rest)) if isinstance(i, slice) else i for i in index)
+        where = " ".join(f"{axes[i]}={place[i] + start[i]}" for i in range(len(axes)))
+        count = int(np.count_nonzero(plane))
+        yield Difference(
+            kind,
+            path,
+            f"{count} {'pixel differs' if count == 1 else 'pixels differ'}, first here",
+            where=where,
+            expected=str(expected[place]),
+            found=str(found[place]),
+        )
+
+
+def level_tasks(
+    below: StoredArray, above: StoredArray, axes: str, method: str | None
+) -> Iterator[Task]:
+    """Make a level again from the one before it, and compare."""
+    factor = factors(below.info.shape, above.info.shape)
+    if factor is None:
+        wrong = Difference(
+            "level",
+            above.path,
+            "the shape is not that of the level before, halved along some axes",
+            expected=str(below.info.shape),
+            found=str(above.info.shape),
+        )
+        yield Task(0, lambda: Found([wrong]))
+        return
+    if method not in METHODS:
+        return
+    info = above.info
+    cuts = tuple(max(c // f, 1) for c, f in zip(below.info.chunk, factor, strict=True))
+    block = block_shape(
+        info.shape, info.chunk, cuts, itemsize=info.dtype.itemsize, most=MOST_BYTES // 32
+    )
+    block = _grown(block, info.shape, info.dtype.itemsize)
+    for region in blocks(info.shape, block):
+        nbytes = region_nbytes(region, info.dtype.itemsize)
+        yield Task(nbytes, partial(_compare_level, below, above, axes, factor, method, region))
+
+
+def _grown(block: tuple[int, ...], shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Blocks of several chunks, where chunks are small."""
+    grown = list(block)
+    for i in reversed(range(len(block))):
+        while grown[i] < shape[i] and 2 * int(np.prod(grown)) * itemsize <= MOST_BYTES // 32:
+            grown[i] = min(2 * grown[i], shape[i])
+    return tuple(grown)
+
+
+def factors(below: tuple[int, ...], above: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Reduction by 1 or 2 along each axis; ``None`` if it is another one."""
+    found = []
+    for n, m in zip(below, above, strict=False):
+        if n == m:
+            found.append(1)
+        elif m == -(-n // 2):
+            found.append(2)
+        else:
+            return None
+    return tuple(found) if len(below) == len(above) else None
+
+
+def _compare_level(
+    below: StoredArray,
+    above: StoredArray,
+    axes: str,
+    factor: tuple[int, ...],
+    method: str,
+    region: Region,
+) -> Found:
+    wide = 1 if method == "gaussian" else 0
+    source = tuple(
+        (a, b) if f == 1 else (max(a * f - wide, 0), min(b * f + wide, n))
+        for (a, b), f, n in zip(region, factor, below.info.shape, strict=True)
+    )
+    try:
+        pixels = below.read(source)
+    except Exception as error:
+        return Found([unreadable(below, source, error)])
+    try:
+        found = above.read(region)
+    except Exception as error:
+        return Found([unreadable(above, region, error)])
+    if method == "gaussian":
+        expected = smooth_again(pixels, factor, region, source, below.info.shape)
+    else:
+        expected = reduce_again(pixels, factor, method)
+    start = tuple(a for a, _ in region)
+    return Found(
+        list(pixel_differences("level", above.path, axes, start, expected, found, close=True))
+    )
+
+
+def reduce_again(pixels: NDArray[Any], factor: tuple[int, ...], method: str) -> NDArray[Any]:
+    """A block reduced by 1 or 2 along each axis, written as the definition says, not to be fast.
+
+    ``mean``: the mean of the pixels that fall into one, rounded half up. ``mode``: the most
+    frequent, of equals the first in reading order. ``nearest``: the first. An odd edge is the same
+    of what there is.
+    """
+    odd = [(0, -n % f) for n, f in zip(pixels.shape, factor, strict=True)]
+    whole = np.pad(pixels, odd, mode="edge")
+    corners = [
+        whole[tuple(slice(o, None, f) for o, f in zip(offset, factor, strict=True))]
+        for offset in product(*[range(f) for f in factor])
+    ]
+    if method == "nearest" or len(corners) == 1:
+        return corners[0]
+    if method == "mode":
+        return _most_frequent(corners)
+    dtype = pixels.dtype
+    if dtype.kind == "f":
+        return np.mean(corners, axis=0, dtype=np.float64).astype(dtype)
+    wide: Any = object if dtype.itemsize == 8 else np.int64
+    total = np.zeros(corners[0].shape, wide)
+    for corner in corners:
+        total += corner
+    return np.asarray((total + len(corners) // 2) // len(corners)).astype(dtype)
+
+
+def smooth_again(
+    pixels: NDArray[Any],
+    factor: tuple[int, ...],
+    region: Region,
+    source: Region,
+    shape: tuple[int, ...],
+) -> NDArray[Any]:
+    """A region smoothed by (1, 3, 3, 1) / 8 along each axis that is halved, rounded half up.
+
+    Parameters
+    ----------
+    region
+        What is made, in pixels of the level above.
+    source
+        Where ``pixels`` lie in the level below, of ``shape``; beyond its edge pixels are repeated.
+    """
+    dtype = pixels.dtype
+    total: NDArray[Any] = pixels.astype(np.float64 if dtype.kind == "f" else np.int64)
+    weight = 1
+    for axis, f in enumerate(factor):
+        if f == 1:
+            continue
+        centre = 2 * np.arange(*region[axis])
+        parts = [
+            w * np.take(total, np.clip(centre + o, 0, shape[axis] - 1) - source[axis][0], axis)
+            for o, w in ((-1, 1), (0, 3), (1, 3), (2, 1))
+        ]
+        total = parts[0] + parts[1] + parts[2] + parts[3]
+        weight *= 8
+    if dtype.kind == "f":
+        return np.asarray(total / weight).astype(dtype)
+    return np.asarray((total + weight // 2) // weight).astype(dtype)
+
+
+def _most_frequent(corners: list[NDArray[Any]]) -> NDArray[Any]:
+    best, most = corners[0].copy(), np.zeros(corners[0].shape, np.int8)
+    for corner in corners:
+        votes = np.zeros(corner.shape, np.int8)
+        for other in corners:
+            votes += corner == other
+        better = votes > most
+        best[better], most[better] = corner[better], votes[better]
+    return best

@@ -1,0 +1,88 @@
+"""The graph of a tracked layer against the source: a node for each object and frame, edges in time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ngff_bio.checks.source.differences import Difference
+from ngff_bio.checks.source.tasks import Found, Task
+from ngff_bio.checks.source.zarr_view import open_array
+from ngff_bio.checks.store.documents import Documents, join
+from ngff_bio.errors import NgffBioError
+from ngff_bio.model import InstanceLayer
+
+Node = tuple[int, int]
+"""Label value and frame."""
+
+
+def track_tasks(
+    documents: Documents, store: Any, image: str, layer: InstanceLayer, frames: int
+) -> Iterator[Task]:
+    """Compare the graph of a layer, if it is tracked."""
+    if layer.tracked:
+        path = join(image, "tracks", layer.name)
+        yield Task(0, partial(_compare, documents, store, path, layer, frames))
+
+
+def _compare(
+    documents: Documents, store: Any, path: str, layer: InstanceLayer, frames: int
+) -> Found:
+    try:
+        wanted = Counter({(i.value, t): 1 for t in range(frames) for i in layer.instances.read(t)})
+    except NgffBioError as error:
+        return Found([Difference("source", path, f"the source cannot be read: {error.what}")])
+    if path not in documents.groups:
+        missing = Difference("tracks", path, "the graph of the tracks is missing")
+        return Found([missing] if wanted else [])
+    try:
+        nodes, edges = _read(store, path, documents.zarr_format)
+    except Exception as error:  # whatever zarr-python makes of damaged bytes
+        what = f"the graph cannot be read: {type(error).__name__}: {error}"[:200]
+        return Found([Difference("tracks", path, what)])
+    found = Found(list(_differences(path, "node", wanted, Counter(nodes))))
+    seen: dict[int, list[int]] = {}
+    for label, t in sorted(wanted):
+        seen.setdefault(label, []).append(t)
+    follows = Counter((label, pair) for label, ts in seen.items() for pair in pairwise(ts))
+    there = Counter((a[0], (a[1], b[1])) for a, b in edges if a[0] == b[0])
+    strange = [(a, b) for a, b in edges if a[0] != b[0]]
+    found.differences += _differences(path, "edge", follows, there)
+    found.differences += [
+        Difference("tracks", path, "an edge leads from one object to another", found=f"{a} to {b}")
+        for a, b in strange
+    ]
+    return found
+
+
+def _read(store: Any, path: str, zarr_format: int) -> tuple[list[Node], list[tuple[Node, Node]]]:
+    """Nodes and edges of a GEFF graph."""
+
+    def array(name: str) -> Any:
+        return np.asarray(open_array(store, join(path, name), zarr_format)[:])
+
+    ids = array("nodes/ids").tolist()
+    labels = array("nodes/props/label/values").tolist()
+    times = array("nodes/props/t/values").tolist()
+    nodes = [(int(label), int(t)) for label, t in zip(labels, times, strict=True)]
+    by_id = dict(zip(ids, nodes, strict=True))
+    edges = [(by_id[a], by_id[b]) for a, b in array("edges/ids").reshape(-1, 2).tolist()]
+    return nodes, edges
+
+
+def _differences(
+    path: str, what: str, wanted: Counter[Any], there: Counter[Any]
+) -> Iterator[Difference]:
+    for (label, at), _ in sorted((wanted - there).items()):
+        yield Difference(
+            "tracks", path, f"a {what} is missing", where=f"t={at}", instance=f"label {label}"
+        )
+    for (label, at), _ in sorted((there - wanted).items()):
+        yield Difference(
+            "tracks", path, f"a {what} is too many", where=f"t={at}", instance=f"label {label}"
+        )

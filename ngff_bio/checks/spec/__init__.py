@@ -1,0 +1,1 @@
+"""Metadata of one group against the OME-Zarr specification."""

@@ -1,0 +1,1 @@
+"""A store against itself: arrays, groups, tables, chunks, manifest."""

@@ -1,0 +1,149 @@
+"""A store's objects against its manifest: damaged, missing and foreign bytes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from ngff_bio.checks.source.differences import Difference
+from ngff_bio.checks.source.parallel import run_all
+from ngff_bio.engine.resume.checksumming import crc32c
+from ngff_bio.engine.write.manifest import MANIFEST, SEAL, Entry, parse_manifest, seal_of
+from ngff_bio.errors import StorageError, StoreError
+from ngff_bio.storage import Storage
+
+#: Objects larger than this are read in ranges: memory stays bounded whatever the shard size.
+_RANGE = 16 << 20
+
+Progress = Callable[[int, int], None]
+
+
+def load_manifest(storage: Storage) -> tuple[list[Entry], list[Difference]]:
+    """Rows of the manifest, and what is wrong with the manifest itself.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If the store has none at all.
+    """
+    data, seal = storage.get(MANIFEST), storage.get(SEAL)
+    if data is None:
+        if seal is None:
+            raise StoreError(
+                "the store has no manifest",
+                file=storage.url,
+                expected=MANIFEST,
+                mend="name the source to compare with instead: --source",
+            )
+        return [], [Difference("object", MANIFEST, "the manifest is missing")]
+    found: list[Difference] = []
+    if seal is None:
+        found.append(Difference("object", SEAL, "the checksum of the manifest is missing"))
+    elif seal != seal_of(data):
+        found.append(
+            Difference(
+                "object",
+                MANIFEST,
+                "the manifest or its checksum is damaged",
+                expected=shorten_bytes(seal_of(data)),
+                found=shorten_bytes(seal),
+            )
+        )
+    try:
+        return parse_manifest(data), found
+    except StoreError as error:
+        wrong = Difference("object", MANIFEST, "the manifest cannot be read", found=error.found)
+        return [], [*found, wrong]
+
+
+def shorten_bytes(line: bytes) -> str:
+    """A line of text that may be none."""
+    return line[:60].decode("ascii", "backslashreplace").strip()
+
+
+def check_objects(
+    storage: Storage,
+    entries: Iterable[Entry],
+    pool: ThreadPoolExecutor,
+    progress: Progress,
+    sample: int | None = None,
+) -> Iterator[Difference | int]:
+    """Hold every object against its entry.
+
+    Parameters
+    ----------
+    sample
+        Read only so many objects, always the same ones; of the others the size is compared.
+
+    Yields
+    ------
+    Difference or int
+        What is wrong; the bytes of each object that was read.
+    """
+    known = {e.path: e for e in entries if e.kind == "object"}
+    try:
+        there = dict(storage.list())
+    except StorageError:  # a web server: what is there can be asked for, not listed
+        sizes = zip(
+            known, run_all(pool, (partial(storage.size, key) for key in known)), strict=True
+        )
+        there = {key: size for key, size in sizes if size is not None}
+    for key in sorted(known.keys() - there.keys()):
+        yield Difference("object", key, "the object is missing")
+    for key in sorted(there.keys() - known.keys() - {MANIFEST, SEAL}):
+        yield Difference("object", key, "the manifest does not name this object")
+    present = sorted(known.keys() & there.keys())
+    if sample is not None and sample < len(present):
+        rest = set(present)
+        present = sorted(random.Random(0).sample(present, sample))
+        rest.difference_update(present)
+        for key in sorted(k for k in rest if there[k] != known[k].size):
+            yield _other_size(known[key], there[key])
+    total, done = sum(there[k] for k in present), 0
+    work = (partial(_check, storage, known[key], there[key]) for key in present)
+    for size, difference in run_all(pool, work):
+        done += size
+        progress(done, total)
+        yield size
+        if difference is not None:
+            yield difference
+
+
+def _other_size(entry: Entry, size: int) -> Difference:
+    return Difference(
+        "object",
+        entry.path,
+        "the object has another size",
+        expected=f"{entry.size} bytes",
+        found=f"{size} bytes",
+    )
+
+
+def _check(storage: Storage, entry: Entry, size: int) -> tuple[int, Difference | None]:
+    if size != entry.size:
+        return size, _other_size(entry, size)
+    crc = 0
+    try:
+        for block in _blocks(storage, entry.path, size):
+            crc = crc32c(block, crc)
+    except StorageError as error:
+        return size, Difference("object", entry.path, f"the object cannot be read: {error.what}")
+    if crc == entry.crc32c:
+        return size, None
+    return size, Difference(
+        "object",
+        entry.path,
+        "the bytes of the object are not those that were written",
+        expected=f"CRC-32C {entry.crc32c:08x}",
+        found=f"CRC-32C {crc:08x}",
+    )
+
+
+def _blocks(storage: Storage, key: str, size: int) -> Iterator[bytes]:
+    if size <= _RANGE:
+        yield storage.get(key) or b""
+        return
+    for start in range(0, size, _RANGE):
+        yield storage.get_range(key, start, min(_RANGE, size - start)) or b""

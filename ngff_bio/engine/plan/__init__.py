@@ -1,0 +1,1 @@
+"""From a dataset and settings to arrays and units of work."""

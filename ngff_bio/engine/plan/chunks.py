@@ -1,0 +1,132 @@
+"""Shapes of chunks and of work regions: from what an array is and how its source can be read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from ngff_bio.engine.plan.settings import Settings
+from ngff_bio.errors import ArgumentError
+
+#: Planes of a z chunk where z is a calibrated axis: cross sections then cost no more than planes.
+_DEPTH = 8
+
+#: Chunk sides are multiples of this, so that bit shuffles and reductions by two stay aligned.
+_ALIGN = 8
+
+
+def chunk_shape(
+    axes: str,
+    shape: tuple[int, ...],
+    itemsize: int,
+    grain: tuple[int, ...],
+    steps: tuple[float | None, ...],
+    settings: Settings,
+) -> tuple[int, ...]:
+    """Chunk shape: one frame, plane or tile; interleaved colours together.
+
+    Parameters
+    ----------
+    axes, shape, itemsize
+        Letters of the axes, sizes, bytes of a pixel.
+    grain
+        Smallest block that the source reads at once. Sides of tiles are cut or joined evenly where
+        that comes near the size that is wanted.
+    steps
+        Spacing along each axis, ``None`` where unknown.
+    """
+    size = dict(zip(axes, shape, strict=True))
+    unit = dict(zip(axes, grain, strict=True))
+    step = dict(zip(axes, steps, strict=True))
+    chunk = dict.fromkeys(axes, 1)
+    if "c" in axes:
+        chunk["c"] = unit["c"]
+    if settings.chunk is not None:
+        chunk |= named_shape(settings.chunk, axes, size, "--chunk")
+        return tuple(chunk[a] for a in axes)
+    if size.get("z", 1) > 1 and step.get("z") is not None:
+        chunk["z"] = _side(size["z"], _DEPTH, unit["z"], 1)
+    pixels = settings.chunk_bytes // (itemsize * math.prod(chunk.values()))
+    if size["y"] * size["x"] <= pixels:
+        chunk["y"], chunk["x"] = size["y"], size["x"]
+    else:
+        side = 1 << int(math.log2(max(pixels, 1)) / 2)
+        chunk["y"] = _side(size["y"], side, unit["y"], _ALIGN)
+        chunk["x"] = _side(size["x"], side, unit["x"], _ALIGN)
+    return tuple(chunk[a] for a in axes)
+
+
+def shard_shape(
+    axes: str, shape: tuple[int, ...], chunk: tuple[int, ...], settings: Settings
+) -> tuple[int, ...] | None:
+    """The shard shape that was asked for, rounded up to whole chunks; ``None`` if none was."""
+    if settings.shard is None:
+        return None
+    size = dict(zip(axes, shape, strict=True))
+    given = named_shape(settings.shard, axes, size, "--shard")
+    outer = [given.get(a, c) for a, c in zip(axes, chunk, strict=True)]
+    return tuple(-(-o // c) * c for o, c in zip(outer, chunk, strict=True))
+
+
+def named_shape(
+    given: tuple[int, ...], axes: str, size: Mapping[str, int], option: str
+) -> dict[str, int]:
+    """A shape of two or three sizes by axis, no larger than the array.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If it has another number of sizes, or one below 1.
+    """
+    if not 2 <= len(given) <= 3 or min(given) < 1:
+        raise ArgumentError(
+            "such a shape has two or three sizes of at least 1",
+            expected=f"{option} Y,X or {option} Z,Y,X",
+            found=",".join(map(str, given)),
+        )
+    named = dict(zip("zyx"[-len(given) :], given, strict=True))
+    return {a: min(n, size[a]) for a, n in named.items() if a in axes}
+
+
+def _side(size: int, most: int, grain: int, align: int) -> int:
+    """A chunk's side of at most ``most``: whole grains, an even part of a grain, or an even part of
+    the axis (padding at the edge is work for nothing).
+    """
+    if size <= most:
+        return size
+    if 1 < grain < size:
+        if grain <= most:
+            return most // grain * grain
+        for parts in range(-(-grain // most), 4 * -(-grain // most)):
+            if grain % parts == 0:
+                return grain // parts
+    parts = -(-size // most)
+    return min(most, -(-size // parts // align) * align)
+
+
+def region_shape(
+    axes: str,
+    shape: tuple[int, ...],
+    whole: tuple[int, ...],
+    grain: tuple[int, ...],
+    itemsize: int,
+    settings: Settings,
+) -> tuple[int, ...]:
+    """Work region: whole objects and whole grains, grown along x, y, z, t, c while it stays below
+    the size of a shard.
+
+    It grows by doubling, so that it halves into whole chunks on the levels above.
+    """
+    most, frames = settings.shard_bytes, settings.frames
+    region = [min(n, math.lcm(c, g)) for n, c, g in zip(shape, whole, grain, strict=True)]
+    for axis in (a for a in "xyztc" if a in axes):
+        i = axes.index(axis)
+        others = math.prod(region[:i] + region[i + 1 :]) * itemsize
+        if axis == "x" and shape[i] * others <= most:
+            region[i] = shape[i]  # whole rows: sources lie in rows
+        limit = shape[i] if axis != "t" or frames is None else min(shape[i], frames)
+        while region[i] < limit and min(2 * region[i], limit) * others <= most:
+            region[i] = min(2 * region[i], limit)
+        if region[i] < shape[i]:
+            break
+    return tuple(region)

@@ -1,0 +1,92 @@
+"""What a conversion will make, told before anything is read or written."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ngff_bio.engine.plan.layout import ArrayPlan
+from ngff_bio.engine.plan.plan import Plan, below
+from ngff_bio.model import InstanceLayer, LabelLayer
+
+#: The manifest, and its seal.
+_MANIFEST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a plan comes to.
+
+    ``instances`` counts outlines, runs and boxes that the source lists (objects of label volumes are
+    found in their pixels); ``bytes_raw`` counts pixels of images and labels at level 0.
+
+    ``objects`` is the most that the store can have (those that would hold nothing but background
+    are left out), but for the graphs of tracked layers, and for ``objects_hidden`` more with each
+    hidden label image that an image needs where its instances overlap: how many, only the outlines
+    tell.
+    """
+
+    name: str
+    images: int
+    frames: int
+    instances: int
+    labels: tuple[str, ...]
+    bytes_raw: int
+    units: int
+    objects: int
+    objects_hidden: int
+
+
+def forecast(plan: Plan) -> Forecast:
+    """What a plan comes to."""
+    images = plan.dataset.images
+    layers = [layer for image in images for layer in image.labels]
+    drawn = [
+        p.plan
+        for p in plan.arrays
+        if p.layer is not None and isinstance(images[p.image].labels[p.layer], InstanceLayer)
+    ]
+    return Forecast(
+        name=plan.dataset.name,
+        images=len(images),
+        frames=plan.dataset.frame_count,
+        instances=sum(layer.count for layer in layers if isinstance(layer, InstanceLayer)),
+        labels=tuple(sorted({layer.name for layer in layers})),
+        bytes_raw=plan.bytes_raw,
+        units=len(plan.units),
+        objects=_documents(plan) + plan.objects + _MANIFEST,
+        objects_hidden=max((_of_label_image(array, plan) for array in drawn), default=0),
+    )
+
+
+def _documents(plan: Plan) -> int:
+    """Metadata documents and tables."""
+    dataset = plan.dataset
+    groups = {"", *dataset.collections, *(f"{path}/OME" for path in dataset.collections)}
+    groups |= {plate.path for plate in dataset.plates}
+    if dataset.layout == "collection":
+        groups.add("OME")
+    tables = arrays = 0
+    for planned in plan.arrays:
+        groups.add(planned.plan.path)
+        arrays += len(planned.plan.levels)
+        image = dataset.images[planned.image]
+        if planned.layer is not None and _has_table(layer := image.labels[planned.layer]):
+            groups.add(below(image, f"tables/{layer.name}"))
+            tables += 1
+    for path in list(groups):  # wells, rows and what else lies between
+        while path := path.rpartition("/")[0]:
+            groups.add(path)
+    if plan.settings.zarr_format == 3:
+        return len(groups) + arrays + tables
+    return 2 * len(groups) + arrays + tables + int(plan.settings.consolidated)
+
+
+def _has_table(layer: LabelLayer) -> bool:
+    return isinstance(layer, InstanceLayer) or layer.kind == "instance"
+
+
+def _of_label_image(array: ArrayPlan, plan: Plan) -> int:
+    """Objects of one more label image that is laid out as an array is."""
+    groups = 1 if plan.settings.zarr_format == 3 else 2
+    return groups + sum(1 + math.prod(level.object_grid()) for level in array.levels)

@@ -1,0 +1,248 @@
+"""From the shape of an image to chunks, shards, levels and work regions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+
+from ngff_bio.engine.plan.chunks import chunk_shape, region_shape, shard_shape
+from ngff_bio.engine.plan.settings import Settings
+from ngff_bio.engine.write.pyramid import Method, level_factors, reduced_shape
+from ngff_bio.model import Region
+from ngff_bio.zarrio.codecs import Codec
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One array: its shape, its chunks, the shard that holds several of them.
+
+    ``shard`` is ``None`` where each chunk is an object of its own. ``factor`` is the reduction
+    against the level before.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    chunk: tuple[int, ...]
+    shard: tuple[int, ...] | None
+    factor: tuple[int, ...]
+
+    @property
+    def object_shape(self) -> tuple[int, ...]:
+        """Pixels of one stored object."""
+        return self.shard or self.chunk
+
+    def object_grid(self) -> tuple[int, ...]:
+        """Number of objects along each axis."""
+        return tuple(-(-n // c) for n, c in zip(self.shape, self.object_shape, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Levels that are made together from one read of the level that they start from.
+
+    ``source`` is the level that is read (-1 is the dataset's own pixels); ``region`` is the size of
+    a work region in pixels of level 0, or of ``source`` where that is a level. Levels ``first`` up
+    to (not including) ``stop`` are written. ``halo`` is how many pixels beyond a region are read.
+    """
+
+    source: int
+    first: int
+    stop: int
+    region: tuple[int, ...]
+    halo: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An array that lies in a store already: its levels, and how many frames it holds."""
+
+    levels: tuple[Level, ...]
+    dtype: str
+    codec: Codec
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayPlan:
+    """A multi-resolution array and how it is made. ``path`` is its group in the store."""
+
+    path: str
+    axes: str
+    dtype: str
+    levels: tuple[Level, ...]
+    passes: tuple[Pass, ...]
+    method: Method
+    codec: Codec
+    zarr_format: int
+    role: Literal["image", "label"] = "image"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of level 0."""
+        return self.levels[0].shape
+
+    @property
+    def alike(self) -> str:
+        """What it shares with arrays that an automatic codec is chosen for together."""
+        channels = self.shape[self.axes.index("c")] if "c" in self.axes else 1
+        return f"{self.role} {np.dtype(self.dtype).name} x{channels}"
+
+    def key(self, level: int, index: tuple[int, ...]) -> str:
+        """Key of the object at a position of a level's object grid (Zarr's default key encoding)."""
+        start = [self.path, self.levels[level].path] if self.path else [self.levels[level].path]
+        marker = ["c"] if self.zarr_format == 3 else []
+        return "/".join([*start, *marker, *map(str, index)])
+
+    def regions(self, step: Pass, start: int = 0) -> Iterator[Region]:
+        """Work regions of a pass, in pixels of what it reads; frames before ``start`` left out."""
+        shape = self.levels[max(step.source, 0)].shape
+        spans = [
+            [(i, min(i + t, n)) for i in range(start if axis == "t" else 0, n, t)]
+            for axis, n, t in zip(self.axes, shape, step.region, strict=True)
+        ]
+        yield from product(*spans)
+
+
+def plan_array(
+    path: str,
+    axes: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    grain: tuple[int, ...],
+    steps: tuple[float | None, ...],
+    settings: Settings,
+    *,
+    method: Method,
+    codec: Codec,
+    role: Literal["image", "label"] = "image",
+    like: ArrayPlan | None = None,
+    region_itemsize: int | None = None,
+    stored: Stored | None = None,
+) -> ArrayPlan:
+    """Lay out one multi-resolution array.
+
+    Parameters
+    ----------
+    path
+        Its group in the store.
+    axes, shape, dtype
+        Letters of the axes, sizes, type of a pixel.
+    grain
+        Smallest block that its source reads at once.
+    steps
+        Spacing along each axis, ``None`` where unknown.
+    like
+        Another array (a label image's own image) whose chunks and levels it follows, without the
+        channel axis.
+    region_itemsize
+        Bytes of a pixel that regions are cut for, where several arrays share their regions.
+    stored
+        The same array as it lies in the store, with fewer frames: its layout is kept.
+    """
+    if stored is not None:
+        chunk = stored.levels[0].chunk
+        factors = [lv.factor for lv in stored.levels]
+    elif like is None:
+        chunk = chunk_shape(axes, shape, dtype.itemsize, grain, steps, settings)
+        at = {a: i for i, a in enumerate(axes)}
+        fits = (chunk[at["y"]], chunk[at["x"]])
+        factors = level_factors(axes, shape, steps, fits, settings.levels)
+    else:
+        keep = [like.axes.index(a) for a in axes]
+        chunk = tuple(like.levels[0].chunk[i] for i in keep)
+        factors = [tuple(lv.factor[i] for i in keep) for lv in like.levels]
+    shapes = [shape]
+    for factor in factors[1:]:
+        shapes.append(reduced_shape(shapes[-1], factor))
+    wanted = shard_shape(axes, shape, chunk, settings)
+    itemsize = region_itemsize or dtype.itemsize
+    levels: list[Level] = []
+    passes: list[Pass] = []
+    source, first = -1, 0
+    while first < len(factors):
+        base = max(source, 0)
+        own = stored.levels[first].object_shape if stored else chunk
+        if source >= 0:
+            grain = _own_grain(levels[base], own, factors[first])
+            own = (1,) * len(axes)
+        elif wanted is not None and stored is None:
+            own = wanted
+        region = region_shape(axes, shapes[base], own, grain, itemsize, settings)
+        size, stop = region, first
+        while stop < len(factors):
+            if stop > 0:
+                halved = _halved(size, shapes[stop - 1], factors[stop])
+                if halved is None:
+                    break
+                size = halved
+            whole = stored.levels[stop].object_shape if stored else chunk
+            # A Gaussian looks beyond its region, into what others wrote.
+            if stop > first and (method == "gaussian" or not _whole(size, shapes[stop], whole)):
+                break
+            if stored is not None:
+                levels.append(replace(stored.levels[stop], shape=shapes[stop]))
+            else:
+                levels.append(
+                    _level(stop, shapes[stop], chunk, size, factors[stop], settings, wanted)
+                )
+            stop += 1
+        halo = 1 if method == "gaussian" and source >= 0 else 0
+        passes.append(Pass(source, first, stop, region, halo))
+        source, first = stop - 1, stop
+    return ArrayPlan(
+        path,
+        axes,
+        dtype.str,
+        tuple(levels),
+        tuple(passes),
+        method,
+        codec,
+        settings.zarr_format,
+        role,
+    )
+
+
+def _halved(
+    size: tuple[int, ...], shape: tuple[int, ...], factor: tuple[int, ...]
+) -> tuple[int, ...] | None:
+    """Size of a region one level up; ``None`` where a region would end inside a pixel of it."""
+    if any(s < n and s % f for s, n, f in zip(size, shape, factor, strict=True)):
+        return None
+    return reduced_shape(size, factor)
+
+
+def _whole(size: tuple[int, ...], shape: tuple[int, ...], chunk: tuple[int, ...]) -> bool:
+    """Whether regions of this size own whole chunks of a level."""
+    return all(s >= n or s % c == 0 for s, n, c in zip(size, shape, chunk, strict=True))
+
+
+def _own_grain(level: Level, chunk: tuple[int, ...], factor: tuple[int, ...]) -> tuple[int, ...]:
+    """What a pass over a level in the store reads at least: whole objects, for whole next chunks."""
+    return tuple(
+        math.lcm(o, c * f) for o, c, f in zip(level.object_shape, chunk, factor, strict=True)
+    )
+
+
+def _level(
+    number: int,
+    shape: tuple[int, ...],
+    chunk: tuple[int, ...],
+    region: tuple[int, ...],
+    factor: tuple[int, ...],
+    settings: Settings,
+    wanted: tuple[int, ...] | None,
+) -> Level:
+    inner = tuple(min(c, n) for c, n in zip(chunk, shape, strict=True))
+    outer = []
+    for i, (r, n, c) in enumerate(zip(region, shape, inner, strict=True)):
+        side = -(-min(r, n) // c) * c
+        if wanted is not None and wanted[i] % c == 0 and (r >= n or r % wanted[i] == 0):
+            side = min(side, wanted[i])
+        outer.append(side)
+    shard = tuple(outer) if settings.sharded and tuple(outer) != inner else None
+    return Level(str(number), shape, inner, shard, factor)

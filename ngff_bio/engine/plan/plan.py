@@ -1,0 +1,322 @@
+"""The plan: from a dataset and settings to arrays, and to units that each own whole objects."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ngff_bio.engine.plan.layout import ArrayPlan, Pass, Stored, plan_array
+from ngff_bio.engine.plan.settings import Settings
+from ngff_bio.engine.resume import fingerprint
+from ngff_bio.model import (
+    Dataset,
+    Image,
+    InstanceLayer,
+    LabelLayer,
+    Pixels,
+    Region,
+    RunVolume,
+    VolumeLayer,
+    label_dtype,
+)
+from ngff_bio.zarrio.codecs import AUTO, Codec
+
+#: What a unit holds at its fullest, in multiples of its raw bytes: the block, its levels (a third),
+#: the compressed objects, and what the decoder holds meanwhile; and what it holds beside that.
+_HELD = 3
+_BESIDE = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedArray:
+    """An array of the store and where it comes from: an image, or one of its label layers.
+
+    Frames before ``start`` lie in the store already; ``None`` if all of it does.
+    """
+
+    plan: ArrayPlan
+    image: int
+    layer: int | None = None
+    start: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One region of one array, made by one pass."""
+
+    array: int
+    step: int
+    region: Region
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one worker does at a time. It alone writes the objects of its parts.
+
+    ``phase`` 0 reads the source; a later phase reads the level that an earlier one wrote.
+    ``nbytes`` is the raw size of what it reads or draws.
+    """
+
+    id: str
+    phase: int
+    parts: tuple[Part, ...]
+    nbytes: int
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it holds at its fullest, as far as can be said beforehand."""
+        return _HELD * self.nbytes + _BESIDE
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A unit with all that is needed to run it anywhere: pickles, and names no other unit.
+
+    ``names`` are the images' names, for messages.
+    """
+
+    unit: Unit
+    arrays: dict[int, ArrayPlan]
+    sources: dict[int, Pixels | LabelLayer]
+    layers: dict[int, tuple[LabelLayer, ...]]
+    names: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All arrays and units of a conversion, in a fixed order.
+
+    ``choices`` are the codecs that stand for ``auto``, by what arrays have in common.
+    """
+
+    dataset: Dataset
+    settings: Settings
+    arrays: tuple[PlannedArray, ...]
+    units: tuple[Unit, ...]
+    choices: Mapping[str, Codec] = field(default_factory=dict)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """What the fingerprint covers, as JSON values."""
+        return fingerprint.summary(self)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when settings, source or layout do: a half-made store is only gone on with as it
+        was begun.
+        """
+        return fingerprint.fingerprint(self.summary)
+
+    @property
+    def objects(self) -> int:
+        """Most objects that the arrays can have, metadata and tables not counted."""
+        return sum(math.prod(lv.object_grid()) for p in self.arrays for lv in p.plan.levels)
+
+    @property
+    def bytes_raw(self) -> int:
+        """Bytes of images and labels at level 0."""
+        return sum(unit.nbytes for unit in self.units if unit.phase == 0)
+
+    def phases(self) -> list[list[Unit]]:
+        """Units by phase: those of one phase are independent of each other."""
+        found: dict[int, list[Unit]] = defaultdict(list)
+        for unit in self.units:
+            found[unit.phase].append(unit)
+        return [found[k] for k in sorted(found)]
+
+    def undecided(self, unit: Unit) -> set[str]:
+        """What arrays of a unit have in common for which no codec is chosen yet."""
+        plans = (self.arrays[p.array].plan for p in unit.parts)
+        return {a.alike for a in plans if a.codec == AUTO} - set(self.choices)
+
+    def with_choices(self, choices: Mapping[str, Codec]) -> Plan:
+        """The plan with codecs in the place of ``auto``."""
+        arrays = tuple(replace(p, plan=_decided(p.plan, choices)) for p in self.arrays)
+        return replace(self, arrays=arrays, choices=dict(choices))
+
+    def job(self, unit: Unit) -> Job:
+        """A unit with its arrays and sources."""
+        arrays: dict[int, ArrayPlan] = {}
+        sources: dict[int, Pixels | LabelLayer] = {}
+        layers: dict[int, tuple[LabelLayer, ...]] = {}
+        names: dict[int, str] = {}
+        for number in {p.array for p in unit.parts}:
+            planned = self.arrays[number]
+            image = self.dataset.images[planned.image]
+            regions = [p.region for p in unit.parts if p.array == number]
+            arrays[number] = planned.plan
+            names[number] = image.path or image.name
+            if planned.layer is None:
+                sources[number] = image.pixels
+                continue
+            layer = image.labels[planned.layer]
+            sources[number] = _near(layer, regions)
+            if isinstance(layer, VolumeLayer) and layer.classes is not None:
+                found = (x for x in image.labels if x.name == layer.classes)
+                layers[number] = tuple(_near(x, regions) for x in found)
+        return Job(unit, arrays, sources, layers, names)
+
+
+def _decided(plan: ArrayPlan, choices: Mapping[str, Codec]) -> ArrayPlan:
+    if plan.codec != AUTO or plan.alike not in choices:
+        return plan
+    return replace(plan, codec=choices[plan.alike])
+
+
+def _near(layer: LabelLayer, regions: list[Region]) -> LabelLayer:
+    """A layer with only those runs that its regions touch: a job travels to other processes."""
+    if not isinstance(layer, VolumeLayer):
+        return layer
+    compare = None if layer.compare is None else _near_runs(layer.compare, regions)
+    return replace(layer, pixels=_near_runs(layer.pixels, regions), compare=compare)
+
+
+def _near_runs(source: Pixels | RunVolume, regions: list[Region]) -> Pixels | RunVolume:
+    if not isinstance(source, RunVolume):
+        return source
+    plane = math.prod(source.shape[1:])
+    low = min(r[0][0] for r in regions) * plane
+    high = max(r[0][1] for r in regions) * plane
+    first = int(np.searchsorted(source.starts + source.lengths, low, side="right"))
+    stop = int(np.searchsorted(source.starts, high, side="left"))
+    near = slice(first, stop)
+    return replace(
+        source, starts=source.starts[near], lengths=source.lengths[near], values=source.values[near]
+    )
+
+
+def plan_dataset(
+    dataset: Dataset, settings: Settings, stored: Mapping[str, Stored] | None = None
+) -> Plan:
+    """Lay out every array of a dataset and cut the work into units.
+
+    Small parts share a unit until it is worth its overhead; parts of one region whose label layers
+    refer to each other share one, so that their pixels are read once.
+
+    Parameters
+    ----------
+    stored
+        Arrays that lie in the store already, by path: they keep their layout, and only frames that
+        are not there yet are made.
+    """
+    arrays: list[PlannedArray] = []
+    known = stored or {}
+    for number, image in enumerate(dataset.images):
+        plan = _plan_image(image, settings, known.get(image.path))
+        arrays.append(PlannedArray(plan, number, None, _start(plan, known.get(image.path))))
+        for index, layer in enumerate(image.labels):
+            path = label_path(image, layer)
+            one = _plan_layer(image, layer, plan, settings, known.get(path))
+            arrays.append(PlannedArray(one, number, index, _start(one, known.get(path))))
+    return Plan(dataset, settings, tuple(arrays), tuple(_units(arrays, dataset, settings)))
+
+
+def _start(plan: ArrayPlan, stored: Stored | None) -> int | None:
+    """First frame that is not in the store."""
+    if stored is None:
+        return 0
+    grows = "t" in plan.axes and plan.shape[plan.axes.index("t")] > stored.frames
+    return stored.frames if grows else None
+
+
+def label_path(image: Image, layer: LabelLayer) -> str:
+    """Group of a label image."""
+    return below(image, f"labels/{layer.name}")
+
+
+def below(image: Image, name: str) -> str:
+    """Path of something in the group of an image, which may be the root."""
+    return f"{image.path}/{name}".lstrip("/")
+
+
+def _plan_image(image: Image, settings: Settings, stored: Stored | None) -> ArrayPlan:
+    return plan_array(
+        image.path,
+        image.axis_names,
+        image.pixels.shape,
+        image.pixels.dtype,
+        image.pixels.grain,
+        tuple(a.scale for a in image.axes),
+        settings,
+        method=settings.method,
+        codec=stored.codec if stored else settings.codec,
+        stored=stored,
+    )
+
+
+def _plan_layer(
+    image: Image, layer: LabelLayer, plan: ArrayPlan, settings: Settings, stored: Stored | None
+) -> ArrayPlan:
+    keep = [i for i, a in enumerate(image.axes) if a.name != "c"]
+    axes = "".join(image.axes[i].name for i in keep)
+    shape = tuple(image.pixels.shape[i] for i in keep)
+    if isinstance(layer, InstanceLayer):  # a frame is drawn as a whole: instances cross any cut
+        grain = tuple(1 if a == "t" else n for a, n in zip(axes, shape, strict=True))
+        size = None
+    else:
+        grain = layer.pixels.grain
+        volumes = [x for x in image.labels if isinstance(x, VolumeLayer)]
+        size = max(label_dtype(x.max_value).itemsize for x in volumes)
+    return plan_array(
+        label_path(image, layer),
+        axes,
+        shape,
+        np.dtype(stored.dtype) if stored else label_dtype(layer.max_value),
+        grain,
+        tuple(image.axes[i].scale for i in keep),
+        settings,
+        method=settings.label_method,
+        codec=stored.codec if stored else settings.label_codec,
+        role="label",
+        like=plan,
+        region_itemsize=size,
+        stored=stored,
+    )
+
+
+def _units(arrays: list[PlannedArray], dataset: Dataset, settings: Settings) -> Iterable[Unit]:
+    groups: dict[tuple[Any, ...], list[Part]] = {}
+    for number, planned in enumerate(arrays):
+        if planned.start is None:
+            continue
+        for step, made in enumerate(planned.plan.passes):
+            for region in planned.plan.regions(made, planned.start):
+                key = _group(planned, dataset, step, region, number)
+                groups.setdefault(key, []).append(Part(number, step, region))
+    batch: list[Part] = []
+    size = phase = count = 0
+    for (step, *_), parts in sorted(groups.items(), key=lambda item: item[0][0]):
+        nbytes = sum(_nbytes(arrays[p.array].plan, p) for p in parts)
+        if batch and (step != phase or size + nbytes > settings.shard_bytes):
+            yield Unit(f"{count:06d}", phase, tuple(batch), size)
+            batch, size, count = [], 0, count + 1
+        batch += parts
+        size += nbytes
+        phase = step
+    if batch:
+        yield Unit(f"{count:06d}", phase, tuple(batch), size)
+
+
+def _group(
+    planned: PlannedArray, dataset: Dataset, step: int, region: Region, number: int
+) -> tuple[Any, ...]:
+    """Parts with one key are done together: label volumes of one region of one image."""
+    layer = planned.layer
+    if layer is not None and isinstance(dataset.images[planned.image].labels[layer], VolumeLayer):
+        return (step, planned.image, "labels", region)
+    return (step, planned.image, number, region)
+
+
+def _nbytes(plan: ArrayPlan, part: Part) -> int:
+    return math.prod(b - a for a, b in part.region) * np.dtype(plan.dtype).itemsize
+
+
+def pass_of(plan: ArrayPlan, part: Part) -> Pass:
+    """The pass that makes a part."""
+    return plan.passes[part.step]

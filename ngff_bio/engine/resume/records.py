@@ -1,0 +1,93 @@
+"""What a unit leaves behind when it is done: which objects it wrote, and what it learned.
+
+Records lie beside the data while a conversion runs. They are how a second run of the same command
+knows what is done, and what the last step (tables, metadata) is made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ngff_bio.engine.write.codec_selection import Choice
+from ngff_bio.storage import Storage
+
+#: Folder in the destination that holds the state of a running conversion; gone when it has ended.
+STATE = ".ngff_bio"
+UNITS = f"{STATE}/units"
+
+
+@dataclass(slots=True)
+class Failure:
+    """Why a part could not be made: what was wrong with the source, and where."""
+
+    what: str
+    file: str | None = None
+    record: str | None = None
+
+
+@dataclass(slots=True)
+class PartRecord:
+    """What one part of a unit learned.
+
+    ``low`` and ``high`` are the extremes of the coarsest level that the part made; ``rows`` is the
+    key of its table rows; ``failed`` says why there is nothing. ``crc32c`` is that of the pixels that
+    were read, in C order, little-endian, in the type of the array.
+    """
+
+    array: int
+    step: int
+    region: list[tuple[int, int]]
+    low: float | None = None
+    high: float | None = None
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    instances: int = 0
+    hidden: int = 0
+    overlaps: int = 0
+    rows: str | None = None
+    disagreement: int = 0
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    failed: Failure | None = None
+    crc32c: int | None = None
+
+
+@dataclass(slots=True)
+class UnitRecord:
+    """A unit that is done.
+
+    ``objects`` are keys and sizes in bytes, ``checksums`` the CRC-32C of each by key; ``choices``
+    are codecs that were chosen on its pixels, by what the arrays that share them have in common.
+    """
+
+    id: str
+    objects: list[tuple[str, int]] = field(default_factory=list)
+    parts: list[PartRecord] = field(default_factory=list)
+    choices: dict[str, Choice] = field(default_factory=dict)
+    checksums: dict[str, int] = field(default_factory=dict)
+
+
+def record_key(unit: str) -> str:
+    """Where the record of a unit lies."""
+    return f"{UNITS}/{unit}.json"
+
+
+def save_record(storage: Storage, record: UnitRecord) -> None:
+    """Write a unit's record; from then on the unit counts as done."""
+    storage.put(record_key(record.id), msgspec.json.encode(record))
+
+
+def load_record(storage: Storage, unit: str) -> UnitRecord | None:
+    """The record of a unit, or ``None`` if it is not done."""
+    data = storage.get(record_key(unit))
+    return None if data is None else msgspec.json.decode(data, type=UnitRecord)
+
+
+def load_records(storage: Storage) -> Iterable[UnitRecord]:
+    """Records of all units that are done, one after another."""
+    for key, _ in sorted(storage.list(UNITS)):
+        record = load_record(storage, key.rpartition("/")[2].removesuffix(".json"))
+        if record is not None:
+            yield record

@@ -1,0 +1,186 @@
+"""Units in processes of this machine: for sources whose reading holds the interpreter's lock."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from ngff_bio.engine.plan.plan import Job, Plan, Unit
+from ngff_bio.engine.resume.records import UnitRecord
+from ngff_bio.engine.run.memory import free_memory, keep_freed_memory
+from ngff_bio.engine.run.runners import Workers, usable_cores
+from ngff_bio.engine.run.scheduler import Course
+from ngff_bio.engine.run.worker_pool import Crew
+from ngff_bio.engine.write.units import OnError, run_unit
+from ngff_bio.errors import ArgumentError, WorkerError
+from ngff_bio.storage import Storage
+
+#: Times that a unit is begun before it is taken to be what kills its worker.
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class ProcessRunner:
+    """Processes of this machine, each started anew (spawned), so that no lock or thread of this
+    process is copied half-way.
+
+    A script that uses it has its own work below ``if __name__ == "__main__":``, since each process
+    imports the script. A process that is killed is replaced, and its unit done again.
+
+    Parameters
+    ----------
+    workers
+        Number of processes; 0 for one per core.
+    memory
+        Bytes that the units in flight may take together; 0 for half of what is free. One unit is
+        always in flight, whatever it takes.
+    """
+
+    workers: int = 0
+    memory: int = 0
+
+    @contextmanager
+    def start(self, storage: Storage, on_error: OnError = "stop") -> Iterator[Workers]:
+        """Start processes; they load while the first unit runs here."""
+        if storage.reach == "process":
+            raise ArgumentError(
+                "a store in the memory of this process cannot be written by others",
+                found=storage.url,
+                mend="use threads, or a folder",
+            )
+        count = self.workers or usable_cores()
+        pool = _Processes(storage, on_error, count, self.memory or free_memory() // 2)
+        try:
+            yield pool
+        finally:
+            pool.close()
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: Any
+    pipe: Connection
+    unit: Unit | None = None
+
+
+class _Processes:
+    def __init__(self, storage: Storage, on_error: OnError, count: int, memory: int) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._storage, self._on_error, self._memory = storage, on_error, memory
+        self._count = count
+        self._workers = [self._start() for _ in range(count)]
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=_serve, args=(theirs, self._storage, self._on_error), daemon=True
+        )
+        process.start()
+        theirs.close()  # so that the end of the process ends the pipe
+        return _Worker(process, ours)
+
+    def run(self, course: Course) -> Iterator[tuple[Unit, UnitRecord]]:
+        """Yield each unit with its record as it is done."""
+        tries: dict[str, int] = {}
+        while course.left:
+            for unit in course.ready(self._count, self._memory):
+                self._give(course.plan, unit, tries)
+            busy = [w for w in self._workers if w.unit is not None]
+            for pipe in wait([w.pipe for w in busy]):
+                worker = next(w for w in busy if w.pipe is pipe)
+                if worker.unit is None:
+                    continue
+                done = worker.unit
+                outcome = self._outcome(worker)
+                worker.unit = None
+                if outcome is None:
+                    self._replace(worker)
+                    self._give(course.plan, done, tries)
+                    continue
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                course.done(done, outcome)
+                yield done, outcome
+
+    def _give(self, plan: Plan, unit: Unit, tries: dict[str, int]) -> None:
+        tries[unit.id] = tries.get(unit.id, 0) + 1
+        if tries[unit.id] > TRIES:
+            raise WorkerError(
+                f"a worker was killed {TRIES} times at the same unit of work",
+                record=", ".join(sorted(set(plan.job(unit).names.values()))[:5]),
+                expected=f"about {unit.memory >> 20} MB of memory for it",
+                mend="if memory is short, use fewer workers or smaller shards (--shard-bytes); "
+                "the same command goes on where it stopped",
+            )
+        for _ in range(TRIES):
+            worker = next(w for w in self._workers if w.unit is None)
+            try:
+                worker.pipe.send(plan.job(unit))
+            except (BrokenPipeError, ConnectionError):  # it died while it had nothing to do
+                self._replace(worker)
+            else:
+                worker.unit = unit
+                return
+        raise WorkerError(
+            "worker processes die as soon as they are started",
+            mend='if this is a script, put its work below `if __name__ == "__main__":`',
+        )
+
+    def _replace(self, worker: _Worker) -> None:
+        worker.pipe.close()
+        worker.process.join(1)
+        self._workers[self._workers.index(worker)] = self._start()
+
+    def _outcome(self, worker: _Worker) -> UnitRecord | BaseException | None:
+        """What a worker has sent; ``None`` if it has died."""
+        try:
+            found: UnitRecord | BaseException = worker.pipe.recv()
+        except (EOFError, ConnectionError):
+            return None
+        return found
+
+    def close(self) -> None:
+        """End the processes. What they have half-written never appears, see Storage.put."""
+        for worker in self._workers:
+            if worker.unit is None:
+                with suppress(OSError):
+                    worker.pipe.send(None)
+            else:
+                worker.process.kill()
+            worker.pipe.close()
+        for worker in self._workers:
+            worker.process.join(0.5)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+
+
+def _serve(pipe: Connection, storage: Storage, on_error: OnError) -> None:
+    """Do units until there are no more. The one who asked is told of errors, and ends this."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
+    crew = Crew()
+    while True:
+        try:
+            job: Job | None = pipe.recv()
+        except (EOFError, ConnectionError):
+            sys.exit()  # the one who asked has died
+        if job is None:
+            return
+        outcome: UnitRecord | Exception
+        try:
+            outcome = run_unit(job, storage, crew, on_error)
+        except Exception as error:
+            outcome = error
+        try:
+            pipe.send(outcome)
+        except (BrokenPipeError, ConnectionError):
+            sys.exit()
+        except Exception:  # an error that does not pickle
+            pipe.send(RuntimeError(f"{type(outcome).__name__}: {outcome}"))

@@ -1,0 +1,89 @@
+"""The order in which units are begun: who chooses a codec goes first, and memory holds what flies."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from ngff_bio.engine.plan.plan import Plan, Unit
+from ngff_bio.engine.resume.records import UnitRecord
+
+
+class Course:
+    """Units that do not need each other, and which of them may begin.
+
+    Where a codec is not chosen yet, the first unit with such an array chooses it on its pixels, and
+    the others with such arrays wait. So the choice does not depend on what runs at once.
+
+    Parameters
+    ----------
+    plan
+        With the codecs that are chosen; `plan` of the course gains those that its units choose.
+    units
+        In the order in which they are to be begun.
+    """
+
+    def __init__(self, plan: Plan, units: Iterable[Unit]) -> None:
+        self.plan = plan
+        self._waiting = deque(units)
+        self._flying: dict[str, Unit] = {}
+
+    @property
+    def left(self) -> bool:
+        """Whether any unit is waiting or in flight."""
+        return bool(self._waiting or self._flying)
+
+    @property
+    def waiting(self) -> int:
+        """Number of units that have not begun."""
+        return len(self._waiting)
+
+    def ready(self, lanes: int, memory: int) -> list[Unit]:
+        """Units that may begin now; each counts as begun.
+
+        Parameters
+        ----------
+        lanes
+            Most units in flight.
+        memory
+            Bytes that the units in flight may take together. One may always fly, whatever it takes.
+        """
+        held = sum(unit.memory for unit in self._flying.values())
+        chosen_now = {a for unit in self._flying.values() for a in self.plan.undecided(unit)}
+        passed: list[Unit] = []
+        begun: list[Unit] = []
+        while self._waiting and len(self._flying) < lanes:
+            unit = self._waiting.popleft()
+            undecided = self.plan.undecided(unit)
+            waits = not undecided.isdisjoint(chosen_now)
+            chosen_now |= undecided
+            if waits:
+                passed.append(unit)
+                continue
+            if self._flying and held + unit.memory > memory:
+                passed.append(unit)
+                break
+            self._flying[unit.id] = unit
+            held += unit.memory
+            begun.append(unit)
+        self._waiting.extendleft(reversed(passed))
+        return begun
+
+    def done(self, unit: Unit, record: UnitRecord) -> None:
+        """A unit has ended; what it chose holds for those that follow."""
+        del self._flying[unit.id]
+        if record.choices:
+            chosen = {k: choice.codec for k, choice in record.choices.items()}
+            self.plan = self.plan.with_choices({**self.plan.choices, **chosen})
+
+
+def pilots(plan: Plan, units: Iterable[Unit]) -> list[Unit]:
+    """Those units on whose pixels all codecs that are not chosen yet will be."""
+    found: list[Unit] = []
+    covered: set[str] = set()
+    for unit in units:
+        undecided = plan.undecided(unit)
+        if undecided - covered:
+            found.append(unit)
+            covered |= undecided
+    return found

@@ -1,0 +1,1 @@
+"""From a unit of work to objects: pyramids, labels, tables, metadata."""

@@ -1,0 +1,226 @@
+"""What the metadata says of a dataset, an image, a label image, a plate."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import ngff_bio
+from ngff_bio import ngff
+from ngff_bio.engine.plan.layout import ArrayPlan
+from ngff_bio.engine.plan.plan import Plan
+from ngff_bio.engine.resume.records import PartRecord
+from ngff_bio.model import Channel, Image, InstanceLayer, LabelLayer
+from ngff_bio.ngff import attributes as own
+
+#: More label values than this are told by the table alone: attributes are read at every open.
+MOST_PROPERTIES = 256
+
+#: How each level is made from the one before it, in words.
+_METHODS = {
+    "mean": "mean of two pixels along each axis that is halved, rounded half up",
+    "gaussian": "binomial kernel (1, 3, 3, 1) / 8 along each axis that is halved, rounded half up",
+    "mode": "most frequent value of two pixels along each axis that is halved",
+    "nearest": "first of two pixels along each axis that is halved",
+}
+
+_RED_GREEN_BLUE = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
+
+
+def _with_own(attributes: dict[str, Any], mine: Any) -> dict[str, Any]:
+    return {**attributes, own.KEY: mine.to_json()}
+
+
+def dataset_attributes(plan: Plan) -> dict[str, Any]:
+    """Attributes of the root: collection or plates, and where the data comes from."""
+    outer: dict[str, Any] = {}
+    if plan.dataset.layout == "collection":
+        outer = ngff.encode(ngff.GroupMeta(collection=True), plan.settings.version)
+    return _with_own(outer, _dataset(plan))
+
+
+def _dataset(plan: Plan) -> own.DatasetAttributes:
+    dataset = plan.dataset
+    return own.DatasetAttributes(
+        name=dataset.name,
+        source=dataset.source,
+        converter=own.Converter(name="ngff_bio", version=ngff_bio.__version__),
+        options={**plan.settings.changed(), **dataset.options},
+        licence=dataset.licence,
+        citation=dataset.citation,
+        splits=dataset.splits or None,
+        images=len(dataset.images),
+        groups=tuple(p.path for p in dataset.plates if p.path) + dataset.collections or None,
+        attributes=dict(dataset.attributes) or None,
+    )
+
+
+def image_attributes(
+    plan: Plan, image: Image, array: ArrayPlan, parts: list[PartRecord]
+) -> dict[str, Any]:
+    """Attributes of an image's group."""
+    meta = ngff.GroupMeta(
+        multiscales=(_multiscale(image, array, image.name or image.path),),
+        channels=_channels(image, parts),
+    )
+    mine = own.RootImageAttributes(
+        name=image.name,
+        frames=tuple(
+            own.FrameEntry(
+                name=f.name,
+                t=f.t,
+                size=f.size,
+                elapsed_hours=f.elapsed_hours,
+                splits=f.splits or None,
+                record=dict(f.record) or None,
+            )
+            for f in image.frames
+        ),
+        attributes=dict(image.attributes) or None,
+        dataset=_dataset(plan) if plan.dataset.layout == "image" else None,
+    )
+    return _with_own(ngff.encode(meta, plan.settings.version), mine)
+
+
+def label_attributes(
+    plan: Plan,
+    image: Image,
+    layer: LabelLayer,
+    array: ArrayPlan,
+    number: int,
+    hidden: int,
+    table: bool,
+) -> dict[str, Any]:
+    """Attributes of a label image; ``number`` 0 is the visible one, others are hidden ones."""
+    name = array.path.rpartition("/")[2]
+    semantic = not isinstance(layer, InstanceLayer) and layer.kind == "semantic"
+    meta = ngff.GroupMeta(
+        multiscales=(_multiscale(image, array, name),),
+        label=_label_meta(layer) if semantic else ngff.LabelMeta(),
+    )
+    mine = own.LabelAttributes(
+        layer=layer.name,
+        values="semantic" if semantic else "instance",
+        categories=tuple(
+            own.CategoryEntry(id=c.id, name=c.name, color=c.color, record=c.record or None)
+            for c in layer.categories
+        ),
+        table=f"../../tables/{layer.name}" if table else None,
+        hidden=tuple(f"{layer.name}-hidden-{k}" for k in range(1, hidden + 1)) or None
+        if number == 0
+        else None,
+        hides=layer.name if number else None,
+        overlap="larger first, ties in source order" if isinstance(layer, InstanceLayer) else None,
+        tracked=layer.tracked if isinstance(layer, InstanceLayer) else None,
+        tracks=_tracks(layer, table and number == 0),
+        attributes=dict(layer.attributes) or None,
+    )
+    return _with_own(ngff.encode(meta, plan.settings.version), mine)
+
+
+def _tracks(layer: LabelLayer, table: bool) -> str | None:
+    """Where the graph of a tracked layer lies, seen from its label image."""
+    tracked = isinstance(layer, InstanceLayer) and layer.tracked
+    return f"../../tracks/{layer.name}" if tracked and table else None
+
+
+def _label_meta(layer: LabelLayer) -> ngff.LabelMeta:
+    """Class names and colours of a semantic label image: its values are the categories' ids."""
+    known = [c for c in layer.categories if isinstance(c.id, int)][:MOST_PROPERTIES]
+    colors = {int(c.id): c.color for c in known if c.color is not None}
+    # ome-zarr-models wants colours and properties to name the same values.
+    listed = [c for c in known if c.color is not None] if colors else known
+    properties = tuple({"label-value": int(c.id), "class": c.name} for c in listed)
+    return ngff.LabelMeta(colors=colors, properties=properties)
+
+
+def _multiscale(image: Image, array: ArrayPlan, name: str) -> ngff.MultiscaleMeta:
+    axes = [a for a in image.axes if a.name in array.axes]
+    offsets = dict(
+        zip(image.axis_names, image.translation or (0.0,) * len(image.axes), strict=True)
+    )
+    levels, total = [], np.ones(len(axes))
+    for level in array.levels:
+        total = total * level.factor
+        scale = [a.step * float(f) for a, f in zip(axes, total, strict=True)]
+        # Half-pixel rule: the centre of a pixel of n lies (n - 1) / 2 pixels from the first one's.
+        shift = [
+            offsets[a.name] + a.step * (float(f) - 1) / 2 for a, f in zip(axes, total, strict=True)
+        ]
+        levels.append(ngff.LevelMeta(level.path, tuple(scale), tuple(shift)))
+    return ngff.MultiscaleMeta(
+        axes=tuple(ngff.AxisMeta(a.name, a.type, a.unit) for a in axes),
+        levels=tuple(levels),
+        name=name,
+        method=array.method,
+        metadata={
+            "description": _METHODS[array.method],
+            "program": "ngff_bio",
+            "version": ngff_bio.__version__,
+        },
+    )
+
+
+def _channels(image: Image, parts: list[PartRecord]) -> tuple[ngff.ChannelMeta, ...]:
+    """Rendering settings, where the source names channels: colour images, named channels."""
+    channels = image.channels
+    if not channels:
+        return ()
+    dtype = image.pixels.dtype
+    full = (0.0, float(np.iinfo(dtype).max)) if dtype.kind in "ui" else (0.0, 1.0)
+    seen = _extremes(parts)
+    window = full if dtype.itemsize == 1 or seen is None or seen[0] == seen[1] else seen
+    return tuple(
+        ngff.ChannelMeta(c.name, _hex(c, i, len(channels)), full[0], full[1], *window)
+        for i, c in enumerate(channels)
+    )
+
+
+def _hex(channel: Channel, index: int, count: int) -> str:
+    if channel.color is not None:
+        return "{:02X}{:02X}{:02X}".format(*channel.color[:3])
+    names = [n for n, _ in _RED_GREEN_BLUE]
+    if channel.name.lower() in names:
+        return _RED_GREEN_BLUE[names.index(channel.name.lower())][1]
+    return "FFFFFF" if count == 1 else _RED_GREEN_BLUE[index % 3][1]
+
+
+def _extremes(parts: list[PartRecord]) -> tuple[float, float] | None:
+    lows = [r.low for r in parts if r.low is not None]
+    highs = [r.high for r in parts if r.high is not None]
+    return (min(lows), max(highs)) if lows and highs else None
+
+
+def plate_groups(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Plate and well groups, and the lists of series of collections."""
+    version, dataset = plan.settings.version, plan.dataset
+    for path in dataset.collections:
+        below = tuple(
+            i.path.removeprefix(f"{path}/") for i in dataset.images if i.path.startswith(f"{path}/")
+        )
+        yield path, ngff.encode(ngff.GroupMeta(collection=True), version)
+        yield f"{path}/OME", ngff.encode(ngff.GroupMeta(series=below), version)
+    if dataset.layout == "collection":
+        paths = tuple(i.path for i in dataset.images)
+        yield "OME", ngff.encode(ngff.GroupMeta(series=paths), version)
+    for plate in dataset.plates:
+        fields: dict[tuple[str, str], list[str]] = defaultdict(list)
+        start = f"{plate.path}/" if plate.path else ""
+        for image in dataset.images:
+            if image.path.startswith(start):
+                row, column, name = image.path[len(start) :].split("/")
+                fields[row, column].append(name)
+        meta = ngff.PlateMeta(
+            name=plate.name,
+            rows=plate.rows,
+            columns=plate.columns,
+            wells=tuple(fields),
+            field_count=max(map(len, fields.values()), default=1),
+        )
+        yield plate.path, ngff.encode(ngff.GroupMeta(plate=meta), version)
+        for (row, column), names in fields.items():
+            well = ngff.WellMeta(images=tuple(names))
+            yield f"{start}{row}/{column}", ngff.encode(ngff.GroupMeta(well=well), version)

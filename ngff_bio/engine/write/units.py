@@ -1,0 +1,248 @@
+"""Running one unit: read, reduce, compress, write, and say what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.engine.plan.layout import ArrayPlan, Pass
+from ngff_bio.engine.plan.plan import Job, Part, pass_of
+from ngff_bio.engine.resume.checksumming import NotingStorage, checksum
+from ngff_bio.engine.resume.records import Failure, PartRecord, UnitRecord, save_record
+from ngff_bio.engine.run.worker_pool import Crew
+from ngff_bio.engine.write.codec_selection import choose_codec, sample_of
+from ngff_bio.engine.write.levels import read_level
+from ngff_bio.engine.write.pyramid import reduce_block, reduce_smooth
+from ngff_bio.engine.write.shard import parts_of, write_block
+from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError, StorageError
+from ngff_bio.model import InstanceLayer, Region, VolumeLayer
+from ngff_bio.storage import Storage
+from ngff_bio.zarrio.codecs import AUTO
+
+#: What to do where a part of the source cannot be read: end there, or leave its image out.
+OnError = Literal["stop", "skip"]
+
+
+def run_unit(
+    job: Job, storage: Storage, crew: Crew | None = None, on_error: OnError = "stop"
+) -> UnitRecord:
+    """Do one unit and record it.
+
+    Parameters
+    ----------
+    crew
+        Threads that help to compress, and the sign to stop.
+    on_error
+        With ``skip`` a part whose source is wrong is recorded as failed, and the rest is done.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError, ngff_bio.errors.SourceNotFoundError
+        If a source file is damaged or has gone.
+    ngff_bio.errors.StorageError
+        If an object cannot be written. Nothing else is undone: the unit is not recorded, and a
+        second run does it again.
+    ngff_bio.engine.run.worker_pool.Stopped
+        If the conversion is being stopped.
+    """
+    noting = NotingStorage(storage)
+    worker = _Worker(job, cast("Storage", noting), crew or Crew(), UnitRecord(job.unit.id))
+    for part in job.unit.parts:
+        worker.crew.check()
+        try:
+            done = worker.run(part)
+        except NgffBioError as error:
+            if on_error == "stop" or isinstance(error, StorageError):
+                raise
+            failed = Failure(error.what, error.file, error.record or job.names[part.array])
+            done = PartRecord(part.array, part.step, list(part.region), failed=failed)
+        worker.record.parts.append(done)
+    worker.decide_rest()
+    worker.record.checksums = noting.checksums(key for key, _ in worker.record.objects)
+    save_record(storage, worker.record)
+    return worker.record
+
+
+@dataclass(slots=True)
+class _Worker:
+    job: Job
+    storage: Storage
+    crew: Crew
+    record: UnitRecord
+    volumes: dict[tuple[int, Region], NDArray[Any]] = field(default_factory=dict)
+
+    def run(self, part: Part) -> PartRecord:
+        plan, source = self.job.arrays[part.array], self.job.sources[part.array]
+        done = PartRecord(part.array, part.step, list(part.region))
+        step = pass_of(plan, part)
+        if step.source >= 0:
+            self.reduce(plan, part, step, done)
+        elif isinstance(source, InstanceLayer):
+            self.draw(plan, part, source, done)
+        elif isinstance(source, VolumeLayer):
+            self.label_volume(plan, part, source, done)
+        else:
+            block = self.read(source, part)
+            done.crc32c = checksum(block)
+            self.write(plan, part, block, done)
+        return done
+
+    def read(self, source: Any, part: Part) -> NDArray[Any]:
+        """A block of the source."""
+        with _as_source_errors(self.job.names[part.array]):
+            block: NDArray[Any] = source.read(part.region)
+        shape = tuple(b - a for a, b in part.region)
+        if block.shape != shape:
+            raise SourceError(
+                "the source gave another shape than it said",
+                record=self.job.names[part.array],
+                expected=shape,
+                found=block.shape,
+            )
+        return block
+
+    def reduce(self, plan: ArrayPlan, part: Part, step: Pass, done: PartRecord) -> None:
+        """Make levels from one that an earlier phase wrote."""
+        below = plan.levels[step.source].shape
+        factor = plan.levels[step.first].factor
+        halo = tuple(
+            (min(a, step.halo), min(n - b, step.halo)) if f > 1 else (0, 0)
+            for (a, b), n, f in zip(part.region, below, factor, strict=True)
+        )
+        wide = tuple((a - x, b + y) for (a, b), (x, y) in zip(part.region, halo, strict=True))
+        block = read_level(plan, step.source, wide, self.storage, self.crew.map)
+        if step.halo:
+            start = tuple(a // f for (a, _), f in zip(part.region, factor, strict=True))
+            block = reduce_smooth(block, factor, halo)
+            self.put_level(plan, step.first, start, block)
+            self.extremes(block, done)
+        else:
+            self.write(plan, part, block, done)
+
+    def draw(self, plan: ArrayPlan, part: Part, layer: InstanceLayer, done: PartRecord) -> None:
+        from ngff_bio.engine.write.instances import draw_instances
+
+        with _as_source_errors(self.job.names[part.array]):
+            drawn = draw_instances(plan, part.region, layer)
+        self.write(plan, part, drawn.labels, done)
+        for number, hidden in drawn.hidden_blocks():
+            self.write(hidden_plan(plan, number), part, hidden, done)
+        done.instances, done.hidden = drawn.count, drawn.layers
+        done.overlaps = drawn.overlaps
+        done.notices = drawn.notices
+        if drawn.count:
+            done.rows = drawn.save_rows(plan, part, self.storage, self.record.objects)
+
+    def label_volume(
+        self, plan: ArrayPlan, part: Part, layer: VolumeLayer, done: PartRecord
+    ) -> None:
+        from ngff_bio.engine.write.volumes import compare_volumes, measure_volume, read_volume
+
+        block = self.volume(layer, part).astype(plan.dtype, copy=False)
+        done.crc32c = checksum(block)
+        if layer.compare is not None:
+            other = read_volume(layer.compare, part.region)
+            done.disagreement = compare_volumes(layer, block, other)
+        if layer.kind == "instance":
+            classes = [
+                self.volume(other, part)
+                for other in self.job.layers.get(part.array, ())
+                if isinstance(other, VolumeLayer)
+            ]
+            done.objects = measure_volume(block, part.region, classes[0] if classes else None)
+        self.write(plan, part, block, done)
+
+    def volume(self, layer: VolumeLayer, part: Part) -> NDArray[Any]:
+        """A label volume's block; read once in this unit, whoever asks."""
+        from ngff_bio.engine.write.volumes import read_volume
+        from ngff_bio.model import RunVolume
+
+        # Not by name: a unit may hold parts of several images, whose layers are named alike.
+        key = (id(layer.pixels), part.region)
+        if key not in self.volumes:
+            if any(region != part.region for _, region in self.volumes):
+                self.volumes.clear()  # parts of one region come one after another
+            if isinstance(layer.pixels, RunVolume):
+                self.volumes[key] = read_volume(layer.pixels, part.region)
+            else:
+                self.volumes[key] = self.read(layer.pixels, part)
+        return self.volumes[key]
+
+    def write(self, plan: ArrayPlan, part: Part, block: NDArray[Any], done: PartRecord) -> None:
+        """Write every level of a pass from the block that it starts from."""
+        made = pass_of(plan, part)
+        start = tuple(a for a, _ in part.region)
+        for level in range(made.first, made.stop):
+            factor = plan.levels[level].factor
+            if level > 0:
+                block = reduce_block(block, factor, plan.method)
+                start = tuple(s // f for s, f in zip(start, factor, strict=True))
+            self.put_level(plan, level, start, block)
+        self.extremes(block, done)
+
+    def put_level(
+        self, plan: ArrayPlan, level: int, start: tuple[int, ...], block: NDArray[Any]
+    ) -> None:
+        if plan.codec == AUTO:
+            plan = self.decide(plan, level, block)
+        write_block(plan, level, start, block, self.put, self.crew.map)
+
+    def put(self, key: str, data: list[bytes]) -> None:
+        self.crew.check()
+        self.record.objects.append((key, self.storage.put(key, data)))
+
+    def decide(self, plan: ArrayPlan, level: int, block: NDArray[Any]) -> ArrayPlan:
+        """Choose the codec of an array on the first of its pixels that are more than background."""
+        if plan.alike not in self.record.choices:
+            sample = sample_of(chunk for _, chunk in parts_of(block, plan.levels[level].chunk))
+            if not sample:
+                return plan  # nothing but background: nothing is written either
+            self.record.choices[plan.alike] = choose_codec(
+                sample, labels=plan.role == "label", crew=self.crew
+            )
+        return replace(plan, codec=self.record.choices[plan.alike].codec)
+
+    def decide_rest(self) -> None:
+        """Settle the codec of arrays of which there was nothing but background to look at."""
+        for done in self.record.parts:
+            plan = self.job.arrays[done.array]
+            if plan.codec == AUTO and done.failed is None and plan.alike not in self.record.choices:
+                self.record.choices[plan.alike] = choose_codec(
+                    [], labels=plan.role == "label", crew=self.crew
+                )
+
+    def extremes(self, block: NDArray[Any], done: PartRecord) -> None:
+        if block.size and block.dtype.kind in "uif":
+            low, high = float(block.min()), float(block.max())
+            if np.isfinite(low) and np.isfinite(high):
+                done.low, done.high = low, high
+
+
+@contextmanager
+def _as_source_errors(name: str) -> Iterator[None]:
+    """Tell an error of the system as one of the source."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, NgffBioError):
+            raise
+        gone = isinstance(error, FileNotFoundError)
+        kind = SourceNotFoundError if gone else SourceError
+        raise kind(
+            "a file of the source has gone" if gone else "the source cannot be read",
+            file=error.filename,
+            record=name,
+            found=error.strerror or error,
+            mend="put it right, then run the same command again: it goes on where it stopped; "
+            "or leave the image out with --on-error skip",
+        ) from error
+
+
+def hidden_plan(plan: ArrayPlan, number: int) -> ArrayPlan:
+    """The label image that holds hidden instances of another one: laid out alike."""
+    return replace(plan, path=f"{plan.path}-hidden-{number}")

@@ -1,0 +1,189 @@
+"""Label pictures as they come, of whole numbers of any type, on the axes of their image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.images.frames import stack_frames
+from ngff_bio.formats.images.headers import ImageHeader
+from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
+from ngff_bio.formats.tiff.images import open_tiff
+from ngff_bio.model import Pixels, Region, SourceFile
+
+_MEND = (
+    "save the ids as grey values of 8, 16 or 32 bits, or say with --labels which files are labels"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPixels:
+    """Label values as unsigned numbers, on given axes.
+
+    Parameters
+    ----------
+    source
+        The pixels as they are in the file: unsigned, signed, floats without fractions, or booleans.
+    places
+        For each axis the source's axis; ``None`` for one of length 1 that the source does not have.
+    dtype
+        Unsigned type that holds all values.
+    file
+        Name for error messages.
+    """
+
+    source: Pixels
+    places: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+    file: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size along each axis."""
+        return tuple(1 if p is None else self.source.shape[p] for p in self.places)
+
+    @property
+    def grain(self) -> tuple[int, ...]:
+        """The source's own."""
+        return tuple(1 if p is None else self.source.grain[p] for p in self.places)
+
+    def read(self, region: Region) -> NDArray[Any]:
+        """The block of a region, C-contiguous.
+
+        Raises
+        ------
+        ngff_bio.errors.SourceError
+            If a value is negative or has a fraction.
+        """
+        spans: list[tuple[int, int]] = [(0, 1)] * len(self.source.shape)
+        for place, span in zip(self.places, region, strict=True):
+            if place is not None:
+                spans[place] = span
+        block = _whole_numbers(self.source.read(tuple(spans)), self.file)
+        kept = [p for p in self.places if p is not None]
+        others = [i for i in range(block.ndim) if i not in kept]
+        ordered = np.transpose(block, [*kept, *others])
+        shaped = ordered.reshape([b - a for a, b in region])
+        return np.ascontiguousarray(shaped, dtype=self.dtype)
+
+
+def _whole_numbers(block: NDArray[Any], file: str) -> NDArray[Any]:
+    if block.dtype.kind == "f" and not (block == np.trunc(block)).all():  # NaN is unequal itself
+        wrong = block[block != np.trunc(block)].flat[0]
+        raise SourceError(
+            "a label value is no whole number", file=file, found=str(wrong), mend=_MEND
+        )
+    if block.dtype.kind in "fi" and block.size and block.min() < 0:
+        raise SourceError("a label value is negative", file=file, found=block.min(), mend=_MEND)
+    return block
+
+
+def open_label_picture(
+    file: SourceFile, header: ImageHeader, limits: Limits = DEFAULT_LIMITS
+) -> tuple[Pixels, str]:
+    """Pixels of a label picture and the letters of their axes; pictures with colour tables by index.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If it has colours or channels, or is several images.
+    """
+    if header.palette and header.single:
+        return stack_frames([file], headers=[header], limits=limits, indices=True), "yx"
+    if header.format == "tiff":
+        images = open_tiff(file, limits=limits)
+        if len(images) > 1:
+            raise SourceError(
+                "a label picture is several images", file=file.name, found=len(images), mend=_MEND
+            )
+        pixels: Pixels = images[0].pixels
+        letters = images[0].pixels.axes
+    else:
+        frames = stack_frames([file], headers=[header], limits=limits)
+        pixels, letters = frames, frames.axes
+    if "c" in letters and pixels.shape[letters.index("c")] > 1:
+        raise SourceError(
+            "a label picture has colours or channels",
+            file=file.name,
+            expected="one whole number for each pixel",
+            found=f"{pixels.shape[letters.index('c')]} samples for each pixel",
+            mend=_MEND,
+        )
+    return pixels, letters
+
+
+def fit_labels(
+    source: Pixels, letters: str, axes: str, shape: tuple[int, ...], file: str, image: str
+) -> tuple[LabelPixels, int]:
+    """Labels on the axes of their image, and the largest value that may be there.
+
+    Axes are matched by their letters; where letters differ (a file of pages that nothing describes),
+    by their order and sizes.
+
+    Parameters
+    ----------
+    letters
+        Axes of the source.
+    axes, shape
+        The image's, without c.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If the two differ in shape, or values cannot be ids.
+    """
+    sizes = dict(zip(letters, source.shape, strict=True))
+    kept = [a for a in letters if sizes[a] > 1 or a in axes]
+    places: tuple[int | None, ...] | None = None
+    if set(kept) <= set(axes):
+        places = tuple(letters.index(a) if a in kept else None for a in axes)
+    elif len(kept) == len(axes):
+        places = tuple(letters.index(a) for a in kept)
+    found = None if places is None else tuple(1 if p is None else source.shape[p] for p in places)
+    if places is None or found != tuple(shape):
+        raise SourceError(
+            "a label picture and its image differ in shape",
+            file=file,
+            expected=f"{axes} of {list(shape)}, as {image} has it",
+            found=f"{letters} of {list(source.shape)}",
+            mend="check that the two belong together, or say with --labels which files are labels",
+        )
+    most = _largest(source, file)
+    kind = next((k for k in (np.uint8, np.uint16, np.uint32) if most <= np.iinfo(k).max), None)
+    if kind is None:
+        raise SourceError(
+            "a label value is too large", file=file, expected="at most 4294967295", found=most
+        )
+    return LabelPixels(source, places, np.dtype(kind), file), most
+
+
+def _largest(source: Pixels, file: str) -> int:
+    """The largest value that the type allows; where that is no bound, pixels are looked through."""
+    if source.dtype.kind == "b":
+        return 1
+    if source.dtype.kind == "u" and source.dtype.itemsize <= 4:
+        return int(np.iinfo(source.dtype).max)
+    most = 0
+    spans = [
+        [(i, min(i + step, n)) for i in range(0, n, step)]
+        for n, step in zip(source.shape, _steps(source), strict=True)
+    ]
+    for region in product(*spans):
+        block = _whole_numbers(source.read(region), file)
+        most = max(most, int(block.max(initial=0)))
+    return most
+
+
+def _steps(source: Pixels) -> list[int]:
+    """Blocks of about 64 MB on the source's grain."""
+    steps = list(source.grain)
+    for axis in reversed(range(len(steps))):
+        room = (64 << 20) // max(math.prod(steps) * source.dtype.itemsize, 1)
+        steps[axis] = min(source.shape[axis], steps[axis] * max(room, 1))
+    return steps

@@ -1,0 +1,1 @@
+"""JSON files: whole, or scanned in bounded memory."""

@@ -1,0 +1,1 @@
+"""Predictions and crops of miLab (white blood cells)."""

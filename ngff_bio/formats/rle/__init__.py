@@ -1,0 +1,1 @@
+"""Run-length JSON of label volumes (platelet-em)."""

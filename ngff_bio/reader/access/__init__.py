@@ -1,0 +1,1 @@
+"""Datasets, images and lazy arrays of a store."""

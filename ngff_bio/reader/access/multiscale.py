@@ -1,0 +1,120 @@
+"""A multi-resolution array of a store: an image's pixels, or one of its label images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ngff_bio.errors import ArgumentError, StoreError
+from ngff_bio.ngff import AxisMeta, MultiscaleMeta
+from ngff_bio.reader.access.arraymeta import array_shape
+from ngff_bio.reader.access.arrays import StoredArray, open_array
+from ngff_bio.reader.access.nodes import NodeTree
+
+
+class Multiscale:
+    """Levels of one array and where their pixels lie in the world.
+
+    Parameters
+    ----------
+    nodes
+        Metadata of the store.
+    path
+        Path of the group.
+    meta
+        What the group says.
+    """
+
+    def __init__(self, nodes: NodeTree, path: str, meta: MultiscaleMeta) -> None:
+        self.nodes = nodes
+        self.path = path
+        self.meta = meta
+
+    @property
+    def url(self) -> str:
+        """Where it lies."""
+        return f"{self.nodes.storage.url}/{self.path}".rstrip("/")
+
+    @property
+    def axes(self) -> tuple[AxisMeta, ...]:
+        """The axes, in the order of the array's."""
+        return self.meta.axes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the axes."""
+        return tuple(a.name for a in self.meta.axes)
+
+    def __len__(self) -> int:
+        return len(self.meta.levels)
+
+    def _level(self, number: int) -> int:
+        if not -len(self) <= number < len(self):
+            raise ArgumentError(
+                "there is no such level",
+                file=self.url,
+                expected=f"0 to {len(self) - 1}",
+                found=number,
+            )
+        return number % len(self)
+
+    def place(self, number: int) -> str:
+        """Path of the array of a level."""
+        return f"{self.path}/{self.meta.levels[self._level(number)].path}".lstrip("/")
+
+    def array(self, number: int = 0) -> StoredArray:
+        """The array of a level.
+
+        Raises
+        ------
+        ngff_bio.errors.StoreError
+            If the level is listed but absent, or does not have the axes that the group names.
+        """
+        try:
+            array = open_array(self.nodes, self.place(number))
+        except StoreError as error:
+            raise StoreError(**{**error.parts(), "record": f"level {number}"}) from error
+        if array.ndim != len(self.axes):
+            raise StoreError(
+                "a level has another number of axes than its image says",
+                file=array.url,
+                expected=", ".join(self.names),
+                found=f"shape {array.shape}",
+            )
+        return array
+
+    def shape(self, number: int = 0) -> tuple[int, ...]:
+        """Size of a level along each axis; from metadata alone."""
+        place = self.place(number)
+        document = self.nodes.document(place)
+        if document is None:
+            raise StoreError(
+                "a level that the metadata names is not there",
+                file=f"{self.nodes.storage.url}/{place}",
+                record=f"level {number}",
+            )
+        return array_shape(document)
+
+    def scale(self, number: int = 0) -> dict[str, float]:
+        """Size of a pixel along each axis, in its unit (or in pixels of level 0)."""
+        level = self.meta.levels[self._level(number)]
+        return dict(zip(self.names, level.scale, strict=True))
+
+    def translation(self, number: int = 0) -> dict[str, float]:
+        """World position of the centre of the first pixel along each axis."""
+        level = self.meta.levels[self._level(number)]
+        offsets = level.translation or (0.0,) * len(self.names)
+        return dict(zip(self.names, offsets, strict=True))
+
+    def present(self) -> Iterator[int]:
+        """Numbers of the levels that are there."""
+        for number in range(len(self)):
+            if self.nodes.document(self.place(number)) is not None:
+                yield number
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of a pixel of level 0."""
+        return self.array(0).dtype

@@ -1,0 +1,1 @@
+"""Masks, measurements, patches and thumbnails."""

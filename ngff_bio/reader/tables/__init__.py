@@ -1,0 +1,1 @@
+"""Annotation tables and tracks."""

@@ -1,0 +1,1 @@
+"""Images as xarray objects with physical coordinates."""

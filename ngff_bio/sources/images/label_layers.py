@@ -1,0 +1,163 @@
+"""Label layers of label pictures: one for a whole image, or one for each of its frames or planes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.images.headers import ImageHeader
+from ngff_bio.formats.images.label_pixels import fit_labels, open_label_picture
+from ngff_bio.formats.images.stacks import stack_pixels
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import Image, Pixels, VolumeLayer
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.numbered import Naming, Series, find_series
+
+LabelKind = Literal["instance", "semantic"]
+
+#: Index along each axis that files are numbered on (none for the whole image), and the file.
+PlacedFile = tuple[tuple[tuple[str, int], ...], str]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelGrid:
+    """Label files of one layer of one image.
+
+    Parameters
+    ----------
+    along, counts
+        Letters of the axes that they are stacked along, and the number of files along each.
+    files
+        One for each position, the last axis varying fastest; ``None`` where there is none.
+    """
+
+    along: str
+    counts: tuple[int, ...]
+    files: tuple[str | None, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Files that are there."""
+        return [name for name in self.files if name is not None]
+
+
+def label_grid(one: Series, files: list[PlacedFile], naming: Naming) -> LabelGrid:
+    """Label files in the order of the image's files.
+
+    Parameters
+    ----------
+    one
+        The image.
+    files
+        Its label files, each with its place.
+    naming
+        How they are numbered.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If two have one place.
+    """
+    along = one.along.replace("c", "")
+    counts = tuple(len((one.numbers or {})[a]) for a in along)
+    if len(files) == 1 and not files[0][0]:
+        return LabelGrid("", (), (files[0][1],))
+    if not along:  # an image that is one file, its labels a file for each frame
+        split = find_series([n for _, n in files], naming, lambda _: None, lambda *_: None)
+        if len(split) == 1:
+            return LabelGrid(split[0].along, split[0].counts, split[0].files)
+    grid: list[str | None] = [None] * math.prod(counts)
+    for at, name in files:
+        place = dict(at)
+        number = 0
+        for axis, count in zip(along, counts, strict=True):
+            number = number * count + place.get(axis, 0)
+        if set(place) != set(along) or grid[number] is not None:
+            raise SourceError(
+                "two label pictures are of one image and one layer",
+                file=name,
+                found=", ".join(n for _, n in files[:5]),
+                mend="name the layers apart with --labels NAME=GLOB for each",
+            )
+        grid[number] = name
+    return LabelGrid(along, counts, tuple(grid))
+
+
+def label_layer(
+    tree: FileTree,
+    image: Image,
+    layer: str,
+    grid: LabelGrid,
+    headers: Mapping[str, ImageHeader],
+    problems: Problems,
+    *,
+    kind: LabelKind = "instance",
+    asked: bool = False,
+) -> VolumeLayer | None:
+    """The layer, on the image's axes.
+
+    Parameters
+    ----------
+    kind
+        Whether values are objects or classes.
+    asked
+        Whether the user said that these files are labels. If only their names do, files of other
+        axes than the image's are none, and ``None`` is returned.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If a label picture has colours, or does not fit the image.
+    """
+    names = grid.names
+    pixels: list[Pixels | None] = []
+    letters = ""
+    for name in grid.files:
+        if name is None:
+            pixels.append(None)
+            continue
+        part, axes = open_label_picture(tree.file(name), headers[name], tree.limits)
+        if letters and axes != letters:
+            raise SourceError(
+                "label pictures of one image are of different kinds",
+                file=name,
+                expected=f"axes {letters}, as {names[0]} has them",
+                found=axes,
+            )
+        letters = axes
+        pixels.append(part)
+    missing = len(grid.files) - len(names)
+    if missing:
+        problems.warn(
+            f"{missing} of {len(grid.files)} frames have no label picture: labels are 0 there",
+            file=names[0],
+        )
+    source = pixels[0]
+    if grid.along:
+        shown = [n or "" for n in grid.files]
+        stack = stack_pixels(pixels, letters, grid.along, grid.counts, shown)
+        source, letters = stack, stack.axes
+    if source is None:
+        raise SourceError("a label layer without a file", record=layer)
+    keep = [i for i, a in enumerate(image.axes) if a.name != "c"]
+    wide = sum(image.pixels.shape[i] > 1 for i in keep)
+    if not asked and sum(n > 1 for n in source.shape) != wide:
+        return None
+    fitted, most = fit_labels(
+        source,
+        letters,
+        "".join(image.axes[i].name for i in keep),
+        tuple(image.pixels.shape[i] for i in keep),
+        names[0],
+        image.frames[0].name if image.frames else image.name,
+    )
+    return VolumeLayer(
+        name=layer,
+        pixels=fitted,
+        kind=kind,
+        max_value=most,
+        attributes={"files": names},
+    )

@@ -1,0 +1,285 @@
+"""Which pictures are labels of which others: by the conventions of their names, or as the user says."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ngff_bio.errors import ArgumentError, SourceError
+from ngff_bio.formats.images.frames import safe_name
+from ngff_bio.sources.images.headers import folder_of
+from ngff_bio.sources.images.numbered import Naming, Series, stem_of
+
+_WORD = r"cp_masks|masks?|labels?"
+_FOLDER = re.compile(
+    rf"^(?:({_WORD})|(?:masks?|labels?)[ _.-]([\w-]+)|([\w-]+)[ _.-](?:masks?|labels?))$",
+    re.IGNORECASE,
+)
+_PREFIX = re.compile(rf"^(?P<layer>{_WORD})(?![A-Za-z])[ _.-]*", re.IGNORECASE)
+_SUFFIX = re.compile(rf"[ _.-](?P<layer>{_WORD})$", re.IGNORECASE)
+
+#: What images are called beside their masks: ``img2d`` and ``mask2d``.
+_IMAGE = re.compile(r"^(?:images?|img|im|raw)(?![A-Za-z])[ _.-]*|[ _.-](?:image|img|raw)$", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFile:
+    """A label picture.
+
+    Parameters
+    ----------
+    name
+        Its file name.
+    layer
+        Name of the label layer that it is part of.
+    stems
+        What its image may be called, the best guess first.
+    asked
+        Whether the user said that it is one.
+    """
+
+    name: str
+    layer: str
+    stems: tuple[str, ...]
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRule:
+    """``NAME=GLOB``: files that are labels, and what the layer is called."""
+
+    layer: str
+    pattern: re.Pattern[str]
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> LabelRule:
+        """A rule of the command line.
+
+        Raises
+        ------
+        ngff_bio.errors.ArgumentError
+            If it is not ``NAME=GLOB``.
+        """
+        name, equals, glob = text.partition("=")
+        if not equals or not name.strip() or not glob.strip():
+            raise ArgumentError(
+                "a rule for labels is a name and a pattern",
+                expected="--labels NAME=GLOB, as in --labels nuclei='masks/*_nuclei.png'",
+                found=text,
+            )
+        return cls(layer_name(name.strip()), re.compile(_captured(glob.strip())), glob.strip())
+
+    def match(self, name: str) -> LabelFile | None:
+        """The label picture that a file is, if it is one."""
+        found = self.pattern.fullmatch(name)
+        if found is None:
+            return None
+        kept = [stem_of(g) for g in found.groups() if g]
+        stem = stem_of(name)
+        stems = dict.fromkeys([*reversed(kept), stem, _without_affix(stem)])
+        return LabelFile(name, self.layer, tuple(s for s in stems if s), asked=True)
+
+
+def _captured(glob: str) -> str:
+    """A glob as a regular expression that keeps what each star stands for; ``**/`` is any folder.
+
+    It may start at any folder, so that it does not matter how far above the files a source begins.
+    """
+    meaning = {"**/": "(?:.*/)?", "*": "([^/]*)", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*|\?)", glob)
+    return "(?:.*/)?" + "".join(meaning.get(p, re.escape(p)) for p in parts)
+
+
+def layer_name(text: str) -> str:
+    """A safe name for a layer. ``labels`` is one: layers lie below a group of their own."""
+    return text if text in ("labels", "Labels") else safe_name(text)
+
+
+def _without_affix(stem: str) -> str:
+    return _SUFFIX.sub("", _PREFIX.sub("", stem)) or stem
+
+
+def by_convention(name: str) -> LabelFile | None:
+    """The label picture that a file is by its name: ``masks/x``, ``labels/x``, ``mask*``, ..."""
+    stem = stem_of(name)
+    folders = [m for p in folder_of(name).split("/") if (m := _FOLDER.match(p))]
+    affix = _SUFFIX.search(stem) or _PREFIX.match(stem)
+    if not folders and affix is None:
+        return None
+    layer = next((g for g in folders[-1].groups() if g), "") if folders else ""
+    if affix is not None and not folders:
+        layer = affix["layer"]
+    stems = dict.fromkeys([_without_affix(stem), stem] if affix else [stem])
+    return LabelFile(name, layer_name(layer.lower()), tuple(stems))
+
+
+def split_labels(
+    names: Iterable[str], rules: Sequence[LabelRule]
+) -> tuple[list[str], list[LabelFile]]:
+    """Images and label pictures. Rules take the place of conventions.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If a rule matches nothing.
+    """
+    images, labels = [], []
+    used: set[str] = set()
+    for name in names:
+        if rules:
+            found = next((m for r in rules if (m := r.match(name)) is not None), None)
+            used.update(r.text for r in rules if r.match(name) is not None)
+        else:
+            found = by_convention(name)
+        if found is None:
+            images.append(name)
+        else:
+            labels.append(found)
+    for rule in rules:
+        if rule.text not in used:
+            raise ArgumentError(
+                "no picture matches a pattern for labels",
+                expected="names below the source's folder, as in masks/*.png",
+                found=rule.text,
+            )
+    return images, labels
+
+
+#: A label picture's place: number of the image, and index along each axis that files are numbered on.
+Place = tuple[int, tuple[tuple[str, int], ...]]
+
+
+class Partners:
+    """Finds the image, and the place in it, that a label picture belongs to.
+
+    Parameters
+    ----------
+    series
+        All images.
+    naming
+        How they are numbered.
+    """
+
+    def __init__(self, series: Sequence[Series], naming: Naming) -> None:
+        self.series = series
+        self.naming = naming
+        self._files: dict[str, dict[Place, None]] = defaultdict(dict)
+        self._bare: dict[str, dict[int, None]] = defaultdict(dict)
+        for number, one in enumerate(series):
+            for index, name in enumerate(one.files):
+                stem = stem_of(name)
+                at = tuple((a, i) for a, i in sorted(one.place(index).items()) if a != "c")
+                for key in _keys(stem):
+                    self._files[key][number, at] = None
+            parts = naming.take_apart(stem_of(one.files[0]))
+            for key in _keys(parts.bare) if parts.numbers else ():
+                self._bare[key][number] = None
+
+    def find(self, label: LabelFile) -> Place | None:
+        """The place, or ``None`` where there is no such image.
+
+        Raises
+        ------
+        ngff_bio.errors.SourceError
+            If there are several of equal right.
+        """
+        for stem in label.stems:
+            for key in _keys(stem):
+                if key in self._files:
+                    return self._nearest(label, list(self._files[key]))
+        for stem in label.stems:
+            parts = self.naming.take_apart(stem)
+            for key in _keys(parts.bare):
+                places = [
+                    place
+                    for number in self._bare.get(key) or self._alone(key)
+                    if (place := self._numbered(number, parts.numbers)) is not None
+                ]
+                if places:
+                    return self._nearest(label, places)
+        return self._by_number(label) if label.asked else None
+
+    def find_named(self, label: LabelFile) -> tuple[Place, str] | None:
+        """The place of a label picture whose name adds the layer's to its image's.
+
+        ``cells_01_nuclei_mask`` is layer ``nuclei`` of ``cells_01``.
+        """
+        for stem in label.stems:
+            for cut in reversed([m.start() for m in re.finditer(r"[ _.-]", stem)]):
+                known = next((k for k in _keys(stem[:cut]) if k in self._files), None)
+                rest = stem[cut:].strip(" _.-")
+                if known is not None and rest and not rest.isdecimal():
+                    place = self._nearest(label, list(self._files[known]))
+                    return place, layer_name(rest.lower())
+        return None
+
+    def _alone(self, key: str) -> list[int]:
+        """Images of one file, whose name has no number."""
+        return [n for n, _ in self._files.get(key, {}) if not self.series[n].along]
+
+    def _numbered(self, number: int, numbers: Mapping[str, int]) -> Place | None:
+        """The place of some numbers; none at all are the whole image."""
+        one = self.series[number]
+        at = []
+        for axis in one.along.replace("c", "") if numbers else "":
+            listed = (one.numbers or {})[axis]
+            if numbers.get(axis) not in listed:
+                return None
+            at.append((axis, listed.index(numbers[axis])))
+        return number, tuple(sorted(at))
+
+    def _by_number(self, label: LabelFile) -> Place | None:
+        """What a star stands for is a number alone: that of a frame, where images have one axis."""
+        for stem in label.stems:
+            if not stem.isdecimal():
+                continue
+            places: list[Place] = []
+            for number, one in enumerate(self.series):
+                axes = one.along.replace("c", "")
+                if len(axes) == 1 and int(stem) in (one.numbers or {})[axes]:
+                    listed = (one.numbers or {})[axes]
+                    places.append((number, ((axes, listed.index(int(stem))),)))
+            if places:
+                return self._nearest(label, places)
+        return None
+
+    def _nearest(self, label: LabelFile, places: list[Place]) -> Place:
+        """The place in the image whose folder is nearest to the label's."""
+        scored = sorted({(self._distance(label.name, number), number, at) for number, at in places})
+        best = [s for s in scored if s[0] == scored[0][0]]
+        if len({number for _, number, _ in best}) > 1:
+            raise SourceError(
+                "a label picture may be that of several images",
+                file=label.name,
+                found=", ".join(self.series[n].files[0] for _, n, _ in best[:5]),
+                mend="put labels of one folder of images into one folder, or say which are labels "
+                "with --labels NAME=GLOB",
+            )
+        _, number, at = best[0]
+        return number, at
+
+    def _distance(self, name: str, number: int) -> tuple[int, int]:
+        here = folder_of(name).split("/")
+        there = self.series[number].folder.split("/")
+        first = next(
+            (i for i, (a, b) in enumerate(zip(here, there, strict=False)) if a != b),
+            min(len(here), len(there)),
+        )
+        last = next(
+            (
+                i
+                for i, (a, b) in enumerate(zip(reversed(here), reversed(there), strict=False))
+                if a != b
+            ),
+            min(len(here), len(there)),
+        )
+        return -first, -last
+
+
+def _keys(stem: str) -> tuple[str, ...]:
+    """A stem in small letters, and without what says that it is an image."""
+    small = stem.lower()
+    return tuple(dict.fromkeys([small, _IMAGE.sub("", small) or small]))

@@ -1,0 +1,1 @@
+"""Multi-focus white blood cells (miLab)."""

@@ -1,0 +1,339 @@
+"""Test folders of miLab: focal stacks of fields of view, with predicted cells as boxes."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.images.frames import FrameStack, ImageHeader, stack_frames
+from ngff_bio.formats.milab.predictions import MilabCell, MilabImage, class_name, read_milab
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import Category, Frame, Image, Instance, InstanceLayer, axes_from
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.headers import base_of, folder_of, probe_all
+
+_NUMBER = r"-?\d+(?:\.\d+)?"
+_PLANE = re.compile(
+    rf"^(?P<field>(?P<number>\d+)_(?P<x>{_NUMBER})_(?P<y>{_NUMBER}))_(?P<plane>\d{{3}})"
+    rf"_(?P<score>{_NUMBER})\.jpe?g$",
+    re.IGNORECASE,
+)
+
+#: Names of the predictions; the second is how the dataset's page spells it.
+PREDICTIONS = ("analyze_result.json", "anlayze_result.json", "milab_result.json")
+
+#: Focal planes that the device takes of a field of view.
+PLANES = 10
+
+LAYER = "cell"
+
+
+def looks_like(names: list[str]) -> bool:
+    """Whether planes or predictions are among the names."""
+    return any(base_of(n) in PREDICTIONS or _PLANE.match(base_of(n)) for n in names)
+
+
+@dataclass(slots=True)
+class _Stack:
+    """The planes of one field of view: by their number, and in order as they were found good."""
+
+    folder: str
+    name: str
+    number: int
+    position: dict[str, float]
+    files: dict[int, str] = field(default_factory=dict)
+    scores: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCells:
+    """The cells of one field of view; they are few, and held as they are."""
+
+    cells: tuple[Instance, ...]
+
+    def read(self, t: int) -> list[Instance]:
+        """All of them: there is one frame."""
+        return list(self.cells)
+
+
+def read_fields(tree: FileTree, problems: Problems, used: set[str]) -> Iterator[tuple[str, Image]]:
+    """Every field of view with its folder, in order of folder and number.
+
+    Parameters
+    ----------
+    used
+        Names of the files that are of this kind are added.
+    """
+    stacks, files = _stacks(tree, problems, used)
+    predictions = _predictions(tree, problems, used)
+    listed: dict[tuple[str, str], dict[str, MilabImage]] = defaultdict(dict)
+    for name, entries in predictions.items():
+        inside = [s for s in stacks if s.folder == folder_of(name)]
+        for entry in entries:
+            with problems.caught():
+                stack = _stack_of(entry, inside, name, problems)
+                if stack is None:
+                    continue
+                if name in listed[stack.folder, stack.name]:
+                    raise SourceError(
+                        "two entries are of one image",
+                        file=name,
+                        record=f"image {entry.key!r}",
+                        mend="take one of the two away",
+                    )
+                listed[stack.folder, stack.name][name] = entry
+    for name in predictions:
+        if not any(s.folder == folder_of(name) for s in stacks):
+            problems.skip("predictions without any image in their folder", file=name)
+    headers = probe_all([tree.file(name) for name in files], tree.limits, problems)
+    classes = _categories(predictions)
+    for stack in stacks:
+        with problems.caught():
+            image = _image(
+                tree, stack, listed[stack.folder, stack.name], headers, classes, problems
+            )
+            if image is not None:
+                yield stack.folder, image
+    for stack in stacks:
+        if not listed[stack.folder, stack.name]:
+            problems.note("images that no predictions list: they have no cells", record=stack.name)
+
+
+def _stacks(tree: FileTree, problems: Problems, used: set[str]) -> tuple[list[_Stack], list[str]]:
+    """Stacks by folder, number and position: the score differs from plane to plane."""
+    found: dict[tuple[str, str], _Stack] = {}
+    for name in tree.names():
+        match = _PLANE.match(base_of(name))
+        if match is None:
+            continue
+        used.add(name)
+        folder = folder_of(name)
+        key = (folder, match["field"])
+        if key not in found:
+            position = {a: _plain(match[a]) for a in "xy"}
+            found[key] = _Stack(folder, match["field"], int(match["number"]), position)
+        stack, plane = found[key], int(match["plane"])
+        if plane in stack.files:
+            problems.fail(
+                SourceError(
+                    "two files are one plane of a stack",
+                    file=name,
+                    record=f"plane {plane}",
+                    found=f"{base_of(stack.files[plane])} too",
+                    mend="keep one of the two",
+                )
+            )
+            continue
+        stack.files[plane] = name
+        stack.scores[plane] = _plain(match["score"])
+    stacks = sorted(found.values(), key=lambda s: (s.folder, s.number, s.name))
+    return stacks, [s.files[plane] for s in stacks for plane in sorted(s.files)]
+
+
+def _plain(text: str) -> float:
+    return float(text) if "." in text else int(text)
+
+
+def _predictions(
+    tree: FileTree, problems: Problems, used: set[str]
+) -> dict[str, tuple[MilabImage, ...]]:
+    """Entries of each file of predictions."""
+    found: dict[str, tuple[MilabImage, ...]] = {}
+    for name in tree.names():
+        if base_of(name) in PREDICTIONS:
+            used.add(name)
+            with problems.caught():
+                found[name] = read_milab(tree.file(name), problems.fail)
+    return found
+
+
+def _stack_of(
+    entry: MilabImage, stacks: list[_Stack], file: str, problems: Problems
+) -> _Stack | None:
+    """The stack that an entry is of: by the name that it gives, else by its number."""
+    number = int(entry.key) + 1
+    record = f"image {entry.key!r}"
+    if entry.img_name is None:
+        chosen = [s for s in stacks if s.number == number]
+        if len(chosen) > 1:
+            raise SourceError(
+                "an image index is that of several stacks",
+                file=file,
+                record=record,
+                expected="one stack of each number, where no img_name tells them apart",
+                found=", ".join(s.name for s in chosen),
+            )
+    else:
+        match = _PLANE.match(entry.img_name)
+        if match is None or int(match["number"]) != number:
+            raise SourceError(
+                "img_name and the image index do not fit each other",
+                file=file,
+                record=record,
+                expected=f"{number:04}_<x>_<y>_<plane>_<score>.jpg: the index is the number less 1",
+                found=entry.img_name,
+                mend="correct the file, or leave the image out with --on-error skip",
+            )
+        chosen = [s for s in stacks if s.name == match["field"]]
+    if not chosen:
+        problems.skip(
+            "listed images without files: their cells are left out",
+            file=file,
+            record=f"{record} with {len(entry.cells)} cells",
+        )
+        return None
+    stack = chosen[0]
+    if entry.img_name is not None and entry.img_name not in map(base_of, stack.files.values()):
+        problems.warn(
+            f"the plane that img_name gives, {entry.img_name}, is not there; others of its stack are",
+            file=file,
+            record=record,
+        )
+    return stack
+
+
+def _categories(predictions: dict[str, tuple[MilabImage, ...]]) -> tuple[Category, ...]:
+    """All classes that are predicted anywhere, by number."""
+    found = {c.prediction for entries in predictions.values() for e in entries for c in e.cells}
+    return tuple(Category(n, class_name(n)) for n in sorted(n for n in found if n is not None))
+
+
+def _image(
+    tree: FileTree,
+    stack: _Stack,
+    listed: dict[str, MilabImage],
+    headers: dict[str, ImageHeader],
+    classes: tuple[Category, ...],
+    problems: Problems,
+) -> Image | None:
+    planes = [plane for plane in sorted(stack.files) if stack.files[plane] in headers]
+    if not planes:
+        problems.skip("no plane of the stack can be read", file=stack.files[min(stack.files)])
+        return None
+    names = [stack.files[plane] for plane in planes]
+    found = [headers[name] for name in names]
+    pixels = stack_frames([tree.file(n) for n in names], "z", headers=found, limits=tree.limits)
+    tell_missing_planes(planes, names[0], problems)
+    records = [{"focus_score": stack.scores[plane]} for plane in planes]
+    rows, columns = pixels.shape[-2:]
+    layers = tuple(
+        _layer(file, entry, (rows, columns), planes, len(listed) > 1, classes, problems)
+        for file, entry in listed.items()
+    )
+    return Image(
+        path="",
+        name=stack.name,
+        axes=axes_from(pixels.axes),
+        pixels=pixels,
+        labels=layers,
+        channels=found[0].channels,
+        frames=plane_frames(names, planes, pixels, records),
+        attributes={
+            "test": base_of(stack.folder) or PurePath(tree.origin).stem,
+            "img_num": stack.number,
+            "stage_position": stack.position,
+        },
+    )
+
+
+def plane_frames(
+    names: list[str], planes: list[int], pixels: FrameStack, records: list[dict[str, Any]]
+) -> tuple[Frame, ...]:
+    """What is known of each plane: its index along z, the number that its name gives, and `records`."""
+    sizes = pixels.sizes or (None,) * len(names)
+    plane_size = pixels.shape[-2:]
+    return tuple(
+        Frame(
+            name=name,
+            size=None if size == plane_size else size,
+            record={"z": z, "plane": plane, **record},
+        )
+        for z, (name, plane, size, record) in enumerate(
+            zip(names, planes, sizes, records, strict=True)
+        )
+    )
+
+
+def tell_missing_planes(planes: list[int], file: str, problems: Problems) -> None:
+    """Warn of a stack that lacks planes: ten, one after the other, are expected."""
+    wanted = range(planes[0] if len(planes) >= PLANES else 0, max(PLANES, planes[-1] + 1))
+    missing = sorted(set(wanted) - set(planes))
+    if missing:
+        problems.warn(
+            f"planes {', '.join(map(str, missing))} of the stack are not there; z counts the "
+            f"{len(planes)} that are",
+            file=file,
+        )
+
+
+def _layer(
+    file: str,
+    entry: MilabImage,
+    size: tuple[int, int],
+    planes: list[int],
+    several: bool,
+    classes: tuple[Category, ...],
+    problems: Problems,
+) -> InstanceLayer:
+    """Cells as boxes on the plane of their focus; on every plane where they have none."""
+    cells: list[Instance] = []
+    lost = 0
+    for cell in entry.cells:
+        with problems.caught():
+            _check_inside(cell, size, file, f"image {entry.key!r}, cell {cell.key!r}")
+            z = planes.index(cell.focus) if cell.focus in planes else None
+            lost += z is None and cell.focus is not None
+            cells.append(_instance(cell, len(cells) + 1, z))
+    if lost:
+        problems.warn(
+            f"{lost} cells are in focus on a plane that is not there: they are drawn on every plane",
+            file=file,
+            record=f"image {entry.key!r}",
+        )
+    return InstanceLayer(
+        name=f"{LAYER}-{base_of(file).removesuffix('.json')}" if several else LAYER,
+        instances=FieldCells(tuple(cells)),
+        count=len(cells),
+        max_value=len(cells),
+        categories=classes,
+        attributes={
+            "file": file,
+            "schema": entry.schema,
+            "key": entry.key,
+            "position": entry.position,
+            "entry": dict(entry.entry),
+        },
+    )
+
+
+def _check_inside(cell: MilabCell, size: tuple[int, int], file: str, record: str) -> None:
+    x, y, width, height = cell.location
+    rows, columns = size
+    if x >= columns or y >= rows or x + width <= 0 or y + height <= 0:
+        raise SourceError(
+            "a location lies outside of its image",
+            file=file,
+            record=record,
+            expected=f"within {columns} x {rows} pixels",
+            found=f"x {x}, y {y}, width {width}, height {height}",
+            mend="correct the file, or leave the cell out with --on-error skip",
+        )
+
+
+def _instance(cell: MilabCell, value: int, z: int | None) -> Instance:
+    known = cell.prediction
+    return Instance(
+        value=value,
+        geometry=cell.box,
+        z=z,
+        category=None if known is None else class_name(known),
+        category_id=known,
+        source_id=cell.key,
+        box=cell.location,
+        record=cell.record,
+    )
