@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 
 import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
-from ngff_bio.model import ArrayPixels, Dataset, Image, Plate, axes_from
+from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, SourcePlate, axes_from
 from ngff_bio.storage import FolderStorage
 
 THREADS = 2
@@ -92,9 +92,9 @@ def texture(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray[Any]:
     return (big * top + rng.integers(0, top // 40, shape)).astype(dtype)
 
 
-def image_of(pixels: Any, axes: str = "yx") -> Dataset:
-    image = Image("", "a", axes_from(axes), pixels)
-    return Dataset("a", "a", "a", "image", (image,))
+def image_of(pixels: Any, axes: str = "yx") -> SourceDataset:
+    image = SourceImage("", "a", axes_from(axes), pixels)
+    return SourceDataset("a", "a", "a", "image", (image,))
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Planes:
         return self.plane.dtype
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         return (1, 512, 512)
 
     def read(self, region: Any) -> NDArray[Any]:
@@ -221,13 +221,16 @@ def means(path: Path, rounds: int) -> dict[str, Seconds]:
 
 def plate(path: Path) -> None:
     if not path.exists():
+        pixels = ArrayPixels(np.ones((8, 8), np.uint8))
         images = tuple(
-            Image(f"{r}/{c}/{f}", f"{r}{c}", axes_from("yx"), ArrayPixels(np.ones((8, 8), np.uint8)))
+            SourceImage(f"{r}/{c}/{f}", f"{r}{c}", axes_from("yx"), pixels)
             for r in "ABCDEFGHIJ" for c in range(1, 26) for f in range(4)
         )  # fmt: skip
-        whole = Plate("", "p", tuple("ABCDEFGHIJ"), tuple(map(str, range(1, 26))))
+        whole = SourcePlate("", "p", tuple("ABCDEFGHIJ"), tuple(map(str, range(1, 26))))
         write_dataset(
-            Dataset("p", "p", "p", "plates", images, (whole,)), FolderStorage(path), Settings()
+            SourceDataset("p", "p", "p", "plates", images, (whole,)),
+            FolderStorage(path),
+            Settings(),
         )
     found = best({"open": lambda: len(ngff_bio.open(path))}, 5)
     print(f"\nopen a plate of 1,000 fields: {found['open'][0]:.3f} s [0.3]")

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.engine import ThreadRunner, write_dataset
-from ngff_bio.model import Dataset, Image, Region, axes_from
+from ngff_bio.model import Region, SourceDataset, SourceImage, axes_from
 from ngff_bio.storage import MemoryStorage
 from ngff_bio.storage.base import Buffer
 
@@ -39,7 +39,7 @@ class Made:
         return np.dtype("u2")
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         return (1, 1, SIDE, SIDE)
 
     def read(self, region: Region) -> NDArray[Any]:
@@ -66,10 +66,10 @@ class Forgetful(MemoryStorage):
 
 def convert(gigabytes: float) -> None:
     planes = round(gigabytes * 1e9 / (2 * SIDE * SIDE * 2))
-    image = Image("", "made", axes_from("czyx"), Made((2, planes, SIDE, SIDE)))
+    image = SourceImage("", "made", axes_from("czyx"), Made((2, planes, SIDE, SIDE)))
     began = time.monotonic()
     report = write_dataset(
-        Dataset("made", "made", "", "image", (image,)), Forgetful(), runner=ThreadRunner(2)
+        SourceDataset("made", "made", "", "image", (image,)), Forgetful(), runner=ThreadRunner(2)
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     rate = report.bytes_raw / 1e6 / (time.monotonic() - began)

@@ -1,7 +1,7 @@
 """Every error of this package: one root, and each also the builtin that it stands for.
 
 A message has up to five parts, so that it can be acted on: what is wrong, in which file, in which
-record, what was expected and what was found, and how to mend it.
+record, what was expected and what was found, and a hint that works when followed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class NgffBioError(Exception):
         The record inside the file (``annotations[17]``, ``id 4``).
     expected, found
         What should have been there, and what is.
-    mend
+    hint
         What the user can do about it.
     """
 
-    #: Exit code of the command line: 2 is the user's to mend, 1 is ours.
+    #: Exit code of the command line: 2 is the user's mistake, 1 is ours.
     exit_code = 2
 
     def __init__(
@@ -37,14 +37,14 @@ class NgffBioError(Exception):
         record: object = None,
         expected: object = None,
         found: object = None,
-        mend: str | None = None,
+        hint: str | None = None,
     ) -> None:
         self.what = what
         self.file = None if file is None else str(file)
         self.record = None if record is None else str(record)
         self.expected = None if expected is None else str(expected)
         self.found = None if found is None else str(found)
-        self.mend = mend
+        self.hint = hint
         super().__init__(what)
 
     def parts(self) -> dict[str, str]:
@@ -55,7 +55,7 @@ class NgffBioError(Exception):
             "record": self.record,
             "expected": self.expected,
             "found": self.found,
-            "mend": self.mend,
+            "hint": self.hint,
         }
         return {key: value for key, value in named.items() if value is not None}
 
@@ -66,7 +66,7 @@ class NgffBioError(Exception):
             ("record", "record"),
             ("expected", "expected"),
             ("found", "found"),
-            ("mend", "to mend"),
+            ("hint", "hint"),
         ):
             value = getattr(self, key)
             if value is not None:

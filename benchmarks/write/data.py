@@ -19,10 +19,10 @@ import tifffile
 from numpy.typing import NDArray
 
 
-def ground(shape: tuple[int, int], grain: int, rng: np.random.Generator) -> NDArray[Any]:
+def ground(shape: tuple[int, int], read_block_shape: int, rng: np.random.Generator) -> NDArray[Any]:
     """A smooth field between 0 and 1: random points, joined by straight lines along both axes."""
-    coarse = rng.random([-(-n // grain) + 2 for n in shape]).astype("f4")
-    rows, columns = (np.arange(n) / grain for n in shape)
+    coarse = rng.random([-(-n // read_block_shape) + 2 for n in shape]).astype("f4")
+    rows, columns = (np.arange(n) / read_block_shape for n in shape)
     top = coarse[rows.astype(int)]
     top += (coarse[rows.astype(int) + 1] - top) * (rows % 1).astype("f4")[:, None]
     left = top[:, columns.astype(int)]

@@ -84,5 +84,5 @@ def _tell(error: BaseException) -> int:
         return 130
     console.print("[bold red]internal error:[/] ", end="")
     console.print(f"{type(error).__name__}: {error}", markup=False)
-    console.print("  to mend: please report it, with what --debug prints", markup=False)
+    console.print("  hint: please report it, with what --debug prints", markup=False)
     return 1

@@ -29,7 +29,7 @@ def serve(
         raise ArgumentError(
             "cannot listen there",
             found=f"{host}:{port}: {error.strerror}",
-            mend="choose another port, or --port 0 for a free one",
+            hint="choose another port, or --port 0 for a free one",
         ) from error
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{server.url}[/]  (Ctrl-C to stop)")

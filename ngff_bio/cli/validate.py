@@ -64,4 +64,4 @@ def lines(findings: Iterable[Finding]) -> Iterator[str]:
         if len(shown) < len(found):
             yield f"  ... and {len(found) - len(shown)} more: see --json"
         yield f"  {source}: {found[0].sentence}"
-        yield f"  to mend: {found[0].mend}"
+        yield f"  hint: {found[0].hint}"

@@ -34,13 +34,13 @@ def write(selection: Selection, place: Path, report: Report) -> None:
             "only stores of miLab's blood cells hold its predictions",
             file=selection.url,
             found=str(selection.source),
-            mend="choose coco, labelme or yolo for boxes of other stores",
+            hint="choose coco, labelme or yolo for boxes of other stores",
         )
     if not place.is_dir() and len(files) > 1:
         raise ArgumentError(
             "one file holds the predictions of one test folder",
             found=", ".join(files),
-            mend="name a folder, or choose with --image",
+            hint="name a folder, or choose with --image",
         )
     for name, entries in files.items():
         content = {key: entry for _, key, entry in sorted(entries, key=lambda e: e[0])}

@@ -46,7 +46,7 @@ def whole_or_nothing(out: Path, *, overwrite: bool, store: str) -> Iterator[Path
     except OSError as error:
         mend = "free some space and run the command again" if error.errno == 28 else None
         raise StorageError(
-            f"cannot write the export: {error.strerror or error}", file=out, mend=mend
+            f"cannot write the export: {error.strerror or error}", file=out, hint=mend
         ) from error
     finally:
         _remove(beside)
@@ -59,20 +59,20 @@ def _refuse(out: Path, overwrite: bool, store: str) -> None:
         raise StoreExistsError(
             "something lies at the destination",
             file=out,
-            mend="name another place, or say --overwrite to replace it",
+            hint="name another place, or say --overwrite to replace it",
         )
     place, kept = out.resolve(), Path(store).resolve()
     if place == kept or place in kept.parents or kept in place.parents:
         raise ArgumentError(
             "the export would replace the store that it comes from, or a part of it",
             file=out,
-            mend="name a place outside of the store",
+            hint="name a place outside of the store",
         )
     if place in (Path.cwd(), *Path.cwd().parents) or os.path.ismount(place):
         raise ArgumentError(
             "the export would replace the folder that you are in",
             file=out,
-            mend="name a place of its own for the export",
+            hint="name a place of its own for the export",
         )
 
 

@@ -28,7 +28,7 @@ def write_table(selection: Selection, place: Path, report: Report) -> None:
         raise ArgumentError(
             "there is no table of instances to write",
             file=selection.url,
-            mend="choose images that have one; label values alone go to geoparquet",
+            hint="choose images that have one; label values alone go to geoparquet",
         )
     with _Rows(place, schema) as out:
         for picture in selection.pictures:
@@ -81,7 +81,7 @@ def _common_schema(selection: Selection) -> Any | None:
             "tables of the store do not fit into one",
             file=selection.url,
             found=error,
-            mend="choose fewer images with --image, or layers with --labels",
+            hint="choose fewer images with --image, or layers with --labels",
         ) from error
     first = [pa.field(n, pa.string()) for n in ("dataset", "image", "frame", "layer")]
     return pa.schema([*first, *(f.with_nullable(True) for f in fields)])

@@ -77,7 +77,7 @@ def write_picture(plane: Plane, root: Path, name: str, report: Report) -> Path:
             file=name,
             expected="8-bit pixels",
             found=str(pixels.dtype),
-            mend="export to ome-tiff",
+            hint="export to ome-tiff",
         )
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     if suffix in _JPEG:

@@ -78,7 +78,7 @@ def find_exporter(name: str) -> Exporter:
             "a store cannot be exported to this format",
             expected=", ".join(_FORMATS),
             found=name,
-            mend=f"did you mean {near[0]}?" if near else None,
+            hint=f"did you mean {near[0]}?" if near else None,
         )
     return _load(_FORMATS[key])
 

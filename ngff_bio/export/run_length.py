@@ -25,13 +25,13 @@ def write(selection: Selection, place: Path, report: Report) -> None:
     ]
     if not jobs:
         raise ArgumentError(
-            "there is no label layer to write", file=selection.url, mend="choose another image"
+            "there is no label layer to write", file=selection.url, hint="choose another image"
         )
     if not place.is_dir() and len(jobs) > 1:
         raise ArgumentError(
             "one file of run-length JSON holds one label image",
             found=f"{len(jobs)} label images: " + ", ".join(n for _, n, _ in jobs[:5]),
-            mend="name a folder, or choose with --image and --labels",
+            hint="name a folder, or choose with --image and --labels",
         )
     for picture, name, layer in jobs:
         target = (

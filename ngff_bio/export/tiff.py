@@ -29,7 +29,7 @@ def write_labels(selection: Selection, place: Path, report: Report) -> None:
     jobs = list(_label_jobs(selection, report))
     if not jobs:
         raise ArgumentError(
-            "there is no label layer to write", file=selection.url, mend="choose another image"
+            "there is no label layer to write", file=selection.url, hint="choose another image"
         )
     _one_file(place, len(jobs))
     for picture, layer, name in jobs:
@@ -87,7 +87,7 @@ def _one_file(place: Path, count: int) -> None:
         raise ArgumentError(
             "one file holds one image or label layer",
             found=f"{count} of them",
-            mend="name a folder, or choose with --image and --labels",
+            hint="name a folder, or choose with --image and --labels",
         )
 
 

@@ -64,7 +64,7 @@ def write(selection: Selection, place: Path, report: Report) -> None:
     if any(not p.whole for p in selection.pictures):
         raise ArgumentError(
             "crops are cut out of whole images",
-            mend="leave --region away; choose images with --image",
+            hint="leave --region away; choose images with --image",
         )
     old = [p for p in selection.pictures if "crop_index" in _about(p)]
     if old:
@@ -79,7 +79,7 @@ def write(selection: Selection, place: Path, report: Report) -> None:
             "there are no white cells to crop",
             file=selection.url,
             expected="boxes of class 2 or above on focal stacks",
-            mend="choose coco, labelme or yolo for other stores",
+            hint="choose coco, labelme or yolo for other stores",
         )
     rows: list[list[Any]] = []
     for _, cells in sorted(tests.items()):

@@ -54,7 +54,7 @@ class Limits:
                 file=file,
                 expected=f"at most {most:,} pixels in a plane",
                 found=f"{rows:,} x {columns:,} pixels",
-                mend="raise the limit with --max-pixels if the file can be trusted",
+                hint="raise the limit with --max-pixels if the file can be trusted",
             )
 
     def check_member(self, size: int, file: str) -> None:
@@ -72,7 +72,7 @@ class Limits:
                 file=file,
                 expected=f"at most {most:,} bytes",
                 found=f"{size:,} bytes",
-                mend="raise the limit with --max-bytes if the archive can be trusted",
+                hint="raise the limit with --max-bytes if the archive can be trusted",
             )
 
 

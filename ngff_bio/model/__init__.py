@@ -16,7 +16,7 @@ from ngff_bio.model.annotations import (
     label_dtype,
 )
 from ngff_bio.model.axes import ORDER, Axis, axes_from
-from ngff_bio.model.dataset import Channel, Dataset, Frame, Image, Plate
+from ngff_bio.model.dataset import Channel, Frame, SourceDataset, SourceImage, SourcePlate
 from ngff_bio.model.files import SourceFile
 from ngff_bio.model.notices import Notice, OnError, gathered
 from ngff_bio.model.pixels import ArrayPixels, Pixels, Region
@@ -29,10 +29,8 @@ __all__ = [
     "Box",
     "Category",
     "Channel",
-    "Dataset",
     "Frame",
     "Geometry",
-    "Image",
     "Instance",
     "InstanceLayer",
     "Instances",
@@ -40,14 +38,16 @@ __all__ = [
     "Notice",
     "OnError",
     "Pixels",
-    "Plate",
     "Polygons",
     "Region",
     "Rgba",
     "Rle",
     "RunVolume",
     "Shape",
+    "SourceDataset",
     "SourceFile",
+    "SourceImage",
+    "SourcePlate",
     "VolumeLayer",
     "axes_from",
     "gathered",

@@ -49,7 +49,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class SourceImage:
     """One multi-dimensional image with its label layers.
 
     Parameters
@@ -91,7 +91,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Plate:
+class SourcePlate:
     """An HCS plate: its wells' images are those whose path lies below ``path``.
 
     ``rows`` and ``columns`` are all names of the layout, not only those in use.
@@ -105,7 +105,7 @@ class Plate:
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
+class SourceDataset:
     """Everything that one conversion writes into one store.
 
     ``layout`` is ``image`` (one image at the root), ``collection`` (a group per image, at the
@@ -118,8 +118,8 @@ class Dataset:
     source: str
     origin: str
     layout: Literal["image", "collection", "plates"]
-    images: tuple[Image, ...]
-    plates: tuple[Plate, ...] = ()
+    images: tuple[SourceImage, ...]
+    plates: tuple[SourcePlate, ...] = ()
     collections: tuple[str, ...] = ()
     licence: str | None = None
     citation: str | None = None
@@ -133,7 +133,7 @@ class Dataset:
         """Number of frames of all images."""
         return sum(max(len(image.frames), 1) for image in self.images)
 
-    def with_images(self, images: Iterable[Image]) -> Dataset:
+    def with_images(self, images: Iterable[SourceImage]) -> SourceDataset:
         """The same with some of its images, without plates that none of them lies in."""
         kept = tuple(images)
         plates = tuple(

@@ -31,7 +31,7 @@ class Pixels(Protocol):
         ...
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         """Smallest block that can be read without decoding anything twice.
 
         A work unit's region starts and ends on multiples of it (or at the end of the axis).
@@ -66,7 +66,7 @@ class ArrayPixels:
         return self.array.dtype.newbyteorder("=")
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         """Any block will do."""
         return (1,) * self.array.ndim
 

@@ -32,6 +32,6 @@ class RunVolume:
     dtype: np.dtype[Any]
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         """Any block can be drawn by itself."""
         return (1,) * len(self.shape)

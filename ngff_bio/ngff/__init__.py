@@ -90,7 +90,7 @@ def decode(attributes: dict[str, Any]) -> GroupMeta | None:
             "this version of OME-Zarr is not known",
             expected=", ".join(_MODULES),
             found=version,
-            mend="see whether a newer ngff_bio reads it",
+            hint="see whether a newer ngff_bio reads it",
         )
     read = cast("Callable[[dict[str, Any]], GroupMeta]", _module(version).decode)
     return read(attributes)

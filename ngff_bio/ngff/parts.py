@@ -147,7 +147,7 @@ def decode(
             "the OME-Zarr metadata of a group cannot be understood",
             expected=f"metadata as OME-Zarr {version} has it",
             found=f"{type(error).__name__}: {error}",
-            mend="run `ngff-bio validate` on the store to see every finding",
+            hint="run `ngff-bio validate` on the store to see every finding",
         ) from error
 
 

@@ -21,7 +21,15 @@ from ngff_bio.formats.labelme.labelme import (
 )
 from ngff_bio.formats.names import safe_name
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Category, Dataset, Frame, Image, InstanceLayer, OnError, axes_from
+from ngff_bio.model import (
+    Category,
+    Frame,
+    InstanceLayer,
+    OnError,
+    SourceDataset,
+    SourceImage,
+    axes_from,
+)
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.files import OpenedImage, PictureFiles
 from ngff_bio.sources.images.headers import DOCUMENTS, base_of, folder_of, placed
@@ -55,7 +63,7 @@ def read(
     on_error: OnError = "stop",
     scale_annotations: bool = False,
     axes: str | None = None,
-) -> Dataset:
+) -> SourceDataset:
     """Every picture as an image, with the shapes of its labelme file.
 
     Parameters
@@ -93,7 +101,7 @@ def read(
             file=tree.origin,
             expected='JSON files with "shapes"',
             found="; ".join(n.what for n in problems.notices[:3]) or "no such file",
-            mend="name the folder that holds them",
+            hint="name the folder that holds them",
         )
     maker = _Maker(tree, problems, scale_annotations, axes, _layer_name(pairs.contents))
     images = [(folder_of(name), i) for name in pictures for i in maker.of(name, pairs.of[name])]
@@ -101,7 +109,7 @@ def read(
     if not images:
         raise SourceNotFoundError("no picture could be taken", file=tree.origin)
     found = placed(images)
-    return Dataset(
+    return SourceDataset(
         name=PurePosixPath(tree.origin.rstrip("/")).stem or "labelme",
         source="labelme",
         origin=tree.origin,
@@ -161,7 +169,7 @@ class _Pairs:
                 file=content.name,
                 expected=f"a picture {PurePosixPath(content.name).stem}.* beside it",
                 found=f"imagePath {content.image_path!r}, and no image inside the file",
-                mend="put the picture beside it, or pass such files over with --on-error skip",
+                hint="put the picture beside it, or pass such files over with --on-error skip",
             )
 
     def _find(self, content: LabelmeFile) -> str | None:
@@ -205,9 +213,9 @@ class _Maker:
     axes: str | None
     layer: str
 
-    def of(self, name: str, contents: Sequence[LabelmeFile]) -> list[Image]:
+    def of(self, name: str, contents: Sequence[LabelmeFile]) -> list[SourceImage]:
         """The images of a picture file."""
-        found: list[Image] = []
+        found: list[SourceImage] = []
         with self.problems.caught():
             header = probe_image(self.tree.file(name), self.tree.limits)
             opened = PictureFiles(self.tree, {name: header}, self.axes, self.problems).open_file(
@@ -220,9 +228,9 @@ class _Maker:
                 found.append(self._image(name, self._turned(name, header, one), labelled))
         return found
 
-    def embedded(self, content: LabelmeFile) -> list[Image]:
+    def embedded(self, content: LabelmeFile) -> list[SourceImage]:
         """The image inside of an annotation file."""
-        found: list[Image] = []
+        found: list[SourceImage] = []
         with self.problems.caught():
             file = EmbeddedImage(self.tree.file(content.name))
             header = probe_image(file, self.tree.limits)
@@ -240,7 +248,7 @@ class _Maker:
         attributes = {**one.attributes, "exif_orientation": turn}
         return replace(one, pixels=TurnedPixels(one.pixels, turn), attributes=attributes)
 
-    def _image(self, name: str, one: OpenedImage, contents: Sequence[LabelmeFile]) -> Image:
+    def _image(self, name: str, one: OpenedImage, contents: Sequence[LabelmeFile]) -> SourceImage:
         layers: list[InstanceLayer] = []
         record: dict[str, object] = {}
         size = (one.pixels.shape[-2], one.pixels.shape[-1])
@@ -265,7 +273,7 @@ class _Maker:
         frames = tuple(
             Frame(name, t, elapsed_hours=hours, record=record) for t, hours in enumerate(times)
         )
-        return Image(
+        return SourceImage(
             path="",
             name=f"{base}/{one.name}" if one.name else base,
             axes=one.axes,
@@ -322,7 +330,7 @@ class _Maker:
             file=content.name,
             expected=f"{size[0]} x {size[1]} pixels, as the image has",
             found=f"{content.size[0]} x {content.size[1]}",
-            mend="if the image was only scaled, say so with --scale-annotations",
+            hint="if the image was only scaled, say so with --scale-annotations",
         )
 
 

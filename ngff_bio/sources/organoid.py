@@ -29,14 +29,14 @@ from ngff_bio.formats.tiff.images import open_tiff
 from ngff_bio.model import (
     Axis,
     Category,
-    Dataset,
     Frame,
-    Image,
     InstanceLayer,
     OnError,
     Pixels,
-    Plate,
+    SourceDataset,
     SourceFile,
+    SourceImage,
+    SourcePlate,
     axes_from,
 )
 from ngff_bio.sources.files.tree import FileTree
@@ -96,7 +96,7 @@ def read(
     on_error: OnError = "stop",
     scale_annotations: bool = False,
     kind: str | None = None,
-) -> Dataset:
+) -> SourceDataset:
     """The wells that are there, a plate for each of the two trees.
 
     Parameters
@@ -130,9 +130,9 @@ def read(
             "no image of the organoid collection is here",
             file=tree.origin,
             expected="Detection/W_<well>_<n>/Proj_<N>.tif",
-            mend="name the folder that holds Detection and Tracking",
+            hint="name the folder that holds Detection and Tracking",
         )
-    return Dataset(
+    return SourceDataset(
         name="organoid",
         source="organoid",
         origin=tree.origin,
@@ -162,7 +162,7 @@ def _fields(tree: FileTree, kind: str | None, problems: Problems) -> list[_Field
                 "two files are the same part of the collection",
                 file=name,
                 found=f"{other} and {name}",
-                mend="keep one of the two",
+                hint="keep one of the two",
             )
         setattr(frame, part, name)
     return [found[key] for key in sorted(found)]
@@ -181,19 +181,19 @@ def _tree_of(named: str | None, kind: str | None, origin: str) -> str:
             file=origin,
             expected=" or ".join(TREES),
             found=given,
-            mend="name the folder above Detection or Tracking, or say it with --kind Tracking",
+            hint="name the folder above Detection or Tracking, or say it with --kind Tracking",
         )
     return given.capitalize()
 
 
-def _plates(images: Sequence[Image]) -> list[Plate]:
+def _plates(images: Sequence[SourceImage]) -> list[SourcePlate]:
     """A plate for each tree; of its layout only what is in use is known."""
     wells: dict[str, set[tuple[str, int]]] = defaultdict(set)
     for image in images:
         name, row, column, _ = image.path.split("/")
         wells[name].add((row, int(column)))
     return [
-        Plate(
+        SourcePlate(
             path=name,
             name=name,
             rows=tuple(sorted({row for row, _ in used})),
@@ -211,7 +211,7 @@ class _Reader:
     scale_annotations: bool
     problems: Problems
 
-    def image(self, one: _Field) -> Image | None:
+    def image(self, one: _Field) -> SourceImage | None:
         """The image of a field; ``None`` if none of its frames can be read."""
         frames, pixels, files, contents = [], [], [], []
         for number in sorted(one.frames):
@@ -236,7 +236,7 @@ class _Reader:
         contents = [None if s is None else c for c, s in zip(contents, scales, strict=True)]
         layer = _layer(one.tree == "Tracking", kept, contents, [s or (1, 1) for s in scales])
         axes, elapsed, start = _times([f.number for f in frames])
-        return Image(
+        return SourceImage(
             path=one.path,
             name=f"W_{one.row}{one.column}_{one.number}",
             axes=(axes, *axes_from("yx")),
@@ -301,7 +301,7 @@ class _Reader:
                 file=frame.annotation,
                 expected=f"Proj_{frame.number}.tif beside it",
                 found="no such file",
-                mend="add the image, or pass such files over with --on-error skip",
+                hint="add the image, or pass such files over with --on-error skip",
             )
         stack = stack_frames([EmbeddedImage(file)], limits=self.tree.limits)
         if stack.axes != "yx":
@@ -326,7 +326,7 @@ class _Reader:
                 file=content.name,
                 expected=f"{size[0]} x {size[1]} pixels, as the image has",
                 found=f"{content.size[0]} x {content.size[1]}",
-                mend="if the image was only scaled, say so with --scale-annotations",
+                hint="if the image was only scaled, say so with --scale-annotations",
             )
         )
         return None

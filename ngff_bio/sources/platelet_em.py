@@ -16,12 +16,12 @@ from ngff_bio.formats.tiff.color_labels import LabelTiff, open_color_labels
 from ngff_bio.formats.tiff.tiff import open_tiff_stack
 from ngff_bio.model import (
     Category,
-    Dataset,
     Frame,
-    Image,
     Notice,
     Pixels,
     RunVolume,
+    SourceDataset,
+    SourceImage,
     VolumeLayer,
     axes_from,
 )
@@ -69,7 +69,7 @@ def detect(tree: FileTree) -> int:
     return 3 if any(_NAME.search(n) for n in tree.names()) else 0
 
 
-def read(tree: FileTree) -> Dataset:
+def read(tree: FileTree) -> SourceDataset:
     """The volumes that are there, with whichever labels are there.
 
     Raises
@@ -95,7 +95,7 @@ def read(tree: FileTree) -> Dataset:
                 "two files are the same part of the collection",
                 file=name,
                 found=f"{kinds[ext]} and {name}",
-                mend="keep one of the two",
+                hint="keep one of the two",
             )
         kinds[ext] = name
     volumes = sorted(files, key=int)
@@ -109,9 +109,9 @@ def read(tree: FileTree) -> Dataset:
             "no volume of platelet-em is here",
             file=tree.origin,
             expected="images/50-images.tif or images/24-images.tif",
-            mend="name the folder that holds images, labels-semantic and labels-instance",
+            hint="name the folder that holds images, labels-semantic and labels-instance",
         )
-    return Dataset(
+    return SourceDataset(
         name="platelet-em",
         source="platelet-em",
         origin=tree.origin,
@@ -122,7 +122,9 @@ def read(tree: FileTree) -> Dataset:
     )
 
 
-def _image(tree: FileTree, volume: str, parts: _Parts, path: str, notices: list[Notice]) -> Image:
+def _image(
+    tree: FileTree, volume: str, parts: _Parts, path: str, notices: list[Notice]
+) -> SourceImage:
     name = parts.get("images", {}).get("", {}).get("tif")
     if name is None:
         some = next(f for part in parts.values() for kinds in part.values() for f in kinds.values())
@@ -131,7 +133,7 @@ def _image(tree: FileTree, volume: str, parts: _Parts, path: str, notices: list[
             file=some,
             expected=f"images/{volume}-images.tif beside them",
             found="no such file",
-            mend="add the image, or take its labels away",
+            hint="add the image, or take its labels away",
         )
     stack = open_tiff_stack(tree.file(name))
     if len(stack.shape) != 3:
@@ -147,7 +149,7 @@ def _image(tree: FileTree, volume: str, parts: _Parts, path: str, notices: list[
     )
     if not layers:
         notices.append(Notice("warning", "the image has no labels", file=name))
-    return Image(
+    return SourceImage(
         path=path,
         name=f"{volume}-images",
         axes=_AXES,
@@ -238,7 +240,7 @@ def _same_shape(found: tuple[int, ...], shape: tuple[int, ...], file: str, image
             file=file,
             expected=f"{list(shape)}, as {image} has it",
             found=list(found),
-            mend="check that the two belong together",
+            hint="check that the two belong together",
         )
 
 
@@ -251,7 +253,7 @@ def _known_classes(ids: Any, file: str) -> None:
             record=f"label {unknown[0]}",
             expected="classes 1 to 6",
             found=", ".join(map(str, unknown[:10])),
-            mend="check that this is the semantic label file",
+            hint="check that this is the semantic label file",
         )
 
 

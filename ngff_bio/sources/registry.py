@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from ngff_bio.errors import ArgumentError, SourceNotFoundError
-from ngff_bio.model import Dataset, OnError
+from ngff_bio.model import OnError, SourceDataset
 from ngff_bio.sources.files.tree import FileTree
 
 GROUP = "ngff_bio.sources"
@@ -49,7 +49,7 @@ class Source:
     title: str
     layout: str
     detect: Callable[[FileTree], int]
-    read: Callable[..., Dataset]
+    read: Callable[..., SourceDataset]
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -113,7 +113,7 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
                 "this format is not known",
                 expected=", ".join(known),
                 found=name,
-                mend="run `ngff-bio formats` to see what each looks for",
+                hint="run `ngff-bio formats` to see what each looks for",
             )
         return known[name]
     names = tree.names()
@@ -126,14 +126,14 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
             file=tree.origin,
             expected="; ".join(f"{s.name}: {s.layout}" for s in sources().values()),
             found=_some(names),
-            mend="name the folder that the dataset lies in, or say what it is with --format",
+            hint="name the folder that the dataset lies in, or say what it is with --format",
         )
     if len(best) > 1:
         raise ArgumentError(
             "files of more than one dataset lie here",
             file=tree.origin,
             found=" and ".join(best),
-            mend=f"say which one with --format {best[0]} or --format {best[1]}",
+            hint=f"say which one with --format {best[0]} or --format {best[1]}",
         )
     return known[best[0]]
 
@@ -145,7 +145,7 @@ def read_source(
     *,
     on_error: OnError = "stop",
     progress: Callable[[str, int, int], None] | None = None,
-) -> Dataset:
+) -> SourceDataset:
     """The dataset of a tree of files.
 
     Raises
@@ -162,7 +162,7 @@ def read_source(
                 f"the format {source.name} has no such option",
                 expected=", ".join(source.options) or "no options",
                 found=name,
-                mend="run `ngff-bio formats` to see the options of each",
+                hint="run `ngff-bio formats` to see the options of each",
             )
     takes = inspect.signature(source.read).parameters
     general = {"on_error": on_error, "progress": progress}

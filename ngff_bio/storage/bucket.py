@@ -173,7 +173,7 @@ class BucketStorage:
             raise StorageError(
                 "a web server cannot be asked what it holds",
                 file=self.url,
-                mend="it can only be read, key by key; write to a folder or a bucket",
+                hint="it can only be read, key by key; write to a folder or a bucket",
             )
         pages = self._call("list", prefix, lambda o: iter(o.list(self.store, prefix or None)))
         while (page := self._call("list", prefix, lambda o: next(pages, None))) is not None:
@@ -231,7 +231,7 @@ class BucketStorage:
         raise StorageError(
             f"cannot {verb}: {_first_line(scrubbed(str(error), self.options))}",
             file=f"{self.url}/{key}".rstrip("/"),
-            mend=mend,
+            hint=mend,
         ) from None
 
 

@@ -212,4 +212,4 @@ def _write(place: str, buffers: Sequence[Buffer]) -> int:
 
 def _storage_error(error: OSError, place: str | Path, verb: str) -> StorageError:
     mend = _MENDS.get(error.errno or 0)
-    return StorageError(f"cannot {verb}: {error.strerror or error}", file=place, mend=mend)
+    return StorageError(f"cannot {verb}: {error.strerror or error}", file=place, hint=mend)

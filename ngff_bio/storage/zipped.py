@@ -92,7 +92,7 @@ class ZipStorage:
                 "the file is no zip, or a damaged one",
                 file=self.url,
                 found=error,
-                mend="copy it again from where it came",
+                hint="copy it again from where it came",
             ) from error
 
     def get(self, key: str) -> bytes | None:
@@ -157,7 +157,7 @@ class ZipStorage:
             file=self.url,
             record=entry.filename,
             expected="stored, or deflated, without a password",
-            mend="pack the store again without compression: zip -0 -r",
+            hint="pack the store again without compression: zip -0 -r",
         )
 
     def _damaged(self, entry: zipfile.ZipInfo) -> NoReturn:
@@ -165,12 +165,12 @@ class ZipStorage:
             "the zip is damaged",
             file=self.url,
             record=entry.filename,
-            mend="copy it again from where it came",
+            hint="copy it again from where it came",
         )
 
     def _read_only(self) -> NoReturn:
         raise StorageError(
-            "a zip can only be read", file=self.url, mend="write to a folder, then pack it"
+            "a zip can only be read", file=self.url, hint="write to a folder, then pack it"
         )
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:

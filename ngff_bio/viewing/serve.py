@@ -169,6 +169,6 @@ def folder_of(store: str | os.PathLike[str]) -> Path:
     place = Path(store)
     if not place.is_dir():
         raise StoreNotFoundError(
-            "there is no such folder", file=place, mend="name the folder of a store"
+            "there is no such folder", file=place, hint="name the folder of a store"
         )
     return place

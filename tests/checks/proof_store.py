@@ -18,16 +18,16 @@ from ngff_bio.model import (
     Box,
     Category,
     Channel,
-    Dataset,
     Frame,
-    Image,
     Instance,
     InstanceLayer,
     Notice,
-    Plate,
     Polygons,
     Rle,
     Shape,
+    SourceDataset,
+    SourceImage,
+    SourcePlate,
     VolumeLayer,
     axes_from,
 )
@@ -77,10 +77,10 @@ def cell_frames(frames: int = 3, height: int = 60, width: int = 70) -> Listed:
     return Listed(tuple(found))
 
 
-def proof_dataset() -> Dataset:
+def proof_dataset() -> SourceDataset:
     """A timed image with instances of each geometry, and a volume with classes and objects."""
     rng = np.random.default_rng(5)
-    movie = Image(
+    movie = SourceImage(
         path="movie",
         name="a movie.tif",
         axes=axes_from("tyx", y=(0.5, "micrometer"), x=(0.5, "micrometer")),
@@ -103,7 +103,7 @@ def proof_dataset() -> Dataset:
     objects[:, 5:25, 5:17] = 300
     objects[:, 5:25, 17:30] = 12
     objects[1:3, 30:50, 30:60] = 4
-    volume = Image(
+    volume = SourceImage(
         path="volume",
         name="volume",
         axes=axes_from("zyx", z=(40.0, "nanometer"), y=(10.0, "nanometer"), x=(10.0, "nanometer")),
@@ -128,7 +128,7 @@ def proof_dataset() -> Dataset:
         ),
         frames=(Frame("volume.tif"),),
     )
-    colour = Image(
+    colour = SourceImage(
         path="colour",
         name="colour.png",
         axes=axes_from("cyx"),
@@ -136,7 +136,7 @@ def proof_dataset() -> Dataset:
         channels=(Channel("red"), Channel("green"), Channel("blue")),
         frames=(Frame("colour.png"),),
     )
-    return Dataset(
+    return SourceDataset(
         name="proof",
         source="test",
         origin="memory",
@@ -147,10 +147,10 @@ def proof_dataset() -> Dataset:
     )
 
 
-def plate_dataset() -> Dataset:
+def plate_dataset() -> SourceDataset:
     """A plate with two wells, one of them with two fields."""
     images = tuple(
-        Image(
+        SourceImage(
             path=path,
             name=path,
             axes=axes_from("tyx"),
@@ -160,13 +160,13 @@ def plate_dataset() -> Dataset:
         )
         for path in ("A/1/0", "A/1/1", "B/2/0")
     )
-    return Dataset(
+    return SourceDataset(
         name="plate",
         source="test",
         origin="memory",
         layout="plates",
         images=images,
-        plates=(Plate("", "plate", ("A", "B"), ("1", "2", "3")),),
+        plates=(SourcePlate("", "plate", ("A", "B"), ("1", "2", "3")),),
     )
 
 
@@ -174,7 +174,9 @@ def plate_dataset() -> Dataset:
 SMALL = Settings(chunk=(4, 16, 16), shard_bytes=16384)
 
 
-def write_proof(folder: Path, dataset: Dataset | None = None, settings: Settings = SMALL) -> Path:
+def write_proof(
+    folder: Path, dataset: SourceDataset | None = None, settings: Settings = SMALL
+) -> Path:
     """The dataset as a store."""
     from ngff_bio.storage import storage_at
 

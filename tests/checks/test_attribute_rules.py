@@ -115,7 +115,7 @@ def test_a_finding_says_where_what_why_and_how_to_mend(
         assert finding.path == f"A/1/0#{finding.pointer}"
         assert finding.source.startswith(f"OME-Zarr {version}, ")
         assert finding.found
-        assert finding.mend
+        assert finding.hint
         assert finding.sentence in str(finding)
         assert finding.to_json()["path"] == finding.path
 

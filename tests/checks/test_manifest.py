@@ -23,7 +23,7 @@ from ngff_bio.engine.write.manifest import (
     seal_of,
 )
 from ngff_bio.errors import SourceError, StoppedError, StoreError
-from ngff_bio.model import ArrayPixels, Dataset, InstanceLayer
+from ngff_bio.model import ArrayPixels, InstanceLayer, SourceDataset
 from ngff_bio.storage import MemoryStorage
 from ngff_bio.testing import make_platelet_em
 
@@ -122,7 +122,7 @@ def test_a_store_without_a_manifest_says_what_to_do_instead():
         read_manifest(MemoryStorage())
 
 
-def some_frames(count: int) -> Dataset:
+def some_frames(count: int) -> SourceDataset:
     """The first frames of a movie, and whatever else there is after them."""
     dataset = proof_dataset()
     movie = dataset.images[0]

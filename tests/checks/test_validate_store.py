@@ -255,7 +255,7 @@ def test_every_finding_says_what_where_and_how_to_mend(copied):
         assert finding.rule
         assert finding.found
         assert finding.sentence
-        assert finding.mend
+        assert finding.hint
         assert finding.source
 
 

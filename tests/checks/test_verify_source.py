@@ -26,7 +26,7 @@ from ngff_bio.checks.source.compare_pixels import factors, reduce_again
 from ngff_bio.checks.source.verify import verify
 from ngff_bio.engine import Settings
 from ngff_bio.engine.write.manifest import MANIFEST, SEAL
-from ngff_bio.model import Dataset, Image, InstanceLayer
+from ngff_bio.model import InstanceLayer, SourceDataset, SourceImage
 from ngff_bio.testing import make_platelet_em
 
 
@@ -44,7 +44,7 @@ def store(made, tmp_path) -> Path:
     return copy
 
 
-def found(store: Path, dataset: Dataset | None = None) -> set[tuple[str, str]]:
+def found(store: Path, dataset: SourceDataset | None = None) -> set[tuple[str, str]]:
     differences = verify(store, dataset or proof_dataset()).differences
     return {(d.kind, d.path) for d in differences}
 
@@ -246,7 +246,7 @@ def test_a_missing_image_and_one_too_many_are_found(store):
 
 def test_a_layer_that_the_source_does_not_have_is_found(store):
     dataset = proof_dataset()
-    bare: tuple[Image, ...] = tuple(replace(i, labels=()) for i in dataset.images)
+    bare: tuple[SourceImage, ...] = tuple(replace(i, labels=()) for i in dataset.images)
     assert ("label", "movie/labels/cell") in found(store, replace(dataset, images=bare))
 
 

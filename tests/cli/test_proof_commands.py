@@ -87,7 +87,7 @@ def test_validate_as_json_gives_each_finding_with_rule_path_and_mend(converted):
     assert result.exit_code == 1
     found = {f["rule"]: f for f in json.loads(result.stdout)}
     assert found["metadata-json"]["path"].startswith("24/labels#")
-    assert found["metadata-json"]["mend"]
+    assert found["metadata-json"]["hint"]
 
 
 def test_validate_tells_every_error_and_a_rule_once(converted):

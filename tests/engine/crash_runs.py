@@ -34,14 +34,14 @@ from ngff_bio.engine import (
     write_dataset,
 )
 from ngff_bio.errors import StoreExistsError
-from ngff_bio.model import Dataset
+from ngff_bio.model import SourceDataset
 from ngff_bio.storage import BucketStorage, FolderStorage, MemoryStorage, Storage
 
 SETTINGS = Settings(chunk=(32, 48), shard_bytes=1 << 15)
 RUNNERS = ("threads", "processes", "dask")
 
 
-def dataset(name: str, slow: float) -> Dataset:
+def dataset(name: str, slow: float) -> SourceDataset:
     """What is converted. Not slow at all would be another layout: slow pixels come in planes."""
     slow = max(slow, 1e-9)
     if name == "plate":

@@ -26,7 +26,15 @@ from scenes import Wrapped
 from ngff_bio import testing
 from ngff_bio.engine import ThreadRunner, write_dataset
 from ngff_bio.engine.resume.records import STATE
-from ngff_bio.model import Dataset, Image, InstanceLayer, Pixels, Region, RunVolume, VolumeLayer
+from ngff_bio.model import (
+    InstanceLayer,
+    Pixels,
+    Region,
+    RunVolume,
+    SourceDataset,
+    SourceImage,
+    VolumeLayer,
+)
 from ngff_bio.sources import find_source, open_tree, read_source
 from ngff_bio.storage import MemoryStorage
 from ngff_bio.storage.base import Buffer
@@ -99,7 +107,10 @@ class CountingPixels(Wrapped):
     pages: Counter[tuple[int, ...]] = field(default_factory=Counter)
 
     def read(self, region: Region) -> NDArray[Any]:
-        spans = [range(a // g, -(-b // g)) for (a, b), g in zip(region, self.grain, strict=True)]
+        spans = [
+            range(a // g, -(-b // g))
+            for (a, b), g in zip(region, self.read_block_shape, strict=True)
+        ]
         self.pages.update(product(*spans))
         return self.pixels.read(region)
 
@@ -120,14 +131,14 @@ class CountingInstances:
 class Counted:
     """A dataset whose reading is counted."""
 
-    dataset: Dataset
+    dataset: SourceDataset
     pixels: list[CountingPixels] = field(default_factory=list)
     instances: list[CountingInstances] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.dataset = replace(self.dataset, images=tuple(map(self._image, self.dataset.images)))
 
-    def _image(self, image: Image) -> Image:
+    def _image(self, image: SourceImage) -> SourceImage:
         return replace(
             image, pixels=self._pixels(image.pixels), labels=tuple(map(self._layer, image.labels))
         )
@@ -145,14 +156,14 @@ class Counted:
         return layer
 
 
-def read_made(source: str, folder: Path) -> Dataset:
+def read_made(source: str, folder: Path) -> SourceDataset:
     """The dataset of a source's maker."""
     MAKERS[source](folder)
     tree = open_tree(folder)
     return read_source(find_source(tree, source), tree)
 
 
-def convert_counted(dataset: Dataset) -> tuple[CountingStorage, Counted]:
+def convert_counted(dataset: SourceDataset) -> tuple[CountingStorage, Counted]:
     """Convert, and count."""
     storage, counted = CountingStorage(), Counted(dataset)
     write_dataset(counted.dataset, storage, runner=ThreadRunner(1))

@@ -15,14 +15,14 @@ from ngff_bio.model import (
     ArrayPixels,
     Box,
     Category,
-    Dataset,
     Frame,
-    Image,
     Instance,
     InstanceLayer,
     Pixels,
-    Plate,
     Region,
+    SourceDataset,
+    SourceImage,
+    SourcePlate,
     VolumeLayer,
     axes_from,
 )
@@ -61,8 +61,8 @@ class Wrapped:
         return self.pixels.dtype
 
     @property
-    def grain(self) -> tuple[int, ...]:
-        return self.pixels.grain
+    def read_block_shape(self) -> tuple[int, ...]:
+        return self.pixels.read_block_shape
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Slow(Wrapped):
     seconds: float
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         return (1, *self.shape[1:])
 
     def read(self, region: Region) -> NDArray[Any]:
@@ -90,7 +90,7 @@ class Deadly(Wrapped):
     at: int
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         return (1, *self.shape[1:])
 
     def read(self, region: Region) -> NDArray[Any]:
@@ -127,13 +127,13 @@ class Boxes:
         return found
 
 
-def volume(slow: float = 0.0, shape: tuple[int, ...] = (8, 200, 300)) -> Dataset:
+def volume(slow: float = 0.0, shape: tuple[int, ...] = (8, 200, 300)) -> SourceDataset:
     """One volume with a semantic and an instance label volume."""
     classes = (cells(shape, "u1") > 0).astype("u1")
     pixels: Pixels = ArrayPixels(noise(shape))
     if slow:
         pixels = Slow(pixels, slow)
-    image = Image(
+    image = SourceImage(
         "",
         "volume",
         axes_from("zyx", z=(40.0, "nanometer"), y=(10.0, "nanometer"), x=(10.0, "nanometer")),
@@ -146,13 +146,13 @@ def volume(slow: float = 0.0, shape: tuple[int, ...] = (8, 200, 300)) -> Dataset
         ),
         frames=(Frame("volume.tif"),),
     )
-    return Dataset("volume", "test", "nowhere", "image", (image,))
+    return SourceDataset("volume", "test", "nowhere", "image", (image,))
 
 
-def collection(count: int = 3, shape: tuple[int, ...] = (3, 90, 120)) -> Dataset:
+def collection(count: int = 3, shape: tuple[int, ...] = (3, 90, 120)) -> SourceDataset:
     """Some colour pictures of unequal size."""
     images = tuple(
-        Image(
+        SourceImage(
             f"{number}",
             f"picture {number}",
             axes_from("cyx"),
@@ -161,10 +161,10 @@ def collection(count: int = 3, shape: tuple[int, ...] = (3, 90, 120)) -> Dataset
         )
         for number in range(count)
     )
-    return Dataset("pictures", "test", "nowhere", "collection", images)
+    return SourceDataset("pictures", "test", "nowhere", "collection", images)
 
 
-def plate(frames: int = 4, fields: int = 2, slow: float = 0.0, boxes: int = 9) -> Dataset:
+def plate(frames: int = 4, fields: int = 2, slow: float = 0.0, boxes: int = 9) -> SourceDataset:
     """A plate with time series whose instances overlap."""
     size = (70, 110)
     whole = noise((12, *size), "u1")
@@ -174,7 +174,7 @@ def plate(frames: int = 4, fields: int = 2, slow: float = 0.0, boxes: int = 9) -
         if slow:
             pixels = Slow(pixels, slow)
         images.append(
-            Image(
+            SourceImage(
                 f"A/1/{number}",
                 f"A1 {number}",
                 axes_from("tyx", t=(24.0, "hour")),
@@ -187,11 +187,11 @@ def plate(frames: int = 4, fields: int = 2, slow: float = 0.0, boxes: int = 9) -
                 frames=tuple(Frame(f"{number}/{t}.tif", t) for t in range(frames)),
             )
         )
-    return Dataset(
+    return SourceDataset(
         "plate",
         "test",
         "nowhere",
         "plates",
         tuple(images),
-        (Plate("", "plate", tuple("AB"), ("1", "2", "3")),),
+        (SourcePlate("", "plate", tuple("AB"), ("1", "2", "3")),),
     )

@@ -18,14 +18,14 @@ from test_resume import Killed, Mortal
 import ngff_bio
 from ngff_bio.engine import Settings, ThreadRunner, write_dataset
 from ngff_bio.errors import StoreError, StoreExistsError, StoreNotFoundError
-from ngff_bio.model import ArrayPixels, Dataset, Plate
+from ngff_bio.model import ArrayPixels, SourceDataset, SourcePlate
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
 
 SINGLE = Settings(chunk=(32, 48), shard_bytes=1 << 16, frames=1)
 ONE = ThreadRunner(workers=1)
 
 
-def add(dataset: Dataset, storage: Storage, settings: Settings = SINGLE) -> Any:
+def add(dataset: SourceDataset, storage: Storage, settings: Settings = SINGLE) -> Any:
     return write_dataset(dataset, storage, settings, runner=ONE, append=True)
 
 
@@ -84,13 +84,13 @@ def test_new_fields_join_their_plate_and_new_plates_the_store(tmp_path: Path) ->
 
 
 def test_a_plate_that_is_new_is_put_beside_the_others() -> None:
-    def one(name: str) -> Dataset:
+    def one(name: str) -> SourceDataset:
         dataset = plate(fields=1)
         (image,) = dataset.images
         return replace(
             dataset,
             images=(replace(image, path=f"{name}/A/1/0"),),
-            plates=(Plate(name, name, ("A", "B"), ("1",)),),
+            plates=(SourcePlate(name, name, ("A", "B"), ("1",)),),
         )
 
     storage = MemoryStorage()
@@ -157,19 +157,19 @@ def test_killed_at_every_change_the_store_opens_and_ends_with_the_same_bytes() -
         assert kept == expected
 
 
-def _taller() -> Dataset:
+def _taller() -> SourceDataset:
     dataset = plate(frames=4)
     image = dataset.images[0]
     return replace(dataset, images=(replace(image, pixels=ArrayPixels(noise((4, 71, 110)))),))
 
 
-def _renamed() -> Dataset:
+def _renamed() -> SourceDataset:
     dataset = plate(frames=4)
     frames = tuple(replace(f, name=f"other-{f.t}") for f in dataset.images[0].frames)
     return replace(dataset, images=(replace(dataset.images[0], frames=frames),))
 
 
-def _relabelled() -> Dataset:
+def _relabelled() -> SourceDataset:
     dataset = plate(frames=4)
     layer = replace(dataset.images[0].labels[0], instances=Boxes((70, 110), 9, seed=5))
     layer = replace(layer, instances=_Fewer(layer.instances))
@@ -184,7 +184,7 @@ class _Fewer:
         return self.boxes.read(t)[1:]
 
 
-def _more_values() -> Dataset:
+def _more_values() -> SourceDataset:
     dataset = plate(frames=4)
     layer = replace(dataset.images[0].labels[0], max_value=300)
     return replace(dataset, images=(replace(dataset.images[0], labels=(layer,)),))
@@ -203,7 +203,7 @@ def _more_values() -> Dataset:
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(
-    make: Callable[[], Dataset], why: str
+    make: Callable[[], SourceDataset], why: str
 ) -> None:
     storage = MemoryStorage()
     write_dataset(plate(frames=3), storage, SINGLE)

@@ -23,7 +23,7 @@ from ngff_bio.engine.write.codec_selection import (
     choose_codec,
     sample_of,
 )
-from ngff_bio.model import ArrayPixels, Dataset
+from ngff_bio.model import ArrayPixels, SourceDataset
 from ngff_bio.storage import MemoryStorage
 
 SMALL = Settings(chunk=(32, 48), shard_bytes=1 << 15)
@@ -111,7 +111,7 @@ def test_the_choice_is_made_on_the_first_pixels_whoever_works(workers: int) -> N
             images[number],
             pixels=ArrayPixels(rng.integers(0, 2, images[number].pixels.shape).astype("u1")),
         )
-    dataset = Dataset("d", "t", "o", "collection", tuple(images))
+    dataset = SourceDataset("d", "t", "o", "collection", tuple(images))
     storage = MemoryStorage()
     report = write_dataset(dataset, storage, SMALL, runner=ThreadRunner(workers))
     alone = write_dataset(replace(dataset, images=(images[0],)), MemoryStorage(), SMALL)

@@ -22,7 +22,7 @@ from ngff_bio.errors import (
     SourceNotFoundError,
     StorageError,
 )
-from ngff_bio.model import Dataset, Instance, Region
+from ngff_bio.model import Instance, Region, SourceDataset
 from ngff_bio.storage import FolderStorage, MemoryStorage
 from ngff_bio.storage.base import Buffer
 
@@ -41,7 +41,7 @@ class FromFile:
         return np.dtype("u1")
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         return (1,) * len(self.shape)
 
     def read(self, region: Region) -> NDArray[Any]:
@@ -59,7 +59,7 @@ class FileInstances:
         return self.boxes.read(t)
 
 
-def from_files(folder: Path, count: int = 4) -> Dataset:
+def from_files(folder: Path, count: int = 4) -> SourceDataset:
     """A plate whose fields and annotations lie in files."""
     dataset = plate(fields=count, frames=2)
     images = []
@@ -170,7 +170,7 @@ class Full(MemoryStorage):
         size = super().put(key, data)
         if sum(map(len, self.objects.values())) > self.room:
             del self.objects[key]
-            raise StorageError("cannot write: No space left on device", file=key, mend="free some")
+            raise StorageError("cannot write: No space left on device", file=key, hint="free some")
         return size
 
 

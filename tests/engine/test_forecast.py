@@ -10,13 +10,13 @@ from scenes import collection, plate, volume
 
 from ngff_bio.engine import Settings, ThreadRunner, plan_dataset, write_dataset
 from ngff_bio.engine.plan.estimate import forecast
-from ngff_bio.model import Dataset, InstanceLayer
+from ngff_bio.model import InstanceLayer, SourceDataset
 from ngff_bio.storage import MemoryStorage
 
 SMALL = Settings(chunk=(32, 48), shard_bytes=1 << 16)
 
 
-def untracked(dataset: Dataset) -> Dataset:
+def untracked(dataset: SourceDataset) -> SourceDataset:
     """The same without tracks, whose graphs are not foretold."""
     images = []
     for image in dataset.images:
@@ -30,7 +30,7 @@ def untracked(dataset: Dataset) -> Dataset:
 @pytest.mark.parametrize("settings", [SMALL, replace(SMALL, sharded=False), Settings()])
 @pytest.mark.parametrize("scene", [plate, volume, collection])
 def test_the_number_of_objects_is_known_beforehand(
-    scene: Callable[[], Dataset], settings: Settings
+    scene: Callable[[], SourceDataset], settings: Settings
 ) -> None:
     dataset = untracked(scene())
     plan = plan_dataset(dataset, settings)

@@ -16,15 +16,15 @@ from ngff_bio.errors import SourceError
 from ngff_bio.model import (
     ArrayPixels,
     Box,
-    Dataset,
     Geometry,
-    Image,
     Instance,
     InstanceLayer,
     Notice,
     OnError,
     Polygons,
     Rle,
+    SourceDataset,
+    SourceImage,
     axes_from,
 )
 from ngff_bio.storage import FolderStorage
@@ -53,8 +53,8 @@ def drawn(
     count = len(instances)
     layer = InstanceLayer("cell", Fixed(instances), count, count, on_error=on_error)
     pixels = ArrayPixels(np.zeros((size, size), np.uint8))
-    image = Image("", "x", axes_from("yx"), pixels, (layer,))
-    dataset = Dataset("x", "test", "here", "image", (image,))
+    image = SourceImage("", "x", axes_from("yx"), pixels, (layer,))
+    dataset = SourceDataset("x", "test", "here", "image", (image,))
     report = write_dataset(dataset, FolderStorage(folder / "out.zarr"))
     table = pq.read_table(folder / "out.zarr/tables/cell/table.parquet").to_pylist()
     labels = zarr.open_array(folder / "out.zarr/labels/cell/0", mode="r")[:]
@@ -78,7 +78,7 @@ def test_runs_that_are_wrong_name_their_record_or_are_left_out(
         drawn(tmp_path / "a", [instance(1, SQUARE), instance(2, geometry)])
     assert caught.value.file == "f.json"
     assert caught.value.record == "annotations[1] (id 2)"
-    assert "skip" in str(caught.value.mend)
+    assert "skip" in str(caught.value.hint)
     report, table, labels = drawn(
         tmp_path / "b", [instance(1, SQUARE), instance(2, geometry)], "skip"
     )

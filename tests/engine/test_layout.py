@@ -16,7 +16,7 @@ from ngff_bio.engine.plan.plan import plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.write.units import run_unit
 from ngff_bio.errors import ArgumentError
-from ngff_bio.model import ArrayPixels, Dataset, Image, VolumeLayer, axes_from
+from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, VolumeLayer, axes_from
 from ngff_bio.storage import MemoryStorage
 from ngff_bio.zarrio.codecs import Codec
 
@@ -26,7 +26,7 @@ def arrays(draw: Any) -> ArrayPlan:
     axes = draw(st.sampled_from(["yx", "zyx", "cyx", "tcyx", "tczyx"]))
     most = {"t": 5, "c": 4, "z": 40, "y": 3000, "x": 3000}
     shape = tuple(draw(st.integers(1, most[a])) for a in axes)
-    grain = tuple(
+    read_block_shape = tuple(
         draw(st.sampled_from(sorted({1, min(n, 7), min(n, 64), min(n, 240), n})))
         if a in "yx"
         else draw(st.sampled_from([1, n]))
@@ -50,7 +50,9 @@ def arrays(draw: Any) -> ArrayPlan:
     )
     dtype = np.dtype(draw(st.sampled_from(["u1", "u2", "f4", "u8"])))
     method = draw(st.sampled_from(["mean", "gaussian"]))
-    return plan_array("x", axes, shape, dtype, grain, steps, chosen, method=method, codec=Codec())
+    return plan_array(
+        "x", axes, shape, dtype, read_block_shape, steps, chosen, method=method, codec=Codec()
+    )
 
 
 @settings(max_examples=150, deadline=None)
@@ -141,8 +143,8 @@ def test_every_pixel_of_every_level_is_what_an_independent_reference_says(
     )
     steps = {a: (1.0, None) for a in axes if a in "zyx"}
     layer = VolumeLayer("l", ArrayPixels(labels), "semantic", 3)
-    image = Image("", "i", axes_from(axes, **steps), ArrayPixels(pixels), (layer,))
-    plan = plan_dataset(Dataset("d", "t", "o", "image", (image,)), chosen)
+    image = SourceImage("", "i", axes_from(axes, **steps), ArrayPixels(pixels), (layer,))
+    plan = plan_dataset(SourceDataset("d", "t", "o", "image", (image,)), chosen)
     storage = MemoryStorage()
     for unit in plan.units:
         run_unit(plan.job(unit), storage)
@@ -188,9 +190,9 @@ def _read_raw(plan: ArrayPlan, number: int, storage: MemoryStorage) -> Any:
 
 
 def test_a_chunk_follows_the_tiles_of_its_source() -> None:
-    def chunk(shape: tuple[int, int], grain: tuple[int, int]) -> tuple[int, ...]:
+    def chunk(shape: tuple[int, int], read_block_shape: tuple[int, int]) -> tuple[int, ...]:
         plan = plan_array(
-            "", "yx", shape, np.dtype("u1"), grain, (None, None), Settings(), method="mean",
+            "", "yx", shape, np.dtype("u1"), read_block_shape, (None, None), Settings(), method="mean",
             codec=Codec(),
         )  # fmt: skip
         return plan.levels[0].chunk
@@ -224,8 +226,8 @@ def test_a_shard_shape_is_kept_on_the_levels_that_it_divides() -> None:
 
 
 def test_the_number_of_objects_is_known_beforehand() -> None:
-    image = Image("", "i", axes_from("yx"), ArrayPixels(np.ones((3000, 3000), "u1")))
-    plan = plan_dataset(Dataset("d", "t", "o", "image", (image,)), Settings(version="0.4"))
+    image = SourceImage("", "i", axes_from("yx"), ArrayPixels(np.ones((3000, 3000), "u1")))
+    plan = plan_dataset(SourceDataset("d", "t", "o", "image", (image,)), Settings(version="0.4"))
     storage = MemoryStorage()
     decided = plan.with_choices({"image uint8 x1": Codec()})
     for unit in decided.units:

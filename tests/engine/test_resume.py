@@ -20,7 +20,7 @@ from ngff_bio.engine import Settings, ThreadRunner, parse_codec, progress_of, wr
 from ngff_bio.engine.resume.lease import CLAIM
 from ngff_bio.engine.resume.records import UNITS
 from ngff_bio.errors import IncompleteStoreError, StoreExistsError, StoreNotFoundError
-from ngff_bio.model import ArrayPixels, Dataset, Frame
+from ngff_bio.model import ArrayPixels, Frame, SourceDataset
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
 from ngff_bio.storage.base import Buffer
 
@@ -67,21 +67,21 @@ class Mortal(MemoryStorage):
             self.objects[CLAIM] = json.dumps({**json.loads(claim), "started": "0"}).encode()
 
 
-def convert(dataset: Dataset, storage: Storage, **options: Any) -> Any:
+def convert(dataset: SourceDataset, storage: Storage, **options: Any) -> Any:
     return write_dataset(dataset, storage, SMALL, runner=ONE, **options)
 
 
-def small_volume() -> Dataset:
+def small_volume() -> SourceDataset:
     return volume(shape=(4, 64, 96))
 
 
-def small_plate() -> Dataset:
+def small_plate() -> SourceDataset:
     return plate(frames=2, fields=1, boxes=6)
 
 
 @pytest.mark.parametrize("make", [small_volume, collection, small_plate])
 def test_killed_at_every_single_change_it_ends_with_the_same_bytes(
-    make: Callable[[], Dataset],
+    make: Callable[[], SourceDataset],
 ) -> None:
     whole = Mortal()
     convert(make(), whole)
@@ -248,7 +248,7 @@ def test_the_codec_is_chosen_the_same_in_a_resumed_run() -> None:
     pixels = noise((12, 100, 100), "u1")
     pixels[6:] = np.random.default_rng(0).integers(0, 256, (6, 100, 100))
     image = replace(collection().images[0], pixels=ArrayPixels(pixels))
-    dataset = Dataset("d", "t", "o", "collection", (image,))
+    dataset = SourceDataset("d", "t", "o", "collection", (image,))
     whole = Mortal()
     convert(dataset, whole)
     for moment in range(2, whole.changes, 2):

@@ -27,7 +27,7 @@ from ngff_bio.engine.run.scheduler import Course, pilots
 from ngff_bio.engine.run.worker_pool import Crew, Stopped
 from ngff_bio.engine.write.codec_selection import Choice
 from ngff_bio.errors import ArgumentError, SourceError, WorkerError
-from ngff_bio.model import ArrayPixels, Dataset, Region
+from ngff_bio.model import ArrayPixels, Region, SourceDataset
 from ngff_bio.storage import FolderStorage, MemoryStorage
 from ngff_bio.zarrio.codecs import Codec
 
@@ -95,7 +95,7 @@ class Broken(Wrapped):
         raise SourceError("page 7 is damaged", file="a.tif")
 
 
-def deadly(trap: Path, deaths: int) -> Dataset:
+def deadly(trap: Path, deaths: int) -> SourceDataset:
     """The second unit kills its worker so many times."""
     trap.write_text(str(deaths))
     dataset = plate(fields=1, frames=8)

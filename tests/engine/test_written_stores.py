@@ -21,7 +21,7 @@ from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
 from ngff_bio.engine import Settings, parse_codec, write_dataset
 from ngff_bio.engine.plan.layout import plan_array
 from ngff_bio.engine.write.shard import array_metadata, write_block
-from ngff_bio.model import ArrayPixels, Dataset, Image, axes_from
+from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, axes_from
 from ngff_bio.storage import FolderStorage, MemoryStorage
 from ngff_bio.zarrio.codecs import Codec
 
@@ -85,10 +85,10 @@ def test_ome_zarr_py_opens_every_image(tmp_path: Path, version: Any, make: Any) 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_each_type_and_codec_is_read_back(tmp_path: Path, dtype: str, codec: str) -> None:
     pixels = noise((2, 50, 70), "f4").astype(dtype)
-    image = Image("", "i", axes_from("cyx"), ArrayPixels(pixels))
+    image = SourceImage("", "i", axes_from("cyx"), ArrayPixels(pixels))
     for version, name in (("0.4", "a"), ("0.5", "b")):
         chosen = Settings(version=version, codec=parse_codec(codec), **SMALL)
-        dataset = Dataset("d", "t", "o", "image", (image,))
+        dataset = SourceDataset("d", "t", "o", "image", (image,))
         write_dataset(dataset, FolderStorage(tmp_path / name), chosen)
         found = zarr.open_array(tmp_path / name / "0", mode="r")
         assert found.dtype == pixels.dtype
@@ -97,8 +97,8 @@ def test_each_type_and_codec_is_read_back(tmp_path: Path, dtype: str, codec: str
 
 def test_big_endian_pixels_are_stored_as_little(tmp_path: Path) -> None:
     pixels = noise((50, 70), ">u2")
-    image = Image("", "i", axes_from("yx"), ArrayPixels(pixels))
-    write_dataset(Dataset("d", "t", "o", "image", (image,)), FolderStorage(tmp_path / "s"))
+    image = SourceImage("", "i", axes_from("yx"), ArrayPixels(pixels))
+    write_dataset(SourceDataset("d", "t", "o", "image", (image,)), FolderStorage(tmp_path / "s"))
     np.testing.assert_array_equal(zarr.open_array(tmp_path / "s" / "0", mode="r")[:], pixels)
 
 
@@ -157,9 +157,11 @@ def _as_parsed(mine: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_an_empty_image_takes_no_objects_but_metadata(tmp_path: Path) -> None:
-    image = Image("", "i", axes_from("yx"), ArrayPixels(np.zeros((300, 300), "u2")))
+    image = SourceImage("", "i", axes_from("yx"), ArrayPixels(np.zeros((300, 300), "u2")))
     report = write_dataset(
-        Dataset("d", "t", "o", "image", (image,)), FolderStorage(tmp_path), Settings(chunk=(64, 64))
+        SourceDataset("d", "t", "o", "image", (image,)),
+        FolderStorage(tmp_path),
+        Settings(chunk=(64, 64)),
     )
     found = {k for k, _ in FolderStorage(tmp_path).list() if not k.startswith("ngff_bio/manifest")}
     assert {Path(k).name for k in found} == {"zarr.json"}

@@ -359,7 +359,7 @@ def test_a_wrong_record_is_one_error_or_one_line_of_the_report(
 def test_ids_as_numbers_here_and_text_there_are_told_how_to_mend(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         opened(tmp_path, content(annotation(1, "1")))
-    assert "numbers or as text" in str(caught.value.mend)
+    assert "numbers or as text" in str(caught.value.hint)
     assert caught.value.found == '"1"'
 
 

@@ -100,7 +100,7 @@ def test_a_picture_has_the_pixels_that_another_library_reads(name: str, tmp_path
     stack = stack_frames([file])
     assert (stack.shape, stack.dtype) == (expected.shape, expected.dtype.newbyteorder("="))
     assert stack.axes == ("cyx" if expected.ndim == 3 else "yx")
-    assert stack.grain == stack.shape
+    assert stack.read_block_shape == stack.shape
     whole = stack.read(tuple((0, n) for n in stack.shape))
     np.testing.assert_array_equal(whole, expected)
     assert whole.flags.c_contiguous
@@ -151,7 +151,7 @@ def test_frames_of_unequal_size_are_padded_at_the_lower_right(tmp_path: Path) ->
 def test_frames_stack_along_two_axes_the_last_varying_fastest(tmp_path: Path) -> None:
     files = [put(tmp_path, f"{i}", saved(RGB[..., :] // (i + 1), "PNG")) for i in range(6)]
     stack = stack_frames(files, "tz", (2, 3))
-    assert (stack.axes, stack.shape, stack.grain) == (
+    assert (stack.axes, stack.shape, stack.read_block_shape) == (
         "tczyx",
         (2, 3, 3, 40, 50),
         (1, 3, 1, 40, 50),

@@ -125,4 +125,4 @@ def test_comments_are_named_as_what_has_to_be_taken_out(comment: str) -> None:
     commented = "\n".join(f"{line} {comment}" for line in text.splitlines()).encode()
     with pytest.raises(SourceError) as caught:
         walked(commented, 1 << 20)
-    assert "comments" in str(caught.value.mend)
+    assert "comments" in str(caught.value.hint)

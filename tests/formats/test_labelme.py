@@ -260,7 +260,7 @@ def test_a_broken_file_is_one_clear_error(name: str) -> None:
         decode_labelme(BROKEN[name], "a.json")
     assert caught.value.file == "a.json"
     if name == "with comments":
-        assert "comments" in str(caught.value.mend)
+        assert "comments" in str(caught.value.hint)
 
 
 def test_labelme_json_is_told_from_other_json() -> None:

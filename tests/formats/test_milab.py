@@ -105,7 +105,7 @@ def test_comments_as_on_the_page_are_no_json(tmp_path: Path) -> None:
     page = b'{\n  "0": { //image index\n    "img_name": "0001_1_2_001_3.jpg" // img name\n }}'
     with pytest.raises(SourceError) as caught:
         read_milab(put(tmp_path, page))
-    assert "comments" in (caught.value.mend or "")
+    assert "comments" in (caught.value.hint or "")
 
 
 def test_slashes_in_text_are_no_comments(tmp_path: Path) -> None:

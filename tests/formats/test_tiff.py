@@ -89,7 +89,7 @@ def test_a_layout_has_the_pixels_that_tifffile_reads(name: str, tmp_path: Path) 
     pixels = pickle.loads(pickle.dumps(image.pixels))
     assert pixels.shape == expected.shape
     assert pixels.dtype == expected.dtype.newbyteorder("=")
-    assert len(pixels.grain) == len(pixels.shape)
+    assert len(pixels.read_block_shape) == len(pixels.shape)
     whole = pixels.read(tuple((0, n) for n in pixels.shape))
     np.testing.assert_array_equal(whole, expected)
     assert whole.flags.c_contiguous
@@ -127,11 +127,11 @@ def test_regions_along_the_grain_decode_each_segment_once(
         return groups(page, numbers)
 
     monkeypatch.setattr(tiff_planes, "_together", counted)
-    grain, shape = image.pixels.grain, image.pixels.shape
-    assert grain[-2] < shape[-2]
+    read_block_shape, shape = image.pixels.read_block_shape, image.pixels.shape
+    assert read_block_shape[-2] < shape[-2]
     spans = [
         [(i, min(i + 2 * g, n)) for i in range(0, n, 2 * g)]
-        for n, g in zip(shape, grain, strict=True)
+        for n, g in zip(shape, read_block_shape, strict=True)
     ]
     out = np.zeros_like(expected)
     from itertools import product

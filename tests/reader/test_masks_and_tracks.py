@@ -17,7 +17,15 @@ from written_stores import CLASSES, HOURS, OVERLAPPING, our_image, our_plate, pi
 import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.errors import ArgumentError, NameNotFoundError
-from ngff_bio.model import ArrayPixels, Dataset, Image, Instance, InstanceLayer, Polygons, axes_from
+from ngff_bio.model import (
+    ArrayPixels,
+    Instance,
+    InstanceLayer,
+    Polygons,
+    SourceDataset,
+    SourceImage,
+    axes_from,
+)
 from ngff_bio.reader.analysis.masks import boxes_of
 from ngff_bio.storage import FolderStorage, MemoryStorage
 
@@ -61,8 +69,8 @@ def test_instances_in_a_region_are_cut_off_at_its_border(plate: ngff_bio.reader.
 def test_the_label_image_has_to_be_named_where_there_are_several() -> None:
     storage = MemoryStorage()
     layers = tuple(InstanceLayer(n, Moving(), count=3, max_value=2) for n in ("cell", "nucleus"))
-    image = Image("", "a", axes_from("tyx"), ArrayPixels(picture(0, (3, 20, 20))), layers)
-    write_dataset(Dataset("a", "a", "a", "image", (image,)), storage, Settings())
+    image = SourceImage("", "a", axes_from("tyx"), ArrayPixels(picture(0, (3, 20, 20))), layers)
+    write_dataset(SourceDataset("a", "a", "a", "image", (image,)), storage, Settings())
     with pytest.raises(ArgumentError, match="cell, nucleus"):
         ngff_bio.open(storage)[""].instances()
 
@@ -94,8 +102,8 @@ class Moving:
 def tracked(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     layer = InstanceLayer("cell", Moving(), count=5, max_value=2, tracked=True)
     axes = axes_from("tyx", t=(24, "hour"))
-    image = Image("", "a", axes, ArrayPixels(picture(0, (3, 20, 20))), (layer,))
-    dataset = Dataset("a", "a", "a", "image", (image,))
+    image = SourceImage("", "a", axes, ArrayPixels(picture(0, (3, 20, 20))), (layer,))
+    dataset = SourceDataset("a", "a", "a", "image", (image,))
     write_dataset(dataset, FolderStorage(tmp_path / "t"), Settings(version=request.param))
     return tmp_path / "t"
 

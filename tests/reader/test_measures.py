@@ -17,7 +17,7 @@ import ngff_bio
 import ngff_bio.reader.analysis.measures as measures
 from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.errors import ArgumentError, NameNotFoundError
-from ngff_bio.model import ArrayPixels, Dataset, Image, VolumeLayer, axes_from
+from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, VolumeLayer, axes_from
 from ngff_bio.reader.analysis.measures import merged, sums_of
 from ngff_bio.storage import FolderStorage, MemoryStorage
 
@@ -87,10 +87,10 @@ def volume(monkeypatch: pytest.MonkeyPatch) -> tuple[MemoryStorage, np.ndarray, 
     pixels = picture(0, labels.shape)
     axes = axes_from("zyx", z=(2.0, "micrometer"), y=(0.5, "micrometer"), x=(0.25, "micrometer"))
     layer = VolumeLayer("cell", ArrayPixels(labels), "instance", 59)
-    image = Image("", "a", axes, ArrayPixels(pixels), (layer,))
+    image = SourceImage("", "a", axes, ArrayPixels(pixels), (layer,))
     storage = MemoryStorage()
     how = Settings(chunk=(4, 16, 16), shard_bytes=16 * 16 * 4 * 8)
-    write_dataset(Dataset("a", "a", "a", "image", (image,)), storage, how)
+    write_dataset(SourceDataset("a", "a", "a", "image", (image,)), storage, how)
     monkeypatch.setattr(measures, "block_shape", lambda *a: (4, 16, 32))
     return storage, labels, pixels
 

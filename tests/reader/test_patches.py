@@ -17,7 +17,7 @@ from written_stores import CLASSES, our_image, our_plate, picture
 import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.errors import ArgumentError, NameNotFoundError
-from ngff_bio.model import ArrayPixels, Dataset, Image, VolumeLayer, axes_from
+from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, VolumeLayer, axes_from
 from ngff_bio.reader.analysis.patches import Patch
 from ngff_bio.storage import FolderStorage, MemoryStorage
 
@@ -131,9 +131,9 @@ def test_volumes_are_cut_in_depth_and_semantic_labels_have_no_objects() -> None:
         VolumeLayer("cell", ArrayPixels(values), "instance", 2),
     )
     pixels = picture(0, (12, 40, 40))
-    image = Image("", "a", axes_from("zyx"), ArrayPixels(pixels), layers)
+    image = SourceImage("", "a", axes_from("zyx"), ArrayPixels(pixels), layers)
     storage = MemoryStorage()
-    write_dataset(Dataset("a", "a", "a", "image", (image,)), storage, Settings())
+    write_dataset(SourceDataset("a", "a", "a", "image", (image,)), storage, Settings())
     dataset = ngff_bio.open(storage)
     patch = ngff_bio.patches(dataset, (5, 8, 9), count=1)[0]
     z, y, x = (patch.at[a] for a in "zyx")

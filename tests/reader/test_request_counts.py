@@ -18,7 +18,7 @@ from written_stores import by_hand, our_plate, picture
 
 import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
-from ngff_bio.model import ArrayPixels, Dataset, Image, Plate, axes_from
+from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, SourcePlate, axes_from
 from ngff_bio.storage import FolderStorage, MemoryStorage
 
 FILE = Path(__file__).with_name("request_counts.json")
@@ -28,7 +28,7 @@ def many_fields(storage: MemoryStorage, rows: str, **settings: Any) -> None:
     """A plate of a hundred fields in each row, of a few pixels each."""
     wells = [(r, c) for r in rows for c in range(1, 26)]
     images = tuple(
-        Image(
+        SourceImage(
             f"{r}/{c}/{f}",
             f"{r}{c} {f}",
             axes_from("yx"),
@@ -37,15 +37,15 @@ def many_fields(storage: MemoryStorage, rows: str, **settings: Any) -> None:
         for r, c in wells
         for f in range(4)
     )
-    plate = Plate("", "p", tuple(rows), tuple(map(str, range(1, 26))))
-    dataset = Dataset("p", "p", "p", "plates", images, (plate,))
+    plate = SourcePlate("", "p", tuple(rows), tuple(map(str, range(1, 26))))
+    dataset = SourceDataset("p", "p", "p", "plates", images, (plate,))
     write_dataset(dataset, storage, Settings(**settings))
 
 
 def one_image(storage: MemoryStorage, **settings: Any) -> None:
-    image = Image("", "a", axes_from("yx"), ArrayPixels(picture(0, (1024, 1024))))
+    image = SourceImage("", "a", axes_from("yx"), ArrayPixels(picture(0, (1024, 1024))))
     settings = {"chunk": (128, 128), "shard_bytes": 512 * 1024 * 2, "levels": 1, **settings}
-    write_dataset(Dataset("a", "a", "a", "image", (image,)), storage, Settings(**settings))
+    write_dataset(SourceDataset("a", "a", "a", "image", (image,)), storage, Settings(**settings))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from written_stores import our_image, our_plate, picture
 import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.errors import ArgumentError, NgffBioError
-from ngff_bio.model import ArrayPixels, Dataset, Image, axes_from
+from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, axes_from
 from ngff_bio.reader.xarray.backend import NgffBioBackend
 from ngff_bio.reader.xarray.blocks import block_shape
 from ngff_bio.reader.xarray.coordinates import PixelIndex
@@ -117,8 +117,8 @@ def test_a_mean_over_four_gigabytes_is_few_tasks() -> None:
 
 def _only_metadata(shape: tuple[int, ...], dtype: str) -> MemoryStorage:
     storage = MemoryStorage()
-    small = Image("", "a", axes_from("zyx"), ArrayPixels(np.ones((1, 2, 2), dtype)))
-    write_dataset(Dataset("a", "a", "a", "image", (small,)), storage, Settings())
+    small = SourceImage("", "a", axes_from("zyx"), ArrayPixels(np.ones((1, 2, 2), dtype)))
+    write_dataset(SourceDataset("a", "a", "a", "image", (small,)), storage, Settings())
     import json
 
     root = json.loads(storage.objects["zarr.json"])

@@ -19,12 +19,12 @@ from ngff_bio.model import (
     Box,
     Category,
     Channel,
-    Dataset,
     Frame,
-    Image,
     Instance,
     InstanceLayer,
-    Plate,
+    SourceDataset,
+    SourceImage,
+    SourcePlate,
     axes_from,
 )
 from ngff_bio.storage import FolderStorage, Storage
@@ -76,7 +76,7 @@ OVERLAPPING = ((5.0, 5.0, 30.0, 20.0), (10.0, 8.0, 6.0, 6.0), (50.0, 40.0, 30.0,
 HOURS = (0.0, 4.0, 7.5)
 
 
-def our_plate(storage: Storage, **settings: Any) -> Dataset:
+def our_plate(storage: Storage, **settings: Any) -> SourceDataset:
     """A plate of two wells: three frames over time at uneven hours, overlapping boxes, splits."""
     images = []
     for number, well in enumerate(("B/7", "C/7")):
@@ -100,7 +100,7 @@ def our_plate(storage: Storage, **settings: Any) -> Dataset:
                 categories=tuple(Category(i, n) for i, n in enumerate(CLASSES)),
             )
             images.append(
-                Image(
+                SourceImage(
                     f"{well}/{field}",
                     f"{well} {field}",
                     axes_from("tyx", y=(SCALE, "micrometer"), x=(SCALE, "micrometer")),
@@ -110,8 +110,8 @@ def our_plate(storage: Storage, **settings: Any) -> Dataset:
                     translation=(0.0, 0.0, 30.0 * int(field)),
                 )
             )
-    plate = Plate("", "plate", ("A", "B", "C"), tuple(map(str, range(1, 9))))
-    dataset = Dataset(
+    plate = SourcePlate("", "plate", ("A", "B", "C"), tuple(map(str, range(1, 9))))
+    dataset = SourceDataset(
         "made", "made", "made", "plates", tuple(images), (plate,), splits=("train", "test")
     )
     write_dataset(dataset, storage, Settings(chunk=(32, 32), levels=2, **settings))
@@ -120,7 +120,7 @@ def our_plate(storage: Storage, **settings: Any) -> Dataset:
 
 def our_image(storage: Storage, **settings: Any) -> None:
     """A colour image with labels at the root."""
-    image = Image(
+    image = SourceImage(
         "",
         "colours",
         (Axis("c"), Axis("y", SCALE, "micrometer"), Axis("x", SCALE, "micrometer")),
@@ -128,7 +128,7 @@ def our_image(storage: Storage, **settings: Any) -> None:
         (InstanceLayer("cell", BoxInstances(OVERLAPPING), count=5, max_value=5),),
         channels=(Channel("DAPI"), Channel("GFP")),
     )
-    dataset = Dataset("made", "made", "made", "image", (image,))
+    dataset = SourceDataset("made", "made", "made", "image", (image,))
     write_dataset(dataset, storage, Settings(chunk=(32, 32), levels=3, **settings))
 
 

@@ -378,7 +378,7 @@ def test_labels_that_may_be_of_several_images_are_refused(tmp_path: Path) -> Non
     put(tmp_path / "in" / "masks" / "a.tif", LABELS)
     with pytest.raises(SourceError, match="several images") as caught:
         ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
-    assert "--labels" in (caught.value.mend or "")
+    assert "--labels" in (caught.value.hint or "")
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", on_error="skip")
     assert (report.images, len(report.skipped)) == (2, 1)
 
@@ -507,7 +507,7 @@ def test_a_coloured_label_picture_is_refused_with_a_hint_or_left_out(tmp_path: P
     put(tmp_path / "in" / "a_mask.png", np.dstack([GREY] * 3))
     with pytest.raises(SourceError, match="colours") as caught:
         ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
-    assert "--labels" in (caught.value.mend or "")
+    assert "--labels" in (caught.value.hint or "")
     assert not (tmp_path / "a.zarr").exists()
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", on_error="skip")
     assert (report.images, [n.file for n in report.skipped]) == (1, ["a_mask.png"])
@@ -518,7 +518,7 @@ def test_labels_of_another_shape_are_refused(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a_mask.tif", LABELS[:-1])
     with pytest.raises(SourceError, match="shape") as caught:
         ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
-    assert set(caught.value.parts()) == {"what", "file", "expected", "found", "mend"}
+    assert set(caught.value.parts()) == {"what", "file", "expected", "found", "hint"}
 
 
 def test_pictures_named_like_labels_of_other_axes_are_images_unless_a_rule_names_them(

@@ -385,7 +385,7 @@ def test_a_truncated_annotation_file_is_named_and_the_rest_can_be_converted(
     with pytest.raises(SourceError, match="ends before it is complete") as caught:
         ngff_bio.convert(truth.root, tmp_path / "out.zarr")
     assert "livecell_coco_val.json" in str(caught.value)
-    assert caught.value.mend
+    assert caught.value.hint
     report = ngff_bio.convert(truth.root, tmp_path / "out.zarr", on_error="skip")
     assert any("livecell_coco_val" in (n.file or "") for n in report.skipped)
     stored = annotations(tmp_path / "out.zarr")

@@ -16,13 +16,13 @@ import zarr
 from ngff_bio.conversion import convert
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.labelme.labelme import restored_file, restored_shape
-from ngff_bio.model import Dataset
+from ngff_bio.model import SourceDataset
 from ngff_bio.sources import find_source, open_tree
 from ngff_bio.sources.organoid import read
 from ngff_bio.testing import make_organoid
 
 
-def image_of(dataset: Dataset, path: str) -> Any:
+def image_of(dataset: SourceDataset, path: str) -> Any:
     return next(i for i in dataset.images if i.path == path)
 
 

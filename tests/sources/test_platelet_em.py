@@ -327,7 +327,7 @@ def test_bad_input_gets_one_clear_error_and_leaves_no_store(
     with pytest.raises(SourceError) as caught:
         ngff_bio.convert(truth.root, tmp_path / "out.zarr")
     assert file in (caught.value.file or "")
-    assert set(caught.value.parts()) >= {"what", "file", "expected", "found", "mend"}
+    assert set(caught.value.parts()) >= {"what", "file", "expected", "found", "hint"}
     assert no_store(tmp_path / "out.zarr")
 
 

@@ -12,13 +12,13 @@ from ngff_bio.checks.source.differences import Difference, Kind, shorten
 from ngff_bio.checks.store.arrayinfo import ArrayInfo
 from ngff_bio.checks.store.documents import Documents, join
 from ngff_bio.errors import NgffBioError
-from ngff_bio.model import Category, Dataset, Frame, Image, InstanceLayer, LabelLayer
+from ngff_bio.model import Category, Frame, InstanceLayer, LabelLayer, SourceDataset, SourceImage
 from ngff_bio.ngff import GroupMeta, MultiscaleMeta, decode
 
 _KEY = "ngff_bio"
 
 
-def dataset_differences(documents: Documents, dataset: Dataset) -> Iterator[Difference]:
+def dataset_differences(documents: Documents, dataset: SourceDataset) -> Iterator[Difference]:
     """What the root says, and which images there are."""
     own = _own(documents, "")
     root = own.get("dataset") or {} if own.get("kind") == "image" else own
@@ -42,7 +42,7 @@ def dataset_differences(documents: Documents, dataset: Dataset) -> Iterator[Diff
     yield from _plates(documents, dataset)
 
 
-def _plates(documents: Documents, dataset: Dataset) -> Iterator[Difference]:
+def _plates(documents: Documents, dataset: SourceDataset) -> Iterator[Difference]:
     for plate in dataset.plates:
         meta = _meta(documents, plate.path)
         if meta is None or meta.plate is None:
@@ -67,7 +67,7 @@ def _plates(documents: Documents, dataset: Dataset) -> Iterator[Difference]:
 
 
 def image_differences(
-    documents: Documents, image: Image, levels: list[ArrayInfo]
+    documents: Documents, image: SourceImage, levels: list[ArrayInfo]
 ) -> Iterator[Difference]:
     """Axes, calibration, channels, frames and attributes of an image."""
     meta, own = _meta(documents, image.path), _own(documents, image.path)
@@ -85,7 +85,7 @@ def image_differences(
 def _calibration(
     kind: Kind,
     path: str,
-    image: Image,
+    image: SourceImage,
     found: MultiscaleMeta,
     levels: list[ArrayInfo],
     drop: str,
@@ -124,7 +124,7 @@ def _calibration(
                 )
 
 
-def _frames(image: Image, own: Mapping[str, Any]) -> Iterator[Difference]:
+def _frames(image: SourceImage, own: Mapping[str, Any]) -> Iterator[Difference]:
     there = own.get("frames") or []
     if len(there) != len(image.frames):
         yield _differs("frame", image.path, "number of frames", len(image.frames), len(there))
@@ -152,7 +152,7 @@ def _frame(frame: Frame) -> dict[str, Any]:
 
 
 def label_differences(
-    documents: Documents, image: Image, layer: LabelLayer, levels: list[ArrayInfo]
+    documents: Documents, image: SourceImage, layer: LabelLayer, levels: list[ArrayInfo]
 ) -> Iterator[Difference]:
     """What a label image says of itself; hidden ones follow their visible one."""
     path = join(image.path, "labels", layer.name)

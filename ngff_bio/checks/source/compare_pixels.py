@@ -33,7 +33,7 @@ def pixel_tasks(array: StoredArray, pixels: Pixels, axes: str) -> Iterator[Task]
         info.shape,
         info.stored,
         info.chunk,
-        pixels.grain,
+        pixels.read_block_shape,
         itemsize=info.dtype.itemsize,
         most=MOST_BYTES,
     )

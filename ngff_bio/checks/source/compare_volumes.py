@@ -127,9 +127,10 @@ def volume_tasks(
 ) -> Iterator[Task]:
     """Compare every voxel with the source's own label, and learn of every object."""
     info = array.info
-    grains = [layer.pixels.grain, *([classes.pixels.grain] if classes is not None else [])]
+    sources = [layer.pixels, *([classes.pixels] if classes is not None else [])]
+    read_blocks = [p.read_block_shape for p in sources]
     block = block_shape(
-        info.shape, info.stored, info.chunk, *grains, itemsize=4, most=MOST_BYTES // 2
+        info.shape, info.stored, info.chunk, *read_blocks, itemsize=4, most=MOST_BYTES // 2
     )
     for region in blocks(info.shape, block):
         nbytes = region_nbytes(region, info.dtype.itemsize)

@@ -6,10 +6,12 @@ from collections.abc import Collection
 
 from ngff_bio.checks.store.arrayinfo import blocks
 from ngff_bio.errors import NgffBioError
-from ngff_bio.model import Dataset, Image, InstanceLayer, Pixels, RunVolume
+from ngff_bio.model import InstanceLayer, Pixels, RunVolume, SourceDataset, SourceImage
 
 
-def without_left_out(dataset: Dataset, paths: Collection[str]) -> tuple[Dataset, list[str]]:
+def without_left_out(
+    dataset: SourceDataset, paths: Collection[str]
+) -> tuple[SourceDataset, list[str]]:
     """The dataset without images that are not in a store for a reason, and the reasons.
 
     An image whose source can be read, and that is not in the store all the same, stays: it is
@@ -20,7 +22,7 @@ def without_left_out(dataset: Dataset, paths: Collection[str]) -> tuple[Dataset,
     paths
         Groups of the store.
     """
-    kept: list[Image] = []
+    kept: list[SourceImage] = []
     notes: list[str] = []
     for image in dataset.images:
         why = None if image.path in paths else _damage(image)
@@ -31,7 +33,7 @@ def without_left_out(dataset: Dataset, paths: Collection[str]) -> tuple[Dataset,
     return dataset.with_images(kept), notes
 
 
-def _damage(image: Image) -> str | None:
+def _damage(image: SourceImage) -> str | None:
     """What is wrong with the source of an image; ``None`` if all of it can be read."""
     sources: list[Pixels] = [image.pixels]
     try:
@@ -43,7 +45,7 @@ def _damage(image: Image) -> str | None:
                 given = (layer.pixels, layer.compare)
                 sources += [p for p in given if not isinstance(p, RunVolume | None)]
         for pixels in sources:
-            for region in blocks(pixels.shape, pixels.grain):
+            for region in blocks(pixels.shape, pixels.read_block_shape):
                 pixels.read(region)
     except NgffBioError as error:
         return f"{error.what} ({error.file})" if error.file else error.what

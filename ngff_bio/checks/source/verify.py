@@ -34,7 +34,7 @@ from ngff_bio.checks.store.multiscales import multiscales
 from ngff_bio.checks.store.objects import check_objects, load_manifest
 from ngff_bio.engine.write.manifest import Entry
 from ngff_bio.errors import StoreError
-from ngff_bio.model import Dataset, Image, InstanceLayer, OnError, VolumeLayer
+from ngff_bio.model import InstanceLayer, OnError, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.sources import FileTree, find_source, open_tree, read_source
 from ngff_bio.sources.files.checksums import checksums
 from ngff_bio.storage import Storage, storage_at
@@ -45,7 +45,7 @@ Progress = Callable[[int, int], None]
 
 def verify(
     store: str | os.PathLike[str] | Storage,
-    source: str | os.PathLike[str] | Dataset | None = None,
+    source: str | os.PathLike[str] | SourceDataset | None = None,
     *,
     format: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -109,7 +109,7 @@ def verify(
     with ThreadPoolExecutor(workers or os.cpu_count() or 1, "verify") as pool:
         proof = _Proof(storage, done, pool, progress or (lambda done, total: None))
         entries = proof.objects(required=source is None)
-        if isinstance(source, Dataset):
+        if isinstance(source, SourceDataset):
             done.source = source.origin
             proof.compare(read_documents(storage), source, sample)
         elif source is not None:
@@ -195,7 +195,7 @@ class _Proof:
         store = view(self.storage)
         self._run(list(decoded_tasks(documents, store, regions)), sample)
 
-    def compare(self, documents: Documents, dataset: Dataset, sample: int | None) -> None:
+    def compare(self, documents: Documents, dataset: SourceDataset, sample: int | None) -> None:
         """Hold everything against the source."""
         for key, wrong in documents.broken.items():
             self._differs("object", key, f"the metadata is {wrong}")
@@ -222,7 +222,7 @@ class _Proof:
             self.done.instances += found.instances
             self.done.frames += found.frames
 
-    def _tasks(self, documents: Documents, dataset: Dataset) -> Iterator[Task]:
+    def _tasks(self, documents: Documents, dataset: SourceDataset) -> Iterator[Task]:
         store = view(self.storage)
         for image in dataset.images:
             if image.path not in documents.groups:
@@ -235,7 +235,7 @@ class _Proof:
             yield from self._pyramid(documents, image.path, arrays, image.axis_names)
             yield from self._labels(documents, image, store)
 
-    def _labels(self, documents: Documents, image: Image, store: Any) -> Iterator[Task]:
+    def _labels(self, documents: Documents, image: SourceImage, store: Any) -> Iterator[Task]:
         axes = image.axis_names.replace("c", "")
         shape = tuple(
             n for n, a in zip(image.pixels.shape, image.axis_names, strict=True) if a != "c"

@@ -35,7 +35,7 @@ class Rule:
         The part of the specification that says so.
     sentence
         What it says, shortened.
-    mend
+    hint
         What to do about data that breaks it.
     contested
         The versions whose own published cases hold data valid that breaks this sentence of their
@@ -50,7 +50,7 @@ class Rule:
     demand: Literal["MUST", "SHOULD", "ADVICE"]
     section: str
     sentence: str
-    mend: str
+    hint: str
     contested: frozenset[str] = NO_VERSION
     in_strict_schema: frozenset[str] = NO_VERSION
     authority: str | None = None
@@ -76,7 +76,7 @@ class Finding:
         The sentence of the specification that it breaks, shortened.
     source
         Version and section of the specification.
-    mend
+    hint
         What to do about it.
     """
 
@@ -87,7 +87,7 @@ class Finding:
     found: str
     sentence: str
     source: str
-    mend: str
+    hint: str
 
     @property
     def path(self) -> str:
@@ -102,7 +102,7 @@ class Finding:
         return (
             f"{self.level} {self.rule} at {self.path}: {self.found}\n"
             f"  {self.source}: {self.sentence}\n"
-            f"  to mend: {self.mend}"
+            f"  hint: {self.hint}"
         )
 
 
@@ -143,7 +143,7 @@ class Report:
                 found=found,
                 sentence=rule.sentence,
                 source=f"{rule.authority or f'OME-Zarr {self.version}'}, {rule.section}",
-                mend=rule.mend,
+                hint=rule.hint,
             )
         )
 

@@ -122,13 +122,13 @@ def _refuse(storage: Storage, keys: Iterable[str]) -> None:
         raise IncompleteStoreError(
             "the store is half-made",
             file=storage.url,
-            mend="run the same convert command again: it goes on where it stopped",
+            hint="run the same convert command again: it goes on where it stopped",
         )
     raise StoreNotFoundError(
         "there is no Zarr store here",
         file=storage.url,
         expected="a zarr.json or a .zgroup",
-        mend="name the folder or URL that holds it",
+        hint="name the folder or URL that holds it",
     )
 
 

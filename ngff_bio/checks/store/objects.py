@@ -35,7 +35,7 @@ def load_manifest(storage: Storage) -> tuple[list[Entry], list[Difference]]:
                 "the store has no manifest",
                 file=storage.url,
                 expected=MANIFEST,
-                mend="name the source to compare with instead: --source",
+                hint="name the source to compare with instead: --source",
             )
         return [], [Difference("object", MANIFEST, "the manifest is missing")]
     found: list[Difference] = []

@@ -19,7 +19,7 @@ def chunk_shape(
     axes: str,
     shape: tuple[int, ...],
     itemsize: int,
-    grain: tuple[int, ...],
+    read_block_shape: tuple[int, ...],
     steps: tuple[float | None, ...],
     settings: Settings,
 ) -> tuple[int, ...]:
@@ -29,14 +29,14 @@ def chunk_shape(
     ----------
     axes, shape, itemsize
         Letters of the axes, sizes, bytes of a pixel.
-    grain
+    read_block_shape
         Smallest block that the source reads at once. Sides of tiles are cut or joined evenly where
         that comes near the size that is wanted.
     steps
         Spacing along each axis, ``None`` where unknown.
     """
     size = dict(zip(axes, shape, strict=True))
-    unit = dict(zip(axes, grain, strict=True))
+    unit = dict(zip(axes, read_block_shape, strict=True))
     step = dict(zip(axes, steps, strict=True))
     chunk = dict.fromkeys(axes, 1)
     if "c" in axes:
@@ -88,18 +88,18 @@ def named_shape(
     return {a: min(n, size[a]) for a, n in named.items() if a in axes}
 
 
-def _side(size: int, most: int, grain: int, align: int) -> int:
-    """A chunk's side of at most ``most``: whole grains, an even part of a grain, or an even part of
-    the axis (padding at the edge is work for nothing).
+def _side(size: int, most: int, read_block_shape: int, align: int) -> int:
+    """A chunk's side of at most ``most``: whole read blocks, an even part of a read block, or an even
+    part of the axis (padding at the edge is work for nothing).
     """
     if size <= most:
         return size
-    if 1 < grain < size:
-        if grain <= most:
-            return most // grain * grain
-        for parts in range(-(-grain // most), 4 * -(-grain // most)):
-            if grain % parts == 0:
-                return grain // parts
+    if 1 < read_block_shape < size:
+        if read_block_shape <= most:
+            return most // read_block_shape * read_block_shape
+        for parts in range(-(-read_block_shape // most), 4 * -(-read_block_shape // most)):
+            if read_block_shape % parts == 0:
+                return read_block_shape // parts
     parts = -(-size // most)
     return min(most, -(-size // parts // align) * align)
 
@@ -108,17 +108,19 @@ def region_shape(
     axes: str,
     shape: tuple[int, ...],
     whole: tuple[int, ...],
-    grain: tuple[int, ...],
+    read_block_shape: tuple[int, ...],
     itemsize: int,
     settings: Settings,
 ) -> tuple[int, ...]:
-    """Work region: whole objects and whole grains, grown along x, y, z, t, c while it stays below
+    """Work region: whole objects and whole read blocks, grown along x, y, z, t, c while it stays below
     the size of a shard.
 
     It grows by doubling, so that it halves into whole chunks on the levels above.
     """
     most, frames = settings.shard_bytes, settings.frames
-    region = [min(n, math.lcm(c, g)) for n, c, g in zip(shape, whole, grain, strict=True)]
+    region = [
+        min(n, math.lcm(c, g)) for n, c, g in zip(shape, whole, read_block_shape, strict=True)
+    ]
     for axis in (a for a in "xyztc" if a in axes):
         i = axes.index(axis)
         others = math.prod(region[:i] + region[i + 1 :]) * itemsize

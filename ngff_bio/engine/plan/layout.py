@@ -113,7 +113,7 @@ def plan_array(
     axes: str,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
-    grain: tuple[int, ...],
+    read_block_shape: tuple[int, ...],
     steps: tuple[float | None, ...],
     settings: Settings,
     *,
@@ -132,7 +132,7 @@ def plan_array(
         Its group in the store.
     axes, shape, dtype
         Letters of the axes, sizes, type of a pixel.
-    grain
+    read_block_shape
         Smallest block that its source reads at once.
     steps
         Spacing along each axis, ``None`` where unknown.
@@ -148,7 +148,7 @@ def plan_array(
         chunk = stored.levels[0].chunk
         factors = [lv.factor for lv in stored.levels]
     elif like is None:
-        chunk = chunk_shape(axes, shape, dtype.itemsize, grain, steps, settings)
+        chunk = chunk_shape(axes, shape, dtype.itemsize, read_block_shape, steps, settings)
         at = {a: i for i, a in enumerate(axes)}
         fits = (chunk[at["y"]], chunk[at["x"]])
         factors = level_factors(axes, shape, steps, fits, settings.levels)
@@ -168,11 +168,11 @@ def plan_array(
         base = max(source, 0)
         own = stored.levels[first].object_shape if stored else chunk
         if source >= 0:
-            grain = _own_grain(levels[base], own, factors[first])
+            read_block_shape = _own_grain(levels[base], own, factors[first])
             own = (1,) * len(axes)
         elif wanted is not None and stored is None:
             own = wanted
-        region = region_shape(axes, shapes[base], own, grain, itemsize, settings)
+        region = region_shape(axes, shapes[base], own, read_block_shape, itemsize, settings)
         size, stop = region, first
         while stop < len(factors):
             if stop > 0:

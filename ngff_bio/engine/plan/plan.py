@@ -15,13 +15,13 @@ from ngff_bio.engine.plan.layout import ArrayPlan, Pass, Stored, plan_array
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume import fingerprint
 from ngff_bio.model import (
-    Dataset,
-    Image,
     InstanceLayer,
     LabelLayer,
     Pixels,
     Region,
     RunVolume,
+    SourceDataset,
+    SourceImage,
     VolumeLayer,
     label_dtype,
 )
@@ -95,7 +95,7 @@ class Plan:
     ``choices`` are the codecs that stand for ``auto``, by what arrays have in common.
     """
 
-    dataset: Dataset
+    dataset: SourceDataset
     settings: Settings
     arrays: tuple[PlannedArray, ...]
     units: tuple[Unit, ...]
@@ -192,7 +192,7 @@ def _near_runs(source: Pixels | RunVolume, regions: list[Region]) -> Pixels | Ru
 
 
 def plan_dataset(
-    dataset: Dataset, settings: Settings, stored: Mapping[str, Stored] | None = None
+    dataset: SourceDataset, settings: Settings, stored: Mapping[str, Stored] | None = None
 ) -> Plan:
     """Lay out every array of a dataset and cut the work into units.
 
@@ -225,23 +225,23 @@ def _start(plan: ArrayPlan, stored: Stored | None) -> int | None:
     return stored.frames if grows else None
 
 
-def label_path(image: Image, layer: LabelLayer) -> str:
+def label_path(image: SourceImage, layer: LabelLayer) -> str:
     """Group of a label image."""
     return below(image, f"labels/{layer.name}")
 
 
-def below(image: Image, name: str) -> str:
+def below(image: SourceImage, name: str) -> str:
     """Path of something in the group of an image, which may be the root."""
     return f"{image.path}/{name}".lstrip("/")
 
 
-def _plan_image(image: Image, settings: Settings, stored: Stored | None) -> ArrayPlan:
+def _plan_image(image: SourceImage, settings: Settings, stored: Stored | None) -> ArrayPlan:
     return plan_array(
         image.path,
         image.axis_names,
         image.pixels.shape,
         image.pixels.dtype,
-        image.pixels.grain,
+        image.pixels.read_block_shape,
         tuple(a.scale for a in image.axes),
         settings,
         method=settings.method,
@@ -251,16 +251,20 @@ def _plan_image(image: Image, settings: Settings, stored: Stored | None) -> Arra
 
 
 def _plan_layer(
-    image: Image, layer: LabelLayer, plan: ArrayPlan, settings: Settings, stored: Stored | None
+    image: SourceImage,
+    layer: LabelLayer,
+    plan: ArrayPlan,
+    settings: Settings,
+    stored: Stored | None,
 ) -> ArrayPlan:
     keep = [i for i, a in enumerate(image.axes) if a.name != "c"]
     axes = "".join(image.axes[i].name for i in keep)
     shape = tuple(image.pixels.shape[i] for i in keep)
     if isinstance(layer, InstanceLayer):  # a frame is drawn as a whole: instances cross any cut
-        grain = tuple(1 if a == "t" else n for a, n in zip(axes, shape, strict=True))
+        read_block_shape = tuple(1 if a == "t" else n for a, n in zip(axes, shape, strict=True))
         size = None
     else:
-        grain = layer.pixels.grain
+        read_block_shape = layer.pixels.read_block_shape
         volumes = [x for x in image.labels if isinstance(x, VolumeLayer)]
         size = max(label_dtype(x.max_value).itemsize for x in volumes)
     return plan_array(
@@ -268,7 +272,7 @@ def _plan_layer(
         axes,
         shape,
         np.dtype(stored.dtype) if stored else label_dtype(layer.max_value),
-        grain,
+        read_block_shape,
         tuple(image.axes[i].scale for i in keep),
         settings,
         method=settings.label_method,
@@ -280,7 +284,9 @@ def _plan_layer(
     )
 
 
-def _units(arrays: list[PlannedArray], dataset: Dataset, settings: Settings) -> Iterable[Unit]:
+def _units(
+    arrays: list[PlannedArray], dataset: SourceDataset, settings: Settings
+) -> Iterable[Unit]:
     groups: dict[tuple[Any, ...], list[Part]] = {}
     for number, planned in enumerate(arrays):
         if planned.start is None:
@@ -304,7 +310,7 @@ def _units(arrays: list[PlannedArray], dataset: Dataset, settings: Settings) -> 
 
 
 def _group(
-    planned: PlannedArray, dataset: Dataset, step: int, region: Region, number: int
+    planned: PlannedArray, dataset: SourceDataset, step: int, region: Region, number: int
 ) -> tuple[Any, ...]:
     """Parts with one key are done together: label volumes of one region of one image."""
     layer = planned.layer

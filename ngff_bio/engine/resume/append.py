@@ -30,7 +30,7 @@ from ngff_bio.engine.run.report import Written
 from ngff_bio.engine.write.manifest import SourceFiles
 from ngff_bio.engine.write.nodes import Nodes
 from ngff_bio.errors import StoreError, StoreExistsError
-from ngff_bio.model import ArrayPixels, Dataset, Image, InstanceLayer, VolumeLayer
+from ngff_bio.model import ArrayPixels, InstanceLayer, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.storage import Storage
 
 
@@ -45,7 +45,7 @@ class Addition:
         If what lies there does not allow it; the message says what would have to be written again.
     """
 
-    def __init__(self, dataset: Dataset, storage: Storage, settings: Settings) -> None:
+    def __init__(self, dataset: SourceDataset, storage: Storage, settings: Settings) -> None:
         self._base, self._settings = _base(storage), settings
         self._nodes = Nodes(self._base["zarr_format"])
         self._nodes.groups, self._nodes.arrays = self._base["groups"], self._base["arrays"]
@@ -55,14 +55,14 @@ class Addition:
         self._all = dataset
         self.plan = plan_dataset(replace(dataset, images=images), settings, self._stored)
 
-    def _same_kind(self, dataset: Dataset, storage: Storage) -> None:
+    def _same_kind(self, dataset: SourceDataset, storage: Storage) -> None:
         """Refuse a store of another version, another source or another layout."""
         mine = self._dataset()
         if not mine:
             raise StoreError(
                 "the store was not made by this converter: what it holds cannot be told",
                 file=storage.url,
-                mend="convert into another destination",
+                hint="convert into another destination",
             )
         version = ngff.version_of(self._nodes.groups[""]) or (
             "0.4" if self._nodes.zarr_format == 2 else self._settings.version
@@ -84,7 +84,7 @@ class Addition:
                 file=storage.url,
                 expected=", ".join(f"{k}={expected[k]}" for k in differ),
                 found=", ".join(f"{k}={found[k]}" for k in differ),
-                mend="convert into another destination",
+                hint="convert into another destination",
             )
 
     def _dataset(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Addition:
         mine = self._nodes.groups[""].get("ngff_bio") or {}
         return dict(mine if mine.get("kind") == "dataset" else mine.get("dataset") or {})
 
-    def _is_new(self, image: Image) -> bool:
+    def _is_new(self, image: SourceImage) -> bool:
         """Whether anything of an image is not in the store; notes what is."""
         stored = stored_array(self._nodes, image.path, image.axis_names)
         if stored is None:
@@ -117,7 +117,7 @@ class Addition:
         self._stored[image.path] = stored
         return True
 
-    def _layer_is_new(self, image: Image, layer: Any, frames: int) -> bool:
+    def _layer_is_new(self, image: SourceImage, layer: Any, frames: int) -> bool:
         path = label_path(image, layer)
         axes = image.axis_names.replace("c", "")
         stored = stored_array(self._nodes, path, axes)
@@ -145,7 +145,7 @@ class Addition:
         return grows
 
     def _frames(
-        self, image: Image, axes: str, shape: tuple[int, ...], stored: Stored, path: str
+        self, image: SourceImage, axes: str, shape: tuple[int, ...], stored: Stored, path: str
     ) -> int:
         """Number of frames now; refuses what cannot be added behind those that are there."""
         if np.dtype(stored.dtype) != image.pixels.dtype:
@@ -179,7 +179,7 @@ class Addition:
             raise StoreExistsError(
                 "the store is half-made: it has to be whole before anything is added",
                 file=storage.url,
-                mend="run the command that it was begun with again, without --append",
+                hint="run the command that it was begun with again, without --append",
             )
         if begun["fingerprint"] != self.plan.fingerprint:
             state.refuse_other(begun, self.plan, storage)
@@ -262,7 +262,7 @@ def _base(storage: Storage) -> dict[str, Any]:
         raise StoreExistsError(
             "the store is half-made: it has to be whole before anything is added",
             file=storage.url,
-            mend="run the command that it was begun with again, without --append",
+            hint="run the command that it was begun with again, without --append",
         )
     nodes, consolidated = read_nodes(storage)
     return {**asdict(nodes), "consolidated": consolidated, "root": _root(storage)}
@@ -274,10 +274,10 @@ def _root(storage: Storage) -> str:
     return hashlib.sha256(b"\0".join(documents)).hexdigest()
 
 
-def _stub(path: str, nodes: Nodes) -> Image:
+def _stub(path: str, nodes: Nodes) -> SourceImage:
     """An image that stays as it is: all that the root and plates say of it is its path."""
     name = nodes.groups[path]["ngff_bio"].get("name", path)
-    return Image(path, name, (), ArrayPixels(np.empty(0, "u1")))
+    return SourceImage(path, name, (), ArrayPixels(np.empty(0, "u1")))
 
 
 def _some(names: list[str]) -> str:
@@ -286,12 +286,12 @@ def _some(names: list[str]) -> str:
 
 
 def _refused(
-    image: Image, what: str, expected: object, found: object, mend: str | None = None
+    image: SourceImage, what: str, expected: object, found: object, mend: str | None = None
 ) -> StoreExistsError:
     return StoreExistsError(
         f"cannot be added to: {what}",
         record=image.path or image.name,
         expected=expected,
         found=found,
-        mend=mend or "convert into another destination",
+        hint=mend or "convert into another destination",
     )

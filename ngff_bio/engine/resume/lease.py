@@ -89,7 +89,7 @@ class Claim:
                     file=self._storage.url,
                     found=f"process {other.get('pid')} on {other.get('host')}, last heard of "
                     f"{max(0, time.time() - other.get('beat', 0)):.0f} s ago",
-                    mend="wait until it has ended, or stop it; one that is dead on another machine "
+                    hint="wait until it has ended, or stop it; one that is dead on another machine "
                     f"no longer counts after {SILENCE:.0f} s",
                 )
             if self._storage.swap(CLAIM, found, self._written):

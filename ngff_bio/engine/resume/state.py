@@ -120,7 +120,7 @@ def look(plan: Plan, storage: Storage, overwrite: bool) -> Action:
         raise StoreExistsError(
             "a store lies at the destination already",
             file=storage.url,
-            mend="choose another destination, or say --overwrite to replace it",
+            hint="choose another destination, or say --overwrite to replace it",
         )
     if begun is not None:
         refuse_other(begun, plan, storage)
@@ -129,7 +129,7 @@ def look(plan: Plan, storage: Storage, overwrite: bool) -> Action:
             "the destination is not empty, and what lies there is no store",
             file=storage.url,
             found=other,
-            mend="choose another destination, or remove what lies there yourself",
+            hint="choose another destination, or remove what lies there yourself",
         )
     return "begin"
 
@@ -153,7 +153,7 @@ def refuse_other(begun: dict[str, Any], plan: Plan, storage: Storage) -> None:
         file=storage.url,
         expected=", ".join(f"{k}={_short(before)}" for k, (before, _) in differ.items()),
         found=", ".join(f"{k}={_short(now)}" for k, (_, now) in differ.items()),
-        mend="use the settings and the source that it was begun with, or say --overwrite to begin "
+        hint="use the settings and the source that it was begun with, or say --overwrite to begin "
         "again",
     )
 

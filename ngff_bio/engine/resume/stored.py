@@ -11,7 +11,7 @@ from ngff_bio import ngff
 from ngff_bio.engine.plan.layout import Level, Stored
 from ngff_bio.engine.write.nodes import Nodes
 from ngff_bio.errors import StoreError, StoreNotFoundError
-from ngff_bio.model import Plate
+from ngff_bio.model import SourcePlate
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.codecs import Codec, Shuffle
 
@@ -40,7 +40,7 @@ def read_nodes(storage: Storage) -> tuple[Nodes, bool]:
         raise StoreNotFoundError(
             "there is no store to add to",
             file=storage.url,
-            mend="convert without --append to begin one",
+            hint="convert without --append to begin one",
         )
     flat = _load(storage, ".zmetadata")
     if flat is not None:
@@ -122,7 +122,7 @@ def _unknown(path: str, error: Exception) -> StoreError:
         "an array is laid out in a way that this converter does not write",
         record=path or "(root)",
         found=error,
-        mend="convert everything anew into another destination",
+        hint="convert everything anew into another destination",
     )
 
 
@@ -185,12 +185,12 @@ def image_paths(nodes: Nodes) -> list[str]:
     ]
 
 
-def stored_plates(nodes: Nodes) -> list[Plate]:
+def stored_plates(nodes: Nodes) -> list[SourcePlate]:
     """The plates of a store."""
     found = []
     for path, attributes in nodes.groups.items():
         meta = ngff.decode(attributes)
         if meta is not None and meta.plate is not None:
             plate = meta.plate
-            found.append(Plate(path, plate.name, tuple(plate.rows), tuple(plate.columns)))
+            found.append(SourcePlate(path, plate.name, tuple(plate.rows), tuple(plate.columns)))
     return found

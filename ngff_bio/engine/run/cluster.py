@@ -48,7 +48,7 @@ class DaskRunner:
             raise ArgumentError(
                 "a store in the memory of this process cannot be written by others",
                 found=storage.url,
-                mend="use threads, or a folder or bucket that the workers reach",
+                hint="use threads, or a folder or bucket that the workers reach",
             )
         client, own = _connect(self.cluster)
         work = _Cluster(client, storage, on_error, self.memory)
@@ -66,7 +66,7 @@ def _connect(cluster: Any) -> tuple[Any, bool]:
     except ImportError as error:
         raise DependencyError(
             "a dask cluster needs the package distributed",
-            mend="pip install 'ngff-bio[cluster]'",
+            hint="pip install 'ngff-bio[cluster]'",
         ) from error
     if not isinstance(cluster, str):
         return cluster, False
@@ -116,7 +116,7 @@ class _Cluster:
             raise WorkerError(
                 "the dask cluster has no workers",
                 found=self._client.scheduler.address,
-                mend="start some: dask worker ADDRESS",
+                hint="start some: dask worker ADDRESS",
             ) from error
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         threads = sum(w["nthreads"] for w in workers)
@@ -131,7 +131,7 @@ class _Cluster:
                 "workers of the cluster were killed several times at the same unit of work",
                 record=", ".join(sorted(set(plan.job(unit).names.values()))[:5]),
                 expected=f"about {unit.memory >> 20} MB of memory for it",
-                mend="if memory is short, give the workers more or fewer threads; the same "
+                hint="if memory is short, give the workers more or fewer threads; the same "
                 "command goes on where it stopped",
             ) from None
         if error is not None:

@@ -22,7 +22,7 @@ from ngff_bio.engine.run.scheduler import Course, pilots
 from ngff_bio.engine.write.manifest import SourceFiles, no_files
 from ngff_bio.engine.write.units import OnError
 from ngff_bio.errors import StoppedError, StoreBusyError
-from ngff_bio.model import Dataset
+from ngff_bio.model import SourceDataset
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.codecs import Codec
 
@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 
 def write_dataset(
-    dataset: Dataset,
+    dataset: SourceDataset,
     storage: Storage,
     settings: Settings | None = None,
     *,
@@ -191,7 +191,7 @@ class _Run:
                 "stopped",
                 file=self.storage.url,
                 found=f"{len(self.records)} of {len(self.plan.units)} units of work are done",
-                mend="run the same command again: it goes on where it stopped",
+                hint="run the same command again: it goes on where it stopped",
             ) from None
 
     def resume(self, records: Iterable[UnitRecord]) -> None:
@@ -241,7 +241,7 @@ class _Run:
             raise StoreBusyError(
                 "another conversion has taken over the destination: this one was silent too long",
                 file=self.storage.url,
-                mend="let the other one end",
+                hint="let the other one end",
             )
 
     def _keep(self, unit: Unit, record: UnitRecord) -> None:

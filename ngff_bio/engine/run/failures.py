@@ -42,7 +42,7 @@ def leave_out(
             f"no image could be converted; of the first one: {first.what}",
             file=first.file,
             record=first.record,
-            mend="put the source right, then run the same command again",
+            hint="put the source right, then run the same command again",
         )
     for number, failure in sorted(failed.items()):
         image = images[number]

@@ -52,7 +52,7 @@ class ProcessRunner:
             raise ArgumentError(
                 "a store in the memory of this process cannot be written by others",
                 found=storage.url,
-                mend="use threads, or a folder",
+                hint="use threads, or a folder",
             )
         count = self.workers or usable_cores()
         pool = _Processes(storage, on_error, count, self.memory or free_memory() // 2)
@@ -115,7 +115,7 @@ class _Processes:
                 f"a worker was killed {TRIES} times at the same unit of work",
                 record=", ".join(sorted(set(plan.job(unit).names.values()))[:5]),
                 expected=f"about {unit.memory >> 20} MB of memory for it",
-                mend="if memory is short, use fewer workers or smaller shards (--shard-bytes); "
+                hint="if memory is short, use fewer workers or smaller shards (--shard-bytes); "
                 "the same command goes on where it stopped",
             )
         for _ in range(TRIES):
@@ -129,7 +129,7 @@ class _Processes:
                 return
         raise WorkerError(
             "worker processes die as soon as they are started",
-            mend='if this is a script, put its work below `if __name__ == "__main__":`',
+            hint='if this is a script, put its work below `if __name__ == "__main__":`',
         )
 
     def _replace(self, worker: _Worker) -> None:

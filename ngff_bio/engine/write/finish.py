@@ -37,7 +37,7 @@ from ngff_bio.engine.write.tables import (
 from ngff_bio.engine.write.units import hidden_plan
 from ngff_bio.engine.write.volumes import merge_objects
 from ngff_bio.errors import StoreError
-from ngff_bio.model import Dataset, Image, InstanceLayer, LabelLayer, VolumeLayer
+from ngff_bio.model import InstanceLayer, LabelLayer, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.ngff.attributes import KEY
 from ngff_bio.storage import Storage
 
@@ -55,7 +55,7 @@ class Before:
     """
 
     nodes: Nodes
-    whole: Dataset
+    whole: SourceDataset
     consolidated: bool
 
 
@@ -137,7 +137,7 @@ class _Maker:
     def __post_init__(self) -> None:
         self.nodes = Nodes(self.plan.settings.zarr_format)
 
-    def add_image(self, image: Image, arrays: list[tuple[int, PlannedArray]]) -> None:
+    def add_image(self, image: SourceImage, arrays: list[tuple[int, PlannedArray]]) -> None:
         tables, names = [], []
         for number, planned in arrays:
             parts = self.parts.get(number, [])
@@ -160,7 +160,7 @@ class _Maker:
                 self.nodes.add_group(below(image, f"tables/{name}"), GROUP_ATTRIBUTES)
 
     def image_attributes(
-        self, image: Image, planned: PlannedArray, parts: list[PartRecord]
+        self, image: SourceImage, planned: PlannedArray, parts: list[PartRecord]
     ) -> dict[str, Any]:
         found = image_attributes(self.plan, image, planned.plan, parts)
         if image.path in self.old.groups:  # how channels are shown was settled on all old frames
@@ -172,7 +172,7 @@ class _Maker:
 
     def add_layer(
         self,
-        image: Image,
+        image: SourceImage,
         layer: LabelLayer,
         array: ArrayPlan,
         parts: list[PartRecord],
@@ -189,7 +189,7 @@ class _Maker:
         return [a.path.rpartition("/")[2] for a in arrays]
 
     def add_table(
-        self, image: Image, layer: LabelLayer, planned: PlannedArray, parts: list[PartRecord]
+        self, image: SourceImage, layer: LabelLayer, planned: PlannedArray, parts: list[PartRecord]
     ) -> bool:
         """Write the table of a layer; returns whether it has one."""
         key = table_key(image, layer)
@@ -208,7 +208,7 @@ class _Maker:
             self.put(key, concatenate(tables))
         return bool(rows) or there
 
-    def add_tracks(self, image: Image, layer: LabelLayer) -> None:
+    def add_tracks(self, image: SourceImage, layer: LabelLayer) -> None:
         """The graph of a tracked layer, made of its whole table."""
         if not isinstance(layer, InstanceLayer) or not layer.tracked:
             return
@@ -227,7 +227,7 @@ class _Maker:
         self.written.add(self.storage.put(key, to_parquet(table)))
 
 
-def table_key(image: Image, layer: LabelLayer) -> str:
+def table_key(image: SourceImage, layer: LabelLayer) -> str:
     """Where the table of a layer lies."""
     return below(image, f"tables/{layer.name}/{FILE}")
 
@@ -238,6 +238,6 @@ def _rows(storage: Storage, key: str) -> bytes:
         raise StoreError(
             "table rows of a unit that is done have gone",
             file=f"{storage.url}/{key}",
-            mend="run the same command again: it makes what is missing",
+            hint="run the same command again: it makes what is missing",
         )
     return found

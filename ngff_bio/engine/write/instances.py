@@ -241,7 +241,7 @@ def _one(kind: str, instance: Instance, size: tuple[int, int], on_error: OnError
                 record=record,
                 expected=error.expected,
                 found=error.found,
-                mend=error.mend or "mend the record, or go on without it with --on-error skip",
+                hint=error.hint or "mend the record, or go on without it with --on-error skip",
             ) from error
         instance.notice = Notice("skipped", error.what, file, record)
         return _rasterize("none", [instance], size)

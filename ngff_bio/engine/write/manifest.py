@@ -210,7 +210,7 @@ def read_manifest(storage: Storage) -> list[Entry]:
             "the store has no manifest",
             file=storage.url,
             expected=MANIFEST,
-            mend="stores of other programs have none; name the source to compare with instead",
+            hint="stores of other programs have none; name the source to compare with instead",
         )
     return parse_manifest(data, f"{storage.url}/{MANIFEST}")
 

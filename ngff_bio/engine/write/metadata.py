@@ -13,7 +13,7 @@ from ngff_bio import ngff
 from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.resume.records import PartRecord
-from ngff_bio.model import Channel, Image, InstanceLayer, LabelLayer
+from ngff_bio.model import Channel, InstanceLayer, LabelLayer, SourceImage
 from ngff_bio.ngff import attributes as own
 
 #: More label values than this are told by the table alone: attributes are read at every open.
@@ -59,7 +59,7 @@ def _dataset(plan: Plan) -> own.DatasetAttributes:
 
 
 def image_attributes(
-    plan: Plan, image: Image, array: ArrayPlan, parts: list[PartRecord]
+    plan: Plan, image: SourceImage, array: ArrayPlan, parts: list[PartRecord]
 ) -> dict[str, Any]:
     """Attributes of an image's group."""
     meta = ngff.GroupMeta(
@@ -87,7 +87,7 @@ def image_attributes(
 
 def label_attributes(
     plan: Plan,
-    image: Image,
+    image: SourceImage,
     layer: LabelLayer,
     array: ArrayPlan,
     number: int,
@@ -137,7 +137,7 @@ def _label_meta(layer: LabelLayer) -> ngff.LabelMeta:
     return ngff.LabelMeta(colors=colors, properties=properties)
 
 
-def _multiscale(image: Image, array: ArrayPlan, name: str) -> ngff.MultiscaleMeta:
+def _multiscale(image: SourceImage, array: ArrayPlan, name: str) -> ngff.MultiscaleMeta:
     axes = [a for a in image.axes if a.name in array.axes]
     offsets = dict(
         zip(image.axis_names, image.translation or (0.0,) * len(image.axes), strict=True)
@@ -164,7 +164,7 @@ def _multiscale(image: Image, array: ArrayPlan, name: str) -> ngff.MultiscaleMet
     )
 
 
-def _channels(image: Image, parts: list[PartRecord]) -> tuple[ngff.ChannelMeta, ...]:
+def _channels(image: SourceImage, parts: list[PartRecord]) -> tuple[ngff.ChannelMeta, ...]:
     """Rendering settings, where the source names channels: colour images, named channels."""
     channels = image.channels
     if not channels:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
-from ngff_bio.model import Axis, Image, InstanceLayer
+from ngff_bio.model import Axis, InstanceLayer, SourceImage
 from ngff_bio.raster.coco_rle import rasterize_rles
 from ngff_bio.storage import Storage
 
@@ -89,7 +89,7 @@ def _whole_numbers(names: list[str | None]) -> NDArray[np.int64] | None:
 
 
 def write_tracks(
-    image: Image, layer: InstanceLayer, table: Any, zarr_format: int, storage: Storage
+    image: SourceImage, layer: InstanceLayer, table: Any, zarr_format: int, storage: Storage
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], list[int]]:
     """Write the arrays of a tracked layer's graph.
 
@@ -131,7 +131,7 @@ def write_tracks(
     return _stored(path, {k: bytes(v.to_bytes()) for k, v in held.items()}, storage)
 
 
-def _metadata(image: Image, layer: InstanceLayer) -> Any:
+def _metadata(image: SourceImage, layer: InstanceLayer) -> Any:
     from geff_spec import Axis as GraphAxis
     from geff_spec import GeffMetadata, RelatedObject
 

@@ -238,7 +238,7 @@ def _as_source_errors(name: str) -> Iterator[None]:
             file=error.filename,
             record=name,
             found=error.strerror or error,
-            mend="put it right, then run the same command again: it goes on where it stopped; "
+            hint="put it right, then run the same command again: it goes on where it stopped; "
             "or leave the image out with --on-error skip",
         ) from error
 

@@ -45,7 +45,7 @@ def parse_image(index: int, entry: Any, name: str) -> CocoImage:
             record=record,
             expected="a name below the folder of the images",
             found=file_name,
-            mend="write file names relative to the folder of the images",
+            hint="write file names relative to the folder of the images",
         )
     size = []
     for side in ("height", "width"):

@@ -97,7 +97,7 @@ class AnnotationRuns:
             raise SourceError(
                 "the annotation file has changed while it was read",
                 file=self.name,
-                mend="run the command again",
+                hint="run the command again",
             )
         return texts, keys
 
@@ -209,7 +209,7 @@ class CocoFile:
             record=f"images[{missing[0].index}] ({missing[0].file_name})",
             expected="a file of that name",
             found=f"{number} of {len(self.images)} listed images have none",
-            mend="add the images, or go on without them with --on-error skip",
+            hint="add the images, or go on without them with --on-error skip",
         )
 
 

@@ -331,7 +331,7 @@ class _Reading:
                         record=f"images[{index}]",
                         expected="ids that differ",
                         found=f"id {image.id!r} again, first in images[{found[image.id].index}]",
-                        mend="give one of the two another id, or take it out",
+                        hint="give one of the two another id, or take it out",
                     )
             except SourceError as error:
                 self.problems.fail(error)
@@ -407,7 +407,7 @@ class _Reading:
                     record=f"annotations[{rows[0]}]",
                     expected=f"{member} that the file lists, such as {_some(known)}",
                     found=json.dumps(value),
-                    mend=mend,
+                    hint=mend,
                 ),
                 int(rows.size),
             )
@@ -444,7 +444,7 @@ class _Reading:
                     record=f"annotations[{row}]",
                     expected="ids that differ",
                     found=f"id {own!r} again, first in annotations[{seen[own]}]",
-                    mend="give one of the two another id, or take it out",
+                    hint="give one of the two another id, or take it out",
                 )
             )
             image[row] = DROPPED

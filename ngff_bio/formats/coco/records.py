@@ -180,7 +180,7 @@ def _located(error: SourceError, file: str, index: int, own: Any) -> SourceError
         record=record,
         expected=error.expected,
         found=error.found,
-        mend=error.mend or "mend the record, or go on without it with --on-error skip",
+        hint=error.hint or "mend the record, or go on without it with --on-error skip",
     )
 
 

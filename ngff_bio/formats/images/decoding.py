@@ -51,7 +51,7 @@ def decode_image(file: SourceFile, *, indices: bool = False) -> NDArray[Any]:
             "the picture cannot be decoded",
             file=file.name,
             found=f"{type(error).__name__}: {error}",
-            mend="the file is probably damaged or cut off: download or copy it again",
+            hint="the file is probably damaged or cut off: download or copy it again",
         ) from error
 
 

@@ -63,7 +63,7 @@ class FrameStack:
     indices: bool = False
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         """One frame with all its colours: a file is decoded as a whole."""
         return tuple(
             1 if a in self.along else n for a, n in zip(self.axes, self.shape, strict=True)
@@ -113,7 +113,7 @@ class FrameStack:
                 file=file.name,
                 expected=f"{shape} of {self.dtype}",
                 found=f"{frame.shape} of {frame.dtype}",
-                mend="was it changed while it was read? run the command again",
+                hint="was it changed while it was read? run the command again",
             )
         return frame
 
@@ -176,7 +176,7 @@ def stack_frames(
                 file=file.name,
                 expected=f"{head.samples} samples of {head.dtype}, as {first.name} has them",
                 found=f"{header.samples} samples of {header.dtype}",
-                mend="convert the files to one kind",
+                hint="convert the files to one kind",
             )
     plane = tuple(max(h.size[i] for _, h in known) for i in (0, 1))
     equal = all(h.size == plane for _, h in known)

@@ -101,7 +101,7 @@ def probe_image(file: SourceFile, limits: Limits = DEFAULT_LIMITS) -> ImageHeade
                     file=file.name,
                     expected="JPEG, PNG, BMP or TIFF",
                     found=f"{head!r} at its start" if head else "an empty file",
-                    mend="download or copy the file again, or take it away",
+                    hint="download or copy the file again, or take it away",
                 )
     except SourceError as error:
         error.file = error.file or file.name
@@ -111,7 +111,7 @@ def probe_image(file: SourceFile, limits: Limits = DEFAULT_LIMITS) -> ImageHeade
             "the header of the picture cannot be read",
             file=file.name,
             found=f"{type(error).__name__}: {error}",
-            mend="the file is probably cut off: download or copy it again",
+            hint="the file is probably cut off: download or copy it again",
         ) from error
     if min(header.shape) < 1:
         raise SourceError("the picture has no pixels", file=file.name, found=header.shape)

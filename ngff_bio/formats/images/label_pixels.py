@@ -49,9 +49,9 @@ class LabelPixels:
         return tuple(1 if p is None else self.source.shape[p] for p in self.places)
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         """The source's own."""
-        return tuple(1 if p is None else self.source.grain[p] for p in self.places)
+        return tuple(1 if p is None else self.source.read_block_shape[p] for p in self.places)
 
     def read(self, region: Region) -> NDArray[Any]:
         """The block of a region, C-contiguous.
@@ -77,10 +77,10 @@ def _whole_numbers(block: NDArray[Any], file: str) -> NDArray[Any]:
     if block.dtype.kind == "f" and not (block == np.trunc(block)).all():  # NaN is unequal itself
         wrong = block[block != np.trunc(block)].flat[0]
         raise SourceError(
-            "a label value is no whole number", file=file, found=str(wrong), mend=_MEND
+            "a label value is no whole number", file=file, found=str(wrong), hint=_MEND
         )
     if block.dtype.kind in "fi" and block.size and block.min() < 0:
-        raise SourceError("a label value is negative", file=file, found=block.min(), mend=_MEND)
+        raise SourceError("a label value is negative", file=file, found=block.min(), hint=_MEND)
     return block
 
 
@@ -100,7 +100,7 @@ def open_label_picture(
         images = open_tiff(file, limits=limits)
         if len(images) > 1:
             raise SourceError(
-                "a label picture is several images", file=file.name, found=len(images), mend=_MEND
+                "a label picture is several images", file=file.name, found=len(images), hint=_MEND
             )
         pixels: Pixels = images[0].pixels
         letters = images[0].pixels.axes
@@ -113,7 +113,7 @@ def open_label_picture(
             file=file.name,
             expected="one whole number for each pixel",
             found=f"{pixels.shape[letters.index('c')]} samples for each pixel",
-            mend=_MEND,
+            hint=_MEND,
         )
     return pixels, letters
 
@@ -152,7 +152,7 @@ def fit_labels(
             file=file,
             expected=f"{axes} of {list(shape)}, as {image} has it",
             found=f"{letters} of {list(source.shape)}",
-            mend="check that the two belong together, or say with --labels which files are labels",
+            hint="check that the two belong together, or say with --labels which files are labels",
         )
     most = _largest(source, file)
     kind = next((k for k in (np.uint8, np.uint16, np.uint32) if most <= np.iinfo(k).max), None)
@@ -181,8 +181,8 @@ def _largest(source: Pixels, file: str) -> int:
 
 
 def _steps(source: Pixels) -> list[int]:
-    """Blocks of about 64 MB on the source's grain."""
-    steps = list(source.grain)
+    """Blocks of about 64 MB on the source's read_block_shape."""
+    steps = list(source.read_block_shape)
     for axis in reversed(range(len(steps))):
         room = (64 << 20) // max(math.prod(steps) * source.dtype.itemsize, 1)
         steps[axis] = min(source.shape[axis], steps[axis] * max(room, 1))

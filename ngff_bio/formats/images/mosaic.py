@@ -41,10 +41,10 @@ class Mosaic:
         return self.tiles[0][0].dtype
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         """As the tiles' along axes that they fill; the whole length of others."""
         whole = zip(self.shape, *(t.shape for t, _ in self.tiles), strict=True)
-        grains = zip(*(t.grain for t, _ in self.tiles), strict=True)
+        grains = zip(*(t.read_block_shape for t, _ in self.tiles), strict=True)
         return tuple(
             max(g) if len({*sizes}) == 1 else sizes[0]
             for sizes, g in zip(whole, grains, strict=True)

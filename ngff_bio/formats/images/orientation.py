@@ -68,9 +68,9 @@ class TurnedPixels:
         return self.inner.dtype
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         """The whole picture."""
-        return self._swapped(self.inner.grain)
+        return self._swapped(self.inner.read_block_shape)
 
     def read(self, region: Region) -> NDArray[Any]:
         """The block of a region, C-contiguous."""

@@ -31,7 +31,7 @@ class PixelStack:
         All letters in the order of OME-Zarr, and the size along each.
     dtype
         Type of a pixel.
-    grain
+    read_block_shape
         The parts' own, and 1 along `along`.
     """
 
@@ -41,7 +41,7 @@ class PixelStack:
     axes: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    grain: tuple[int, ...]
+    read_block_shape: tuple[int, ...]
 
     def read(self, region: Region) -> NDArray[Any]:
         """The block of a region, C-contiguous."""
@@ -120,18 +120,20 @@ def stack_pixels(
                 file=name,
                 expected=f"{first.dtype} of {first.shape}, as {first_name} has it",
                 found=f"{part.dtype} of {part.shape}",
-                mend="convert the files to one kind",
+                hint="convert the files to one kind",
             )
     size = {a: max(p.shape[i] for p, _ in known) for i, a in enumerate(inner)}
-    grain = {a: max(p.grain[i] for p, _ in known) for i, a in enumerate(inner)}
+    read_block_shape = {
+        a: max(p.read_block_shape[i] for p, _ in known) for i, a in enumerate(inner)
+    }
     for i, a in enumerate(inner):
         # Strips of different heights, or rows of different widths, have only the plane in common.
-        if len({(p.grain[i] >= p.shape[i]) or p.grain[i] for p, _ in known}) > 1 or any(
-            p.grain[i] >= p.shape[i] for p, _ in known
-        ):
-            grain[a] = size[a]
+        if len(
+            {(p.read_block_shape[i] >= p.shape[i]) or p.read_block_shape[i] for p, _ in known}
+        ) > 1 or any(p.read_block_shape[i] >= p.shape[i] for p, _ in known):
+            read_block_shape[a] = size[a]
     size |= dict(zip(along, counts, strict=True))
-    grain |= dict.fromkeys(along, 1)
+    read_block_shape |= dict.fromkeys(along, 1)
     axes = "".join(a for a in ORDER if a in size)
     if math.prod(counts) != len(parts):
         raise ValueError(f"{len(parts)} parts do not fill {tuple(counts)}")
@@ -142,5 +144,5 @@ def stack_pixels(
         axes,
         tuple(size[a] for a in axes),
         first.dtype,
-        tuple(grain[a] for a in axes),
+        tuple(read_block_shape[a] for a in axes),
     )

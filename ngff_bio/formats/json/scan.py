@@ -198,7 +198,7 @@ class JsonWalk:
                 file=self.name,
                 expected="a closing bracket for each opening one",
                 found=f"the end of the file after {done:,} bytes{inside}",
-                mend=self._comment_hint() or "the file is cut off: download or copy it again",
+                hint=self._comment_hint() or "the file is cut off: download or copy it again",
             )
 
     def _window(
@@ -243,7 +243,7 @@ class JsonWalk:
                     file=self.name,
                     expected='an object with "images" and "annotations"',
                     found="a list",
-                    mend="a list of results is no COCO dataset: it lacks the images",
+                    hint="a list of results is no COCO dataset: it lacks the images",
                 )
 
     def _collect(self, piece: bytes, offset: int) -> None:
@@ -310,7 +310,7 @@ class JsonWalk:
                     record=key,
                     expected="each key once",
                     found="the same key again",
-                    mend="keep one of the two",
+                    hint="keep one of the two",
                 )
             self._keys.append(key)
         return pairs
@@ -383,7 +383,7 @@ class JsonWalk:
             record=f"byte {place:,}",
             expected="UTF-8, as the JSON standard says",
             found=found,
-            mend="save the file as UTF-8 (`iconv -f LATIN1 -t UTF-8` for old files)",
+            hint="save the file as UTF-8 (`iconv -f LATIN1 -t UTF-8` for old files)",
         )
 
     def _check_depth(self, depth: Positions, places: Positions, offset: int) -> None:
@@ -423,7 +423,7 @@ def malformed(
         record=record,
         expected=expected,
         found=found,
-        mend=mend or "check the file with a JSON tool, or download it again",
+        hint=mend or "check the file with a JSON tool, or download it again",
     )
 
 

@@ -48,7 +48,7 @@ def parse_json(data: bytes, name: str, kind: Any = Any) -> Any:
             file=name,
             expected="JSON in UTF-8",
             found=f"{_why(data, error)}",
-            mend=_mend(data),
+            hint=_mend(data),
         ) from error
     except RecursionError as error:
         raise SourceError(
@@ -56,7 +56,7 @@ def parse_json(data: bytes, name: str, kind: Any = Any) -> Any:
             file=name,
             expected="at most some hundred brackets inside each other",
             found="more",
-            mend="this is no annotation file: take it away",
+            hint="this is no annotation file: take it away",
         ) from error
 
 

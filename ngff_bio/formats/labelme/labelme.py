@@ -182,7 +182,7 @@ def _wrong(name: str, record: str, expected: str, found: object) -> SourceError:
         record=record,
         expected=expected,
         found=text if len(text) <= 80 else f"{text[:77]}...",
-        mend="mend the file in labelme, or pass such records over with --on-error skip",
+        hint="mend the file in labelme, or pass such records over with --on-error skip",
     )
 
 
@@ -383,5 +383,5 @@ class EmbeddedImage:
                 record="imageData",
                 expected="base64",
                 found=error,
-                mend="put the image beside the file",
+                hint="put the image beside the file",
             ) from error

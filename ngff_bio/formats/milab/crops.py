@@ -58,7 +58,7 @@ def read_crop_labels(
         text = file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SourceError(
-            "the table is not UTF-8", file=file.name, found=error, mend="save it anew as UTF-8"
+            "the table is not UTF-8", file=file.name, found=error, hint="save it anew as UTF-8"
         ) from error
     rows = csv.DictReader(io.StringIO(text, newline=""), restkey="")
     names = rows.fieldnames or []
@@ -69,7 +69,7 @@ def read_crop_labels(
             file=file.name,
             expected=", ".join(COLUMNS),
             found=", ".join(names) or "an empty file",
-            mend="name the columns as the dataset's own labels.csv does",
+            hint="name the columns as the dataset's own labels.csv does",
         )
     found: list[CropLabel] = []
     seen: dict[tuple[str, int], int] = {}
@@ -82,7 +82,7 @@ def read_crop_labels(
                     "two rows are of one crop",
                     expected="one row for each crop of a test",
                     found=f"crop {label.crop_index} of {label.test_id} in line {first} too",
-                    mend="take one of the two away",
+                    hint="take one of the two away",
                 )
             found.append(label)
         except SourceError as error:
@@ -96,7 +96,7 @@ def _label(row: dict[str, Any], line: int) -> CropLabel:
         raise SourceError(
             "a row has more or fewer fields than there are columns",
             expected=f"{len(row)} fields",
-            mend="put fields that hold commas into quotes",
+            hint="put fields that hold commas into quotes",
         )
     text = row["cell_location"]
     try:

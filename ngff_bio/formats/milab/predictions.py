@@ -141,7 +141,7 @@ def _check_keys(data: bytes, file: str) -> None:
                 file=file,
                 record=f"key {next(k for k in keys if keys.count(k) > 1)!r}",
                 expected="each image and each cell once",
-                mend="rename one of the two, or take it away",
+                hint="rename one of the two, or take it away",
             )
         return {}
 
@@ -154,7 +154,7 @@ def _image(
     place = f"image {key!r}"
     if not key.isdecimal():
         raise SourceError(
-            "a key is no image index", record=place, expected="a whole number", mend=_MEND
+            "a key is no image index", record=place, expected="a whole number", hint=_MEND
         )
     if not isinstance(entry, dict):
         raise SourceError(
@@ -162,7 +162,7 @@ def _image(
             record=place,
             expected=f'{{"img_name": ..., "{_CELLS}": ...}}, or a location for each cell',
             found=_shown(entry),
-            mend=_MEND,
+            hint=_MEND,
         )
     new = _CELLS in entry or "img_name" in entry
     name = entry.get("img_name")
@@ -177,7 +177,7 @@ def _image(
             record=place,
             expected="an object with a key for each cell",
             found=_shown(listed),
-            mend=_MEND,
+            hint=_MEND,
         )
     cells = []
     for cell_key, record in listed.items():
@@ -186,7 +186,7 @@ def _image(
         except SourceError as error:
             error.file = file
             error.record = f"{place}, cell {cell_key!r}"
-            error.mend = error.mend or _MEND
+            error.hint = error.hint or _MEND
             wrong(error)
     bare = {k: {} if k == _CELLS else v for k, v in entry.items()} if new else {}
     return MilabImage(key, position, "new" if new else "old", name, tuple(cells), bare)

@@ -58,7 +58,7 @@ def _parse(file: SourceFile) -> dict[str, Any]:
             file=file.name,
             expected="a JSON object of label ids",
             found=error,
-            mend="download or copy the file again",
+            hint="download or copy the file again",
         ) from error
     if not isinstance(content, dict):
         raise SourceError(
@@ -85,7 +85,7 @@ def decode_rle_json(content: Mapping[str, Any], name: str = "run-length JSON") -
     ids = [_id(k, name) for k in keys]
     if len(set(ids)) < len(ids):
         twice = next(i for i in ids if ids.count(i) > 1)
-        raise SourceError("a label id is there twice", file=name, record=twice, mend=_MEND)
+        raise SourceError("a label id is there twice", file=name, record=twice, hint=_MEND)
     fits = all(0 < i <= np.iinfo(np.uint32).max for i in ids)
     values = ids if fits else list(range(1, len(ids) + 1))
     runs = [_runs(content[k], k, shape, name) for k in keys]
@@ -112,7 +112,7 @@ def _info(content: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], tup
             record=INFO,
             expected='an object like {"shape": [50, 800, 800], "dtype": "int32"}',
             found="nothing" if info is None else type(info).__name__,
-            mend="add it with the shape of the image that the labels belong to",
+            hint="add it with the shape of the image that the labels belong to",
         )
     shape = info.get("shape")
     if (
@@ -127,7 +127,7 @@ def _info(content: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], tup
             record=f"{INFO}.shape",
             expected="a list of sizes above 0",
             found=shape,
-            mend="write the shape of the image that the labels belong to",
+            hint="write the shape of the image that the labels belong to",
         )
     _dtype(info.get("dtype"), name)
     return info, tuple(shape)
@@ -149,7 +149,7 @@ def _dtype(text: object, name: str) -> np.dtype[Any] | None:
             record=f"{INFO}.dtype",
             expected='an integer type such as "int32" or "uint16"',
             found=text,
-            mend="write the type of the label volume",
+            hint="write the type of the label volume",
         )
     return dtype
 
@@ -164,7 +164,7 @@ def _id(key: str, name: str) -> int:
             record=repr(key),
             expected=f"whole numbers, and {INFO}",
             found=key,
-            mend=_MEND,
+            hint=_MEND,
         ) from error
 
 
@@ -227,7 +227,7 @@ def _bad_run(what: str, key: str, name: str, expected: str, found: object) -> So
         record=f"label {key}",
         expected=expected,
         found=found,
-        mend=_MEND,
+        hint=_MEND,
     )
 
 
@@ -248,7 +248,7 @@ def _no_overlap(
             record=f"labels {one} and {two}" if one != two else f"label {one}",
             expected="each voxel in one run at most",
             found=f"{over.size} overlaps, the first at position {starts[i + 1] + 1}",
-            mend=_MEND,
+            hint=_MEND,
         )
 
 

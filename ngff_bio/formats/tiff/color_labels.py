@@ -45,9 +45,9 @@ class ColorLabels:
         return label_dtype(int(self.values.max(initial=0)))
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         """One page."""
-        return self.stack.grain[:3]
+        return self.stack.read_block_shape[:3]
 
     def read(self, region: Region) -> NDArray[Any]:
         """Label values of a region."""
@@ -164,6 +164,6 @@ def _palette_of(counts: dict[int, int], palettes: Sequence[Palette], name: str) 
             file=name,
             expected="only colours of one palette",
             found="; ".join(listed),
-            mend="save the label picture without smoothing, scaling or lossy compression",
+            hint="save the label picture without smoothing, scaling or lossy compression",
         )
     return best

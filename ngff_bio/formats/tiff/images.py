@@ -127,7 +127,7 @@ def _image(
             record=f"series {number}",
             expected="pages that are planes",
             found=f"pages that are volumes of {depth} planes" if depth > 1 else series.kind,
-            mend="save it anew as OME-TIFF",
+            hint="save it anew as OME-TIFF",
         )
     notices: list[Notice] = []
     files = _files(series, file, notices)
@@ -151,9 +151,9 @@ def _image(
         size["c"] = size.get("c", 1) * samples
     letters = "".join(a for a in "tczyx" if a in size)
     rows, columns = plane_grain(key)
-    grain = dict.fromkeys(letters, 1) | {"y": rows, "x": columns}
+    read_block_shape = dict.fromkeys(letters, 1) | {"y": rows, "x": columns}
     if samples > 1 and (planar == 1 or palette):
-        grain["c"] = samples
+        read_block_shape["c"] = samples
     pixels = TiffPixels(
         file,
         number,
@@ -162,7 +162,7 @@ def _image(
         dtype,
         outer,
         samples if samples > 1 else 0,
-        tuple(grain[a] for a in letters),
+        tuple(read_block_shape[a] for a in letters),
         palette,
     )
     _check_end(file, series)
@@ -209,7 +209,7 @@ def _outer_axes(
                 file=file,
                 expected=f"letters of t, c, z for {len(pairs)} axes of {sizes}, then y and x",
                 found=given,
-                mend="give --axes in the order of the file, as in --axes tyx",
+                hint="give --axes in the order of the file, as in --axes tyx",
             )
         return "".join(wanted), sizes
     if len(pairs) == 1 and names[0] in _UNKNOWN:
@@ -227,7 +227,7 @@ def _outer_axes(
         file=file,
         expected="axes of t, c, z, y, x",
         found=f"{series.get_axes(True)} of {series.get_shape(True)}",
-        mend="say it with --axes in the order of the file, as in --axes tzyx",
+        hint="say it with --axes in the order of the file, as in --axes tzyx",
     )
 
 
@@ -242,7 +242,7 @@ def _files(series: Any, file: SourceFile, notices: list[Notice]) -> tuple[str, .
             "planes of the image lie in other files, which are not there",
             file=file.name,
             found=f"{missing} of {len(pages)} planes are missing",
-            mend="put all files of the set into one folder; unpack them if they are in an archive",
+            hint="put all files of the set into one folder; unpack them if they are in an archive",
         )
     if missing:
         notices.append(

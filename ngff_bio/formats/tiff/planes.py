@@ -163,7 +163,7 @@ def _fill(source: TiffBytes, target: NDArray[Any], offset: int, file: str) -> No
             file=file,
             expected=f"{len(view):,} bytes of pixels at byte {offset:,}",
             found=f"{found:,} bytes",
-            mend="download or copy the file again",
+            hint="download or copy the file again",
         )
 
 

@@ -35,7 +35,7 @@ def damage_named(file: str, record: str | None = None, what: str = "") -> Iterat
             file=file,
             record=record,
             found=f"{type(error).__name__}: {error}",
-            mend="the file is probably damaged or cut off: download or copy it again",
+            hint="the file is probably damaged or cut off: download or copy it again",
         ) from error
 
 
@@ -58,7 +58,7 @@ class TiffPixels:
         although pixels have samples too: then ``c`` counts the samples of each page in turn.
     samples
         Samples of a pixel; 0 where there is one.
-    grain
+    read_block_shape
         Rows of a strip, or a tile; one row of an uncompressed plane.
     palette
         Whether pixels are indices that are looked up in the file's table of colours.
@@ -71,7 +71,7 @@ class TiffPixels:
     dtype: np.dtype[Any]
     outer: str
     samples: int
-    grain: tuple[int, ...]
+    read_block_shape: tuple[int, ...]
     palette: bool = False
 
     def read(self, region: Region) -> NDArray[Any]:
@@ -248,7 +248,7 @@ class TiffStack:
     rows: int = 0
 
     @property
-    def grain(self) -> tuple[int, ...]:
+    def read_block_shape(self) -> tuple[int, ...]:
         """A strip of one page, or the page."""
         return (1, self.rows or self.shape[1], *self.shape[2:])
 
@@ -334,7 +334,7 @@ def check_end(file: SourceFile, page: Any, nbytes: int | None = None) -> None:
             file=file.name,
             expected=f"{end} bytes",
             found=f"{file.size} bytes",
-            mend="download or copy the file again",
+            hint="download or copy the file again",
         )
 
 
@@ -356,7 +356,7 @@ def check_pages(tiff: Any) -> None:
             record=f"page {len(tiff.pages)}",
             expected="a page" + ("" if following is None else f" at byte {following}"),
             found=f"{handle.size} bytes in all",
-            mend="download or copy the file again",
+            hint="download or copy the file again",
         )
 
 

@@ -195,7 +195,7 @@ def _codec(make: Any, *parts: Any) -> ChunkCodec:
         raise DependencyError(
             f"the codec {error.name!r} that the chunks are encoded with is not installed",
             expected=error.package,
-            mend=f"install {error.package}",
+            hint=f"install {error.package}",
         ) from error
     return made
 

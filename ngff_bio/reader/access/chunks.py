@@ -238,7 +238,7 @@ class ChunkReader:
         return StoreError(
             what,
             file=f"{self.storage.url}/{key}",
-            mend="copy the store again from where it came, or convert the source again",
+            hint="copy the store again from where it came, or convert the source again",
             **parts,
         )
 

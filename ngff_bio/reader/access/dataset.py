@@ -38,7 +38,7 @@ class Dataset(Mapping[str, Image]):
             raise StoreError(
                 "the Zarr store holds no OME-Zarr image, plate or collection",
                 file=nodes.storage.url,
-                mend="name the group of an image inside it",
+                hint="name the group of an image inside it",
             )
 
     @property

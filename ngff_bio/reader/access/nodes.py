@@ -191,12 +191,12 @@ def open_nodes(storage: Storage, *, consolidated: bool = True) -> NodeTree:
     if document is not None:
         return NodeTree(storage, 2, {"": document})
     if storage.size(_STATE) is not None:
-        raise IncompleteStoreError("the store is half-made", file=storage.url, mend=_HALF_MADE)
+        raise IncompleteStoreError("the store is half-made", file=storage.url, hint=_HALF_MADE)
     raise StoreNotFoundError(
         "there is no Zarr store here",
         file=storage.url,
         expected="a zarr.json or a .zgroup",
-        mend="name the folder or URL that holds it",
+        hint="name the folder or URL that holds it",
     )
 
 

@@ -45,7 +45,7 @@ class Well(Mapping[str, Image]):
             raise ArgumentError(
                 f"well {self.name} has {len(self)} fields",
                 file=f"{self._nodes.storage.url}/{self.path}",
-                mend="name one of them: well['0']",
+                hint="name one of them: well['0']",
             )
         return self[self._fields[0]]
 

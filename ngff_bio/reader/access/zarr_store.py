@@ -163,7 +163,7 @@ def open_with_zarr(storage: Storage, path: str, zarr_format: int) -> Any:
                 "a codec that the chunks are encoded with is not installed",
                 file=url,
                 found=str(error),
-                mend="install the package that registers it with zarr",
+                hint="install the package that registers it with zarr",
             ) from error
         raise StoreError(
             "the array cannot be opened", file=url, found=f"{name}: {error}"

@@ -12,7 +12,7 @@ try:
     from torch.utils.data import Dataset as _TorchDataset
 except ImportError as _error:
     raise DependencyError(
-        "torch is not installed", expected="torch", mend="pip install 'ngff-bio[torch]'"
+        "torch is not installed", expected="torch", hint="pip install 'ngff-bio[torch]'"
     ) from _error
 
 import numpy as np

@@ -42,7 +42,7 @@ def _needed(name: str) -> Any:
         return import_module(name)
     except ImportError as error:
         raise DependencyError(
-            f"{name} is not installed", expected=name, mend=f"pip install {name}"
+            f"{name} is not installed", expected=name, hint=f"pip install {name}"
         ) from error
 
 

@@ -65,5 +65,5 @@ def open_table(nodes: NodeTree, path: str) -> TableData:
         file=url,
         expected="parquet or csv",
         found=backend,
-        mend="open it with ngio",
+        hint="open it with ngio",
     )

@@ -35,7 +35,7 @@ def read_tracks(image: Image, name: str | None = None) -> nx.DiGraph:
         import networkx
     except ImportError as error:
         raise DependencyError(
-            "networkx is not installed", expected="networkx", mend="pip install networkx"
+            "networkx is not installed", expected="networkx", hint="pip install networkx"
         ) from error
     graphs = _graphs(image)
     layers = [n for n in image.layers if image.label_attributes(n).get("tracked")]

@@ -74,7 +74,7 @@ def pixel_span(
     if isinstance(span, slice):
         if span.step not in (None, 1):
             raise ArgumentError(
-                "a region has no step", found=span.step, mend="name a resolution instead"
+                "a region has no step", found=span.step, hint="name a resolution instead"
             )
         span = (span.start, span.stop)
     if not isinstance(span, tuple | list):

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.coco.layers import CocoFile, Progress, open_coco
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Dataset, OnError
+from ngff_bio.model import OnError, SourceDataset
 from ngff_bio.sources.coco.images import CocoImages, CocoSet, pictures_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
@@ -48,7 +48,7 @@ def _is_coco(tree: FileTree, name: str) -> bool:
 
 def read(
     tree: FileTree, *, on_error: OnError = "stop", progress: Progress | None = None
-) -> Dataset:
+) -> SourceDataset:
     """Every picture as an image, with the annotations of every COCO file.
 
     Raises
@@ -68,7 +68,7 @@ def read(
             file=tree.origin,
             expected='a JSON file with "images" and "annotations", and pictures',
             found=f"{len(found)} such JSON files, {len(pictures)} pictures",
-            mend="name the folder that holds both",
+            hint="name the folder that holds both",
         )
     opened: list[CocoFile] = []
     for name in found:
@@ -91,7 +91,7 @@ def read(
         from dataclasses import replace
 
         images = [replace(images[0], path="")]
-    return Dataset(
+    return SourceDataset(
         name=PurePosixPath(tree.origin.rstrip("/")).stem or "coco",
         source="coco",
         origin=tree.origin,

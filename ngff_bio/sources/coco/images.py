@@ -23,7 +23,7 @@ from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader, probe_image
 from ngff_bio.formats.names import safe_names
 from ngff_bio.formats.problems import Problems, skipped_notice
-from ngff_bio.model import Frame, Image, axes_from
+from ngff_bio.model import Frame, SourceImage, axes_from
 from ngff_bio.sources.files.tree import FileTree
 
 
@@ -80,7 +80,7 @@ class CocoImages:
     lenient: bool = False
     missing: dict[str, list[CocoImage]] = field(default_factory=dict)
 
-    def of(self, one: CocoSet) -> list[Image]:
+    def of(self, one: CocoSet) -> list[SourceImage]:
         """All images of a set, by the names of their files."""
         listed = self._listed(one)
         short = short_names([c.name for c in one.coco])
@@ -131,7 +131,7 @@ class CocoImages:
 
     def _image(
         self, picture: str, path: str, entries: list[Entry], short: Mapping[str, str]
-    ) -> Image:
+    ) -> SourceImage:
         file = self.tree.file(picture)
         header = probe_image(file, self.tree.limits)
         _same_size(entries, header, picture)
@@ -148,7 +148,7 @@ class CocoImages:
             named = [(one, names.get(i)) for i, one in enumerate(sets)]
             record[KEY] = frame_record(named, {n: i for i, n in enumerate(self.splits)})
         splits = dict.fromkeys(self.splits[e.coco.name] for e in entries)
-        return Image(
+        return SourceImage(
             path=path,
             name=picture,
             axes=axes_from(pixels.axes),
@@ -169,7 +169,7 @@ def _same_size(entries: Sequence[Entry], header: ImageHeader, picture: str) -> N
                 record=f"images[{entry.image.index}] of {entry.coco.name}",
                 expected=f"{entry.image.size[0]} x {entry.image.size[1]} (height x width)",
                 found=f"{header.size[0]} x {header.size[1]}",
-                mend="check that the annotations belong to this picture",
+                hint="check that the annotations belong to this picture",
             )
 
 

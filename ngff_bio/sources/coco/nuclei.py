@@ -14,7 +14,7 @@ from typing import Any
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.coco.layers import Entry, Progress, open_coco
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Dataset, Image, OnError
+from ngff_bio.model import OnError, SourceDataset, SourceImage
 from ngff_bio.sources.coco.images import CocoImages, CocoSet, pictures_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
@@ -55,7 +55,7 @@ def detect(tree: FileTree) -> int:
 
 def read(
     tree: FileTree, *, on_error: OnError = "stop", progress: Progress | None = None
-) -> Dataset:
+) -> SourceDataset:
     """All sets that are there, a group each, a picture an image.
 
     Raises
@@ -72,7 +72,7 @@ def read(
             "no set of the nuclei collection is here",
             file=tree.origin,
             expected="annotations/stage1_train.json, annotations/BBBC006.json, ...",
-            mend="name the folder that holds `annotations` and the folders of pictures",
+            hint="name the folder that holds `annotations` and the folders of pictures",
         )
     problems = Problems(on_error)
     top = PurePosixPath(next(iter(files.values()))).parent.parent
@@ -90,7 +90,7 @@ def read(
         lenient=True,  # published files list pictures that were never written
     )
     folders = dict.fromkeys(DATASETS[key] for key in opened)
-    images: list[Image] = []
+    images: list[SourceImage] = []
     for folder in folders:
         start = (top / folder).as_posix() + "/"
         pictures = [n for n in pictures_of(names) if n.startswith(start)]
@@ -106,13 +106,13 @@ def read(
             "the annotations are here, and no picture of them",
             file=tree.origin,
             expected=", ".join(f"{top / f}/*.jpg" for f in list(folders)[:3]),
-            mend="put the folders of pictures beside `annotations`",
+            hint="put the folders of pictures beside `annotations`",
         )
     for name in names:
         path = PurePosixPath(name)
         if path.suffix == ".json" and name not in files.values():
             problems.skip("not an annotation file of this collection", file=name)
-    return Dataset(
+    return SourceDataset(
         name="nuclei",
         source="nuclei",
         origin=tree.origin,

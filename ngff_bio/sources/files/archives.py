@@ -137,7 +137,7 @@ class ArchiveMember:
             "a member of the archive is damaged",
             file=self.name,
             found=found,
-            mend=f"download or copy {self.container.name} again",
+            hint=f"download or copy {self.container.name} again",
         )
 
 
@@ -179,7 +179,7 @@ def list_archive(
             file=container.name,
             expected="a zip or a tar",
             found=f"{type(error).__name__}: {error}",
-            mend="download or copy the file again",
+            hint="download or copy the file again",
         ) from error
 
 
@@ -195,7 +195,7 @@ def _list_zip(container: RangedFile, prefix: str) -> dict[str, ArchiveMember]:
                     "the archive is encrypted",
                     file=container.name,
                     record=name,
-                    mend="unpack it with its password, and name the folder",
+                    hint="unpack it with its password, and name the folder",
                 )
             found[prefix + name] = ArchiveMember(
                 container,
@@ -226,7 +226,7 @@ def _plain_tar(container: RangedFile, magic: bytes, limits: Limits) -> RangedFil
                     "the archive unpacks to more than allowed",
                     file=container.name,
                     expected=f"at most {limits.most_bytes:,} bytes",
-                    mend="raise the limit with --max-bytes if the archive can be trusted",
+                    hint="raise the limit with --max-bytes if the archive can be trusted",
                 )
 
     from ngff_bio.sources.files.tree import LocalFile
@@ -240,7 +240,7 @@ def _plain_tar(container: RangedFile, magic: bytes, limits: Limits) -> RangedFil
             "the archive is damaged",
             file=container.name,
             found=f"{type(error).__name__}: {error}",
-            mend="download or copy it again",
+            hint="download or copy it again",
         ) from error
     return LocalFile(str(place.parent), place.name)
 
@@ -257,7 +257,7 @@ def _list_tar(plain: RangedFile, container: RangedFile, prefix: str) -> dict[str
                     "the archive is cut off",
                     file=container.name,
                     record=name,
-                    mend="download or copy it again",
+                    hint="download or copy it again",
                 )
             found[prefix + name] = ArchiveMember(
                 plain, prefix + name, info.size, info.offset_data, info.size, -1, None
@@ -275,6 +275,6 @@ def _inside(name: str, archive: str) -> str:
             file=archive,
             record=name,
             expected="names without .. that do not start with /",
-            mend="do not trust this archive; unpack it by hand if you know it",
+            hint="do not trust this archive; unpack it by hand if you know it",
         )
     return "/".join(p for p in parts if p != ".")

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import google_crc32c
 
-from ngff_bio.model import Dataset
+from ngff_bio.model import SourceDataset
 from ngff_bio.sources.files.tree import FileTree
 
 _BLOCK = 1 << 20
@@ -18,7 +18,7 @@ _BLOCK = 1 << 20
 FileRecord = tuple[str, int, int | None]
 
 
-def files_of(tree: FileTree, dataset: Dataset) -> list[str]:
+def files_of(tree: FileTree, dataset: SourceDataset) -> list[str]:
     """Names of all files that a dataset is made of: those of the tree that were not skipped."""
     skipped = {notice.file for notice in dataset.notices if notice.kind == "skipped"}
     return [name for name in tree.names() if name not in skipped]

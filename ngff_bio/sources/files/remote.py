@@ -27,7 +27,7 @@ def _file_system(protocol_url: str, options: str) -> tuple[Any, str]:
             f"reading {protocol_url.partition('://')[0]}:// needs another package",
             file=protocol_url,
             found=error,
-            mend="pip install 'ngff-bio[s3]' or 'ngff-bio[http]'",
+            hint="pip install 'ngff-bio[s3]' or 'ngff-bio[http]'",
         ) from error
     except ValueError as error:
         raise ArgumentError(
@@ -43,14 +43,14 @@ def _answers(url: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise SourceNotFoundError(
-            "there is no such source", file=url, found=error, mend="check the URL"
+            "there is no such source", file=url, found=error, hint="check the URL"
         ) from error
     except PermissionError as error:
         raise StorageError(
             "the server does not let us read",
             file=url,
             found=error,
-            mend="give credentials in storage_options",
+            hint="give credentials in storage_options",
         ) from error
     except (OSError, TimeoutError, RuntimeError) as error:
         if isinstance(error, StorageError | SourceNotFoundError):
@@ -59,7 +59,7 @@ def _answers(url: str) -> Iterator[None]:
             "the server did not answer as it should",
             file=url,
             found=f"{type(error).__name__}: {error}",
-            mend="check the URL and the network, then run the command again",
+            hint="check the URL and the network, then run the command again",
         ) from error
 
 
@@ -144,13 +144,13 @@ def list_url(
             raise StorageError(
                 "the server does not say how large the file is",
                 file=f"{url} ({key})",
-                mend="copy the dataset to a folder, and name that",
+                hint="copy the dataset to a folder, and name that",
             )
         found[name] = RemoteFile(url, str(key), name or top.rpartition("/")[2], int(size), options)
     if not found:
         raise SourceNotFoundError(
             "no files are listed there",
             file=url,
-            mend="name a bucket or folder that can be listed, or an archive",
+            hint="name a bucket or folder that can be listed, or an archive",
         )
     return found, set(found) == {""}

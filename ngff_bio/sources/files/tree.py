@@ -160,7 +160,7 @@ def missing_file(name: str, origin: str) -> SourceError | SourceNotFoundError:
             "a file name leads out of the source",
             file=name,
             expected=f"a file below {origin}",
-            mend="file names are relative to the source's folder",
+            hint="file names are relative to the source's folder",
         )
     return SourceNotFoundError(
         "a file that is needed is not there", file=name, expected=f"a file below {origin}"
@@ -227,12 +227,12 @@ def open_tree(
     if path.is_file():
         top = path.absolute()
         return _of_one_file(text, LocalFile(str(top.parent), top.name), limits)
-    raise SourceNotFoundError("there is no such source", file=path, mend="check the path")
+    raise SourceNotFoundError("there is no such source", file=path, hint="check the path")
 
 
 def _of_one_file(origin: str, file: RangedFile, limits: Limits) -> FileTree:
     if not file.size:
-        raise SourceError("the file is empty", file=origin, mend="download or copy it again")
+        raise SourceError("the file is empty", file=origin, hint="download or copy it again")
     if is_archive(file.name):
         return ListedTree(origin, dict(list_archive(file, "", limits)), limits)
     return ListedTree(origin, {file.name: file}, limits)

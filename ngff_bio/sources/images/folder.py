@@ -15,7 +15,7 @@ from typing import Any
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Dataset, Frame, Image, OnError
+from ngff_bio.model import Frame, OnError, SourceDataset, SourceImage
 from ngff_bio.sources.coco.json_kinds import has_annotations
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.files import OpenedImage, PictureFiles
@@ -45,7 +45,7 @@ def read(
     series: str | None = None,
     label_kind: LabelKind = "instance",
     on_error: OnError = "stop",
-) -> Dataset:
+) -> SourceDataset:
     """All images, with the label pictures that belong to them.
 
     Parameters
@@ -87,9 +87,9 @@ def read(
             file=tree.origin,
             expected=f"files that end in {', '.join(EXTENSIONS)}",
             found="; ".join(n.what for n in problems.notices[:3]) or None,
-            mend="name the folder that the pictures lie in",
+            hint="name the folder that the pictures lie in",
         )
-    return Dataset(
+    return SourceDataset(
         name=stem_of(tree.origin.replace("\\", "/").rstrip("/")) or "images",
         source="images",
         origin=tree.origin,
@@ -117,7 +117,7 @@ class _Reader:
         self.label_kind = label_kind
         self.headers: dict[str, ImageHeader] = {}
 
-    def images(self, rules: Sequence[LabelRule]) -> list[tuple[str, Image]]:
+    def images(self, rules: Sequence[LabelRule]) -> list[tuple[str, SourceImage]]:
         """Every image with its folder."""
         names = self.tree.names()
         pictures = [n for n in names if n.lower().endswith(EXTENSIONS)]
@@ -136,7 +136,7 @@ class _Reader:
         if homeless:
             series = [*series, *self._series(homeless)]
         self._tell_unlettered(series)
-        found: list[tuple[str, Image]] = []
+        found: list[tuple[str, SourceImage]] = []
         seen: set[str] = set()
         opener = PictureFiles(self.tree, self.headers, self.axes, self.problems)
         todo = list(series)
@@ -224,7 +224,7 @@ class _Reader:
                         file=label.name,
                         expected=f"an image named {' or '.join(label.stems)}",
                         found="no such image",
-                        mend="let each star of the pattern stand for the name of an image",
+                        hint="let each star of the pattern stand for the name of an image",
                     )
                 if place is None:
                     homeless.append(label.name)
@@ -238,7 +238,7 @@ class _Reader:
                 found.setdefault(number, {}).setdefault(layer, []).append((at, label.name))
         return found, homeless
 
-    def _image(self, one: Series, opened: OpenedImage, place: int | None) -> Image:
+    def _image(self, one: Series, opened: OpenedImage, place: int | None) -> SourceImage:
         own: dict[str, Any] = {}
         if opened.name and opened.name != one.name:
             own["name"] = opened.name
@@ -246,7 +246,7 @@ class _Reader:
         if place is not None:
             name = f"{stem_of(one.name)}_{opened.name or place}"
             own["series"] = place
-        return Image(
+        return SourceImage(
             path=_OME.sub("", name),
             name=name,
             axes=opened.axes,
@@ -258,12 +258,12 @@ class _Reader:
 
     def _labelled(
         self,
-        images: Sequence[Image],
+        images: Sequence[SourceImage],
         one: Series,
         layers: Mapping[str, list[PlacedFile]],
         *,
         asked: bool,
-    ) -> tuple[list[Image], list[str]]:
+    ) -> tuple[list[SourceImage], list[str]]:
         """The image with its layers; and files that only are named like labels of it."""
         if len(images) > 1:
             raise SourceError(
@@ -271,7 +271,7 @@ class _Reader:
                 file=one.files[0],
                 expected="one image",
                 found=len(images),
-                mend="save its images to files of their own",
+                hint="save its images to files of their own",
             )
         found, others = [], []
         for name, files in layers.items():
@@ -318,7 +318,7 @@ def _frames(one: Series, opened: OpenedImage) -> tuple[Frame, ...]:
     return tuple(Frame(name=name) for name in opened.files)
 
 
-def _uniquely_named(found: list[tuple[str, Image]]) -> list[tuple[str, Image]]:
+def _uniquely_named(found: list[tuple[str, SourceImage]]) -> list[tuple[str, SourceImage]]:
     """Images of one folder with names of their own: those of one name are numbered."""
     counts = Counter((folder, image.path) for folder, image in found)
     seen: Counter[tuple[str, str]] = Counter()

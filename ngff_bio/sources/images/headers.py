@@ -11,7 +11,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.frames import ImageHeader, probe_image, safe_name, safe_names
 from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Image, SourceFile
+from ngff_bio.model import SourceFile, SourceImage
 
 #: Requests at a time, where each costs a round trip.
 _REQUESTS = 16
@@ -55,7 +55,7 @@ def base_of(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def placed(images: Iterable[tuple[str, Image]]) -> tuple[Image, ...]:
+def placed(images: Iterable[tuple[str, SourceImage]]) -> tuple[SourceImage, ...]:
     """Images with their paths in the store, as the source names them.
 
     A single one is the root. Those of one folder are named alone; those of several are put below

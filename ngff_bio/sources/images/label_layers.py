@@ -12,7 +12,7 @@ from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.images.label_pixels import fit_labels, open_label_picture
 from ngff_bio.formats.images.stacks import stack_pixels
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Image, Pixels, VolumeLayer
+from ngff_bio.model import Pixels, SourceImage, VolumeLayer
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.numbered import Naming, Series, find_series
 
@@ -80,7 +80,7 @@ def label_grid(one: Series, files: list[PlacedFile], naming: Naming) -> LabelGri
                 "two label pictures are of one image and one layer",
                 file=name,
                 found=", ".join(n for _, n in files[:5]),
-                mend="name the layers apart with --labels NAME=GLOB for each",
+                hint="name the layers apart with --labels NAME=GLOB for each",
             )
         grid[number] = name
     return LabelGrid(along, counts, tuple(grid))
@@ -88,7 +88,7 @@ def label_grid(one: Series, files: list[PlacedFile], naming: Naming) -> LabelGri
 
 def label_layer(
     tree: FileTree,
-    image: Image,
+    image: SourceImage,
     layer: str,
     grid: LabelGrid,
     headers: Mapping[str, ImageHeader],

@@ -255,7 +255,7 @@ class Partners:
                 "a label picture may be that of several images",
                 file=label.name,
                 found=", ".join(self.series[n].files[0] for _, n, _ in best[:5]),
-                mend="put labels of one folder of images into one folder, or say which are labels "
+                hint="put labels of one folder of images into one folder, or say which are labels "
                 "with --labels NAME=GLOB",
             )
         _, number, at = best[0]

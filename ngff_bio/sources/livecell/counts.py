@@ -16,7 +16,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.frames import safe_names, stack_frames
 from ngff_bio.formats.images.headers import EXTENSIONS
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Channel, Frame, Image, axes_from
+from ngff_bio.model import Channel, Frame, SourceImage, axes_from
 from ngff_bio.sources.files.tree import FileTree
 
 #: Group of the benchmark's images in the store.
@@ -65,7 +65,9 @@ def _set_of(name: str, folders: dict[str, str]) -> re.Match[str] | None:
     return None
 
 
-def count_images(tree: FileTree, sets: dict[str, CountSet], problems: Problems) -> Iterator[Image]:
+def count_images(
+    tree: FileTree, sets: dict[str, CountSet], problems: Problems
+) -> Iterator[SourceImage]:
     """One image of two channels for each phase image, with its count of nuclei."""
     for title in sorted(sets):
         found = sets[title]
@@ -89,7 +91,7 @@ def count_images(tree: FileTree, sets: dict[str, CountSet], problems: Problems) 
                 attributes["counts"] = {"file": found.counts, "index": places[name]}
             elif found.counts is not None:
                 problems.warn("an image has no count", found.counts, name)
-            yield Image(
+            yield SourceImage(
                 path=f"{GROUP}/{title}/{safe}",
                 name=name,
                 axes=axes_from("cyx"),
@@ -121,7 +123,7 @@ def _read_counts(
                 file=place,
                 expected='{"<file name>": <count>, ...}',
                 found=error,
-                mend="download or copy the file again",
+                hint="download or copy the file again",
             )
         )
         return {}

@@ -21,7 +21,7 @@ from ngff_bio.formats.coco.layers import (
 from ngff_bio.formats.images.frames import ImageHeader, stack_frames
 from ngff_bio.formats.images.mosaic import Mosaic
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Axis, Frame, Image, InstanceLayer, Pixels, SourceFile
+from ngff_bio.model import Axis, Frame, InstanceLayer, Pixels, SourceFile, SourceImage
 from ngff_bio.sources.livecell.names import CROPS, CropName
 
 #: Name of the label layer; further sets of annotations are named after it and their file.
@@ -54,7 +54,7 @@ class Files:
 
 def field_images(
     crops: Mapping[str, Crop], files: Files, stitch: bool, problems: Problems
-) -> list[Image]:
+) -> list[SourceImage]:
     """One image per field, all frames of it; sorted as in the plates."""
     wells: dict[tuple[str, str, int], list[Crop]] = defaultdict(list)
     for crop in sorted(crops.values(), key=lambda c: c.name):
@@ -73,7 +73,7 @@ def field_images(
     return images
 
 
-def _field(number: int, crops: Sequence[Crop], files: Files, problems: Problems) -> Image:
+def _field(number: int, crops: Sequence[Crop], files: Files, problems: Problems) -> SourceImage:
     """The frames of one crop of one location."""
     pixels = stack_frames([c.file for c in crops], "t", headers=[c.header for c in crops])
     placements = [
@@ -110,7 +110,7 @@ def _field(number: int, crops: Sequence[Crop], files: Files, problems: Problems)
     )
 
 
-def _stitched(number: int, crops: Sequence[Crop], files: Files, problems: Problems) -> Image:
+def _stitched(number: int, crops: Sequence[Crop], files: Files, problems: Problems) -> SourceImage:
     """The frames of one location, each put together of its crops."""
     times = sorted({c.name.minutes for c in crops})
     rows = max(c.header.size[0] for c in crops)
@@ -193,13 +193,13 @@ def _image(
     corner: tuple[int, int],
     title: str,
     attributes: dict[str, object],
-) -> Image:
+) -> SourceImage:
     hours = [f.elapsed_hours or 0.0 for f in frames]
     steps = {b - a for a, b in pairwise(hours)}
     regular = steps.pop() if len(steps) == 1 else None
     time = Axis("t") if regular is None else Axis("t", regular, "hour")
     start = 0.0 if regular is None else hours[0]
-    return Image(
+    return SourceImage(
         path=f"{name.cell_type}/{name.row}/{name.column}/{number}",
         name=title,
         axes=(time, Axis("y"), Axis("x")),

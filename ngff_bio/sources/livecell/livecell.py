@@ -25,9 +25,9 @@ from ngff_bio.formats.coco.layers import (
 from ngff_bio.formats.images.frames import probe_image
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import (
-    Dataset,
     OnError,
-    Plate,
+    SourceDataset,
+    SourcePlate,
 )
 from ngff_bio.sources.files.tree import FileTree, with_archives
 from ngff_bio.sources.livecell.counts import GROUP, count_images, find_counts
@@ -63,7 +63,7 @@ def read(
     stitch: bool = False,
     on_error: OnError = "stop",
     progress: Callable[[str, int, int], None] | None = None,
-) -> Dataset:
+) -> SourceDataset:
     """The plates of the cell types that are there, with every annotation file that is there.
 
     Parameters
@@ -106,16 +106,16 @@ def read(
             "no image of LIVECell is here",
             file=tree.origin,
             expected="images.zip, or files such as A172_Phase_A7_1_00d00h00m_1.tif",
-            mend="name the folder that holds annotations and images",
+            hint="name the folder that holds annotations and images",
         )
     types = list(dict.fromkeys(i.path.partition("/")[0] for i in images))
-    return Dataset(
+    return SourceDataset(
         name="LIVECell",
         source="livecell",
         origin=tree.origin,
         layout="plates",
         images=(*images, *counts),
-        plates=tuple(Plate(t, t, ROWS, COLUMNS) for t in types),
+        plates=tuple(SourcePlate(t, t, ROWS, COLUMNS) for t in types),
         collections=(GROUP,) if counts else (),
         licence="CC BY-NC 4.0",
         citation="LIVECell: A large-scale dataset for label-free live cell segmentation, "
@@ -148,7 +148,7 @@ def _find_crops(tree: FileTree, names: list[str], problems: Problems) -> dict[st
                     file=place,
                     expected="each name once",
                     found=f"{crops[base].file.name} too",
-                    mend="keep one of the two",
+                    hint="keep one of the two",
                 )
             file = tree.file(place)
             crops[base] = Crop(name, file, probe_image(file, tree.limits))
@@ -217,7 +217,7 @@ def _list_entries(
                         record=f"images[{image.index}] (id {image.id})",
                         expected=f"{image.size[0]} x {image.size[1]}",
                         found=f"{crop.header.size[0]} x {crop.header.size[1]} in {base}",
-                        mend="find the image that the annotations were drawn on",
+                        hint="find the image that the annotations were drawn on",
                     )
                 )
                 continue

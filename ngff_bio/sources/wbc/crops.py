@@ -10,7 +10,7 @@ from typing import Any
 from ngff_bio.formats.images.frames import ImageHeader, stack_frames
 from ngff_bio.formats.milab.crops import CropLabel, read_crop_labels
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Image, axes_from
+from ngff_bio.model import SourceImage, axes_from
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.headers import base_of, folder_of, probe_all
 from ngff_bio.sources.wbc.fields import PLANES, plane_frames, tell_missing_planes
@@ -43,7 +43,9 @@ def looks_like(names: list[str]) -> bool:
     return any(all(full == set(p) for p in crops.values()) for crops in folders.values())
 
 
-def read_crops(tree: FileTree, problems: Problems, used: set[str]) -> Iterator[tuple[str, Image]]:
+def read_crops(
+    tree: FileTree, problems: Problems, used: set[str]
+) -> Iterator[tuple[str, SourceImage]]:
     """Every crop with its folder, in order of folder and crop number; `used` as for the fields."""
     names = tree.names()
     folders = _crops(names)
@@ -134,7 +136,7 @@ def _image(
     label: tuple[str, CropLabel] | None,
     headers: dict[str, ImageHeader],
     problems: Problems,
-) -> Image | None:
+) -> SourceImage | None:
     planes = [plane for plane in sorted(files) if files[plane] in headers]
     if not planes:
         problems.skip("no plane of the crop can be read", file=files[min(files)])
@@ -154,7 +156,7 @@ def _image(
         }
     elif folder:
         attributes["test"] = base_of(folder)
-    return Image(
+    return SourceImage(
         path="",
         name=str(crop),
         axes=axes_from(pixels.axes),

@@ -13,7 +13,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.frames import FrameStack, ImageHeader, stack_frames
 from ngff_bio.formats.milab.predictions import MilabCell, MilabImage, class_name, read_milab
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Category, Frame, Image, Instance, InstanceLayer, axes_from
+from ngff_bio.model import Category, Frame, Instance, InstanceLayer, SourceImage, axes_from
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.headers import base_of, folder_of, probe_all
 
@@ -61,7 +61,9 @@ class FieldCells:
         return list(self.cells)
 
 
-def read_fields(tree: FileTree, problems: Problems, used: set[str]) -> Iterator[tuple[str, Image]]:
+def read_fields(
+    tree: FileTree, problems: Problems, used: set[str]
+) -> Iterator[tuple[str, SourceImage]]:
     """Every field of view with its folder, in order of folder and number.
 
     Parameters
@@ -84,7 +86,7 @@ def read_fields(tree: FileTree, problems: Problems, used: set[str]) -> Iterator[
                         "two entries are of one image",
                         file=name,
                         record=f"image {entry.key!r}",
-                        mend="take one of the two away",
+                        hint="take one of the two away",
                     )
                 listed[stack.folder, stack.name][name] = entry
     for name in predictions:
@@ -125,7 +127,7 @@ def _stacks(tree: FileTree, problems: Problems, used: set[str]) -> tuple[list[_S
                     file=name,
                     record=f"plane {plane}",
                     found=f"{base_of(stack.files[plane])} too",
-                    mend="keep one of the two",
+                    hint="keep one of the two",
                 )
             )
             continue
@@ -177,7 +179,7 @@ def _stack_of(
                 record=record,
                 expected=f"{number:04}_<x>_<y>_<plane>_<score>.jpg: the index is the number less 1",
                 found=entry.img_name,
-                mend="correct the file, or leave the image out with --on-error skip",
+                hint="correct the file, or leave the image out with --on-error skip",
             )
         chosen = [s for s in stacks if s.name == match["field"]]
     if not chosen:
@@ -210,7 +212,7 @@ def _image(
     headers: dict[str, ImageHeader],
     classes: tuple[Category, ...],
     problems: Problems,
-) -> Image | None:
+) -> SourceImage | None:
     planes = [plane for plane in sorted(stack.files) if stack.files[plane] in headers]
     if not planes:
         problems.skip("no plane of the stack can be read", file=stack.files[min(stack.files)])
@@ -225,7 +227,7 @@ def _image(
         _layer(file, entry, (rows, columns), planes, len(listed) > 1, classes, problems)
         for file, entry in listed.items()
     )
-    return Image(
+    return SourceImage(
         path="",
         name=stack.name,
         axes=axes_from(pixels.axes),
@@ -321,7 +323,7 @@ def _check_inside(cell: MilabCell, size: tuple[int, int], file: str, record: str
             record=record,
             expected=f"within {columns} x {rows} pixels",
             found=f"x {x}, y {y}, width {width}, height {height}",
-            mend="correct the file, or leave the cell out with --on-error skip",
+            hint="correct the file, or leave the cell out with --on-error skip",
         )
 
 

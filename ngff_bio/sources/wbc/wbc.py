@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Dataset, Image, OnError
+from ngff_bio.model import OnError, SourceDataset, SourceImage
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.headers import DOCUMENTS, base_of, placed
 from ngff_bio.sources.registry import Source
@@ -23,7 +23,7 @@ def detect(tree: FileTree) -> int:
     return 3 if wbc_fields.looks_like(names) or wbc_crops.looks_like(names) else 0
 
 
-def read(tree: FileTree, *, on_error: OnError = "stop") -> Dataset:
+def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
     """All fields of view and all crops, each a stack of focal planes.
 
     A field has its cells as boxes on the plane that they are sharpest on. The distance of planes and
@@ -38,7 +38,7 @@ def read(tree: FileTree, *, on_error: OnError = "stop") -> Dataset:
     """
     problems = Problems(on_error)
     used: set[str] = set()
-    images: list[tuple[str, Image]] = [
+    images: list[tuple[str, SourceImage]] = [
         *wbc_fields.read_fields(tree, problems, used),
         *wbc_crops.read_crops(tree, problems, used),
     ]
@@ -49,13 +49,13 @@ def read(tree: FileTree, *, on_error: OnError = "stop") -> Dataset:
             expected="0152_22800_54359_005_22250.jpg (number, x, y, plane, score), or 0_0.jpg "
             "(crop, plane)",
             found="; ".join(n.what for n in problems.notices[:3]) or "no file of such a name",
-            mend="name the folder that holds the test folders",
+            hint="name the folder that holds the test folders",
         )
     for name in tree.names():
         if name not in used and not base_of(name).lower().endswith(DOCUMENTS):
             problems.skip("not a file of this dataset", record=name)
     found = placed(images)
-    return Dataset(
+    return SourceDataset(
         name="wbc",
         source="wbc",
         origin=tree.origin,
