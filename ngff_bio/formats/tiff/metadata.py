@@ -15,78 +15,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ngff_bio.model import Channel
+from ngff_bio.model.units import LENGTHS, TIMES, unit_factor, unit_name
 
 Scale = tuple[float, str | None]
-
-#: Units of length as files spell them, and as the OME-Zarr specification (UDUNITS-2) does.
-LENGTHS = {
-    "ym": "yoctometer",
-    "zm": "zeptometer",
-    "am": "attometer",
-    "fm": "femtometer",
-    "pm": "picometer",
-    "nm": "nanometer",
-    "nanometer": "nanometer",
-    "nanometre": "nanometer",
-    "µm": "micrometer",
-    "μm": "micrometer",
-    "um": "micrometer",
-    "micron": "micrometer",
-    "microns": "micrometer",
-    "micrometer": "micrometer",
-    "micrometre": "micrometer",
-    "mm": "millimeter",
-    "millimeter": "millimeter",
-    "cm": "centimeter",
-    "centimeter": "centimeter",
-    "dm": "decimeter",
-    "m": "meter",
-    "meter": "meter",
-    "km": "kilometer",
-    "Å": "angstrom",
-    "angstrom": "angstrom",
-    "in": "inch",
-    "inch": "inch",
-    "inches": "inch",
-    "ft": "foot",
-    "yd": "yard",
-    "mi": "mile",
-}
-
-TIMES = {
-    "fs": "femtosecond",
-    "ps": "picosecond",
-    "ns": "nanosecond",
-    "µs": "microsecond",
-    "μs": "microsecond",
-    "us": "microsecond",
-    "ms": "millisecond",
-    "msec": "millisecond",
-    "s": "second",
-    "sec": "second",
-    "second": "second",
-    "seconds": "second",
-    "min": "minute",
-    "minute": "minute",
-    "minutes": "minute",
-    "h": "hour",
-    "hr": "hour",
-    "hour": "hour",
-    "hours": "hour",
-    "d": "day",
-    "day": "day",
-    "days": "day",
-}
-
-_HOURS = {
-    "nanosecond": 1 / 3.6e12,
-    "microsecond": 1 / 3.6e9,
-    "millisecond": 1 / 3.6e6,
-    "second": 1 / 3600,
-    "minute": 1 / 60,
-    "hour": 1.0,
-    "day": 24.0,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +68,10 @@ def _ome_image(image: ElementTree.Element, pixels: ElementTree.Element) -> TiffM
     for axis in "zyx":
         step = _positive(pixels.get(f"PhysicalSize{axis.upper()}"))
         if step is not None:
-            unit = LENGTHS.get(pixels.get(f"PhysicalSize{axis.upper()}Unit", "µm"))
-            scales[axis] = (step, unit)
+            scales[axis] = (step, _length(pixels.get(f"PhysicalSize{axis.upper()}Unit", "µm")))
     step = _positive(pixels.get("TimeIncrement"))
     if step is not None:
-        scales["t"] = (step, TIMES.get(pixels.get("TimeIncrementUnit", "s")))
+        scales["t"] = (step, _time(pixels.get("TimeIncrementUnit", "s")))
     named = _below(pixels, "Channel")
     channels: tuple[Channel, ...] = ()
     if any(c.get("Name") or c.get("Color") for c in named):
@@ -171,10 +101,10 @@ def _ome_times(pixels: ElementTree.Element) -> tuple[float, ...]:
     times: dict[int, float] = {}
     for plane in _below(pixels, "Plane"):
         if plane.get("TheC", "0") == "0" and plane.get("TheZ", "0") == "0" and plane.get("DeltaT"):
-            unit = TIMES.get(plane.get("DeltaTUnit", "s"), "")
+            hours = unit_factor(_time(plane.get("DeltaTUnit", "s")) or "", "hour")
             value = _number(plane.get("DeltaT"))
-            if unit in _HOURS and value is not None:
-                times[int(plane.get("TheT", "0"))] = value * _HOURS[unit]
+            if hours is not None and value is not None:
+                times[int(plane.get("TheT", "0"))] = value * hours
     if count < 2 or sorted(times) != list(range(count)):
         return ()
     return tuple(times[t] for t in range(count))
@@ -218,7 +148,7 @@ def imagej_metadata(page: Any, given: Mapping[str, Any]) -> TiffMetadata:
     interval = _positive(given.get("finterval"))
     if interval is not None:
         # ImageJ's own default where it leaves the unit of time out.
-        scales["t"] = (interval, TIMES.get(str(given.get("tunit") or "sec").strip()))
+        scales["t"] = (interval, _time(str(given.get("tunit") or "sec")))
     kept = {
         k: _plain(v)
         for k, v in given.items()
@@ -283,8 +213,17 @@ def _imagej_unit(text: Any) -> str | None:
         return None
     if "\\u" in text:
         text = codecs.decode(text, "unicode_escape")
-    text = text.strip()
-    return LENGTHS.get(text) or LENGTHS.get(text.lower())
+    return _length(text)
+
+
+def _length(text: str) -> str | None:
+    """Name of a unit of length."""
+    return name if (name := unit_name(text)) in LENGTHS else None
+
+
+def _time(text: str) -> str | None:
+    """Name of a unit of time."""
+    return name if (name := unit_name(text)) in TIMES else None
 
 
 def _pixel_size(page: Any, tag: str) -> float | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-#: Units of OME-Zarr (UDUNITS-2 names) as OME-XML spells them.
-OME_UNITS = {
-    "angstrom": "Å",
-    "picometer": "pm",
-    "nanometer": "nm",
-    "micrometer": "µm",
-    "millimeter": "mm",
-    "centimeter": "cm",
-    "meter": "m",
-    "inch": "in",
-    "nanosecond": "ns",
-    "microsecond": "µs",
-    "millisecond": "ms",
-    "second": "s",
-    "minute": "min",
-    "hour": "h",
-    "day": "d",
-}
+from ngff_bio.model.units import LENGTHS, SYMBOLS, TIMES, unit_factor
+
 _IMAGEJ_UNITS = {"micrometer": "micron", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm"}
 _MOST_IN_IMAGEJ = 1 << 32  # an ImageJ hyperstack is no BigTIFF
 
@@ -84,12 +67,12 @@ def write_ome_tiff(path: Path, stack: Stack) -> None:
         step = stack.steps.get(axis, Step())
         if axis in stack.axes and step.size is not None:
             metadata[f"PhysicalSize{axis.upper()}"] = step.size
-            unit = OME_UNITS.get(step.unit or "", "reference frame")
+            unit = SYMBOLS.get(step.unit or "", "reference frame")
             metadata[f"PhysicalSize{axis.upper()}Unit"] = unit
     time = stack.steps.get("t", Step())
-    if "t" in stack.axes and time.size is not None and time.unit in OME_UNITS:
+    if "t" in stack.axes and time.size is not None and time.unit in TIMES:
         metadata["TimeIncrement"] = time.size
-        metadata["TimeIncrementUnit"] = OME_UNITS[time.unit]
+        metadata["TimeIncrementUnit"] = SYMBOLS[time.unit]
     if stack.channels and "c" in stack.axes:
         metadata["Channel"] = {"Name": list(stack.channels)}
     if stack.elapsed_hours:
@@ -131,10 +114,8 @@ def write_label_tiff(path: Path, stack: Stack) -> None:
         if "z" in stack.axes and deep.size is not None:
             metadata["spacing"] = _converted(deep, unit)
         time = stack.steps.get("t", Step())
-        if "t" in stack.axes and time.size is not None and time.unit is not None:
-            seconds = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "millisecond": 1e-3}
-            if time.unit in seconds:
-                metadata["finterval"] = time.size * seconds[time.unit]
+        if "t" in stack.axes and time.size is not None and time.unit in TIMES:
+            metadata["finterval"] = time.size * TIMES[time.unit]
     tifffile.imwrite(
         path,
         _iterated(stack),
@@ -150,23 +131,10 @@ def write_label_tiff(path: Path, stack: Stack) -> None:
     )
 
 
-_METERS = {
-    "angstrom": 1e-10,
-    "picometer": 1e-12,
-    "nanometer": 1e-9,
-    "micrometer": 1e-6,
-    "millimeter": 1e-3,
-    "centimeter": 1e-2,
-    "meter": 1.0,
-}
-
-
 def _converted(step: Step, unit: str | None) -> float:
     """A step in another unit: ImageJ has one for all axes."""
-    size = float(step.size or 1.0)
-    if step.unit == unit or step.unit not in _METERS or unit not in _METERS:
-        return size
-    return float(size * Fraction(_METERS[step.unit]) / Fraction(_METERS[unit]))
+    factor = unit_factor(step.unit or "", unit or "")
+    return float(step.size or 1.0) * (1.0 if factor is None else factor)
 
 
 def _resolution(stack: Stack) -> tuple[tuple[float, float] | None, str | None]:
@@ -177,11 +145,8 @@ def _resolution(stack: Stack) -> tuple[tuple[float, float] | None, str | None]:
     imagej = stack.dtype in (np.dtype("u1"), np.dtype("u2"))
     if imagej:
         return (1 / x.size, 1 / _converted(y, x.unit)), x.unit
-    if x.unit in _METERS and y.unit in _METERS:
-        return (
-            0.01 / (x.size * _METERS[x.unit]),
-            0.01 / (y.size * _METERS[y.unit]),
-        ), x.unit
+    if x.unit in LENGTHS and y.unit in LENGTHS:
+        return (0.01 / (x.size * LENGTHS[x.unit]), 0.01 / (y.size * LENGTHS[y.unit])), x.unit
     return None, None
 
 
