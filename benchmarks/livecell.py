@@ -19,7 +19,9 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from ngff_bio.testing import make_livecell
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from makers import make_livecell
 
 
 def main() -> None:

@@ -48,6 +48,8 @@ from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, SourcePlate, axes_from
 from ngff_bio.storage import FolderStorage
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
 THREADS = 2
 
 
@@ -240,10 +242,10 @@ def training(folder: Path, rounds: int) -> None:
     """Patches of a COCO collection against a loader that reads TIFF and draws polygons."""
     import torch
     from loader_of_tiff import TiffPatches
+    from makers import make_livecell
+    from makers.livecell_plan import LiveCellSize
 
     from ngff_bio.reader.analysis.torch import TorchPatches, collate
-    from ngff_bio.testing import make_livecell
-    from ngff_bio.testing.livecell_plan import LiveCellSize
 
     kinds = ("A172", "SkBr3")
     cells = {"A172": 143.0, "SkBr3": 290.0}

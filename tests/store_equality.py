@@ -24,6 +24,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import makers
+
 import ngff_bio
 from ngff_bio.checks import validate_attributes
 from ngff_bio.errors import NgffBioError
@@ -49,26 +51,25 @@ SAMPLES = (
 
 def made() -> dict[str, tuple[dict[str, Any], Callable[[Path], Any]]]:
     """Options and maker of each made dataset."""
-    from ngff_bio import testing
 
     def with_options(make: Callable[..., Any], **quirks: Any) -> Callable[[Path], Any]:
         return lambda folder: make(folder, **quirks)
 
-    livecell, organoid = testing.make_livecell, testing.make_organoid
+    livecell, organoid = makers.make_livecell, makers.make_organoid
     return {
-        "platelet-em": ({}, testing.make_platelet_em),
-        "nuclei": ({}, testing.make_nuclei),
+        "platelet-em": ({}, makers.make_platelet_em),
+        "nuclei": ({}, makers.make_nuclei),
         "livecell": ({}, livecell),
         "livecell-stitched": ({"stitch": True}, livecell),
         "livecell-zipped": ({}, with_options(livecell, zipped=True)),
         "organoid": ({}, organoid),
         "organoid-unequal": ({}, with_options(organoid, unequal_sizes=True, outside=True)),
-        "wbc": ({}, testing.make_wbc),
-        "wbc-crops": ({}, testing.make_wbc_crops),
-        "coco": ({}, testing.make_coco_folder),
-        "labelme": ({}, testing.make_labelme_folder),
-        "tiff": ({}, testing.make_tiff_folder),
-        "tiff-labels": ({}, with_options(testing.make_tiff_folder, labels=True)),
+        "wbc": ({}, makers.make_wbc),
+        "wbc-crops": ({}, makers.make_wbc_crops),
+        "coco": ({}, makers.make_coco_folder),
+        "labelme": ({}, makers.make_labelme_folder),
+        "tiff": ({}, makers.make_tiff_folder),
+        "tiff-labels": ({}, with_options(makers.make_tiff_folder, labels=True)),
     }
 
 

@@ -18,6 +18,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+from makers import make_livecell, make_platelet_em
+
 
 def ground(shape: tuple[int, int], read_block_shape: int, rng: np.random.Generator) -> NDArray[Any]:
     """A smooth field between 0 and 1: random points, joined by straight lines along both axes."""
@@ -91,15 +95,11 @@ def stack(folder: Path, channels: int = 2, planes: int = 64, side: int = 4096) -
 
 def livecell(folder: Path) -> None:
     """LIVECell at its full size: 5,239 images, 1.6 million polygons."""
-    from ngff_bio.testing import make_livecell
-
     make_livecell(folder, size="full", processes=2)
 
 
 def platelet(folder: Path) -> None:
     """platelet-em at its full size, both volumes with all labels."""
-    from ngff_bio.testing import make_platelet_em
-
     make_platelet_em(folder, size="full")
 
 

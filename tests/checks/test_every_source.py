@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import makers
 import pytest
 
 import ngff_bio
-from ngff_bio import testing
 from ngff_bio.checks import validate
 from ngff_bio.checks.source.verify import verify
 
@@ -17,25 +17,25 @@ Make = Callable[[Path], Any]
 
 #: Format, options of the conversion, and how its source is made.
 SOURCES: dict[str, tuple[str, dict[str, Any], Make]] = {
-    "platelet-em": ("platelet-em", {}, testing.make_platelet_em),
-    "nuclei": ("nuclei", {}, testing.make_nuclei),
-    "livecell": ("livecell", {}, testing.make_livecell),
-    "livecell-stitched": ("livecell", {"stitch": True}, testing.make_livecell),
-    "organoid": ("organoid", {}, testing.make_organoid),
+    "platelet-em": ("platelet-em", {}, makers.make_platelet_em),
+    "nuclei": ("nuclei", {}, makers.make_nuclei),
+    "livecell": ("livecell", {}, makers.make_livecell),
+    "livecell-stitched": ("livecell", {"stitch": True}, makers.make_livecell),
+    "organoid": ("organoid", {}, makers.make_organoid),
     "organoid-unequal": (
         "organoid",
         {},
-        lambda folder: testing.make_organoid(folder, unequal_sizes=True, outside=True),
+        lambda folder: makers.make_organoid(folder, unequal_sizes=True, outside=True),
     ),
-    "wbc": ("wbc", {}, testing.make_wbc),
-    "wbc-crops": ("wbc", {}, testing.make_wbc_crops),
-    "coco": ("coco", {}, testing.make_coco_folder),
-    "labelme": ("labelme", {}, testing.make_labelme_folder),
-    "tiff": ("tiff", {}, testing.make_tiff_folder),
+    "wbc": ("wbc", {}, makers.make_wbc),
+    "wbc-crops": ("wbc", {}, makers.make_wbc_crops),
+    "coco": ("coco", {}, makers.make_coco_folder),
+    "labelme": ("labelme", {}, makers.make_labelme_folder),
+    "tiff": ("tiff", {}, makers.make_tiff_folder),
     "tiff-labels": (
         "images",
         {},
-        lambda folder: testing.make_tiff_folder(folder, labels=True),
+        lambda folder: makers.make_tiff_folder(folder, labels=True),
     ),
 }
 
@@ -58,7 +58,7 @@ def test_a_store_of_each_source_is_proved_equal_and_valid(name, tmp_path):
 
 
 def test_a_store_of_an_older_specification_is_proved_equal_too(tmp_path):
-    testing.make_organoid(tmp_path / "source")
+    makers.make_organoid(tmp_path / "source")
     settings = ngff_bio.Settings(version="0.4")
     ngff_bio.convert(tmp_path / "source", tmp_path / "a.zarr", settings=settings)
     assert verify(tmp_path / "a.zarr", tmp_path / "source", pixels=True).differences == []
@@ -66,13 +66,13 @@ def test_a_store_of_an_older_specification_is_proved_equal_too(tmp_path):
 
 
 def test_a_source_in_archives_is_proved_equal(tmp_path):
-    testing.make_livecell(tmp_path / "source", zipped=True)
+    makers.make_livecell(tmp_path / "source", zipped=True)
     ngff_bio.convert(tmp_path / "source", tmp_path / "a.zarr")
     assert verify(tmp_path / "a.zarr", tmp_path / "source").differences == []
 
 
 def test_the_options_of_a_conversion_are_known_to_its_proof(tmp_path):
-    testing.make_livecell(tmp_path / "source")
+    makers.make_livecell(tmp_path / "source")
     ngff_bio.convert(tmp_path / "source", tmp_path / "a.zarr", options={"stitch": True})
     assert verify(tmp_path / "a.zarr", tmp_path / "source").equal
     assert not verify(tmp_path / "a.zarr", tmp_path / "source", options={}).equal

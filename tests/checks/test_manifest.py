@@ -9,6 +9,7 @@ import google_crc32c
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from makers import make_platelet_em
 from proof_store import SMALL, plate_dataset, proof_dataset, write_proof
 
 import ngff_bio
@@ -25,7 +26,6 @@ from ngff_bio.engine.write.manifest import (
 from ngff_bio.errors import SourceError, StoppedError, StoreError
 from ngff_bio.model import ArrayPixels, InstanceLayer, SourceDataset
 from ngff_bio.storage import MemoryStorage
-from ngff_bio.testing import make_platelet_em
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5", "0.6"])

@@ -11,6 +11,7 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from makers import make_platelet_em
 from proof_store import (
     Listed,
     edit_attributes,
@@ -27,7 +28,6 @@ from ngff_bio.checks.source.verify import verify
 from ngff_bio.engine import Settings
 from ngff_bio.engine.write.manifest import MANIFEST, SEAL
 from ngff_bio.model import InstanceLayer, SourceDataset, SourceImage
-from ngff_bio.testing import make_platelet_em
 
 
 @pytest.fixture(scope="module")

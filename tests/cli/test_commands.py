@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from makers import make_platelet_em
 from PIL import Image
 
 import ngff_bio
-from ngff_bio.testing import make_platelet_em
 
 
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

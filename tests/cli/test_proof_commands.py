@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from makers import make_platelet_em
 from typer.testing import CliRunner
 
 import ngff_bio
 from ngff_bio.cli.app import app
-from ngff_bio.testing import make_platelet_em
 
 
 @pytest.fixture

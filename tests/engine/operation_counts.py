@@ -21,9 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import makers
 from scenes import Wrapped
 
-from ngff_bio import testing
 from ngff_bio.engine import ThreadRunner, write_dataset
 from ngff_bio.engine.resume.records import STATE
 from ngff_bio.model import (
@@ -43,14 +46,14 @@ EXPECTED = Path(__file__).parent / "operations"
 
 #: What each source is given: a tiny dataset of its maker.
 MAKERS: dict[str, Callable[[Path], Any]] = {
-    "coco": testing.make_coco_folder,
-    "labelme": testing.make_labelme_folder,
-    "livecell": lambda p: testing.make_livecell(p, cell_types=("A172", "SHSY5Y")),
-    "nuclei": lambda p: testing.make_nuclei(p, sets=("nuclei_stage1_train", "BBBC007")),
-    "organoid": testing.make_organoid,
-    "platelet-em": testing.make_platelet_em,
-    "tiff": testing.make_tiff_folder,
-    "wbc": testing.make_wbc,
+    "coco": makers.make_coco_folder,
+    "labelme": makers.make_labelme_folder,
+    "livecell": lambda p: makers.make_livecell(p, cell_types=("A172", "SHSY5Y")),
+    "nuclei": lambda p: makers.make_nuclei(p, sets=("nuclei_stage1_train", "BBBC007")),
+    "organoid": makers.make_organoid,
+    "platelet-em": makers.make_platelet_em,
+    "tiff": makers.make_tiff_folder,
+    "wbc": makers.make_wbc,
 }
 
 #: Libraries that decide the size of an object; others may differ by a little.

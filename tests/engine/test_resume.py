@@ -207,8 +207,9 @@ def test_a_source_that_was_changed_meanwhile_is_refused() -> None:
 
 
 def test_a_file_that_was_changed_meanwhile_is_refused(tmp_path: Path) -> None:
+    from makers import make_platelet_em
+
     from ngff_bio.conversion import convert as convert_files
-    from ngff_bio.testing import make_platelet_em
 
     make_platelet_em(tmp_path / "a", volumes=("50",))
     storage = Mortal(left=4)

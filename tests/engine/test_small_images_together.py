@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+from makers import make_platelet_em
 
 import ngff_bio
-from ngff_bio.testing import make_platelet_em
 
 
 def test_layers_named_alike_of_images_written_by_one_unit_keep_their_own_labels(tmp_path):

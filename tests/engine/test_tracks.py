@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 from geff.validate.tracks import validate_lineages, validate_tracklets
+from makers import make_organoid
 
 from ngff_bio.conversion import convert
 from ngff_bio.engine import Settings
@@ -20,7 +21,6 @@ from ngff_bio.engine.write.tables import instance_table
 from ngff_bio.engine.write.tracks import graph_of
 from ngff_bio.model import Box, Instance, Polygons, Rle
 from ngff_bio.storage import MemoryStorage
-from ngff_bio.testing import make_organoid
 
 PATH = "Tracking/E/4/12"
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from labelme_loader import labelme_label_file, labelme_shape_to_mask
+from makers import make_platelet_em
 from PIL import Image
 from pycocotools.coco import COCO
 from skimage.draw import polygon as fill_polygon
@@ -15,7 +16,6 @@ from skimage.draw import polygon as fill_polygon
 from ngff_bio import convert
 from ngff_bio.export import export
 from ngff_bio.formats.yolo import read_line
-from ngff_bio.testing import make_platelet_em
 
 SHAPE = (3, 40, 56)
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from makers import make_livecell
 from pycocotools.coco import COCO
 
 from ngff_bio import convert
@@ -16,7 +17,6 @@ from ngff_bio.engine.write.tables import instance_table, to_parquet
 from ngff_bio.export import export
 from ngff_bio.formats.coco.records import read_records
 from ngff_bio.formats.coco.writer import CocoCopy, restored_record
-from ngff_bio.testing import make_livecell
 
 #: Busy machines are slow: no test fails by the clock.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -4,12 +4,12 @@ import json
 
 import pytest
 import typer
+from makers import make_platelet_em
 from typer.testing import CliRunner
 
 from ngff_bio import convert
 from ngff_bio.cli.export import export
 from ngff_bio.errors import ArgumentError, StoreExistsError
-from ngff_bio.testing import make_platelet_em
 
 
 @pytest.fixture(scope="module")

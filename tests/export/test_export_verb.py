@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from makers import make_platelet_em
 
 import ngff_bio.export.registry as registry
 from ngff_bio import convert
@@ -16,7 +17,6 @@ from ngff_bio.errors import (
 )
 from ngff_bio.export import Exporter, export, exporters
 from ngff_bio.export.output import place_below
-from ngff_bio.testing import make_platelet_em
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
+from makers import make_platelet_em
 
 from ngff_bio import convert
 from ngff_bio.export import export
-from ngff_bio.testing import make_platelet_em
 
 
 @pytest.fixture(scope="module")

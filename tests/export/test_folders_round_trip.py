@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tifffile
 from labelme_loader import assert_files_are_equal, labelme_label_file
+from makers import make_labelme_folder, make_tiff_folder
 
 import ngff_bio
 from ngff_bio import convert
 from ngff_bio.export import export
-from ngff_bio.testing import make_labelme_folder, make_tiff_folder
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tifffile
 from labelme_loader import assert_files_are_equal, labelme_label_file
+from makers import make_organoid
 
 from ngff_bio import convert
 from ngff_bio.export import export
-from ngff_bio.testing import make_organoid
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from labelme_loader import labelme_label_file
+from makers import make_coco_folder, make_nuclei
 from pycocotools.coco import COCO
 
 from ngff_bio import convert
 from ngff_bio.export import export
-from ngff_bio.testing import make_coco_folder, make_nuclei
 
 
 def ordered(path: Path) -> list:

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from makers import make_platelet_em
 
 from ngff_bio import convert
 from ngff_bio.errors import ArgumentError
 from ngff_bio.export import export
 from ngff_bio.formats.rle.rle_json import decode_rle_json
 from ngff_bio.formats.rle.writer import RunLengthWriter
-from ngff_bio.testing import make_platelet_em
 
 #: Busy machines are slow: no test fails by the clock.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

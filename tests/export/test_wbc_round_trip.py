@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from makers import make_platelet_em, make_wbc, make_wbc_crops
 from PIL import Image
 
 from ngff_bio import convert
 from ngff_bio.errors import ArgumentError
 from ngff_bio.export import export
 from ngff_bio.export.wbc_crops import corner
-from ngff_bio.testing import make_platelet_em, make_wbc, make_wbc_crops
 
 
 def ordered(path: Path) -> list:

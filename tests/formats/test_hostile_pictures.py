@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from makers import damage
 from PIL import Image
 
 from ngff_bio.errors import SourceError
@@ -18,7 +19,6 @@ from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.tiff.images import open_tiff
 from ngff_bio.formats.tiff.tiff import open_tiff_stack
 from ngff_bio.sources.files.tree import LocalFile, open_tree
-from ngff_bio.testing import damage
 
 READERS: dict[str, Callable[[LocalFile], object]] = {
     "probe": probe_image,

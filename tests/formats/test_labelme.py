@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from makers import make_labelme_folder
 from PIL import Image
 
 from ngff_bio.errors import SourceError
@@ -27,7 +28,6 @@ from ngff_bio.formats.labelme.labelme import (
 )
 from ngff_bio.raster.shapes import shape_to_mask
 from ngff_bio.sources.files.tree import LocalFile
-from ngff_bio.testing import make_labelme_folder
 
 
 def content(*shapes: dict[str, Any], **more: Any) -> dict[str, Any]:

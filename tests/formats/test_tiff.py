@@ -13,6 +13,7 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from makers import make_tiff_folder
 
 from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.formats.limits import Limits
@@ -20,7 +21,6 @@ from ngff_bio.formats.tiff import planes as tiff_planes
 from ngff_bio.formats.tiff.images import open_tiff
 from ngff_bio.formats.tiff.tiff import open_tiff_stack
 from ngff_bio.sources.files.tree import LocalFile, open_tree
-from ngff_bio.testing import make_tiff_folder
 
 RNG = np.random.default_rng(7)
 GREY = RNG.integers(0, 60000, (3, 70, 90)).astype(np.uint16)

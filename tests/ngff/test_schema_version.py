@@ -6,10 +6,10 @@ import json
 import warnings
 
 import pytest
+from makers import make_platelet_em
 
 import ngff_bio
 from ngff_bio.ngff.schema_version import NewerVersionWarning, newer_than_known
-from ngff_bio.testing import make_platelet_em
 
 
 @pytest.fixture

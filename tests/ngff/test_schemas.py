@@ -7,10 +7,10 @@ from pathlib import Path
 
 import jsonschema
 import zarr
+from makers import make_platelet_em
 
 import ngff_bio
 from ngff_bio.ngff.attributes import json_schemas
-from ngff_bio.testing import make_platelet_em
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+from makers import make_platelet_em
 from written_stores import CLASSES, OVERLAPPING, our_plate
 
 import ngff_bio
 from ngff_bio.engine.write.tables import from_parquet, to_parquet
 from ngff_bio.errors import DependencyError, NameNotFoundError, StorageError, StoreError
 from ngff_bio.storage import FolderStorage, MemoryStorage
-from ngff_bio.testing import make_platelet_em
 
 
 @pytest.fixture(scope="module")

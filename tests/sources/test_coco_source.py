@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from makers import damage, make_coco_folder
+from makers.generic_coco import CocoFolderTruth
 from PIL import Image as Picture
 from pycocotools import mask as coco_mask
 from stores import attributes, mask_of, pixels, table
 
 import ngff_bio
 from ngff_bio.errors import NgffBioError, SourceError
-from ngff_bio.testing import damage, make_coco_folder
-from ngff_bio.testing.generic_coco import CocoFolderTruth
 
 
 def converted(

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import tifffile
 import zarr
+from makers import make_tiff_folder, make_wbc
+from makers.damage import huge_png
 from PIL import Image
 
 import ngff_bio
@@ -19,8 +21,6 @@ from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.sources import find_source, open_tree
 from ngff_bio.sources.images.label_names import by_convention
 from ngff_bio.sources.images.numbered import Naming, find_series, stem_of
-from ngff_bio.testing import make_tiff_folder, make_wbc
-from ngff_bio.testing.damage import huge_png
 
 GREY = (np.arange(30 * 40) % 251).astype(np.uint8).reshape(30, 40)
 LABELS = np.zeros((30, 40), np.uint16)

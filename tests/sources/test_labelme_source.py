@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import zarr
+from makers import make_labelme_folder
 from PIL import Image
 
 from ngff_bio.conversion import convert
@@ -20,7 +21,6 @@ from ngff_bio.formats.labelme.labelme import restored_file, restored_shape
 from ngff_bio.raster.shapes import shape_to_mask
 from ngff_bio.sources import find_source, open_tree
 from ngff_bio.sources.labelme import read
-from ngff_bio.testing import make_labelme_folder
 
 PLANE = (np.arange(20 * 30) % 200).astype(np.uint8).reshape(20, 30)
 

@@ -22,12 +22,12 @@ from coco_stores import (
     rows,
     same_record,
 )
+from makers import make_livecell
+from makers.damage import edit_json, set_in_json, truncate
+from makers.livecell import LiveCellTruth
 
 import ngff_bio
 from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError
-from ngff_bio.testing import make_livecell
-from ngff_bio.testing.damage import edit_json, set_in_json, truncate
-from ngff_bio.testing.livecell import LiveCellTruth
 
 TRAIN = "LIVECell/livecell_coco_train"
 VAL = "LIVECell/livecell_coco_val"

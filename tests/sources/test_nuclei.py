@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from makers import make_nuclei
+from makers.damage import edit_json
+from makers.nuclei import NucleiTruth
 from PIL import Image as Picture
 from pycocotools import mask as coco_mask
 from stores import attributes, mask_of, pixels, table
 
 import ngff_bio
 from ngff_bio.errors import SourceError
-from ngff_bio.testing import make_nuclei
-from ngff_bio.testing.damage import edit_json
-from ngff_bio.testing.nuclei import NucleiTruth
 
 
 def converted(

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import tifffile
 import zarr
+from makers import make_organoid
 
 from ngff_bio.conversion import convert
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
@@ -19,7 +20,6 @@ from ngff_bio.formats.labelme.labelme import restored_file, restored_shape
 from ngff_bio.model import SourceDataset
 from ngff_bio.sources import find_source, open_tree
 from ngff_bio.sources.organoid import read
-from ngff_bio.testing import make_organoid
 
 
 def image_of(dataset: SourceDataset, path: str) -> Any:

@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 import tifffile
 import zarr
+from makers import make_platelet_em
+from makers.damage import set_in_json, truncate
 from ome_zarr_models.v05.image import Image as ImageModel
 from ome_zarr_models.v05.labels import Labels as LabelsModel
 
 import ngff_bio
 from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError
-from ngff_bio.testing import make_platelet_em
-from ngff_bio.testing.damage import set_in_json, truncate
 
 LAYERS = {"semantic": "semantic", "cell": "instance-cell", "organelle": "instance-organelle"}
 PAGE_CLASSES = {

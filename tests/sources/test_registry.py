@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import makers
 import pytest
 
-from ngff_bio import testing
 from ngff_bio.sources import open_tree, sources
 from ngff_bio.sources.registry import find_source
 
-MAKERS = [name for name in testing.__all__ if name.startswith("make_")]
+MAKERS = [name for name in makers.__all__ if name.startswith("make_")]
 
 
 @pytest.mark.parametrize("leave_out", ["", ".json"])
@@ -20,7 +20,7 @@ MAKERS = [name for name in testing.__all__ if name.startswith("make_")]
 def test_a_source_is_found_as_if_all_had_been_asked(
     maker: str, leave_out: str, tmp_path: Path
 ) -> None:
-    make: Callable[[Path], Any] = getattr(testing, maker)
+    make: Callable[[Path], Any] = getattr(makers, maker)
     make(tmp_path)
     for path in tmp_path.rglob("*"):
         if leave_out and path.suffix == leave_out:

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from makers import make_wbc, make_wbc_crops
 from PIL import Image
 
 import ngff_bio
 from ngff_bio.checks import validate
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.sources import find_source, open_tree
-from ngff_bio.testing import make_wbc, make_wbc_crops
 
 
 def pixels(store: Path, path: str = "") -> np.ndarray:

@@ -13,11 +13,11 @@ import pytest
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from makers import make_platelet_em
 from obstore.store import HTTPStore
 from zarr.storage import ObjectStore
 
 import ngff_bio
-from ngff_bio.testing import make_platelet_em
 from ngff_bio.viewing.serve import StoreServer, viewer_links
 
 BYTES = bytes(range(256)) * 5

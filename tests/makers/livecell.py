@@ -17,12 +17,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ngff_bio.errors import ArgumentError
-from ngff_bio.testing.archives import add_member
-from ngff_bio.testing.livecell_counts import CountTruth, write_count_benchmark
-from ngff_bio.testing.livecell_frames import Frame, FrameRecipe, RecordStyle, draw_frame, records
-from ngff_bio.testing.livecell_json import CocoFiles, image_entry, record_bytes, rest_of_file
-from ngff_bio.testing.livecell_plan import (
+from makers.archives import add_member
+from makers.livecell_counts import CountTruth, write_count_benchmark
+from makers.livecell_frames import Frame, FrameRecipe, RecordStyle, draw_frame, records
+from makers.livecell_json import CocoFiles, image_entry, record_bytes, rest_of_file
+from makers.livecell_plan import (
     CELL_TYPES,
     SIZES,
     SPLITS,
@@ -33,7 +32,8 @@ from ngff_bio.testing.livecell_plan import (
     plan_images,
     plan_listings,
 )
-from ngff_bio.testing.truth import Truth, preset, written_below
+from makers.truth import Truth, preset, written_below
+from ngff_bio.errors import ArgumentError
 
 
 @dataclass(frozen=True)

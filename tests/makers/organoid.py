@@ -15,8 +15,8 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from ngff_bio.testing.organoid_wells import OrganoidBox, WellRecipe, boxes_at, draw_well
-from ngff_bio.testing.truth import Truth, preset, written_below
+from makers.organoid_wells import OrganoidBox, WellRecipe, boxes_at, draw_well
+from makers.truth import Truth, preset, written_below
 
 
 @dataclass(frozen=True)

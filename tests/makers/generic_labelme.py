@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ngff_bio.testing.generic_scenes import SHAPES, Blob, as_rgb, draw_blobs
-from ngff_bio.testing.truth import Truth, preset, written_below
+from makers.generic_scenes import SHAPES, Blob, as_rgb, draw_blobs
+from makers.truth import Truth, preset, written_below
 
 #: Every shape type of labelme 4 and, the last, of labelme 5.
 SHAPE_TYPES = ("polygon", "rectangle", "circle", "line", "linestrip", "point", "mask")

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from ngff_bio.testing.livecell_plan import SPLITS, Listing
+from makers.livecell_plan import SPLITS, Listing
 
 
 def image_entry(listing: Listing, crop: tuple[int, int]) -> dict[str, Any]:

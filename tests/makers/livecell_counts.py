@@ -13,8 +13,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ngff_bio.testing.archives import add_member
-from ngff_bio.testing.textures import clouds, noise
+from makers.archives import add_member
+from makers.textures import clouds, noise
 
 _IMAGES = 6
 

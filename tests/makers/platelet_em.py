@@ -13,11 +13,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from makers.palettes import PLATELET_JET, PLATELET_OLD, coloured, distinct, jet
+from makers.runs import run_text
+from makers.textures import clouds, ellipsoid, noise, stretched
+from makers.truth import Truth, preset, written_below
 from ngff_bio.errors import ArgumentError
-from ngff_bio.testing.palettes import PLATELET_JET, PLATELET_OLD, coloured, distinct, jet
-from ngff_bio.testing.runs import run_text
-from ngff_bio.testing.textures import clouds, ellipsoid, noise, stretched
-from ngff_bio.testing.truth import Truth, preset, written_below
 
 Shape = tuple[int, int, int]
 Labels = NDArray[np.int32]

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from makers import make_wbc, make_wbc_crops
+from makers.wbc import SIZES, crop_corner
 from PIL import Image
-
-from ngff_bio.testing import make_wbc, make_wbc_crops
-from ngff_bio.testing.wbc import SIZES, crop_corner
 
 NAME = re.compile(r"^(\d{4})_(\d+)_(\d+)_(\d{3})_(\d+)\.jpg$")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from ngff_bio.testing.textures import BoolImage, clouds, ellipsoid, noise
+from makers.textures import BoolImage, clouds, ellipsoid, noise
 
 #: Colour of the background and of the nuclei: fluorescence, stained tissue, bright field.
 _LOOKS = {

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ngff_bio.testing.truth import preset
+from makers.truth import preset
 
 #: Rows, columns, how many nuclei about, and what it looks like (see `nuclei_images`).
 Kind = tuple[int, int, int, str]

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from makers import damage
 from PIL import Image
-
-from ngff_bio.testing import damage
 
 
 @pytest.fixture

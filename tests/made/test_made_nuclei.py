@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from makers import make_nuclei
+from makers.nuclei import NucleiTruth
 from PIL import Image
 from pycocotools.coco import COCO
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.testing import make_nuclei
-from ngff_bio.testing.nuclei import NucleiTruth
 
 STAGE_1, STAGE_1_TEST, STAGE_2 = (
     "nuclei_stage1_train",

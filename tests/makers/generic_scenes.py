@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.testing.textures import clouds, ellipsoid, noise, radius_at
+from makers.textures import clouds, ellipsoid, noise, radius_at
 
 #: Rows and columns by named size.
 SHAPES = {"tiny": (48, 64), "small": (240, 320), "full": (2048, 2560)}

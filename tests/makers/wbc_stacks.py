@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.testing.textures import FloatImage, clouds, ellipsoid, noise
+from makers.textures import FloatImage, clouds, ellipsoid, noise
 
 PLANES = 10
 _BACK = np.array([232, 224, 214], np.float32)

@@ -12,15 +12,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.errors import ArgumentError
-from ngff_bio.testing.nuclei_images import (
+from makers.nuclei_images import (
     DrawnNuclei,
     NucleiRecipe,
     as_jpeg,
     draw_nuclei,
     nuclei_record,
 )
-from ngff_bio.testing.nuclei_sets import (
+from makers.nuclei_sets import (
     SET_BY_NAME,
     SETS,
     NucleiSet,
@@ -28,7 +27,8 @@ from ngff_bio.testing.nuclei_sets import (
     file_name,
     named_size,
 )
-from ngff_bio.testing.truth import Truth, written_below
+from makers.truth import Truth, written_below
+from ngff_bio.errors import ArgumentError
 
 
 @dataclass(frozen=True)

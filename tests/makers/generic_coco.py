@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from ngff_bio.testing.generic_scenes import SHAPES, Blob, as_integers, as_rgb, draw_blobs
-from ngff_bio.testing.truth import Truth, preset, written_below
+from makers.generic_scenes import SHAPES, Blob, as_integers, as_rgb, draw_blobs
+from makers.truth import Truth, preset, written_below
 
 #: Segmentation kinds that the annotations of an image take in turn.
 SEGMENTATIONS = ("polygon", "parts", "rle_str", "rle_list", "none", "empty")

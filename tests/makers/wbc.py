@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.testing.nuclei_images import as_jpeg
-from ngff_bio.testing.truth import Truth, preset, written_below
-from ngff_bio.testing.wbc_stacks import PLANES, StackRecipe, WbcCell, plane_pixels
+from makers.nuclei_images import as_jpeg
+from makers.truth import Truth, preset, written_below
+from makers.wbc_stacks import PLANES, StackRecipe, WbcCell, plane_pixels
 
 #: Side of the authors' crops.
 CROP = 200

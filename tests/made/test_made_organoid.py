@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from makers import make_organoid
+from makers.organoid import SIZES, OrganoidTruth
 from PIL import Image
-
-from ngff_bio.testing import make_organoid
-from ngff_bio.testing.organoid import SIZES, OrganoidTruth
 
 
 @pytest.fixture(scope="module")

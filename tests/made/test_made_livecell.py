@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from makers import make_livecell
+from makers.livecell import LiveCellTruth
+from makers.livecell_plan import SIZES, plan_images
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.testing import make_livecell
-from ngff_bio.testing.livecell import LiveCellTruth
-from ngff_bio.testing.livecell_plan import SIZES, plan_images
 
 NAME = re.compile(
     r"^(A172|BT474|BV2|Huh7|MCF7|SHSY5Y|SkBr3|SKOV3)_Phase_([A-H](?:[1-9]|1[0-2]))_(\d+)"

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from makers import make_platelet_em
+from makers.palettes import PLATELET_JET, PLATELET_OLD, jet
+from makers.runs import run_text
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.testing import make_platelet_em
-from ngff_bio.testing.palettes import PLATELET_JET, PLATELET_OLD, jet
-from ngff_bio.testing.runs import run_text
 
 
 def decoded(runs: str, shape: tuple[int, ...]) -> np.ndarray:

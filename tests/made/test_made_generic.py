@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from makers import make_coco_folder, make_labelme_folder, make_tiff_folder
+from makers.generic_coco import SEGMENTATIONS
+from makers.generic_labelme import SHAPE_TYPES
+from makers.generic_tiff import TIFF_KINDS, TiffFolderTruth
 from PIL import Image
 from pycocotools.coco import COCO
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.testing import make_coco_folder, make_labelme_folder, make_tiff_folder
-from ngff_bio.testing.generic_coco import SEGMENTATIONS
-from ngff_bio.testing.generic_labelme import SHAPE_TYPES
-from ngff_bio.testing.generic_tiff import TIFF_KINDS, TiffFolderTruth
 
 
 @pytest.mark.parametrize("make", [make_coco_folder, make_labelme_folder, make_tiff_folder])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.testing.textures import clouds, noise, outline
+from makers.textures import clouds, noise, outline
 
 _TILE = 1024  # side of the background that is mirrored over a large image
 

@@ -11,9 +11,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from makers.generic_scenes import SHAPES, as_integers, as_rgb, draw_blobs
+from makers.truth import Truth, preset, written_below
 from ngff_bio.errors import ArgumentError
-from ngff_bio.testing.generic_scenes import SHAPES, as_integers, as_rgb, draw_blobs
-from ngff_bio.testing.truth import Truth, preset, written_below
 
 _BLOBS = 6
 _UUID = "9f2b0d6e-0000-4000-8000-000000000001"  # fixed, so that the bytes are

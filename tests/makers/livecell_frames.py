@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from ngff_bio.testing.livecell_plan import FrameKey
-from ngff_bio.testing.textures import clouds, noise, outline
+from makers.livecell_plan import FrameKey
+from makers.textures import clouds, noise, outline
 
 Contour = NDArray[np.float64]  # (points, 2) as x, y, two decimals
 

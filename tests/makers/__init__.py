@@ -1,0 +1,29 @@
+"""Makes each known dataset in its exact layout, tiny or full-size, with the truth beside it.
+
+Used by the tests and the benchmarks. Every maker has the form
+``make_<dataset>(folder, *, size="tiny", seed=0, **quirks) -> Truth``: it writes files below `folder`
+and returns what went into them, so that a test compares without reading them again through the code
+under test. The same arguments give the same bytes. Makers import nothing of the package but its
+errors, so that they stay an independent reference.
+"""
+
+from makers.generic_coco import make_coco_folder
+from makers.generic_labelme import make_labelme_folder
+from makers.generic_tiff import make_tiff_folder
+from makers.livecell import make_livecell
+from makers.nuclei import make_nuclei
+from makers.organoid import make_organoid
+from makers.platelet_em import make_platelet_em
+from makers.wbc import make_wbc, make_wbc_crops
+
+__all__ = [
+    "make_coco_folder",
+    "make_labelme_folder",
+    "make_livecell",
+    "make_nuclei",
+    "make_organoid",
+    "make_platelet_em",
+    "make_tiff_folder",
+    "make_wbc",
+    "make_wbc_crops",
+]
