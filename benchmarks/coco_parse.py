@@ -116,7 +116,7 @@ def parse(way: str, path: Path) -> int:
     found = 0
     for image in coco.images:
         (annotations,) = annotation_sets([Entry(coco, image)])
-        place = Placement(annotations, 0, (520, 704))
+        place = Placement(annotations, 0)
         (layer,), _ = instance_layers("cell", [place], {coco.name: ""})
         found += len(layer.instances.read(0))
     return found

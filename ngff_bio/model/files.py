@@ -32,3 +32,7 @@ class SourceFile(Protocol):
     def read(self) -> bytes:
         """All of its bytes."""
         ...
+
+    def read_range(self, offset: int, size: int) -> bytes:
+        """Up to `size` of its bytes from `offset` on; fewer at its end."""
+        ...

@@ -13,6 +13,7 @@ from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader, probe_image
 from ngff_bio.formats.images.orientation import TurnedPixels, exif_orientation
+from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.labelme.labelme import (
     EmbeddedImage,
     LabelmeFile,
@@ -35,10 +36,6 @@ from ngff_bio.sources.images.files import OpenedImage, PictureFiles
 from ngff_bio.sources.images.headers import DOCUMENTS, base_of, folder_of, placed
 from ngff_bio.sources.registry import Source
 
-#: Bytes at the start of a JSON file in which its kind is looked for.
-_HEAD = 1 << 14
-_KEYS = re.compile(rb'"(?:shapes"\s*:\s*\[|imageData"\s*:|imagePath"\s*:)')
-
 #: Name of the layer where classes do not give it one.
 LAYER = "objects"
 
@@ -49,12 +46,7 @@ def detect(tree: FileTree) -> int:
 
 
 def _is_labelme(tree: FileTree, name: str) -> bool:
-    """Whether a file looks like labelme's; only its start is read."""
-    if not name.lower().endswith(".json"):
-        return False
-    with tree.file(name).open() as stream:
-        head = stream.read(_HEAD)
-    return b"{" in head[:64] and _KEYS.search(head) is not None
+    return name.lower().endswith(".json") and json_kind(tree.file(name)) == "labelme"
 
 
 def read(

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.coco.file import looks_like_coco
 from ngff_bio.formats.coco.layers import (
     CocoFile,
     Entry,
@@ -71,8 +70,7 @@ def opened(
 
 def instances_of(coco: CocoFile, number: int = 0, on_error: OnError = "stop") -> list[Instance]:
     (found,) = annotation_sets([Entry(coco, coco.images[number])])
-    size = coco.images[number].size or (10, 12)
-    layers, _ = instance_layers("cell", [Placement(found, 0, size)], {coco.name: "f"}, on_error)
+    layers, _ = instance_layers("cell", [Placement(found, 0)], {coco.name: "f"}, on_error)
     return pickle.loads(pickle.dumps(layers[0].instances)).read(0) if layers else []
 
 
@@ -138,7 +136,7 @@ def test_without_a_segmentation_the_box_is_the_shape_and_the_record_says_so(
 def test_a_run_length_object_with_more_keys_is_an_error(tmp_path: Path) -> None:
     rle = {"size": [10, 12], "counts": [120], "note": "x"}
     coco, _ = opened(tmp_path, content(annotation(1, segmentation=rle)))
-    with pytest.raises(SourceError, match="no known kind"):
+    with pytest.raises(SourceError, match="wrong type"):
         instances_of(coco)
     (found,) = instances_of(coco, on_error="skip")
     assert json.loads(found.record or "")["segmentation"] == rle
@@ -230,7 +228,7 @@ def test_label_values_are_unique_over_all_frames(tmp_path: Path) -> None:
     records = [annotation(k, 1 + k // 3) for k in range(6)]
     coco, _ = opened(tmp_path, content(*records))
     places = [
-        Placement(annotation_sets([Entry(coco, image)])[0], t, (10, 12))
+        Placement(annotation_sets([Entry(coco, image)])[0], t)
         for t, image in enumerate(coco.images)
     ]
     (layer,), names = instance_layers("cell", places, {coco.name: "f"})
@@ -253,7 +251,7 @@ def test_equal_sets_of_two_files_are_one_and_differing_ones_two_layers(tmp_path:
         ["a.json", "c.json", "d.json"],
         ["b.json"],
     ]
-    places = [Placement(s, 0, (10, 12)) for s in sets]
+    places = [Placement(s, 0) for s in sets]
     layers, names = instance_layers("cell", places, short_names([c.name for c in entries]))
     assert [layer.name for layer in layers] == ["cell", "cell-b"]
     first = layers[0].instances.read(0)[0]
@@ -292,7 +290,7 @@ def test_short_names_take_as_many_folders_as_they_need() -> None:
 def test_a_pickled_layer_holds_places_and_no_annotations(tmp_path: Path) -> None:
     coco, _ = opened(tmp_path, content(*(annotation(k) for k in range(5000))))
     (found,) = annotation_sets([Entry(coco, coco.images[0])])
-    (layer,), _ = instance_layers("cell", [Placement(found, 0, (10, 12))], {coco.name: "f"})
+    (layer,), _ = instance_layers("cell", [Placement(found, 0)], {coco.name: "f"})
     assert len(pickle.dumps(layer)) < 2000
 
 
@@ -306,39 +304,39 @@ def test_a_file_that_changes_while_it_is_read_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "what", "record"),
     [
-        ({"images": [{"id": 1}]}, "no file name", "images[0]"),
-        ({"images": [{"id": 1, "file_name": 7}]}, "no file name", "images[0]"),
-        ({"images": [{"file_name": "a.png"}]}, "no usable id", "images[0]"),
-        ({"images": [{"id": [1], "file_name": "a.png"}]}, "no usable id", "images[0]"),
-        ({"images": [{"id": True, "file_name": "a.png"}]}, "no usable id", "images[0]"),
-        ({"images": [7]}, "no object", "images[0]"),
+        ({"images": [{"id": 1}]}, "wrong type", "images[0]"),
+        ({"images": [{"id": 1, "file_name": 7}]}, "wrong type", "images[0]"),
+        ({"images": [{"file_name": "a.png"}]}, "wrong type", "images[0]"),
+        ({"images": [{"id": [1], "file_name": "a.png"}]}, "wrong type", "images[0]"),
+        ({"images": [{"id": True, "file_name": "a.png"}]}, "wrong type", "images[0]"),
+        ({"images": [7]}, "wrong type", "images[0]"),
         ({"images": [{"id": 1, "file_name": "../a.png"}]}, "leads out", "images[0]"),
         ({"images": [{"id": 1, "file_name": "/etc/passwd"}]}, "leads out", "images[0]"),
         ({"images": [{"id": 1, "file_name": "C:\\a.png"}]}, "leads out", "images[0]"),
         ({"images": [{"id": 1, "file_name": "x\\..\\..\\a.png"}]}, "leads out", "images[0]"),
         (
             {"images": [{"id": 1, "file_name": "a.png", "height": "10", "width": 12}]},
-            "no whole number",
+            "wrong type",
             "images[0]",
         ),
         (
             {"images": [{"id": 1, "file_name": "a.png"}, {"id": 1, "file_name": "b.png"}]},
-            "one id",
+            "same id",
             "images[1]",
         ),
-        ({"categories": [{"id": 1}]}, "no usable name", "categories[0]"),
-        ({"categories": [{"id": 1, "name": 4}]}, "no usable name", "categories[0]"),
-        ({"categories": [{"name": "x"}]}, "no usable id", "categories[0]"),
-        ({"categories": [{"id": 1, "name": "x"}] * 2}, "one id", "categories[1]"),
-        ({"annotations": [annotation(1), annotation(1)]}, "one id", "annotations[1]"),
-        ({"annotations": [annotation("a"), annotation("a")]}, "one id", "annotations[1]"),
+        ({"categories": [{"id": 1}]}, "wrong type", "categories[0]"),
+        ({"categories": [{"id": 1, "name": 4}]}, "wrong type", "categories[0]"),
+        ({"categories": [{"name": "x"}]}, "wrong type", "categories[0]"),
+        ({"categories": [{"id": 1, "name": "x"}] * 2}, "same id", "categories[1]"),
+        ({"annotations": [annotation(1), annotation(1)]}, "same id", "annotations[1]"),
+        ({"annotations": [annotation("a"), annotation("a")]}, "same id", "annotations[1]"),
         ({"annotations": [annotation(1, 99)]}, "unknown image", "annotations[0]"),
         ({"annotations": [annotation(1, "1")]}, "unknown image", "annotations[0]"),
         ({"annotations": [annotation(1, None)]}, "no usable image_id", "annotations[0]"),
         ({"annotations": [annotation(1, True)]}, "no usable image_id", "annotations[0]"),
         ({"annotations": [{"id": 1}]}, "no usable image_id", "annotations[0]"),
         ({"annotations": [annotation(1, category_id=9)]}, "unknown category", "annotations[0]"),
-        ({"annotations": [annotation([1])]}, "neither a number nor text", "annotations[0]"),
+        ({"annotations": [annotation([1])]}, "no usable id", "annotations[0]"),
     ],
 )
 def test_a_wrong_record_is_one_error_or_one_line_of_the_report(
@@ -374,15 +372,15 @@ def test_a_million_alike_problems_are_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ({"images": [], "annotations": 5}, "wrong kind"),
-        ({"images": {}, "annotations": []}, "wrong kind"),
-        ({"images": [], "annotations": [], "categories": {}}, "wrong kind"),
-        ({"shapes": []}, "no COCO dataset"),
-        ({"images": [], "annotations": [1]}, "no valid JSON"),
-        ({"images": [], "annotations": [[1]]}, "no valid JSON"),
-        (b'{"images": [], "annotations": {"1": {"id": 1}, "1": {"id": 2}}}', "told apart"),
+        ({"images": [], "annotations": 5}, "wrong type"),
+        ({"images": {}, "annotations": []}, "wrong type"),
+        ({"images": [], "annotations": [], "categories": {}}, "wrong type"),
+        ({"shapes": []}, "not a COCO"),
+        ({"images": [], "annotations": [1]}, "not valid JSON"),
+        ({"images": [], "annotations": [[1]]}, "not an object"),
+        (b'{"images": [], "annotations": {"1": {"id": 1}, "1": {"id": 2}}}', "cannot be separated"),
         (b'{"images": [], "annotations": [{"id": 1} {"id": 2}]}', "."),
-        (b'{"images": [], "annotations": [{"id": 1, // one\n"image_id": 2}]}', "no valid JSON"),
+        (b'{"images": [], "annotations": [{"id": 1, // one\n"image_id": 2}]}', "not valid JSON"),
     ],
 )
 def test_what_is_no_coco_is_one_clear_error(tmp_path: Path, what: Any, message: str) -> None:
@@ -397,13 +395,13 @@ def test_what_is_no_coco_is_one_clear_error(tmp_path: Path, what: Any, message: 
         ([[1, 1, 5, 1, 5]], "odd number"),
         ([[1, 1, 5, 1]], "fewer than three"),
         ([SQUARE[0], []], "fewer than three"),
-        ([[1, 1, 5, 1, 5, float("nan")]], "no finite number"),
-        ([[1, 1, 5, 1, 5, float("inf")]], "no finite number"),
-        ([[1, 1, 5, 1, 5, "5"]], "no known kind"),
-        ([1, 1, 5, 1, 5, 5], "no known kind"),
-        ("ab", "no known kind"),
-        ({"size": [10], "counts": [120]}, "no known kind"),
-        ({"size": [10, 12], "counts": [1.5]}, "no known kind"),
+        ([[1, 1, 5, 1, 5, float("nan")]], "nan|inf"),
+        ([[1, 1, 5, 1, 5, float("inf")]], "nan|inf"),
+        ([[1, 1, 5, 1, 5, "5"]], "wrong type"),
+        ([1, 1, 5, 1, 5, 5], "wrong type"),
+        ("ab", "wrong type"),
+        ({"size": [10], "counts": [120]}, "wrong type"),
+        ({"size": [10, 12], "counts": [1.5]}, "wrong type"),
     ],
 )
 def test_an_outline_that_cannot_be_drawn_is_named_and_keeps_its_row(
@@ -412,7 +410,7 @@ def test_an_outline_that_cannot_be_drawn_is_named_and_keeps_its_row(
     coco, _ = opened(tmp_path, content(annotation(1), annotation(5, segmentation=segmentation)))
     with pytest.raises(SourceError, match=what) as caught:
         instances_of(coco)
-    assert caught.value.record == "annotations[1] (id 5)"
+    assert (caught.value.record or "").startswith("annotations[1] (id 5)")
     assert caught.value.file == "file.json"
     good, bad = instances_of(coco, on_error="skip")
     assert good.notice is None
@@ -430,10 +428,10 @@ def test_an_outline_that_cannot_be_drawn_is_named_and_keeps_its_row(
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"bbox": [1, 2, 3]}, "bbox of an annotation"),
-        ({"bbox": "1 2 3 4"}, "bbox of an annotation"),
-        ({"area": "18"}, "area of an annotation"),
-        ({"iscrowd": "yes"}, "iscrowd of an annotation"),
+        ({"bbox": [1, 2, 3]}, "bbox"),
+        ({"bbox": "1 2 3 4"}, "bbox"),
+        ({"area": "18"}, "area"),
+        ({"iscrowd": "yes"}, "iscrowd"),
     ],
 )
 def test_text_where_a_number_is_due_is_named(
@@ -449,9 +447,3 @@ def test_true_is_a_crowd_and_5_0_is_an_id(tmp_path: Path) -> None:
     (found,) = instances_of(coco)
     assert (found.iscrowd, found.source_id, found.category) == (1, 1, "cell")
     assert json.loads(found.record or "")["iscrowd"] is True
-
-
-def test_looking_into_a_file_tells_coco_from_other_json(tmp_path: Path) -> None:
-    assert looks_like_coco(written(tmp_path, content()))
-    assert not looks_like_coco(written(tmp_path, {"shapes": [], "imagePath": "images"}))
-    assert not looks_like_coco(written(tmp_path, {"images": "none"}))

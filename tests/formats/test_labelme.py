@@ -21,7 +21,6 @@ from ngff_bio.formats.labelme.labelme import (
     EmbeddedImage,
     LabelmeInstances,
     decode_labelme,
-    is_labelme,
     read_labelme,
     restored_file,
     restored_shape,
@@ -261,14 +260,6 @@ def test_a_broken_file_is_one_clear_error(name: str) -> None:
     assert caught.value.file == "a.json"
     if name == "with comments":
         assert "comments" in str(caught.value.hint)
-
-
-def test_labelme_json_is_told_from_other_json() -> None:
-    assert is_labelme(json.dumps(content()).encode())
-    assert not is_labelme(b'{"images": [], "annotations": []}')
-    assert not is_labelme(b"[]")
-    assert not is_labelme(b"{")
-    assert is_labelme(json.dumps({"shapes": [], "imagePath": "x"}).encode())
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:

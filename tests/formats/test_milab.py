@@ -116,15 +116,15 @@ def test_slashes_in_text_are_no_comments(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b'{"0": {"img_name": "a', "not whole"),
-        (b'{"0": {"4": [1, 2', "not whole"),
+        (b'{"0": {"img_name": "a', "not valid"),
+        (b'{"0": {"4": [1, 2', "not valid"),
         (b"", "empty"),
         ('{"0": {"ü": [1, 2, 3, 4]}}'.encode("latin-1"), "UTF-8"),
-        (b"[" * 100_000, "too deep"),
-        (b'{"0": {"a": [NaN, 1, 2, 3]}}', "not whole"),
+        (b"[" * 100_000, "too deeply"),
+        (b'{"0": {"a": [NaN, 1, 2, 3]}}', "not valid"),
         (b'{"0": {}, "0": {}}', "twice"),
         (b"[1, 2]", "no predictions"),
-        (b'{"0": {}} x', "not whole"),
+        (b'{"0": {}} x', "not valid"),
     ],
 )
 def test_what_is_no_json_is_one_error_that_names_the_file(

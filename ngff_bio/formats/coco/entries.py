@@ -2,87 +2,77 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.coco.file import CocoImage
+from ngff_bio.formats.json.text import checked
 from ngff_bio.model import Category
 
 
+@dataclass(frozen=True, slots=True)
+class CocoImage:
+    """One entry of ``images``.
+
+    Parameters
+    ----------
+    index
+        Its position in the list.
+    id
+        Its id, which may be text.
+    file_name
+        Name of the image file, relative to some folder of the dataset.
+    size
+        (height, width) in pixels; ``None`` if the entry does not give both.
+    record
+        The entry itself.
+    """
+
+    index: int
+    id: int | str
+    file_name: str
+    size: tuple[int, int] | None
+    record: dict[str, Any]
+
+
+class _Image(msgspec.Struct):
+    id: int | str
+    file_name: Annotated[str, msgspec.Meta(min_length=1)]
+    height: int | None = None
+    width: int | None = None
+
+
+class _Category(msgspec.Struct):
+    id: int | str
+    name: str
+
+
 def parse_image(index: int, entry: Any, name: str) -> CocoImage:
-    """One entry of ``images``, checked."""
+    """One entry of ``images`` of the file `name`."""
     record = f"images[{index}]"
-    if not isinstance(entry, dict):
-        raise SourceError(
-            "an entry of images is no object", file=name, record=record, found=json.dumps(entry)
-        )
-    own = entry.get("id")
-    if not isinstance(own, int | str) or isinstance(own, bool):
-        raise SourceError(
-            "an entry of images has no usable id",
-            file=name,
-            record=record,
-            expected="a number or text",
-            found=json.dumps(own),
-        )
-    record += f" (id {own})"
-    file_name = entry.get("file_name")
-    if not isinstance(file_name, str) or not file_name:
-        raise SourceError(
-            "an entry of images has no file name",
-            file=name,
-            record=record,
-            expected='text under "file_name"',
-            found=json.dumps(file_name) if "file_name" in entry else "no such key",
-        )
-    parts = PurePosixPath(file_name.replace("\\", "/")).parts
-    if ".." in parts or file_name.startswith(("/", "\\")) or file_name[1:2] == ":":
+    found: _Image = checked(entry, _Image, file=name, record=record)
+    path = found.file_name
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    if ".." in parts or path.startswith(("/", "\\")) or path[1:2] == ":":
         raise SourceError(
             "a file name leads out of the source",
             file=name,
-            record=record,
+            record=f"{record} (id {found.id})",
             expected="a name below the folder of the images",
-            found=file_name,
+            found=path,
             hint="write file names relative to the folder of the images",
         )
-    size = []
-    for side in ("height", "width"):
-        value = entry.get(side)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-            raise SourceError(
-                f"the {side} of an image is no whole number",
-                file=name,
-                record=record,
-                expected="pixels",
-                found=json.dumps(value),
-            )
-        size.append(int(value))
-    return CocoImage(index, own, file_name, (size[0], size[1]) if len(size) == 2 else None, entry)
+    size = None
+    if found.height is not None and found.width is not None:
+        size = (found.height, found.width)
+    return CocoImage(index, found.id, path, size, entry)
 
 
 def parse_category(index: int, entry: Any, name: str) -> Category:
-    """One entry of ``categories``, checked."""
-    if not isinstance(entry, dict):
-        raise SourceError(
-            "an entry of categories is no object",
-            file=name,
-            record=f"categories[{index}]",
-            found=json.dumps(entry),
-        )
-    for key in ("id", "name"):
-        kinds: Any = str if key == "name" else int | str
-        value = entry.get(key)
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise SourceError(
-                f"a category has no usable {key}",
-                file=name,
-                record=f"categories[{index}]",
-                expected="text" if key == "name" else "a number or text",
-                found=json.dumps(value) if key in entry else "no such key",
-            )
+    """One entry of ``categories`` of the file `name`."""
+    found: _Category = checked(entry, _Category, file=name, record=f"categories[{index}]")
     rest = {k: v for k, v in entry.items() if k not in ("id", "name")}
-    return Category(entry["id"], entry["name"], None, rest)
+    return Category(found.id, found.name, None, rest)

@@ -1,10 +1,8 @@
-"""A COCO file as places: its entries of images whole, its annotations to be read when needed."""
+"""A COCO file with its images in memory and its annotations as positions in the file."""
 
 from __future__ import annotations
 
 import io
-import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,48 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.json.scan import Elements, JsonWalk
+from ngff_bio.formats.coco.entries import CocoImage
+from ngff_bio.formats.json.scan import SEPARATORS, Elements, JsonWalk
 from ngff_bio.model import Category, SourceFile
-
-#: White space of JSON.
-SPACE = b" \t\r\n"
-
-#: Code of an annotation that is not taken.
-DROPPED = -1
-
-
-@dataclass(frozen=True, slots=True)
-class CocoImage:
-    """One entry of ``images``.
-
-    ``index`` is its place in the list, ``size`` (height, width) as it says, ``record`` the entry
-    itself.
-    """
-
-    index: int
-    id: int | str
-    file_name: str
-    size: tuple[int, int] | None
-    record: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnnotationRuns:
-    """The annotations of one image: where in the file they lie.
+    """The annotations of one image, as positions in the file.
 
     Parameters
     ----------
     file
         The COCO file.
     name
-        What reports and tables call it.
+        Its name in reports and tables.
     is_list
-        Whether ``annotations`` is a list; else an object.
+        Whether ``annotations`` is a list; else it is an object.
     runs
-        int64 (n, 4): annotations that follow each other in the file. Index of the first, how many,
-        first byte, byte after the last.
+        int64 (n, 4), annotations that follow each other in the file: index of the first, their
+        number, first byte, byte after the last.
     digest
-        Of these bytes, where it was asked for.
+        Digest of these bytes, if it was requested.
     """
 
     file: SourceFile
@@ -70,7 +48,7 @@ class AnnotationRuns:
         return int(self.runs[:, 1].sum())
 
     def indices(self) -> list[int]:
-        """Place of each in the file's ``annotations``."""
+        """Position of each in the file's ``annotations``."""
         return [i for first, count, *_ in self.runs.tolist() for i in range(first, first + count)]
 
     def texts(self) -> tuple[list[bytes], list[str] | None]:
@@ -79,15 +57,15 @@ class AnnotationRuns:
         Raises
         ------
         ngff_bio.errors.SourceError
-            If the file is no longer what it was.
+            If the file has changed since it was indexed.
         """
         if not len(self.runs):
             return [], None if self.is_list else []
-        pieces = [p.strip(SPACE + b",") for p in read_ranges(self.file, self.runs[:, 2:])]
+        pieces = [p.strip(SEPARATORS) for p in read_ranges(self.file, self.runs[:, 2:])]
+        keys: list[str] | None = None
         try:
             if self.is_list:
                 texts = [bytes(r) for r in _list_of_raw.decode(b"[" + b",".join(pieces) + b"]")]
-                keys = None
             else:
                 found = _dict_of_raw.decode(b"{" + b",".join(pieces) + b"}")
                 texts, keys = [bytes(r) for r in found.values()], list(found)
@@ -106,21 +84,12 @@ def _split(pieces: list[bytes], is_list: bool) -> tuple[list[bytes], list[str] |
     """Texts and keys of records that hold NaN, which a strict parser does not take."""
     opening, closing = (b"[", b"]") if is_list else (b"{", b"}")
     text = b'{"annotations":' + opening + b",".join(pieces) + closing + b"}"
-    texts: list[bytes] = []
-    keys: list[str] = []
     try:
-        for part in JsonWalk(io.BytesIO(text), "", {"annotations"}):
-            if isinstance(part, Elements):
-                for a, b in zip(part.starts.tolist(), part.stops.tolist(), strict=True):
-                    one = part.text[a:b].lstrip(SPACE + b",")
-                    if not is_list:
-                        end = key_end(one)
-                        keys.append(json.loads(one[:end]))
-                        one = one[one.index(b":", end) + 1 :].lstrip(SPACE)
-                    texts.append(one)
+        walk = JsonWalk(io.BytesIO(text), "", {"annotations"})
+        items = [i for part in walk if isinstance(part, Elements) for i in part.items()]
     except SourceError:
         return [], None
-    return texts, None if is_list else keys
+    return [t for _, t in items], None if is_list else [k or "" for k, _ in items]
 
 
 _list_of_raw = msgspec.json.Decoder(list[msgspec.Raw])
@@ -128,10 +97,10 @@ _dict_of_raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_ranges(file: SourceFile, ranges: NDArray[np.int64]) -> list[bytes]:
-    """Bytes of a file, one piece for each (start, stop)."""
-    pieces = []
-    if file.path is None and hasattr(file, "read_range"):
+    """The bytes of a file in each range (start, stop)."""
+    if file.path is None:
         return [file.read_range(a, b - a) for a, b in ranges.tolist()]
+    pieces = []
     with file.open() as stream:
         for start, stop in ranges.tolist():
             stream.seek(start)
@@ -146,17 +115,17 @@ class CocoFile:
     Parameters
     ----------
     file, name
-        The file, and what reports and tables call it.
+        The file, and its name in reports and tables.
     keys
         Members of the outermost object, in their order.
     rest
-        All of them but ``images`` and ``annotations``, whole.
+        All of them except ``images`` and ``annotations``.
     form
         What ``annotations`` is.
     images
-        Entries that are taken.
+        Valid entries of ``images``.
     categories
-        As ``categories`` lists them; none where there is no such key.
+        Valid entries of ``categories``; empty if there is no such key.
     count
         Number of annotations in the file.
     """
@@ -176,18 +145,17 @@ class CocoFile:
 
     def annotations(self, image: CocoImage) -> AnnotationRuns:
         """The annotations of one image, in the order of the file."""
-        code = self._rows.get(image.index, DROPPED)
-        runs = self._runs[:0]
-        if code != DROPPED:
+        code = self._rows.get(image.index)
+        runs, digest = self._runs[:0], b""
+        if code is not None:
             runs = self._runs[self._firsts[code] : self._firsts[code + 1]]
-        return AnnotationRuns(
-            self.file, self.name, self.form == "list", runs.copy(), self._digests.get(code, b"")
-        )
+            digest = self._digests.get(code, b"")
+        return AnnotationRuns(self.file, self.name, self.form == "list", runs.copy(), digest)
 
     def attributes(self, missing: Iterable[CocoImage] = ()) -> dict[str, Any]:
         """What a store keeps of it, so that the file can be written again.
 
-        `missing` are entries whose picture is not there: no image of the store holds them.
+        `missing` are entries without an image file: no image of the store has their records.
         """
         found: dict[str, Any] = {
             "file": self.name,
@@ -199,34 +167,14 @@ class CocoFile:
         return {**found, "missing": lost} if lost else found
 
     def missing_error(self, missing: Sequence[CocoImage]) -> SourceError:
-        """The error for entries whose picture is not there."""
+        """The error for entries without an image file."""
         lost = sum(self.annotations(i).count for i in missing)
         number = len(missing)
-        which = "an image is" if number == 1 else f"{number} images are"
         return SourceError(
-            f"{which} listed and without a file; so are {lost} annotations",
+            f"{number} listed image{'s' * (number != 1)} not found ({lost} annotations affected)",
             file=self.name,
             record=f"images[{missing[0].index}] ({missing[0].file_name})",
             expected="a file of that name",
-            found=f"{number} of {len(self.images)} listed images have none",
-            hint="add the images, or go on without them with --on-error skip",
+            found=f"no file for {number} of {len(self.images)} listed images",
+            hint="add the image files, or skip them with --on-error skip",
         )
-
-
-def key_end(text: bytes) -> int:
-    """Position after the key that a member of an object begins with."""
-    at = text.index(b'"') + 1
-    while text[at] != ord('"'):
-        at += 2 if text[at] == ord("\\") else 1
-    return at + 1
-
-
-#: Bytes at the start of a file that are looked into to tell what it is.
-_SNIFFED = 1 << 16
-
-
-def looks_like_coco(file: SourceFile) -> bool:
-    """Whether a JSON file seems to be COCO, by its first kilobytes."""
-    with file.open() as stream:
-        head = stream.read(_SNIFFED)
-    return re.search(rb'"(?:images|annotations)"\s*:\s*[\[{]', head) is not None

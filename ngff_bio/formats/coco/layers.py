@@ -1,8 +1,8 @@
-"""COCO: what several annotation files say of images becomes label layers, and nothing is merged unsaid.
+"""Label layers from the annotations that one or several COCO files have for an image.
 
-Files may list the same image: splits, experiments on subsets, several annotators. Where they hold the
-same annotations of it, these are one set, and each row knows the files it is in; where they differ,
-each set is a layer of its own, named after its file.
+Files may list the same image: splits, experiments on subsets, several annotators. Where they have the
+same annotations of it, these are one set, and each row names the files that it is in; where they
+differ, each set is a separate layer named after its file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from ngff_bio.formats.coco.file import AnnotationRuns, CocoFile, CocoImage, looks_like_coco
+from ngff_bio.formats.coco.entries import CocoImage
+from ngff_bio.formats.coco.file import AnnotationRuns, CocoFile
 from ngff_bio.formats.coco.index import Progress, open_coco
 from ngff_bio.formats.coco.records import read_records
 from ngff_bio.formats.problems import skipped_notice
@@ -21,7 +22,6 @@ from ngff_bio.model import Category, Instance, InstanceLayer, OnError
 
 __all__ = [
     "KEY",
-    "AnnotationRuns",
     "AnnotationSet",
     "CocoFile",
     "CocoImage",
@@ -32,18 +32,17 @@ __all__ = [
     "annotation_sets",
     "frame_record",
     "instance_layers",
-    "looks_like_coco",
     "open_coco",
     "short_names",
 ]
 
-#: Key of frame records and dataset attributes that hold what COCO says.
+#: Key of frame records and dataset attributes with the contents of COCO files.
 KEY = "coco"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One image as one file lists it."""
+    """The entry of one image in one file."""
 
     coco: CocoFile
     image: CocoImage
@@ -56,11 +55,11 @@ class AnnotationSet:
     Parameters
     ----------
     entries
-        Where they are listed; rows are read from the first.
+        The image in each of the files; rows are read from the first.
     runs
-        Where they lie, for each entry.
+        Positions of the annotations, for each entry.
     same
-        Whether the records of each entry are the first one's, byte by byte; else they differ in
+        Whether the records of each entry equal the first one's byte by byte; else they differ in
         ids.
     """
 
@@ -75,9 +74,9 @@ class AnnotationSet:
 
 
 def annotation_sets(entries: Sequence[Entry]) -> list[AnnotationSet]:
-    """The different sets of annotations that files give for one image, in the order of files.
+    """The different sets of annotations that files have for one image, in the order of files.
 
-    Sets are the same where their records are equal in order and in all but their ids.
+    Sets are the same if their records are equal, in the same order, except for ids.
     """
     groups: list[tuple[list[Entry], list[AnnotationRuns], list[bool]]] = []
     for entry in entries:
@@ -115,27 +114,25 @@ def _less_ids(text: bytes) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placement:
-    """A set of annotations on a frame.
+    """A set of annotations on frame ``t``.
 
-    ``size`` is the image's (height, width); ``window`` the part of the frame that it fills, if not
-    all of it (see `Instance.window`).
+    ``window`` is the part of the frame that the annotated image fills, if not all of it (see
+    `Instance.window`).
     """
 
     annotations: AnnotationSet
     t: int
-    size: tuple[int, int]
     window: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """What is read for one placement. Pickles to some hundred bytes."""
+    """The annotations of one placement. Pickles to some hundred bytes."""
 
     runs: tuple[AnnotationRuns, ...]
     same: tuple[bool, ...]
     names: Mapping[int | str, str]
     first: int
-    size: tuple[int, int]
     window: tuple[int, int, int, int] | None
 
 
@@ -148,7 +145,7 @@ class CocoInstances:
     parts
         For each frame that has annotations, by its index.
     on_error
-        What to do about a record that cannot be drawn.
+        ``stop`` at a record that cannot be drawn, or ``skip`` it.
     """
 
     parts: Mapping[int, tuple[_Part, ...]]
@@ -168,7 +165,7 @@ class CocoInstances:
         texts, keys = part.runs[0].texts()
         indices = [runs.indices() for runs in part.runs]
         file = part.runs[0].name
-        instances, errors = read_records(texts, part.names, part.size, indices[0], file)
+        instances, errors = read_records(texts, part.names, indices[0], file)
         if errors and self.on_error == "stop":
             raise errors[min(errors)]
         files = tuple(runs.name for runs in part.runs)
@@ -184,7 +181,7 @@ class CocoInstances:
 
 
 def _set_variants(instances: list[Instance], part: _Part, keys: list[str] | None) -> None:
-    """Note where files do not say the same: ids, and keys of an object that are not the id."""
+    """Set the members that differ between files: ids, and keys of an object that are not the id."""
     columns: list[list[str | None]] = []
     for number, runs in enumerate(part.runs):
         texts, own = (None, keys) if number == 0 else runs.texts()
@@ -229,16 +226,20 @@ def instance_layers(
     base
         Name of the first layer.
     placements
-        In order of frames, and for each frame in the order in which files are to be preferred.
+        In order of frames, and for each frame in order of preference of the files.
     short
         Short name of each file, for names of layers; see `short_names`.
+    on_error
+        See `CocoInstances`.
+    attributes
+        Attributes of each layer.
 
     Returns
     -------
     layers
-        None where no frame has an annotation.
+        Empty if no frame has an annotation.
     names
-        Name of the layer of each placement, by its position; none for one without annotations.
+        Name of the layer of each placement that has annotations, by its position.
     """
     layers: dict[str, _Layer] = {}
     names: dict[int, str] = {}
@@ -263,7 +264,6 @@ def instance_layers(
                 placed.annotations.same,
                 known,
                 layer.count + 1,
-                placed.size,
                 placed.window,
             )
         )
@@ -288,19 +288,19 @@ def instance_layers(
 def frame_record(
     sets: Iterable[tuple[AnnotationSet, str | None]], numbers: Mapping[str, int]
 ) -> list[dict[str, Any]]:
-    """What the files say of one image: each different entry once.
+    """The entries of one image in the files, each different one once.
 
     Parameters
     ----------
     sets
-        Sets of annotations with the name of their layer, ``None`` where they are empty.
+        Sets of annotations with the name of their layer, ``None`` if they are empty.
     numbers
-        Place of each file in the dataset's list of files: names would be repeated in every frame.
+        Position of each file in the dataset's list of files: names would be repeated in every frame.
 
     Returns
     -------
     list
-        Of ``{"record": entry, "files": [[file number, place in its images], ...], "layer": name}``.
+        Of ``{"record": entry, "files": [[file number, index in its images], ...], "layer": name}``.
     """
     found: dict[tuple[str, str | None], dict[str, Any]] = {}
     for one, layer in sets:
@@ -314,7 +314,7 @@ def frame_record(
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """A short name for each file: its own, with as many folders as it takes to be the only one."""
+    """A short name for each file: its stem, preceded by as many folders as make it unique."""
     paths = {n: PurePosixPath(n).with_suffix("").parts for n in names}
     depth = dict.fromkeys(names, 1)
     while True:
@@ -322,9 +322,8 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
         users: dict[str, list[str]] = {}
         for name, text in short.items():
             users.setdefault(text, []).append(name)
-        growing = [
-            n for same in users.values() if len(same) > 1 for n in same if depth[n] < len(paths[n])
-        ]
+        ambiguous = (n for same in users.values() if len(same) > 1 for n in same)
+        growing = [n for n in ambiguous if depth[n] < len(paths[n])]
         if not growing:
             return short
         for name in growing:

@@ -1,7 +1,7 @@
-"""COCO annotation records to instances: one record is one instance, and stays whole.
+"""COCO annotation records as instances: one record is one instance, and is kept whole.
 
-The text of a record is kept as the file has it, with its ``segmentation`` put to null where other
-columns hold it verbatim; every other value, and the order of keys, stays.
+The text of a record is kept as it is in the file, with null for its ``segmentation`` where other
+columns hold that verbatim; every other value, and the order of keys, stays.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.json.text import checked, parse_json
 from ngff_bio.model import Box, Geometry, Instance, Polygons, Rle
 
 
@@ -27,7 +27,7 @@ class _Rle(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 
 class _Record(msgspec.Struct, gc=False):
-    """The members that have columns of their own; unusual values go the slow way."""
+    """The members that have their own columns; unusual values are parsed by `_lenient`."""
 
     segmentation: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     bbox: tuple[float, float, float, float] | None = None
@@ -41,19 +41,19 @@ _record = msgspec.json.Decoder(_Record)
 _segmentation = msgspec.json.Decoder(list[list[float]] | _Rle | None)
 _KEY = b'"segmentation"'
 _COUNTS = re.compile(rb'\s*\{\s*"counts"')
-#: Stands in a record for an RLE whose keys were in this order; null for the usual one.
+#: Replaces an RLE whose keys are in this order in a record; one in the usual order becomes null.
 COUNTS_FIRST = b'{"counts":null,"size":null}'
 _SEGMENTATION = re.compile(rb'"segmentation"\s*:\s*')
+_HINT = "correct the record, or skip it with --on-error skip"
 
 
 def read_records(
     texts: Sequence[bytes],
     names: Mapping[int | str, str],
-    size: tuple[int, int],
     places: Sequence[int],
     file: str,
 ) -> tuple[list[Instance], dict[int, SourceError]]:
-    """Instances of the records of one image, label values not set; and what is wrong with which.
+    """Instances of the records of one image, without label values, and the errors of wrong ones.
 
     Parameters
     ----------
@@ -61,8 +61,6 @@ def read_records(
         JSON text of each record.
     names
         Category names by id.
-    size
-        Height and width of the image.
     places
         Index of each record in the file, for errors.
     file
@@ -86,9 +84,12 @@ def read_records(
             shape = None if raw is msgspec.UNSET else _segmentation.decode(raw)
             record = _without_segmentation(text, raw, keep=not shape)
         except (msgspec.DecodeError, RecursionError):
-            found, shape, record, wrong = _slowly(text)
+            try:
+                found, shape, record, wrong = _lenient(text, file, f"annotations[{places[i]}]")
+            except SourceError as refused:  # text that no parser accepts
+                found, shape, record, wrong = _Record(), None, text.decode(), refused
             if wrong is not None:
-                errors[i] = _located(wrong, file, places[i], found.id)
+                errors[i] = wrong
         geometry: Geometry | None = None
         if isinstance(shape, _Rle):
             geometry = Rle(shape.size, shape.counts)
@@ -112,24 +113,32 @@ def read_records(
                 record=record,
             )
         )
-    for i, wrong in _set_outlines(instances, outlines, owners):
-        errors.setdefault(i, _located(wrong, file, places[i], instances[i].source_id))
+    for i, fault in _set_outlines(instances, outlines, owners):
+        record = _named(f"annotations[{places[i]}]", instances[i].source_id)
+        error = SourceError(
+            "a polygon cannot be drawn",
+            file=file,
+            record=record,
+            expected="x0, y0, x1, y1, ...: finite numbers, three points or more",
+            found=fault,
+            hint=_HINT,
+        )
+        errors.setdefault(i, error)
     return instances, errors
 
 
 def _set_outlines(
     instances: list[Instance], outlines: list[list[list[float]]], owners: list[int]
-) -> list[tuple[int, SourceError]]:
-    """Give instances their polygons; all of an image in one array, cut into views."""
+) -> list[tuple[int, str]]:
+    """Give instances their polygons: views of one array for the whole image."""
     sizes = [len(part) for parts in outlines for part in parts]
     points = chain.from_iterable(chain.from_iterable(outlines))
     flat = np.fromiter(points, np.float64, sum(sizes))
     wrong = []
-    if not _all_good(sizes, flat):
-        for i, parts in zip(owners, outlines, strict=True):
-            error = _fault(parts)
-            if error is not None:
-                wrong.append((i, error))
+    numbers = np.array(sizes, np.int64)
+    if (numbers % 2).any() or (numbers < 6).any() or not np.isfinite(flat).all():
+        faults = ((i, _fault(parts)) for i, parts in zip(owners, outlines, strict=True))
+        wrong = [(i, fault) for i, fault in faults if fault is not None]
     at = 0
     for i, parts in zip(owners, outlines, strict=True):
         views = []
@@ -141,53 +150,28 @@ def _set_outlines(
     return wrong
 
 
-def _all_good(sizes: list[int], flat: NDArray[np.float64]) -> bool:
-    numbers = np.array(sizes, np.int64)
-    return not ((numbers % 2).any() or (numbers < 6).any()) and bool(np.isfinite(flat).all())
-
-
-def _fault(parts: Sequence[Sequence[float]]) -> SourceError | None:
+def _fault(parts: Sequence[Sequence[float]]) -> str | None:
     """Why polygons cannot be drawn."""
     for number, part in enumerate(parts):
-        told = f", part {number}" if len(parts) > 1 else ""
+        where = f" in part {number}" if len(parts) > 1 else ""
         if len(part) % 2:
-            return SourceError(
-                "a polygon has an odd number of coordinates",
-                expected="x0, y0, x1, y1, ...",
-                found=f"{len(part)} numbers{told}",
-            )
+            return f"an odd number of coordinates, {len(part)}{where}"
         if len(part) < 6:
-            return SourceError(
-                "a polygon has fewer than three points",
-                expected="at least 6 numbers",
-                found=f"{len(part)} numbers{told}",
-            )
+            return f"fewer than three points, {len(part)} numbers{where}"
         for value in part:
             if not math.isfinite(value):
-                return SourceError(
-                    "a polygon has a coordinate that is no finite number",
-                    expected="pixels",
-                    found=f"{value}{told}",
-                )
+                return f"{value}{where}"
     return None
 
 
-def _located(error: SourceError, file: str, index: int, own: Any) -> SourceError:
-    record = f"annotations[{index}]" + (f" (id {own})" if own is not None else "")
-    return SourceError(
-        error.what,
-        file=file,
-        record=record,
-        expected=error.expected,
-        found=error.found,
-        hint=error.hint or "mend the record, or go on without it with --on-error skip",
-    )
+def _named(record: str, own: Any) -> str:
+    return record if own is None else f"{record} (id {own})"
 
 
 def _without_segmentation(text: bytes, raw: Any, *, keep: bool) -> str:
     """The record's text with null for its segmentation, which other columns hold.
 
-    An empty or missing one is kept as it is. Of an RLE that is written counts first, this order stays.
+    An empty or missing one is kept as it is. An RLE with its counts first keeps that order.
     """
     if keep:
         return text.decode()
@@ -197,7 +181,7 @@ def _without_segmentation(text: bytes, raw: Any, *, keep: bool) -> str:
         if match is not None and text.startswith(bytes(raw), match.end()):
             end = match.end()
             return (text[:end] + blank + text[end + len(raw) :]).decode()
-    # The word comes twice: in a text, or inside of another member.
+    # The word occurs again, in text or in another member.
     members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     blank = COUNTS_FIRST if _COUNTS.match(bytes(members["segmentation"])) else b"null"
     parts = (
@@ -208,90 +192,48 @@ def _without_segmentation(text: bytes, raw: Any, *, keep: bool) -> str:
     return "{" + ",".join(parts) + "}"
 
 
-def _slowly(text: bytes) -> tuple[_Record, Any, str, SourceError | None]:
-    """A record with something unusual: NaN, a crowd flag that is true, text for a number, ..."""
-    content = json.loads(text)
-    wrong: SourceError | None = None
+def _lenient(text: bytes, file: str, place: str) -> tuple[_Record, Any, str, SourceError | None]:
+    """A record with something unusual: NaN, a crowd flag that is true, text for a number, ...
+
+    Returns
+    -------
+    record
+        Its members, those of a wrong type as ``None``.
+    segmentation
+        As `_segmentation` decodes it; ``None`` if it is wrong.
+    text
+        JSON text of the record without its segmentation.
+    error
+        What is wrong with the first wrong member.
+    """
+    content = parse_json(text, file, record=place, lenient=True)
     found = _Record()
-    for key, check in _CHECKS.items():
-        value = content.get(key)
-        if value is None:
-            continue
+    errors: list[SourceError] = []
+    place = _named(place, content.get("id"))
+
+    def member(key: str, kind: Any) -> Any:
         try:
-            setattr(found, key, check(value))
-        except (TypeError, ValueError):
-            wrong = wrong or SourceError(
-                f"{key} of an annotation is of the wrong kind",
-                expected=_EXPECTED[key],
-                found=json.dumps(value)[:80],
-            )
-    shape = content.get("segmentation")
-    try:
-        parsed = _shape(shape)
-    except (TypeError, ValueError):
-        parsed = None
-        wrong = wrong or SourceError(
-            "the segmentation of an annotation is of no known kind",
-            expected='[[x0, y0, x1, y1, ...], ...] or {"size": [height, width], "counts": ...}',
-            found=json.dumps(shape)[:80],
-        )
-    if parsed:
-        first = isinstance(shape, dict) and next(iter(shape)) == "counts"
+            value = content.get(key)
+            return checked(value, kind | None, file=file, record=f"{place}.{key}", hint=_HINT)
+        except SourceError as error:
+            errors.append(error)
+            return None
+
+    found.id = member("id", int | str)
+    found.category_id = member("category_id", int | str)
+    crowd = member("iscrowd", int | bool)
+    found.iscrowd = None if crowd is None else int(crowd)
+    found.area = member("area", float)
+    box = member("bbox", tuple[float, float, float, float])
+    if box is not None and not all(map(math.isfinite, box)):
+        what = "the box of an annotation has a value that is not finite"
+        errors.append(SourceError(what, file=file, record=place, found=box, hint=_HINT))
+        box = None
+    found.bbox = box
+    segmentation = content.get("segmentation")
+    shape = member("segmentation", list[list[float]] | _Rle) or None
+    if shape:
+        first = isinstance(segmentation, dict) and next(iter(segmentation)) == "counts"
         content["segmentation"] = {"counts": None, "size": None} if first else None
-    return found, parsed, json.dumps(content, ensure_ascii=False), wrong
-
-
-def _shape(value: Any) -> Any:
-    """A segmentation, whatever its numbers are; `ValueError` if it is none."""
-    if not value:
-        return None
-    if isinstance(value, list) and all(isinstance(p, list) for p in value):
-        return [[_number(n) for n in part] for part in value]
-    if isinstance(value, dict) and set(value) == {"size", "counts"}:
-        size, counts = value["size"], value["counts"]
-        if not isinstance(counts, str):
-            counts = [_whole(n) for n in counts]
-        height, width = size
-        return _Rle((_whole(height), _whole(width)), counts)
-    raise ValueError("no segmentation")
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("no number")
-    return float(value)
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, str) or int(value) != value:
-        raise ValueError("no whole number")
-    return int(value)
-
-
-def _box(value: Any) -> tuple[float, float, float, float]:
-    x, y, width, height = (_number(n) for n in value)
-    if not all(map(math.isfinite, (x, y, width, height))):
-        raise ValueError("no finite number")
-    return x, y, width, height
-
-
-def _id(value: Any) -> int | str:
-    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    return _whole(value)
-
-
-_CHECKS: dict[str, Any] = {
-    "bbox": _box,
-    "area": _number,
-    "iscrowd": _whole,
-    "category_id": _id,
-    "id": _id,
-}
-_EXPECTED = {
-    "bbox": "[x, y, width, height]",
-    "area": "a number",
-    "iscrowd": "0 or 1",
-    "category_id": "a number or text",
-    "id": "a number or text",
-}
+    record = json.dumps(content, ensure_ascii=False)
+    return found, shape, record, errors[0] if errors else None

@@ -1,8 +1,8 @@
-"""Walking through a JSON object of any size in bounded memory: its members, and the elements of some.
+"""Iteration over a JSON object of any size in bounded memory: its members, and the elements of some.
 
-A JSON text is read window by window. NumPy finds the quotes and brackets of a window at some GB/s;
-from them follow the depth of each bracket and so where every member of the outermost object, and
-every element of the members asked for, begins and ends. What lies between is left to a real parser.
+A JSON text is read window by window. NumPy finds the quotes and brackets of a window at some GB/s.
+The depth of each bracket follows from them, and so where each member of the outermost object and each
+element of the requested members begins and ends. What lies between is left to a real parser.
 """
 
 from __future__ import annotations
@@ -18,34 +18,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.json.text import has_comments, invalid_json
 
 Positions = NDArray[np.int64]
 
-#: Bytes looked at in one go: some times the size of a processor's cache gains nothing.
+#: Bytes that are scanned at once; larger windows are not faster.
 WINDOW = 4 << 20
 
-#: Brackets inside each other; parsers end at some hundred. COCO needs five.
-DEEPEST = 200
+#: Nesting of brackets that is accepted; COCO needs five, and parsers fail at some hundred.
+_MAX_DEPTH = 200
 
-#: Bytes at the start that are looked through for comments once the file is known to be malformed.
-_SNIFFED = 1 << 18
+#: Longest value outside of brackets, with the white space around it.
+_MAX_GAP = 16 << 20
 
-#: A value outside of brackets, with the white space around it, longer than this is no metadata.
-_LONGEST_GAP = 16 << 20
+#: Longest element: a mask of a whole slide takes some MB.
+_MAX_ELEMENT = 256 << 20
 
-#: An element longer than this is no annotation: a mask of a whole slide takes some MB.
-_LARGEST = 256 << 20
-
-#: Stands for a list or an object where only what is around it is parsed.
+#: Replaces a list or an object where only what is around it is parsed.
 _MARK = b"[]"
 
 _SPACE = b" \t\r\n"
+
+#: What may stand between two elements.
+SEPARATORS = _SPACE + b","
+
+_KEY = re.compile(rb'("(?:[^"\\]|\\.)*")\s*:\s*')
 _QUOTE, _BACKSLASH, _BRACKETS = ord('"'), ord("\\"), 0x7F
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A member of the outermost object that is text, a number, true, false or null."""
+    """A member of the outermost object that is a string, a number, true, false or null."""
 
     key: str
     value: Any
@@ -63,21 +66,21 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """Some whole elements, one after the other, of a member asked for.
+    """Consecutive whole elements of a requested member.
 
     Parameters
     ----------
     key
         The member.
     is_list
-        Whether it is a list; else an object, and each element begins with its key.
+        Whether it is a list; else it is an object, and each element begins with its key.
     text
         From the first byte of the first element to the last byte of the last one.
     offset
-        Of `text` in the file.
+        Position of `text` in the file.
     starts, stops
-        int64: where each lies in `text`. In an object, an element begins right after the one
-        before it, with comma and key.
+        int64, position of each element in `text`. In an object, an element begins right after the
+        one before it, with comma and key.
     lead
         What separates `text` from the element before it.
     """
@@ -89,6 +92,22 @@ class Elements:
     starts: Positions
     stops: Positions
     lead: bytes = b""
+
+    def items(self) -> Iterator[tuple[str | None, bytes]]:
+        """Key, where they have one, and JSON text of each element."""
+        for start, stop in zip(self.starts.tolist(), self.stops.tolist(), strict=True):
+            yield split_element(self.text[start:stop], is_list=self.is_list)
+
+
+def split_element(text: bytes, *, is_list: bool) -> tuple[str | None, bytes]:
+    """Key, in an object, and JSON text of an element that may begin with a comma."""
+    text = text.lstrip(SEPARATORS)
+    if is_list:
+        return None, text
+    match = _KEY.match(text)
+    if match is None:
+        raise ValueError("no key")
+    return json.loads(match[1]), text[match.end() :]
 
 
 @dataclass(slots=True)
@@ -120,7 +139,7 @@ class BracketScanner:
         return found, opens, depth
 
     def _escaped(self, block: NDArray[np.uint8]) -> Positions:
-        """Positions of characters that an odd number of backslashes stands before."""
+        """Positions of characters that follow an odd number of backslashes."""
         slashes = np.flatnonzero(block == _BACKSLASH)
         carried, self.escapes = self.escapes, False
         if not slashes.size:
@@ -141,16 +160,16 @@ class BracketScanner:
 
 @dataclass(slots=True)
 class JsonWalk:
-    """One walk through one file.
+    """An iterator over the members of the outermost object of a file.
 
     Parameters
     ----------
     stream, name
-        The file, open for reading, and what errors call it.
+        The file, open for reading, and its name for errors.
     streamed
-        Keys of the members whose elements are wanted; of others only the place is told.
+        Keys of the members whose elements are wanted; of others only the position is returned.
     window
-        Bytes that are looked at in one go.
+        Bytes that are scanned at once.
     progress
         Called with the number of bytes read so far.
     """
@@ -174,7 +193,8 @@ class JsonWalk:
         Raises
         ------
         ngff_bio.errors.SourceError
-            If it is no JSON object: cut off, not UTF-8, with comments, nested too deeply, a key twice.
+            If it is not a JSON object: truncated, not UTF-8, with comments, nested too deeply, a key
+            twice.
         """
         scanner = BracketScanner()
         decoder = codecs.getincrementaldecoder("utf-8")()
@@ -198,7 +218,9 @@ class JsonWalk:
                 file=self.name,
                 expected="a closing bracket for each opening one",
                 found=f"the end of the file after {done:,} bytes{inside}",
-                hint=self._comment_hint() or "the file is cut off: download or copy it again",
+                hint="JSON has no comments: remove them"
+                if has_comments(self._head())
+                else "the file is truncated: download or copy it again",
             )
 
     def _window(
@@ -213,7 +235,7 @@ class JsonWalk:
         """Cut a window at the brackets of the outermost levels."""
         outer = np.flatnonzero(np.where(opens, depth <= 2, depth <= 1))
         inner = np.flatnonzero(np.where(opens, depth == 3, depth == 2))
-        at = 0  # what lies before it in the window is dealt with
+        at = 0  # end of the part of the window that has been handled
         level = before
         for index in [*outer.tolist(), -1]:
             stop = len(block) if index < 0 else int(places[index])
@@ -239,11 +261,11 @@ class JsonWalk:
                 yield from self._end(block, offset, stop)
             elif block[stop] != ord("{"):
                 raise SourceError(
-                    "the outermost value of the JSON is no object",
+                    "the outermost value of the JSON is not an object",
                     file=self.name,
                     expected='an object with "images" and "annotations"',
                     found="a list",
-                    hint="a list of results is no COCO dataset: it lacks the images",
+                    hint="a list of results is not a COCO dataset: it lacks the images",
                 )
 
     def _collect(self, piece: bytes, offset: int) -> None:
@@ -251,12 +273,12 @@ class JsonWalk:
         if self._ended and piece.strip(_SPACE):
             raise self._malformed(offset, "nothing after the outermost object", _start(piece))
         self._gap += piece
-        if len(self._gap) > _LONGEST_GAP:
+        if len(self._gap) > _MAX_GAP:
             raise SourceError(
-                "a value outside of brackets is far too long",
+                "a value outside of brackets is too long",
                 file=self.name,
                 record=f"byte {offset:,}",
-                expected=f"at most {_LONGEST_GAP:,} bytes",
+                expected=f"at most {_MAX_GAP:,} bytes",
             )
 
     def _open(self, block: bytes, offset: int, place: int) -> Iterator[Scalar]:
@@ -305,12 +327,11 @@ class JsonWalk:
         for key, _ in pairs:
             if key in self._keys:
                 raise SourceError(
-                    "a key comes twice in the outermost object",
+                    "the outermost object has a key twice",
                     file=self.name,
                     record=key,
                     expected="each key once",
-                    found="the same key again",
-                    hint="keep one of the two",
+                    hint="rename or remove one of the two",
                 )
             self._keys.append(key)
         return pairs
@@ -331,12 +352,12 @@ class JsonWalk:
         stops = places[~opens] + (1 - begin + shift)
         if not stops.size:
             self._kept = text
-            if len(text) > _LARGEST:
+            if len(text) > _MAX_ELEMENT:
                 raise SourceError(
-                    "an element is far too large",
+                    "an element is too large",
                     file=self.name,
                     record=f"{self._current!r}, byte {start:,}",
-                    expected=f"at most {_LARGEST:,} bytes",
+                    expected=f"at most {_MAX_ELEMENT:,} bytes",
                 )
             return
         last = int(stops[-1])
@@ -367,35 +388,30 @@ class JsonWalk:
         )
 
     def _check_text(self, block: bytes, decoder: Any, offset: int) -> None:
-        if block.isascii():
-            if decoder.getstate()[0]:
-                raise self._not_utf8(offset, "a character that is cut off")
+        if block.isascii() and not decoder.getstate()[0]:
             return
         try:
             decoder.decode(block)
         except UnicodeDecodeError as error:
-            raise self._not_utf8(offset + error.start, error) from error
-
-    def _not_utf8(self, place: int, found: object) -> SourceError:
-        return SourceError(
-            "the JSON is not UTF-8",
-            file=self.name,
-            record=f"byte {place:,}",
-            expected="UTF-8, as the JSON standard says",
-            found=found,
-            hint="save the file as UTF-8 (`iconv -f LATIN1 -t UTF-8` for old files)",
-        )
+            raise SourceError(
+                "the JSON is not UTF-8",
+                file=self.name,
+                record=f"byte {max(offset + error.start, 0):,}",
+                expected="UTF-8, as RFC 8259 requires",
+                found=error,
+                hint="save the file as UTF-8 (`iconv -f LATIN1 -t UTF-8` for old files)",
+            ) from error
 
     def _check_depth(self, depth: Positions, places: Positions, offset: int) -> None:
         if not depth.size:
             return
-        if int(depth.max()) > DEEPEST:
-            place = int(places[np.argmax(depth > DEEPEST)])
+        if int(depth.max()) > _MAX_DEPTH:
+            place = int(places[np.argmax(depth > _MAX_DEPTH)])
             raise SourceError(
                 "the JSON is nested too deeply",
                 file=self.name,
                 record=f"byte {offset + place:,}",
-                expected=f"at most {DEEPEST} brackets inside each other",
+                expected=f"at most {_MAX_DEPTH} brackets inside each other",
                 found="more",
             )
         if int(depth.min()) < 0:
@@ -403,40 +419,20 @@ class JsonWalk:
             raise self._malformed(offset + place, "an opening bracket before a closing one", "none")
 
     def _malformed(self, place: int, expected: str, found: str) -> SourceError:
-        return malformed(self.name, f"about byte {place:,}", expected, found, self._comment_hint())
+        record = f"about byte {place:,}"
+        return invalid_json(self.name, self._head(), found, record=record, expected=expected)
 
-    def _comment_hint(self) -> str | None:
-        """How to mend it, where the file seems to have comments."""
-        if self.stream.seekable():
-            self.stream.seek(0)
-            return comment_hint(self.stream.read(_SNIFFED))
-        return None
-
-
-def malformed(
-    name: str, record: str, expected: str, found: object, mend: str | None = None
-) -> SourceError:
-    """The error for what is no JSON."""
-    return SourceError(
-        "the file is no valid JSON",
-        file=name,
-        record=record,
-        expected=expected,
-        found=found,
-        hint=mend or "check the file with a JSON tool, or download it again",
-    )
-
-
-def comment_hint(text: bytes) -> str | None:
-    """How to mend JSON that has comments, where `text` seems to."""
-    if re.search(rb'(?:^|[\[\]{},"\d])\s*(?://|/\*|#)', text):
-        return "JSON has no comments: take them out"
-    return None
+    def _head(self) -> bytes:
+        """The start of the file, to look for what may be wrong."""
+        if not self.stream.seekable():
+            return b""
+        self.stream.seek(0)
+        return self.stream.read(1 << 16)
 
 
 def _skipped(text: bytes) -> int:
     """Position of the first bracket after white space and a comma."""
-    return len(text) - len(text.lstrip(_SPACE + b","))
+    return len(text) - len(text.lstrip(SEPARATORS))
 
 
 def _start(text: bytes) -> str:

@@ -1,87 +1,227 @@
-"""JSON files that fit into memory, with one clear error for each way in which they can be broken."""
+"""JSON as values: parsing, checking the types of records, and recognizing a file's kind.
+
+Whatever a parser raises becomes one `SourceError` that names the file.
+"""
 
 from __future__ import annotations
 
 import codecs
+import json
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 
 from ngff_bio.errors import SourceError
 from ngff_bio.model import SourceFile
 
-_MEND = "download or copy the file again"
+JsonKind = Literal["coco", "labelme"]
+
+#: Bytes at each end of a file that are searched for the keys of a format, or for comments.
+_SNIFFED = 1 << 16
+
+_SHAPES = re.compile(rb'"shapes"\s*:\s*\[')
+_LABELME = re.compile(rb'"(?:imageData|imagePath)"\s*:')
+_COCO = re.compile(rb'"(images|annotations|categories)"\s*:\s*[\[{]')
+
+#: A comment after something that can stand before one in JSON.
+_COMMENT = re.compile(rb'(?:^|[\[\]{},"\d])\s*(?://|/\*|#)')
 
 
-def parse_json(data: bytes, name: str, kind: Any = Any) -> Any:
-    """The value of a JSON text; a byte order mark at its start is passed over.
+def json_kind(file: SourceFile) -> JsonKind | None:
+    """The annotation format that a JSON file seems to have, by its first and last 64 KiB.
+
+    ``None`` if it is another kind of JSON, or not JSON. labelme files have ``shapes``, ``imagePath``
+    or ``imageData``; COCO files a list or object ``images``, ``annotations`` or ``categories``.
+    """
+    with file.open() as stream:
+        head = stream.read(_SNIFFED)
+        if not head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
+            return None
+        if _SHAPES.search(head):
+            return "labelme"
+        if _COCO.search(head):
+            return "coco"
+        if _LABELME.search(head):
+            return "labelme"
+        # A long `annotations` or `info` may come first, and the other keys at the end.
+        stream.seek(max(file.size - _SNIFFED, 0))
+        return "coco" if len(set(_COCO.findall(stream.read(_SNIFFED)))) > 1 else None
+
+
+def parse_json(
+    data: bytes,
+    name: str,
+    kind: Any = Any,
+    *,
+    record: str | None = None,
+    lenient: bool = False,
+    unique_keys: bool = False,
+) -> Any:
+    """The value of a JSON text in UTF-8, with or without a byte order mark.
 
     Parameters
     ----------
     data
-        The text, in UTF-8.
-    name
-        File name for error messages.
+        The text.
+    name, record
+        The file's name, and the part of it that is parsed, for error messages.
     kind
-        Type that msgspec decodes to, for the outermost object alone: ``dict[str, msgspec.Raw]``.
+        Type that msgspec decodes to: ``dict[str, msgspec.Raw]`` leaves the members unparsed.
+    lenient
+        Accept NaN, Infinity and floats beyond their range, as Python's own parser does.
+    unique_keys
+        Refuse an object that has a key twice: readers differ in which of the two they take.
 
     Raises
     ------
     ngff_bio.errors.SourceError
-        If it is empty, cut off, not UTF-8, nested too deep, has comments, or is no JSON otherwise.
+        If it is empty, truncated, not UTF-8, nested too deeply, has comments, NaN or numbers out of
+        range, is not of `kind`, or is not JSON otherwise.
     """
-    if data.startswith(codecs.BOM_UTF8):
-        data = data[len(codecs.BOM_UTF8) :]
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        return msgspec.json.decode(data, type=kind)
-    except msgspec.ValidationError as error:
-        raise SourceError(
-            "the file holds something else",
-            file=name,
-            expected="a JSON object",
-            found=_start(data),
-        ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SourceError(
-            "the file is not whole JSON",
-            file=name,
-            expected="JSON in UTF-8",
-            found=f"{_why(data, error)}",
-            hint=_mend(data),
-        ) from error
-    except RecursionError as error:
-        raise SourceError(
-            "the JSON is nested too deep",
-            file=name,
-            expected="at most some hundred brackets inside each other",
-            found="more",
-            hint="this is no annotation file: take it away",
-        ) from error
+        if unique_keys:
+            return json.loads(
+                data.decode(), object_pairs_hook=_unique(name), parse_constant=_not_json
+            )
+        try:
+            return msgspec.json.decode(data, type=kind)
+        except msgspec.DecodeError:
+            if not lenient:
+                raise
+            return json.loads(data.decode())
+    except SourceError:
+        raise
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, msgspec.ValidationError) and kind is not Any:
+            raise SourceError(
+                "the file does not contain a JSON object",
+                file=name,
+                record=record,
+                expected="a JSON object",
+                found=repr(data[:40].decode("utf-8", "replace")),
+            ) from error
+        raise invalid_json(name, data, error, record=record) from error
 
 
-def read_json(file: SourceFile, kind: Any = Any) -> Any:
-    """The value of a JSON file; see `parse_json`."""
-    return parse_json(file.read(), file.name, kind)
+def _unique(name: str) -> Any:
+    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            raise SourceError(
+                "a JSON object has a key twice",
+                file=name,
+                record=f"key {next(k for k in keys if keys.count(k) > 1)!r}",
+                expected="each key once",
+                hint="rename or remove one of the two",
+            )
+        return found
+
+    return checked
 
 
-def _start(data: bytes) -> str:
-    return repr(data[:40].decode("utf-8", "replace"))
+def _not_json(text: str) -> Any:
+    raise ValueError(f"{text} is not a JSON number")
 
 
-def _why(data: bytes, error: Exception) -> str:
-    if not data.strip():
-        return "an empty file"
+def invalid_json(
+    name: str,
+    text: bytes = b"",
+    error: object = None,
+    *,
+    record: str | None = None,
+    expected: str = "JSON in UTF-8",
+) -> SourceError:
+    """The error for text that cannot be parsed as JSON.
+
+    Parameters
+    ----------
+    text
+        The start of the file, or as much of it as is known: what is wrong is looked for in it.
+    error
+        What the parser says.
+    """
+    found, hint = str(error), "check the file with a JSON tool, or download or copy it again"
+    if isinstance(error, RecursionError):
+        found, hint = "brackets nested too deeply", "check that it is an annotation file"
+    elif isinstance(error, UnicodeDecodeError):
+        found = f"byte {error.start} is not UTF-8"
+    elif not text.strip() and record is None:
+        found = "an empty file"
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        hint = "save the file in UTF-8"
+    elif has_comments(text):
+        hint = "JSON has no comments: remove them"
+    return SourceError(
+        "the file is not valid JSON",
+        file=name,
+        record=record,
+        expected=expected,
+        found=found,
+        hint=hint,
+    )
+
+
+def has_comments(text: bytes) -> bool:
+    """Whether malformed JSON seems to have comments."""
+    return _COMMENT.search(text[:_SNIFFED]) is not None
+
+
+def checked(value: Any, kind: Any, *, file: str, record: str, hint: str | None = None) -> Any:
+    """A parsed JSON value as a typed one: an instance of a `msgspec.Struct`, for instance.
+
+    Floats without a fraction count as integers.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If the value does not have the type; ``record`` then names the member: ``images[3].height``.
+    """
     try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as wrong:
-        return f"byte {wrong.start} is not UTF-8"
-    return str(error)
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        try:
+            return msgspec.convert(_with_integers(value), kind)
+        except msgspec.ValidationError as error:
+            expected, path = _parts_of(str(error))
+            raise SourceError(
+                "a value has the wrong type",
+                file=file,
+                record=record + path,
+                expected=expected,
+                found=shown(_member(value, path)),
+                hint=hint or "correct the file, or skip such records with --on-error skip",
+            ) from error
 
 
-def _mend(data: bytes) -> str:
-    if re.search(rb'(?:^|[\s,\[{])//[^"\n]*$', data[: 1 << 18], re.MULTILINE):
-        return "JSON has no // comments: take them out"
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "save the file in UTF-8"
-    return _MEND
+def _with_integers(value: Any) -> Any:
+    """The value with each float that has no fraction as an integer."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, list):
+        return [_with_integers(v) for v in value]
+    if isinstance(value, Mapping):
+        return {k: _with_integers(v) for k, v in value.items()}
+    return value
+
+
+def _parts_of(message: str) -> tuple[str, str]:
+    """What msgspec expected, and the path at which (``.points[0]``), from its message."""
+    text, _, path = message.partition(" - at `$")
+    expected = text.removeprefix("Expected ").partition(", got ")[0].replace("`", "")
+    return expected[:1].lower() + expected[1:], path.rstrip("`")
+
+
+def _member(value: Any, path: str) -> Any:
+    for name, number in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+        value = value[name] if name else value[int(number)]
+    return value
+
+
+def shown(value: object) -> str:
+    """A value for an error message: JSON text of at most 80 characters."""
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -92,15 +92,6 @@ class LabelmeFile:
         return found
 
 
-def is_labelme(data: bytes) -> bool:
-    """Whether JSON is of labelme: an object with ``shapes`` and something of its image."""
-    try:
-        content = msgspec.json.decode(data, type=_RAW)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
-    return "shapes" in content and bool({"imagePath", "imageData", "version"} & set(content))
-
-
 def read_labelme(file: SourceFile, *, on_error: str = "stop") -> LabelmeFile:
     """Read an annotation file.
 
@@ -367,8 +358,12 @@ class EmbeddedImage:
         return
 
     def open(self) -> BinaryIO:
-        """The picture, in memory."""
+        """The image file, in memory."""
         return io.BytesIO(self.read())
+
+    def read_range(self, offset: int, size: int) -> bytes:
+        """Some of the image file's bytes."""
+        return self.read()[offset : offset + size]
 
     def read(self) -> bytes:
         """The picture's bytes."""

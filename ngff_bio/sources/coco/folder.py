@@ -13,15 +13,12 @@ from pathlib import PurePosixPath
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.coco.layers import CocoFile, Progress, open_coco
+from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset
 from ngff_bio.sources.coco.images import CocoImages, CocoSet, pictures_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
-
-#: Bytes at the start of a JSON file in which its kind is looked for.
-_HEAD = 1 << 16
-_KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*[\[{]')
 
 
 def detect(tree: FileTree) -> int:
@@ -31,19 +28,7 @@ def detect(tree: FileTree) -> int:
 
 
 def _is_coco(tree: FileTree, name: str) -> bool:
-    """Whether a file looks like COCO; only its start (and end) is read."""
-    if not name.lower().endswith(".json"):
-        return False
-    file = tree.file(name)
-    with file.open() as stream:
-        head = stream.read(_HEAD)
-        if not head.lstrip().startswith(b"{") or b'"shapes"' in head:
-            return False
-        if _KEYS.search(head):
-            return True
-        # A long `annotations` or `info` may stand first, and the other keys at the end.
-        stream.seek(max(file.size - _HEAD, 0))
-        return len(set(_KEYS.findall(stream.read(_HEAD)))) > 1
+    return name.lower().endswith(".json") and json_kind(tree.file(name)) == "coco"
 
 
 def read(

@@ -139,7 +139,7 @@ class CocoImages:
         sets = annotation_sets(entries)
         layers, names = instance_layers(
             self.layer,
-            [Placement(one, 0, header.size) for one in sets],
+            [Placement(one, 0) for one in sets],
             short,
             self.problems.on_error,
         )

@@ -14,9 +14,9 @@ from typing import Any
 
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader
+from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Frame, OnError, SourceDataset, SourceImage
-from ngff_bio.sources.coco.json_kinds import has_annotations
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.files import OpenedImage, PictureFiles
 from ngff_bio.sources.images.headers import DOCUMENTS, base_of, placed, probe_all
@@ -24,6 +24,9 @@ from ngff_bio.sources.images.label_layers import LabelKind, PlacedFile, label_gr
 from ngff_bio.sources.images.label_names import LabelFile, LabelRule, Partners, split_labels
 from ngff_bio.sources.images.numbered import Naming, Series, find_series, stem_of
 from ngff_bio.sources.registry import Source
+
+#: JSON files that are sniffed for annotations.
+_SNIFFED_FILES = 16
 
 #: An ending that is no part of what an image is called.
 _OME = re.compile(r"\.ome(?=\.tiff?$)", re.IGNORECASE)
@@ -34,7 +37,9 @@ def detect(tree: FileTree) -> int:
     names = tree.names()
     if not any(n.lower().endswith(EXTENSIONS) for n in names):
         return 0
-    return 0 if has_annotations(tree) else 1
+    # The first JSON files show what the others are.
+    listed = [n for n in names if n.lower().endswith(".json")][:_SNIFFED_FILES]
+    return 0 if any(json_kind(tree.file(n)) for n in listed) else 1
 
 
 def read(

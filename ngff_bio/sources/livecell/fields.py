@@ -76,9 +76,7 @@ def field_images(
 def _field(number: int, crops: Sequence[Crop], files: Files, problems: Problems) -> SourceImage:
     """The frames of one crop of one location."""
     pixels = stack_frames([c.file for c in crops], "t", headers=[c.header for c in crops])
-    placements = [
-        Placement(each, t, crop.header.size) for t, crop in enumerate(crops) for each in crop.sets
-    ]
+    placements = [Placement(each, t) for t, crop in enumerate(crops) for each in crop.sets]
     layers, names = instance_layers(LAYER, placements, files.short, problems.on_error)
     _tell_layers(layers, problems, crops[0].name)
     layer_of = {id(p.annotations): names.get(i) for i, p in enumerate(placements)}
@@ -135,7 +133,7 @@ def _stitched(number: int, crops: Sequence[Crop], files: Files, problems: Proble
             size = crop.header.size
             for each in crop.sets:
                 window = (down * rows, right * columns, *size)
-                placements.append(Placement(each, t, size, window))
+                placements.append(Placement(each, t, window))
     layers, names = instance_layers(LAYER, placements, files.short, problems.on_error)
     _tell_layers(layers, problems, crops[0].name)
     layer_of = {id(p.annotations): names.get(i) for i, p in enumerate(placements)}

@@ -19,10 +19,10 @@ from ngff_bio.formats.coco.layers import (
     CocoImage,
     Entry,
     annotation_sets,
-    looks_like_coco,
     open_coco,
 )
 from ngff_bio.formats.images.frames import probe_image
+from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import (
     OnError,
@@ -169,7 +169,7 @@ def _open_annotations(
     known = [n for n in places if _COCO.search(n) or "annotations/" in n]
     for place in places:
         if place not in known:
-            if looks_like_coco(tree.file(place)):
+            if json_kind(tree.file(place)) == "coco":
                 known.append(place)
             else:
                 problems.skip("not a file of this collection", None, place)
