@@ -299,7 +299,7 @@ def test_a_broken_annotation_file_ends_the_conversion_or_is_passed_over(tmp_path
     truth = make_organoid(tmp_path, trees=["Detection"])
     frame = truth.wells["Detection/W_C10_1"].frames[1]
     frame.json_file.write_bytes(frame.json_file.read_bytes()[:100])
-    with pytest.raises(SourceError, match="not whole JSON") as caught:
+    with pytest.raises(SourceError, match="not valid JSON") as caught:
         read(open_tree(truth.root))
     assert caught.value.file == "Detection/W_C10_1/Proj_2.json"
     dataset = read(open_tree(truth.root), on_error="skip")
