@@ -108,7 +108,7 @@ def parse(way: str, path: Path) -> int:
         open_coco,
     )
     from ngff_bio.formats.problems import Problems
-    from ngff_bio.sources.files.tree import LocalFile
+    from ngff_bio.sources.files.ranges import LocalFile
 
     coco = open_coco(LocalFile(str(path.parent), path.name), Problems())
     if way == "index":

@@ -31,7 +31,7 @@ from PIL import Image
 
 from ngff_bio.formats.images.decoding import decode_image
 from ngff_bio.formats.images.frames import probe_image
-from ngff_bio.sources.files.tree import LocalFile
+from ngff_bio.sources.files.ranges import LocalFile
 
 
 def best(call: Callable[[], object], runs: int = 15) -> float:

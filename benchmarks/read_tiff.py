@@ -26,7 +26,7 @@ import numpy as np
 import tifffile
 
 from ngff_bio.formats.tiff.images import open_tiff
-from ngff_bio.sources.files.tree import LocalFile
+from ngff_bio.sources.files.ranges import LocalFile
 
 
 def rate(nbytes: int, call: Callable[[], object]) -> float:

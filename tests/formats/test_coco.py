@@ -24,7 +24,7 @@ from ngff_bio.formats.coco.layers import (
 )
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Box, Instance, OnError, Polygons, Rle
-from ngff_bio.sources.files.tree import LocalFile
+from ngff_bio.sources.files.ranges import LocalFile
 
 SQUARE = [[1, 1, 5.5, 1, 5.5, 5.25, 1, 5]]
 

@@ -18,7 +18,8 @@ from ngff_bio.formats.images.frames import probe_image
 from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.tiff.images import open_tiff
 from ngff_bio.formats.tiff.tiff import open_tiff_stack
-from ngff_bio.sources.files.tree import LocalFile, open_tree
+from ngff_bio.sources.files.ranges import LocalFile
+from ngff_bio.sources.files.tree import open_tree
 
 READERS: dict[str, Callable[[LocalFile], object]] = {
     "probe": probe_image,

@@ -23,7 +23,7 @@ from ngff_bio.formats.images.frames import (
     safe_names,
     stack_frames,
 )
-from ngff_bio.sources.files.tree import LocalFile
+from ngff_bio.sources.files.ranges import LocalFile
 
 GREY = (np.arange(40 * 50) % 251).astype(np.uint8).reshape(40, 50)
 RGB = np.dstack([GREY, GREY[::-1], 255 - GREY])

@@ -11,7 +11,7 @@ import pytest
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.text import checked, json_kind, parse_json
-from ngff_bio.sources.files.tree import LocalFile
+from ngff_bio.sources.files.ranges import LocalFile
 
 BROKEN = {
     "empty": b" ",

@@ -26,7 +26,7 @@ from ngff_bio.formats.labelme.labelme import (
     restored_shape,
 )
 from ngff_bio.raster.shapes import shape_to_mask
-from ngff_bio.sources.files.tree import LocalFile
+from ngff_bio.sources.files.ranges import LocalFile
 
 
 def content(*shapes: dict[str, Any], **more: Any) -> dict[str, Any]:

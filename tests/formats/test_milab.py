@@ -14,7 +14,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.milab.crops import read_crop_labels
 from ngff_bio.formats.milab.predictions import class_name, encode_milab, read_milab
 from ngff_bio.model import Box
-from ngff_bio.sources.files.tree import LocalFile
+from ngff_bio.sources.files.ranges import LocalFile
 
 NEW: dict[str, Any] = {
     "151": {

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.rle.rle_json import decode_rle_json, encode_rle_json, read_rle_json
 from ngff_bio.model import RunVolume
-from ngff_bio.sources.files.tree import LocalFile
+from ngff_bio.sources.files.ranges import LocalFile
 
 # The page's own example: two blobs of a 10 x 10 picture.
 BLOBS = {

@@ -20,7 +20,8 @@ from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.tiff import planes as tiff_planes
 from ngff_bio.formats.tiff.images import open_tiff
 from ngff_bio.formats.tiff.tiff import open_tiff_stack
-from ngff_bio.sources.files.tree import LocalFile, open_tree
+from ngff_bio.sources.files.ranges import LocalFile
+from ngff_bio.sources.files.tree import open_tree
 
 RNG = np.random.default_rng(7)
 GREY = RNG.integers(0, 60000, (3, 70, 90)).astype(np.uint16)

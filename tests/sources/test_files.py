@@ -307,6 +307,6 @@ def test_a_web_server_gives_folders_and_archives(web: str, tmp_path: Path) -> No
 
 
 def test_what_is_unpacked_lies_in_a_folder_of_this_process(tmp_path: Path) -> None:
-    path = ranges.unpacked("a key of this test", b"x")
+    path = ranges.temporary_copy("a key of this test", lambda f: f.write(b"x"))
     assert path.read_bytes() == b"x"
-    assert path == ranges.unpacked("a key of this test", b"y")
+    assert path == ranges.temporary_copy("a key of this test", lambda f: f.write(b"y"))

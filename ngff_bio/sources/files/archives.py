@@ -1,8 +1,8 @@
 """Zip and tar archives: listed once, then each member is read by itself, by any thread or process.
 
-A member knows where its bytes lie in the archive, so nothing needs the archive's directory again.
-Stored members are read in place. A compressed tar cannot be read from its middle: it is unpacked once
-into a temporary file.
+A member keeps the position of its bytes in the archive, so the archive's directory is not read again.
+Stored members are read in place. A compressed tar has no random access: it is unpacked once, into a
+temporary file.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
@@ -25,17 +26,34 @@ import imagecodecs
 
 from ngff_bio.errors import NgffBioError, SourceError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
-from ngff_bio.sources.files.ranges import RangedFile, copy_at_most, open_range, unpacked
+from ngff_bio.model import SourceFile
+from ngff_bio.sources.files.ranges import LocalFile, open_range, temporary_copy
 
-#: Endings of names that are archives, in lower case.
-ZIP_ENDINGS = (".zip",)
-TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-ARCHIVE_ENDINGS = ZIP_ENDINGS + TAR_ENDINGS
+#: Endings of archives' names, in lower case.
+ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 #: Compressed members larger than this are unpacked to disk when they are opened, not to memory.
 _IN_MEMORY = 256 << 20
 
-_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+#: Local file header of a zip (APPNOTE 4.3.7): signature, ..., lengths of the name and of extras.
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+
+#: What reading a damaged archive raises.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    lzma.LZMAError,
+    zlib.error,
+    OSError,
+    EOFError,
+    NotImplementedError,
+)
+
+_OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +65,26 @@ class ArchiveMember:
     container
         The archive.
     name
-        Its name below the source's root.
+        Name below the source's root.
     size
         Bytes when unpacked.
     offset
-        Of its local header in a zip, of its first byte in a tar.
+        Position of its local header in a zip, of its first byte in a tar.
     packed
         Bytes in the archive.
     method
-        Zip's compression method; -1 in a tar.
+        Compression method of a zip; -1 in a tar.
     crc
         CRC-32 of its bytes; ``None`` in a tar.
     """
 
-    container: RangedFile
+    container: SourceFile
     name: str
     size: int
     offset: int
     packed: int
-    method: int
-    crc: int | None
+    method: int = -1
+    crc: int | None = None
 
     @property
     def path(self) -> None:
@@ -74,27 +92,28 @@ class ArchiveMember:
         return
 
     def open(self) -> BinaryIO:
-        """The file, seekable: in place where it is stored as it is, else unpacked."""
+        """The file, seekable: in place if it is stored, else unpacked."""
         if self.method <= 0:
             return open_range(self.container.read_range, self._start(), self.size)
         if self.size <= _IN_MEMORY:
             return io.BytesIO(self.read())
-        return unpacked(self, self._unpack).open("rb")
+        return self._copy()
 
     def read(self) -> bytes:
         """All of its bytes, checked against the archive's checksum."""
         data = self.container.read_range(self._start(), self.packed)
         if len(data) != self.packed:
-            raise self._damaged(f"{len(data)} bytes are left of {self.packed}")
+            raise self._damaged(f"{len(data)} of {self.packed} bytes")
         if self.method == zipfile.ZIP_DEFLATED:
             try:
                 data = bytes(imagecodecs.deflate_decode(data, raw=True, out=self.size))
             except (imagecodecs.DeflateError, ValueError, RuntimeError) as error:
                 raise self._damaged(error) from error
         elif self.method > 0:
-            data = self._by_zipfile()
+            self._unpack(target := io.BytesIO())
+            data = target.getvalue()
         if len(data) != self.size or (self.crc is not None and zlib.crc32(data) != self.crc):
-            raise self._damaged("its bytes do not have its checksum")
+            raise self._damaged("bytes with another checksum")
         return data
 
     def read_range(self, offset: int, size: int) -> bytes:
@@ -102,35 +121,35 @@ class ArchiveMember:
         size = max(min(size, self.size - offset), 0)
         if self.method <= 0:
             return self.container.read_range(self._start() + offset, size)
-        with unpacked(self, self._unpack).open("rb") as stream:
+        with self._copy() as stream:
             stream.seek(offset)
             return stream.read(size)
 
     def _start(self) -> int:
-        """Where its bytes start: in a zip, behind a header of its own length."""
+        """Position of its first byte; in a zip, it follows a header of variable length."""
         if self.method < 0:
             return self.offset
         head = self.container.read_range(self.offset, _LOCAL_HEADER.size)
         if len(head) < _LOCAL_HEADER.size or not head.startswith(b"PK\3\4"):
-            raise self._damaged("no header where the directory says it is")
-        *_, name, extra = _LOCAL_HEADER.unpack(head)
+            raise self._damaged("no local header")
+        _, name, extra = _LOCAL_HEADER.unpack(head)
         return int(self.offset + _LOCAL_HEADER.size + name + extra)
+
+    def _copy(self) -> BinaryIO:
+        return temporary_copy(self, self._unpack).open("rb")
 
     def _unpack(self, target: BinaryIO) -> None:
         try:
             with zipfile.ZipFile(self.container.open()) as archive:
                 info = next(i for i in archive.infolist() if i.header_offset == self.offset)
                 with archive.open(info) as source:
-                    whole = copy_at_most(source, target, self.size)  # type: ignore[arg-type]
-        except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError) as error:
+                    complete = _copy_at_most(source, target, self.size)
+        except NgffBioError:
+            raise
+        except _DAMAGE as error:
             raise self._damaged(error) from error
-        if not whole:
-            raise self._damaged(f"more than the {self.size} bytes that the directory claims")
-
-    def _by_zipfile(self) -> bytes:
-        target = io.BytesIO()
-        self._unpack(target)
-        return target.getvalue()
+        if not complete:
+            raise self._damaged(f"more than {self.size} bytes, the size in the directory")
 
     def _damaged(self, found: object) -> SourceError:
         return SourceError(
@@ -143,37 +162,36 @@ class ArchiveMember:
 
 def is_archive(name: str) -> bool:
     """Whether a name ends as archives do."""
-    return name.lower().endswith(ARCHIVE_ENDINGS)
+    return name.lower().endswith(ENDINGS)
 
 
 def list_archive(
-    container: RangedFile, prefix: str = "", limits: Limits = DEFAULT_LIMITS
+    container: SourceFile, prefix: str = "", limits: Limits = DEFAULT_LIMITS
 ) -> dict[str, ArchiveMember]:
-    """Files of an archive by name; links and folders are left out.
+    """Files of an archive by name, without links and folders.
 
     Parameters
     ----------
     container
-        A zip, or a tar that may be compressed by gzip, bzip2 or xz.
+        A zip, or a tar that may be compressed with gzip, bzip2 or xz.
     prefix
         Put before each name: ``images.zip/``.
     limits
-        ``max_bytes`` of a compressed tar as a whole; members of a zip are checked when asked for.
+        ``max_bytes`` of a compressed tar as a whole; members of a zip are checked on access.
 
     Raises
     ------
     ngff_bio.errors.SourceError
-        If it is damaged, is no archive, or a member's name leads out of it.
+        If it is damaged, is not an archive, or a member's name leads out of it.
     """
     try:
         with container.open() as stream:
             magic = stream.read(6)
-        if magic.startswith(b"PK"):
-            return _list_zip(container, prefix)
-        return _list_tar(_plain_tar(container, magic, limits), container, prefix)
-    except NgffBioError:
+        members = _zip_members if magic.startswith(b"PK") else partial(_tar_members, magic, limits)
+        return {m.name: m for m in members(container, prefix)}
+    except NgffBioError:  # a StorageError is an OSError too
         raise
-    except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except _DAMAGE as error:
         raise SourceError(
             "the archive cannot be read",
             file=container.name,
@@ -183,13 +201,12 @@ def list_archive(
         ) from error
 
 
-def _list_zip(container: RangedFile, prefix: str) -> dict[str, ArchiveMember]:
-    found = {}
+def _zip_members(container: SourceFile, prefix: str) -> Iterator[ArchiveMember]:
     with zipfile.ZipFile(container.open()) as archive:
         for info in archive.infolist():
             if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
                 continue
-            name = _inside(info.filename, container.name)
+            name = _checked_name(info.filename, container.name)
             if info.flag_bits & 1:
                 raise SourceError(
                     "the archive is encrypted",
@@ -197,7 +214,7 @@ def _list_zip(container: RangedFile, prefix: str) -> dict[str, ArchiveMember]:
                     record=name,
                     hint="unpack it with its password, and name the folder",
                 )
-            found[prefix + name] = ArchiveMember(
+            yield ArchiveMember(
                 container,
                 prefix + name,
                 info.file_size,
@@ -206,22 +223,36 @@ def _list_zip(container: RangedFile, prefix: str) -> dict[str, ArchiveMember]:
                 info.compress_type,
                 info.CRC,
             )
-    return found
 
 
-def _plain_tar(container: RangedFile, magic: bytes, limits: Limits) -> RangedFile:
-    openers: dict[bytes, Callable[[BinaryIO], Any]] = {
-        b"\x1f\x8b": gzip.open,
-        b"BZh": bz2.open,
-        b"\xfd7zXZ": lzma.open,
-    }
-    opener = next((o for m, o in openers.items() if magic.startswith(m)), None)
+def _tar_members(
+    magic: bytes, limits: Limits, container: SourceFile, prefix: str
+) -> Iterator[ArchiveMember]:
+    plain = _uncompressed(container, magic, limits)
+    with plain.open() as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+        for info in archive:
+            if not info.isreg():
+                continue
+            name = _checked_name(info.name, container.name)
+            if info.offset_data + info.size > plain.size:
+                raise SourceError(
+                    "the archive is truncated",
+                    file=container.name,
+                    record=name,
+                    hint="download or copy it again",
+                )
+            yield ArchiveMember(plain, prefix + name, info.size, info.offset_data, info.size)
+
+
+def _uncompressed(container: SourceFile, magic: bytes, limits: Limits) -> SourceFile:
+    """A tar without compression: the file itself, or a temporary copy."""
+    opener = next((o for m, o in _OPENERS.items() if magic.startswith(m)), None)
     if opener is None:
         return container
 
     def write(target: BinaryIO) -> None:
         with container.open() as packed, opener(packed) as source:
-            if not copy_at_most(source, target, limits.most_bytes):
+            if not _copy_at_most(source, target, limits.most_bytes):
                 raise SourceError(
                     "the archive unpacks to more than allowed",
                     file=container.name,
@@ -229,44 +260,23 @@ def _plain_tar(container: RangedFile, magic: bytes, limits: Limits) -> RangedFil
                     hint="raise the limit with --max-bytes if the archive can be trusted",
                 )
 
-    from ngff_bio.sources.files.tree import LocalFile
-
-    try:
-        place = unpacked(("tar", container, limits.most_bytes), write)
-    except NgffBioError:
-        raise
-    except (lzma.LZMAError, zlib.error, EOFError, OSError) as error:
-        raise SourceError(
-            "the archive is damaged",
-            file=container.name,
-            found=f"{type(error).__name__}: {error}",
-            hint="download or copy it again",
-        ) from error
-    return LocalFile(str(place.parent), place.name)
+    path = temporary_copy(("tar", container, limits.most_bytes), write)
+    return LocalFile(str(path.parent), path.name)
 
 
-def _list_tar(plain: RangedFile, container: RangedFile, prefix: str) -> dict[str, ArchiveMember]:
-    found = {}
-    with plain.open() as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
-        for info in archive:
-            if not info.isreg():
-                continue
-            name = _inside(info.name, container.name)
-            if info.offset_data + info.size > plain.size:
-                raise SourceError(
-                    "the archive is cut off",
-                    file=container.name,
-                    record=name,
-                    hint="download or copy it again",
-                )
-            found[prefix + name] = ArchiveMember(
-                plain, prefix + name, info.size, info.offset_data, info.size, -1, None
-            )
-    return found
+def _copy_at_most(source: Any, target: BinaryIO, limit: int) -> bool:
+    """Copy a stream; ``False`` as soon as it turns out to have more than `limit` bytes."""
+    copied = 0
+    while block := source.read(1 << 20):
+        copied += len(block)
+        if copied > limit:
+            return False
+        target.write(block)
+    return True
 
 
-def _inside(name: str, archive: str) -> str:
-    """A member's name with ``/``, refused where it leads out of the archive."""
+def _checked_name(name: str, archive: str) -> str:
+    """A member's name with ``/``; refused if it leads out of the archive."""
     name = name.replace("\\", "/")
     parts = PurePosixPath(name).parts
     if ".." in parts or name.startswith("/") or name[1:3] == ":/":

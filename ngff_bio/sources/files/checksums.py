@@ -1,15 +1,16 @@
-"""Sizes and checksums of the files that a dataset is read from, found while it is converted."""
+"""Sizes and checksums of the files that a dataset is read from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import google_crc32c
 
-from ngff_bio.model import SourceDataset
+from ngff_bio.model import SourceDataset, SourceFile
+from ngff_bio.sources.files.archives import ArchiveMember
 from ngff_bio.sources.files.tree import FileTree
 
 _BLOCK = 1 << 20
@@ -27,20 +28,26 @@ def files_of(tree: FileTree, dataset: SourceDataset) -> list[str]:
 def checksums(
     tree: FileTree, names: Iterable[str], stopped: Event | None = None, *, checked: bool = True
 ) -> Iterator[FileRecord]:
-    """Size and checksum of each file, an archive's members as the one file that they lie in.
+    """Size and checksum of each file; members of an archive count as the archive, once.
 
-    What is not on this machine is not fetched a second time for its checksum. Setting ``stopped``
-    ends it early. ``checked`` false gives sizes alone.
+    Files that are not on this machine are not fetched a second time for their checksum.
+
+    Parameters
+    ----------
+    stopped
+        Ends it early when set.
+    checked
+        Whether checksums are calculated; else there are sizes alone.
     """
     stopped = stopped or Event()
     archives: set[str] = set()
     for name in names:
         if stopped.is_set():
             return
-        file: Any = tree.file(name)
-        while (container := getattr(file, "container", None)) is not None:
-            file = container
-        if file is not tree.file(name):
+        file: SourceFile = tree.file(name)
+        if isinstance(file, ArchiveMember):
+            while isinstance(file, ArchiveMember):
+                file = file.container
             if file.name in archives:
                 continue
             archives.add(file.name)
@@ -51,7 +58,7 @@ def checksums(
             with file.path.open("rb") as opened:
                 yield (file.name, *_checksum(opened, stopped))
         except OSError:
-            continue  # one that the dataset needs fails where it is read, and is told of there
+            continue  # a file that the dataset needs is reported where it is read
 
 
 def _checksum(file: BinaryIO, stopped: Event) -> tuple[int, int]:
@@ -68,13 +75,12 @@ class Checksums:
     def __init__(self, tree: FileTree, names: Iterable[str]) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checksums")
         self._stopped = Event()
-        self._found: Future[list[FileRecord]] = self._pool.submit(self._run, tree, list(names))
-
-    def _run(self, tree: FileTree, names: list[str]) -> list[FileRecord]:
-        return list(checksums(tree, names, self._stopped))
+        self._found = self._pool.submit(
+            lambda listed: list(checksums(tree, listed, self._stopped)), list(names)
+        )
 
     def __call__(self) -> list[FileRecord]:
-        """All of them; waits until they are there."""
+        """All of them; waits until they are complete."""
         return self._found.result()
 
     def __enter__(self) -> Checksums:

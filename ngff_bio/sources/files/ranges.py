@@ -1,4 +1,4 @@
-"""Files as ranges of bytes of other files: members of archives, and what was unpacked on the way."""
+"""Files on this machine, ranges of bytes as files, and temporary copies of what must be unpacked."""
 
 from __future__ import annotations
 
@@ -6,53 +6,68 @@ import io
 import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
-
-from ngff_bio.model import SourceFile
+from typing import Any, BinaryIO, cast
 
 
-class RangedFile(SourceFile, Protocol):
-    """A source file of which any range of bytes can be had without reading what lies before."""
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file `name` in the folder `root` of this machine; see `ngff_bio.model.SourceFile`."""
+
+    root: str
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """Its path on this machine."""
+        return Path(self.root, self.name)
+
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        return self.path.stat().st_size
+
+    def open(self) -> BinaryIO:
+        """The file, open for reading."""
+        return self.path.open("rb")
+
+    def read(self) -> bytes:
+        """All of its bytes."""
+        return self.path.read_bytes()
 
     def read_range(self, offset: int, size: int) -> bytes:
-        """`size` bytes from `offset` on; fewer where the file ends."""
-        ...
+        """`size` bytes from `offset` on; fewer at the end of the file."""
+        with self.path.open("rb", buffering=0) as stream:
+            stream.seek(offset)
+            return stream.read(size) or b""
 
 
-class RangeReader(io.RawIOBase):
-    """A range of bytes as a file of its own, seekable. Reads nothing ahead."""
+class _RangeReader(io.RawIOBase):
+    """A range of bytes as a seekable file. Reads nothing ahead."""
 
     def __init__(self, read_range: Callable[[int, int], bytes], offset: int, size: int) -> None:
         super().__init__()
-        self._read_range = read_range
-        self._offset = offset
-        self._size = size
-        self._at = 0
+        self._read_range, self._offset, self._size, self._at = read_range, offset, size, 0
 
     def readable(self) -> bool:
-        """It is."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
         return True
 
     def tell(self) -> int:
-        """Position in the range."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a position of the range."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError("a position before the start")
         self._at = base + offset
         return self._at
 
-    def readinto(self, buffer: object) -> int:
-        """Fill a buffer from the position on."""
-        view = memoryview(cast("bytearray", buffer)).cast("B")
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
         count = min(len(view), max(self._size - self._at, 0))
         data = self._read_range(self._offset + self._at, count) if count else b""
         view[: len(data)] = data
@@ -63,62 +78,30 @@ class RangeReader(io.RawIOBase):
 def open_range(
     read_range: Callable[[int, int], bytes], offset: int, size: int, buffer: int = 1 << 16
 ) -> BinaryIO:
-    """A buffered file over a range of bytes."""
-    return cast("BinaryIO", io.BufferedReader(RangeReader(read_range, offset, size), buffer))
+    """A buffered file over `size` bytes from `offset` on."""
+    # BufferedReader has all of BinaryIO that is for reading, but typeshed does not derive it.
+    return cast("BinaryIO", io.BufferedReader(_RangeReader(read_range, offset, size), buffer))
 
 
-class _Unpacked:
-    """Large compressed members, unpacked into a folder of their own that goes with the process.
-
-    A compressed member cannot be read from its middle. Up to a size it is held in memory while it
-    is read; above, one copy on disk serves all threads.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._paths: dict[object, Path] = {}
-
-    def known(self, key: object) -> Path | None:
-        return self._paths.get(key)
-
-    def path(self, key: object, content: bytes | Callable[[BinaryIO], None]) -> Path:
-        with self._lock:
-            if key not in self._paths:
-                if self._folder is None:
-                    self._folder = tempfile.TemporaryDirectory(prefix="ngff-bio-")
-                place = Path(self._folder.name, str(len(self._paths)))
-                with place.open("wb") as target:
-                    if isinstance(content, bytes):
-                        target.write(content)
-                    else:
-                        content(target)
-                self._paths[key] = place
-            return self._paths[key]
+_lock = threading.Lock()
+_folder: tempfile.TemporaryDirectory[str] | None = None
+_copies: dict[object, Path] = {}
 
 
-_unpacked = _Unpacked()
+def temporary_copy(key: object, write: Callable[[BinaryIO], object]) -> Path:
+    """Path of a temporary file with the bytes that `write` writes; made once per process and key."""
+    global _folder
+    with _lock:
+        if key not in _copies:
+            if _folder is None:
+                _folder = tempfile.TemporaryDirectory(prefix="ngff-bio-")
+            path = Path(_folder.name, str(len(_copies)))
+            with path.open("wb") as target:
+                write(target)
+            _copies[key] = path
+        return _copies[key]
 
 
-def unpacked(key: object, content: bytes | Callable[[BinaryIO], None]) -> Path:
-    """Path of a temporary file with this content; made once in a process for each `key`.
-
-    ``content`` are the bytes, or a function that writes them.
-    """
-    return _unpacked.path(key, content)
-
-
-def already_unpacked(key: object) -> Path | None:
-    """The file of an earlier call of `unpacked`."""
-    return _unpacked.known(key)
-
-
-def copy_at_most(source: BinaryIO, target: BinaryIO, most: int) -> bool:
-    """Copy a stream; ``False`` as soon as more than `most` bytes came out of it."""
-    copied = 0
-    while block := source.read(1 << 20):
-        copied += len(block)
-        if copied > most:
-            return False
-        target.write(block)
-    return True
+def existing_copy(key: object) -> Path | None:
+    """The file that an earlier call of `temporary_copy` has made."""
+    return _copies.get(key)

@@ -1,4 +1,4 @@
-"""Files behind a URL, through fsspec: buckets, web servers, and whatever else it knows."""
+"""Files behind a URL, through fsspec: buckets, web servers, and whatever else it supports."""
 
 from __future__ import annotations
 
@@ -10,53 +10,51 @@ from functools import lru_cache
 from typing import Any, BinaryIO
 
 from ngff_bio.errors import ArgumentError, DependencyError, SourceNotFoundError, StorageError
-from ngff_bio.sources.files.ranges import already_unpacked, open_range, unpacked
+from ngff_bio.sources.files.ranges import existing_copy, open_range, temporary_copy
 
 #: Bytes of one request when a remote file is read piece by piece.
 _REQUEST = 1 << 18
 
 
 @lru_cache(maxsize=16)
-def _file_system(protocol_url: str, options: str) -> tuple[Any, str]:
+def _file_system(url: str, options: str) -> tuple[Any, str]:
     try:
         import fsspec  # heavy, and only for what is not on this machine
 
-        system, root = fsspec.core.url_to_fs(protocol_url, **json.loads(options))
+        system, root = fsspec.core.url_to_fs(url, **json.loads(options))
     except ImportError as error:
         raise DependencyError(
-            f"reading {protocol_url.partition('://')[0]}:// needs another package",
-            file=protocol_url,
+            f"reading {url.partition('://')[0]}:// needs another package",
+            file=url,
             found=error,
             hint="pip install 'ngff-bio[s3]' or 'ngff-bio[http]'",
         ) from error
     except ValueError as error:
-        raise ArgumentError(
-            "this kind of URL is not known", file=protocol_url, found=error
-        ) from error
+        raise ArgumentError("the kind of URL is unknown", file=url, found=error) from error
     return system, str(root)
 
 
 @contextmanager
-def _answers(url: str) -> Iterator[None]:
-    """Turn what file systems raise into one error that names the URL."""
+def _errors_of(url: str) -> Iterator[None]:
+    """A block whose file system errors become one error that names the URL."""
     try:
         yield
+    except (StorageError, SourceNotFoundError):
+        raise
     except FileNotFoundError as error:
         raise SourceNotFoundError(
-            "there is no such source", file=url, found=error, hint="check the URL"
+            "the source does not exist", file=url, found=error, hint="check the URL"
         ) from error
     except PermissionError as error:
         raise StorageError(
-            "the server does not let us read",
+            "the server denies access",
             file=url,
             found=error,
-            hint="give credentials in storage_options",
+            hint="give credentials with --source-option, or storage_options in Python",
         ) from error
     except (OSError, TimeoutError, RuntimeError) as error:
-        if isinstance(error, StorageError | SourceNotFoundError):
-            raise
         raise StorageError(
-            "the server did not answer as it should",
+            "the request failed",
             file=url,
             found=f"{type(error).__name__}: {error}",
             hint="check the URL and the network, then run the command again",
@@ -88,26 +86,28 @@ class RemoteFile:
 
     def read(self) -> bytes:
         """All of its bytes, in one request."""
-        with _answers(f"{self.url} ({self.name})"):
-            return bytes(_file_system(self.url, self.options)[0].cat_file(self.key))
+        return self._fetch()
 
     def read_range(self, offset: int, size: int) -> bytes:
         """Some of its bytes, in one request."""
         stop = min(offset + size, self.size)
         if stop <= offset:
             return b""
-        copy = already_unpacked(self)
+        copy = existing_copy(self)
         if copy is None:
-            system, _ = _file_system(self.url, self.options)
-            with _answers(f"{self.url} ({self.name})"):
-                data = bytes(system.cat_file(self.key, start=offset, end=stop))
+            data = self._fetch(start=offset, end=stop)
             if len(data) <= stop - offset:
                 return data
             # A simple web server ignores ranges and sends the whole file, which is then kept.
-            copy = unpacked(self, data)
+            copy = temporary_copy(self, lambda target: target.write(data))
         with copy.open("rb", buffering=0) as stream:
             stream.seek(offset)
             return stream.read(stop - offset) or b""
+
+    def _fetch(self, **span: int) -> bytes:
+        system, _ = _file_system(self.url, self.options)
+        with _errors_of(f"{self.url} ({self.name})"):
+            return bytes(system.cat_file(self.key, **span))
 
 
 def list_url(
@@ -126,27 +126,27 @@ def list_url(
     """
     options = json.dumps(dict(storage_options or {}))
     system, root = _file_system(url, options)
-    with _answers(url):
+    top = root.rstrip("/")
+    found = {}
+    with _errors_of(url):
         listed = system.find(root, detail=True)
         if not listed and not url.endswith("/"):
             listed = {root: system.info(root)}
-    top = root.rstrip("/")
-    found = {}
-    for key, info in listed.items():
-        if info.get("type") not in (None, "file"):
-            continue
-        name = str(key)[len(top) :].lstrip("/") if str(key) != top else ""
-        size = info.get("size")
-        if size is None:
-            with _answers(url):
+        for key, info in listed.items():
+            if info.get("type") not in (None, "file"):
+                continue
+            size = info.get("size")
+            if size is None:
                 size = system.info(key).get("size")
-        if size is None:
-            raise StorageError(
-                "the server does not say how large the file is",
-                file=f"{url} ({key})",
-                hint="copy the dataset to a folder, and name that",
-            )
-        found[name] = RemoteFile(url, str(key), name or top.rpartition("/")[2], int(size), options)
+            if size is None:
+                raise StorageError(
+                    "the server does not report the size of a file",
+                    file=f"{url} ({key})",
+                    hint="copy the dataset to a folder, and name that",
+                )
+            name = str(key)[len(top) :].lstrip("/")
+            named = name or top.rpartition("/")[2]
+            found[name] = RemoteFile(url, str(key), named, int(size), options)
     if not found:
         raise SourceNotFoundError(
             "no files are listed there",

@@ -4,39 +4,46 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Protocol
+from typing import Any
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import SourceFile
 from ngff_bio.sources.files.archives import ArchiveMember, is_archive, list_archive
-from ngff_bio.sources.files.ranges import RangedFile
+from ngff_bio.sources.files.ranges import LocalFile
 from ngff_bio.sources.files.remote import list_url
 
-#: What makes a folder a Zarr store: stores that lie in a source's folder are no part of it.
+#: Objects of a Zarr store: folders that hold one are not part of a source.
 _STORE_MARKS = {"zarr.json", ".zgroup", ".zarray", ".zattrs"}
 
-_JUNK = ("__MACOSX", "Thumbs.db", "desktop.ini")
+#: Files and folders that operating systems leave.
+_SYSTEM_FILES = ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
-class FileTree(Protocol):
-    """All files below the root of a source. Names use ``/`` and are sorted."""
+class FileTree:
+    """All files below the root of a source. Names are relative to it and use ``/``.
 
-    @property
-    def origin(self) -> str:
-        """The root as the user named it."""
-        ...
+    Parameters
+    ----------
+    origin
+        The root as the user named it.
+    files
+        By name; hidden files and files of operating systems are omitted.
+    limits
+        How large planes and archive members may be.
+    """
 
-    @property
-    def limits(self) -> Limits:
-        """How large pictures and members may claim to be."""
-        ...
+    def __init__(
+        self, origin: str, files: Mapping[str, SourceFile], limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self.origin = origin
+        self.limits = limits
+        self._files = {n: f for n, f in sorted(files.items()) if not _is_system_file(n)}
 
     def names(self) -> list[str]:
-        """Names of all files."""
-        ...
+        """Names of all files, sorted."""
+        return list(self._files)
 
     def file(self, name: str) -> SourceFile:
         """One file by its name.
@@ -46,90 +53,82 @@ class FileTree(Protocol):
         ngff_bio.errors.SourceNotFoundError
             If there is no such file.
         ngff_bio.errors.SourceError
-            If the name leads out of the tree.
+            If the name leads out of the tree, or the member of an archive is too large.
         """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A file in a folder of this machine."""
-
-    root: str
-    name: str
-
-    @property
-    def path(self) -> Path:
-        """Its path on this machine."""
-        return Path(self.root, self.name)
-
-    @property
-    def size(self) -> int:
-        """Size in bytes."""
-        return self.path.stat().st_size
-
-    def open(self) -> BinaryIO:
-        """The file, open for reading."""
-        return self.path.open("rb")
-
-    def read(self) -> bytes:
-        """All of its bytes."""
-        return self.path.read_bytes()
-
-    def read_range(self, offset: int, size: int) -> bytes:
-        """Some of its bytes."""
-        with self.path.open("rb", buffering=0) as stream:
-            stream.seek(offset)
-            return stream.read(size) or b""
-
-
-class ListedTree:
-    """Files that are known by name.
-
-    Parameters
-    ----------
-    origin
-        The root as the user named it.
-    files
-        By name.
-    limits
-        What is read at most.
-    """
-
-    def __init__(
-        self,
-        origin: str,
-        files: Mapping[str, RangedFile],
-        limits: Limits = DEFAULT_LIMITS,
-    ) -> None:
-        self.origin = origin
-        self.limits = limits
-        self._files = {n: f for n, f in sorted(files.items()) if not _is_junk(n)}
-
-    def names(self) -> list[str]:
-        """Names of all files, sorted."""
-        return list(self._files)
-
-    def file(self, name: str) -> SourceFile:
-        """One file by its name."""
         if name not in self._files:
-            raise missing_file(name, self.origin)
+            raise _missing_file(name, self.origin)
         found = self._files[name]
         if isinstance(found, ArchiveMember):
             self.limits.check_member(found.size, name)
         return found
 
 
-class FolderTree(ListedTree):
-    """Files below a folder. Links that lead out of it are not followed."""
+def _is_system_file(name: str) -> bool:
+    return any(p.startswith(".") or p in _SYSTEM_FILES for p in name.split("/"))
 
-    def __init__(
-        self, root: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS, origin: str = ""
-    ) -> None:
-        self.root = Path(root)
-        top = str(self.root.absolute())
-        files = {n: LocalFile(top, n) for n in _walk(top)}
-        super().__init__(origin or str(root), files, limits)
+
+def _missing_file(name: str, origin: str) -> SourceError | SourceNotFoundError:
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if ".." in parts or name.startswith(("/", "\\")) or name[1:2] == ":":
+        return SourceError(
+            "a file name leads out of the source",
+            file=name,
+            expected=f"a file below {origin}",
+            hint="file names are relative to the source's folder",
+        )
+    return SourceNotFoundError(
+        "a required file is missing", file=name, expected=f"a file below {origin}"
+    )
+
+
+def open_tree(
+    place: str | os.PathLike[str],
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> FileTree:
+    """Files of a folder, of an archive (zip, tar, compressed tar), of a URL, or one file alone.
+
+    Links that lead out of a folder are not followed.
+
+    Parameters
+    ----------
+    place
+        Path or URL. A URL may be of a folder that can be listed or of an archive.
+    storage_options
+        Options of fsspec for the URL: credentials, endpoint.
+    limits
+        How large planes and archive members may be.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceNotFoundError
+        If there is nothing at that place.
+    ngff_bio.errors.SourceError
+        If an archive is damaged.
+    """
+    text = os.fspath(place).removeprefix("file://")
+    if "://" in text:
+        listed, single = list_url(text, storage_options)
+        if not single:
+            return FileTree(text, listed, limits)
+        return _tree_of_file(text, listed[""], limits)
+    path = Path(text)
+    if path.is_dir():
+        top = str(path.absolute())
+        return FileTree(text, {n: LocalFile(top, n) for n in _walk(top)}, limits)
+    if path.is_file():
+        path = path.absolute()
+        return _tree_of_file(text, LocalFile(str(path.parent), path.name), limits)
+    raise SourceNotFoundError("the source does not exist", file=text, hint="check the path")
+
+
+def _tree_of_file(origin: str, file: SourceFile, limits: Limits) -> FileTree:
+    if not file.size:
+        raise SourceError("the file is empty", file=origin, hint="download or copy it again")
+    if is_archive(file.name):
+        return FileTree(origin, list_archive(file, "", limits), limits)
+    return FileTree(origin, {file.name: file}, limits)
 
 
 def _walk(top: str) -> Iterator[str]:
@@ -141,98 +140,30 @@ def _walk(top: str) -> Iterator[str]:
         below[:] = [b for b in below if not b.startswith(".")]
         start = os.path.relpath(folder, top).replace(os.sep, "/") + "/" if folder != top else ""
         for name in names:
-            place = os.path.join(folder, name)
-            if os.path.islink(place) and not os.path.realpath(place).startswith(inside):
+            path = os.path.join(folder, name)
+            if os.path.islink(path) and not os.path.realpath(path).startswith(inside):
                 continue
-            if os.path.isfile(place):
+            if os.path.isfile(path):
                 yield start + name
 
 
-def _is_junk(name: str) -> bool:
-    return any(p.startswith(".") or p in _JUNK for p in name.split("/"))
-
-
-def missing_file(name: str, origin: str) -> SourceError | SourceNotFoundError:
-    """The error for a name that a record gives and that is no file of the tree."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if ".." in parts or name.startswith(("/", "\\")) or name[1:2] == ":":
-        return SourceError(
-            "a file name leads out of the source",
-            file=name,
-            expected=f"a file below {origin}",
-            hint="file names are relative to the source's folder",
-        )
-    return SourceNotFoundError(
-        "a file that is needed is not there", file=name, expected=f"a file below {origin}"
-    )
-
-
 def with_archives(tree: FileTree, pick: Callable[[str], bool] = is_archive) -> FileTree:
-    """The tree with archives that lie in it opened: ``images.zip`` becomes ``images.zip/a.tif``, ...
+    """The tree with archives opened as folders: ``images.zip`` becomes ``images.zip/a.tif``, ...
 
     Parameters
     ----------
     pick
-        Which names are opened; all archives if left out. Archives within are opened too.
+        Which archives are opened, also within others; all by default.
     """
-    files: dict[str, Any] = {}
-    inner = False
+    files: dict[str, SourceFile] = {}
+    nested = False
     for name in tree.names():
-        file: Any = tree.file(name)
+        file = tree.file(name)
         if not (is_archive(name) and pick(name)):
             files[name] = file
             continue
-        for member in list_archive(file, f"{name}/", tree.limits).values():
-            files[member.name] = member
-            inner = inner or (is_archive(member.name) and pick(member.name))
-    found = ListedTree(tree.origin, files, tree.limits)
-    return with_archives(found, pick) if inner else found
-
-
-def open_tree(
-    place: str | os.PathLike[str],
-    *,
-    storage_options: Mapping[str, Any] | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-) -> FileTree:
-    """Files of a folder, of an archive (zip, tar, compressed tar), of a URL, or one file alone.
-
-    Parameters
-    ----------
-    place
-        Path or URL. A URL may be of a folder that can be listed or of an archive.
-    storage_options
-        Options of fsspec for the URL: credentials, endpoint.
-    limits
-        What is read at most.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is nothing at that place.
-    ngff_bio.errors.SourceError
-        If an archive is damaged.
-    """
-    text = os.fspath(place)
-    if text.startswith("file://"):
-        text = text[len("file://") :]
-    if "://" in text:
-        listed, single = list_url(text, storage_options)
-        if not single:
-            return ListedTree(text, listed, limits)
-        return _of_one_file(text, listed[""], limits)
-    path = Path(text)
-    if path.is_dir():
-        return FolderTree(path, limits)
-    if path.is_file():
-        top = path.absolute()
-        return _of_one_file(text, LocalFile(str(top.parent), top.name), limits)
-    raise SourceNotFoundError("there is no such source", file=path, hint="check the path")
-
-
-def _of_one_file(origin: str, file: RangedFile, limits: Limits) -> FileTree:
-    if not file.size:
-        raise SourceError("the file is empty", file=origin, hint="download or copy it again")
-    if is_archive(file.name):
-        return ListedTree(origin, dict(list_archive(file, "", limits)), limits)
-    return ListedTree(origin, {file.name: file}, limits)
+        members = list_archive(file, f"{name}/", tree.limits)
+        files |= members
+        nested = nested or any(is_archive(m) and pick(m) for m in members)
+    found = FileTree(tree.origin, files, tree.limits)
+    return with_archives(found, pick) if nested else found
