@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.engine import Report, Runner, Settings, plan_dataset, write_dataset
 from ngff_bio.engine.plan.estimate import Forecast, forecast
 from ngff_bio.engine.run.conversion import Progress
@@ -16,6 +17,7 @@ from ngff_bio.sources.files.checksums import Checksums, files_of
 from ngff_bio.storage import Storage, storage_at
 
 
+@renamed_keywords(destination_options="storage_options")
 def convert(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str] | Storage,
@@ -27,8 +29,8 @@ def convert(
     overwrite: bool = False,
     append: bool = False,
     options: Mapping[str, Any] | None = None,
+    source_options: Mapping[str, Any] | None = None,
     storage_options: Mapping[str, Any] | None = None,
-    destination_options: Mapping[str, Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     on_error: OnError = "stop",
     reading: Callable[[str, int, int], None] | None = None,
@@ -56,10 +58,12 @@ def convert(
         Whether what a store at the destination does not hold yet is added to it.
     options
         Options of the source, as ``ngff-bio formats`` lists them.
+    source_options
+        Options of the URL of the source: endpoint, credentials. The names are those of
+        `storage_options`; any other is passed to fsspec.
     storage_options
-        Options of fsspec for a source behind a URL: credentials, endpoint.
-    destination_options
-        Options of a bucket that the store goes to: credentials, endpoint.
+        Options of the bucket that the store is written to, as in
+        :class:`ngff_bio.storage.BucketStorage`.
     limits
         How large a picture or a member of an archive may claim to be.
     on_error
@@ -81,13 +85,13 @@ def convert(
     ngff_bio.errors.NgffBioError
         Of the kinds in :mod:`ngff_bio.errors`; nothing that opens is left behind.
     """
-    tree = open_tree(source, storage_options=storage_options, limits=limits)
+    tree = open_tree(source, source_options=source_options, limits=limits)
     kind = find_source(tree, format)
     dataset = read_source(kind, tree, options, on_error=on_error, progress=reading)
     with Checksums(tree, files_of(tree, dataset) if checksums else ()) as source_files:
         return write_dataset(
             dataset,
-            storage_at(destination, destination_options),
+            storage_at(destination, storage_options),
             settings,
             runner=runner,
             progress=progress,
@@ -98,13 +102,14 @@ def convert(
         )
 
 
+@renamed_keywords(storage_options="source_options")
 def foresee(
     source: str | os.PathLike[str],
     *,
     format: str | None = None,
     settings: Settings | None = None,
     options: Mapping[str, Any] | None = None,
-    storage_options: Mapping[str, Any] | None = None,
+    source_options: Mapping[str, Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     on_error: OnError = "stop",
     reading: Callable[[str, int, int], None] | None = None,
@@ -116,7 +121,7 @@ def foresee(
     ngff_bio.errors.NgffBioError
         As :func:`convert` does for a wrong source.
     """
-    tree = open_tree(source, storage_options=storage_options, limits=limits)
+    tree = open_tree(source, source_options=source_options, limits=limits)
     kind = find_source(tree, format)
     dataset = read_source(kind, tree, options, on_error=on_error, progress=reading)
     return forecast(plan_dataset(dataset, settings or Settings()))

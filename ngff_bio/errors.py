@@ -1,7 +1,7 @@
-"""Every error of this package: one root, and each also the builtin that it stands for.
+"""The exceptions of this package: one root, and each is also the builtin that it corresponds to.
 
-A message has up to five parts, so that it can be acted on: what is wrong, in which file, in which
-record, what was expected and what was found, and a hint that works when followed.
+A message states what is wrong, in which file and record, what was expected and found, and gives a hint.
+The root comes before the builtin in each class's order of bases: its ``__str__`` prints all parts.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from typing import Any
 
 
 class NgffBioError(Exception):
-    """The root of all errors that this package raises on purpose.
+    """Base class of all exceptions that this package raises on purpose.
 
     Parameters
     ----------
     what
-        One sentence: what is wrong.
+        What is wrong, in one sentence.
     file
-        The file, object or URL that it is wrong in.
+        The file, object or URL that has the error.
     record
         The record inside the file (``annotations[17]``, ``id 4``).
     expected, found
-        What should have been there, and what is.
+        The expected and the actual value.
     hint
-        What the user can do about it.
+        How to fix it.
     """
 
-    #: Exit code of the command line: 2 is the user's mistake, 1 is ours.
+    #: Exit code of the command line: 2 for an error of the user, 1 for a bug.
     exit_code = 2
 
     def __init__(
@@ -48,37 +48,20 @@ class NgffBioError(Exception):
         super().__init__(what)
 
     def parts(self) -> dict[str, str]:
-        """The parts of the message that are there, in reading order."""
-        named = {
-            "what": self.what,
-            "file": self.file,
-            "record": self.record,
-            "expected": self.expected,
-            "found": self.found,
-            "hint": self.hint,
-        }
-        return {key: value for key, value in named.items() if value is not None}
+        """The parts of the message that are given, in reading order."""
+        names = ("what", "file", "record", "expected", "found", "hint")
+        return {n: value for n in names if (value := getattr(self, n)) is not None}
 
     def __str__(self) -> str:
-        lines = [self.what]
-        for key, title in (
-            ("file", "file"),
-            ("record", "record"),
-            ("expected", "expected"),
-            ("found", "found"),
-            ("hint", "hint"),
-        ):
-            value = getattr(self, key)
-            if value is not None:
-                lines.append(f"  {title}: {value}")
-        return "\n".join(lines)
+        what, *rest = self.parts().items()
+        return "\n".join([what[1], *(f"  {name}: {value}" for name, value in rest)])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.parts()))
 
 
 def _rebuild(kind: type[NgffBioError], parts: dict[str, str]) -> NgffBioError:
-    """Unpickle: errors cross process borders when a worker raises them."""
+    """Unpickle an error that a worker process raised."""
     rest: dict[str, Any] = dict(parts)
     return kind(rest.pop("what"), **rest)
 
@@ -92,10 +75,7 @@ class SourceError(NgffBioError, ValueError):
 
 
 class SourceNotFoundError(NgffBioError, FileNotFoundError):
-    """A source file or folder that is needed is not there, or none is of a known kind."""
-
-    def __str__(self) -> str:
-        return NgffBioError.__str__(self)
+    """A required source file or folder does not exist, or none has a known format."""
 
 
 class StoreError(NgffBioError, ValueError):
@@ -103,59 +83,38 @@ class StoreError(NgffBioError, ValueError):
 
 
 class StoreNotFoundError(NgffBioError, FileNotFoundError):
-    """There is no store at the place named."""
-
-    def __str__(self) -> str:
-        return NgffBioError.__str__(self)
+    """There is no store at this path or URL."""
 
 
 class IncompleteStoreError(StoreError):
-    """The store is half-made: a conversion into it has not ended."""
+    """The store is incomplete: a conversion into it has not finished."""
 
 
 class StoreExistsError(NgffBioError, FileExistsError):
-    """Something already lies at the destination."""
-
-    def __str__(self) -> str:
-        return NgffBioError.__str__(self)
+    """The destination is not empty."""
 
 
 class StoreBusyError(NgffBioError, BlockingIOError):
     """Another conversion is writing into the destination."""
 
-    def __str__(self) -> str:
-        return NgffBioError.__str__(self)
-
 
 class StoppedError(NgffBioError, KeyboardInterrupt):
-    """The user stopped a conversion; it can be gone on with."""
+    """The user cancelled a conversion; it can be resumed."""
 
     exit_code = 130
 
-    def __str__(self) -> str:
-        return NgffBioError.__str__(self)
-
 
 class NameNotFoundError(NgffBioError, KeyError):
-    """An image, label or table of that name is not in the store."""
-
-    def __str__(self) -> str:
-        return NgffBioError.__str__(self)
+    """The store has no image, label image or table of this name."""
 
 
 class StorageError(NgffBioError, OSError):
-    """Reading or writing bytes failed: disk full, no rights, no answer."""
-
-    def __str__(self) -> str:
-        return NgffBioError.__str__(self)
+    """Reading or writing failed: disk full, no permission, no response."""
 
 
 class WorkerError(NgffBioError, RuntimeError):
-    """A worker process died, or none can be had."""
+    """A worker process died or could not be started."""
 
 
 class DependencyError(NgffBioError, ImportError):
-    """An optional package is needed and not installed."""
-
-    def __str__(self) -> str:
-        return NgffBioError.__str__(self)
+    """A required optional package is not installed."""

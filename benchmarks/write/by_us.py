@@ -31,7 +31,7 @@ def main() -> None:
     elif given.runner == "dask":
         runner = DaskRunner(os.environ["SCHEDULER"])
     report = convert(
-        given.source, given.dest, settings=settings, runner=runner, destination_options=options
+        given.source, given.dest, settings=settings, runner=runner, storage_options=options
     )
     print(f"{report.seconds:.4f} s, {report.objects} objects, {report.bytes_stored} bytes")
 

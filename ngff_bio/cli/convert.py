@@ -242,8 +242,8 @@ def convert(
         None if max_pixels is None else parse_size(max_pixels, "--max-pixels"),
         None if max_bytes is None else parse_size(max_bytes, "--max-bytes"),
     )
-    storage_options = parse_pairs(source_option, "--source-option")
-    destination_options = parse_pairs(destination_option, "--destination-option")
+    source_options = parse_pairs(source_option, "--source-option")
+    storage_options = parse_pairs(destination_option, "--destination-option")
     if dry_run:
         with ProgressBar("looking", shown=not quiet) as bar:
             seen = foresee(
@@ -251,7 +251,7 @@ def convert(
                 format=format,
                 settings=settings,
                 options=options,
-                storage_options=storage_options,
+                source_options=source_options,
                 limits=limits,
                 on_error=on_error.value,
                 reading=bar.reading,
@@ -271,8 +271,8 @@ def convert(
             append=append,
             on_error=on_error.value,
             options=options,
+            source_options=source_options,
             storage_options=storage_options,
-            destination_options=destination_options,
             limits=limits,
         )
     if report is not None:
@@ -286,8 +286,8 @@ def convert(
             format=done.format,
             options=options,
             on_error=on_error.value,
+            source_options=source_options,
             storage_options=storage_options,
-            store_options=destination_options,
             quiet=quiet,
         )
 

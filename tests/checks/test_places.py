@@ -37,8 +37,8 @@ def test_a_store_in_a_bucket_is_proved_and_valid(bucket_server):
     storage = bucket_server.storage()
     write_dataset(proof_dataset(), storage, SMALL)
     assert verify(storage, pixels=True).differences == []
-    assert verify(storage.address, proof_dataset(), store_options=bucket_server.options).equal
-    found = validate(storage.address, store_options=bucket_server.options)
+    assert verify(storage.address, proof_dataset(), storage_options=bucket_server.options).equal
+    found = validate(storage.address, storage_options=bucket_server.options)
     assert [str(f) for f in found if f.level == "error"] == []
 
 

@@ -32,6 +32,7 @@ from ngff_bio.checks.store.arrayinfo import ArrayInfo, array_info
 from ngff_bio.checks.store.documents import Documents, join, read_documents, texts
 from ngff_bio.checks.store.multiscales import multiscales
 from ngff_bio.checks.store.objects import check_objects, load_manifest
+from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.engine.write.manifest import Entry
 from ngff_bio.errors import StoreError
 from ngff_bio.model import InstanceLayer, OnError, SourceDataset, SourceImage, VolumeLayer
@@ -43,6 +44,7 @@ from ngff_bio.storage import Storage, storage_at
 Progress = Callable[[int, int], None]
 
 
+@renamed_keywords(store_options="storage_options")
 def verify(
     store: str | os.PathLike[str] | Storage,
     source: str | os.PathLike[str] | SourceDataset | None = None,
@@ -50,8 +52,8 @@ def verify(
     format: str | None = None,
     options: Mapping[str, Any] | None = None,
     on_error: OnError | None = None,
+    source_options: Mapping[str, Any] | None = None,
     storage_options: Mapping[str, Any] | None = None,
-    store_options: Mapping[str, Any] | None = None,
     sample: int | None = None,
     pixels: bool = False,
     workers: int = 0,
@@ -76,10 +78,11 @@ def verify(
         Options of the source that the conversion was given; as the store says, if not given.
     on_error
         ``skip`` if the conversion went on without wrong records; as the store says, if not given.
+    source_options
+        Options of the URL of the source: endpoint, credentials. The names are those of
+        `storage_options`; any other is passed to fsspec.
     storage_options
-        Options of fsspec for a source behind a URL.
-    store_options
-        Options of a bucket that the store lies in: see :class:`ngff_bio.storage.BucketStorage`.
+        Options of the bucket of the store, as in :class:`ngff_bio.storage.BucketStorage`.
     sample
         Compare only so many pieces (objects of the store, blocks of pixels, frames of instances),
         picked at random, always the same ones. Metadata is compared whole.
@@ -104,7 +107,7 @@ def verify(
         If it has no manifest and no source is given.
     """
     began = time.monotonic()
-    storage = storage_at(store, store_options)
+    storage = storage_at(store, storage_options)
     done = Verification(storage.url, sampled=sample)
     with ThreadPoolExecutor(workers or os.cpu_count() or 1, "verify") as pool:
         proof = _Proof(storage, done, pool, progress or (lambda done, total: None))
@@ -114,7 +117,7 @@ def verify(
             proof.compare(read_documents(storage), source, sample)
         elif source is not None:
             done.source = os.fspath(source)
-            tree = open_tree(source, storage_options=storage_options)
+            tree = open_tree(source, source_options=source_options)
             proof.source_files(tree, entries, checked=sample is None)
             documents = read_documents(storage)
             said = _said(documents)

@@ -15,6 +15,7 @@ from ngff_bio.checks.store.documents import Documents, join, read_documents
 from ngff_bio.checks.store.hierarchy import check_documents, check_group
 from ngff_bio.checks.store.ngff_bio_attributes import check_own
 from ngff_bio.checks.store.tables import Table, check_rows, check_tables
+from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.ngff import version_of
 from ngff_bio.storage import Storage, storage_at
 
@@ -22,13 +23,14 @@ from ngff_bio.storage import Storage, storage_at
 Progress = Callable[[int, int], None]
 
 
+@renamed_keywords(store_options="storage_options")
 def validate(
     store: str | os.PathLike[str] | Storage,
     *,
     strict: bool = False,
     quick: bool = False,
     workers: int = 0,
-    store_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> list[Finding]:
     """Check every group, array and table of a store, whatever program has written it.
@@ -49,8 +51,8 @@ def validate(
         Decode no pixels: metadata and tables alone.
     workers
         Threads; one per processor core if 0.
-    store_options
-        Options of a bucket that the store lies in: see :class:`ngff_bio.storage.BucketStorage`.
+    storage_options
+        Options of the bucket of the store, as in :class:`ngff_bio.storage.BucketStorage`.
     progress
         Called with raw bytes decoded and in all.
 
@@ -64,7 +66,7 @@ def validate(
     ngff_bio.errors.StoreNotFoundError
         If there is no store.
     """
-    storage = storage_at(store, store_options)
+    storage = storage_at(store, storage_options)
     documents = read_documents(storage)
     findings = check_documents(documents, strict=strict)
     tables: list[Table] = []

@@ -34,6 +34,28 @@ def _file_system(url: str, options: str) -> tuple[Any, str]:
     return system, str(root)
 
 
+#: Names of obstore for a bucket, and those of s3fs for the same.
+_S3FS = {
+    "access_key_id": "key",
+    "secret_access_key": "secret",
+    "session_token": "token",
+    "endpoint": "endpoint_url",
+    "skip_signature": "anon",
+}
+
+
+def _fsspec_options(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with the names that fsspec has for those of a store; others stay as they are."""
+    given = {k: {"true": True, "false": False}.get(str(v).lower(), v) for k, v in options.items()}
+    if not url.startswith(("s3://", "s3a://")):
+        return given
+    region = given.pop("region", None)
+    found = {_S3FS.get(k, k): v for k, v in given.items()}
+    if region is not None:
+        found["client_kwargs"] = {"region_name": region} | found.get("client_kwargs", {})
+    return found
+
+
 @contextmanager
 def _errors_of(url: str) -> Iterator[None]:
     """A block whose file system errors become one error that names the URL."""
@@ -50,7 +72,7 @@ def _errors_of(url: str) -> Iterator[None]:
             "the server denies access",
             file=url,
             found=error,
-            hint="give credentials with --source-option, or storage_options in Python",
+            hint="give credentials with --source-option, or source_options in Python",
         ) from error
     except (OSError, TimeoutError, RuntimeError) as error:
         raise StorageError(
@@ -111,7 +133,7 @@ class RemoteFile:
 
 
 def list_url(
-    url: str, storage_options: Mapping[str, Any] | None = None
+    url: str, source_options: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, RemoteFile], bool]:
     """Files at a URL by name, and whether the URL is a single file.
 
@@ -124,7 +146,7 @@ def list_url(
     ngff_bio.errors.DependencyError
         If the package for this kind of URL is not installed.
     """
-    options = json.dumps(dict(storage_options or {}))
+    options = json.dumps(_fsspec_options(url, source_options or {}))
     system, root = _file_system(url, options)
     top = root.rstrip("/")
     found = {}

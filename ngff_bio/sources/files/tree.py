@@ -84,7 +84,7 @@ def _missing_file(name: str, origin: str) -> SourceError | SourceNotFoundError:
 def open_tree(
     place: str | os.PathLike[str],
     *,
-    storage_options: Mapping[str, Any] | None = None,
+    source_options: Mapping[str, Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> FileTree:
     """Files of a folder, of an archive (zip, tar, compressed tar), of a URL, or one file alone.
@@ -95,8 +95,9 @@ def open_tree(
     ----------
     place
         Path or URL. A URL may be of a folder that can be listed or of an archive.
-    storage_options
-        Options of fsspec for the URL: credentials, endpoint.
+    source_options
+        Options of the URL: endpoint, credentials. The names are those of
+        :class:`ngff_bio.storage.BucketStorage`; any other is passed to fsspec.
     limits
         How large planes and archive members may be.
 
@@ -109,7 +110,7 @@ def open_tree(
     """
     text = os.fspath(place).removeprefix("file://")
     if "://" in text:
-        listed, single = list_url(text, storage_options)
+        listed, single = list_url(text, source_options)
         if not single:
             return FileTree(text, listed, limits)
         return _tree_of_file(text, listed[""], limits)
