@@ -24,7 +24,6 @@ from ngff_bio.engine import (
 )
 from ngff_bio.engine.resume.records import UnitRecord
 from ngff_bio.engine.run.scheduler import Course, pilots
-from ngff_bio.engine.run.worker_pool import Crew, Stopped
 from ngff_bio.engine.write.codec_selection import Choice
 from ngff_bio.errors import ArgumentError, SourceError, WorkerError
 from ngff_bio.model import ArrayPixels, Region, SourceDataset
@@ -207,43 +206,3 @@ def test_a_unit_that_chose_nothing_leaves_it_to_the_next() -> None:
     course.done(first, UnitRecord(first.id))  # its source was damaged
     (second, *_) = course.ready(99, 1 << 40)
     assert plan.undecided(second) & plan.undecided(first)
-
-
-def test_a_crew_keeps_order_and_uses_every_hand() -> None:
-    crew, seen = Crew(3), set()
-    meet = threading.Barrier(4)
-
-    def work(number: int) -> int:
-        if number < 4:
-            meet.wait(timeout=30)  # passes only if four work at once
-        seen.add(threading.get_ident())
-        return number * number
-
-    assert crew.map(work, range(40)) == [n * n for n in range(40)]
-    assert len(seen) == 4
-
-
-def test_many_who_ask_a_small_crew_do_not_block_each_other() -> None:
-    crew = Crew(1)
-    results = []
-
-    def ask(number: int) -> None:
-        outer = crew.map(lambda i: crew.map(lambda j: i * j, range(5)), range(5))
-        results.append(outer)
-
-    threads = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert results == [[[i * j for j in range(5)] for i in range(5)]] * 8
-
-
-def test_the_first_error_of_a_crew_is_raised_and_a_stop_is_heard() -> None:
-    crew = Crew(2)
-    with pytest.raises(ZeroDivisionError):
-        crew.map(lambda n: 1 // (n - 3), range(9))
-    crew.stop.set()
-    with pytest.raises(Stopped):
-        crew.map(str, range(9))
-    assert crew.map(str, []) == []

@@ -6,7 +6,6 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -23,7 +22,6 @@ from ngff_bio.checks.source.compare_tracks import track_tasks
 from ngff_bio.checks.source.compare_volumes import Objects, compare_objects, volume_tasks
 from ngff_bio.checks.source.decoded import decoded_tasks
 from ngff_bio.checks.source.differences import Difference, Kind, Verification
-from ngff_bio.checks.source.parallel import run_all
 from ngff_bio.checks.source.skipped import without_left_out
 from ngff_bio.checks.source.stored_tables import StoredTables
 from ngff_bio.checks.source.tasks import Found, StoredArray, Task
@@ -36,6 +34,7 @@ from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.engine.write.manifest import Entry
 from ngff_bio.errors import StoreError
 from ngff_bio.model import InstanceLayer, OnError, SourceDataset, SourceImage, VolumeLayer
+from ngff_bio.parallel import WorkerPool, cpu_count
 from ngff_bio.sources import FileTree, find_source, open_tree, read_source
 from ngff_bio.sources.files.checksums import checksums
 from ngff_bio.storage import Storage, storage_at
@@ -109,7 +108,7 @@ def verify(
     began = time.monotonic()
     storage = storage_at(store, storage_options)
     done = Verification(storage.url, sampled=sample)
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1, "verify") as pool:
+    with WorkerPool(workers or cpu_count()) as pool:
         proof = _Proof(storage, done, pool, progress or (lambda done, total: None))
         entries = proof.objects(required=source is None)
         if isinstance(source, SourceDataset):
@@ -142,7 +141,7 @@ def verify(
 class _Proof:
     storage: Storage
     done: Verification
-    pool: ThreadPoolExecutor
+    pool: WorkerPool
     progress: Progress
     objects_seen: dict[str, tuple[VolumeLayer, str, Objects]] = field(default_factory=dict)
     tables: StoredTables = field(init=False)
@@ -217,7 +216,7 @@ class _Proof:
             tasks = random.Random(0).sample(tasks, sample)
         total, at = sum(t.nbytes for t in tasks), 0
         work = (partial(_with_weight, task) for task in tasks)
-        for nbytes, found in run_all(self.pool, work):
+        for nbytes, found in self.pool.imap(work):
             at += nbytes
             self.progress(at, total)
             self.done.bytes_pixels += nbytes

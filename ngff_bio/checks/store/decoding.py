@@ -6,7 +6,6 @@ Arrays are read by zarr-python, a bounded block at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.checks.source.parallel import run_all
 from ngff_bio.checks.source.tasks import StoredArray, region_words
 from ngff_bio.checks.source.zarr_view import open_array, view
 from ngff_bio.checks.spec.findings import Finding, Report, Rule
@@ -29,6 +27,7 @@ from ngff_bio.checks.store.arrays import levels_of
 from ngff_bio.checks.store.documents import Documents
 from ngff_bio.checks.store.multiscales import multiscales
 from ngff_bio.model import Region
+from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
 
 _BLOCK_BYTES = 32 << 20
@@ -146,7 +145,7 @@ def distinct(block: NDArray[Any]) -> NDArray[Any]:
 def check_pixels(
     documents: Documents,
     storage: Storage,
-    pool: ThreadPoolExecutor,
+    pool: WorkerPool,
     *,
     strict: bool = False,
     progress: Progress | None = None,
@@ -164,7 +163,7 @@ def check_pixels(
     total, done = sum(region_nbytes(r, i.dtype.itemsize) for i, r in work), 0
     reports: dict[str, Report] = {}
     calls = (partial(_decode, StoredArray(store, i), r, values.get(i.path)) for i, r in work)
-    for (info, region), wrong in zip(work, run_all(pool, calls), strict=True):
+    for (info, region), wrong in zip(work, pool.imap(calls), strict=True):
         if wrong is not None:
             report = reports.setdefault(info.path, Report("", info.path, strict=strict))
             report.add(CHUNK_DECODES, "", f"{region_words(region)}: {wrong}")

@@ -6,16 +6,13 @@ import json
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from posixpath import normpath
 from typing import Any
 
 from ngff_bio.errors import IncompleteStoreError, StorageError, StoreNotFoundError
+from ngff_bio.parallel import shared_pool
 from ngff_bio.storage import Storage
-
-#: Requests on their way at once.
-_REQUESTS = 16
 
 _V3, _V2 = ("zarr.json",), (".zgroup", ".zarray", ".zattrs")
 
@@ -100,18 +97,17 @@ def read_documents(storage: Storage) -> Documents:
         objects = None
     keys = objects if objects is not None else ()
     found = Documents(3, objects)
-    with ThreadPoolExecutor(_REQUESTS) as pool:
-        if objects is None:
-            if storage.get("zarr.json") is None:
-                found.zarr_format = 2
-            _crawl(found, storage, pool)
-        elif "zarr.json" in keys:
-            paths = [k.rpartition("/")[0] for k in keys if k.rpartition("/")[2] in _V3]
-            _add(found, storage, sorted(paths), pool)
-        elif any(k in keys for k in _V2):
+    if objects is None:
+        if storage.get("zarr.json") is None:
             found.zarr_format = 2
-            paths = [k.rpartition("/")[0] for k in keys if k.rpartition("/")[2] in _V2]
-            _add(found, storage, sorted(set(paths)), pool)
+        _crawl(found, storage)
+    elif "zarr.json" in keys:
+        paths = [k.rpartition("/")[0] for k in keys if k.rpartition("/")[2] in _V3]
+        _add(found, storage, sorted(paths))
+    elif any(k in keys for k in _V2):
+        found.zarr_format = 2
+        paths = [k.rpartition("/")[0] for k in keys if k.rpartition("/")[2] in _V2]
+        _add(found, storage, sorted(set(paths)))
     if found.node("") is None and not found.broken:
         _refuse(storage, keys)
     return found
@@ -132,7 +128,7 @@ def _refuse(storage: Storage, keys: Iterable[str]) -> None:
     )
 
 
-def _crawl(found: Documents, storage: Storage, pool: ThreadPoolExecutor) -> None:
+def _crawl(found: Documents, storage: Storage) -> None:
     """Follow the metadata from the root, one generation of nodes after the other."""
     seen: set[str] = set()
     waiting = deque([""])
@@ -140,7 +136,7 @@ def _crawl(found: Documents, storage: Storage, pool: ThreadPoolExecutor) -> None
         paths = [p for p in dict.fromkeys(waiting) if p not in seen]
         seen.update(paths)
         waiting.clear()
-        _add(found, storage, paths, pool)
+        _add(found, storage, paths)
         for path in paths:
             if path in found.groups:
                 waiting.extend(_named_below(found, path))
@@ -204,13 +200,13 @@ def texts(value: Any, key: str | None = None) -> list[str]:
     return [v for v in items if isinstance(v, str)]
 
 
-def _add(found: Documents, storage: Storage, paths: list[str], pool: ThreadPoolExecutor) -> None:
+def _add(found: Documents, storage: Storage, paths: list[str]) -> None:
     read: Callable[[str], _Read] = (
         (lambda path: _read_v3(storage, path))
         if found.zarr_format == 3
         else (lambda path: _read_v2(storage, path, found.objects))
     )
-    for path, result in zip(paths, pool.map(read, paths), strict=True):
+    for path, result in zip(paths, shared_pool(remote=True).map(read, paths), strict=True):
         found.broken |= result.broken
         if result.node is None:
             continue

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from ngff_bio.checks.source.differences import Difference
-from ngff_bio.checks.source.parallel import run_all
 from ngff_bio.engine.resume.checksumming import crc32c
 from ngff_bio.engine.write.manifest import MANIFEST, SEAL, Entry, parse_manifest, seal_of
 from ngff_bio.errors import StorageError, StoreError
+from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
 
 #: Objects larger than this are read in ranges: memory stays bounded whatever the shard size.
@@ -66,7 +65,7 @@ def shorten_bytes(line: bytes) -> str:
 def check_objects(
     storage: Storage,
     entries: Iterable[Entry],
-    pool: ThreadPoolExecutor,
+    pool: WorkerPool,
     progress: Progress,
     sample: int | None = None,
 ) -> Iterator[Difference | int]:
@@ -86,10 +85,8 @@ def check_objects(
     try:
         there = dict(storage.list())
     except StorageError:  # a web server: what is there can be asked for, not listed
-        sizes = zip(
-            known, run_all(pool, (partial(storage.size, key) for key in known)), strict=True
-        )
-        there = {key: size for key, size in sizes if size is not None}
+        sizes = pool.map(storage.size, known)
+        there = {k: size for k, size in zip(known, sizes, strict=True) if size is not None}
     for key in sorted(known.keys() - there.keys()):
         yield Difference("object", key, "the object is missing")
     for key in sorted(there.keys() - known.keys() - {MANIFEST, SEAL}):
@@ -103,7 +100,7 @@ def check_objects(
             yield _other_size(known[key], there[key])
     total, done = sum(there[k] for k in present), 0
     work = (partial(_check, storage, known[key], there[key]) for key in present)
-    for size, difference in run_all(pool, work):
+    for size, difference in pool.imap(work):
         done += size
         progress(done, total)
         yield size

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ngff_bio.checks.spec.conformance import validate_attributes
@@ -17,6 +16,7 @@ from ngff_bio.checks.store.ngff_bio_attributes import check_own
 from ngff_bio.checks.store.tables import Table, check_rows, check_tables
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.ngff import version_of
+from ngff_bio.parallel import WorkerPool, cpu_count
 from ngff_bio.storage import Storage, storage_at
 
 #: Called with raw bytes decoded and in all.
@@ -77,7 +77,7 @@ def validate(
             findings += found
             tables += read
     if not quick:
-        with ThreadPoolExecutor(workers or os.cpu_count() or 1, "validate") as pool:
+        with WorkerPool(workers or cpu_count()) as pool:
             found, values = check_pixels(documents, storage, pool, strict=strict, progress=progress)
         findings += found
         for table in tables:

@@ -14,11 +14,11 @@ from typing import Any
 from ngff_bio.engine.plan.plan import Job, Plan, Unit
 from ngff_bio.engine.resume.records import UnitRecord
 from ngff_bio.engine.run.memory import free_memory, keep_freed_memory
-from ngff_bio.engine.run.runners import Workers, usable_cores
+from ngff_bio.engine.run.runners import Workers
 from ngff_bio.engine.run.scheduler import Course
-from ngff_bio.engine.run.worker_pool import Crew
 from ngff_bio.engine.write.units import OnError, run_unit
 from ngff_bio.errors import ArgumentError, WorkerError
+from ngff_bio.parallel import WorkerPool, cpu_count
 from ngff_bio.storage import Storage
 
 #: Times that a unit is begun before it is taken to be what kills its worker.
@@ -54,7 +54,7 @@ class ProcessRunner:
                 found=storage.url,
                 hint="use threads, or a folder",
             )
-        count = self.workers or usable_cores()
+        count = self.workers or cpu_count()
         pool = _Processes(storage, on_error, count, self.memory or free_memory() // 2)
         try:
             yield pool
@@ -165,7 +165,7 @@ def _serve(pipe: Connection, storage: Storage, on_error: OnError) -> None:
     """Do units until there are no more. The one who asked is told of errors, and ends this."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_freed_memory()
-    crew = Crew()
+    pool = WorkerPool()
     while True:
         try:
             job: Job | None = pipe.recv()
@@ -175,7 +175,7 @@ def _serve(pipe: Connection, storage: Storage, on_error: OnError) -> None:
             return
         outcome: UnitRecord | Exception
         try:
-            outcome = run_unit(job, storage, crew, on_error)
+            outcome = run_unit(job, storage, pool, on_error)
         except Exception as error:
             outcome = error
         try:

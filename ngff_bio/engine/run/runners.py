@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -15,9 +14,9 @@ from ngff_bio.engine.plan.plan import Plan, Unit
 from ngff_bio.engine.resume.records import UnitRecord
 from ngff_bio.engine.run.memory import free_memory
 from ngff_bio.engine.run.scheduler import Course
-from ngff_bio.engine.run.worker_pool import Crew
 from ngff_bio.engine.write.units import OnError, run_unit
 from ngff_bio.errors import ArgumentError
+from ngff_bio.parallel import WorkerPool, cpu_count
 from ngff_bio.storage import Storage
 
 #: Seconds that units have to notice that they are to stop; then they are left behind.
@@ -67,10 +66,10 @@ class ThreadRunner:
     @contextmanager
     def start(self, storage: Storage, on_error: OnError = "stop") -> Iterator[Workers]:
         """Make threads ready."""
-        count = self.workers or usable_cores()
-        crew = Crew(count - 1)
+        count = self.workers or cpu_count()
+        pool = WorkerPool(count)
         threads = _Threads(
-            storage, on_error, crew, lanes(count, storage), self.memory or free_memory() // 2
+            storage, on_error, pool, lanes(count, storage), self.memory or free_memory() // 2
         )
         try:
             yield threads
@@ -82,9 +81,9 @@ class _Threads:
     """Threads that take units from a queue. They are daemons: one that hangs in a read is left."""
 
     def __init__(
-        self, storage: Storage, on_error: OnError, crew: Crew, lanes: int, memory: int
+        self, storage: Storage, on_error: OnError, pool: WorkerPool, lanes: int, memory: int
     ) -> None:
-        self._storage, self._on_error, self._crew = storage, on_error, crew
+        self._storage, self._on_error, self._pool = storage, on_error, pool
         self._lanes, self._memory = lanes, memory
         self._todo: SimpleQueue[tuple[Plan, Unit] | None] = SimpleQueue()
         self._done: SimpleQueue[tuple[Unit, UnitRecord | BaseException]] = SimpleQueue()
@@ -111,15 +110,15 @@ class _Threads:
         while (task := self._todo.get()) is not None:
             plan, unit = task
             try:
-                self._crew.check()
-                record = run_unit(plan.job(unit), self._storage, self._crew, self._on_error)
+                self._pool.check()
+                record = run_unit(plan.job(unit), self._storage, self._pool, self._on_error)
                 self._done.put((unit, record))
             except BaseException as error:
                 self._done.put((unit, error))
 
     def close(self) -> None:
         """Stop what runs, and wait a moment for it."""
-        self._crew.close()
+        self._pool.close()
         for _ in self._threads:
             self._todo.put(None)
         until = time.monotonic() + _PATIENCE
@@ -132,8 +131,3 @@ def lanes(workers: int, storage: Storage) -> int:
     if workers < 1:
         raise ArgumentError("there is at least one worker", expected="1 or more", found=workers)
     return workers + (_TRAVELLING if storage.reach == "network" else 0)
-
-
-def usable_cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.engine.run.worker_pool import Crew
+from ngff_bio.parallel import WorkerPool
 from ngff_bio.zarrio.codecs import Codec
 
 #: Chunks that are tried, and bytes of each: enough to tell candidates apart, in milliseconds.
@@ -56,7 +56,7 @@ class Choice:
     sizes: dict[str, int] = field(default_factory=dict)
 
 
-def choose_codec(sample: Sequence[NDArray[Any]], *, labels: bool, crew: Crew) -> Choice:
+def choose_codec(sample: Sequence[NDArray[Any]], *, labels: bool, pool: WorkerPool) -> Choice:
     """The cheapest candidate within 3 % of the smallest.
 
     Parameters
@@ -73,20 +73,22 @@ def choose_codec(sample: Sequence[NDArray[Any]], *, labels: bool, crew: Crew) ->
     if sample[0].dtype.itemsize == 1:  # bytes of one byte: nothing to shuffle
         candidates = tuple(c for c in candidates if labels or c.shuffle != "shuffle")
     cheap = [c for c in candidates if c.level == 1]
-    sizes = _sizes(cheap, sample, crew)
+    sizes = _sizes(cheap, sample, pool)
     best = min(sizes.values())
     hopeless = {c.shuffle for c in cheap if sizes[c] > best * (1 + _HOPELESS) and not labels}
     rest = [c for c in candidates if c not in sizes and c.shuffle not in hopeless]
-    sizes |= _sizes(rest, sample, crew)
+    sizes |= _sizes(rest, sample, pool)
     most = min(sizes.values()) * (1 + TOLERANCE)
     chosen = next(c for c in candidates if c in sizes and sizes[c] <= most)
     raw = sum(c.nbytes for c in sample)
     return Choice(chosen, raw, {str(c): sizes[c] for c in candidates if c in sizes})
 
 
-def _sizes(candidates: list[Codec], sample: Sequence[NDArray[Any]], crew: Crew) -> dict[Codec, int]:
+def _sizes(
+    candidates: list[Codec], sample: Sequence[NDArray[Any]], pool: WorkerPool
+) -> dict[Codec, int]:
     tries = [(c, chunk) for c in candidates for chunk in sample]
-    found = crew.map(lambda one: len(one[0].encode(one[1])), tries)
+    found = pool.map(lambda one: len(one[0].encode(one[1])), tries)
     sizes = dict.fromkeys(candidates, 0)
     for (codec, _), size in zip(tries, found, strict=True):
         sizes[codec] += size

@@ -16,7 +16,6 @@ from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Plan, PlannedArray, below
 from ngff_bio.engine.resume.records import PartRecord, UnitRecord
 from ngff_bio.engine.run.report import Written
-from ngff_bio.engine.run.worker_pool import Crew
 from ngff_bio.engine.write.manifest import ManifestWriter, SourceFiles, no_files
 from ngff_bio.engine.write.metadata import (
     dataset_attributes,
@@ -39,10 +38,8 @@ from ngff_bio.engine.write.volumes import merge_objects
 from ngff_bio.errors import StoreError
 from ngff_bio.model import InstanceLayer, LabelLayer, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.ngff.attributes import KEY
+from ngff_bio.parallel import WorkerPool, shared_pool
 from ngff_bio.storage import Storage
-
-#: Documents written at once where each is a request.
-_REQUESTS = 16
 
 #: Attributes of a dataset that stay as they were when something is added.
 _OF_THE_BEGINNING = ("converter", "options", "licence", "citation", "attributes")
@@ -99,14 +96,12 @@ def finish(
         maker.nodes.add_group(path, attributes)
     maker.nodes.add_missing(old)
     consolidated = plan.settings.consolidated if before is None else before.consolidated
-    crew = Crew(_REQUESTS - 1 if storage.reach == "network" else 0)
-    try:
-        for lot in manifest.before_root(maker.nodes.documents(consolidated, old), crew.map):
-            crew.map(lambda one: maker.written.add(storage.put(*one)), lot)
-        for size in manifest.sizes:
+    pool = shared_pool(remote=True) if storage.reach == "network" else WorkerPool()
+    for lot in manifest.before_root(maker.nodes.documents(consolidated, old), pool.map):
+        for size in pool.map(lambda one: storage.put(*one), lot):
             maker.written.add(size)
-    finally:
-        crew.close()
+    for size in manifest.sizes:
+        maker.written.add(size)
     return maker.written
 
 

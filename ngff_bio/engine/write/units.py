@@ -14,13 +14,13 @@ from ngff_bio.engine.plan.layout import ArrayPlan, Pass
 from ngff_bio.engine.plan.plan import Job, Part, pass_of
 from ngff_bio.engine.resume.checksumming import NotingStorage, checksum
 from ngff_bio.engine.resume.records import Failure, PartRecord, UnitRecord, save_record
-from ngff_bio.engine.run.worker_pool import Crew
 from ngff_bio.engine.write.codec_selection import choose_codec, sample_of
 from ngff_bio.engine.write.levels import read_level
 from ngff_bio.engine.write.pyramid import reduce_block, reduce_smooth
 from ngff_bio.engine.write.shard import parts_of, write_block
 from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError, StorageError
 from ngff_bio.model import InstanceLayer, Region, VolumeLayer
+from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.codecs import AUTO
 
@@ -29,14 +29,14 @@ OnError = Literal["stop", "skip"]
 
 
 def run_unit(
-    job: Job, storage: Storage, crew: Crew | None = None, on_error: OnError = "stop"
+    job: Job, storage: Storage, pool: WorkerPool | None = None, on_error: OnError = "stop"
 ) -> UnitRecord:
     """Do one unit and record it.
 
     Parameters
     ----------
-    crew
-        Threads that help to compress, and the sign to stop.
+    pool
+        Threads that help to compress; closing it cancels the unit.
     on_error
         With ``skip`` a part whose source is wrong is recorded as failed, and the rest is done.
 
@@ -47,13 +47,13 @@ def run_unit(
     ngff_bio.errors.StorageError
         If an object cannot be written. Nothing else is undone: the unit is not recorded, and a
         second run does it again.
-    ngff_bio.engine.run.worker_pool.Stopped
+    ngff_bio.parallel.Cancelled
         If the conversion is being stopped.
     """
     noting = NotingStorage(storage)
-    worker = _Worker(job, cast("Storage", noting), crew or Crew(), UnitRecord(job.unit.id))
+    worker = _Worker(job, cast("Storage", noting), pool or WorkerPool(), UnitRecord(job.unit.id))
     for part in job.unit.parts:
-        worker.crew.check()
+        worker.pool.check()
         try:
             done = worker.run(part)
         except NgffBioError as error:
@@ -72,7 +72,7 @@ def run_unit(
 class _Worker:
     job: Job
     storage: Storage
-    crew: Crew
+    pool: WorkerPool
     record: UnitRecord
     volumes: dict[tuple[int, Region], NDArray[Any]] = field(default_factory=dict)
 
@@ -115,7 +115,7 @@ class _Worker:
             for (a, b), n, f in zip(part.region, below, factor, strict=True)
         )
         wide = tuple((a - x, b + y) for (a, b), (x, y) in zip(part.region, halo, strict=True))
-        block = read_level(plan, step.source, wide, self.storage, self.crew.map)
+        block = read_level(plan, step.source, wide, self.storage, self.pool.map)
         if step.halo:
             start = tuple(a // f for (a, _), f in zip(part.region, factor, strict=True))
             block = reduce_smooth(block, factor, halo)
@@ -190,10 +190,10 @@ class _Worker:
     ) -> None:
         if plan.codec == AUTO:
             plan = self.decide(plan, level, block)
-        write_block(plan, level, start, block, self.put, self.crew.map)
+        write_block(plan, level, start, block, self.put, self.pool.map)
 
     def put(self, key: str, data: list[bytes]) -> None:
-        self.crew.check()
+        self.pool.check()
         self.record.objects.append((key, self.storage.put(key, data)))
 
     def decide(self, plan: ArrayPlan, level: int, block: NDArray[Any]) -> ArrayPlan:
@@ -203,7 +203,7 @@ class _Worker:
             if not sample:
                 return plan  # nothing but background: nothing is written either
             self.record.choices[plan.alike] = choose_codec(
-                sample, labels=plan.role == "label", crew=self.crew
+                sample, labels=plan.role == "label", pool=self.pool
             )
         return replace(plan, codec=self.record.choices[plan.alike].codec)
 
@@ -213,7 +213,7 @@ class _Worker:
             plan = self.job.arrays[done.array]
             if plan.codec == AUTO and done.failed is None and plan.alike not in self.record.choices:
                 self.record.choices[plan.alike] = choose_codec(
-                    [], labels=plan.role == "label", crew=self.crew
+                    [], labels=plan.role == "label", pool=self.pool
                 )
 
     def extremes(self, block: NDArray[Any], done: PartRecord) -> None:

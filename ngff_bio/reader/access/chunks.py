@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ngff_bio.errors import NgffBioError, StoreError
 from ngff_bio.model import Region
+from ngff_bio.parallel import shared_pool
 from ngff_bio.reader.access.arraymeta import ENTRY, ArrayMeta
-from ngff_bio.reader.access.pool import run_all
 from ngff_bio.storage import Storage
 
 _ABSENT = np.iinfo(np.uint64).max
@@ -103,7 +103,7 @@ class ChunkReader:
             for fetch in fetches:
                 self._run(fetch, out)
         else:
-            run_all(lambda one: self._run(one, out), fetches, remote=self.remote)
+            shared_pool(remote=self.remote).map(lambda one: self._run(one, out), fetches)
         return out
 
     def _fetches(self, region: Region, out: NDArray[Any]) -> Iterator[_Fetch]:
@@ -163,7 +163,7 @@ class ChunkReader:
         tables = {key: known[key] for key in keys if key in known}
         missing = [key for key in keys if key not in tables]
         if missing:
-            run_all(lambda key: self._load_index(key, tables), missing, remote=self.remote)
+            shared_pool(remote=self.remote).map(lambda k: self._load_index(k, tables), missing)
             if len(known) + len(missing) > _MOST_INDEXES:
                 self._indexes = {}
             self._indexes.update((key, tables[key]) for key in missing)

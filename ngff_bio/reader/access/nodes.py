@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ngff_bio.errors import IncompleteStoreError, StoreError, StoreNotFoundError
 from ngff_bio.ngff import GroupMeta, decode
-from ngff_bio.reader.access.pool import run_all
+from ngff_bio.parallel import shared_pool
 from ngff_bio.storage import Storage
 
 #: Where a conversion keeps its state while it runs.
@@ -101,7 +101,7 @@ class NodeTree:
         """Fetch documents that are not known yet, side by side where the place has latency."""
         missing = [p for p in paths if p not in self.known and p not in self.pending]
         if missing and not self.consolidated:
-            run_all(self._try, missing, remote=True)
+            shared_pool(remote=True).map(self._try, missing)
 
     def _try(self, path: str) -> None:
         with suppress(StoreError):  # raised again by whoever asks for it

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from ngff_bio.errors import NameNotFoundError, NgffBioError, StoreError
+from ngff_bio.parallel import shared_pool
 from ngff_bio.reader.access.notices import left_out
-from ngff_bio.reader.access.pool import run_all
 from ngff_bio.reader.tables.frames import Library, as_frame, dask_frame
 from ngff_bio.reader.tables.rows import RowFilter, row_filter
 from ngff_bio.reader.tables.table_files import open_table
@@ -131,10 +131,8 @@ def read_all_tables(
         )
     if to == "dask":
         return dask_frame(_read_one, jobs)
-    found: dict[int, pa.Table] = {}
     remote = getattr(dataset._nodes.storage, "reach", "machine") == "network"
-    run_all(lambda i: found.__setitem__(i, _read_one(jobs[i])), range(len(jobs)), remote=remote)
-    return as_frame(_joined([found[i] for i in range(len(jobs))]), to)
+    return as_frame(_joined(shared_pool(remote=remote).map(_read_one, jobs)), to)
 
 
 Job = tuple["Image", str, RowFilter, "Sequence[str] | None", dict[str, Any]]

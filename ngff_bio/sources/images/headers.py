@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from ngff_bio.errors import SourceError
@@ -12,9 +11,7 @@ from ngff_bio.formats.images.frames import ImageHeader, probe_image, safe_name, 
 from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceFile, SourceImage
-
-#: Requests at a time, where each costs a round trip.
-_REQUESTS = 16
+from ngff_bio.parallel import shared_pool
 
 #: Files of a source's surroundings, which are no data.
 DOCUMENTS = (".md", ".txt", ".pdf", ".py", ".ipynb", ".html", ".yml", ".yaml", ".toml")
@@ -34,8 +31,7 @@ def probe_all(
     if all(file.path is not None for file in files):
         headers = list(map(probe, files))
     else:
-        with ThreadPoolExecutor(_REQUESTS) as pool:
-            headers = list(pool.map(probe, files))
+        headers = shared_pool(remote=True).map(probe, files)
     found = {}
     for file, header in zip(files, headers, strict=True):
         if isinstance(header, SourceError):
