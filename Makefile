@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup lint types contract schemas operations crash check clean
+.PHONY: demo test setup lint types contract schemas operations crash install-size check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ngff-bio demo demo
@@ -45,6 +45,9 @@ operations: $(VENV)/.dev
 
 crash: $(VENV)/.dev
 	$(BIN)/python tests/engine/crash_runs.py --kills 50
+
+install-size: $(VENV)/.dev
+	$(BIN)/python tests/install_size.py
 
 check: lint types contract test
 

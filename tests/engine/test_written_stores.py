@@ -77,8 +77,27 @@ def test_ome_zarr_py_opens_every_image(tmp_path: Path, version: Any, make: Any) 
         nodes = list(Reader(parse_url(tmp_path / "s" / image.path))())
         assert nodes[0].data[0].shape == image.pixels.shape
         np.testing.assert_array_equal(nodes[0].data[0].compute(), image.pixels.array)
-        found = {Path(n.zarr.path).name for n in nodes[1:]}
-        assert {layer.name for layer in image.labels} <= found
+        labels = {Path(n.zarr.path).name: n for n in nodes[1:]}
+        assert {layer.name for layer in image.labels} <= labels.keys()
+        for layer in image.labels:
+            expected = zarr.open_array(
+                tmp_path / "s" / image.path / f"labels/{layer.name}/0", mode="r"
+            )
+            np.testing.assert_array_equal(labels[layer.name].data[0].compute(), expected[:])
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_ome_zarr_py_lays_out_the_wells_of_a_plate(tmp_path: Path, version: Any) -> None:
+    dataset = plate(fields=1)
+    write_dataset(dataset, FolderStorage(tmp_path / "s"), Settings(version=version))
+    (node,) = Reader(parse_url(tmp_path / "s"))()
+    frames = dataset.images[0].pixels.array
+    rows, columns = frames.shape[1:]
+    wells = node.data[0].compute()
+    assert wells.shape == (len(frames), 2 * rows, 3 * columns)  # rows A and B, columns 1 to 3
+    np.testing.assert_array_equal(wells[:, :rows, :columns], frames)
+    assert not wells[:, rows:].any()
+    assert not wells[:, :, columns:].any()
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import networkx
@@ -16,7 +18,7 @@ from written_stores import CLASSES, HOURS, OVERLAPPING, our_image, our_plate, pi
 
 import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
-from ngff_bio.errors import ArgumentError, NameNotFoundError
+from ngff_bio.errors import ArgumentError, DependencyError, NameNotFoundError
 from ngff_bio.model import (
     ArrayPixels,
     Instance,
@@ -121,6 +123,15 @@ def test_tracks_are_the_graph_of_the_store(tracked: Path) -> None:
         assert image.tracks("cell").number_of_nodes() == 5
         with pytest.raises(NameNotFoundError, match="cell"):
             image.tracks("nucleus")
+
+
+@pytest.mark.parametrize("package", ["networkx", "geff"])
+def test_without_its_library_a_track_graph_names_the_extra(
+    package: str, tracked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(DependencyError, match=re.escape("pip install 'ngff-bio[tracks]'")):
+        ngff_bio.open(tracked)[""].tracks()
 
 
 def _in_memory(folder: Path) -> MemoryStorage:

@@ -8,7 +8,6 @@ of a node that is the label value there.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -101,11 +100,11 @@ def write_tracks(
     sizes
         Bytes of each object that was written.
     """
-    from geff.core_io import write_arrays
+    import zarr
     from zarr.storage import MemoryStore
 
     graph = graph_of(table)
-    properties = {
+    properties: dict[str, NDArray[Any]] = {
         "t": graph.t,
         "y": graph.centre[:, 0],
         "x": graph.centre[:, 1],
@@ -114,26 +113,33 @@ def write_tracks(
     if graph.track is not None:
         properties["track_id"] = graph.track
     held: dict[str, Any] = {}
-    with warnings.catch_warnings():
-        # When it looks whether a graph is there already, geff leaves a .zgroup beside the zarr.json,
-        # and zarr warns of that; what is kept here is of one format.
-        warnings.filterwarnings("ignore", message="Both zarr.json")
-        write_arrays(
-            MemoryStore(held),
-            np.arange(len(graph.label), dtype=np.uint64),
-            {name: {"values": values, "missing": None} for name, values in properties.items()},
-            graph.edges,
-            None,
-            _metadata(image, layer),
-            zarr_format=2 if zarr_format == 2 else 3,
-        )
+    root = zarr.open_group(MemoryStore(held), mode="w", zarr_format=2 if zarr_format == 2 else 3)
+    _write_array(root, "nodes/ids", np.arange(len(graph.label), dtype=np.uint64))
+    _write_array(root, "edges/ids", graph.edges)
+    for name, values in properties.items():
+        _write_array(root, f"nodes/props/{name}/values", values)
+    root.attrs["geff"] = _metadata(image, layer, properties)
     path = f"{image.path}/{GROUP}/{layer.name}".lstrip("/")
     return _stored(path, {k: bytes(v.to_bytes()) for k, v in held.items()}, storage)
 
 
-def _metadata(image: SourceImage, layer: InstanceLayer) -> Any:
+def _write_array(root: Any, path: str, values: NDArray[Any]) -> None:
+    """Write one array in chunks of whole rows and at most 8 MiB, as the geff library has them."""
+    if not len(values):
+        root[path] = values
+        return
+    rows = (1 << 23) // values[:1].nbytes
+    chunks = (min(len(values), 1 << (rows.bit_length() - 1)), *values.shape[1:])
+    array = root.create_array(path, shape=values.shape, dtype=values.dtype, chunks=chunks)
+    array[:] = values
+
+
+def _metadata(
+    image: SourceImage, layer: InstanceLayer, properties: Mapping[str, NDArray[Any]]
+) -> Any:
+    """The ``geff`` attribute, as the models of the specification write it."""
     from geff_spec import Axis as GraphAxis
-    from geff_spec import GeffMetadata, RelatedObject
+    from geff_spec import GeffMetadata, PropMetadata, RelatedObject
 
     offsets = dict(zip(image.axis_names, image.translation or (), strict=False))
 
@@ -146,12 +152,17 @@ def _metadata(image: SourceImage, layer: InstanceLayer) -> Any:
             said |= {"scale": one.scale, "scaled_unit": one.unit}
         if offsets.get(one.name):
             said["offset"] = offsets[one.name]
+        if len(values := properties[one.name]):
+            said |= {"min": values.min().item(), "max": values.max().item()}
         return GraphAxis(**said)
 
-    return GeffMetadata(
+    metadata = GeffMetadata(
         directed=True,
         axes=[axis(a) for a in image.axes if a.name in "tyx"],
-        node_props_metadata={},
+        node_props_metadata={
+            name: PropMetadata(identifier=name, dtype=values.dtype.name)
+            for name, values in properties.items()
+        },
         edge_props_metadata={},
         track_node_props={"lineage": "label", "tracklet": "label"},
         related_objects=[
@@ -159,6 +170,7 @@ def _metadata(image: SourceImage, layer: InstanceLayer) -> Any:
             RelatedObject(type="image", path="../.."),
         ],
     )
+    return metadata.model_dump(mode="json")
 
 
 def _stored(

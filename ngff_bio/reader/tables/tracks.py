@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ngff_bio.errors import DependencyError, NameNotFoundError, NgffBioError, StoreError
@@ -29,14 +30,9 @@ def read_tracks(image: Image, name: str | None = None) -> nx.DiGraph:
     ngff_bio.errors.NameNotFoundError
         If there is no such graph and no such layer.
     ngff_bio.errors.DependencyError
-        If networkx is not installed.
+        If networkx, or for a GEFF graph geff, is not installed.
     """
-    try:
-        import networkx
-    except ImportError as error:
-        raise DependencyError(
-            "networkx is not installed", expected="networkx", hint="pip install networkx"
-        ) from error
+    networkx = _imported("networkx")
     graphs = _graphs(image)
     layers = [n for n in image.layers if image.label_attributes(n).get("tracked")]
     names = list(graphs) or layers
@@ -51,6 +47,18 @@ def read_tracks(image: Image, name: str | None = None) -> nx.DiGraph:
         file=image.url,
         expected=", ".join(dict.fromkeys([*graphs, *layers])) or "this image has no tracks",
     )
+
+
+def _imported(package: str) -> Any:
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise DependencyError(
+            f"{package} is not installed",
+            expected=package,
+            found=error,
+            hint="pip install 'ngff-bio[tracks]'",
+        ) from error
 
 
 def _graphs(image: Image) -> dict[str, str]:
@@ -72,8 +80,7 @@ def _graphs(image: Image) -> dict[str, str]:
 
 
 def _read_geff(image: Image, path: str) -> Any:
-    import geff
-
+    geff = _imported("geff")
     from ngff_bio.reader.access.zarr_store import StorageStore
 
     storage = image._nodes.storage
