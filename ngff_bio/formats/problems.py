@@ -2,12 +2,62 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ngff_bio.errors import NgffBioError
+from ngff_bio.errors import NgffBioError, SourceError
 from ngff_bio.model import Notice, OnError, gathered
+
+#: What image libraries raise for a damaged file (tifffile's errors are `ValueError`, those of
+#: imagecodecs `RuntimeError`, or `ImportError` for a codec that is missing).
+_DAMAGE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    ArithmeticError,
+    OSError,
+    EOFError,
+    ImportError,
+    SyntaxError,
+    struct.error,
+    zlib.error,
+)
+
+
+@contextmanager
+def damage_named(file: str, what: str, record: str | None = None) -> Iterator[None]:
+    """Turn whatever an image library raises for a damaged file into one error that names the file.
+
+    Parameters
+    ----------
+    what
+        The error's sentence.
+    record
+        The part of the file that is read.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        In place of what was raised.
+    """
+    try:
+        yield
+    except NgffBioError as error:
+        error.file = error.file or file
+        raise
+    except _DAMAGE as error:
+        raise SourceError(
+            what,
+            file=file,
+            record=record,
+            found=f"{type(error).__name__}: {error}",
+            hint="the file is probably damaged or truncated: download or copy it again",
+        ) from error
 
 
 @dataclass(slots=True)

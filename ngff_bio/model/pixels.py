@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,6 +11,14 @@ from numpy.typing import NDArray
 
 Region = tuple[tuple[int, int], ...]
 """Half-open (start, stop) for each axis."""
+
+
+def flat_index(place: Sequence[int], counts: Sequence[int]) -> int:
+    """Position of an element in an array of shape `counts`, flattened in C order."""
+    number = 0
+    for at, count in zip(place, counts, strict=True):
+        number = number * count + at
+    return number
 
 
 @runtime_checkable

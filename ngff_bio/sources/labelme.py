@@ -11,8 +11,7 @@ from posixpath import normpath
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.images.frames import stack_frames
-from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader, probe_image
-from ngff_bio.formats.images.orientation import TurnedPixels, exif_orientation
+from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader, exif_orientation, probe_image
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.labelme.labelme import (
     EmbeddedImage,
@@ -233,12 +232,14 @@ class _Maker:
 
     def _turned(self, name: str, header: ImageHeader, one: OpenedImage) -> OpenedImage:
         """The picture as labelme shows it."""
-        turn = exif_orientation(self.tree.file(name), header)
+        file = self.tree.file(name)
+        turn = exif_orientation(file, header)
         if turn == 1:
             return one
         self.problems.note("pictures turned as their EXIF orientation says", record=name)
         attributes = {**one.attributes, "exif_orientation": turn}
-        return replace(one, pixels=TurnedPixels(one.pixels, turn), attributes=attributes)
+        pixels = stack_frames([file], headers=[header], orientation=turn)
+        return replace(one, pixels=pixels, attributes=attributes)
 
     def _image(self, name: str, one: OpenedImage, contents: Sequence[LabelmeFile]) -> SourceImage:
         layers: list[InstanceLayer] = []

@@ -16,8 +16,8 @@ from itertools import pairwise
 from typing import Any
 
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
+from ngff_bio.formats.images.composed import stack_pixels
 from ngff_bio.formats.images.frames import stack_frames
-from ngff_bio.formats.images.stacks import stack_pixels
 from ngff_bio.formats.labelme.labelme import (
     EmbeddedImage,
     LabelmeFile,

@@ -11,9 +11,9 @@ import re
 from typing import Any
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
+from ngff_bio.formats.images.color_labels import LabelTiff, open_color_labels
 from ngff_bio.formats.rle.rle_json import RunLengthLabels, read_rle_json
-from ngff_bio.formats.tiff.color_labels import LabelTiff, open_color_labels
-from ngff_bio.formats.tiff.tiff import open_tiff_stack
+from ngff_bio.formats.tiff.images import open_tiff_volume
 from ngff_bio.model import (
     Category,
     Frame,
@@ -135,7 +135,7 @@ def _image(
             found="no such file",
             hint="add the image, or take its labels away",
         )
-    stack = open_tiff_stack(tree.file(name))
+    stack = open_tiff_volume(tree.file(name))
     if len(stack.shape) != 3:
         raise SourceError(
             "the image is no stack of grey planes",

@@ -16,15 +16,14 @@ from PIL import Image
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.frames import probe_image
 from ngff_bio.formats.limits import Limits
-from ngff_bio.formats.tiff.images import open_tiff
-from ngff_bio.formats.tiff.tiff import open_tiff_stack
+from ngff_bio.formats.tiff.images import open_tiff, open_tiff_volume
 from ngff_bio.sources.files.ranges import LocalFile
 from ngff_bio.sources.files.tree import open_tree
 
 READERS: dict[str, Callable[[LocalFile], object]] = {
     "probe": probe_image,
     "open": open_tiff,
-    "stack": open_tiff_stack,
+    "stack": open_tiff_volume,
 }
 
 
@@ -53,7 +52,7 @@ def test_a_tiff_that_is_a_trap_is_one_error(reader: str, trap: object, tmp_path:
 def test_a_stack_with_a_circle_of_pages_is_one_error(tmp_path: Path) -> None:
     endless(tmp_path / "a.tif")
     with pytest.raises(SourceError):
-        open_tiff_stack(LocalFile(str(tmp_path), "a.tif"))
+        open_tiff_volume(LocalFile(str(tmp_path), "a.tif"))
 
 
 def test_a_png_that_claims_to_be_huge_is_refused_by_its_header(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.formats.images.mosaic import Mosaic
+from ngff_bio.formats.images.composed import Mosaic
 from ngff_bio.model import ArrayPixels
 
 WHOLE = np.random.default_rng(0).integers(1, 255, (3, 8, 10), np.uint8)

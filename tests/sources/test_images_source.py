@@ -286,7 +286,7 @@ def test_pages_that_nothing_describes_are_told_of_and_axes_says_what_they_are(
 ) -> None:
     truth = make_tiff_folder(tmp_path, kinds=["uint16_stack", "imagej"])
     report = ngff_bio.convert(truth.root, tmp_path / "a.zarr")
-    assert any("--axes" in n.what for n in report.notices)
+    assert any("-O axes=" in n.what for n in report.notices)
     store = tmp_path / "b.zarr"
     report = ngff_bio.convert(truth.root, store, options={"axes": "tyx"})
     assert (axes(store, "uint16_stack"), axes(store, "imagej")) == ("tyx", "tczyx")
@@ -480,7 +480,9 @@ def test_whole_numbers_of_any_type_are_labels(tmp_path: Path, kind: str) -> None
     assert pixels(store, "labels/mask").dtype == bounded.get(kind, np.uint8)
 
 
-@pytest.mark.parametrize(("wrong", "says"), [(-3, "negative"), (0.5, "whole"), (np.nan, "whole")])
+@pytest.mark.parametrize(
+    ("wrong", "says"), [(-3, "negative"), (0.5, "integer"), (np.nan, "integer")]
+)
 def test_values_that_are_no_ids_are_refused(tmp_path: Path, wrong: float, says: str) -> None:
     values = LABELS.astype(np.float32)
     values[5, 5] = wrong
@@ -505,9 +507,9 @@ def test_a_label_picture_with_a_table_of_colours_is_read_by_index(tmp_path: Path
 def test_a_coloured_label_picture_is_refused_with_a_hint_or_left_out(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.png", GREY)
     put(tmp_path / "in" / "a_mask.png", np.dstack([GREY] * 3))
-    with pytest.raises(SourceError, match="colours") as caught:
+    with pytest.raises(SourceError, match="colors") as caught:
         ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
-    assert "--labels" in (caught.value.hint or "")
+    assert "-O labels=" in (caught.value.hint or "")
     assert not (tmp_path / "a.zarr").exists()
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", on_error="skip")
     assert (report.images, [n.file for n in report.skipped]) == (1, ["a_mask.png"])

@@ -311,7 +311,7 @@ def test_a_broken_image_ends_the_conversion_or_is_passed_over(tmp_path: Path) ->
     truth = make_organoid(tmp_path, trees=["Detection"])
     frame = truth.wells["Detection/W_C10_1"].frames[1]
     frame.image_file.write_bytes(frame.image_file.read_bytes()[:1000])
-    with pytest.raises(SourceError, match="cut off"):
+    with pytest.raises(SourceError, match="truncated"):
         read(open_tree(truth.root))
     dataset = read(open_tree(truth.root), on_error="skip")
     assert image_of(dataset, "Detection/C/10/1").pixels.shape[0] == 1

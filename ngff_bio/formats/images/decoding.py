@@ -1,8 +1,8 @@
-"""Decoding one picture as a whole, by the fastest library that is known to be right.
+"""Decoding an image file as a whole, by the fastest library that is known to be correct.
 
 Measured by ``benchmarks/decode.py``. JPEG: imagecodecs' libjpeg-turbo takes half the time of Pillow
 and gives the same pixels. PNG: libpng through imagecodecs. TIFF: libtiff through imagecodecs is
-twice as fast as tifffile on files of many small strips; what it does not handle alike goes through
+twice as fast as tifffile on files of many small strips; what the two handle differently is left to
 tifffile.
 """
 
@@ -16,8 +16,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ngff_bio.errors import SourceError
-from ngff_bio.formats.images.headers import DAMAGE
+from ngff_bio.formats.problems import damage_named
 from ngff_bio.formats.tiff.tiff import palette_of
 from ngff_bio.model import SourceFile
 
@@ -26,33 +25,23 @@ _PLAIN = {1, 5, 8, 32946}
 
 
 def decode_image(file: SourceFile, *, indices: bool = False) -> NDArray[Any]:
-    """All pixels of a picture of one plane: (y, x) or (y, x, sample), native byte order.
+    """All pixels of an image file of one plane: (y, x) or (y, x, sample), native byte order.
 
     Parameters
     ----------
     file
         A JPEG, PNG, BMP or TIFF.
     indices
-        For pictures with a table of colours: their indices, not their colours. Label pictures are
-        stored so.
+        Of an image with a color table, return the indices instead of the colors. Label images are
+        often stored so.
 
     Raises
     ------
     ngff_bio.errors.SourceError
-        If it is damaged or cut off.
+        If it is damaged or truncated.
     """
-    try:
+    with damage_named(file.name, "the image file cannot be decoded"):
         return _decode(file.read(), indices)
-    except DAMAGE as error:
-        if isinstance(error, SourceError):
-            error.file = error.file or file.name
-            raise
-        raise SourceError(
-            "the picture cannot be decoded",
-            file=file.name,
-            found=f"{type(error).__name__}: {error}",
-            hint="the file is probably damaged or cut off: download or copy it again",
-        ) from error
 
 
 def _decode(data: bytes, indices: bool) -> NDArray[Any]:
@@ -66,8 +55,8 @@ def _decode(data: bytes, indices: bool) -> NDArray[Any]:
 
 
 def _jpeg(data: bytes) -> NDArray[Any]:
-    # libjpeg fills what is missing at the end with grey and goes on. In what follows the first scan,
-    # the end marker cannot be part of the data; a file without it is cut off.
+    # libjpeg fills missing data with gray. After the start of the first scan, the end marker cannot
+    # be part of the data; a file without it is truncated.
     if data.find(b"\xff\xd9", max(data.find(b"\xff\xda"), 0)) < 0:
         raise ValueError("the end of the JPEG is missing")
     pixels: NDArray[Any] = imagecodecs.jpeg_decode(data)
@@ -82,11 +71,11 @@ def _png(data: bytes) -> NDArray[Any]:
 
 
 def _pillow(data: bytes, *, colors: bool) -> NDArray[Any]:
-    from PIL import Image  # takes longer to load than most pictures to decode, and few need it
+    from PIL import Image  # takes longer to load than most images to decode, and few need it
 
-    with Image.open(io.BytesIO(data)) as picture:
-        colored = colors and picture.mode in ("P", "CMYK")
-        pixels = np.asarray(picture.convert("RGB") if colored else picture)
+    with Image.open(io.BytesIO(data)) as image:
+        colored = colors and image.mode in ("P", "CMYK")
+        pixels = np.array(image.convert("RGB") if colored else image)
     return pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels
 
 

@@ -1,17 +1,17 @@
-"""Frames that are a picture file each, as one stack of pixels."""
+"""Image files of one plane each as pixels, alone or stacked."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import product
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError, SourceError
+from ngff_bio.formats.images.composed import PixelStack, stack_pixels
 from ngff_bio.formats.images.decoding import decode_image
 from ngff_bio.formats.images.headers import ImageHeader, probe_image
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
@@ -19,7 +19,7 @@ from ngff_bio.formats.names import safe_name, safe_names
 from ngff_bio.model import Region, SourceFile
 
 __all__ = [
-    "FrameStack",
+    "ImageFile",
     "ImageHeader",
     "Limits",
     "probe_image",
@@ -28,94 +28,75 @@ __all__ = [
     "stack_frames",
 ]
 
+#: By value of the EXIF orientation (Exif 2.32, tag 0x0112): whether rows are reversed, columns are
+#: reversed, and the two swapped afterwards.
+_ORIENTATIONS = {
+    1: (False, False, False),
+    2: (False, True, False),
+    3: (True, True, False),
+    4: (True, False, False),
+    5: (False, False, True),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (False, True, True),
+}
+
 
 @dataclass(frozen=True, slots=True)
-class FrameStack:
-    """Picture files of one plane each, stacked along some axes.
-
-    Frames smaller than the plane are padded with 0 at the lower right.
+class ImageFile:
+    """A JPEG, PNG, BMP or TIFF of one plane, which is decoded as a whole.
 
     Parameters
     ----------
-    files
-        One for each position along the axes in `along`, the last varying fastest; ``None`` where
-        there is none, and then the frame is 0.
-    axes
-        Letters of all axes, in the order of OME-Zarr, colours as ``c``.
-    shape
-        Size along each of them.
+    file
+        The file.
+    axes, shape
+        yx, or cyx with colors along ``c``, and the size along each (after `orientation`).
     dtype
         Type of a sample.
-    along
-        The axes that files are stacked along; ``""`` for a single file.
-    sizes
-        True (rows, columns) of each frame; ``None`` where all fill the plane.
     indices
-        Read pictures with a table of colours as their indices (label pictures).
+        Read the indices into a color table instead of the colors (label images).
+    orientation
+        EXIF's value for how the image is to be rotated or mirrored; 1 for not at all. Most
+        libraries ignore it, labelme follows it.
     """
 
-    files: tuple[SourceFile | None, ...]
+    file: SourceFile
     axes: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    along: str = ""
-    sizes: tuple[tuple[int, int], ...] | None = None
     indices: bool = False
+    orientation: int = 1
 
     @property
     def read_block_shape(self) -> tuple[int, ...]:
-        """One frame with all its colours: a file is decoded as a whole."""
-        return tuple(
-            1 if a in self.along else n for a, n in zip(self.axes, self.shape, strict=True)
-        )
+        """The whole image."""
+        return self.shape
 
     def read(self, region: Region) -> NDArray[Any]:
         """The block of a region, C-contiguous."""
-        out = np.zeros([b - a for a, b in region], self.dtype)
-        spans = dict(zip(self.axes, region, strict=True))
-        sizes = [self.shape[self.axes.index(a)] for a in self.along]
-        for place in product(*(range(*spans[a]) for a in self.along)):
-            number = 0
-            for at, size in zip(place, sizes, strict=True):
-                number = number * size + at
-            file = self.files[number]
-            if file is None:
-                continue
-            index = dict(zip(self.along, place, strict=True))
-            target = out[
-                tuple(index[a] - spans[a][0] if a in self.along else slice(None) for a in self.axes)
-            ]
-            self._fill(target, self._frame(number, file), spans)
-        return out
-
-    def _fill(
-        self, target: NDArray[Any], frame: NDArray[Any], spans: dict[str, tuple[int, int]]
-    ) -> None:
-        """Put a frame, (y, x) or (y, x, c), into its place: (y, x) or (c, y, x)."""
-        (top, bottom), (left, right) = spans["y"], spans["x"]
-        cut = frame[top:bottom, left:right]
-        rows, columns = cut.shape[:2]
-        if cut.ndim == 2:
-            target[..., :rows, :columns] = cut
-            return
-        # One colour at a time: a strided copy of each is twice as fast as a transposed one.
-        for i, c in enumerate(range(*spans["c"])):
-            target[i, :rows, :columns] = cut[..., c]
-
-    def _frame(self, number: int, file: SourceFile) -> NDArray[Any]:
-        frame = decode_image(file, indices=self.indices)
-        plane = self.shape[-2:] if self.sizes is None else self.sizes[number]
-        colors = "c" in self.axes and "c" not in self.along
-        shape = (*plane, self.shape[self.axes.index("c")]) if colors else plane
-        if frame.shape != shape or frame.dtype != self.dtype:
+        frame = decode_image(self.file, indices=self.indices)
+        if self.orientation != 1:
+            rows, columns, swap = _ORIENTATIONS[self.orientation]
+            frame = frame[:: -1 if rows else 1, :: -1 if columns else 1]
+            frame = frame.swapaxes(0, 1) if swap else frame
+        expected = (*self.shape[-2:], *self.shape[:-2])
+        if frame.shape != expected or frame.dtype != self.dtype:
             raise SourceError(
-                "the picture is not what its header said",
-                file=file.name,
-                expected=f"{shape} of {self.dtype}",
+                "the image file does not match its header",
+                file=self.file.name,
+                expected=f"{expected} of {self.dtype}",
                 found=f"{frame.shape} of {frame.dtype}",
-                hint="was it changed while it was read? run the command again",
+                hint="if it was changed during the conversion, run the command again",
             )
-        return frame
+        cut = frame[slice(*region[-2]), slice(*region[-1])]
+        if cut.ndim == 2:
+            return np.ascontiguousarray(cut)
+        out = np.empty([b - a for a, b in region], self.dtype)
+        # One color at a time: a strided copy of each is twice as fast as a transposed one.
+        for i, c in enumerate(range(*region[0])):
+            out[i] = cut[..., c]
+        return out
 
 
 def stack_frames(
@@ -126,13 +107,14 @@ def stack_frames(
     headers: Sequence[ImageHeader | None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     indices: bool = False,
-) -> FrameStack:
-    """Stack picture files of one plane each; only their headers are read.
+    orientation: int = 1,
+) -> PixelStack:
+    """Stack image files of one plane each; only their headers are read.
 
     Parameters
     ----------
     files
-        In the order of `FrameStack.files`; ``None`` for one that is missing.
+        In the order of `PixelStack.parts`; ``None`` for one that is missing.
     along
         Axes to stack along: ``""`` for one file, ``"t"``, ``"z"``, ``"tz"``, ...
     counts
@@ -140,12 +122,16 @@ def stack_frames(
     headers
         Of the files, if they are known already.
     indices
-        Whether pictures with a table of colours are read as its indices (label pictures).
+        Whether images with a color table are read as its indices (label images).
+    orientation
+        See `ImageFile`.
 
     Raises
     ------
     ngff_bio.errors.SourceError
-        If a file is damaged or no single plane, or their types or numbers of colours differ.
+        If a file is damaged or not a single plane, or their types or numbers of colors differ.
+    ngff_bio.errors.ArgumentError
+        If the files do not fill the axes.
     """
     counts = [len(files)] * len(along) if counts is None else list(counts)
     if len(counts) != len(along) or math.prod(counts) != len(files):
@@ -157,7 +143,7 @@ def stack_frames(
     if headers is None:
         headers = [f if f is None else probe_image(f, limits) for f in files]
     if indices:
-        headers = [h if h is None or not h.palette else _of_indices(h) for h in headers]
+        headers = [h if h is None or not h.palette else h.of_indices() for h in headers]
     known = [(f, h) for f, h in zip(files, headers, strict=True) if f is not None and h is not None]
     if not known:
         raise ArgumentError("there are no frames to stack")
@@ -165,46 +151,35 @@ def stack_frames(
     for file, header in known:
         if not header.single:
             raise SourceError(
-                "the file holds more than one plane",
+                "the file contains more than one plane",
                 file=file.name,
-                expected="a picture of rows x columns, grey or coloured",
+                expected="an image of rows x columns, in gray or color",
                 found=f"axes {header.axes} of {header.shape}",
             )
-        if header.dtype != head.dtype or header.axes != head.axes or header.samples != head.samples:
+        if (header.dtype, header.axes, header.samples) != (head.dtype, head.axes, head.samples):
             raise SourceError(
-                "frames of one image are of different kinds",
+                "the files of one image differ in type",
                 file=file.name,
-                expected=f"{head.samples} samples of {head.dtype}, as {first.name} has them",
+                expected=f"{head.samples} samples of {head.dtype}, as in {first.name}",
                 found=f"{header.samples} samples of {header.dtype}",
-                hint="convert the files to one kind",
+                hint="convert the files to one type",
             )
-    plane = tuple(max(h.size[i] for _, h in known) for i in (0, 1))
-    equal = all(h.size == plane for _, h in known)
-    sizes = None if equal else tuple((0, 0) if h is None else h.size for h in headers)
-    size = dict(zip(along, counts, strict=True)) | {"y": plane[0], "x": plane[1]}
-    if "c" in head.axes:
-        if "c" in along:
-            raise SourceError(
-                "coloured pictures cannot be channels",
-                file=first.name,
-                expected="grey pictures",
-                found=f"{head.samples} samples of a pixel",
-            )
-        size["c"] = head.samples
-    axes = "".join(a for a in "tczyx" if a in size)
-    return FrameStack(
-        tuple(files),
-        axes,
-        tuple(size[a] for a in axes),
-        head.dtype,
-        along=along,
-        sizes=sizes,
-        indices=indices,
-    )
-
-
-def _of_indices(header: ImageHeader) -> ImageHeader:
-    """The header of a picture with a table of colours, whose indices are read."""
-    return replace(
-        header, axes="yx", shape=header.size, dtype=np.dtype(np.uint8), palette=False, samples=1
-    )
+    if "c" in head.axes and "c" in along:
+        raise SourceError(
+            "color images cannot be channels",
+            file=first.name,
+            expected="gray images",
+            found=f"{head.samples} samples of a pixel",
+        )
+    swapped = _ORIENTATIONS[orientation][2]
+    parts: list[ImageFile | None] = []
+    for part, part_header in zip(files, headers, strict=True):
+        if part is None or part_header is None:
+            parts.append(None)
+            continue
+        shape = part_header.shape
+        if swapped:
+            shape = (*shape[:-2], shape[-1], shape[-2])
+        parts.append(ImageFile(part, head.axes, shape, head.dtype, indices, orientation))
+    names = ["" if f is None else f.name for f in files]
+    return stack_pixels(parts, head.axes, along, counts, names)

@@ -1,10 +1,10 @@
-"""What a picture file says of itself in its header: size, type, channels. No pixel is decoded."""
+"""The header of an image file: size, type, channels. No pixel is decoded."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -12,16 +12,17 @@ import tifffile
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
-from ngff_bio.formats.tiff.tiff import check_pages, palette_of
+from ngff_bio.formats.problems import damage_named
+from ngff_bio.formats.tiff.tiff import check_pages, palette_of, sample_type
 from ngff_bio.model import Channel, SourceFile
 
-#: File name endings that are pictures, in lower case.
+#: File name extensions of image files, in lower case.
 EXTENSIONS = (".tif", ".tiff", ".jpg", ".jpeg", ".png", ".bmp")
 
 _RED, _GREEN, _BLUE = (255, 0, 0, 255), (0, 255, 0, 255), (0, 0, 255, 255)
 _COLORS = (Channel("red", _RED), Channel("green", _GREEN), Channel("blue", _BLUE))
 
-#: Channels of a picture by the number of samples of a pixel, where the file itself fixes them.
+#: Channels by the number of samples of a pixel, for formats that define their meaning.
 CHANNELS: dict[int, tuple[Channel, ...]] = {
     2: (Channel("grey"), Channel("alpha")),
     3: _COLORS,
@@ -31,14 +32,14 @@ CHANNELS: dict[int, tuple[Channel, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """What a header says.
+    """Size, type and channels of an image file.
 
     Parameters
     ----------
     format
         ``jpeg``, ``png``, ``bmp`` or ``tiff``.
     axes
-        Letters in the order of OME-Zarr; colours are ``c``. A TIFF of several pages has the letters
+        Letters in the order of OME-Zarr; colors are ``c``. A TIFF of several pages has the letters
         of its first series.
     shape
         Size along each of ``axes``.
@@ -47,9 +48,9 @@ class ImageHeader:
     pages
         Pages of a TIFF; 1 for the others.
     series
-        Images in a TIFF that are of different shape or meaning; 1 for the others.
+        Images of different shape or meaning in a TIFF; 1 for the others.
     palette
-        Whether pixels are indices into a table of colours (and are read as colours).
+        Whether pixels are indices into a color table (and are read as colors).
     samples
         Samples of a pixel: 1, 2 (with alpha), 3 (RGB) or 4 (RGBA).
     """
@@ -75,64 +76,42 @@ class ImageHeader:
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """Channels that the format fixes; none where there is one sample."""
-        return CHANNELS.get(self.samples, ()) if self.samples > 1 else ()
+        """Channels that the format defines; empty for one sample."""
+        return CHANNELS.get(self.samples, ())
+
+    def of_indices(self) -> ImageHeader:
+        """The header of an image with a color table whose indices are read."""
+        dtype = np.dtype(np.uint8)
+        return replace(self, axes="yx", shape=self.size, dtype=dtype, palette=False, samples=1)
 
 
 def probe_image(file: SourceFile, limits: Limits = DEFAULT_LIMITS) -> ImageHeader:
-    """The header of a JPEG, PNG, BMP or TIFF, known by its first bytes, not by its name.
+    """The header of a JPEG, PNG, BMP or TIFF, recognized by its first bytes, not by its name.
 
     Raises
     ------
     ngff_bio.errors.SourceError
-        If it is none of these, damaged, or claims more pixels than `limits` allow.
+        If it is none of these, damaged, or has more pixels than `limits` allow.
     """
-    try:
-        with file.open() as stream:
-            head = stream.read(8)
-            for magic, parse in _FORMATS:
-                if head.startswith(magic):
-                    header = parse(stream)
-                    _check_end(stream, header.format)
-                    break
-            else:
-                raise SourceError(
-                    "the file is no picture of a known kind",
-                    file=file.name,
-                    expected="JPEG, PNG, BMP or TIFF",
-                    found=f"{head!r} at its start" if head else "an empty file",
-                    hint="download or copy the file again, or take it away",
-                )
-    except SourceError as error:
-        error.file = error.file or file.name
-        raise
-    except DAMAGE as error:
-        raise SourceError(
-            "the header of the picture cannot be read",
-            file=file.name,
-            found=f"{type(error).__name__}: {error}",
-            hint="the file is probably cut off: download or copy it again",
-        ) from error
+    with (
+        damage_named(file.name, "the header of the image file cannot be read"),
+        file.open() as stream,
+    ):
+        head = stream.read(8)
+        parse = next((p for magic, p in _FORMATS if head.startswith(magic)), None)
+        if parse is None:
+            raise SourceError(
+                "the file is not an image file of a known format",
+                expected="JPEG, PNG, BMP or TIFF",
+                found=f"{head!r} at its start" if head else "an empty file",
+                hint="download or copy the file again, or remove it",
+            )
+        header = parse(stream)
+        _check_end(stream, header.format)
     if min(header.shape) < 1:
-        raise SourceError("the picture has no pixels", file=file.name, found=header.shape)
+        raise SourceError("the image file has no pixels", file=file.name, found=header.shape)
     limits.check_plane(*header.size, file.name, whole=header.format != "tiff")
     return header
-
-
-#: What libraries raise for a damaged file.
-DAMAGE = (
-    tifffile.TiffFileError,
-    ValueError,
-    struct.error,
-    OSError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    ArithmeticError,
-    AttributeError,
-)
 
 
 def _jpeg(stream: BinaryIO) -> ImageHeader:
@@ -141,7 +120,7 @@ def _jpeg(stream: BinaryIO) -> ImageHeader:
     while True:
         mark = stream.read(1)
         if mark != b"\xff":
-            raise ValueError("no marker where one is due" if mark else "no frame header")
+            raise ValueError("a marker is missing" if mark else "no frame header")
         while mark == b"\xff":
             mark = stream.read(1)
         code = mark[0]
@@ -153,17 +132,17 @@ def _jpeg(stream: BinaryIO) -> ImageHeader:
         stream.seek(length - 2, 1)
     precision, rows, columns, samples = struct.unpack(">BHHB", stream.read(6))
     dtype = np.dtype(np.uint8 if precision <= 8 else np.uint16)
-    # Four inks are printed colours: they are read as red, green and blue.
+    # Four samples are inks (CMYK), which are read as red, green and blue.
     return _header("jpeg", rows, columns, 3 if samples == 4 else samples, dtype)
 
 
-#: What stands at the end of a whole file, and how far from it something else may follow.
+#: Last bytes of a complete file, and how many others may follow them.
 _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 _TAIL = 4096
 
 
 def _check_end(stream: BinaryIO, name: str) -> None:
-    """Refuse a JPEG or PNG that is cut off while it is only looked at, not when it is decoded."""
+    """Refuse a truncated JPEG or PNG before it is decoded."""
     mark = _ENDS.get(name)
     if mark is None:
         return
@@ -172,7 +151,7 @@ def _check_end(stream: BinaryIO, name: str) -> None:
     if mark not in stream.read():
         stream.seek(0)
         if mark not in stream.read():
-            raise ValueError("the end of the picture is missing")
+            raise ValueError("the end of the image is missing")
 
 
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
@@ -199,7 +178,7 @@ def _png(stream: BinaryIO) -> ImageHeader:
 
 
 def _bmp(stream: BinaryIO) -> ImageHeader:
-    """BITMAPINFOHEADER and its older and newer kin; tables of colours are looked through for grey."""
+    """BITMAPINFOHEADER and its older and newer variants; a color table may be gray."""
     stream.seek(0)
     head = stream.read(54)
     (size,) = struct.unpack_from("<I", head, 14)
@@ -210,16 +189,16 @@ def _bmp(stream: BinaryIO) -> ImageHeader:
     from PIL import Image
 
     stream.seek(0)
-    # Which of its many layouts a bitmap has is what Pillow knows; the size is checked by us.
+    # Pillow knows the many layouts of bitmaps; the size is checked against our own limits.
     if abs(columns * rows) <= _PILLOW_QUIET:
-        with Image.open(stream) as picture:
-            samples, palette = _MODES[picture.mode], picture.mode == "P"
+        with Image.open(stream) as image:
+            samples, palette = _MODES[image.mode], image.mode == "P"
     else:
         samples, palette = (3 if bits >= 16 else 1), False
     return _header("bmp", abs(rows), columns, samples, np.dtype(np.uint8), palette=palette)
 
 
-#: Pixels up to which Pillow opens a picture without a warning.
+#: Pixels up to which Pillow opens an image without a warning.
 _PILLOW_QUIET = 89_000_000
 
 _MODES = {"1": 1, "L": 1, "LA": 2, "P": 3, "RGB": 3, "RGBA": 4, "CMYK": 3}
@@ -247,36 +226,42 @@ def _tiff(stream: BinaryIO) -> ImageHeader:
         page = tiff.pages.first
         count = len(tiff.pages)
         check_pages(tiff)
-        dtype = page.dtype
-        if dtype is None:
-            raise ValueError(f"{page.bitspersample} bits of a sample are no known type")
-        dtype = np.dtype(dtype).newbyteorder("=")
-        if dtype.kind == "b":
-            dtype = np.dtype(np.uint8)
-        samples = page.samplesperpixel
+        samples, dtype = page.samplesperpixel, sample_type(page)
         if count == 1 and not (tiff.is_ome or tiff.is_imagej or tiff.is_shaped):
+            size = (page.imagelength, page.imagewidth)
             if page.photometric == tifffile.PHOTOMETRIC.PALETTE and samples == 1:
-                colors = palette_of(page).dtype
-                return _header("tiff", page.imagelength, page.imagewidth, 3, colors, palette=True)
+                return _header("tiff", *size, 3, palette_of(page).dtype, palette=True)
             if page.imagedepth == 1:
-                return _header("tiff", page.imagelength, page.imagewidth, samples, dtype)
+                return _header("tiff", *size, samples, dtype)
         series = tiff.series
         axes, shape = _ngff_order(series[0].axes, series[0].shape)
-        return ImageHeader(
-            "tiff",
-            axes,
-            shape,
-            dtype,
-            pages=count,
-            series=len(series),
-            samples=samples if "S" in series[0].axes else 1,
-        )
+        if "S" not in series[0].axes:
+            samples = 1
+        return ImageHeader("tiff", axes, shape, dtype, count, len(series), samples=samples)
 
 
 def _ngff_order(axes: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     named = {("c" if a == "S" else a.lower()): int(n) for a, n in zip(axes, shape, strict=True)}
     order = sorted(named, key=lambda a: ("tczyx".find(a), a))
     return "".join(order), tuple(named[a] for a in order)
+
+
+#: EXIF tag of the orientation.
+_ORIENTATION = 0x0112
+
+
+def exif_orientation(file: SourceFile, header: ImageHeader) -> int:
+    """How a JPEG is to be rotated or mirrored, 1 to 8; 1 is not at all."""
+    if header.format != "jpeg" or header.size[0] * header.size[1] > _PILLOW_QUIET:
+        return 1
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with file.open() as stream, Image.open(stream) as image:
+            value = image.getexif().get(_ORIENTATION, 1)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return 1
+    return value if value in range(1, 9) else 1
 
 
 _FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], ImageHeader]], ...] = (

@@ -1,4 +1,4 @@
-"""Label pictures as they come, of whole numbers of any type, on the axes of their image."""
+"""Label images with integers of any type, on the axes of their image."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.formats.tiff.images import open_tiff
-from ngff_bio.model import Pixels, Region, SourceFile
+from ngff_bio.model import Pixels, Region, SourceFile, label_dtype
 
-_MEND = (
-    "save the ids as grey values of 8, 16 or 32 bits, or say with --labels which files are labels"
+_HINT = (
+    "save the ids as gray values of 8, 16 or 32 bits, or name the label files with "
+    "-O labels=NAME=GLOB"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LabelPixels:
-    """Label values as unsigned numbers, on given axes.
+    """Label values as unsigned integers, on given axes.
 
     Parameters
     ----------
     source
-        The pixels as they are in the file: unsigned, signed, floats without fractions, or booleans.
+        The pixels in the file: unsigned, signed, floats without fractions, or booleans.
     places
         For each axis the source's axis; ``None`` for one of length 1 that the source does not have.
     dtype
@@ -65,7 +66,7 @@ class LabelPixels:
         for place, span in zip(self.places, region, strict=True):
             if place is not None:
                 spans[place] = span
-        block = _whole_numbers(self.source.read(tuple(spans)), self.file)
+        block = check_integers(self.source.read(tuple(spans)), self.file)
         kept = [p for p in self.places if p is not None]
         others = [i for i in range(block.ndim) if i not in kept]
         ordered = np.transpose(block, [*kept, *others])
@@ -73,47 +74,55 @@ class LabelPixels:
         return np.ascontiguousarray(shaped, dtype=self.dtype)
 
 
-def _whole_numbers(block: NDArray[Any], file: str) -> NDArray[Any]:
-    if block.dtype.kind == "f" and not (block == np.trunc(block)).all():  # NaN is unequal itself
-        wrong = block[block != np.trunc(block)].flat[0]
-        raise SourceError(
-            "a label value is no whole number", file=file, found=str(wrong), hint=_MEND
-        )
-    if block.dtype.kind in "fi" and block.size and block.min() < 0:
-        raise SourceError("a label value is negative", file=file, found=block.min(), hint=_MEND)
-    return block
-
-
-def open_label_picture(
-    file: SourceFile, header: ImageHeader, limits: Limits = DEFAULT_LIMITS
-) -> tuple[Pixels, str]:
-    """Pixels of a label picture and the letters of their axes; pictures with colour tables by index.
+def check_integers(block: NDArray[Any], file: str) -> NDArray[Any]:
+    """A block of label values, unchanged.
 
     Raises
     ------
     ngff_bio.errors.SourceError
-        If it has colours or channels, or is several images.
+        If a value is negative or has a fraction.
     """
-    if header.palette and header.single:
-        return stack_frames([file], headers=[header], limits=limits, indices=True), "yx"
-    if header.format == "tiff":
+    if (
+        block.dtype.kind == "f" and not (block == np.trunc(block)).all()
+    ):  # NaN is not equal to itself
+        wrong = block[block != np.trunc(block)].flat[0]
+        raise SourceError("a label value is not an integer", file=file, found=wrong, hint=_HINT)
+    if block.dtype.kind in "fi" and block.size and block.min() < 0:
+        raise SourceError("a label value is negative", file=file, found=block.min(), hint=_HINT)
+    return block
+
+
+def open_label_image(
+    file: SourceFile, header: ImageHeader, limits: Limits = DEFAULT_LIMITS
+) -> tuple[Pixels, str]:
+    """Pixels of a label image and the letters of their axes; of an indexed image, the indices.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If it has colors or channels, or is several images.
+    """
+    pixels: Pixels
+    if header.format == "tiff" and not (header.palette and header.single):
         images = open_tiff(file, limits=limits)
         if len(images) > 1:
             raise SourceError(
-                "a label picture is several images", file=file.name, found=len(images), hint=_MEND
+                "a label image file contains several images",
+                file=file.name,
+                found=len(images),
+                hint=_HINT,
             )
-        pixels: Pixels = images[0].pixels
-        letters = images[0].pixels.axes
+        pixels, letters = images[0].pixels, images[0].pixels.axes
     else:
-        frames = stack_frames([file], headers=[header], limits=limits)
-        pixels, letters = frames, frames.axes
+        stack = stack_frames([file], headers=[header], limits=limits, indices=header.palette)
+        pixels, letters = stack, stack.axes
     if "c" in letters and pixels.shape[letters.index("c")] > 1:
         raise SourceError(
-            "a label picture has colours or channels",
+            "a label image has colors or channels",
             file=file.name,
-            expected="one whole number for each pixel",
+            expected="one integer for each pixel",
             found=f"{pixels.shape[letters.index('c')]} samples for each pixel",
-            hint=_MEND,
+            hint=_HINT,
         )
     return pixels, letters
 
@@ -121,17 +130,19 @@ def open_label_picture(
 def fit_labels(
     source: Pixels, letters: str, axes: str, shape: tuple[int, ...], file: str, image: str
 ) -> tuple[LabelPixels, int]:
-    """Labels on the axes of their image, and the largest value that may be there.
+    """Labels on the axes of their image, and the largest value that they may have.
 
-    Axes are matched by their letters; where letters differ (a file of pages that nothing describes),
-    by their order and sizes.
+    Axes are matched by their letters; where letters differ (pages of a file without metadata), by
+    their order and sizes.
 
     Parameters
     ----------
-    letters
-        Axes of the source.
+    source, letters
+        The label values, and their axes.
     axes, shape
         The image's, without c.
+    file, image
+        Names of the label file and of the image, for errors.
 
     Raises
     ------
@@ -148,42 +159,34 @@ def fit_labels(
     found = None if places is None else tuple(1 if p is None else source.shape[p] for p in places)
     if places is None or found != tuple(shape):
         raise SourceError(
-            "a label picture and its image differ in shape",
+            "a label image and its image differ in shape",
             file=file,
-            expected=f"{axes} of {list(shape)}, as {image} has it",
+            expected=f"{axes} of {list(shape)}, as in {image}",
             found=f"{letters} of {list(source.shape)}",
-            hint="check that the two belong together, or say with --labels which files are labels",
+            hint="check that the two belong together, or name the label files with "
+            "-O labels=NAME=GLOB",
         )
     most = _largest(source, file)
-    kind = next((k for k in (np.uint8, np.uint16, np.uint32) if most <= np.iinfo(k).max), None)
-    if kind is None:
+    if most > np.iinfo(np.uint32).max:
         raise SourceError(
             "a label value is too large", file=file, expected="at most 4294967295", found=most
         )
-    return LabelPixels(source, places, np.dtype(kind), file), most
+    return LabelPixels(source, places, label_dtype(most), file), most
 
 
 def _largest(source: Pixels, file: str) -> int:
-    """The largest value that the type allows; where that is no bound, pixels are looked through."""
+    """The largest value of the type; the largest that occurs if the type is too wide for labels."""
     if source.dtype.kind == "b":
         return 1
     if source.dtype.kind == "u" and source.dtype.itemsize <= 4:
         return int(np.iinfo(source.dtype).max)
-    most = 0
-    spans = [
-        [(i, min(i + step, n)) for i in range(0, n, step)]
-        for n, step in zip(source.shape, _steps(source), strict=True)
-    ]
-    for region in product(*spans):
-        block = _whole_numbers(source.read(region), file)
-        most = max(most, int(block.max(initial=0)))
-    return most
-
-
-def _steps(source: Pixels) -> list[int]:
-    """Blocks of about 64 MB on the source's read_block_shape."""
     steps = list(source.read_block_shape)
-    for axis in reversed(range(len(steps))):
+    for axis in reversed(range(len(steps))):  # blocks of about 64 MB
         room = (64 << 20) // max(math.prod(steps) * source.dtype.itemsize, 1)
         steps[axis] = min(source.shape[axis], steps[axis] * max(room, 1))
-    return steps
+    spans = [
+        [(i, min(i + step, n)) for i in range(0, n, step)]
+        for n, step in zip(source.shape, steps, strict=True)
+    ]
+    blocks = (check_integers(source.read(region), file) for region in product(*spans))
+    return max(int(block.max(initial=0)) for block in blocks)

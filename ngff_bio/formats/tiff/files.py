@@ -1,45 +1,27 @@
-"""TIFF files that are open, and their bytes: shared by all threads of a process, few at a time."""
+"""Open TIFF files and their bytes, shared by all threads of a process; few are open at a time."""
 
 from __future__ import annotations
 
 import io
 import os
-import struct
 import threading
-import zlib
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import imagecodecs
 import tifffile
 
 from ngff_bio.model import SourceFile
 
-#: What tifffile and its codecs raise for a damaged file.
-DAMAGE = (
-    tifffile.TiffFileError,
-    ValueError,
-    struct.error,
-    OSError,
-    EOFError,
-    zlib.error,
-    IndexError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    ArithmeticError,
-    AttributeError,
-    imagecodecs.DelayedImportError,
-)
-
 _OPEN_FILES = 16
 
-#: Bytes of compressed archive members that are held unpacked at most.
+#: Largest size of unpacked archive members in memory, in bytes.
 _HELD = 1 << 30
 
 
 class TiffBytes:
-    """Any range of a file's bytes, by any thread at once."""
+    """Random access to the bytes of a file, from several threads at once."""
 
     def __init__(self, file: SourceFile) -> None:
         self._stream: Any = None
@@ -51,7 +33,7 @@ class TiffBytes:
             self._stream = stream
         try:
             self._descriptor = -1 if self._held is not None else stream.fileno()
-        except OSError:  # a part of another file, or behind a URL
+        except OSError:  # part of another file, or behind a URL
             self._descriptor = -1
         self._lock = threading.Lock()
 
@@ -61,7 +43,7 @@ class TiffBytes:
         return 0 if self._held is None else len(self._held)
 
     def read_into(self, target: memoryview, offset: int) -> int:
-        """Fill a contiguous buffer of bytes from `offset` on; the number of bytes that there were."""
+        """Fill a contiguous buffer with the bytes from `offset` on; returns how many there are."""
         if self._held is not None:
             data = self._held[offset : offset + len(target)]
             target[: len(data)] = data
@@ -101,14 +83,14 @@ class OpenTiff:
         self.closed = False
 
     def close(self) -> None:
-        """Close the directory. The bytes stay readable for whoever still holds them."""
+        """Close the directory. The bytes stay readable for those who still use them."""
         with self.lock:
             self.closed = True
             self.tiff.close()
 
 
 class _OpenFiles:
-    """The TIFFs used last: opening one anew for each block costs more than reading it."""
+    """The most recently used TIFFs: opening one for each block takes longer than reading it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -139,7 +121,7 @@ class _OpenFiles:
 
 
 def _mark(file: SourceFile) -> Any:
-    """Changes when a local file is replaced: what was read of the old one is then forgotten."""
+    """Changes when a local file is replaced, so that it is opened again."""
     if file.path is None:
         return None
     stat = os.stat(file.path)
@@ -149,12 +131,20 @@ def _mark(file: SourceFile) -> Any:
 _open_files = _OpenFiles()
 
 
-def opened_tiff(file: SourceFile) -> OpenTiff:
-    """The TIFF, opened by this call or an earlier one. It may be closed at any time: see `OpenTiff`.
+@contextmanager
+def locked_tiff(file: SourceFile) -> Iterator[OpenTiff]:
+    """A TIFF, opened by this call or an earlier one, and locked so that pages can be looked up.
+
+    Its ``bytes`` can be read after the lock is released.
 
     Raises
     ------
     OSError, tifffile.TiffFileError
         As tifffile raises them.
     """
-    return _open_files.get(file)
+    while True:
+        opened = _open_files.get(file)
+        with opened.lock:
+            if not opened.closed:  # else another thread evicted it in the meantime
+                yield opened
+                return

@@ -1,16 +1,16 @@
-"""The images of a TIFF: one for each series, with axes, calibration and channels as the file says."""
+"""The images of a TIFF: one for each series, with axes, calibration and channels from the file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any
-
-import numpy as np
 
 from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.formats.images.headers import CHANNELS
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
-from ngff_bio.formats.tiff.files import opened_tiff
+from ngff_bio.formats.problems import damage_named
+from ngff_bio.formats.tiff.files import locked_tiff
 from ngff_bio.formats.tiff.metadata import (
     TiffMetadata,
     clean_name,
@@ -19,17 +19,17 @@ from ngff_bio.formats.tiff.metadata import (
     resolution_metadata,
 )
 from ngff_bio.formats.tiff.tiff import (
+    UNREADABLE,
     TiffPixels,
+    block_size,
     check_end,
     check_pages,
-    damage_named,
     palette_of,
-    plane_grain,
-    total_bytes,
+    sample_type,
 )
 from ngff_bio.model import Axis, Channel, Notice, SourceFile, axes_from
 
-#: Letters of tifffile that say nothing of what an axis is.
+#: Letters of tifffile for axes of unknown meaning.
 _UNKNOWN = "IQ"
 
 #: Descriptions up to this many characters are kept in the attributes, which are read at every open.
@@ -43,15 +43,19 @@ class TiffImage:
     Parameters
     ----------
     name
-        Its own name; ``""`` where it has none.
-    pixels
-        On the axes in `axes`.
+        Its own name; ``""`` if it has none.
+    pixels, axes
+        The pixels and their axes.
+    channels
+        Names and colors of channels; empty if the file has none.
     elapsed_hours
-        Of each frame, where the file says it.
+        Time of each frame; empty if the file has none.
     attributes
-        What else the file says.
+        Other metadata of the file.
+    notices
+        What is uncertain or not kept.
     files
-        Names of the files that its planes lie in.
+        Names of the files that contain its planes.
     """
 
     name: str
@@ -72,28 +76,56 @@ def open_tiff(
     Parameters
     ----------
     axes
-        What the axes are, where the file does not say: letters of t, c, z, y, x in the order of the
-        file (``"tyx"``).
+        The axes, if the file does not define them: letters of t, c, z, y, x in the order of the file
+        (``"tyx"``).
     limits
-        How many pixels a plane may claim.
+        Largest number of pixels of a plane.
 
     Raises
     ------
     ngff_bio.errors.SourceError
-        If it is no TIFF, damaged, cut off, too large, or its axes cannot be known.
+        If it is not a TIFF, damaged, truncated, too large, or its axes are unknown.
     ngff_bio.errors.ArgumentError
         If `axes` do not fit the file.
     """
-    with damage_named(file.name):
-        opened = opened_tiff(file)
-        with opened.lock:
-            tiff = opened.tiff
-            check_pages(tiff)
-            found = _metadata(tiff)
-            return tuple(
-                _image(file, tiff, number, found.get(number, TiffMetadata()), axes, limits)
-                for number in range(len(tiff.series))
-            )
+    with damage_named(file.name, UNREADABLE), locked_tiff(file) as opened:
+        tiff = opened.tiff
+        check_pages(tiff)
+        found = _metadata(tiff)
+        return tuple(
+            _image(file, tiff, number, found.get(number, TiffMetadata()), axes, limits)
+            for number in range(len(tiff.series))
+        )
+
+
+def open_tiff_volume(file: SourceFile) -> TiffPixels:
+    """The pages of a TIFF as planes along z, whatever its metadata names their axis.
+
+    Axes are zyx, or czyx if pixels have several samples.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If it is not a TIFF, damaged, truncated, or its pages differ in shape.
+    """
+    images = open_tiff(file, axes="zyx")
+    pixels = images[0].pixels
+    if len(images) > 1 or len(pixels.outer) > 1:
+        raise SourceError(
+            "the TIFF is not a stack of equal planes",
+            file=file.name,
+            expected="pages of one shape",
+            found="; ".join(f"{i.pixels.axes} of {i.pixels.shape}" for i in images),
+        )
+    channels = (pixels.samples,) if pixels.samples else ()
+    pages = math.prod(pixels.shape) // math.prod((*channels, *pixels.shape[-2:]))
+    return replace(
+        pixels,
+        axes="czyx" if channels else "zyx",
+        shape=(*channels, pages, *pixels.shape[-2:]),
+        outer="z",
+        read_block_shape=(*channels, 1, *pixels.read_block_shape[-2:]),
+    )
 
 
 def _metadata(tiff: Any) -> dict[int, TiffMetadata]:
@@ -112,45 +144,38 @@ def _image(
     file: SourceFile,
     tiff: Any,
     number: int,
-    said: TiffMetadata,
+    metadata: TiffMetadata,
     axes: str | None,
     limits: Limits,
 ) -> TiffImage:
     series = tiff.series[number]
     key = series.keyframe
     planar, depth, length, width, contig = key.shaped
-    limits.check_plane(length, width, file.name, whole=_whole(key))
+    # A page that is one compressed strip can only be decoded as a whole.
+    whole = key.compression != 1 and not key.is_tiled and key.rowsperstrip >= key.imagelength
+    limits.check_plane(length, width, file.name, whole=whole)
     if depth > 1 or series.transform is not None:
         raise SourceError(
-            "this kind of TIFF is not read",
+            "this kind of TIFF is not supported",
             file=file.name,
             record=f"series {number}",
             expected="pages that are planes",
             found=f"pages that are volumes of {depth} planes" if depth > 1 else series.kind,
-            hint="save it anew as OME-TIFF",
+            hint="save it again as OME-TIFF",
         )
     notices: list[Notice] = []
     files = _files(series, file, notices)
     samples = planar * contig
     palette = key.photometric == 3 and samples == 1 and not tiff.is_imagej
     outer, sizes = _outer_axes(series, axes, file.name, samples > 1 or palette, notices)
-    dtype = np.dtype(key.dtype).newbyteorder("=")
+    dtype = sample_type(key)
     if palette:
         samples, dtype = 3, palette_of(key).dtype
-    if dtype.kind not in "uifb":
-        raise SourceError(
-            "the pixels are of a type that OME-Zarr does not have",
-            file=file.name,
-            expected="whole numbers or floats",
-            found=str(dtype),
-        )
-    if dtype.kind == "b":
-        dtype = np.dtype(np.uint8)
     size = dict(zip(outer, sizes, strict=True)) | {"y": int(length), "x": int(width)}
     if samples > 1:
         size["c"] = size.get("c", 1) * samples
     letters = "".join(a for a in "tczyx" if a in size)
-    rows, columns = plane_grain(key)
+    rows, columns = block_size(key)
     read_block_shape = dict.fromkeys(letters, 1) | {"y": rows, "x": columns}
     if samples > 1 and (planar == 1 or palette):
         read_block_shape["c"] = samples
@@ -165,26 +190,21 @@ def _image(
         tuple(read_block_shape[a] for a in letters),
         palette,
     )
-    _check_end(file, series)
-    channels = said.channels if len(said.channels) == size.get("c", 0) else ()
+    check_end(file, series)
+    channels = metadata.channels if len(metadata.channels) == size.get("c", 0) else ()
     if samples > 1 and "c" not in outer:
         channels = CHANNELS.get(samples, ()) if key.photometric in (2, 3, 6) else channels
-    times = said.elapsed_hours if len(said.elapsed_hours) == size.get("t", 0) else ()
+    times = metadata.elapsed_hours if len(metadata.elapsed_hours) == size.get("t", 0) else ()
     return TiffImage(
-        name=clean_name(said.name),
+        name=clean_name(metadata.name),
         pixels=pixels,
-        axes=axes_from(letters, **{a: s for a, s in said.scales.items() if a in letters}),
+        axes=axes_from(letters, **{a: s for a, s in metadata.scales.items() if a in letters}),
         channels=channels,
         elapsed_hours=times,
-        attributes=_attributes(tiff, key, said, number, file.name, notices),
+        attributes=_attributes(tiff, key, metadata, number, file.name, notices),
         notices=tuple(notices),
         files=files,
     )
-
-
-def _whole(key: Any) -> bool:
-    """Whether a page can only be decoded as a whole: one compressed strip."""
-    return int(key.compression) != 1 and not key.is_tiled and key.rowsperstrip >= key.imagelength
 
 
 def _outer_axes(
@@ -209,37 +229,37 @@ def _outer_axes(
                 file=file,
                 expected=f"letters of t, c, z for {len(pairs)} axes of {sizes}, then y and x",
                 found=given,
-                hint="give --axes in the order of the file, as in --axes tyx",
+                hint="give them in the order of the file, as in -O axes=tyx",
             )
         return "".join(wanted), sizes
     if len(pairs) == 1 and names[0] in _UNKNOWN:
         notices.append(
             Notice(
                 "warning",
-                f"the file does not say what its {sizes[0]} pages are: they are taken as planes "
-                "along z; say what they are with --axes, as in --axes tyx",
+                f"the file does not define the axis of its {sizes[0]} pages: they are read as planes "
+                "along z; name the axes with an option, as in -O axes=tyx",
                 file=file,
             )
         )
         return "z", sizes
     raise SourceError(
-        "the file does not say what its axes are",
+        "the file does not define its axes",
         file=file,
         expected="axes of t, c, z, y, x",
         found=f"{series.get_axes(True)} of {series.get_shape(True)}",
-        hint="say it with --axes in the order of the file, as in --axes tzyx",
+        hint="name them in the order of the file, as in -O axes=tzyx",
     )
 
 
 def _files(series: Any, file: SourceFile, notices: list[Notice]) -> tuple[str, ...]:
-    """Files of a series that lies in several; missing planes are told of, or refused."""
-    pages = series._pages
+    """Files of a series that lies in several; missing planes are reported, or refused."""
+    pages = [] if series.dataoffset is not None else list(series)
     missing = sum(p is None for p in pages)
     folder = file.name.rpartition("/")[0]
     names = {p.parent.filename for p in pages if p is not None} if series.is_multifile else set()
     if missing and missing == len(pages) - 1 and not names:
         raise SourceError(
-            "planes of the image lie in other files, which are not there",
+            "planes of the image are in other files, which are missing",
             file=file.name,
             found=f"{missing} of {len(pages)} planes are missing",
             hint="put all files of the set into one folder; unpack them if they are in an archive",
@@ -248,34 +268,22 @@ def _files(series: Any, file: SourceFile, notices: list[Notice]) -> tuple[str, .
         notices.append(
             Notice(
                 "warning",
-                f"{missing} of {len(pages)} planes were never written: they are 0",
+                f"{missing} of {len(pages)} planes are not in the file: they are 0",
                 file=file.name,
             )
         )
     return tuple(sorted(f"{folder}/{n}".lstrip("/") for n in names)) or (file.name,)
 
 
-def _check_end(file: SourceFile, series: Any) -> None:
-    if series.is_multifile:
-        return
-    if series.dataoffset is not None:
-        first = next(p for p in series._pages if p is not None)
-        check_end(file, first, total_bytes(series))
-        return
-    last = [p for p in series._pages[-1:] if p is not None]
-    for page in last:
-        check_end(file, page)
-
-
 def _attributes(
     tiff: Any,
     key: Any,
-    said: TiffMetadata,
+    metadata: TiffMetadata,
     number: int,
     file: str,
     notices: list[Notice],
 ) -> dict[str, Any]:
-    found = dict(said.attributes)
+    found = dict(metadata.attributes)
     if key.photometric == 0:
         found["photometric"] = "white is 0"
     if number:

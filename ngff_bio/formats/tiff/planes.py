@@ -1,8 +1,8 @@
-"""One plane of a TIFF, or a part of it: only the strips or tiles that it needs are read and decoded."""
+"""Reading a plane of a TIFF, or a part of it: only the needed strips or tiles are read and decoded."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,18 +10,30 @@ from numpy.typing import NDArray
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.tiff.files import TiffBytes
 
-#: Neighbouring segments are read in one go up to this many bytes.
-_TOGETHER = 4 << 20
+#: Neighboring segments are read at once up to this many bytes.
+_MAX_READ = 4 << 20
+
+#: Bytes of an uncompressed block that are read at once before they are copied into their place:
+#: few enough to stay in the processor's cache.
+_MAX_COPY = 1 << 19
 
 _JPEG = {6, 7, 34892, 33007}
 
 Span = tuple[int, int]
 
 
-def raw_layout(page: Any) -> str:
-    """How a page's pixels lie: ``rows`` (one block), ``segments`` (strips or tiles), ``coded``.
+class Part(NamedTuple):
+    """A part of a plane, as half-open ranges."""
 
-    The first two are as in memory (but for the byte order) and are read without a decoder.
+    rows: Span
+    columns: Span
+    samples: Span
+
+
+def raw_layout(page: Any) -> str:
+    """How a page stores its pixels: ``rows`` (one block), ``segments`` (strips or tiles), ``coded``.
+
+    The first two are as in memory (except for the byte order) and are read without a decoder.
     """
     key = page.keyframe
     if page.is_final:
@@ -37,23 +49,13 @@ def raw_layout(page: Any) -> str:
     return "segments" if plain else "coded"
 
 
-def read_plane(
-    source: TiffBytes,
-    page: Any,
-    rows: Span,
-    columns: Span,
-    samples: Span,
-    out: NDArray[Any],
-    file: str,
-) -> None:
+def read_plane(source: TiffBytes, page: Any, part: Part, out: NDArray[Any], file: str) -> None:
     """Read a part of one page.
 
     Parameters
     ----------
     page
-        tifffile's page or frame; of one plane in depth.
-    rows, columns, samples
-        Half-open ranges.
+        tifffile's page or frame, with one plane in depth.
     out
         (rows, columns, samples), of any strides, in native byte order.
 
@@ -61,57 +63,44 @@ def read_plane(
     ------
     ngff_bio.errors.SourceError
         If the file ends before the pixels do.
-    ValueError, RuntimeError and others of `DAMAGE`
-        If a segment cannot be decoded.
+    ValueError, RuntimeError and others
+        If a segment cannot be decoded; see `ngff_bio.formats.problems.damage_named`.
     """
     layout = raw_layout(page)
     if layout == "coded":
-        _read_coded(source, page, rows, columns, samples, out)
+        _read_coded(source, page, part, out)
         return
     key = page.keyframe
     planar, _, length, width, contig = key.shaped
     dtype = np.dtype(key.dtype).newbyteorder(key.parent.byteorder)
     if layout == "rows":
-        read_rows(
-            source,
-            page.dataoffsets[0],
-            (planar, length, width, contig),
-            dtype,
-            rows,
-            columns,
-            samples,
-            out,
-            file,
-        )
+        shape = (planar, length, width, contig)
+        read_rows(source, page.dataoffsets[0], shape, dtype, part, out, file)
         return
-    height = key.tilelength if key.is_tiled else key.rowsperstrip
-    across = key.tilewidth if key.is_tiled else width
-    for number, (s, y, x) in _segments(key, rows, columns, samples):
-        offset = page.dataoffsets[number]
-        part = (max(y, rows[0]), min(y + height, length, rows[1]))
-        cut = (max(x, columns[0]), min(x + across, columns[1]))
-        inner = samples if planar == 1 else (0, 1)
-        target = out[
-            part[0] - rows[0] : part[1] - rows[0], cut[0] - columns[0] : cut[1] - columns[0]
-        ]
-        if planar > 1:
-            target = target[..., s - samples[0] : s - samples[0] + 1]
+    height, across = _segment_size(key)
+    for number, (s, y, x) in _segments(key, part):
+        # The last strip may be shorter than the others; a tile never is.
+        tall = height if key.is_tiled else min(height, length - y)
+        inner, target = _overlap(out, part, (s, y, x), (tall, across), planar)
         if page.databytecounts[number] == 0:
             target[...] = key.nodata
             continue
-        # The last strip may be shorter than the others; a tile never is.
-        tall = height if key.is_tiled else min(height, length - y)
-        read_rows(
-            source,
-            offset,
-            (1, tall, across, contig),
-            dtype,
-            (part[0] - y, part[1] - y),
-            (cut[0] - x, cut[1] - x),
-            inner,
-            target,
-            file,
-        )
+        shape = (1, tall, across, contig)
+        read_rows(source, page.dataoffsets[number], shape, dtype, inner, target, file)
+
+
+def _overlap(
+    out: NDArray[Any], part: Part, corner: tuple[int, int, int], size: tuple[int, int], planar: int
+) -> tuple[Part, NDArray[Any]]:
+    """The part of a segment that is wanted, counted from its corner, and where it goes."""
+    s, y, x = corner
+    rows, columns, samples = part
+    top, bottom = max(y, rows[0]), min(y + size[0], rows[1])
+    left, right = max(x, columns[0]), min(x + size[1], columns[1])
+    target = out[top - rows[0] : bottom - rows[0], left - columns[0] : right - columns[0]]
+    if planar > 1:
+        target, samples = target[..., s - samples[0] : s - samples[0] + 1], (0, 1)
+    return Part((top - y, bottom - y), (left - x, right - x), samples), target
 
 
 def read_rows(
@@ -119,17 +108,23 @@ def read_rows(
     offset: int,
     shape: tuple[int, int, int, int],
     dtype: np.dtype[Any],
-    rows: Span,
-    columns: Span,
-    samples: Span,
+    part: Part,
     out: NDArray[Any],
     file: str,
 ) -> None:
-    """Read a part of an uncompressed block (planar sample, row, column, sample) at an offset.
+    """Read a part of an uncompressed block at an offset.
 
-    Whole rows go straight into `out` where it lies as the file does.
+    Whole rows are read straight into `out` if it has the layout of the file.
+
+    Parameters
+    ----------
+    shape
+        Of the block: planar samples, rows, columns, contiguous samples.
+    dtype
+        Type in the file.
     """
     planar, length, width, contig = shape
+    rows, columns, samples = part
     row_bytes = width * contig * dtype.itemsize
     for s in range(*samples) if planar > 1 else (0,):
         start = offset + (s * length + rows[0]) * row_bytes
@@ -140,9 +135,7 @@ def read_rows(
             if not dtype.isnative:
                 target.byteswap(inplace=True)
             continue
-        # A few rows at a time, so that what is read is still in the processor's cache when it is
-        # copied into its place.
-        step = max(1, (1 << 19) // max(row_bytes, 1))
+        step = max(1, _MAX_COPY // max(row_bytes, 1))
         scratch = np.empty((step, width, contig), dtype)
         for first in range(0, rows[1] - rows[0], step):
             block = scratch[: min(step, rows[1] - rows[0] - first)]
@@ -159,7 +152,7 @@ def _fill(source: TiffBytes, target: NDArray[Any], offset: int, file: str) -> No
     found = source.read_into(view, offset)
     if found != len(view):
         raise SourceError(
-            "the TIFF is cut off",
+            "the TIFF is truncated",
             file=file,
             expected=f"{len(view):,} bytes of pixels at byte {offset:,}",
             found=f"{found:,} bytes",
@@ -167,14 +160,17 @@ def _fill(source: TiffBytes, target: NDArray[Any], offset: int, file: str) -> No
         )
 
 
-def _segments(
-    key: Any, rows: Span, columns: Span, samples: Span
-) -> list[tuple[int, tuple[int, int, int]]]:
+def _segment_size(key: Any) -> tuple[int, int]:
+    """Rows and columns of a tile or strip."""
+    return (key.tilelength, key.tilewidth) if key.is_tiled else (key.rowsperstrip, key.shaped[3])
+
+
+def _segments(key: Any, part: Part) -> list[tuple[int, tuple[int, int, int]]]:
     """Number and position (planar sample, row, column) of the segments that a part needs."""
     planar, _, length, width, _ = key.shaped
-    height = key.tilelength if key.is_tiled else key.rowsperstrip
-    across = key.tilewidth if key.is_tiled else width
+    height, across = _segment_size(key)
     down, wide = -(-length // height), -(-width // across)
+    rows, columns, samples = part
     return [
         ((s * down + j) * wide + i, (s, j * height, i * across))
         for s in (range(*samples) if planar > 1 else (0,))
@@ -183,22 +179,13 @@ def _segments(
     ]
 
 
-def _read_coded(
-    source: TiffBytes,
-    page: Any,
-    rows: Span,
-    columns: Span,
-    samples: Span,
-    out: NDArray[Any],
-) -> None:
+def _read_coded(source: TiffBytes, page: Any, part: Part, out: NDArray[Any]) -> None:
     key = page.keyframe
     planar = key.shaped[0]
-    decode = key.decode
     options: dict[str, Any] = {}
     if key.compression in _JPEG:
         options = {"jpegtables": page.jpegtables, "jpegheader": key.jpegheader}
-    wanted = _segments(key, rows, columns, samples)
-    for group in _together(page, [number for number, _ in wanted]):
+    for group in _together(page, [number for number, _ in _segments(key, part)]):
         first = page.dataoffsets[group[0]]
         last = group[-1]
         data = source.read(first, page.dataoffsets[last] + page.databytecounts[last] - first)
@@ -206,36 +193,13 @@ def _read_coded(
             start = page.dataoffsets[number] - first
             size = page.databytecounts[number]
             coded = bytes(data[start : start + size]) if size else None
-            pixels, (s, _, y, x, _), shape = decode(coded, number, **options)
-            _place(pixels, key.nodata, (y, x), shape[1:3], rows, columns, out, s, planar, samples)
-
-
-def _place(
-    pixels: NDArray[Any] | None,
-    nodata: Any,
-    corner: tuple[int, int],
-    size: tuple[int, int],
-    rows: Span,
-    columns: Span,
-    out: NDArray[Any],
-    sample: int,
-    planar: int,
-    samples: Span,
-) -> None:
-    """Put a decoded segment, (1, rows, columns, samples), into its place."""
-    y, x = corner
-    if pixels is not None:
-        size = (pixels.shape[1], pixels.shape[2])
-    top, bottom = max(y, rows[0]), min(y + size[0], rows[1])
-    left, right = max(x, columns[0]), min(x + size[1], columns[1])
-    target = out[top - rows[0] : bottom - rows[0], left - columns[0] : right - columns[0]]
-    if planar > 1:
-        target = target[..., sample - samples[0]]
-    if pixels is None:
-        target[...] = nodata
-        return
-    cut = pixels[0, top - y : bottom - y, left - x : right - x]
-    target[...] = cut[..., 0] if planar > 1 else cut[..., samples[0] : samples[1]]
+            pixels, (s, _, y, x, _), shape = key.decode(coded, number, **options)
+            size = shape[1:3] if pixels is None else pixels.shape[1:3]
+            inner, target = _overlap(out, part, (s, y, x), size, planar)
+            if pixels is None:
+                target[...] = key.nodata
+            else:
+                target[...] = pixels[0][tuple(slice(*span) for span in inner)]
 
 
 def _together(page: Any, numbers: list[int]) -> list[list[int]]:
@@ -244,7 +208,7 @@ def _together(page: Any, numbers: list[int]) -> list[list[int]]:
     groups: list[list[int]] = []
     stop = start = -1
     for number in sorted(numbers, key=lambda n: (offsets[n], n)):
-        if not groups or offsets[number] != stop or stop - start > _TOGETHER:
+        if not groups or offsets[number] != stop or stop - start > _MAX_READ:
             groups.append([])
             start = offsets[number]
         groups[-1].append(number)

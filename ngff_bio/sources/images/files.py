@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ngff_bio.formats.images.composed import stack_pixels
 from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
-from ngff_bio.formats.images.stacks import stack_pixels
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import TiffImage, open_tiff
 from ngff_bio.model import Axis, Channel, Pixels, axes_from

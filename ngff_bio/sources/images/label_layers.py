@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.images.composed import stack_pixels
 from ngff_bio.formats.images.headers import ImageHeader
-from ngff_bio.formats.images.label_pixels import fit_labels, open_label_picture
-from ngff_bio.formats.images.stacks import stack_pixels
+from ngff_bio.formats.images.label_pixels import fit_labels, open_label_image
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Pixels, SourceImage, VolumeLayer
 from ngff_bio.sources.files.tree import FileTree
@@ -119,7 +119,7 @@ def label_layer(
         if name is None:
             pixels.append(None)
             continue
-        part, axes = open_label_picture(tree.file(name), headers[name], tree.limits)
+        part, axes = open_label_image(tree.file(name), headers[name], tree.limits)
         if letters and axes != letters:
             raise SourceError(
                 "label pictures of one image are of different kinds",

@@ -18,8 +18,8 @@ from ngff_bio.formats.coco.layers import (
     instance_layers,
     short_names,
 )
+from ngff_bio.formats.images.composed import Mosaic
 from ngff_bio.formats.images.frames import ImageHeader, stack_frames
-from ngff_bio.formats.images.mosaic import Mosaic
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Axis, Frame, InstanceLayer, Pixels, SourceFile, SourceImage
 from ngff_bio.sources.livecell.names import CROPS, CropName

@@ -10,7 +10,8 @@ from pathlib import PurePath
 from typing import Any
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.images.frames import FrameStack, ImageHeader, stack_frames
+from ngff_bio.formats.images.composed import PixelStack
+from ngff_bio.formats.images.frames import ImageHeader, stack_frames
 from ngff_bio.formats.milab.predictions import MilabCell, MilabImage, class_name, read_milab
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Category, Frame, Instance, InstanceLayer, SourceImage, axes_from
@@ -244,7 +245,7 @@ def _image(
 
 
 def plane_frames(
-    names: list[str], planes: list[int], pixels: FrameStack, records: list[dict[str, Any]]
+    names: list[str], planes: list[int], pixels: PixelStack, records: list[dict[str, Any]]
 ) -> tuple[Frame, ...]:
     """What is known of each plane: its index along z, the number that its name gives, and `records`."""
     sizes = pixels.sizes or (None,) * len(names)
