@@ -1,29 +1,45 @@
-"""Codecs: how a chunk becomes bytes, and how the metadata says so."""
+"""Codecs, both ways: pixels of a chunk to its bytes and back, and how the metadata names them.
+
+Zarr v2 (https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html) and v3 (.../v3/core/v3.0.html),
+as far as this package reads and writes chunks itself: native little-endian pixels in C order or
+transposed, then blosc, zstd, gzip, zlib, crc32c. Chunks encoded in another way are left to
+zarr-python: :mod:`ngff_bio.zarrio.zarr_python`.
+
+imagecodecs and numcodecs wrap the same libraries. The first loads in milliseconds, holds no lock,
+keeps no global state and writes into a given buffer; the second takes a tenth of a second.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.errors import ArgumentError
+from ngff_bio.errors import ArgumentError, StoreError
 
 Shuffle = Literal["noshuffle", "shuffle", "bitshuffle"]
-_SHUFFLE: dict[Shuffle, int] = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
+_SHUFFLES: tuple[Shuffle, ...] = ("noshuffle", "shuffle", "bitshuffle")
+_CNAMES = ("zstd", "lz4", "lz4hc", "zlib", "blosclz")
+
+
+class UnsupportedLayoutError(StoreError):
+    """The array is stored in a way that only zarr-python reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A compressor: ``blosc`` around ``cname``, plain ``zstd``, or ``none``.
+    """A compressor: ``blosc`` around ``cname``, plain ``zstd``, ``gzip``, ``zlib``, or ``none``; or
+    a checksum, ``crc32c``.
 
     ``block`` is how many bytes blosc compresses together, in a chunk of more; 0 lets it decide.
-    ``auto`` is none yet: it is replaced by one that is chosen by trying, see
+    ``auto`` stands for a codec that is still to be chosen by trying, see
     :mod:`ngff_bio.engine.write.codec_selection`.
     """
 
-    name: Literal["blosc", "zstd", "none", "auto"] = "blosc"
+    name: Literal["blosc", "zstd", "gzip", "zlib", "crc32c", "none", "auto"] = "blosc"
     cname: str = "zstd"
     level: int = 5
     shuffle: Shuffle = "shuffle"
@@ -33,89 +49,217 @@ class Codec:
         if self.name == "blosc":
             block = f"-{self.block >> 10}k" if self.block else ""
             return f"blosc-{self.cname}-{self.level}-{self.shuffle}{block}"
-        return f"zstd-{self.level}" if self.name == "zstd" else self.name
+        return self.name if self.name in ("crc32c", "none", "auto") else f"{self.name}-{self.level}"
 
-    def encode(self, chunk: NDArray[Any]) -> bytes:
-        """Bytes of one C-contiguous chunk in little-endian order."""
-        if chunk.dtype.byteorder == ">":
-            chunk = chunk.astype(chunk.dtype.newbyteorder("<"))
-        # imagecodecs and numcodecs wrap the same libraries; the first loads in milliseconds, the
-        # second takes a tenth of a second.
-        if self.name == "blosc":
-            from imagecodecs import blosc_encode
+    def encode(self, data: NDArray[Any] | bytes) -> bytes:
+        """Encode a C-contiguous little-endian array, or bytes."""
+        import imagecodecs
 
-            # One thread each: chunks are compressed side by side already.
-            packed = blosc_encode(
-                cast("bytes", chunk),  # any buffer will do
-                level=self.level,
-                compressor=self.cname,
-                shuffle=_SHUFFLE[self.shuffle],
-                typesize=chunk.itemsize,
-                blocksize=self.block,
-                numthreads=1,
-            )
-            return cast("bytes", packed)
-        if self.name == "zstd":
-            from imagecodecs import zstd_encode
+        match self.name:
+            case "blosc":
+                # One thread each: chunks are compressed side by side already.
+                return cast(
+                    "bytes",
+                    imagecodecs.blosc_encode(
+                        cast("bytes", data),  # any buffer will do
+                        level=self.level,
+                        compressor=self.cname,
+                        shuffle=_SHUFFLES.index(self.shuffle),
+                        typesize=data.itemsize if isinstance(data, np.ndarray) else 1,
+                        blocksize=self.block,
+                        numthreads=1,
+                    ),
+                )
+            case "zstd" | "gzip" | "zlib":
+                compress = getattr(imagecodecs, f"{self.name}_encode")
+                return cast("bytes", compress(data, level=self.level))
+            case "crc32c":
+                raw = bytes(data)
+                return raw + crc32c(raw)
+            case "none":
+                return bytes(data)
+        raise ValueError("the codec has not been chosen yet")
 
-            return cast("bytes", zstd_encode(cast("bytes", chunk), level=self.level))
-        self._known()
-        return chunk.tobytes()
+    def decode(self, data: Any, out: NDArray[np.uint8] | None = None) -> Any:
+        """The bytes that were encoded, as a buffer: ``out`` itself where they went into it.
 
-    def decode(self, data: Any) -> Any:
-        """The bytes that were encoded, as a buffer."""
-        if self.name == "blosc":
-            from imagecodecs import blosc_decode
+        Raises
+        ------
+        Exception
+            Whatever the library raises on damaged bytes.
+        """
+        if self.name == "crc32c":
+            body, tail = memoryview(data)[:-4], memoryview(data)[-4:]
+            if crc32c(bytes(body)) != tail:
+                raise ValueError("the checksum (CRC-32C) does not match the bytes")
+            return body
+        if self.name in ("none", "auto"):
+            return data
+        import imagecodecs
 
-            return blosc_decode(data, numthreads=1)
-        if self.name == "zstd":
-            from imagecodecs import zstd_decode
+        decompress = getattr(imagecodecs, f"{self.name}_decode")
+        try:
+            return decompress(data) if out is None else decompress(data, out=out)
+        except RuntimeError:
+            if self.name != "gzip":
+                raise
+            import gzip  # several members one after another: imagecodecs decodes one at a time
 
-            return zstd_decode(data)
-        self._known()
-        return data
+            return gzip.decompress(data)
 
-    def _known(self) -> None:
-        if self.name == "auto":
-            raise ValueError("the codec has not been chosen yet")
+    def v3(self, itemsize: int) -> dict[str, Any]:
+        """The codec in the chain of a Zarr v3 array."""
+        match self.name:
+            case "blosc":
+                config = {
+                    "typesize": itemsize,
+                    "cname": self.cname,
+                    "clevel": self.level,
+                    "shuffle": self.shuffle,
+                    "blocksize": self.block,
+                }
+            case "zstd":
+                config = {"level": self.level, "checksum": False}
+            case "gzip":
+                config = {"level": self.level}
+            case "crc32c":
+                return {"name": "crc32c"}
+            case _:
+                raise ValueError(f"Zarr v3 has no codec {self.name}")
+        return {"name": self.name, "configuration": config}
 
-    def v3(self, dtype: np.dtype[Any]) -> list[dict[str, Any]]:
-        """Zarr v3 codec chain (bytes-to-bytes part after ``bytes``)."""
-        bytes_codec: dict[str, Any] = {"name": "bytes"}
-        if dtype.itemsize > 1:
-            bytes_codec["configuration"] = {"endian": "little"}
-        if self.name == "blosc":
-            config = {
-                "typesize": dtype.itemsize,
-                "cname": self.cname,
-                "clevel": self.level,
-                "shuffle": self.shuffle,
-                "blocksize": self.block,
-            }
-            return [bytes_codec, {"name": "blosc", "configuration": config}]
-        if self.name == "zstd":
-            zstd_config = {"level": self.level, "checksum": False}
-            return [bytes_codec, {"name": "zstd", "configuration": zstd_config}]
-        self._known()
-        return [bytes_codec]
-
-    def v2(self) -> dict[str, Any] | None:
-        """Zarr v2 ``compressor``."""
+    def v2(self) -> dict[str, Any]:
+        """The codec as the ``compressor`` of a Zarr v2 array."""
         if self.name == "blosc":
             return {
                 "id": "blosc",
                 "cname": self.cname,
                 "clevel": self.level,
-                "shuffle": _SHUFFLE[self.shuffle],
+                "shuffle": _SHUFFLES.index(self.shuffle),
                 "blocksize": self.block,
             }
-        self._known()
-        return {"id": "zstd", "level": self.level} if self.name == "zstd" else None
+        if self.name in ("zstd", "gzip", "zlib"):
+            return {"id": self.name, "level": self.level}
+        raise ValueError(f"Zarr v2 has no compressor {self.name}")
 
 
 BLOSC = Codec()
 ZSTD = Codec("zstd", level=3)
 AUTO = Codec("auto")
+CRC32C = Codec("crc32c")
+
+
+def crc32c(data: bytes) -> bytes:
+    """CRC-32C (Castagnoli) of bytes as Zarr stores it: four bytes, little-endian."""
+    import google_crc32c
+
+    return int(google_crc32c.value(data)).to_bytes(4, "little")
+
+
+def codec_from(name: object, config: Mapping[str, Any]) -> Codec:
+    """A bytes-to-bytes codec from its name and configuration in the metadata of v2 or v3.
+
+    Raises
+    ------
+    UnsupportedLayoutError
+        If it is one that only zarr-python knows.
+    """
+    match name:
+        case "blosc":
+            shuffle = config.get("shuffle", "shuffle")
+            if isinstance(shuffle, int):
+                # -1 is numcodecs' choice between the other two; a reader need not know which.
+                shuffle = _SHUFFLES[shuffle] if shuffle >= 0 else "shuffle"
+            block = int(config.get("blocksize") or 0)
+            level = int(config.get("clevel", 5))
+            return Codec("blosc", str(config.get("cname", "lz4")), level, shuffle, block)
+        case "zstd" | "gzip" | "zlib":
+            return Codec(cast("Any", name), level=int(config.get("level", 1)))
+        case "crc32c":
+            return CRC32C
+    raise UnsupportedLayoutError(f"codec {name}")
+
+
+@dataclass(frozen=True, slots=True)
+class CodecPipeline:
+    """All codecs of an array in the order of encoding: pixels, bytes, and bytes made of bytes.
+
+    ``order`` lists the axes in the order in which they are stored; ``None`` is their own.
+    """
+
+    codecs: tuple[Codec, ...] = ()
+    order: tuple[int, ...] | None = None
+
+    def encode(self, chunk: NDArray[Any]) -> bytes:
+        """Bytes of one whole chunk."""
+        if self.order is not None:
+            chunk = chunk.transpose(self.order)
+        data: Any = np.ascontiguousarray(chunk, chunk.dtype.newbyteorder("<"))
+        for codec in self.codecs:
+            data = codec.encode(data)
+        return data if isinstance(data, bytes) else cast("bytes", data.tobytes())
+
+    def decode(self, data: Any, out: NDArray[Any]) -> NDArray[Any]:
+        """Pixels of a chunk; ``out`` is a C-contiguous array of its shape and type to be used.
+
+        Returns ``out`` or another array of its shape.
+
+        Raises
+        ------
+        ValueError
+            If the bytes are not those of such a chunk; and whatever a library raises on damage.
+        """
+        flat = out.reshape(-1).view(np.uint8)
+        direct = flat if self.order is None else None
+        last = len(self.codecs) - 1
+        for number, codec in enumerate(reversed(self.codecs)):
+            data = codec.decode(data, direct if number == last else None)
+        if data is flat:
+            return out
+        found = np.frombuffer(data, np.uint8)
+        if found.nbytes != flat.nbytes:
+            raise ValueError(f"{found.nbytes} bytes where {flat.nbytes} were expected")
+        pixels = found.view(out.dtype)
+        if self.order is None:
+            return pixels.reshape(out.shape)
+        stored = pixels.reshape([out.shape[i] for i in self.order])
+        return stored.transpose(np.argsort(self.order))
+
+    def v3(self, dtype: np.dtype[Any]) -> list[dict[str, Any]]:
+        """The chain of codecs of a Zarr v3 array."""
+        chain: list[dict[str, Any]] = []
+        if self.order is not None:
+            chain.append({"name": "transpose", "configuration": {"order": list(self.order)}})
+        chain.append({"name": "bytes"})
+        if dtype.itemsize > 1:
+            chain[-1]["configuration"] = {"endian": "little"}
+        return chain + [codec.v3(dtype.itemsize) for codec in self.codecs]
+
+
+def pipeline_v3(chain: Sequence[Mapping[str, Any]], dtype: np.dtype[Any]) -> CodecPipeline:
+    """A chain of Zarr v3: [transpose,] bytes, then bytes to bytes.
+
+    Raises
+    ------
+    UnsupportedLayoutError
+        If only zarr-python reads it.
+    """
+    order, codecs, seen_bytes = None, list[Codec](), False
+    for one in chain:
+        name, config = one["name"], one.get("configuration") or {}
+        if seen_bytes:
+            codecs.append(codec_from(name, config))
+        elif name == "transpose" and order is None:
+            order = tuple(int(i) for i in config["order"])
+        elif name == "bytes":
+            seen_bytes = True
+            if dtype.itemsize > 1 and config.get("endian", "little") != "little":
+                raise UnsupportedLayoutError("big-endian pixels")
+        else:
+            raise UnsupportedLayoutError(f"codec {name}")
+    if any(codec.name == "zlib" for codec in codecs) or not seen_bytes:
+        raise UnsupportedLayoutError("no chain of Zarr v3")
+    return CodecPipeline(tuple(codecs), order)
 
 
 def parse_codec(text: str) -> Codec:
@@ -135,22 +279,22 @@ def parse_codec(text: str) -> Codec:
             return AUTO
         if words[0] == "zstd":
             return Codec("zstd", level=int(words[1]) if len(words) > 1 else 3)
-        if words[0] == "blosc" and words[1] in ("zstd", "lz4", "lz4hc", "zlib", "blosclz"):
+        if words[0] == "blosc" and words[1] in _CNAMES:
             level = int(words[2]) if len(words) > 2 else 5
             shuffle = words[3] if len(words) > 3 else "shuffle"
-            block = _block(words[4]) if len(words) > 4 else 0
-            if shuffle in _SHUFFLE and 0 <= level <= 9 and len(words) <= 5:
+            block = _block_size(words[4]) if len(words) > 4 else 0
+            if shuffle in _SHUFFLES and 0 <= level <= 9 and len(words) <= 5:
                 return Codec("blosc", words[1], level, shuffle, block)
     except (ValueError, IndexError):
         pass
     raise ArgumentError(
-        "this codec is not known",
+        "unknown codec",
         expected="auto, blosc-zstd-5-shuffle, blosc-lz4-5-bitshuffle, zstd-3 or none",
         found=text,
     )
 
 
-def _block(text: str) -> int:
+def _block_size(text: str) -> int:
     if not text.endswith("k") or int(text[:-1]) < 1:
         raise ValueError(text)
     return int(text[:-1]) << 10

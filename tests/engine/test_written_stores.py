@@ -20,9 +20,9 @@ from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
 
 from ngff_bio.engine import Settings, parse_codec, write_dataset
 from ngff_bio.engine.plan.layout import plan_array
-from ngff_bio.engine.write.shard import array_metadata, write_block
 from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, axes_from
 from ngff_bio.storage import FolderStorage, MemoryStorage
+from ngff_bio.zarrio.chunks import write_block
 from ngff_bio.zarrio.codecs import Codec
 
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "?"]
@@ -142,10 +142,9 @@ def test_a_block_of_any_shape_becomes_shards_that_zarr_reads(
         codec=parse_codec(codec),
     )  # fmt: skip
     storage = MemoryStorage()
-    write_block(
-        plan, 0, (0,) * len(shape), pixels, storage.put, lambda f, items: [f(i) for i in items]
-    )
-    storage.put("0/zarr.json", json.dumps(array_metadata(plan, 0)).encode())
+    meta, start = plan.meta(0), (0,) * len(shape)
+    write_block(meta, "0", start, pixels, storage.put, lambda f, items: [f(i) for i in items])
+    storage.put("0/zarr.json", json.dumps(plan.meta(0).document()).encode())
     memory = zarr.storage.MemoryStore(
         {k: zarr.core.buffer.cpu.Buffer.from_bytes(v) for k, v in storage.objects.items()}
     )
@@ -162,7 +161,7 @@ def test_array_metadata_says_what_zarr_python_would(dtype: str, codec: str, shar
             "", "yx", (30, 40), np.dtype(dtype), (1, 1), (None, None), chosen, method="mean",
             codec=parse_codec(codec),
         )  # fmt: skip
-        mine = array_metadata(plan, 0)
+        mine = plan.meta(0).document()
         kind = ArrayV2Metadata if version == "0.4" else ArrayV3Metadata
         theirs = kind.from_dict({**mine}).to_dict()
         assert json.loads(json.dumps(theirs)).items() >= _as_parsed(mine).items()

@@ -57,12 +57,12 @@ def test_a_store_of_something_else_is_said_to_be_no_ome_zarr(tmp_path: Path) -> 
         ngff_bio.open(tmp_path / "a.zarr")
 
 
-def test_a_half_made_store_is_said_to_be_one(tmp_path: Path) -> None:
+def test_an_incomplete_store_is_reported_as_one(tmp_path: Path) -> None:
     our_plate(FolderStorage(tmp_path / "p"))
     (tmp_path / "p" / "zarr.json").unlink()
     (tmp_path / "p" / ".ngff_bio").mkdir()
     (tmp_path / "p" / ".ngff_bio" / "plan.json").write_text("{}")
-    with pytest.raises(IncompleteStoreError, match="half-made"):
+    with pytest.raises(IncompleteStoreError, match="incomplete"):
         ngff_bio.open(tmp_path / "p")
 
 
@@ -93,7 +93,7 @@ def test_a_level_that_is_listed_and_absent_is_left_out(image: Path) -> None:
     shutil.rmtree(image / "s1")
     dataset = ngff_bio.open(image)
     found = dataset[""]
-    with pytest.raises(StoreError, match="not there") as caught:
+    with pytest.raises(StoreError, match="is missing") as caught:
         found.level(1)
     assert caught.value.record == "level 1"
     with pytest.warns(PartlyUnreadableWarning, match=r"levels \[1\]"):
@@ -110,7 +110,7 @@ def test_broken_images_of_a_plate_are_marked_and_the_others_read(plate: Path) ->
     shutil.rmtree(plate / "C" / "7" / "0" / "labels" / "cell")
     dataset = ngff_bio.open(plate)
     table = dataset.images.set_index("path")["problem"]
-    assert "not there" in table["B/7/0"]
+    assert "level that the metadata lists is missing" in table["B/7/0"]
     assert table["B/7/1"] == "metadata is not JSON"
     assert "labels/cell" in table["C/7/0"]
     assert table.isna()["C/7/1"]

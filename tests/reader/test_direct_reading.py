@@ -61,7 +61,7 @@ REGIONS = [
 
 def assert_equal_to_zarr(path: Path, *, direct: bool = True) -> None:
     array, reference = stored(path), zarr.open_array(path, mode="r")
-    assert (array.meta is not None) == direct
+    assert array.direct == direct
     assert array.shape == reference.shape
     assert array.dtype == reference.dtype.newbyteorder("=")
     for region in REGIONS:
@@ -122,7 +122,7 @@ def test_zarr_v3_chunks_and_shards(
     tmp_path: Path, chain: str, shards: tuple[int, ...] | None
 ) -> None:
     path = make_v3(tmp_path / "a", V3_CHAINS[chain], pixels(), shards=shards)
-    assert_equal_to_zarr(path)
+    assert_equal_to_zarr(path, direct="big endian" not in chain)
 
 
 @pytest.mark.parametrize("location", ["start", "end"])
@@ -196,7 +196,8 @@ def test_zarr_v2_compressors_filters_orders_and_keys(tmp_path: Path, kind: str) 
         **how,
     )
     array[...] = pixels()
-    assert_equal_to_zarr(tmp_path / "a")
+    direct = kind in ("plain", "blosc", "zstd", "zlib", "gzip", "flat", "no fill")
+    assert_equal_to_zarr(tmp_path / "a", direct=direct)
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
@@ -317,6 +318,7 @@ def test_a_codec_that_is_not_installed_names_its_package(tmp_path: Path) -> None
     zarr.create_array(tmp_path / "a", shape=(4,), dtype="u1", zarr_format=2)
     document = json.loads((tmp_path / "a" / ".zarray").read_text())
     document["compressor"] = {"id": "flac", "level": 5}
+    (tmp_path / "a" / ".zarray").write_text(json.dumps(document))
     with pytest.raises(DependencyError, match="flac-numcodecs"):
         StoredArray(FolderStorage(tmp_path), "a", document, 2).read(((0, 4),))
     path = make_v3(tmp_path / "b", [BytesCodec()], pixels())

@@ -8,8 +8,8 @@ import zarr
 from zarr.abc.store import Store
 from zarr.storage import LocalStore
 
-from ngff_bio.reader.access.zarr_store import StorageStore
 from ngff_bio.storage import FolderStorage, Storage
+from ngff_bio.zarrio.zarr_python import StorageStore
 
 
 def view(storage: Storage) -> Store:

@@ -14,7 +14,9 @@ from ngff_bio.engine.plan.chunks import chunk_shape, region_shape, shard_shape
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.write.pyramid import Method, level_factors, reduced_shape
 from ngff_bio.model import Region
-from ngff_bio.zarrio.codecs import Codec
+from ngff_bio.zarrio.arrays import ArrayMeta, zero
+from ngff_bio.zarrio.codecs import Codec, CodecPipeline
+from ngff_bio.zarrio.documents import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,28 @@ class ArrayPlan:
         channels = self.shape[self.axes.index("c")] if "c" in self.axes else 1
         return f"{self.role} {np.dtype(self.dtype).name} x{channels}"
 
-    def key(self, level: int, index: tuple[int, ...]) -> str:
-        """Key of the object at a position of a level's object grid (Zarr's default key encoding)."""
-        start = [self.path, self.levels[level].path] if self.path else [self.levels[level].path]
-        marker = ["c"] if self.zarr_format == 3 else []
-        return "/".join([*start, *marker, *map(str, index)])
+    def level_path(self, level: int) -> str:
+        """Path of the array of a level."""
+        return f"{self.path}/{self.levels[level].path}".lstrip("/")
+
+    def meta(self, level: int) -> ArrayMeta:
+        """The array of a level as it is stored."""
+        lv, dtype = self.levels[level], np.dtype(self.dtype)
+        return ArrayMeta(
+            self.zarr_format,
+            lv.shape,
+            dtype,
+            lv.chunk,
+            lv.shard,
+            zero(dtype),
+            CodecPipeline(() if self.codec.name == "none" else (self.codec,)),
+            prefix="c" if self.zarr_format == 3 else "",
+            dimension_names=tuple(self.axes) if self.zarr_format == 3 else None,
+        )
+
+    def documents(self) -> dict[str, Document]:
+        """Metadata documents of all levels, by path."""
+        return {self.level_path(n): self.meta(n).document() for n in range(len(self.levels))}
 
     def regions(self, step: Pass, start: int = 0) -> Iterator[Region]:
         """Work regions of a pass, in pixels of what it reads; frames before ``start`` left out."""

@@ -22,16 +22,15 @@ from ngff_bio.engine.resume.records import UnitRecord, load_records
 from ngff_bio.engine.resume.stored import (
     image_paths,
     layout_of,
-    read_nodes,
     stored_array,
     stored_plates,
 )
 from ngff_bio.engine.run.report import Written
 from ngff_bio.engine.write.manifest import SourceFiles
-from ngff_bio.engine.write.nodes import Nodes
-from ngff_bio.errors import StoreError, StoreExistsError
+from ngff_bio.errors import StoreError, StoreExistsError, StoreNotFoundError
 from ngff_bio.model import ArrayPixels, InstanceLayer, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.storage import Storage
+from ngff_bio.zarrio.nodes import Nodes, read_nodes
 
 
 class Addition:
@@ -264,7 +263,14 @@ def _base(storage: Storage) -> dict[str, Any]:
             file=storage.url,
             hint="run the command that it was begun with again, without --append",
         )
-    nodes, consolidated = read_nodes(storage)
+    try:
+        nodes, consolidated = read_nodes(storage)
+    except StoreNotFoundError as error:
+        raise StoreNotFoundError(
+            "there is no store to add to",
+            file=storage.url,
+            hint="convert without --append to begin one",
+        ) from error
     return {**asdict(nodes), "consolidated": consolidated, "root": _root(storage)}
 
 

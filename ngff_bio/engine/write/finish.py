@@ -23,7 +23,6 @@ from ngff_bio.engine.write.metadata import (
     label_attributes,
     plate_groups,
 )
-from ngff_bio.engine.write.nodes import Nodes
 from ngff_bio.engine.write.tables import (
     FILE,
     GROUP_ATTRIBUTES,
@@ -40,6 +39,7 @@ from ngff_bio.model import InstanceLayer, LabelLayer, SourceDataset, SourceImage
 from ngff_bio.ngff.attributes import KEY
 from ngff_bio.parallel import WorkerPool, shared_pool
 from ngff_bio.storage import Storage
+from ngff_bio.zarrio.nodes import Nodes
 
 #: Attributes of a dataset that stay as they were when something is added.
 _OF_THE_BEGINNING = ("converter", "options", "licence", "citation", "attributes")
@@ -137,7 +137,7 @@ class _Maker:
         for number, planned in arrays:
             parts = self.parts.get(number, [])
             if planned.layer is None:
-                self.nodes.add_array(planned.plan)
+                self.nodes.arrays.update(planned.plan.documents())
                 self.nodes.add_group(image.path, self.image_attributes(image, planned, parts))
                 continue
             layer = image.labels[planned.layer]
@@ -178,7 +178,7 @@ class _Maker:
             hidden += 1
         arrays = [array, *(hidden_plan(array, k) for k in range(1, hidden + 1))]
         for number, one in enumerate(arrays):
-            self.nodes.add_array(one)
+            self.nodes.arrays.update(one.documents())
             attributes = label_attributes(self.plan, image, layer, one, number, hidden, table)
             self.nodes.add_group(one.path, attributes)
         return [a.path.rpartition("/")[2] for a in arrays]

@@ -17,11 +17,11 @@ from ngff_bio.engine.resume.records import Failure, PartRecord, UnitRecord, save
 from ngff_bio.engine.write.codec_selection import choose_codec, sample_of
 from ngff_bio.engine.write.levels import read_level
 from ngff_bio.engine.write.pyramid import reduce_block, reduce_smooth
-from ngff_bio.engine.write.shard import parts_of, write_block
 from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError, StorageError
 from ngff_bio.model import InstanceLayer, Region, VolumeLayer
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
+from ngff_bio.zarrio.chunks import parts_of, write_block
 from ngff_bio.zarrio.codecs import AUTO
 
 #: What to do where a part of the source cannot be read: end there, or leave its image out.
@@ -190,7 +190,8 @@ class _Worker:
     ) -> None:
         if plan.codec == AUTO:
             plan = self.decide(plan, level, block)
-        write_block(plan, level, start, block, self.put, self.pool.map)
+        meta, path = plan.meta(level), plan.level_path(level)
+        write_block(meta, path, start, block, self.put, self.pool.map)
 
     def put(self, key: str, data: list[bytes]) -> None:
         self.pool.check()

@@ -1,31 +1,40 @@
-"""One array of a store, lazily: it is indexed like a NumPy array and reads what is asked for."""
+"""One array of a store, lazily: it is indexed like a NumPy array and reads only what is needed."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError, StoreError
 from ngff_bio.model import Region
-from ngff_bio.reader.access.arraymeta import (
-    ArrayMeta,
-    UnsupportedLayoutError,
-    array_dtype,
-    array_shape,
-    parse_array,
-)
 from ngff_bio.reader.access.chunks import ChunkReader
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.storage import Storage
+from ngff_bio.zarrio.arrays import parse_array
+from ngff_bio.zarrio.codecs import UnsupportedLayoutError
+from ngff_bio.zarrio.documents import Document
+
+if TYPE_CHECKING:
+    from ngff_bio.zarrio.zarr_python import ZarrArray
 
 
-class RegionReader(Protocol):
-    """What reads a block."""
+class Readable(Protocol):
+    """An array-like thing that reads regions."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size along each axis."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of a pixel."""
+        ...
 
     def read(self, region: Region) -> NDArray[Any]:
         """Pixels of a region."""
@@ -35,12 +44,12 @@ class RegionReader(Protocol):
 class StoredArray:
     """An array of a store. Reads nothing until it is indexed; pickles to a few hundred bytes.
 
+    Chunks are read directly where their layout is a common one, else by zarr-python.
+
     Parameters
     ----------
-    storage
-        Where the store lies.
-    path
-        Path of the array.
+    storage, path
+        The store, and the path of the array in it.
     document
         Its metadata document.
     zarr_format
@@ -49,36 +58,43 @@ class StoredArray:
     Raises
     ------
     ngff_bio.errors.StoreError
-        If the document cannot be understood.
+        If the document is invalid.
     """
 
     def __init__(
         self,
         storage: Storage,
         path: str,
-        document: dict[str, Any],
+        document: Document,
         zarr_format: int,
         token: str | None = None,
     ) -> None:
         self.storage = storage
         self.path = path
-        self.document = document
-        self.zarr_format = zarr_format
         self.token = token or uuid.uuid4().hex
-        self.shape = array_shape(document)
+        self._parts: tuple[Storage, str, Document, int] = (storage, path, document, zarr_format)
         try:
-            self.dtype = array_dtype(document)
+            self.meta = parse_array(document, zarr_format, self.url)
         except UnsupportedLayoutError:
-            self.dtype = np.dtype(self._slow.dtype)
+            self.meta = self._zarr.meta
 
     def __reduce__(self) -> tuple[Any, ...]:
-        parts = (self.storage, self.path, self.document, self.zarr_format)
-        return (_restored, (_Once(self.token, parts),))
+        return (_restored, (_Once(self.token, self._parts),))
 
     @property
     def url(self) -> str:
-        """Where it lies."""
+        """Where it is."""
         return f"{self.storage.url}/{self.path}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size along each axis."""
+        return self.meta.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of a pixel, in native byte order."""
+        return self.meta.dtype
 
     @property
     def ndim(self) -> int:
@@ -95,42 +111,33 @@ class StoredArray:
         """Bytes of all pixels, decoded."""
         return self.size * self.dtype.itemsize
 
-    @cached_property
-    def meta(self) -> ArrayMeta | None:
-        """How it is laid out; ``None`` where only zarr-python understands that."""
-        try:
-            return parse_array(self.document, self.zarr_format)
-        except UnsupportedLayoutError:
-            return None
-        except StoreError as error:
-            raise StoreError(**{"file": self.url, **error.parts()}) from error
-
     @property
     def chunks(self) -> tuple[int, ...]:
         """Shape of what is decoded at once."""
-        return tuple(self._slow.chunks) if self.meta is None else self.meta.chunk
+        return self.meta.chunk
 
     @property
     def objects(self) -> tuple[int, ...]:
         """Shape of one stored object: a shard, or a chunk where there are none."""
-        if self.meta is not None:
-            return self.meta.objects
-        return tuple(getattr(self._slow, "shards", None) or self._slow.chunks)
+        return self.meta.object_shape
+
+    @property
+    def direct(self) -> bool:
+        """Whether chunks are read directly, without zarr-python."""
+        return self.meta.pipeline is not None
 
     @cached_property
-    def _slow(self) -> Any:
-        from ngff_bio.reader.access.zarr_store import open_with_zarr
+    def _zarr(self) -> ZarrArray:
+        from ngff_bio.zarrio.zarr_python import open_with_zarr
 
-        return open_with_zarr(self.storage, self.path, self.zarr_format)
+        storage, path, document, zarr_format = self._parts
+        return open_with_zarr(storage, path, document, zarr_format)
 
     @cached_property
-    def _reader(self) -> RegionReader:
-        if self.meta is not None:
-            remote = getattr(self.storage, "reach", "machine") == "network"
-            return ChunkReader(self.storage, self.path, self.meta, remote)
-        from ngff_bio.reader.access.zarr_store import ZarrReader
-
-        return ZarrReader(self._slow, self.url)
+    def _reader(self) -> ChunkReader | ZarrArray:
+        if not self.direct:
+            return self._zarr
+        return ChunkReader(self.storage, self.path, self.meta, self.storage.reach == "network")
 
     def read(self, region: Region) -> NDArray[Any]:
         """Pixels of a region (half-open start and stop for each axis), C-contiguous.
@@ -138,9 +145,11 @@ class StoredArray:
         Raises
         ------
         ngff_bio.errors.ArgumentError
-            If the region leaves the array.
+            If the region is not inside the array.
         ngff_bio.errors.StoreError
             If what is stored is damaged.
+        ngff_bio.errors.DependencyError
+            If a codec is in a package that is not installed.
         """
         if len(region) != self.ndim or any(
             not 0 <= a <= b <= n for (a, b), n in zip(region, self.shape, strict=False)
@@ -162,24 +171,6 @@ class StoredArray:
 
     def __repr__(self) -> str:
         return f"<StoredArray {self.path} {self.shape} {self.dtype}>"
-
-
-class Readable(Protocol):
-    """An array-like thing that reads regions."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Size along each axis."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of a pixel."""
-        ...
-
-    def read(self, region: Region) -> NDArray[Any]:
-        """Pixels of a region."""
-        ...
 
 
 def take(array: Readable, key: Any) -> NDArray[Any]:
@@ -251,7 +242,7 @@ def _with(keys: Sequence[Any], axis: int, one: Any) -> tuple[Any, ...]:
 class _Once:
     """Parts of an array that hash by its token, so that a process restores an array once only."""
 
-    def __init__(self, token: str, parts: tuple[Any, ...]) -> None:
+    def __init__(self, token: str, parts: tuple[Storage, str, Document, int]) -> None:
         self.token, self.parts = token, parts
 
     def __hash__(self) -> int:
@@ -264,8 +255,7 @@ class _Once:
 @lru_cache(maxsize=256)
 def _restored(once: _Once) -> StoredArray:
     """The array of a pickle: one of a process, so that shard indexes are read once in it."""
-    storage, path, document, zarr_format = once.parts
-    return StoredArray(storage, path, document, zarr_format, once.token)
+    return StoredArray(*once.parts, token=once.token)
 
 
 def open_array(nodes: NodeTree, path: str) -> StoredArray:
@@ -282,7 +272,7 @@ def open_array(nodes: NodeTree, path: str) -> StoredArray:
     document = nodes.document(path)
     if document is None:
         raise StoreError(
-            "a level that the metadata names is not there", file=f"{nodes.storage.url}/{path}"
+            "a level that the metadata lists is missing", file=f"{nodes.storage.url}/{path}"
         )
     made = StoredArray(nodes.storage, path, document, nodes.zarr_format)
     nodes.arrays[path] = made

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ngff_bio.errors import NameNotFoundError, StoreError
 from ngff_bio.ngff.schema_version import KEY, warn_if_newer
 from ngff_bio.reader.access.image import Image
-from ngff_bio.reader.access.nodes import NodeTree, open_nodes
+from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.reader.access.plates import Plate, Well, find_plates, groups_below
 from ngff_bio.storage import Storage, storage_at
 
@@ -261,7 +261,7 @@ def open(
     ngff_bio.errors.StoreError
         If it is no OME-Zarr.
     """
-    nodes = open_nodes(storage_at(place, storage_options), consolidated=consolidated)
+    nodes = NodeTree.open(storage_at(place, storage_options), consolidated=consolidated)
     warn_if_newer((nodes.attributes("") or {}).get(KEY), nodes.storage.url)
     return Dataset(nodes)
 

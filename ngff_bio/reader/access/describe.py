@@ -6,12 +6,11 @@ import os
 from bisect import bisect_left
 from typing import Any
 
-import numpy as np
-
-from ngff_bio.ngff import MultiscaleMeta
+from ngff_bio.reader.access.arrays import open_array
 from ngff_bio.reader.access.dataset import Dataset
-from ngff_bio.reader.access.nodes import NodeTree, open_nodes
-from ngff_bio.storage import Storage, storage_at
+from ngff_bio.reader.access.multiscale import Multiscale
+from ngff_bio.reader.access.nodes import NodeTree
+from ngff_bio.storage import Storage, join_key, storage_at
 
 
 def describe(place: str | os.PathLike[str] | Storage) -> dict[str, Any]:
@@ -23,28 +22,28 @@ def describe(place: str | os.PathLike[str] | Storage) -> dict[str, Any]:
         If there is no whole OME-Zarr store at that place.
     """
     storage = storage_at(place)
-    nodes = open_nodes(storage)
+    nodes = NodeTree.open(storage)
     dataset = Dataset(nodes)
     sizes = _Sizes(storage)
     images = []
     for path in dataset:
         image = dataset[path]
-        start = f"{path}/" if path else ""
         labels = []
         for name in image.labels:
             meta = image.label_meta(name).multiscales[0]
+            place = join_key(path, "labels", name, file=image.url)
             labels.append(
                 {
                     "name": name,
                     "values": image.label_attributes(name).get("values"),
-                    **_array(nodes, f"{start}labels/{name}", meta, sizes),
+                    **_array(Multiscale(nodes, place, meta), sizes),
                 }
             )
         images.append(
             {
                 "path": path,
                 "name": image.multiscale.name,
-                **_array(nodes, path, image.multiscale, sizes),
+                **_array(image.pixels, sizes),
                 "labels": labels,
                 "tables": list(image.tables),
             }
@@ -75,44 +74,23 @@ class _Sizes:
         return sum(self.values[first:stop])
 
 
-def _array(nodes: NodeTree, path: str, meta: MultiscaleMeta, sizes: _Sizes) -> dict[str, Any]:
-    levels, total, dtype = [], 0, ""
-    for level in meta.levels:
-        place = f"{path}/{level.path}".lstrip("/")
-        document = nodes.document(place) or {}
-        chunks, shards = _chunks(document)
-        dtype = _dtype_name(document)
-        total += sizes.below(place)
-        levels.append(
-            {
-                "path": level.path,
-                "shape": document.get("shape", []),
-                "chunks": chunks,
-                "shards": shards,
-            }
-        )
+def _array(pixels: Multiscale, sizes: _Sizes) -> dict[str, Any]:
+    levels: list[dict[str, Any]] = []
+    total, dtype = 0, ""
+    for number, level in enumerate(pixels.meta.levels):
+        total += sizes.below(pixels.place(number))
+        said: dict[str, Any] = {"path": level.path, "shape": [], "chunks": [], "shards": None}
+        if number in pixels.present():
+            meta = open_array(pixels.nodes, pixels.place(number)).meta
+            dtype = meta.dtype.name
+            said |= {"shape": list(meta.shape), "chunks": list(meta.chunk)}
+            said["shards"] = None if meta.shard is None else list(meta.shard)
+        levels.append(said)
     return {
-        "axes": "".join(a.name for a in meta.axes),
-        "units": [a.unit for a in meta.axes],
-        "scale": list(meta.levels[0].scale),
+        "axes": "".join(pixels.names),
+        "units": [a.unit for a in pixels.axes],
+        "scale": list(pixels.meta.levels[0].scale),
         "dtype": dtype,
         "bytes": total,
         "levels": levels,
     }
-
-
-def _dtype_name(document: dict[str, Any]) -> str:
-    """``uint16``, also where Zarr v2 says ``<u2``."""
-    text = str(document.get("data_type", document.get("dtype", "?")))
-    return np.dtype(text).name if text[:1] in "<>|" else text
-
-
-def _chunks(document: dict[str, Any]) -> tuple[list[int], list[int] | None]:
-    """Chunk and shard shape of an array's metadata."""
-    if "chunks" in document:
-        return document["chunks"], None
-    outer = document.get("chunk_grid", {}).get("configuration", {}).get("chunk_shape", [])
-    for codec in document.get("codecs", ()):
-        if codec["name"] == "sharding_indexed":
-            return codec["configuration"]["chunk_shape"], outer
-    return outer, None

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ngff_bio.errors import ArgumentError, NgffBioError
-from ngff_bio.reader.access.arraymeta import UnsupportedLayoutError, array_dtype
 from ngff_bio.reader.access.image import Image
 from ngff_bio.reader.access.splits import in_split
 
@@ -42,7 +41,7 @@ def _image_row(dataset: Dataset, path: str) -> dict[str, Any]:
         row |= {"axes": image.axes, "levels": len(image.pixels)}
         row |= _times(image)
         row |= image.sizes
-        row["dtype"] = _dtype(image)
+        row["dtype"] = str(image.dtype)
         row["labels"] = ", ".join(image.labels)
         row["tables"] = ", ".join(image.tables)
         row["problem"] = _problem(image)
@@ -61,14 +60,6 @@ def _times(image: Image) -> dict[str, Any]:
         "time_start": min(hours, default=None),
         "time_stop": max(hours, default=None),
     }
-
-
-def _dtype(image: Image) -> str:
-    document = image._nodes.document(image.pixels.place(0)) or {}
-    try:
-        return str(array_dtype(document))
-    except UnsupportedLayoutError:
-        return str(document.get("data_type", document.get("dtype")))
 
 
 def _problem(image: Image) -> str | None:

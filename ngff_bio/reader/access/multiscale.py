@@ -9,9 +9,9 @@ import numpy as np
 
 from ngff_bio.errors import ArgumentError, StoreError
 from ngff_bio.ngff import AxisMeta, MultiscaleMeta
-from ngff_bio.reader.access.arraymeta import array_shape
 from ngff_bio.reader.access.arrays import StoredArray, open_array
 from ngff_bio.reader.access.nodes import NodeTree
+from ngff_bio.storage import join_key
 
 
 class Multiscale:
@@ -62,7 +62,7 @@ class Multiscale:
 
     def place(self, number: int) -> str:
         """Path of the array of a level."""
-        return f"{self.path}/{self.meta.levels[self._level(number)].path}".lstrip("/")
+        return join_key(self.path, self.meta.levels[self._level(number)].path, file=self.url)
 
     def array(self, number: int = 0) -> StoredArray:
         """The array of a level.
@@ -72,10 +72,7 @@ class Multiscale:
         ngff_bio.errors.StoreError
             If the level is listed but absent, or does not have the axes that the group names.
         """
-        try:
-            array = open_array(self.nodes, self.place(number))
-        except StoreError as error:
-            raise StoreError(**{**error.parts(), "record": f"level {number}"}) from error
+        array = self._open(number)
         if array.ndim != len(self.axes):
             raise StoreError(
                 "a level has another number of axes than its image says",
@@ -85,17 +82,15 @@ class Multiscale:
             )
         return array
 
+    def _open(self, number: int) -> StoredArray:
+        try:
+            return open_array(self.nodes, self.place(number))
+        except StoreError as error:
+            raise StoreError(**{**error.parts(), "record": f"level {number}"}) from error
+
     def shape(self, number: int = 0) -> tuple[int, ...]:
         """Size of a level along each axis; from metadata alone."""
-        place = self.place(number)
-        document = self.nodes.document(place)
-        if document is None:
-            raise StoreError(
-                "a level that the metadata names is not there",
-                file=f"{self.nodes.storage.url}/{place}",
-                record=f"level {number}",
-            )
-        return array_shape(document)
+        return self._open(number).shape
 
     def scale(self, number: int = 0) -> dict[str, float]:
         """Size of a pixel along each axis, in its unit (or in pixels of level 0)."""

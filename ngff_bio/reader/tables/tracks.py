@@ -81,7 +81,7 @@ def _graphs(image: Image) -> dict[str, str]:
 
 def _read_geff(image: Image, path: str) -> Any:
     geff = _imported("geff")
-    from ngff_bio.reader.access.zarr_store import StorageStore
+    from ngff_bio.zarrio.zarr_python import StorageStore
 
     storage = image._nodes.storage
     try:

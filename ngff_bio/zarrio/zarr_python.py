@@ -1,4 +1,4 @@
-"""The plain way of reading: zarr-python, for layouts and codecs that the direct way leaves to it."""
+"""Reading through zarr-python: for the layouts and codecs that are not read directly."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import (
@@ -18,9 +19,11 @@ from zarr.abc.store import (
 )
 from zarr.core.buffer import Buffer, BufferPrototype
 
-from ngff_bio.errors import DependencyError, NgffBioError, StorageError, StoreError
+from ngff_bio.errors import DependencyError, StorageError, StoreError
 from ngff_bio.model import Region
 from ngff_bio.storage import Storage
+from ngff_bio.zarrio.arrays import ArrayMeta
+from ngff_bio.zarrio.documents import Document, store_errors
 
 
 class StorageStore(Store):
@@ -114,29 +117,45 @@ class StorageStore(Store):
             yield name
 
 
+#: Packages of codecs that a plain installation lacks, by the start of the codec's name.
+_PACKAGES = {
+    "imagecodecs": "imagecodecs",
+    "zfpy": "zfpy",
+    "pcodec": "pcodec",
+    "msgpack2": "msgpack",
+    "crc32c": "crc32c",
+    "wavpack": "wavpack-numcodecs",
+    "flac": "flac-numcodecs",
+}
+
+
 @dataclass(frozen=True)
-class ZarrReader:
-    """Reads regions through zarr-python."""
+class ZarrArray:
+    """An array that zarr-python reads."""
 
     array: Any
     url: str
 
+    @property
+    def meta(self) -> ArrayMeta:
+        """Shape, type and chunks, as zarr-python has understood them."""
+        return ArrayMeta(
+            self.array.metadata.zarr_format,
+            tuple(self.array.shape),
+            np.dtype(self.array.dtype).newbyteorder("="),
+            tuple(self.array.chunks),
+            self.array.shards,
+            pipeline=None,
+        )
+
     def read(self, region: Region) -> NDArray[Any]:
-        """Pixels of a region."""
-        try:
-            pixels: NDArray[Any] = self.array[tuple(slice(a, b) for a, b in region)]
-        except NgffBioError:
-            raise
-        except Exception as error:
-            raise StoreError(
-                "chunks of the array cannot be decoded",
-                file=self.url,
-                found=f"{type(error).__name__}: {error}",
-            ) from error
-        return pixels
+        """Pixels of a region, C-contiguous and in native byte order."""
+        with store_errors("chunks of the array cannot be decoded", file=self.url):
+            pixels = np.asarray(self.array[tuple(slice(a, b) for a, b in region)])
+            return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
 
 
-def open_with_zarr(storage: Storage, path: str, zarr_format: int) -> Any:
+def open_with_zarr(storage: Storage, path: str, document: Document, zarr_format: int) -> ZarrArray:
     """An array as zarr-python opens it.
 
     Raises
@@ -147,24 +166,39 @@ def open_with_zarr(storage: Storage, path: str, zarr_format: int) -> Any:
         If zarr-python does not understand it either.
     """
     url = f"{storage.url}/{path}"
+    names = codec_names(document)
+    if any(name.startswith("imagecodecs_") for name in names):
+        import imagecodecs.numcodecs
+
+        imagecodecs.numcodecs.register_codecs(verbose=False)
     try:
-        return zarr.open_array(
-            StorageStore(storage),
-            path=path,
-            mode="r",
-            zarr_format=3 if zarr_format == 3 else 2,
-        )
-    except NgffBioError:
-        raise
-    except Exception as error:
-        name = type(error).__name__
-        if "codec" in name.lower() or "codec" in str(error).lower():
-            raise DependencyError(
-                "a codec that the chunks are encoded with is not installed",
-                file=url,
-                found=str(error),
-                hint="install the package that registers it with zarr",
-            ) from error
-        raise StoreError(
-            "the array cannot be opened", file=url, found=f"{name}: {error}"
+        with store_errors("the array cannot be opened", file=url):
+            array = zarr.open_array(
+                StorageStore(storage),
+                path=path,
+                mode="r",
+                zarr_format=3 if zarr_format == 3 else 2,
+            )
+    except StoreError as error:
+        if "codec" not in f"{type(error.__cause__).__name__} {error.found}".lower():
+            raise
+        package = next((p for n in names for s, p in _PACKAGES.items() if n.startswith(s)), None)
+        raise DependencyError(
+            "a codec of the array's chunks is not installed",
+            file=url,
+            found=", ".join(names),
+            expected=package,
+            hint=f"install {package or 'the package that registers the codec with zarr'}",
         ) from error
+    return ZarrArray(array, url)
+
+
+def codec_names(document: Document) -> list[str]:
+    """Names of all codecs in an array's document, those inside of shards too."""
+    if isinstance(document.get("codecs"), list):
+        codecs = [c for c in document["codecs"] if isinstance(c, dict)]
+        inner = [c.get("configuration") for c in codecs if c.get("name") == "sharding_indexed"]
+        below = [name for c in inner if isinstance(c, dict) for name in codec_names(c)]
+        return [str(c.get("name")).removeprefix("numcodecs.") for c in codecs] + below
+    found = [document.get("compressor"), *(document.get("filters") or ())]
+    return [str(c.get("id")) for c in found if isinstance(c, dict)]

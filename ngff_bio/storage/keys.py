@@ -1,0 +1,60 @@
+"""Keys of objects made of names that come from stored metadata."""
+
+from __future__ import annotations
+
+from ngff_bio.errors import StoreError
+
+
+def join_key(base: str, *names: str, file: str | None = None) -> str:
+    """A key below another one, of names that a store's metadata gives.
+
+    Parameters
+    ----------
+    base
+        A path in the store; ``""`` is its root.
+    names
+        Relative paths, one below the other. A ``/`` at their end and ``.`` as a part are dropped.
+    file
+        The store or document that names them, for the error.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If a name is not a text, is absolute, a URL, leads upwards, or has a character that is not
+        one of a key (NUL, backslash).
+    """
+    parts = [base] if base else []
+    for name in names:
+        if not isinstance(name, str) or not _is_relative(name):
+            raise StoreError(
+                "a path in the metadata leads out of the store",
+                file=file,
+                expected="a path relative to its group, without '..'",
+                found=repr(name)[:200],
+            )
+        parts += [part for part in name.split("/") if part not in ("", ".")]
+    return "/".join(parts)
+
+
+def _is_relative(name: str) -> bool:
+    return not (
+        name.startswith("/")
+        or "\\" in name
+        or "\0" in name
+        or "://" in name
+        or name[1:3] in (":/", ":\\")
+        or ".." in name.split("/")
+    )
+
+
+def checked_key(key: str, file: str | None = None) -> str:
+    """The key, if it is one below the root of a store.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        As :func:`join_key`.
+    """
+    if key and key != join_key("", key, file=file):
+        raise StoreError("a path in the metadata is not a key", file=file, found=repr(key)[:200])
+    return key

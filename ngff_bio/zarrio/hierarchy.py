@@ -1,0 +1,209 @@
+"""The groups and arrays of a store: one request where its metadata is consolidated, else one a node."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from ngff_bio.errors import IncompleteStoreError, StoreError, StoreNotFoundError
+from ngff_bio.storage import Storage, checked_key
+from ngff_bio.zarrio.documents import (
+    DOCUMENT_NAMES,
+    Document,
+    Pending,
+    load_node,
+    parse_member,
+    split_json,
+    v2_node,
+)
+
+#: Where a conversion keeps its state while it runs.
+_STATE = ".ngff_bio/plan.json"
+
+
+@dataclass
+class Hierarchy:
+    """Metadata documents of a store by path, in the form of Zarr v3; fetched when needed, and kept.
+
+    ``pending`` holds documents from consolidated metadata that were not needed yet, as JSON text by
+    their names: a plate of a thousand fields is opened without parsing all of it.
+    """
+
+    storage: Storage
+    zarr_format: Literal[2, 3]
+    known: dict[str, Document | None] = field(default_factory=dict)
+    consolidated: bool = False
+    pending: dict[str, dict[str, Pending]] = field(default_factory=dict, repr=False)
+    _sorted: list[str] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def open(cls, storage: Storage, *, consolidated: bool = True) -> Self:
+        """Metadata of the store at a place: one request, two for Zarr v2, where it is consolidated.
+
+        Parameters
+        ----------
+        consolidated
+            Whether consolidated metadata is used where there is some. Without it every node is
+            looked up by itself: for a store that was changed after it was consolidated.
+
+        Raises
+        ------
+        ngff_bio.errors.StoreNotFoundError
+            If there is no Zarr group at the place.
+        ngff_bio.errors.IncompleteStoreError
+            If a conversion into it has not ended.
+        ngff_bio.errors.StoreError
+            If its metadata is not JSON.
+        """
+        data = storage.get("zarr.json")
+        if data is not None:
+            file = f"{storage.url}/zarr.json"
+            members = split_json(data, file)
+            inline = members.pop("consolidated_metadata", None)
+            root = {name: parse_member(raw, file, name) for name, raw in members.items()}
+            tree = cls(storage, 3, {"": root})
+            if consolidated and inline is not None and parse_null(inline) is not None:
+                below = split_json(inline, file, "metadata")
+                tree.pending = {path: {"zarr.json": raw} for path, raw in below.items()}
+                tree.consolidated = bool(below)
+            return tree
+        data = storage.get(".zmetadata") if consolidated else None
+        if data is not None:
+            flat = split_json(data, f"{storage.url}/.zmetadata", "metadata")
+            tree = cls(storage, 2, consolidated=True, pending=_by_node(flat))
+            if "" in tree.pending:
+                return tree
+        document = load_node(storage, "", 2)
+        if document is not None:
+            return cls(storage, 2, {"": document})
+        raise missing_store(storage, incomplete=storage.size(_STATE) is not None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        pending = {
+            path: {name: raw if isinstance(raw, dict) else bytes(raw) for name, raw in by.items()}
+            for path, by in self.pending.items()
+        }
+        return {**self.__dict__, "pending": pending, "_sorted": []}
+
+    def paths(self) -> list[str]:
+        """Paths of the nodes that are known without a request, sorted."""
+        if not self._sorted:
+            self._sorted = sorted({*self.known, *self.pending})
+        return self._sorted
+
+    def below(self, path: str) -> Self:
+        """The metadata of one group and of what lies below it: what a worker needs of a store."""
+        paths = self.paths()
+        if path:
+            start = bisect_left(paths, f"{path}/")
+            paths = [path, *paths[start : bisect_left(paths, f"{path}0")]]  # "0" comes after "/"
+        return type(self)(
+            self.storage,
+            self.zarr_format,
+            {p: self.known[p] for p in paths if p in self.known},
+            self.consolidated,
+            {p: self.pending[p] for p in paths if p in self.pending},
+        )
+
+    def add_group(self, path: str, attributes: Mapping[str, Any]) -> None:
+        """Take a group that has been written in place of what was known at its path."""
+        self.known[path] = {
+            "zarr_format": self.zarr_format,
+            "node_type": "group",
+            "attributes": dict(attributes),
+        }
+        self.pending.pop(path, None)
+        self._sorted = []
+
+    def attributes(self, path: str) -> Document | None:
+        """Attributes of a group or array; ``None`` if there is none at that path."""
+        document = self.document(path)
+        if document is None:
+            return None
+        found = document.get("attributes") or {}
+        if not isinstance(found, dict):
+            raise StoreError(
+                "the attributes of a node are not a JSON object",
+                file=self.url(path),
+                found=type(found).__name__,
+            )
+        return found
+
+    def document(self, path: str) -> Document | None:
+        """Metadata document of a node in the form of Zarr v3; ``None`` if there is none.
+
+        Raises
+        ------
+        ngff_bio.errors.StoreError
+            If it is not a JSON object, or if the path leads out of the store.
+        """
+        if path in self.known:
+            return self.known[path]
+        found: Document | None
+        pending = self.pending.get(path)
+        if pending is not None:
+            documents = {name: self._member(path, raw) for name, raw in pending.items()}
+            found = documents["zarr.json"] if self.zarr_format == 3 else v2_node(documents)
+        elif self.consolidated:
+            return None
+        else:
+            found = load_node(self.storage, checked_key(path, self.storage.url), self.zarr_format)
+            self._sorted = []
+        self.known[path] = found
+        self.pending.pop(path, None)
+        return found
+
+    def _member(self, path: str, raw: Pending) -> Document:
+        found = parse_member(raw, self.storage.url, path)
+        if not isinstance(found, dict):
+            raise StoreError("metadata is not a JSON object", file=self.url(path))
+        return found
+
+    def url(self, path: str) -> str:
+        """Where a node is, to be named in messages."""
+        return f"{self.storage.url}/{path}".rstrip("/")
+
+    def paths_with(self, word: str) -> Iterator[str]:
+        """Paths of known nodes with a key in their attributes, in order."""
+        quoted = f'"{word}"'.encode()
+        for path in list(self.paths()):
+            raw = self.pending.get(path)
+            if raw is None or any(isinstance(r, dict) or quoted in bytes(r) for r in raw.values()):
+                attributes = self.attributes(path) or {}
+                if word in attributes or word in (attributes.get("ome") or ()):
+                    yield path
+
+
+def parse_null(raw: Pending) -> Pending | None:
+    """The text of a member, or ``None`` if it is ``null``."""
+    return raw if isinstance(raw, dict) or bytes(raw) != b"null" else None
+
+
+def _by_node(flat: Mapping[str, Pending]) -> dict[str, dict[str, Pending]]:
+    """Documents of ``.zmetadata`` by path, then by name."""
+    nodes: dict[str, dict[str, Pending]] = {}
+    for key, raw in flat.items():
+        path, _, name = key.rpartition("/")
+        if name in DOCUMENT_NAMES[2]:
+            nodes.setdefault(path, {})[name] = raw
+    return nodes
+
+
+def missing_store(
+    storage: Storage, *, incomplete: bool
+) -> StoreNotFoundError | IncompleteStoreError:
+    """The error for a place without the root of a store."""
+    if incomplete:
+        return IncompleteStoreError(
+            "the store is incomplete",
+            file=storage.url,
+            hint="run the same convert command again: it resumes where it stopped",
+        )
+    return StoreNotFoundError(
+        "there is no Zarr store here",
+        file=storage.url,
+        expected="a zarr.json or a .zgroup",
+        hint="name the folder or URL that holds it",
+    )
