@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ngff_bio._version import __version__
+
 if TYPE_CHECKING:
     from ngff_bio.checks import validate
     from ngff_bio.checks.source.verify import verify
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from ngff_bio.reader import open
     from ngff_bio.reader.analysis.patches import patches
 
-__version__ = "0.1.0"
 __all__ = [
     "Settings",
     "__version__",

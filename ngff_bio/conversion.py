@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ngff_bio.deprecation import renamed_keywords
-from ngff_bio.engine import Report, Runner, Settings, plan_dataset, write_dataset
-from ngff_bio.engine.plan.estimate import Forecast, forecast
+from ngff_bio.engine import ConversionReport, Runner, Settings, plan_dataset, write_dataset
+from ngff_bio.engine.plan.estimate import Estimate, estimate_plan
 from ngff_bio.engine.run.conversion import Progress
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import OnError
@@ -35,7 +35,7 @@ def convert(
     on_error: OnError = "stop",
     reading: Callable[[str, int, int], None] | None = None,
     checksums: bool = True,
-) -> Report:
+) -> ConversionReport:
     """Convert a dataset into an OME-Zarr store.
 
     Parameters
@@ -77,7 +77,7 @@ def convert(
 
     Returns
     -------
-    Report
+    ConversionReport
         What was written, what was skipped and why.
 
     Raises
@@ -103,7 +103,7 @@ def convert(
 
 
 @renamed_keywords(storage_options="source_options")
-def foresee(
+def estimate(
     source: str | os.PathLike[str],
     *,
     format: str | None = None,
@@ -113,7 +113,7 @@ def foresee(
     limits: Limits = DEFAULT_LIMITS,
     on_error: OnError = "stop",
     reading: Callable[[str, int, int], None] | None = None,
-) -> Forecast:
+) -> Estimate:
     """What :func:`convert` would make, with the same parameters. Reads annotations, but no pixels.
 
     Raises
@@ -124,4 +124,4 @@ def foresee(
     tree = open_tree(source, source_options=source_options, limits=limits)
     kind = find_source(tree, format)
     dataset = read_source(kind, tree, options, on_error=on_error, progress=reading)
-    return forecast(plan_dataset(dataset, settings or Settings()))
+    return estimate_plan(plan_dataset(dataset, settings or Settings()))

@@ -98,10 +98,14 @@ class StoreBusyError(NgffBioError, BlockingIOError):
     """Another conversion is writing into the destination."""
 
 
-class StoppedError(NgffBioError, KeyboardInterrupt):
+class ConversionCancelledError(NgffBioError, KeyboardInterrupt):
     """The user cancelled a conversion; it can be resumed."""
 
     exit_code = 130
+
+
+#: The name until version 0.1.
+StoppedError = ConversionCancelledError
 
 
 class NameNotFoundError(NgffBioError, KeyError):

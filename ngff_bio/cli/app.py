@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ngff_bio import __version__
+from ngff_bio._version import __version__
 from ngff_bio.cli.convert import convert
 from ngff_bio.cli.demo import demo
 from ngff_bio.cli.export import export

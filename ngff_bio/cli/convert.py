@@ -13,9 +13,9 @@ from ngff_bio.cli.progress import ProgressBar
 from ngff_bio.cli.text import parse_options, parse_pairs, parse_size, size
 
 if TYPE_CHECKING:
-    from ngff_bio.engine.plan.estimate import Forecast
+    from ngff_bio.engine.plan.estimate import Estimate
     from ngff_bio.engine.plan.settings import Settings
-    from ngff_bio.engine.run.report import Report
+    from ngff_bio.engine.run.report import ConversionReport
     from ngff_bio.engine.run.runners import Runner
 
 _SOURCE = "What is read"
@@ -218,7 +218,7 @@ def convert(
     what was not. If it is stopped, the same command goes on where it was.
     """
     from ngff_bio.conversion import convert as run
-    from ngff_bio.conversion import foresee
+    from ngff_bio.conversion import estimate
     from ngff_bio.formats.limits import Limits
 
     options = parse_options(option, "--option")
@@ -246,7 +246,7 @@ def convert(
     storage_options = parse_pairs(destination_option, "--destination-option")
     if dry_run:
         with ProgressBar("looking", shown=not quiet) as bar:
-            seen = foresee(
+            seen = estimate(
                 source,
                 format=format,
                 settings=settings,
@@ -347,7 +347,7 @@ def _runner(where: Where, workers: int, scheduler: str | None, memory: str | Non
     return ThreadRunner(workers, budget)
 
 
-def _foretell(seen: Forecast) -> None:
+def _foretell(seen: Estimate) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
@@ -368,7 +368,7 @@ def _foretell(seen: Forecast) -> None:
     console.print()
 
 
-def _tell(report: Report) -> None:
+def _tell(report: ConversionReport) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
@@ -389,7 +389,7 @@ def _tell(report: Report) -> None:
     _tell_notices(console, report)
 
 
-def _tell_notices(console: Any, report: Report) -> None:
+def _tell_notices(console: Any, report: ConversionReport) -> None:
     styles = {"skipped": "yellow", "warning": "yellow", "note": "dim"}
     for notice in report.notices[:20]:
         where = " ".join(w for w in (notice.file, notice.record) if w)

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from ngff_bio.engine.run.cluster import DaskRunner
     from ngff_bio.engine.run.conversion import write_dataset
     from ngff_bio.engine.run.processes import ProcessRunner
-    from ngff_bio.engine.run.report import Report
+    from ngff_bio.engine.run.report import ConversionReport
     from ngff_bio.engine.run.runners import Runner, ThreadRunner
     from ngff_bio.engine.write.units import OnError
     from ngff_bio.zarrio.codecs import Codec, parse_codec
 
 __all__ = [
     "Codec",
+    "ConversionReport",
     "DaskRunner",
     "OnError",
     "Plan",
     "ProcessRunner",
     "Progress",
-    "Report",
     "Runner",
     "Settings",
     "ThreadRunner",
@@ -45,7 +45,7 @@ _HOMES = {
     "Plan": "ngff_bio.engine.plan.plan",
     "ProcessRunner": "ngff_bio.engine.run.processes",
     "Progress": "ngff_bio.engine.resume.state",
-    "Report": "ngff_bio.engine.run.report",
+    "ConversionReport": "ngff_bio.engine.run.report",
     "Runner": "ngff_bio.engine.run.runners",
     "Settings": "ngff_bio.engine.plan.settings",
     "ThreadRunner": "ngff_bio.engine.run.runners",

@@ -1,6 +1,6 @@
 """Where bytes lie: folder, memory, zip, bucket, web server."""
 
-from ngff_bio.storage.base import Buffer, Reach, Storage
+from ngff_bio.storage.base import Buffer, Locality, Storage
 from ngff_bio.storage.bucket import BucketStorage
 from ngff_bio.storage.folder import FolderStorage
 from ngff_bio.storage.keys import checked_key, join_key
@@ -12,8 +12,8 @@ __all__ = [
     "BucketStorage",
     "Buffer",
     "FolderStorage",
+    "Locality",
     "MemoryStorage",
-    "Reach",
     "Storage",
     "ZipStorage",
     "checked_key",

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 Buffer = bytes | bytearray | memoryview
 
 #: Who can see what is put: only this process, this machine (and who mounts the same folder), anyone.
-Reach = Literal["process", "machine", "network"]
+Locality = Literal["process", "machine", "network"]
 
 
 @runtime_checkable
@@ -25,7 +25,7 @@ class Storage(Protocol):
         ...
 
     @property
-    def reach(self) -> Reach:
+    def locality(self) -> Locality:
         """From where the same objects can be seen."""
         ...
 
@@ -39,7 +39,7 @@ class Storage(Protocol):
         """
         ...
 
-    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+    def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         """Replace an object only if it still is ``before`` (``None``: only if there is none).
 
         Of several who try at once, one succeeds. Returns whether this one did.
@@ -73,7 +73,7 @@ class Storage(Protocol):
         """Remove everything below ``prefix``."""
         ...
 
-    def sweep(self) -> int:
+    def remove_partial(self) -> int:
         """Remove what unfinished puts of dead processes have left behind; returns how many."""
         ...
 

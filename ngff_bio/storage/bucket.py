@@ -15,7 +15,7 @@ from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from ngff_bio.errors import ArgumentError, StorageError
-from ngff_bio.storage.base import Buffer, Reach, pieces
+from ngff_bio.storage.base import Buffer, Locality, pieces
 
 #: URL schemes of buckets, and of web servers.
 BUCKETS = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
@@ -82,7 +82,7 @@ class BucketStorage:
         return shown(self.address)
 
     @property
-    def reach(self) -> Reach:
+    def locality(self) -> Locality:
         """Whoever has the keys sees it."""
         return "network"
 
@@ -104,7 +104,7 @@ class BucketStorage:
         self._call("write", key, lambda o: o.put(self.store, key, whole, use_multipart=False))
         return len(whole)
 
-    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+    def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         """Replace an object only if it still is ``before``: a conditional request."""
         import obstore
 
@@ -189,7 +189,7 @@ class BucketStorage:
         if keys:
             self._call("remove", prefix, lambda o: o.delete(self.store, keys))
 
-    def sweep(self) -> int:
+    def remove_partial(self) -> int:
         """Nothing is ever left: each object is one request."""
         return 0
 

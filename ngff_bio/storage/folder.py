@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ngff_bio.errors import StorageError
-from ngff_bio.storage.base import Buffer, Reach, pieces
+from ngff_bio.storage.base import Buffer, Locality, pieces
 
 try:
     import fcntl
 except ImportError:  # not on this system: a swap then rests on comparing alone
     fcntl = None  # type: ignore[assignment]
 
-#: Names that end so are objects on their way; they are never listed, and a sweep removes them.
+#: Names that end so are objects on their way; they are never listed, and `remove_partial` removes them.
 UNFINISHED = ".unfinished"
 
 _MOST_BUFFERS = 512  # fewer than IOV_MAX (1024 on Linux and macOS)
@@ -47,7 +47,7 @@ class FolderStorage:
         return str(self.root)
 
     @property
-    def reach(self) -> Reach:
+    def locality(self) -> Locality:
         """Every process of this machine sees it."""
         return "machine"
 
@@ -74,7 +74,7 @@ class FolderStorage:
             raise _storage_error(error, place, "write") from error
         return size
 
-    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+    def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         """Replace an object only if it still is ``before``."""
         place = self.root / key
         try:
@@ -158,7 +158,7 @@ class FolderStorage:
         except OSError as error:
             raise _storage_error(error, top, "remove") from error
 
-    def sweep(self) -> int:
+    def remove_partial(self) -> int:
         """Remove half-written files of puts that never ended."""
         count = 0
         for folder, _, names in os.walk(self.root):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ngff_bio.storage.base import Buffer, Reach, pieces
+from ngff_bio.storage.base import Buffer, Locality, pieces
 
 
 @dataclass
@@ -19,7 +19,7 @@ class MemoryStorage:
     _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
-    def reach(self) -> Reach:
+    def locality(self) -> Locality:
         """Only this process sees it."""
         return "process"
 
@@ -35,7 +35,7 @@ class MemoryStorage:
         self.objects[key] = whole
         return len(whole)
 
-    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+    def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         """Replace an object only if it still is ``before``."""
         with self._lock:
             if self.objects.get(key) != before:
@@ -73,6 +73,6 @@ class MemoryStorage:
         for key, _ in self.list(prefix):
             self.delete(key)
 
-    def sweep(self) -> int:
+    def remove_partial(self) -> int:
         """Nothing is ever left."""
         return 0

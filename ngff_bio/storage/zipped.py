@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from ngff_bio.errors import StorageError
-from ngff_bio.storage.base import Buffer, Reach, Storage
+from ngff_bio.storage.base import Buffer, Locality, Storage
 from ngff_bio.storage.window import Window
 
 #: Names of files that are opened as zips.
@@ -61,9 +61,9 @@ class ZipStorage:
         return f"{self.outer.url}/{self.key}"
 
     @property
-    def reach(self) -> Reach:
+    def locality(self) -> Locality:
         """As far as that of the storage that it lies in."""
-        return self.outer.reach
+        return self.outer.locality
 
     @property
     def entries(self) -> dict[str, zipfile.ZipInfo]:
@@ -177,7 +177,7 @@ class ZipStorage:
         """Not possible: raises."""
         self._read_only()
 
-    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+    def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         """Not possible: raises."""
         self._read_only()
 
@@ -189,7 +189,7 @@ class ZipStorage:
         """Not possible: raises."""
         self._read_only()
 
-    def sweep(self) -> int:
+    def remove_partial(self) -> int:
         """Nothing is ever left."""
         return 0
 

@@ -17,13 +17,13 @@ from ngff_bio.checks.source.verify import verify
 from ngff_bio.engine import ThreadRunner, write_dataset
 from ngff_bio.engine.write.manifest import (
     MANIFEST,
-    SEAL,
+    MANIFEST_CHECKSUM,
+    checksum_line,
     parse_region,
     read_manifest,
     region_text,
-    seal_of,
 )
-from ngff_bio.errors import SourceError, StoppedError, StoreError
+from ngff_bio.errors import ConversionCancelledError, SourceError, StoreError
 from ngff_bio.model import ArrayPixels, InstanceLayer, SourceDataset
 from ngff_bio.storage import MemoryStorage
 
@@ -36,7 +36,7 @@ def test_every_object_is_named_with_its_size_and_checksum(make, version):
     storage = MemoryStorage()
     write_dataset(make(), storage, Settings(version=version, chunk=(16, 16)))
     named = {e.path: e for e in read_manifest(storage) if e.kind == "object"}
-    assert named.keys() == storage.objects.keys() - {MANIFEST, SEAL}
+    assert named.keys() == storage.objects.keys() - {MANIFEST, MANIFEST_CHECKSUM}
     for key, data in storage.objects.items():
         if key in named:
             assert (named[key].size, named[key].crc32c) == (len(data), google_crc32c.value(data))
@@ -100,7 +100,7 @@ def test_the_manifest_is_written_before_the_root_so_that_no_store_opens_without_
     order: list[str] = []
     write_dataset(proof_dataset(), Noting(), SMALL)
     assert order[-1] == "zarr.json"
-    assert {MANIFEST, SEAL} <= set(order[-3:])
+    assert {MANIFEST, MANIFEST_CHECKSUM} <= set(order[-3:])
 
 
 def test_anyone_can_read_it_with_parquet_alone(tmp_path):
@@ -109,7 +109,9 @@ def test_anyone_can_read_it_with_parquet_alone(tmp_path):
     assert table.column_names == ["kind", "path", "region", "size", "crc32c"]
     kinds = table["kind"].to_pylist()
     assert kinds == sorted(kinds)
-    assert (store / SEAL).read_bytes() == seal_of((store / MANIFEST).read_bytes())
+    assert (store / MANIFEST_CHECKSUM).read_bytes() == checksum_line(
+        (store / MANIFEST).read_bytes()
+    )
 
 
 def test_regions_come_back_from_their_text():
@@ -172,7 +174,7 @@ def test_a_conversion_that_was_killed_and_goes_on_leaves_the_same_manifest():
     write_dataset(proof_dataset(), whole, SMALL)
     for left in range(20, 10**9, 37):
         killed.left = left
-        with suppress(StoppedError):
+        with suppress(ConversionCancelledError):
             write_dataset(proof_dataset(), killed, SMALL, runner=ThreadRunner(workers=1))
             break
     assert left > 60

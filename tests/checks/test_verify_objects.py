@@ -10,7 +10,7 @@ from proof_store import SMALL, proof_dataset, write_proof
 from ngff_bio.checks.source.verify import verify
 from ngff_bio.checks.store import objects
 from ngff_bio.engine import write_dataset
-from ngff_bio.engine.write.manifest import MANIFEST, SEAL
+from ngff_bio.engine.write.manifest import MANIFEST, MANIFEST_CHECKSUM
 from ngff_bio.errors import IncompleteStoreError, StorageError, StoreError, StoreNotFoundError
 from ngff_bio.storage import MemoryStorage
 
@@ -31,7 +31,7 @@ def test_a_store_that_nothing_happened_to_is_proved(whole):
     assert done.equal
     assert done.objects == len(whole) - 2
     assert done.bytes_objects == sum(map(len, whole.values())) - len(whole[MANIFEST]) - len(
-        whole[SEAL]
+        whole[MANIFEST_CHECKSUM]
     )
 
 
@@ -43,8 +43,8 @@ def test_each_of_200_flipped_bits_is_found_and_named(whole):
         data = bytearray(whole[key])
         data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         found = paths({**whole, key: bytes(data)})
-        assert found & {key, *((MANIFEST,) if key == SEAL else ())}, key
-        if key not in (MANIFEST, SEAL):
+        assert found & {key, *((MANIFEST,) if key == MANIFEST_CHECKSUM else ())}, key
+        if key not in (MANIFEST, MANIFEST_CHECKSUM):
             assert found == {key}
 
 
@@ -55,7 +55,7 @@ def test_each_of_50_removed_objects_is_found_and_named(whole):
 
 
 def test_without_the_manifest_and_its_checksum_nothing_is_called_proved(whole):
-    left = {k: v for k, v in whole.items() if k not in (MANIFEST, SEAL)}
+    left = {k: v for k, v in whole.items() if k not in (MANIFEST, MANIFEST_CHECKSUM)}
     with pytest.raises(StoreError, match="manifest"):
         verify(MemoryStorage(left))
 
@@ -90,7 +90,7 @@ def test_large_objects_are_read_in_ranges(whole, monkeypatch):
     real = storage.get
     storage.get = lambda key: (asked.append(key), real(key))[1]
     assert verify(storage).equal
-    assert all(len(whole[k]) <= 100 or k in (MANIFEST, SEAL) for k in asked)
+    assert all(len(whole[k]) <= 100 or k in (MANIFEST, MANIFEST_CHECKSUM) for k in asked)
 
 
 def test_a_place_that_cannot_be_listed_is_proved_by_asking_for_each_object(whole):

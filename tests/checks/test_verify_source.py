@@ -26,7 +26,7 @@ import ngff_bio
 from ngff_bio.checks.source.compare_pixels import factors, reduce_again
 from ngff_bio.checks.source.verify import verify
 from ngff_bio.engine import Settings
-from ngff_bio.engine.write.manifest import MANIFEST, SEAL
+from ngff_bio.engine.write.manifest import MANIFEST, MANIFEST_CHECKSUM
 from ngff_bio.model import InstanceLayer, SourceDataset, SourceImage
 
 
@@ -40,7 +40,7 @@ def store(made, tmp_path) -> Path:
     """A copy without manifest: changes are to be found by comparison alone."""
     copy = shutil.copytree(made, tmp_path / "a.zarr")
     (copy / MANIFEST).unlink()
-    (copy / SEAL).unlink()
+    (copy / MANIFEST_CHECKSUM).unlink()
     return copy
 
 

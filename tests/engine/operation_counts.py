@@ -72,9 +72,9 @@ class CountingStorage(MemoryStorage):
         self.puts[key] += 1
         return super().put(key, data)
 
-    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+    def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         self.requests["swap"] += 1
-        return super().swap(key, before, after)
+        return super().compare_and_swap(key, before, after)
 
     def get(self, key: str) -> bytes | None:
         self.requests["get"] += 1

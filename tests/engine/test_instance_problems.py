@@ -11,7 +11,7 @@ import pytest
 import zarr
 from coco_masks import coco_decode
 
-from ngff_bio.engine import Report, write_dataset
+from ngff_bio.engine import ConversionReport, write_dataset
 from ngff_bio.errors import SourceError
 from ngff_bio.model import (
     ArrayPixels,
@@ -49,7 +49,7 @@ def instance(number: int, geometry: Geometry | None, **more: object) -> Instance
 
 def drawn(
     folder: Path, instances: list[Instance], on_error: OnError = "stop", size: int = 20
-) -> tuple[Report, list[dict[str, object]], np.ndarray]:
+) -> tuple[ConversionReport, list[dict[str, object]], np.ndarray]:
     count = len(instances)
     layer = InstanceLayer("cell", Fixed(instances), count, count, on_error=on_error)
     pixels = ArrayPixels(np.zeros((size, size), np.uint8))

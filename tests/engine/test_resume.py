@@ -17,7 +17,7 @@ from scenes import collection, noise, plate, volume
 
 import ngff_bio
 from ngff_bio.engine import Settings, ThreadRunner, parse_codec, progress_of, write_dataset
-from ngff_bio.engine.resume.lease import CLAIM
+from ngff_bio.engine.resume.lease import LEASE
 from ngff_bio.engine.resume.records import UNITS
 from ngff_bio.errors import IncompleteStoreError, StoreExistsError, StoreNotFoundError
 from ngff_bio.model import ArrayPixels, Frame, SourceDataset
@@ -51,9 +51,9 @@ class Mortal(MemoryStorage):
         self.puts.append(key)
         return super().put(key, data)
 
-    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+    def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         self._change()
-        return super().swap(key, before, after)
+        return super().compare_and_swap(key, before, after)
 
     def delete(self, key: str) -> None:
         self._change()
@@ -62,9 +62,9 @@ class Mortal(MemoryStorage):
     def revive(self) -> None:
         self.left = 1 << 30
         self.puts.clear()
-        claim = self.objects.get(CLAIM)
+        claim = self.objects.get(LEASE)
         if claim is not None:  # the process that is said to be dead is this one
-            self.objects[CLAIM] = json.dumps({**json.loads(claim), "started": "0"}).encode()
+            self.objects[LEASE] = json.dumps({**json.loads(claim), "started": "0"}).encode()
 
 
 def convert(dataset: SourceDataset, storage: Storage, **options: Any) -> Any:
@@ -105,7 +105,7 @@ def test_killed_at_every_single_change_it_ends_with_the_same_bytes(
             report = convert(make(), storage)
             assert opens or report.resumed == len(done)
             assert not finished & set(storage.puts)
-        assert {k: v for k, v in contents(storage).items() if k != CLAIM} == expected
+        assert {k: v for k, v in contents(storage).items() if k != LEASE} == expected
 
 
 def test_killed_while_a_store_is_replaced_it_goes_on_without_asking_again() -> None:

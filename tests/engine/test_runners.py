@@ -23,7 +23,7 @@ from ngff_bio.engine import (
     write_dataset,
 )
 from ngff_bio.engine.resume.records import UnitRecord
-from ngff_bio.engine.run.scheduler import Course, pilots
+from ngff_bio.engine.run.scheduler import Scheduler, pilots
 from ngff_bio.engine.write.codec_selection import Choice
 from ngff_bio.errors import ArgumentError, SourceError, WorkerError
 from ngff_bio.model import ArrayPixels, Region, SourceDataset
@@ -170,39 +170,39 @@ def test_no_more_units_are_in_flight_than_memory_holds(memory: int, most: int) -
 def test_a_course_lets_in_what_memory_holds_and_always_one() -> None:
     plan = plan_dataset(plate(fields=4), replace(SMALL, codec=ZSTD, label_codec=ZSTD))
     units, each = plan.units, plan.units[0].memory
-    course = Course(plan, units)
-    assert list(course.ready(9, 2 * each)) == list(units[:2])
-    assert list(course.ready(9, 2 * each)) == []
-    course.done(units[1], UnitRecord(units[1].id))
-    assert list(course.ready(9, 2 * each)) == [units[2]]
-    assert list(Course(plan, units).ready(9, 0)) == [units[0]]
-    assert list(Course(plan, units).ready(3, 1 << 40)) == list(units[:3])
+    scheduler = Scheduler(plan, units)
+    assert list(scheduler.ready(9, 2 * each)) == list(units[:2])
+    assert list(scheduler.ready(9, 2 * each)) == []
+    scheduler.done(units[1], UnitRecord(units[1].id))
+    assert list(scheduler.ready(9, 2 * each)) == [units[2]]
+    assert list(Scheduler(plan, units).ready(9, 0)) == [units[0]]
+    assert list(Scheduler(plan, units).ready(3, 1 << 40)) == list(units[:3])
 
 
 def test_the_first_unit_of_a_kind_chooses_its_codec_while_the_others_wait() -> None:
     plan = plan_dataset(plate(fields=4), SMALL)
     kinds = [plan.undecided(unit) for unit in plan.units]
-    course = Course(plan, plan.units)
-    first = list(course.ready(99, 1 << 40))
+    scheduler = Scheduler(plan, plan.units)
+    first = list(scheduler.ready(99, 1 << 40))
     assert first == pilots(plan, plan.units)
     assert len(first) < len(plan.units)
     chosen = [kind for unit, kind in zip(plan.units, kinds, strict=True) if unit in first]
     assert sorted(k for kind in chosen for k in kind) == sorted(set().union(*kinds))
-    assert list(course.ready(99, 1 << 40)) == []  # all others wait
+    assert list(scheduler.ready(99, 1 << 40)) == []  # all others wait
     codecs = {k: Choice(ZSTD) for k in kinds[0]}
-    course.done(first[0], UnitRecord(first[0].id, choices=codecs))
-    now = list(course.ready(99, 1 << 40))
+    scheduler.done(first[0], UnitRecord(first[0].id, choices=codecs))
+    now = list(scheduler.ready(99, 1 << 40))
     assert now == [
         u for u, k in zip(plan.units, kinds, strict=True) if u not in first and k <= kinds[0]
     ]
     for unit in now:
-        assert {a.codec for a in course.plan.job(unit).arrays.values()} == {ZSTD}
+        assert {a.codec for a in scheduler.plan.job(unit).arrays.values()} == {ZSTD}
 
 
 def test_a_unit_that_chose_nothing_leaves_it_to_the_next() -> None:
     plan = plan_dataset(plate(fields=4), SMALL)
-    course = Course(plan, plan.units)
-    (first, *_) = course.ready(99, 1 << 40)
-    course.done(first, UnitRecord(first.id))  # its source was damaged
-    (second, *_) = course.ready(99, 1 << 40)
+    scheduler = Scheduler(plan, plan.units)
+    (first, *_) = scheduler.ready(99, 1 << 40)
+    scheduler.done(first, UnitRecord(first.id))  # its source was damaged
+    (second, *_) = scheduler.ready(99, 1 << 40)
     assert plan.undecided(second) & plan.undecided(first)

@@ -16,7 +16,7 @@ class CountingStorage:
     """Passes on to another storage; ``asked`` holds (kind, key) of every request."""
 
     inner: Storage
-    reach: Any = "network"
+    locality: Any = "network"
     asked: list[tuple[str, str]] = field(default_factory=list)
     bytes_read: int = 0
     _lock: Any = field(default_factory=threading.Lock)

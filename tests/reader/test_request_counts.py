@@ -130,7 +130,7 @@ def test_crops(kind: str) -> None:
 def test_a_crop_asks_for_the_chunks_it_touches_and_one_index_a_shard() -> None:
     storage = MemoryStorage()
     one_image(storage)
-    counted = CountingStorage(storage, reach="machine")  # no chunks share a request
+    counted = CountingStorage(storage, locality="machine")  # no chunks share a request
     array = ngff_bio.open(counted)[""].pixels.array(0)
     shards, chunk = array.objects, array.chunks
     assert chunk == (128, 128)
@@ -150,7 +150,7 @@ def test_a_crop_asks_for_the_chunks_it_touches_and_one_index_a_shard() -> None:
 def test_chunks_that_lie_together_share_a_request_over_a_network() -> None:
     storage = MemoryStorage()
     one_image(storage)
-    near, far = CountingStorage(storage, reach="machine"), CountingStorage(storage)
+    near, far = CountingStorage(storage, locality="machine"), CountingStorage(storage)
     for counted in (near, far):
         ngff_bio.open(counted)[""].pixels.array(0)[0:128, :]
     assert sum(far.counts().values()) < sum(near.counts().values()) / 2

@@ -83,13 +83,13 @@ def test_deleting_below_leaves_the_rest(storage: Storage) -> None:
 
 
 def test_a_swap_needs_what_it_expects(storage: Storage) -> None:
-    assert storage.swap("s/claim", None, b"one")
-    assert not storage.swap("s/claim", None, b"two")
-    assert not storage.swap("s/claim", b"other", b"two")
-    assert storage.swap("s/claim", b"one", b"two")
+    assert storage.compare_and_swap("s/claim", None, b"one")
+    assert not storage.compare_and_swap("s/claim", None, b"two")
+    assert not storage.compare_and_swap("s/claim", b"other", b"two")
+    assert storage.compare_and_swap("s/claim", b"one", b"two")
     assert storage.get("s/claim") == b"two"
     storage.delete("s/claim")
-    assert not storage.swap("s/claim", b"two", b"three")
+    assert not storage.compare_and_swap("s/claim", b"two", b"three")
     assert storage.get("s/claim") is None
 
 
@@ -99,7 +99,7 @@ def test_of_many_swaps_at_once_one_wins(storage: Storage) -> None:
 
     def claim(number: int) -> bool:
         start.wait()
-        return storage.swap("s/claim", b"before", b"%d" % number)
+        return storage.compare_and_swap("s/claim", b"before", b"%d" % number)
 
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(claim, range(8)))
@@ -119,7 +119,7 @@ def test_a_half_written_file_is_not_listed_and_is_swept(tmp_path: Path) -> None:
     storage.put("0/c/0", b"x")
     (tmp_path / "0" / "c" / f"1.77-1{UNFINISHED}").write_bytes(b"half")
     assert [k for k, _ in storage.list()] == ["0/c/0"]
-    assert storage.sweep() == 1
+    assert storage.remove_partial() == 1
     assert [p.name for p in (tmp_path / "0" / "c").iterdir()] == ["0"]
 
 

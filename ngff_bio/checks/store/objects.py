@@ -8,7 +8,13 @@ from functools import partial
 
 from ngff_bio.checks.source.differences import Difference
 from ngff_bio.engine.resume.checksumming import crc32c
-from ngff_bio.engine.write.manifest import MANIFEST, SEAL, Entry, parse_manifest, seal_of
+from ngff_bio.engine.write.manifest import (
+    MANIFEST,
+    MANIFEST_CHECKSUM,
+    Entry,
+    checksum_line,
+    parse_manifest,
+)
 from ngff_bio.errors import StorageError, StoreError
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
@@ -27,7 +33,7 @@ def load_manifest(storage: Storage) -> tuple[list[Entry], list[Difference]]:
     ngff_bio.errors.StoreError
         If the store has none at all.
     """
-    data, seal = storage.get(MANIFEST), storage.get(SEAL)
+    data, seal = storage.get(MANIFEST), storage.get(MANIFEST_CHECKSUM)
     if data is None:
         if seal is None:
             raise StoreError(
@@ -39,14 +45,16 @@ def load_manifest(storage: Storage) -> tuple[list[Entry], list[Difference]]:
         return [], [Difference("object", MANIFEST, "the manifest is missing")]
     found: list[Difference] = []
     if seal is None:
-        found.append(Difference("object", SEAL, "the checksum of the manifest is missing"))
-    elif seal != seal_of(data):
+        found.append(
+            Difference("object", MANIFEST_CHECKSUM, "the checksum of the manifest is missing")
+        )
+    elif seal != checksum_line(data):
         found.append(
             Difference(
                 "object",
                 MANIFEST,
                 "the manifest or its checksum is damaged",
-                expected=shorten_bytes(seal_of(data)),
+                expected=shorten_bytes(checksum_line(data)),
                 found=shorten_bytes(seal),
             )
         )
@@ -89,7 +97,7 @@ def check_objects(
         there = {k: size for k, size in zip(known, sizes, strict=True) if size is not None}
     for key in sorted(known.keys() - there.keys()):
         yield Difference("object", key, "the object is missing")
-    for key in sorted(there.keys() - known.keys() - {MANIFEST, SEAL}):
+    for key in sorted(there.keys() - known.keys() - {MANIFEST, MANIFEST_CHECKSUM}):
         yield Difference("object", key, "the manifest does not name this object")
     present = sorted(known.keys() & there.keys())
     if sample is not None and sample < len(present):

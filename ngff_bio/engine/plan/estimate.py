@@ -14,7 +14,7 @@ _MANIFEST = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class Estimate:
     """What a plan comes to.
 
     ``instances`` counts outlines, runs and boxes that the source lists (objects of label volumes are
@@ -37,7 +37,7 @@ class Forecast:
     objects_hidden: int
 
 
-def forecast(plan: Plan) -> Forecast:
+def estimate_plan(plan: Plan) -> Estimate:
     """What a plan comes to."""
     images = plan.dataset.images
     layers = [layer for image in images for layer in image.labels]
@@ -46,7 +46,7 @@ def forecast(plan: Plan) -> Forecast:
         for p in plan.arrays
         if p.layer is not None and isinstance(images[p.image].labels[p.layer], InstanceLayer)
     ]
-    return Forecast(
+    return Estimate(
         name=plan.dataset.name,
         images=len(images),
         frames=plan.dataset.frame_count,

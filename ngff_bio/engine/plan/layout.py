@@ -89,7 +89,7 @@ class ArrayPlan:
         return self.levels[0].shape
 
     @property
-    def alike(self) -> str:
+    def codec_group(self) -> str:
         """What it shares with arrays that an automatic codec is chosen for together."""
         channels = self.shape[self.axes.index("c")] if "c" in self.axes else 1
         return f"{self.role} {np.dtype(self.dtype).name} x{channels}"

@@ -133,7 +133,7 @@ class Plan:
     def undecided(self, unit: Unit) -> set[str]:
         """What arrays of a unit have in common for which no codec is chosen yet."""
         plans = (self.arrays[p.array].plan for p in unit.parts)
-        return {a.alike for a in plans if a.codec == AUTO} - set(self.choices)
+        return {a.codec_group for a in plans if a.codec == AUTO} - set(self.choices)
 
     def with_choices(self, choices: Mapping[str, Codec]) -> Plan:
         """The plan with codecs in the place of ``auto``."""
@@ -156,20 +156,20 @@ class Plan:
                 sources[number] = image.pixels
                 continue
             layer = image.labels[planned.layer]
-            sources[number] = _near(layer, regions)
+            sources[number] = clip_to_regions(layer, regions)
             if isinstance(layer, VolumeLayer) and layer.classes is not None:
                 found = (x for x in image.labels if x.name == layer.classes)
-                layers[number] = tuple(_near(x, regions) for x in found)
+                layers[number] = tuple(clip_to_regions(x, regions) for x in found)
         return Job(unit, arrays, sources, layers, names)
 
 
 def _decided(plan: ArrayPlan, choices: Mapping[str, Codec]) -> ArrayPlan:
-    if plan.codec != AUTO or plan.alike not in choices:
+    if plan.codec != AUTO or plan.codec_group not in choices:
         return plan
-    return replace(plan, codec=choices[plan.alike])
+    return replace(plan, codec=choices[plan.codec_group])
 
 
-def _near(layer: LabelLayer, regions: list[Region]) -> LabelLayer:
+def clip_to_regions(layer: LabelLayer, regions: list[Region]) -> LabelLayer:
     """A layer with only those runs that its regions touch: a job travels to other processes."""
     if not isinstance(layer, VolumeLayer):
         return layer

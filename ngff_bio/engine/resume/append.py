@@ -182,12 +182,12 @@ class Addition:
             )
         if begun["fingerprint"] != self.plan.fingerprint:
             state.refuse_other(begun, self.plan, storage)
-        return "resume" if _root(storage) == self._base["root"] else "tidy"
+        return "resume" if _root(storage) == self._base["root"] else "cleanup"
 
     def begin(self, storage: Storage, action: state.Action) -> Iterable[UnitRecord]:
         """Keep what the store says now, and say what is being added."""
         if action == "resume":
-            storage.sweep()
+            storage.remove_partial()
             return state.intact(load_records(storage), storage)
         self._check_values(storage)
         state.write_plan(storage, self.plan, "append", self._base)

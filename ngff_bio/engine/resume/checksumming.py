@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ngff_bio.storage import Buffer, Storage
 
 
-class NotingStorage:
+class ChecksummingStorage:
     """A storage that remembers size and checksum of every object that is put through it.
 
     Parameters

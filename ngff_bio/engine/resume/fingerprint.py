@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import ngff_bio
+from ngff_bio._version import __version__
 from ngff_bio.model import SourceFile
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def summary(plan: Plan) -> dict[str, Any]:
     """What the fingerprint covers, as JSON values; long parts as digests."""
     dataset = plan.dataset
     return {
-        "converter": f"ngff_bio {ngff_bio.__version__}",
+        "converter": f"ngff_bio {__version__}",
         "source": dataset.source,
         "name": dataset.name,
         "images": _digest(_images(plan)),

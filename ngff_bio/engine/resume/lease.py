@@ -24,17 +24,17 @@ from ngff_bio.engine.resume.records import STATE
 from ngff_bio.errors import StorageError, StoreBusyError
 from ngff_bio.storage import Storage
 
-CLAIM = f"{STATE}/claim.json"
+LEASE = f"{STATE}/claim.json"
 
 #: Seconds between two signs of life, and the silence after which a claim from elsewhere is void.
-BEAT = 15.0
-SILENCE = 120.0
+HEARTBEAT_SECONDS = 15.0
+LEASE_TIMEOUT = 120.0
 
 #: Claims that this process holds: one that it could not give back (no answer) is void.
 _held: set[str] = set()
 
 
-class Claim:
+class Lease:
     """The right to write into a destination, held from entry to exit.
 
     Parameters
@@ -56,7 +56,7 @@ class Claim:
         }
         self._written = _json(self._content)
 
-    def __enter__(self) -> Claim:
+    def __enter__(self) -> Lease:
         _held.add(self._content["token"])
         try:
             self._take()
@@ -75,12 +75,12 @@ class Claim:
         self._done.set()
         _held.discard(self._content["token"])
         with suppress(StorageError):  # what went wrong before is what the user has to know
-            if self._storage.get(CLAIM) == self._written:
-                self._storage.delete(CLAIM)
+            if self._storage.get(LEASE) == self._written:
+                self._storage.delete(LEASE)
 
     def _take(self) -> None:
         for _ in range(10):
-            found = self._storage.get(CLAIM)
+            found = self._storage.get(LEASE)
             if found == self._written:  # a request that was repeated: the first one had succeeded
                 return
             if found is not None and alive(other := _parsed(found)):
@@ -90,20 +90,20 @@ class Claim:
                     found=f"process {other.get('pid')} on {other.get('host')}, last heard of "
                     f"{max(0, time.time() - other.get('beat', 0)):.0f} s ago",
                     hint="wait until it has ended, or stop it; one that is dead on another machine "
-                    f"no longer counts after {SILENCE:.0f} s",
+                    f"no longer counts after {LEASE_TIMEOUT:.0f} s",
                 )
-            if self._storage.swap(CLAIM, found, self._written):
+            if self._storage.compare_and_swap(LEASE, found, self._written):
                 return
         raise StoreBusyError(
             "other conversions are trying to write into this destination", file=self._storage.url
         )
 
     def _renew(self) -> None:
-        while not self._done.wait(BEAT):
+        while not self._done.wait(HEARTBEAT_SECONDS):
             renewed = _json({**self._content, "beat": time.time()})
             try:
-                mine = self._storage.swap(CLAIM, self._written, renewed)
-                if mine or self._storage.get(CLAIM) == renewed:
+                mine = self._storage.compare_and_swap(LEASE, self._written, renewed)
+                if mine or self._storage.get(LEASE) == renewed:
                     self._written = renewed
                 elif not self._done.is_set():
                     self._lost()
@@ -118,7 +118,7 @@ def alive(claim: dict[str, Any]) -> bool:
         if claim.get("pid") == os.getpid():
             return claim.get("token") in _held
         return started(int(claim.get("pid", 0))) == str(claim["started"])
-    return abs(time.time() - float(claim.get("beat", 0.0))) < SILENCE
+    return abs(time.time() - float(claim.get("beat", 0.0))) < LEASE_TIMEOUT
 
 
 def machine() -> str:
@@ -153,7 +153,7 @@ def started(pid: int) -> str | None:
 
 def holder(storage: Storage) -> dict[str, Any] | None:
     """The claim on a destination if its process still runs, else ``None``."""
-    found = storage.get(CLAIM)
+    found = storage.get(LEASE)
     claim = None if found is None else _parsed(found)
     return claim if claim is not None and alive(claim) else None
 

@@ -94,7 +94,7 @@ def write_plan(
 
 #: What is to be done at a destination: begin, go on, tidy up behind a conversion that has ended, or
 #: remove what lies there and begin.
-Action = Literal["begin", "resume", "tidy", "replace"]
+Action = Literal["begin", "resume", "cleanup", "replace"]
 
 
 def look(plan: Plan, storage: Storage, overwrite: bool) -> Action:
@@ -106,14 +106,14 @@ def look(plan: Plan, storage: Storage, overwrite: bool) -> Action:
         If something lies at the destination: a whole store, one half-made with other settings, or
         anything that is no store (that is never removed).
     """
-    if all(key == claim.CLAIM for key, _ in islice(storage.list(), 2)):
+    if all(key == claim.LEASE for key, _ in islice(storage.list(), 2)):
         return "begin"  # nothing is there: told by one request instead of four
     begun = read_plan(storage)
     whole = any(storage.size(key) is not None for key in _ROOTS[:2])
     if begun is not None and "removing" in begun:
         return "replace"
     if begun is not None and begun["kind"] == "new" and begun["fingerprint"] == plan.fingerprint:
-        return "tidy" if whole else "resume"
+        return "cleanup" if whole else "resume"
     if (whole or begun is not None) and overwrite:
         return "replace"
     if whole:
@@ -124,7 +124,7 @@ def look(plan: Plan, storage: Storage, overwrite: bool) -> Action:
         )
     if begun is not None:
         refuse_other(begun, plan, storage)
-    if (other := _stranger(storage)) is not None:
+    if (other := foreign_object(storage)) is not None:
         raise StoreExistsError(
             "the destination is not empty, and what lies there is no store",
             file=storage.url,
@@ -134,7 +134,7 @@ def look(plan: Plan, storage: Storage, overwrite: bool) -> Action:
     return "begin"
 
 
-def _stranger(storage: Storage) -> str | None:
+def foreign_object(storage: Storage) -> str | None:
     """Anything at a destination that is not of its state."""
     return next((key for key, _ in storage.list() if not key.startswith(f"{STATE}/")), None)
 
@@ -170,7 +170,7 @@ def intact(records: Iterable[UnitRecord], storage: Storage) -> Iterable[UnitReco
     """Records whose objects lie there in the size that they were written with, and that have no
     failed part. The others are removed: their units will be done again.
     """
-    sizes = dict(storage.list()) if storage.reach == "network" else None
+    sizes = dict(storage.list()) if storage.locality == "network" else None
 
     def there(key: str, size: int | None) -> bool:
         found = storage.size(key) if sizes is None else sizes.get(key)
@@ -211,6 +211,6 @@ def clear_units(storage: Storage) -> None:
 def clear(storage: Storage) -> None:
     """Remove the state: the store is whole. What says that it was begun goes last."""
     clear_units(storage)
-    storage.delete(claim.CLAIM)
+    storage.delete(claim.LEASE)
     storage.delete(PLAN)
     storage.delete_all(STATE)

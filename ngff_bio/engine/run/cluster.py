@@ -11,7 +11,7 @@ from ngff_bio.engine.plan.plan import Job, Plan, Unit
 from ngff_bio.engine.resume.records import UnitRecord
 from ngff_bio.engine.run.memory import keep_freed_memory
 from ngff_bio.engine.run.runners import Workers
-from ngff_bio.engine.run.scheduler import Course
+from ngff_bio.engine.run.scheduler import Scheduler
 from ngff_bio.engine.write.units import OnError, run_unit
 from ngff_bio.errors import ArgumentError, DependencyError, WorkerError
 from ngff_bio.storage import Storage
@@ -44,7 +44,7 @@ class DaskRunner:
     @contextmanager
     def start(self, storage: Storage, on_error: OnError = "stop") -> Iterator[Workers]:
         """Connect to the cluster."""
-        if storage.reach == "process":
+        if storage.locality == "process":
             raise ArgumentError(
                 "a store in the memory of this process cannot be written by others",
                 found=storage.url,
@@ -86,26 +86,26 @@ class _Cluster:
         self._memory = memory
         self._flying: dict[Any, Unit] = {}
 
-    def run(self, course: Course) -> Iterator[tuple[Unit, UnitRecord]]:
+    def run(self, scheduler: Scheduler) -> Iterator[tuple[Unit, UnitRecord]]:
         """Yield each unit with its record as it is done."""
-        if not course.left:
+        if not scheduler.left:
             return
         import distributed
 
         threads, memory = self._capacity()
         memory = self._memory or memory // 2
         arrived: Any = _untyped(distributed.as_completed)(raise_errors=False)
-        while course.left:
-            for unit in course.ready(_AHEAD * threads, memory):
+        while scheduler.left:
+            for unit in scheduler.ready(_AHEAD * threads, memory):
                 future = self._client.submit(
-                    _run, course.plan.job(unit), self._storage, self._on_error, pure=False
+                    _run, scheduler.plan.job(unit), self._storage, self._on_error, pure=False
                 )
                 self._flying[future] = unit
                 arrived.add(future)
             future = next(arrived)
             unit = self._flying.pop(future)
-            record = self._record(future, course.plan, unit)
-            course.done(unit, record)
+            record = self._record(future, scheduler.plan, unit)
+            scheduler.done(unit, record)
             yield unit, record
 
     def _capacity(self) -> tuple[int, int]:

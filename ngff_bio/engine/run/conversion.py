@@ -13,15 +13,15 @@ from ngff_bio import ngff
 from ngff_bio.engine.plan.plan import Plan, Unit, plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume import state
-from ngff_bio.engine.resume.lease import Claim
+from ngff_bio.engine.resume.lease import Lease
 from ngff_bio.engine.resume.records import UnitRecord, load_records
-from ngff_bio.engine.run.failures import leave_out
-from ngff_bio.engine.run.report import Report, Written, fill_report
+from ngff_bio.engine.run.failures import skip_failed_images
+from ngff_bio.engine.run.report import ConversionReport, Written, fill_report
 from ngff_bio.engine.run.runners import Runner, ThreadRunner, Workers
-from ngff_bio.engine.run.scheduler import Course, pilots
+from ngff_bio.engine.run.scheduler import Scheduler, pilots
 from ngff_bio.engine.write.manifest import SourceFiles, no_files
 from ngff_bio.engine.write.units import OnError
-from ngff_bio.errors import StoppedError, StoreBusyError
+from ngff_bio.errors import ConversionCancelledError, StoreBusyError
 from ngff_bio.model import SourceDataset
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.codecs import Codec
@@ -41,7 +41,7 @@ def write_dataset(
     append: bool = False,
     on_error: OnError = "stop",
     source_files: SourceFiles = no_files,
-) -> Report:
+) -> ConversionReport:
     """Convert a dataset into a store.
 
     A second call with the same dataset and settings goes on where a stopped one was, and ends with
@@ -69,7 +69,7 @@ def write_dataset(
         not allow it.
     ngff_bio.errors.StoreBusyError
         If another conversion is writing into the destination.
-    ngff_bio.errors.StoppedError
+    ngff_bio.errors.ConversionCancelledError
         If the user stopped it (Ctrl-C).
     ngff_bio.errors.SourceError, ngff_bio.errors.StorageError
         If reading or writing fails. What is done is kept: the same call goes on.
@@ -84,14 +84,14 @@ def write_dataset(
     else:
         work = _New(plan_dataset(dataset, settings), overwrite)
     work.look(storage)  # what is refused is refused before anything is written
-    report = Report(dataset.origin, dataset.source, storage.url)
+    report = ConversionReport(dataset.origin, dataset.source, storage.url)
     run = _Run(work.plan, storage, report, on_error, progress)
-    with Claim(storage, run.lost.set), run.stoppable():
+    with Lease(storage, run.lost.set), run.stoppable():
         action = work.look(storage)  # another conversion may have come and gone meanwhile
-        if action != "tidy":
+        if action != "cleanup":
             run.resume(work.begin(storage, action))
             plan = run.units(runner or ThreadRunner())
-            plan = leave_out(plan, run.records, storage, report)
+            plan = skip_failed_images(plan, run.records, storage, report)
             written = work.finish(plan, run.records.values(), storage, source_files)
             report.objects += written.objects
             report.bytes_stored += written.nbytes
@@ -143,7 +143,7 @@ class _New:
 
     def begin(self, storage: Storage, action: state.Action) -> Iterable[UnitRecord]:
         if action == "resume":
-            storage.sweep()
+            storage.remove_partial()
             return state.intact(load_records(storage), storage)
         if action == "replace":
             state.remove_store(storage)
@@ -169,7 +169,7 @@ class _Run:
         self,
         plan: Plan,
         storage: Storage,
-        report: Report,
+        report: ConversionReport,
         on_error: OnError,
         progress: Progress | None,
     ) -> None:
@@ -187,7 +187,7 @@ class _Run:
         try:
             yield
         except KeyboardInterrupt:
-            raise StoppedError(
+            raise ConversionCancelledError(
                 "stopped",
                 file=self.storage.url,
                 found=f"{len(self.records)} of {len(self.plan.units)} units of work are done",
@@ -212,7 +212,7 @@ class _Run:
                 if not isinstance(runner, ThreadRunner):
                     plan = self._pilots(plan, units)
                     units = [u for u in units if u.id not in self.records]
-                plan = self._all(workers, Course(plan, units))
+                plan = self._all(workers, Scheduler(plan, units))
         loading.join()  # two threads that import one package at once can see it half-made
         return plan
 
@@ -222,19 +222,19 @@ class _Run:
         if not first:
             return plan
         with ThreadRunner().start(self.storage, self.on_error) as here:
-            return self._all(here, Course(plan, first))
+            return self._all(here, Scheduler(plan, first))
 
     def _choices(self) -> dict[str, Codec]:
         return {k: c.codec for r in self.records.values() for k, c in r.choices.items()}
 
-    def _all(self, workers: Workers, course: Course) -> Plan:
+    def _all(self, workers: Workers, scheduler: Scheduler) -> Plan:
         """Do units; returns the plan with the codecs that were chosen."""
-        for unit, record in workers.run(course):
+        for unit, record in workers.run(scheduler):
             self._keep(unit, record)
             if self._progress is not None:
                 self._progress(self._done, self._total)
             self._still_ours()
-        return course.plan
+        return scheduler.plan
 
     def _still_ours(self) -> None:
         if self.lost.is_set():

@@ -10,14 +10,14 @@ from dataclasses import replace
 
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.resume.records import Failure, UnitRecord, load_record
-from ngff_bio.engine.run.report import Report
+from ngff_bio.engine.run.report import ConversionReport
 from ngff_bio.errors import SourceError
 from ngff_bio.model import Notice
 from ngff_bio.storage import Storage
 
 
-def leave_out(
-    plan: Plan, records: Mapping[str, UnitRecord], storage: Storage, report: Report
+def skip_failed_images(
+    plan: Plan, records: Mapping[str, UnitRecord], storage: Storage, report: ConversionReport
 ) -> Plan:
     """The plan without images in which a part failed.
 
@@ -66,7 +66,7 @@ def leave_out(
     return replace(plan, dataset=dataset, arrays=arrays)
 
 
-def _remove(unit: str, starts: tuple[str, ...], storage: Storage, report: Report) -> None:
+def _remove(unit: str, starts: tuple[str, ...], storage: Storage, report: ConversionReport) -> None:
     """Remove what a unit wrote below some paths; what lay there before stays."""
     record = load_record(storage, unit)
     for key, size in record.objects if record is not None else ():

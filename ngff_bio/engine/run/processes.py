@@ -15,7 +15,7 @@ from ngff_bio.engine.plan.plan import Job, Plan, Unit
 from ngff_bio.engine.resume.records import UnitRecord
 from ngff_bio.engine.run.memory import free_memory, keep_freed_memory
 from ngff_bio.engine.run.runners import Workers
-from ngff_bio.engine.run.scheduler import Course
+from ngff_bio.engine.run.scheduler import Scheduler
 from ngff_bio.engine.write.units import OnError, run_unit
 from ngff_bio.errors import ArgumentError, WorkerError
 from ngff_bio.parallel import WorkerPool, cpu_count
@@ -48,7 +48,7 @@ class ProcessRunner:
     @contextmanager
     def start(self, storage: Storage, on_error: OnError = "stop") -> Iterator[Workers]:
         """Start processes; they load while the first unit runs here."""
-        if storage.reach == "process":
+        if storage.locality == "process":
             raise ArgumentError(
                 "a store in the memory of this process cannot be written by others",
                 found=storage.url,
@@ -85,12 +85,12 @@ class _Processes:
         theirs.close()  # so that the end of the process ends the pipe
         return _Worker(process, ours)
 
-    def run(self, course: Course) -> Iterator[tuple[Unit, UnitRecord]]:
+    def run(self, scheduler: Scheduler) -> Iterator[tuple[Unit, UnitRecord]]:
         """Yield each unit with its record as it is done."""
         tries: dict[str, int] = {}
-        while course.left:
-            for unit in course.ready(self._count, self._memory):
-                self._give(course.plan, unit, tries)
+        while scheduler.left:
+            for unit in scheduler.ready(self._count, self._memory):
+                self._give(scheduler.plan, unit, tries)
             busy = [w for w in self._workers if w.unit is not None]
             for pipe in wait([w.pipe for w in busy]):
                 worker = next(w for w in busy if w.pipe is pipe)
@@ -101,11 +101,11 @@ class _Processes:
                 worker.unit = None
                 if outcome is None:
                     self._replace(worker)
-                    self._give(course.plan, done, tries)
+                    self._give(scheduler.plan, done, tries)
                     continue
                 if isinstance(outcome, BaseException):
                     raise outcome
-                course.done(done, outcome)
+                scheduler.done(done, outcome)
                 yield done, outcome
 
     def _give(self, plan: Plan, unit: Unit, tries: dict[str, int]) -> None:

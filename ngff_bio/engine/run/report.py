@@ -28,7 +28,7 @@ class Written:
 
 
 @dataclass(slots=True)
-class Report:
+class ConversionReport:
     """Outcome of a conversion.
 
     ``bytes_raw`` counts pixels of images and labels at level 0; ``bytes_stored`` and ``objects``
@@ -65,7 +65,7 @@ class Report:
         return asdict(self)
 
 
-def fill_report(report: Report, plan: Plan, records: Mapping[str, UnitRecord]) -> None:
+def fill_report(report: ConversionReport, plan: Plan, records: Mapping[str, UnitRecord]) -> None:
     """Say what was made, from the plan and from what the units found."""
     dataset = plan.dataset
     report.images = len(dataset.images)
@@ -79,9 +79,9 @@ def fill_report(report: Report, plan: Plan, records: Mapping[str, UnitRecord]) -
     values: dict[int, set[str]] = {}
     disagreements: dict[int, int] = {}
     for _, record in sorted(records.items()):
-        for alike, choice in record.choices.items():
+        for codec_group, choice in record.choices.items():
             tried = {"codec": str(choice.codec), "sample": choice.raw, "sizes": choice.sizes}
-            report.choices[alike] = tried
+            report.choices[codec_group] = tried
         for part in record.parts:
             report.instances += part.instances
             report.overlaps += part.overlaps
@@ -94,7 +94,7 @@ def fill_report(report: Report, plan: Plan, records: Mapping[str, UnitRecord]) -
     report.notices = gathered(report.notices)
 
 
-def _tell_disagreement(report: Report, plan: Plan, number: int, count: int) -> None:
+def _tell_disagreement(report: ConversionReport, plan: Plan, number: int, count: int) -> None:
     planned = plan.arrays[number]
     image = plan.dataset.images[planned.image]
     layer = image.labels[planned.layer] if planned.layer is not None else None

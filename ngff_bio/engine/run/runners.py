@@ -13,7 +13,7 @@ from typing import Protocol
 from ngff_bio.engine.plan.plan import Plan, Unit
 from ngff_bio.engine.resume.records import UnitRecord
 from ngff_bio.engine.run.memory import free_memory
-from ngff_bio.engine.run.scheduler import Course
+from ngff_bio.engine.run.scheduler import Scheduler
 from ngff_bio.engine.write.units import OnError, run_unit
 from ngff_bio.errors import ArgumentError
 from ngff_bio.parallel import WorkerPool, cpu_count
@@ -29,7 +29,7 @@ _TRAVELLING = 2
 class Workers(Protocol):
     """Workers that are at hand."""
 
-    def run(self, course: Course) -> Iterator[tuple[Unit, UnitRecord]]:
+    def run(self, scheduler: Scheduler) -> Iterator[tuple[Unit, UnitRecord]]:
         """Yield each unit with its record as it is done; the first error ends the run."""
         ...
 
@@ -89,21 +89,21 @@ class _Threads:
         self._done: SimpleQueue[tuple[Unit, UnitRecord | BaseException]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def run(self, course: Course) -> Iterator[tuple[Unit, UnitRecord]]:
+    def run(self, scheduler: Scheduler) -> Iterator[tuple[Unit, UnitRecord]]:
         """Yield each unit with its record as it is done."""
-        most = min(self._lanes, course.waiting)
-        while course.left:
-            for unit in course.ready(self._lanes, self._memory):
+        most = min(self._lanes, scheduler.waiting)
+        while scheduler.left:
+            for unit in scheduler.ready(self._lanes, self._memory):
                 if len(self._threads) < most:
                     name = f"unit-{len(self._threads)}"
                     thread = threading.Thread(target=self._work, name=name, daemon=True)
                     self._threads.append(thread)
                     thread.start()
-                self._todo.put((course.plan, unit))
+                self._todo.put((scheduler.plan, unit))
             unit, outcome = self._done.get()
             if isinstance(outcome, BaseException):
                 raise outcome
-            course.done(unit, outcome)
+            scheduler.done(unit, outcome)
             yield unit, outcome
 
     def _work(self) -> None:
@@ -130,4 +130,4 @@ def lanes(workers: int, storage: Storage) -> int:
     """Units in flight for a number of cores."""
     if workers < 1:
         raise ArgumentError("there is at least one worker", expected="1 or more", found=workers)
-    return workers + (_TRAVELLING if storage.reach == "network" else 0)
+    return workers + (_TRAVELLING if storage.locality == "network" else 0)

@@ -9,7 +9,7 @@ from ngff_bio.engine.plan.plan import Plan, Unit
 from ngff_bio.engine.resume.records import UnitRecord
 
 
-class Course:
+class Scheduler:
     """Units that do not need each other, and which of them may begin.
 
     Where a codec is not chosen yet, the first unit with such an array chooses it on its pixels, and
@@ -18,7 +18,7 @@ class Course:
     Parameters
     ----------
     plan
-        With the codecs that are chosen; `plan` of the course gains those that its units choose.
+        With the codecs that are chosen; `plan` of the scheduler gains those that its units choose.
     units
         In the order in which they are to be begun.
     """

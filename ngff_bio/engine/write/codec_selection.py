@@ -28,7 +28,7 @@ CHUNK_BYTES = 1 << 19
 TOLERANCE = 0.03
 
 #: A shuffle that is so much larger than another at level 1 is not tried at higher levels.
-_HOPELESS = 0.10
+PRUNE_RATIO = 0.10
 
 #: Bytes that blosc compresses together: a whole chunk.
 _BLOCK = 1 << 20
@@ -75,7 +75,7 @@ def choose_codec(sample: Sequence[NDArray[Any]], *, labels: bool, pool: WorkerPo
     cheap = [c for c in candidates if c.level == 1]
     sizes = _sizes(cheap, sample, pool)
     best = min(sizes.values())
-    hopeless = {c.shuffle for c in cheap if sizes[c] > best * (1 + _HOPELESS) and not labels}
+    hopeless = {c.shuffle for c in cheap if sizes[c] > best * (1 + PRUNE_RATIO) and not labels}
     rest = [c for c in candidates if c not in sizes and c.shuffle not in hopeless]
     sizes |= _sizes(rest, sample, pool)
     most = min(sizes.values()) * (1 + TOLERANCE)

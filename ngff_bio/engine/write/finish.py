@@ -96,7 +96,7 @@ def finish(
         maker.nodes.add_group(path, attributes)
     maker.nodes.add_missing(old)
     consolidated = plan.settings.consolidated if before is None else before.consolidated
-    pool = shared_pool(remote=True) if storage.reach == "network" else WorkerPool()
+    pool = shared_pool(remote=True) if storage.locality == "network" else WorkerPool()
     for lot in manifest.before_root(maker.nodes.documents(consolidated, old), pool.map):
         for size in pool.map(lambda one: storage.put(*one), lot):
             maker.written.add(size)

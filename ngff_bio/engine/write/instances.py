@@ -140,7 +140,7 @@ def _draw_frame(
 
 
 def _note(drawn: Drawn, instances: list[Instance], areas: NDArray[np.int64]) -> None:
-    """Report the instances of which nothing can be seen."""
+    """ConversionReport the instances of which nothing can be seen."""
     for instance in instances:
         if instance.notice is not None:
             drawn.notices.append(asdict(instance.notice))

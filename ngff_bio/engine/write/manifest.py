@@ -26,19 +26,19 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from ngff_bio.engine.plan.plan import Plan
-from ngff_bio.engine.resume.checksumming import NotingStorage, crc32c
+from ngff_bio.engine.resume.checksumming import ChecksummingStorage, crc32c
 from ngff_bio.engine.resume.records import UnitRecord, load_record
 from ngff_bio.engine.write.columns import numbers, texts
 from ngff_bio.errors import StoreError
 from ngff_bio.storage import Storage
 
 MANIFEST = "ngff_bio/manifest.parquet"
-SEAL = "ngff_bio/manifest.crc32c"
+MANIFEST_CHECKSUM = "ngff_bio/manifest.crc32c"
 
 Kind = Literal["object", "pixels", "source"]
 
 #: Documents of a store that are written at once.
-Lot = list[tuple[str, bytes]]
+Batch = list[tuple[str, bytes]]
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 
@@ -93,7 +93,7 @@ class ManifestWriter:
         self.records = records
         self.sizes: tuple[int, ...] = ()
         self._plan, self._storage, self._source_files = plan, storage, source_files
-        self._noting = NotingStorage(storage)
+        self._noting = ChecksummingStorage(storage)
         self._added = added
 
     @property
@@ -101,9 +101,9 @@ class ManifestWriter:
         """The store, noting what is put."""
         return cast("Storage", self._noting)
 
-    def before_root(self, lots: Iterable[Lot], each: Map) -> Iterator[Lot]:
+    def before_root(self, lots: Iterable[Batch], each: Map) -> Iterator[Batch]:
         """The same lots of documents; the manifest is written before those of the root."""
-        root: list[Lot] = []
+        root: list[Batch] = []
         for lot in lots:
             if any("/" in key for key, _ in lot):
                 yield lot
@@ -113,7 +113,7 @@ class ManifestWriter:
         self.sizes = write_manifest(self._storage, entries.values())
         yield from root
 
-    def _entries(self, root: Iterable[Lot], each: Map) -> Iterator[Entry]:
+    def _entries(self, root: Iterable[Batch], each: Map) -> Iterator[Entry]:
         """Rows, a later one of the same thing in place of an earlier one."""
         if self._added:
             yield from self._before()
@@ -188,10 +188,10 @@ def write_manifest(storage: Storage, entries: Iterable[Entry]) -> tuple[int, int
     out = io.BytesIO()
     pq.write_table(table, out, compression="zstd", row_group_size=1 << 20)
     data = out.getvalue()
-    return storage.put(MANIFEST, data), storage.put(SEAL, seal_of(data))
+    return storage.put(MANIFEST, data), storage.put(MANIFEST_CHECKSUM, checksum_line(data))
 
 
-def seal_of(manifest: bytes) -> bytes:
+def checksum_line(manifest: bytes) -> bytes:
     """The line that says what the bytes of the manifest are."""
     return f"{len(manifest)} {crc32c(manifest):08x}\n".encode()
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-import ngff_bio
 from ngff_bio import ngff
+from ngff_bio._version import __version__
 from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.resume.records import PartRecord
@@ -47,7 +47,7 @@ def _dataset(plan: Plan) -> own.DatasetAttributes:
     return own.DatasetAttributes(
         name=dataset.name,
         source=dataset.source,
-        converter=own.Converter(name="ngff_bio", version=ngff_bio.__version__),
+        converter=own.Converter(name="ngff_bio", version=__version__),
         options={**plan.settings.changed(), **dataset.options},
         licence=dataset.licence,
         citation=dataset.citation,
@@ -159,7 +159,7 @@ def _multiscale(image: SourceImage, array: ArrayPlan, name: str) -> ngff.Multisc
         metadata={
             "description": _METHODS[array.method],
             "program": "ngff_bio",
-            "version": ngff_bio.__version__,
+            "version": __version__,
         },
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.engine.plan.layout import ArrayPlan, Pass
 from ngff_bio.engine.plan.plan import Job, Part, pass_of
-from ngff_bio.engine.resume.checksumming import NotingStorage, checksum
+from ngff_bio.engine.resume.checksumming import ChecksummingStorage, checksum
 from ngff_bio.engine.resume.records import Failure, PartRecord, UnitRecord, save_record
 from ngff_bio.engine.write.codec_selection import choose_codec, sample_of
 from ngff_bio.engine.write.levels import read_level
@@ -50,7 +50,7 @@ def run_unit(
     ngff_bio.parallel.Cancelled
         If the conversion is being stopped.
     """
-    noting = NotingStorage(storage)
+    noting = ChecksummingStorage(storage)
     worker = _Worker(job, cast("Storage", noting), pool or WorkerPool(), UnitRecord(job.unit.id))
     for part in job.unit.parts:
         worker.pool.check()
@@ -162,7 +162,7 @@ class _Worker:
         from ngff_bio.engine.write.volumes import read_volume
         from ngff_bio.model import RunVolume
 
-        # Not by name: a unit may hold parts of several images, whose layers are named alike.
+        # Not by name: a unit may hold parts of several images, whose layers have the same names.
         key = (id(layer.pixels), part.region)
         if key not in self.volumes:
             if any(region != part.region for _, region in self.volumes):
@@ -199,21 +199,22 @@ class _Worker:
 
     def decide(self, plan: ArrayPlan, level: int, block: NDArray[Any]) -> ArrayPlan:
         """Choose the codec of an array on the first of its pixels that are more than background."""
-        if plan.alike not in self.record.choices:
+        if plan.codec_group not in self.record.choices:
             sample = sample_of(chunk for _, chunk in parts_of(block, plan.levels[level].chunk))
             if not sample:
                 return plan  # nothing but background: nothing is written either
-            self.record.choices[plan.alike] = choose_codec(
+            self.record.choices[plan.codec_group] = choose_codec(
                 sample, labels=plan.role == "label", pool=self.pool
             )
-        return replace(plan, codec=self.record.choices[plan.alike].codec)
+        return replace(plan, codec=self.record.choices[plan.codec_group].codec)
 
     def decide_rest(self) -> None:
         """Settle the codec of arrays of which there was nothing but background to look at."""
+        choices = self.record.choices
         for done in self.record.parts:
             plan = self.job.arrays[done.array]
-            if plan.codec == AUTO and done.failed is None and plan.alike not in self.record.choices:
-                self.record.choices[plan.alike] = choose_codec(
+            if plan.codec == AUTO and done.failed is None and plan.codec_group not in choices:
+                choices[plan.codec_group] = choose_codec(
                     [], labels=plan.role == "label", pool=self.pool
                 )
 

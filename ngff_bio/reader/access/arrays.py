@@ -137,7 +137,7 @@ class StoredArray:
     def _reader(self) -> ChunkReader | ZarrArray:
         if not self.direct:
             return self._zarr
-        return ChunkReader(self.storage, self.path, self.meta, self.storage.reach == "network")
+        return ChunkReader(self.storage, self.path, self.meta, self.storage.locality == "network")
 
     def read(self, region: Region) -> NDArray[Any]:
         """Pixels of a region (half-open start and stop for each axis), C-contiguous.

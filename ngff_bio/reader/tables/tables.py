@@ -131,7 +131,7 @@ def read_all_tables(
         )
     if to == "dask":
         return dask_frame(_read_one, jobs)
-    remote = getattr(dataset._nodes.storage, "reach", "machine") == "network"
+    remote = getattr(dataset._nodes.storage, "locality", "machine") == "network"
     return as_frame(_joined(shared_pool(remote=remote).map(_read_one, jobs)), to)
 
 

@@ -55,9 +55,9 @@ def test_the_cheapest_candidate_within_three_percent_is_taken(
     assert choice.codec == good[0]
     # What was not tried at a higher level was hopeless at the first one.
     for codec in set(order) - set(tried):
-        alike = [c for c in order if c.level == 1 and c.shuffle == codec.shuffle]
+        same = [c for c in order if c.level == 1 and c.shuffle == codec.shuffle]
         if np.dtype(dtype).itemsize > 1 or codec.shuffle != "shuffle":
-            assert any(tried[c] > 1.1 * min(tried[d] for d in tried if d.level == 1) for c in alike)
+            assert any(tried[c] > 1.1 * min(tried[d] for d in tried if d.level == 1) for c in same)
 
 
 def test_the_choice_does_not_depend_on_hands() -> None:

@@ -18,8 +18,8 @@ from scenes import collection, plate, volume
 
 from ngff_bio.engine import Settings, ThreadRunner, progress_of, write_dataset
 from ngff_bio.engine.resume import lease as claim
-from ngff_bio.engine.resume.lease import CLAIM, SILENCE, Claim, alive, machine, started
-from ngff_bio.errors import StoppedError, StoreBusyError
+from ngff_bio.engine.resume.lease import LEASE, LEASE_TIMEOUT, Lease, alive, machine, started
+from ngff_bio.errors import ConversionCancelledError, StoreBusyError
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
 
 
@@ -42,7 +42,7 @@ def test_a_second_conversion_is_refused_while_the_first_one_runs(storage: Storag
 
     write_dataset(collection(), storage, progress=second)
     assert refused
-    assert storage.get(CLAIM) is None
+    assert storage.get(LEASE) is None
 
 
 def test_of_several_at_once_one_writes(storage: Storage) -> None:
@@ -72,24 +72,24 @@ def test_of_several_at_once_one_writes(storage: Storage) -> None:
     [
         {"pid": 2**22 + 1},  # no such process
         {"started": "1"},  # its number was given to another one
-        {"machine": "elsewhere", "beat": time.time() - 2 * SILENCE},
+        {"machine": "elsewhere", "beat": time.time() - 2 * LEASE_TIMEOUT},
         {"machine": "elsewhere", "beat": 0},
     ],
 )
 def test_a_claim_of_the_dead_is_no_reason_to_refuse(storage: Storage, dead: dict) -> None:
-    storage.put(CLAIM, json.dumps({**_mine(), **dead}).encode())
+    storage.put(LEASE, json.dumps({**_mine(), **dead}).encode())
     write_dataset(collection(), storage)
-    assert storage.get(CLAIM) is None
+    assert storage.get(LEASE) is None
 
 
 def test_a_claim_that_is_no_json_is_no_reason_to_refuse(storage: Storage) -> None:
-    storage.put(CLAIM, b"\0\0")
+    storage.put(LEASE, b"\0\0")
     write_dataset(collection(), storage)
 
 
 @pytest.mark.parametrize("living", [{}, {"machine": "elsewhere"}])
 def test_a_claim_of_the_living_is(storage: Storage, living: dict) -> None:
-    storage.put(CLAIM, json.dumps({**_mine(), **living}).encode())
+    storage.put(LEASE, json.dumps({**_mine(), **living}).encode())
     before = contents(storage)
     with pytest.raises(StoreBusyError):
         write_dataset(collection(), storage)
@@ -119,24 +119,24 @@ def test_a_killed_process_is_dead() -> None:
 
 
 def test_a_claim_is_renewed_and_its_loss_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim, "BEAT", 0.01)
+    monkeypatch.setattr(claim, "HEARTBEAT_SECONDS", 0.01)
     storage, lost = MemoryStorage(), threading.Event()
-    with Claim(storage, lost.set):
-        first = storage.get(CLAIM)
-        while storage.get(CLAIM) == first:
+    with Lease(storage, lost.set):
+        first = storage.get(LEASE)
+        while storage.get(LEASE) == first:
             time.sleep(0.01)
         assert not lost.is_set()
-        storage.put(CLAIM, b"{}")
+        storage.put(LEASE, b"{}")
         assert lost.wait(10)
-    assert storage.get(CLAIM) == b"{}"
+    assert storage.get(LEASE) == b"{}"
 
 
 def test_one_that_lost_its_claim_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim, "BEAT", 0.01)
+    monkeypatch.setattr(claim, "HEARTBEAT_SECONDS", 0.01)
     storage = MemoryStorage()
 
     def steal(done: int, total: int) -> None:
-        storage.put(CLAIM, json.dumps(_mine()).encode())
+        storage.put(LEASE, json.dumps(_mine()).encode())
         time.sleep(0.1)
 
     with pytest.raises(StoreBusyError, match="taken over"):
@@ -184,7 +184,7 @@ def test_a_stopped_conversion_is_told_with_how_far_it_was() -> None:
         raise KeyboardInterrupt
 
     storage, small = MemoryStorage(), Settings(shard_bytes=1 << 16)
-    with pytest.raises(StoppedError, match="1 of 4 units") as caught:
+    with pytest.raises(ConversionCancelledError, match="1 of 4 units") as caught:
         write_dataset(plate(fields=4), storage, small, runner=ThreadRunner(1), progress=stop)
     assert isinstance(caught.value, KeyboardInterrupt)
     assert write_dataset(plate(fields=4), storage, small).resumed == 1

@@ -9,7 +9,7 @@ import pytest
 from scenes import collection, plate, volume
 
 from ngff_bio.engine import Settings, ThreadRunner, plan_dataset, write_dataset
-from ngff_bio.engine.plan.estimate import forecast
+from ngff_bio.engine.plan.estimate import estimate_plan
 from ngff_bio.model import InstanceLayer, SourceDataset
 from ngff_bio.storage import MemoryStorage
 
@@ -34,7 +34,7 @@ def test_the_number_of_objects_is_known_beforehand(
 ) -> None:
     dataset = untracked(scene())
     plan = plan_dataset(dataset, settings)
-    seen = forecast(plan)
+    seen = estimate_plan(plan)
     storage = MemoryStorage()
     report = write_dataset(dataset, storage, settings, runner=ThreadRunner(1))
     keys = [key for key, _ in storage.list()]
@@ -59,6 +59,8 @@ def test_version_2_has_more_documents() -> None:
     storage = MemoryStorage()
     write_dataset(dataset, storage, settings, runner=ThreadRunner(1))
     keys = [key for key, _ in storage.list() if "-hidden-" not in key]
-    seen = forecast(plan_dataset(dataset, settings))
+    seen = estimate_plan(plan_dataset(dataset, settings))
     assert len(keys) <= seen.objects
-    assert seen.objects > forecast(plan_dataset(dataset, replace(SMALL, sharded=False))).objects
+    assert (
+        seen.objects > estimate_plan(plan_dataset(dataset, replace(SMALL, sharded=False))).objects
+    )
