@@ -12,6 +12,7 @@ from ngff_bio.export.output import place_below
 from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import Report
 from ngff_bio.export.selection import Picture, Selection
+from ngff_bio.formats.milab import restored_entry
 
 
 def write(selection: Selection, place: Path, report: Report) -> None:
@@ -25,7 +26,11 @@ def write(selection: Selection, place: Path, report: Report) -> None:
             cells = _cells(picture, layer)
             report.instances += len(cells)
             files[about["file"]].append(
-                (int(about["position"]), about["key"], _entry(about, cells))
+                (
+                    int(about["position"]),
+                    about["key"],
+                    restored_entry(about["schema"], about.get("entry") or {}, cells),
+                )
             )
         if picture.cuts("y", "x", "z"):
             report.note("predictions are whole: a region does not cut them", record=picture.name)
@@ -55,12 +60,6 @@ def _cells(picture: Picture, layer: str) -> dict[str, Any]:
         return {}
     keys, records = (table.column(n).to_pylist() for n in ("source_id", "record"))
     return {k: json.loads(r) for k, r in zip(keys, records, strict=True)}
-
-
-def _entry(about: dict[str, Any], cells: dict[str, Any]) -> Any:
-    if about["schema"] == "old":
-        return cells
-    return {k: cells if k == "cell_prediction" else v for k, v in about["entry"].items()}
 
 
 MILAB = Exporter(

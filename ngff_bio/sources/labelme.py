@@ -80,10 +80,7 @@ def read(
     for name in names:
         if name.lower().endswith(".json") and _is_labelme(tree, name):
             with problems.caught():
-                content = read_labelme(tree.file(name), on_error=on_error)
-                for problem in content.problems:
-                    problems.fail(problem)
-                pairs.add(content)
+                pairs.add(read_labelme(tree.file(name), problems))
         elif not name.lower().endswith((*EXTENSIONS, *DOCUMENTS)):
             problems.skip("neither a picture nor a labelme file", record=name)
     if not pairs.count:

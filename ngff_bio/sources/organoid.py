@@ -260,14 +260,10 @@ class _Reader:
             self.problems.warn("images without annotations", record=frame.image)
             return None
         try:
-            content = read_labelme(
-                self.tree.file(frame.annotation), on_error=self.problems.on_error
-            )
+            content = read_labelme(self.tree.file(frame.annotation), self.problems)
         except SourceError as error:
             self.problems.fail(error)
             return None
-        for problem in content.problems:
-            self.problems.fail(problem)
         if content.embedded and frame.image is not None:
             what = "images inside labelme files are not kept: they are beside them"
             self.problems.note(what, record=frame.annotation)

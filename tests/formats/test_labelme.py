@@ -25,6 +25,7 @@ from ngff_bio.formats.labelme.labelme import (
     restored_file,
     restored_shape,
 )
+from ngff_bio.formats.problems import Problems
 from ngff_bio.raster.shapes import shape_to_mask
 from ngff_bio.sources.files.ranges import LocalFile
 
@@ -45,8 +46,8 @@ def shape(kind: str | None, points: Any, **more: Any) -> dict[str, Any]:
     return {"label": "cell", "points": points, "group_id": None, "shape_type": kind} | more
 
 
-def decoded(value: Any, **options: Any) -> Any:
-    return decode_labelme(json.dumps(value).encode(), "a.json", **options)
+def decoded(value: Any, problems: Problems | None = None) -> Any:
+    return decode_labelme(json.dumps(value).encode(), "a.json", problems or Problems())
 
 
 def put(folder: Path, value: Any, name: str = "a.json") -> LocalFile:
@@ -72,7 +73,7 @@ def test_every_shape_type_is_restored_value_for_value(tmp_path: Path) -> None:
     )
     for made in truth.images.values():
         file = LocalFile(str(made.json_file.parent), made.json_file.name)
-        found = read_labelme(file)
+        found = read_labelme(file, Problems())
         instances = read_all(file)
         assert len({i.geometry.type for i in instances}) == 7
         again = restored_file(found.record, rows_of(instances))
@@ -89,7 +90,7 @@ def test_real_files_of_labelme_are_restored_value_for_value(samples: Path) -> No
     for path in paths:
         file = LocalFile(str(path.parent), path.name)
         instances = read_all(file)
-        again = restored_file(read_labelme(file).record, rows_of(instances))
+        again = restored_file(read_labelme(file, Problems()).record, rows_of(instances))
         original = json.loads(path.read_text("utf-8"))
         original["imageData"] = None
         assert again == original
@@ -189,7 +190,7 @@ def test_the_image_inside_the_file_is_read_and_never_kept_in_the_record(tmp_path
     Image.fromarray(pixels).save(stream, "PNG")
     data = base64.b64encode(stream.getvalue()).decode()
     file = put(tmp_path, content(imageData=data))
-    found = read_labelme(file)
+    found = read_labelme(file, Problems())
     assert found.embedded
     assert found.record["imageData"] is None
     stack = stack_frames([EmbeddedImage(file)])
@@ -232,9 +233,10 @@ def test_a_shape_that_cannot_be_drawn_is_named_or_passed_over(name: str) -> None
     assert caught.value.file == "a.json"
     assert "shapes[1]" in str(caught.value.record)
     assert where in str(caught.value.record)
-    found = decoded(content(GOOD, bad, GOOD), on_error="skip")
+    problems = Problems("skip")
+    found = decoded(content(GOOD, bad, GOOD), problems)
     assert (found.shapes, found.places) == ([GOOD, GOOD], [0, 2])
-    assert len(found.problems) == 1
+    assert len(problems.notices) == 1
     assert len(_instances(GOOD, bad, GOOD, on_error="skip")) == 2
 
 
@@ -256,13 +258,15 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_file_is_one_clear_error(name: str) -> None:
     with pytest.raises(SourceError) as caught:
-        decode_labelme(BROKEN[name], "a.json")
+        decode_labelme(BROKEN[name], "a.json", Problems())
     assert caught.value.file == "a.json"
     if name == "with comments":
         assert "comments" in str(caught.value.hint)
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:
-    found = decode_labelme(b"\xef\xbb\xbf" + json.dumps(content(GOOD)).encode(), "a.json")
+    found = decode_labelme(
+        b"\xef\xbb\xbf" + json.dumps(content(GOOD)).encode(), "a.json", Problems()
+    )
     assert found.size == (20, 30)
     assert math.isfinite(found.shapes[0]["points"][0][0])

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.rle.rle_json import decode_rle_json, encode_rle_json, read_rle_json
+from ngff_bio.formats.rle.rle_json import decode_rle_json, read_rle_json
+from ngff_bio.formats.rle.writer import RunLengthWriter
 from ngff_bio.model import RunVolume
 from ngff_bio.sources.files.ranges import LocalFile
 
@@ -31,6 +32,12 @@ def drawn(volume: RunVolume) -> np.ndarray:
     for start, length, value in zip(volume.starts, volume.lengths, volume.values, strict=True):
         flat[start : start + length] = value
     return flat.reshape(volume.shape)
+
+
+def encode_rle_json(labels: np.ndarray, dtype: str = "int32") -> dict[str, Any]:
+    writer = RunLengthWriter(labels.shape)
+    writer.add(labels, 0)
+    return json.loads(writer.finish(dtype=dtype))
 
 
 def one(tmp_path: Path, content: Any) -> LocalFile:
@@ -122,12 +129,12 @@ def test_more_keys_of_info_are_allowed() -> None:
         ({".info": {"shape": [4]}, "1": "2 0"}, "without length"),
         ({".info": {"shape": [4]}, "1": "2 -1"}, "without length"),
         ({".info": {"shape": [4]}, "1": "2 1 3"}, "odd number"),
-        ({".info": {"shape": [4]}, "1": "2 x"}, "no whole number"),
-        ({".info": {"shape": [4]}, "1": "2 1.5"}, "no whole number"),
-        ({".info": {"shape": [4]}, "1": 7}, "no text"),
-        ({".info": {"shape": [4]}, "cell": "1 1"}, "no label id"),
-        ({".info": {"shape": [9]}, "1": "1 3", "2": "3 2"}, "cover one voxel"),
-        ({".info": {"shape": [9]}, "1": "1 3 2 1"}, "cover one voxel"),
+        ({".info": {"shape": [4]}, "1": "2 x"}, "not an integer"),
+        ({".info": {"shape": [4]}, "1": "2 1.5"}, "not an integer"),
+        ({".info": {"shape": [4]}, "1": 7}, "not text"),
+        ({".info": {"shape": [4]}, "cell": "1 1"}, "not a label id"),
+        ({".info": {"shape": [9]}, "1": "1 3", "2": "3 2"}, "cover the same voxel"),
+        ({".info": {"shape": [9]}, "1": "1 3 2 1"}, "cover the same voxel"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, content: Any, says: str) -> None:
@@ -140,6 +147,12 @@ def test_what_is_wrong_is_named(tmp_path: Path, content: Any, says: str) -> None
 @pytest.mark.parametrize("text", ['{".info": {"shape": [4', "[1, 2]", "\ufeff\ufeff", "["])
 def test_a_file_that_is_not_whole_json_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(SourceError, match="JSON"):
+        read_rle_json(one(tmp_path, text))
+
+
+def test_an_id_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    text = '{".info": {"shape": [4]}, "1": "1 1", "1": "3 1"}'
+    with pytest.raises(SourceError, match="key twice"):
         read_rle_json(one(tmp_path, text))
 
 

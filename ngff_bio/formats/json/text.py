@@ -186,13 +186,13 @@ def checked(value: Any, kind: Any, *, file: str, record: str, hint: str | None =
         try:
             return msgspec.convert(_with_integers(value), kind)
         except msgspec.ValidationError as error:
-            expected, path = _parts_of(str(error))
+            expected, path, missing = _parts_of(str(error))
             raise SourceError(
-                "a value has the wrong type",
+                "a value has the wrong type" if not missing else "a value is missing",
                 file=file,
-                record=record + path,
+                record=(record + path).lstrip("."),
                 expected=expected,
-                found=shown(_member(value, path)),
+                found=shown(_member(value, path)) if not missing else "no such key",
                 hint=hint or "correct the file, or skip such records with --on-error skip",
             ) from error
 
@@ -208,11 +208,15 @@ def _with_integers(value: Any) -> Any:
     return value
 
 
-def _parts_of(message: str) -> tuple[str, str]:
-    """What msgspec expected, and the path at which (``.points[0]``), from its message."""
+def _parts_of(message: str) -> tuple[str | None, str, bool]:
+    """What msgspec expected, the path at which (``.points[0]``), and whether it is missing."""
     text, _, path = message.partition(" - at `$")
-    expected = text.removeprefix("Expected ").partition(", got ")[0].replace("`", "")
-    return expected[:1].lower() + expected[1:], path.rstrip("`")
+    text, path = text.replace("`", ""), path.rstrip("`")
+    expected = text.removeprefix("Expected ").partition(", got ")[0]
+    missing = text.removeprefix("Object missing required field ")
+    if missing != text:
+        return None, f"{path}.{missing}", True
+    return expected, path, False
 
 
 def _member(value: Any, path: str) -> Any:

@@ -1,6 +1,6 @@
-"""labelme's JSON, of 3.x, 4.5.x and today: shapes, and what it takes to write the file again.
+"""labelme's JSON, of versions 3.x, 4.5.x and 5: shapes, and what is needed to write the file again.
 
-https://github.com/wkentaro/labelme/blob/main/labelme/label_file.py
+Format: https://github.com/wkentaro/labelme/blob/main/labelme/label_file.py
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import Any, BinaryIO
 import msgspec
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.json.text import parse_json
-from ngff_bio.model import Instance, Shape, SourceFile
+from ngff_bio.formats.json.text import checked, parse_json, shown
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import Instance, OnError, Shape, SourceFile
 
-#: Fewest and most points of each shape type (labelme.utils.shape_to_mask).
+#: Minimum and maximum number of points of each shape type (labelme.utils.shape_to_mask).
 SHAPE_TYPES: dict[str, tuple[int, float]] = {
     "polygon": (3, math.inf),
     "rectangle": (2, 2),
@@ -33,10 +34,23 @@ SHAPE_TYPES: dict[str, tuple[int, float]] = {
     "mask": (2, 2),
 }
 
-#: Coordinates beyond this are not drawn (and NaN and infinity are not below it).
-_FARTHEST = 2**30 / 5 - 1
+#: Coordinates beyond this are not drawn (NaN and infinity fail the comparison).
+_MAX_COORDINATE = 2**30 / 5 - 1
 
 _RAW = dict[str, msgspec.Raw]
+
+
+class _Shape(msgspec.Struct):
+    label: str
+    points: list[tuple[float, float]]
+    shape_type: str | None = None
+    mask: str | None = None
+
+
+class _File(msgspec.Struct):
+    imageHeight: int | None = None  # noqa: N815
+    imageWidth: int | None = None  # noqa: N815
+    imagePath: str | None = None  # noqa: N815
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,19 +62,17 @@ class LabelmeFile:
     name
         Its name.
     shapes
-        Records of its shapes, as they are in the file; only those that can be drawn.
+        Records of its valid shapes.
     places
-        Place of each in the file's list.
+        Position of each in the file's list.
     record
         The other keys, in their order; ``shapes`` and ``imageData`` are null in it.
     size
-        Height and width of the image as the file says; ``None`` where it does not.
+        Height and width of the image according to the file; ``None`` if it does not give them.
     image_path
-        What the file says of where its image lies: possibly stale, of Windows, or absolute.
+        ``imagePath``, which may be outdated, absolute, or a Windows path.
     embedded
-        Whether the image is in the file too.
-    problems
-        Shapes that cannot be drawn, where such are passed over.
+        Whether the file contains the image.
     """
 
     name: str
@@ -70,7 +82,6 @@ class LabelmeFile:
     size: tuple[int, int] | None
     image_path: str | None
     embedded: bool
-    problems: tuple[SourceError, ...] = ()
 
     @property
     def labels(self) -> list[str]:
@@ -78,10 +89,10 @@ class LabelmeFile:
         return [shape["label"] for shape in self.shapes]
 
     def owners(self) -> list[int]:
-        """Rank of the instance that each shape is a part of, in source order.
+        """Rank of the instance that each shape belongs to, in source order.
 
-        Shapes with one label and one ``group_id`` are parts of one instance, as labelme's own
-        converters have it; any other shape is one by itself.
+        Shapes with the same label and ``group_id`` are parts of one instance, as in labelme's own
+        converters; any other shape is an instance.
         """
         ranks: dict[Any, int] = {}
         found = []
@@ -92,28 +103,28 @@ class LabelmeFile:
         return found
 
 
-def read_labelme(file: SourceFile, *, on_error: str = "stop") -> LabelmeFile:
+def read_labelme(file: SourceFile, problems: Problems) -> LabelmeFile:
     """Read an annotation file.
 
     Parameters
     ----------
-    on_error
-        ``stop`` at a shape that cannot be drawn, or ``skip`` it.
+    problems
+        Receives the errors of shapes that cannot be drawn; those are left out.
 
     Raises
     ------
     ngff_bio.errors.SourceError
-        If the file is no labelme JSON, or a shape cannot be drawn.
+        If the file is not labelme JSON, or, unless errors are skipped, a shape cannot be drawn.
     """
-    return decode_labelme(file.read(), file.name, on_error=on_error)
+    return decode_labelme(file.read(), file.name, problems)
 
 
-def decode_labelme(data: bytes, name: str, *, on_error: str = "stop") -> LabelmeFile:
+def decode_labelme(data: bytes, name: str, problems: Problems) -> LabelmeFile:
     """Read the bytes of an annotation file; see `read_labelme`."""
     raw: dict[str, msgspec.Raw] = parse_json(data, name, _RAW)
     if "shapes" not in raw:
         raise SourceError(
-            "the file is no labelme JSON",
+            "the file is not a labelme file",
             file=name,
             expected="an object with the key shapes",
             found=", ".join(list(raw)[:8]) or "an empty object",
@@ -124,110 +135,65 @@ def decode_labelme(data: bytes, name: str, *, on_error: str = "stop") -> Labelme
         key: None if key in ("shapes", "imageData") else parse_json(bytes(value), name)
         for key, value in raw.items()
     }
-    shapes, places, problems = [], [], []
-    for number, shape in enumerate(_list(parse_json(bytes(raw["shapes"]), name), name)):
-        problem = _problem(shape, name, number)
-        if problem is None:
+    about: _File = checked(record, _File, file=name, record="")
+    listed = checked(parse_json(bytes(raw["shapes"]), name), list, file=name, record="shapes")
+    shapes, places = [], []
+    for number, shape in enumerate(listed):
+        with problems.caught():
+            _check_shape(shape, name, f"shapes[{number}]")
             shapes.append(shape)
             places.append(number)
-        elif on_error == "stop":
-            raise problem
-        else:
-            problems.append(problem)
-    height, width = (_size(record, key, name) for key in ("imageHeight", "imageWidth"))
-    path = record.get("imagePath")
-    if path is not None and not isinstance(path, str):
-        raise _wrong(name, "imagePath", "text", path)
-    return LabelmeFile(
-        name=name,
-        shapes=shapes,
-        places=places,
-        record=record,
-        size=None if height is None or width is None else (height, width),
-        image_path=path,
-        embedded=embedded,
-        problems=tuple(problems),
-    )
+    size = None
+    if about.imageHeight is not None and about.imageWidth is not None:
+        size = (about.imageHeight, about.imageWidth)
+    return LabelmeFile(name, shapes, places, record, size, about.imagePath, embedded)
 
 
-def _list(value: Any, name: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise _wrong(name, "shapes", "a list", value)
-    return value
+def _check_shape(value: Any, name: str, record: str) -> None:
+    """Refuse a shape that cannot be drawn."""
+    shape: _Shape = checked(value, _Shape, file=name, record=record, hint=_HINT)
 
+    def wrong(member: str, expected: str, found: object) -> SourceError:
+        return SourceError(
+            "a shape cannot be drawn",
+            file=name,
+            record=f"{record}.{member}",
+            expected=expected,
+            found=shown(found),
+            hint=_HINT,
+        )
 
-def _size(record: Mapping[str, Any], key: str, name: str) -> int | None:
-    value = record.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-        raise _wrong(name, key, "a whole number of pixels", value)
-    return int(value)
-
-
-def _wrong(name: str, record: str, expected: str, found: object) -> SourceError:
-    text = repr(found)
-    return SourceError(
-        "a value of the wrong kind",
-        file=name,
-        record=record,
-        expected=expected,
-        found=text if len(text) <= 80 else f"{text[:77]}...",
-        hint="mend the file in labelme, or pass such records over with --on-error skip",
-    )
-
-
-def _problem(shape: Any, name: str, number: int) -> SourceError | None:
-    """Why a shape cannot be drawn, or ``None``."""
-    at = f"shapes[{number}]"
-    if not isinstance(shape, dict):
-        return _wrong(name, at, "an object", shape)
-    if not isinstance(shape.get("label"), str):
-        return _wrong(name, f"{at}.label", "text", shape.get("label"))
-    kind = shape.get("shape_type") or "polygon"
-    if not isinstance(kind, str) or kind not in SHAPE_TYPES:
-        return _wrong(name, f"{at}.shape_type", " or ".join(SHAPE_TYPES), kind)
-    points = shape.get("points")
-    if not isinstance(points, list) or not all(_is_point(p) for p in points):
-        return _wrong(name, f"{at}.points", "pairs of finite numbers x, y", points)
+    kind = shape.shape_type or "polygon"
+    if kind not in SHAPE_TYPES:
+        raise wrong("shape_type", " or ".join(SHAPE_TYPES), kind)
     fewest, most = SHAPE_TYPES[kind]
-    if not fewest <= len(points) <= most:
+    if not fewest <= len(shape.points) <= most:
         many = str(fewest) if fewest == most else f"{fewest} or more"
-        return _wrong(name, f"{at}.points", f"{many} points of a {kind}", points)
-    return _mask_problem(shape, name, at) if kind == "mask" else None
-
-
-def _mask_problem(shape: dict[str, Any], name: str, at: str) -> SourceError | None:
-    """A mask is a PNG that fills its box, both corners in it (labelme 5.3 and later)."""
-    mask = shape.get("mask")
-    if not isinstance(mask, str):
-        return _wrong(name, f"{at}.mask", "a PNG in base64", mask)
+        raise wrong("points", f"{many} points of a {kind}", shape.points)
+    if not all(abs(v) < _MAX_COORDINATE for point in shape.points for v in point):
+        raise wrong("points", "finite coordinates in pixels", shape.points)
+    if kind != "mask":
+        return
+    # A mask is a PNG that fills its box, both corners in it (labelme 5.3 and later).
     try:
-        head = base64.b64decode(mask[:32], validate=True)
+        head = base64.b64decode((shape.mask or "")[:32], validate=True)
         found = struct.unpack(">II", head[16:24])
     except (ValueError, struct.error):
-        return _wrong(name, f"{at}.mask", "a PNG in base64", mask)
-    (x0, y0), (x1, y1) = [[math.trunc(v) for v in p] for p in shape["points"]]
+        raise wrong("mask", "a PNG in base64", shape.mask) from None
+    (x0, y0), (x1, y1) = [[math.trunc(v) for v in p] for p in shape.points]
     if not head.startswith(b"\x89PNG") or found != (x1 - x0 + 1, y1 - y0 + 1):
-        expected = f"a PNG of {x1 - x0 + 1} x {y1 - y0 + 1} pixels, as its corners say"
-        return _wrong(name, f"{at}.mask", expected, f"{found[0]} x {found[1]}")
-    return None
+        expected = f"a PNG of {x1 - x0 + 1} x {y1 - y0 + 1} pixels, the size of its box"
+        raise wrong("mask", expected, f"{found[0]} x {found[1]}")
 
 
-def _is_point(point: Any) -> bool:
-    return (
-        isinstance(point, list)
-        and len(point) == 2
-        and all(isinstance(v, int | float) and not isinstance(v, bool) for v in point)
-        and all(abs(v) < _FARTHEST for v in point)
-    )
+_HINT = "correct the file in labelme, or skip such shapes with --on-error skip"
 
 
 def shape_geometry(shape: Mapping[str, Any], scale: tuple[float, float] = (1.0, 1.0)) -> Shape:
-    """What a shape covers; ``scale`` multiplies x and y."""
+    """Geometry of a shape; ``scale`` multiplies x and y."""
     kind = shape.get("shape_type") or "polygon"
     points = tuple((x * scale[0], y * scale[1]) for x, y in shape["points"])
-    # labelme draws a bare set of points as the polygon that they span, which needs three.
+    # labelme draws a set of points as the polygon that they span, which needs three.
     if kind == "points" and len(points) < 3:
         kind = "point" if len(points) == 1 else "line"
     return Shape(kind, points, shape["mask"] if kind == "mask" else None)
@@ -236,8 +202,8 @@ def shape_geometry(shape: Mapping[str, Any], scale: tuple[float, float] = (1.0, 
 def shape_record(shape: Mapping[str, Any], *, scaled: bool = False) -> str:
     """A shape as JSON text with its keys in their order.
 
-    Points (and the picture of a mask) are null: the table has columns for them. Where they were
-    scaled, the record has them as they were.
+    Points (and the PNG of a mask) are null: the table has columns for them. If they were scaled,
+    the record has the original ones.
     """
     columns = {"points"} if not scaled else set()
     if shape.get("shape_type") == "mask":
@@ -269,7 +235,7 @@ def restored_shape(
 
 
 def restored_file(record: Mapping[str, Any], shapes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The content of the file again; an embedded image is not in it."""
+    """The content of the file again, without an embedded image."""
     return {k: list(shapes) if k == "shapes" else v for k, v in record.items()}
 
 
@@ -282,29 +248,29 @@ class LabelmeInstances:
     files
         One for each frame; ``None`` for a frame without annotations.
     first_values
-        Label value of the first instance of each frame; instances that are not tracked are numbered
-        on from there.
+        Label value of the first instance of each frame; those of further instances that are not
+        tracked follow it.
     tracks
-        Where labels are identities: all of them, in the order of their values, from 1 on. ``None``
-        where labels are classes.
+        If labels are identities: all of them, in the order of their values, from 1 on. ``None`` if
+        labels are classes.
     scales
         Factors of x and y for each frame; ``None`` for 1.
     on_error
-        As in `read_labelme`.
+        ``stop`` at a shape that cannot be drawn, or ``skip`` it.
     """
 
     files: tuple[SourceFile | None, ...]
     first_values: tuple[int, ...]
     tracks: tuple[str, ...] | None = None
     scales: tuple[tuple[float, float], ...] | None = None
-    on_error: str = "stop"
+    on_error: OnError = "stop"
 
     def read(self, t: int) -> list[Instance]:
         """All instances of frame ``t``, in source order, with their label values set."""
         file = self.files[t]
         if file is None:
             return []
-        content = read_labelme(file, on_error=self.on_error)
+        content = read_labelme(file, Problems(self.on_error))
         scale = (1.0, 1.0) if self.scales is None else self.scales[t]
         if self.tracks is None:
             values = [self.first_values[t] + rank for rank in content.owners()]
@@ -338,7 +304,7 @@ class LabelmeInstances:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedImage:
-    """The image inside a labelme file, as a file of its own."""
+    """The image inside a labelme file, as a separate file."""
 
     file: SourceFile
 
@@ -349,7 +315,7 @@ class EmbeddedImage:
 
     @property
     def size(self) -> int:
-        """Bytes of the picture."""
+        """Size of the image file in bytes."""
         return len(self.read())
 
     @property
@@ -366,17 +332,17 @@ class EmbeddedImage:
         return self.read()[offset : offset + size]
 
     def read(self) -> bytes:
-        """The picture's bytes."""
+        """The bytes of the image file."""
         raw: dict[str, msgspec.Raw] = parse_json(self.file.read(), self.file.name, _RAW)
         text = msgspec.json.decode(raw.get("imageData", msgspec.Raw(b"null")))
         try:
             return base64.b64decode(text, validate=True)
         except (TypeError, ValueError, binascii.Error) as error:
             raise SourceError(
-                "the image inside the file cannot be read",
+                "the embedded image cannot be read",
                 file=self.file.name,
                 record="imageData",
                 expected="base64",
                 found=error,
-                hint="put the image beside the file",
+                hint="put the image file beside the annotation file",
             ) from error

@@ -1,8 +1,8 @@
 """Run-length JSON from label values, in the spelling of the file that they came from.
 
-The usual spelling: ids in ascending order, each as few runs as there can be, ``.info`` at the end. How
-a file differs from it is told by :func:`spelling_of`, small enough to be kept as an attribute, and
-:class:`RunLengthWriter` writes it so again.
+The usual spelling: ids in ascending order, each with as few runs as possible, ``.info`` at the end.
+`spelling_of` returns how a file differs from it, small enough to be kept as an attribute, and
+`RunLengthWriter` writes it so again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
 def spelling_of(
     content: Mapping[str, Any], keys: Sequence[str], runs: Sequence[_Runs], shape: tuple[int, ...]
 ) -> dict[str, Any]:
-    """What a file says beyond its label values.
+    """How a file writes its label values.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ def spelling_of(
     Returns
     -------
     dict
-        ``info`` verbatim; ``info_at`` its place among the keys, if it is not the last; ``keys`` if
-        they are not the ids in ascending order; ``split`` if runs end at every multiple of it;
-        ``runs`` verbatim for other keys whose runs are not as few as there can be.
+        ``info`` verbatim; ``info_at`` its position among the keys, if it is not the last; ``keys``
+        if they are not the ids in ascending order; ``split`` if runs end at every multiple of it;
+        ``runs`` verbatim for other keys whose runs could be fewer.
     """
     spelling: dict[str, Any] = {"info": content[INFO]}
     place = list(content).index(INFO)
@@ -70,15 +70,15 @@ def _same(one: _Runs, other: _Runs) -> bool:
     return np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
 
 
-#: Powers of ten that numbers of so many digits are below.
+#: Powers of ten, to count digits.
 _TENS = 10 ** np.arange(1, 19, dtype=np.int64)
 
 
 def _is_plain(text: str, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> bool:
-    """Whether a text that says these runs says them as :func:`_text` does.
+    """Whether a text of these runs is as `_text` writes it.
 
-    It does if it is no longer than its digits and one space between two numbers; making the text
-    again to compare it takes longer than all else about a file.
+    It is if it is no longer than its digits and one space between two numbers; writing the text
+    again to compare it would take longer than decoding the file.
     """
     numbers = 2 * starts.size
     if not numbers:
@@ -88,7 +88,7 @@ def _is_plain(text: str, starts: NDArray[np.int64], lengths: NDArray[np.int64]) 
 
 
 def _joined(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> _Runs:
-    """The same pixels in ascending runs of which none touch."""
+    """The same pixels in ascending runs that do not touch."""
     if not starts.size:
         return starts, lengths
     order = np.argsort(starts, kind="stable")
@@ -110,12 +110,12 @@ def _split(starts: NDArray[np.int64], lengths: NDArray[np.int64], size: int) -> 
 
 
 def _text(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> str:
-    """Runs as the format writes them, starts from 1."""
+    """Runs as the format writes them, with starts from 1."""
     return " ".join(map(str, np.stack([starts + 1, lengths], axis=1).ravel().tolist()))
 
 
 class RunLengthWriter:
-    """Collects the runs of a label volume block by block, in any order of memory but that of C.
+    """Collects the runs of a label volume, block by block.
 
     Parameters
     ----------
@@ -153,11 +153,11 @@ class RunLengthWriter:
         Parameters
         ----------
         ids
-            The source's id of each label value that has another one.
+            The source's id of each label value where the two differ.
         spelling
-            How the file was written, from :func:`spelling_of`; ``None`` for the usual way.
+            How the source's file was written, from `spelling_of`; ``None`` for the usual spelling.
         dtype
-            Type for ``.info`` where no spelling tells it.
+            Type for ``.info`` if there is no spelling.
         """
         spelling = spelling or {"info": {"shape": list(self.shape), "dtype": dtype}}
         ids = ids or {}
@@ -177,7 +177,7 @@ class RunLengthWriter:
 
     @property
     def count(self) -> int:
-        """Number of label values that were seen."""
+        """Number of different label values so far."""
         return len(np.unique(np.concatenate(self._values))) if self._values else 0
 
     def _by_value(self) -> dict[int, _Runs]:

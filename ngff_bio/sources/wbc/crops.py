@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ngff_bio.formats.images.frames import ImageHeader, stack_frames
-from ngff_bio.formats.milab.crops import CropLabel, read_crop_labels
+from ngff_bio.formats.milab import CropLabel, read_crop_labels
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceImage, axes_from
 from ngff_bio.sources.files.tree import FileTree
@@ -98,7 +98,7 @@ def _labels(
         if base_of(name) == _TABLE:
             used.add(name)
             with problems.caught():
-                found[name] = read_crop_labels(tree.file(name), problems.fail)
+                found[name] = read_crop_labels(tree.file(name), problems)
     return found
 
 

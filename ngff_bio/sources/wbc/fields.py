@@ -12,7 +12,7 @@ from typing import Any
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.composed import PixelStack
 from ngff_bio.formats.images.frames import ImageHeader, stack_frames
-from ngff_bio.formats.milab.predictions import MilabCell, MilabImage, class_name, read_milab
+from ngff_bio.formats.milab import MilabCell, MilabImage, class_name, read_milab
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Category, Frame, Instance, InstanceLayer, SourceImage, axes_from
 from ngff_bio.sources.files.tree import FileTree
@@ -151,7 +151,7 @@ def _predictions(
         if base_of(name) in PREDICTIONS:
             used.add(name)
             with problems.caught():
-                found[name] = read_milab(tree.file(name), problems.fail)
+                found[name] = read_milab(tree.file(name), problems)
     return found
 
 

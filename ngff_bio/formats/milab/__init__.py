@@ -1,1 +1,0 @@
-"""Predictions and crops of miLab (white blood cells)."""
