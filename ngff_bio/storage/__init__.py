@@ -3,7 +3,7 @@
 from ngff_bio.storage.base import Buffer, Locality, Storage
 from ngff_bio.storage.bucket import BucketStorage
 from ngff_bio.storage.folder import FolderStorage
-from ngff_bio.storage.keys import checked_key, join_key
+from ngff_bio.storage.keys import checked_key, is_key, join_key
 from ngff_bio.storage.memory import MemoryStorage
 from ngff_bio.storage.places import storage_at
 from ngff_bio.storage.zipped import ZipStorage
@@ -17,6 +17,7 @@ __all__ = [
     "Storage",
     "ZipStorage",
     "checked_key",
+    "is_key",
     "join_key",
     "storage_at",
 ]

@@ -26,14 +26,18 @@ def join_key(base: str, *names: str, file: str | None = None) -> str:
     parts = [base] if base else []
     for name in names:
         if not isinstance(name, str) or not _is_relative(name):
-            raise StoreError(
-                "a path in the metadata leads out of the store",
-                file=file,
-                expected="a path relative to its group, without '..'",
-                found=repr(name)[:200],
-            )
+            raise _not_a_key(name, file)
         parts += [part for part in name.split("/") if part not in ("", ".")]
     return "/".join(parts)
+
+
+def _not_a_key(name: object, file: str | None) -> StoreError:
+    return StoreError(
+        "a path in the metadata leads out of the store",
+        file=file,
+        expected="a path relative to its group, without '..'",
+        found=repr(name)[:200],
+    )
 
 
 def _is_relative(name: str) -> bool:
@@ -47,6 +51,11 @@ def _is_relative(name: str) -> bool:
     )
 
 
+def is_key(path: str) -> bool:
+    """Whether a path is that of a node below the root of a store, or of the root."""
+    return not path or (_is_relative(path) and not {"", "."} & set(path.split("/")))
+
+
 def checked_key(key: str, file: str | None = None) -> str:
     """The key, if it is one below the root of a store.
 
@@ -55,6 +64,6 @@ def checked_key(key: str, file: str | None = None) -> str:
     ngff_bio.errors.StoreError
         As :func:`join_key`.
     """
-    if key and key != join_key("", key, file=file):
-        raise StoreError("a path in the metadata is not a key", file=file, found=repr(key)[:200])
+    if not is_key(key):
+        raise _not_a_key(key, file)
     return key

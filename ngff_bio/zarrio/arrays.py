@@ -19,7 +19,7 @@ from ngff_bio.zarrio.codecs import (
     codec_from,
     pipeline_v3,
 )
-from ngff_bio.zarrio.documents import Document, attributes_of, store_errors
+from ngff_bio.zarrio.documents import Document, attributes_of, node_key, store_errors
 
 #: Bytes of one entry of a shard index: offset and length, each uint64.
 _ENTRY = 16
@@ -46,6 +46,8 @@ class ArrayMeta:
 
     Parameters
     ----------
+    path
+        Path of the array in its store.
     shape
         Size along each axis.
     dtype
@@ -66,6 +68,7 @@ class ArrayMeta:
         Names of the axes; ``None`` where the document has none.
     """
 
+    path: str
     zarr_format: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -99,14 +102,13 @@ class ArrayMeta:
         return math.prod(self.chunk) * self.dtype.itemsize
 
     def key(self, index: tuple[int, ...]) -> str:
-        """Key of an object below the array, by its position in the grid of objects."""
-        name = self.separator.join(map(str, index))
-        if not self.prefix:
-            return name or "0"
-        return f"{self.prefix}{self.separator}{name}" if name else self.prefix
+        """Key of an object, by its position in the grid of objects."""
+        parts = [self.prefix, *map(str, index)] if self.prefix else map(str, index)
+        return node_key(self.path, self.separator.join(parts) or "0")
 
-    def has_key(self, name: str) -> bool:
-        """Whether a key below the array is that of an object on its grid."""
+    def has_key(self, key: str) -> bool:
+        """Whether a key below the array's path is that of an object on its grid."""
+        name = key[len(self.path) :].lstrip("/")
         if self.prefix:
             head, _, name = name.partition(self.separator)
             if head != self.prefix:
@@ -181,13 +183,17 @@ def zero(dtype: np.dtype[Any]) -> Any:
     return dtype.type(0).item()
 
 
-def parse_array(document: Mapping[str, Any], zarr_format: int, file: str) -> ArrayMeta:
+def parse_array(
+    document: Mapping[str, Any], zarr_format: int, path: str, store: str = ""
+) -> ArrayMeta:
     """Understand the document of an array.
 
     Parameters
     ----------
-    file
-        The array, to be named in errors.
+    path
+        Path of the array.
+    store
+        URL of its store, for errors.
 
     Raises
     ------
@@ -197,8 +203,10 @@ def parse_array(document: Mapping[str, Any], zarr_format: int, file: str) -> Arr
         If the document is not that of an array.
     """
     expected = f"an array of Zarr v{zarr_format}"
+    file = node_key(store, path)
     with store_errors("the metadata of an array is invalid", file=file, expected=expected):
-        return _checked(_parse_v3(document) if zarr_format == 3 else _parse_v2(document))
+        parse = _parse_v3 if zarr_format == 3 else _parse_v2
+        return _checked(parse(document, path))
 
 
 def _checked(meta: ArrayMeta) -> ArrayMeta:
@@ -239,7 +247,7 @@ def _names(value: Any) -> tuple[str | None, ...] | None:
     return tuple(value)
 
 
-def _parse_v3(document: Mapping[str, Any]) -> ArrayMeta:
+def _parse_v3(document: Mapping[str, Any], path: str) -> ArrayMeta:
     if document.get("node_type", "array") != "array":
         raise ValueError("it is a group")
     grid, keys = document["chunk_grid"], document["chunk_key_encoding"]
@@ -268,6 +276,7 @@ def _parse_v3(document: Mapping[str, Any]) -> ArrayMeta:
         except UnsupportedLayoutError:
             pipeline = None
     return ArrayMeta(
+        path,
         3,
         _sizes(document["shape"]),
         dtype,
@@ -298,7 +307,7 @@ def _separator(value: Any) -> Literal["/", "."]:
     return "/" if value == "/" else "."
 
 
-def _parse_v2(document: Mapping[str, Any]) -> ArrayMeta:
+def _parse_v2(document: Mapping[str, Any], path: str) -> ArrayMeta:
     stored = _dtype(document["dtype"])
     dtype = stored.newbyteorder("=")
     fill, pipeline = None, None
@@ -312,6 +321,7 @@ def _parse_v2(document: Mapping[str, Any]) -> ArrayMeta:
         except UnsupportedLayoutError:
             pipeline = None
     return ArrayMeta(
+        path,
         2,
         _sizes(document["shape"]),
         dtype,

@@ -174,12 +174,7 @@ def _scratch_chunk(meta: ArrayMeta) -> NDArray[Any]:
 
 
 def write_block(
-    meta: ArrayMeta,
-    path: str,
-    start: tuple[int, ...],
-    block: NDArray[Any],
-    put: Put,
-    each: Map,
+    meta: ArrayMeta, start: tuple[int, ...], block: NDArray[Any], put: Put, each: Map
 ) -> None:
     """Write all objects that a block covers whole.
 
@@ -187,8 +182,6 @@ def write_block(
 
     Parameters
     ----------
-    meta, path
-        The array and its path.
     start
         Position of the block in the array, on the grid of objects.
     block
@@ -201,18 +194,17 @@ def write_block(
         (tuple((s + c) // o for s, c, o in zip(start, corner, size, strict=True)), part)
         for corner, part in parts_of(block, size)
     ]
-    key_start = f"{path}/" if path else ""
     if meta.shard is None:
 
         def write(one: tuple[tuple[int, ...], NDArray[Any]]) -> None:
             if (data := _encode_chunk(meta, one[1])) is not None:
-                put(f"{key_start}{meta.key(one[0])}", [data])
+                put(meta.key(one[0]), [data])
 
         each(write, parts)
         return
     for index, part in parts:
         if data := _encode_shard(meta, part, each):
-            put(f"{key_start}{meta.key(index)}", data)
+            put(meta.key(index), data)
 
 
 def _encode_shard(meta: ArrayMeta, part: NDArray[Any], each: Map) -> list[bytes]:

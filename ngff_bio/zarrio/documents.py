@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
 from ngff_bio.errors import NgffBioError, StoreError
 from ngff_bio.storage import Storage
+
+T = TypeVar("T")
 
 #: A metadata document, or the attributes in one.
 Document: TypeAlias = dict[str, Any]
@@ -150,6 +152,16 @@ def v2_node(documents: Mapping[str, Document]) -> Document:
     kind = "array" if ".zarray" in documents else "group"
     content = documents.get(".zarray") or documents.get(".zgroup") or {}
     return {**content, "node_type": kind, "attributes": documents.get(".zattrs") or {}}
+
+
+def split_by_node(flat: Mapping[str, T]) -> dict[str, dict[str, T]]:
+    """Documents of ``.zmetadata``: by path of the node, then by name."""
+    nodes: dict[str, dict[str, T]] = {}
+    for key, document in flat.items():
+        path, _, name = key.rpartition("/")
+        if name in DOCUMENT_NAMES[2]:
+            nodes.setdefault(path, {})[name] = document
+    return nodes
 
 
 def attributes_of(document: Document | None) -> Document:

@@ -10,11 +10,11 @@ from typing import Any, Literal, Self
 from ngff_bio.errors import IncompleteStoreError, StoreError, StoreNotFoundError
 from ngff_bio.storage import Storage, checked_key
 from ngff_bio.zarrio.documents import (
-    DOCUMENT_NAMES,
     Document,
     Pending,
     load_node,
     parse_member,
+    split_by_node,
     split_json,
     v2_node,
 )
@@ -72,7 +72,7 @@ class Hierarchy:
         data = storage.get(".zmetadata") if consolidated else None
         if data is not None:
             flat = split_json(data, f"{storage.url}/.zmetadata", "metadata")
-            tree = cls(storage, 2, consolidated=True, pending=_by_node(flat))
+            tree = cls(storage, 2, consolidated=True, pending=split_by_node(flat))
             if "" in tree.pending:
                 return tree
         document = load_node(storage, "", 2)
@@ -179,16 +179,6 @@ class Hierarchy:
 def parse_null(raw: Pending) -> Pending | None:
     """The text of a member, or ``None`` if it is ``null``."""
     return raw if isinstance(raw, dict) or bytes(raw) != b"null" else None
-
-
-def _by_node(flat: Mapping[str, Pending]) -> dict[str, dict[str, Pending]]:
-    """Documents of ``.zmetadata`` by path, then by name."""
-    nodes: dict[str, dict[str, Pending]] = {}
-    for key, raw in flat.items():
-        path, _, name = key.rpartition("/")
-        if name in DOCUMENT_NAMES[2]:
-            nodes.setdefault(path, {})[name] = raw
-    return nodes
 
 
 def missing_store(

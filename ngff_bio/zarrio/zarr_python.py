@@ -140,6 +140,7 @@ class ZarrArray:
     def meta(self) -> ArrayMeta:
         """Shape, type and chunks, as zarr-python has understood them."""
         return ArrayMeta(
+            self.array.path,
             self.array.metadata.zarr_format,
             tuple(self.array.shape),
             np.dtype(self.array.dtype).newbyteorder("="),

@@ -171,7 +171,7 @@ def _read_raw(plan: ArrayPlan, number: int, storage: MemoryStorage) -> Any:
     out = out.astype(dtype)
     grid = tuple(o // c for o, c in zip(level.object_shape, level.chunk, strict=True))
     for index in np.ndindex(level.object_grid()):
-        data = storage.get(f"{plan.level_path(number)}/{plan.meta(number).key(index)}")
+        data = storage.get(plan.meta(number).key(index))
         if data is None:
             continue
         corner = [i * o for i, o in zip(index, level.object_shape, strict=True)]

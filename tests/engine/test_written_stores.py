@@ -143,7 +143,7 @@ def test_a_block_of_any_shape_becomes_shards_that_zarr_reads(
     )  # fmt: skip
     storage = MemoryStorage()
     meta, start = plan.meta(0), (0,) * len(shape)
-    write_block(meta, "0", start, pixels, storage.put, lambda f, items: [f(i) for i in items])
+    write_block(meta, start, pixels, storage.put, lambda f, items: [f(i) for i in items])
     storage.put("0/zarr.json", json.dumps(plan.meta(0).document()).encode())
     memory = zarr.storage.MemoryStore(
         {k: zarr.core.buffer.cpu.Buffer.from_bytes(v) for k, v in storage.objects.items()}

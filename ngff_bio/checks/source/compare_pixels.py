@@ -31,7 +31,7 @@ def pixel_tasks(array: StoredArray, pixels: Pixels, axes: str) -> Iterator[Task]
     info = array.info
     block = block_shape(
         info.shape,
-        info.stored,
+        info.object_shape,
         info.chunk,
         pixels.read_block_shape,
         itemsize=info.dtype.itemsize,

@@ -130,7 +130,7 @@ def volume_tasks(
     sources = [layer.pixels, *([classes.pixels] if classes is not None else [])]
     read_blocks = [p.read_block_shape for p in sources]
     block = block_shape(
-        info.shape, info.stored, info.chunk, *read_blocks, itemsize=4, most=MOST_BYTES // 2
+        info.shape, info.object_shape, info.chunk, *read_blocks, itemsize=4, most=MOST_BYTES // 2
     )
     for region in blocks(info.shape, block):
         nbytes = region_nbytes(region, info.dtype.itemsize)

@@ -205,7 +205,7 @@ def _blocks(info: ArrayInfo) -> Iterator[Region]:
     if any(n == 0 for n in info.shape):
         return
     block = block_shape(
-        info.shape, info.stored, info.chunk, itemsize=info.dtype.itemsize, most=_BLOCK_BYTES
+        info.shape, info.object_shape, info.chunk, itemsize=info.dtype.itemsize, most=_BLOCK_BYTES
     )
     yield from blocks(info.shape, _grown(block, info))
 
@@ -265,7 +265,7 @@ def _odd_objects(documents: Documents, infos: list[ArrayInfo], strict: bool) -> 
         if name in ("zarr.json", ".zarray", ".zattrs"):
             continue
         report = Report("", path, strict=strict)
-        if not info.is_chunk(name):
+        if not info.has_key(key):
             report.add(CHUNK_ON_GRID, "", name)
         elif not documents.objects[key]:
             report.add(CHUNK_DECODES, "", f"{name} has no bytes")

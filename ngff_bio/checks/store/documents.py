@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from posixpath import normpath
 from typing import Any
 
-from ngff_bio.errors import IncompleteStoreError, StorageError, StoreNotFoundError
+from ngff_bio.errors import StorageError, StoreError
 from ngff_bio.parallel import shared_pool
-from ngff_bio.storage import Storage
-
-_V3, _V2 = ("zarr.json",), (".zgroup", ".zarray", ".zattrs")
+from ngff_bio.storage import Storage, is_key
+from ngff_bio.zarrio.documents import (
+    DOCUMENT_NAMES,
+    Document,
+    attributes_of,
+    load_document,
+    node_key,
+    split_by_node,
+    v2_node,
+)
+from ngff_bio.zarrio.hierarchy import missing_store
 
 
 @dataclass(slots=True)
@@ -51,8 +58,7 @@ class Documents:
 
     def attributes(self, path: str) -> dict[str, Any]:
         """Attributes of a group or array; empty if there is none at that path."""
-        attributes = (self.node(path) or {}).get("attributes")
-        return dict(attributes) if isinstance(attributes, dict) else {}
+        return dict(attributes_of(self.node(path)))
 
     def ome(self, path: str) -> dict[str, Any]:
         """What OME-Zarr says of a group, whatever the version: the content of ``ome``, if any."""
@@ -102,30 +108,16 @@ def read_documents(storage: Storage) -> Documents:
             found.zarr_format = 2
         _crawl(found, storage)
     elif "zarr.json" in keys:
-        paths = [k.rpartition("/")[0] for k in keys if k.rpartition("/")[2] in _V3]
+        paths = [k.rpartition("/")[0] for k in keys if k.rpartition("/")[2] == "zarr.json"]
         _add(found, storage, sorted(paths))
-    elif any(k in keys for k in _V2):
+    elif any(k in keys for k in DOCUMENT_NAMES[2]):
         found.zarr_format = 2
-        paths = [k.rpartition("/")[0] for k in keys if k.rpartition("/")[2] in _V2]
+        paths = [k.rpartition("/")[0] for k in keys if k.rpartition("/")[2] in DOCUMENT_NAMES[2]]
         _add(found, storage, sorted(set(paths)))
     if found.node("") is None and not found.broken:
-        _refuse(storage, keys)
+        incomplete = any(key.startswith(".ngff_bio/") for key in keys)
+        raise missing_store(storage, incomplete=incomplete)
     return found
-
-
-def _refuse(storage: Storage, keys: Iterable[str]) -> None:
-    if any(key.startswith(".ngff_bio/") for key in keys):
-        raise IncompleteStoreError(
-            "the store is half-made",
-            file=storage.url,
-            hint="run the same convert command again: it goes on where it stopped",
-        )
-    raise StoreNotFoundError(
-        "there is no Zarr store here",
-        file=storage.url,
-        expected="a zarr.json or a .zgroup",
-        hint="name the folder or URL that holds it",
-    )
 
 
 def _crawl(found: Documents, storage: Storage) -> None:
@@ -133,7 +125,7 @@ def _crawl(found: Documents, storage: Storage) -> None:
     seen: set[str] = set()
     waiting = deque([""])
     while waiting:
-        paths = [p for p in dict.fromkeys(waiting) if p not in seen]
+        paths = [p for p in dict.fromkeys(waiting) if p not in seen and is_key(p)]
         seen.update(paths)
         waiting.clear()
         _add(found, storage, paths)
@@ -220,28 +212,21 @@ def _add(found: Documents, storage: Storage, paths: list[str]) -> None:
 
 @dataclass(slots=True)
 class _Read:
-    node: dict[str, Any] | None = None
-    consolidated: dict[str, dict[str, Any]] | None = None
+    node: Document | None = None
+    consolidated: dict[str, Document] | None = None
     broken: dict[str, str] = field(default_factory=dict)
 
-    def load(self, storage: Storage, key: str) -> dict[str, Any] | None:
-        data = storage.get(key)
-        if data is None:
-            return None
+    def load(self, storage: Storage, key: str) -> Document | None:
         try:
-            content = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            self.broken[key] = f"no JSON: {error}"
+            return load_document(storage, key)
+        except StoreError as error:
+            self.broken[key] = f"{error.what.removeprefix('metadata is ')}: {error.found}"
             return None
-        if not isinstance(content, dict):
-            self.broken[key] = "no JSON object"
-            return None
-        return content
 
 
 def _read_v3(storage: Storage, path: str) -> _Read:
     read = _Read()
-    key = join(path, "zarr.json")
+    key = node_key(path, "zarr.json")
     document = read.load(storage, key)
     if document is None:
         return read
@@ -249,7 +234,7 @@ def _read_v3(storage: Storage, path: str) -> _Read:
     if isinstance(copy, dict) and isinstance(copy.get("metadata"), dict):
         read.consolidated = {p: d for p, d in copy["metadata"].items() if isinstance(d, dict)}
     if document.get("node_type") not in ("array", "group"):
-        read.broken[key] = f"node_type is {document.get('node_type')!r}"
+        read.broken[key] = f"without a valid node_type: {document.get('node_type')!r}"
         return read
     read.node = document
     return read
@@ -257,35 +242,18 @@ def _read_v3(storage: Storage, path: str) -> _Read:
 
 def _read_v2(storage: Storage, path: str, objects: dict[str, int] | None) -> _Read:
     read = _Read()
-    wanted = [n for n in _V2 if objects is None or join(path, n) in objects]
-    loaded = {name: read.load(storage, join(path, name)) for name in wanted}
-    array, group = loaded.get(".zarray"), loaded.get(".zgroup")
-    attributes = loaded.get(".zattrs") or {}
-    if array is not None:
-        read.node = {**array, "node_type": "array", "attributes": attributes}
-    elif group is not None or attributes:
-        read.node = {**(group or {}), "node_type": "group", "attributes": attributes}
-        if group is None and join(path, ".zgroup") not in read.broken:
-            read.broken[join(path, ".zgroup")] = "missing beside .zattrs"
-    key = join(path, ".zmetadata")
-    there = group is not None and (objects is None or key in objects)
-    flat = read.load(storage, key) if there else None
+    keys = {name: node_key(path, name) for name in (*DOCUMENT_NAMES[2], ".zmetadata")}
+    there = {n: k for n, k in keys.items() if objects is None or k in objects}
+    names = [n for n in DOCUMENT_NAMES[2] if n in there]
+    loaded = {n: d for n in names if (d := read.load(storage, there[n])) is not None}
+    if ".zarray" in loaded or ".zgroup" in loaded or loaded.get(".zattrs"):
+        read.node = v2_node(loaded)
+        if ".zarray" not in loaded and not {".zgroup", keys[".zgroup"]} & {*loaded, *read.broken}:
+            read.broken[keys[".zgroup"]] = "missing beside .zattrs"
+    flat = None
+    if ".zgroup" in loaded and ".zmetadata" in there:
+        flat = read.load(storage, there[".zmetadata"])
     if flat is not None and isinstance(flat.get("metadata"), dict):
-        read.consolidated = _nodes_of_v2(flat["metadata"])
+        copies = {key: d for key, d in flat["metadata"].items() if isinstance(d, dict)}
+        read.consolidated = {p: v2_node(d) for p, d in split_by_node(copies).items()}
     return read
-
-
-def _nodes_of_v2(flat: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    nodes: dict[str, dict[str, Any]] = {}
-    for key, content in flat.items():
-        path, _, name = key.rpartition("/")
-        if name not in _V2 or not isinstance(content, dict):
-            continue
-        node = nodes.setdefault(path, {"attributes": {}, "node_type": "group"})
-        if name == ".zattrs":
-            node["attributes"] = content
-        else:
-            node.update(content)
-            if name == ".zarray":
-                node["node_type"] = "array"
-    return nodes

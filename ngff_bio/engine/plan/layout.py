@@ -94,14 +94,11 @@ class ArrayPlan:
         channels = self.shape[self.axes.index("c")] if "c" in self.axes else 1
         return f"{self.role} {np.dtype(self.dtype).name} x{channels}"
 
-    def level_path(self, level: int) -> str:
-        """Path of the array of a level."""
-        return f"{self.path}/{self.levels[level].path}".lstrip("/")
-
     def meta(self, level: int) -> ArrayMeta:
         """The array of a level as it is stored."""
         lv, dtype = self.levels[level], np.dtype(self.dtype)
         return ArrayMeta(
+            f"{self.path}/{lv.path}".lstrip("/"),
             self.zarr_format,
             lv.shape,
             dtype,
@@ -115,7 +112,8 @@ class ArrayPlan:
 
     def documents(self) -> dict[str, Document]:
         """Metadata documents of all levels, by path."""
-        return {self.level_path(n): self.meta(n).document() for n in range(len(self.levels))}
+        arrays = (self.meta(number) for number in range(len(self.levels)))
+        return {meta.path: meta.document() for meta in arrays}
 
     def regions(self, step: Pass, start: int = 0) -> Iterator[Region]:
         """Work regions of a pass, in pixels of what it reads; frames before ``start`` left out."""

@@ -24,7 +24,7 @@ def stored_array(nodes: Nodes, path: str, axes: str) -> Stored | None:
     levels: list[Level] = []
     metas: list[ArrayMeta] = []
     while (document := nodes.arrays.get(f"{path}/{len(levels)}".lstrip("/"))) is not None:
-        meta = parse_array(document, nodes.zarr_format, path or "(root)")
+        meta = parse_array(document, nodes.zarr_format, f"{path}/{len(levels)}".lstrip("/"))
         before = levels[-1].shape if levels else meta.shape
         factor = tuple(1 if n == b else 2 for n, b in zip(meta.shape, before, strict=True))
         levels.append(Level(str(len(levels)), meta.shape, meta.chunk, meta.shard, factor))

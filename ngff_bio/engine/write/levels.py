@@ -32,10 +32,10 @@ def read_level(
     ngff_bio.errors.StoreError
         If a chunk is damaged.
     """
-    meta, path = plan.meta(level), plan.level_path(level)
+    meta = plan.meta(level)
     out = np.zeros([b - a for a, b in region], meta.dtype)
     for index, chunks in objects_in(meta, region):
-        key = f"{path}/{meta.key(index)}"
+        key = meta.key(index)
         file = f"{storage.url}/{key}"
 
         def place(found: tuple[Chunk, bytes], file: str = file) -> None:

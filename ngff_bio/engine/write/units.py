@@ -190,8 +190,7 @@ class _Worker:
     ) -> None:
         if plan.codec == AUTO:
             plan = self.decide(plan, level, block)
-        meta, path = plan.meta(level), plan.level_path(level)
-        write_block(meta, path, start, block, self.put, self.pool.map)
+        write_block(plan.meta(level), start, block, self.put, self.pool.map)
 
     def put(self, key: str, data: list[bytes]) -> None:
         self.pool.check()

@@ -74,7 +74,7 @@ class StoredArray:
         self.token = token or uuid.uuid4().hex
         self._parts: tuple[Storage, str, Document, int] = (storage, path, document, zarr_format)
         try:
-            self.meta = parse_array(document, zarr_format, self.url)
+            self.meta = parse_array(document, zarr_format, path, storage.url)
         except UnsupportedLayoutError:
             self.meta = self._zarr.meta
 
@@ -137,7 +137,7 @@ class StoredArray:
     def _reader(self) -> ChunkReader | ZarrArray:
         if not self.direct:
             return self._zarr
-        return ChunkReader(self.storage, self.path, self.meta, self.storage.locality == "network")
+        return ChunkReader(self.storage, self.meta, self.storage.locality == "network")
 
     def read(self, region: Region) -> NDArray[Any]:
         """Pixels of a region (half-open start and stop for each axis), C-contiguous.

@@ -52,14 +52,13 @@ class ChunkReader:
 
     Parameters
     ----------
-    storage, path
-        The store, and the path of the array in it.
+    storage, meta
+        The store, and the array in it.
     remote
         Whether a request takes long, so that many at once and few in all are best.
     """
 
     storage: Storage
-    path: str
     meta: ArrayMeta
     remote: bool = False
     _indexes: dict[str, NDArray[np.uint64] | None] = field(default_factory=dict, repr=False)
@@ -86,8 +85,7 @@ class ChunkReader:
         return out
 
     def _fetches(self, region: Region, out: NDArray[Any]) -> Iterator[_Fetch]:
-        start = f"{self.path}/" if self.path else ""
-        objects = [(f"{start}{self.meta.key(i)}", c) for i, c in objects_in(self.meta, region)]
+        objects = [(self.meta.key(i), chunks) for i, chunks in objects_in(self.meta, region)]
         if self.meta.shard is None:
             yield from (_Fetch(key, chunks) for key, chunks in objects)
             return
