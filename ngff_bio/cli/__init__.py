@@ -1,4 +1,4 @@
-"""The command line, one verb a module."""
+"""The command line, one module per command."""
 
 from __future__ import annotations
 
@@ -7,27 +7,33 @@ import os
 import sys
 from typing import NoReturn
 
+#: Allocations between two runs of the garbage collector: imports make very many objects and few cycles.
+_ALLOCATIONS = 50_000
+
+#: Options that were renamed, by command and old name.
+RENAMED = {
+    "convert": {"--destination-option": "--storage-option"},
+    "info": {"--most": "--limit"},
+    "export": {"--pictures": "--images", "--no-pictures": "--no-images"},
+}
+
 
 def main() -> NoReturn:
-    """Entry point of ``ngff-bio``: run, and turn errors into one clear message and an exit code.
+    """Entry point of ``ngff-bio``: run a command, and print an error as one message.
 
-    Exit codes: 0 well, 1 a fault of this program (or findings of ``validate``), 2 the user's to
-    mend, 130 interrupted.
+    Exit codes: 0 success, 1 a bug (or findings of ``validate`` or ``verify``), 2 an error of the user,
+    130 interrupted.
     """
     gc.set_threshold(_ALLOCATIONS)
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them takes time
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # searching for them takes time
     code = _run()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:  # the one who read it has gone
+        except OSError:  # the reader of the pipe has exited
             code = code or 1
-    # Nothing is left to do, and taking the interpreter down takes as long as half of its start.
+    # Everything is closed, and the shutdown of the interpreter takes half as long as its start.
     os._exit(code)
-
-
-#: Objects between two searches for cycles: what is loaded makes very many, and no cycles to speak of.
-_ALLOCATIONS = 50_000
 
 
 def _run() -> int:
@@ -36,18 +42,31 @@ def _run() -> int:
     from ngff_bio.cli.app import app
 
     try:
-        app(args=arguments, prog_name="ngff-bio")
+        app(args=current_options(arguments), prog_name="ngff-bio")
     except SystemExit as done:
         if (interrupt := _interrupt_behind(done)) is None:
             return _code(done)
         if debug:
             raise interrupt from None
-        return _tell(interrupt)
+        return _print_error(interrupt)
     except Exception as error:
         if debug:
             raise
-        return _tell(error)
+        return _print_error(error)
     return 0
+
+
+def current_options(arguments: list[str]) -> list[str]:
+    """Arguments with the present names of renamed options; prints a note for each of them."""
+    renamed = RENAMED.get(arguments[0], {}) if arguments else {}
+    found = []
+    for argument in arguments:
+        old, equals, value = argument.partition("=")
+        new = renamed.get(old)
+        if new is not None:
+            print(f"note: {old} is deprecated: use {new}", file=sys.stderr)
+        found.append(argument if new is None else f"{new}{equals}{value}")
+    return found
 
 
 def _code(done: SystemExit) -> int:
@@ -58,31 +77,27 @@ def _code(done: SystemExit) -> int:
 
 
 def _interrupt_behind(done: BaseException) -> KeyboardInterrupt | None:
-    """Ctrl-C, which typer makes an exit without a word."""
+    """The KeyboardInterrupt behind an exit: typer turns Ctrl-C into an exit without a message."""
     error: BaseException | None = done
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error
 
 
-def _tell(error: BaseException) -> int:
-    """Show an error to the user; returns the exit code."""
-    from rich.console import Console
-
+def _print_error(error: BaseException) -> int:
+    """Print an error; returns the exit code."""
+    from ngff_bio.cli.output import console
     from ngff_bio.errors import NgffBioError
 
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    out = console(stderr=True)
     if isinstance(error, NgffBioError):
-        what, _, rest = str(error).partition("\n")
-        console.print("[bold red]error:[/] ", end="")
-        console.print(what, markup=False)
-        if rest:
-            console.print(rest, markup=False)
+        out.print("[bold red]error:[/] ", end="")
+        out.print(str(error), markup=False)
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        console.print("interrupted. Run the same command again to go on where it stopped.")
+        out.print("interrupted")
         return 130
-    console.print("[bold red]internal error:[/] ", end="")
-    console.print(f"{type(error).__name__}: {error}", markup=False)
-    console.print("  hint: please report it, with what --debug prints", markup=False)
+    out.print("[bold red]internal error:[/] ", end="")
+    out.print(f"{type(error).__name__}: {error}", markup=False)
+    out.print("  hint: please report it with the output of --debug", markup=False)
     return 1

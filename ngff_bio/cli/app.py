@@ -1,17 +1,17 @@
-"""The application: its verbs, and what ``--help`` says. Imports nothing heavy."""
+"""The application and its commands. Importing it imports nothing heavy."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ngff_bio._version import __version__
 from ngff_bio.cli.convert import convert
-from ngff_bio.cli.demo import demo
 from ngff_bio.cli.export import export
-from ngff_bio.cli.formats import formats
 from ngff_bio.cli.info import info
+from ngff_bio.cli.output import console
 from ngff_bio.cli.preview import preview
 from ngff_bio.cli.serve import serve
 from ngff_bio.cli.validate import validate
@@ -20,15 +20,15 @@ from ngff_bio.cli.verify import verify
 app = typer.Typer(
     name="ngff-bio",
     help="""
-    Annotated bio-image datasets to OME-Zarr and back, with nothing lost.
+    Convert annotated bio-image datasets to OME-Zarr and back without loss.
 
-    A first try:
+    Quick start:
 
-      ngff-bio convert FOLDER out.zarr     (looks what lies in FOLDER)
+      ngff-bio convert FOLDER out.zarr     (detects the format of FOLDER)
       ngff-bio info out.zarr
       ngff-bio preview out.zarr -o out.png
     """,
-    epilog="Add --debug to any command to see the whole traceback of an error.",
+    epilog="Add --debug to any command to see the traceback of an error.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -49,8 +49,39 @@ def root(
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    # Help comes from the application; options here are handled by their callbacks.
+    # Its help is that of the application; --version is handled by its callback.
     del version
+
+
+def formats() -> None:
+    """List the formats that can be converted, their files and their options."""
+    from ngff_bio.sources import sources
+
+    out = console()
+    for name, source in sources().items():
+        out.print(f"[bold]{name}[/]  {source.title}")
+        out.print(f"    files: {source.layout}", markup=False)
+        for option, text in source.options.items():
+            out.print(f"    {option}: {text}", markup=False)
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of the samples, their stores and their previews.")
+    ] = Path("demo"),
+) -> None:
+    """Make a small sample of each dataset, convert it, open it and draw a preview."""
+    import ngff_bio
+    from ngff_bio.testing.demo_data import SAMPLES, make_sample
+    from ngff_bio.viewing.preview import draw_preview
+
+    out = console()
+    for name in SAMPLES:
+        store, image = folder / f"{name}.zarr", folder / f"{name}.png"
+        ngff_bio.convert(make_sample(name, folder / name), store, overwrite=True)
+        typer.echo(repr(ngff_bio.open(store)))
+        draw_preview(store).save(image)
+        out.print(f"[bold]{name}[/]  {store}  {image}")
 
 
 app.command()(convert)

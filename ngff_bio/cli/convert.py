@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ngff_bio.cli.progress import ProgressBar
-from ngff_bio.cli.text import parse_options, parse_pairs, parse_size, size
+from ngff_bio.cli import options as cli
+from ngff_bio.cli.output import ProgressBar, console, print_notices, size, write_report
 
 if TYPE_CHECKING:
     from ngff_bio.engine.plan.estimate import Estimate
@@ -18,210 +15,67 @@ if TYPE_CHECKING:
     from ngff_bio.engine.run.report import ConversionReport
     from ngff_bio.engine.run.runners import Runner
 
-_SOURCE = "What is read"
-_STORE = "What is written"
-_WORK = "Where the work runs"
-
-
-class OnError(StrEnum):
-    """What to do about a wrong record."""
-
-    stop = "stop"
-    skip = "skip"
-
-
-class Where(StrEnum):
-    """Workers of this machine."""
-
-    threads = "threads"
-    processes = "processes"
-
 
 def convert(
     source: Annotated[
-        str,
-        typer.Argument(help="Folder, archive or URL of the dataset.", show_default=False),
+        str, typer.Argument(help="Folder, archive or URL of the dataset.", show_default=False)
     ],
     destination: Annotated[
         str,
         typer.Argument(
-            help="Where the store goes: a folder, s3://, gs:// or az://.",
+            help="The store to write: a folder, s3://, gs:// or az://.",
             metavar="DEST",
             show_default=False,
         ),
     ],
-    format: Annotated[
-        str | None,
-        typer.Option(help="What the source is (see `ngff-bio formats`); looked for if not given."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a store that lies at DEST.")
-    ] = False,
+    format: cli.Format = None,
+    overwrite: cli.Overwrite = False,
     append: Annotated[
-        bool,
-        typer.Option("--append", help="Add to the store at DEST what it does not hold yet."),
+        bool, typer.Option("--append", help="Add what the store at DEST does not contain yet.")
     ] = False,
     on_error: Annotated[
-        OnError,
-        typer.Option(help="A wrong record or file: stop, or skip it and say so in the report."),
-    ] = OnError.stop,
-    report: Annotated[
-        Path | None, typer.Option(help="Write the report to this file as JSON.", metavar="FILE")
-    ] = None,
+        cli.OnError,
+        typer.Option(help="Invalid record or file: stop, or skip it and list it in the report."),
+    ] = cli.OnError.stop,
+    report: cli.ReportFile = None,
     verify: Annotated[
-        bool,
-        typer.Option("--verify", help="Then prove that the store is equal to the source."),
+        bool, typer.Option("--verify", help="Verify the store against the source afterwards.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell what would be written.")
+        bool, typer.Option("--dry-run", help="Show what would be written; write nothing.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No bar, no report.")] = False,
-    labels: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Label images of a picture folder; may be given again.",
-            metavar="NAME=GLOB",
-            rich_help_panel=_SOURCE,
-        ),
-    ] = None,
-    stitch: Annotated[
-        bool,
-        typer.Option(
-            "--stitch", help="LIVECell: whole frames instead of crops.", rich_help_panel=_SOURCE
-        ),
-    ] = False,
-    scale_annotations: Annotated[
-        bool,
-        typer.Option(
-            "--scale-annotations",
-            help="Organoid: scale annotations whose file gives another image size.",
-            rich_help_panel=_SOURCE,
-        ),
-    ] = False,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option",
-            "-O",
-            help="Any option of the source (see `ngff-bio formats`); may be given again.",
-            metavar="NAME=VALUE",
-            rich_help_panel=_SOURCE,
-        ),
-    ] = None,
-    max_pixels: Annotated[
-        str | None,
-        typer.Option(help="Largest plane that is read, e.g. 30G.", rich_help_panel=_SOURCE),
-    ] = None,
-    max_bytes: Annotated[
-        str | None,
-        typer.Option(
-            help="Largest member of an archive that is read, e.g. 100G.", rich_help_panel=_SOURCE
-        ),
-    ] = None,
-    source_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Option of a URL that is read (fsspec): endpoint_url=..., anon=true.",
-            metavar="NAME=VALUE",
-            rich_help_panel=_SOURCE,
-        ),
-    ] = None,
-    ome_version: Annotated[
-        str,
-        typer.Option(
-            help="Version of OME-Zarr: 0.5 or 0.6 (Zarr v3), 0.4 (Zarr v2).",
-            rich_help_panel=_STORE,
-        ),
-    ] = "0.5",
-    levels: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of levels; as many as it takes if not given.",
-            min=1,
-            rich_help_panel=_STORE,
-        ),
-    ] = None,
-    chunk: Annotated[
-        str | None,
-        typer.Option(
-            help="Chunk shape, Y,X or Z,Y,X; chosen if not given.", rich_help_panel=_STORE
-        ),
-    ] = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(help="Shard shape, or `none`; chosen if not given.", rich_help_panel=_STORE),
-    ] = None,
-    frames: Annotated[
-        int | None,
-        typer.Option(
-            help="Most frames of a shard; 1 lets --append add frame by frame.",
-            min=1,
-            rich_help_panel=_STORE,
-        ),
-    ] = None,
-    codec: Annotated[
-        str,
-        typer.Option(
-            help="Codec of images: auto, blosc-zstd-5-shuffle, zstd-3, none, ...",
-            rich_help_panel=_STORE,
-        ),
-    ] = "auto",
-    label_codec: Annotated[
-        str, typer.Option(help="Codec of labels.", rich_help_panel=_STORE)
-    ] = "auto",
-    method: Annotated[
-        str,
-        typer.Option(
-            help="How image levels are made: mean, gaussian, mode, nearest.", rich_help_panel=_STORE
-        ),
-    ] = "mean",
-    destination_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Option of the bucket at DEST: endpoint=..., region=...",
-            metavar="NAME=VALUE",
-            rich_help_panel=_STORE,
-        ),
-    ] = None,
-    runner: Annotated[
-        Where,
-        typer.Option(
-            help="Where the work runs on this machine; processes where outlines are very many.",
-            rich_help_panel=_WORK,
-        ),
-    ] = Where.threads,
-    workers: Annotated[
-        int,
-        typer.Option(
-            help="Threads or processes; 0 for one per core.", min=0, rich_help_panel=_WORK
-        ),
-    ] = 0,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            help="Run on this dask cluster instead.",
-            metavar="ADDRESS",
-            rich_help_panel=_WORK,
-        ),
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            help="What work in flight may take, e.g. 500M; half of what is free if not given.",
-            rich_help_panel=_WORK,
-        ),
-    ] = None,
+    quiet: cli.Quiet = False,
+    labels: cli.Labels = None,
+    stitch: cli.Stitch = False,
+    scale_annotations: cli.ScaleAnnotations = False,
+    option: cli.Option = None,
+    max_pixels: cli.MaxPixels = None,
+    max_bytes: cli.MaxBytes = None,
+    source_option: cli.SourceOption = None,
+    ome_version: cli.OmeVersion = "0.5",
+    levels: cli.Levels = None,
+    chunk: cli.Chunk = None,
+    shard: cli.Shard = None,
+    frames: cli.Frames = None,
+    codec: cli.ImageCodec = "auto",
+    label_codec: cli.LabelCodec = "auto",
+    method: cli.Method = "mean",
+    storage_option: cli.StorageOption = None,
+    runner: cli.LocalRunner = cli.Where.threads,
+    workers: cli.Workers = 0,
+    scheduler: cli.Scheduler = None,
+    memory: cli.Memory = None,
 ) -> None:
-    """Convert a dataset with its annotations into one OME-Zarr store.
+    """Convert a dataset with its annotations to one OME-Zarr store.
 
-    Looks what lies in SOURCE, shows a bar while it works, and tells at the end what was written and
-    what was not. If it is stopped, the same command goes on where it was.
+    Detects the format of SOURCE, shows the progress, and reports what was written and what was
+    skipped. A cancelled conversion is resumed by the same command.
     """
     from ngff_bio.conversion import convert as run
     from ngff_bio.conversion import estimate
     from ngff_bio.formats.limits import Limits
 
-    options = parse_options(option, "--option")
+    options = cli.parse_options(option, "--option")
     if labels:
         options["labels"] = labels
     if stitch:
@@ -239,14 +93,14 @@ def convert(
         method=method,
     )
     limits = Limits(
-        None if max_pixels is None else parse_size(max_pixels, "--max-pixels"),
-        None if max_bytes is None else parse_size(max_bytes, "--max-bytes"),
+        None if max_pixels is None else cli.parse_size(max_pixels, "--max-pixels"),
+        None if max_bytes is None else cli.parse_size(max_bytes, "--max-bytes"),
     )
-    source_options = parse_pairs(source_option, "--source-option")
-    storage_options = parse_pairs(destination_option, "--destination-option")
+    source_options = cli.parse_pairs(source_option, "--source-option")
+    storage_options = cli.parse_pairs(storage_option, "--storage-option")
     if dry_run:
-        with ProgressBar("looking", shown=not quiet) as bar:
-            seen = estimate(
+        with ProgressBar("reading", shown=not quiet) as bar:
+            estimated = estimate(
                 source,
                 format=format,
                 settings=settings,
@@ -256,7 +110,7 @@ def convert(
                 on_error=on_error.value,
                 reading=bar.reading,
             )
-        _foretell(seen)
+        _print_estimate(estimated)
         return
     with ProgressBar("converting", shown=not quiet) as bar:
         done = run(
@@ -275,10 +129,9 @@ def convert(
             storage_options=storage_options,
             limits=limits,
         )
-    if report is not None:
-        report.write_text(json.dumps(done.to_json(), indent=2, default=str))
+    write_report(done, report)
     if not quiet:
-        _tell(done)
+        _print_report(done)
     if verify:
         _verify(
             source,
@@ -294,13 +147,13 @@ def convert(
 
 def _verify(source: str, destination: str, *, quiet: bool, **given: Any) -> None:
     from ngff_bio.checks.source.verify import verify
-    from ngff_bio.cli.verify import tell
+    from ngff_bio.cli.verify import print_verification
 
     with ProgressBar("verifying", shown=not quiet) as bar:
-        proof = verify(destination, source, progress=bar.update, **given)
-    if not quiet or not proof.equal:
-        tell(proof)
-    if not proof.equal:
+        done = verify(destination, source, progress=bar.update, **given)
+    if not quiet or not done.equal:
+        print_verification(done)
+    if not done.equal:
         raise typer.Exit(1)
 
 
@@ -311,34 +164,21 @@ def _settings(
     from ngff_bio.zarrio.codecs import parse_codec
 
     if chunk is not None:
-        given["chunk"] = _sizes(chunk, "--chunk")
+        given["chunk"] = cli.parse_shape(chunk, "--chunk")
     if shard == "none":
         given["sharded"] = False
     elif shard is not None:
-        given["shard"] = _sizes(shard, "--shard")
+        given["shard"] = cli.parse_shape(shard, "--shard")
     return Settings(codec=parse_codec(codec), label_codec=parse_codec(label_codec), **given)
 
 
-def _sizes(text: str, option: str) -> tuple[int, ...]:
-    from ngff_bio.errors import ArgumentError
-
-    try:
-        return tuple(int(n) for n in text.split(","))
-    except ValueError as error:
-        raise ArgumentError(
-            "a shape is whole numbers with commas between them",
-            expected=f"{option} 256,256 or {option} 8,256,256",
-            found=text,
-        ) from error
-
-
-def _runner(where: Where, workers: int, scheduler: str | None, memory: str | None) -> Runner:
-    budget = 0 if memory is None else parse_size(memory, "--memory")
+def _runner(where: cli.Where, workers: int, scheduler: str | None, memory: str | None) -> Runner:
+    budget = 0 if memory is None else cli.parse_size(memory, "--memory")
     if scheduler is not None:
         from ngff_bio.engine.run.cluster import DaskRunner
 
         return DaskRunner(scheduler, budget)
-    if where is Where.processes:
+    if where is cli.Where.processes:
         from ngff_bio.engine.run.processes import ProcessRunner
 
         return ProcessRunner(workers, budget)
@@ -347,53 +187,41 @@ def _runner(where: Where, workers: int, scheduler: str | None, memory: str | Non
     return ThreadRunner(workers, budget)
 
 
-def _foretell(seen: Estimate) -> None:
-    from rich.console import Console
+def _print_estimate(found: Estimate) -> None:
+    from rich.markup import escape
 
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{seen.name}[/] (nothing is written)")
-    console.print(
-        f"  {seen.images} images, {seen.frames} frames, {seen.instances} instances"
-        + (f", labels: {', '.join(seen.labels)}" if seen.labels else ""),
+    out = console()
+    out.print(f"[bold]{escape(found.name)}[/] (nothing is written)")
+    out.print(
+        f"  {found.images} images, {found.frames} frames, {found.instances} instances"
+        + (f", labels: {', '.join(found.labels)}" if found.labels else ""),
         markup=False,
     )
-    console.print(f"  {size(seen.bytes_raw)} of pixels in {seen.units} units of work")
-    console.print(f"  at most {seen.objects} objects", end="")
-    if seen.objects_hidden:
-        console.print(
-            f", and {seen.objects_hidden} more for each label image that takes instances which "
-            "others cover in part",
-            end="",
+    out.print(f"  {size(found.bytes_raw)} of pixels in {found.units} units of work")
+    hidden = ""
+    if found.objects_hidden:
+        hidden = (
+            f", and {found.objects_hidden} more per hidden label image of overlapping instances"
         )
-    console.print()
+    out.print(f"  at most {found.objects} objects{hidden}")
 
 
-def _tell(report: ConversionReport) -> None:
-    from rich.console import Console
+def _print_report(report: ConversionReport) -> None:
+    from rich.markup import escape
 
-    console = Console(highlight=False, soft_wrap=True)
+    out = console()
     rate = report.bytes_raw / max(report.seconds, 1e-9)
-    console.print(f"[bold]{report.destination}[/]")
-    console.print(
-        f"  {report.images} images, {report.frames} frames, {report.instances} instances"
-        + (f" ({report.overlaps} partly covered by others)" if report.overlaps else "")
+    out.print(f"[bold]{escape(report.destination)}[/]")
+    overlaps = f" ({report.overlaps} partly covered by others)" if report.overlaps else ""
+    out.print(
+        f"  {report.images} images, {report.frames} frames, {report.instances} instances{overlaps}"
     )
     if report.labels:
-        console.print(f"  labels: {', '.join(report.labels)}", markup=False)
-    console.print(
+        out.print(f"  labels: {', '.join(report.labels)}", markup=False)
+    out.print(
         f"  {size(report.bytes_raw)} of pixels in {report.objects} objects, "
         f"{size(report.bytes_stored)}, in {report.seconds:.1f} s ({size(rate)}/s)"
     )
     if report.resumed:
-        console.print(f"  went on: {report.resumed} of {report.units} units were done before")
-    _tell_notices(console, report)
-
-
-def _tell_notices(console: Any, report: ConversionReport) -> None:
-    styles = {"skipped": "yellow", "warning": "yellow", "note": "dim"}
-    for notice in report.notices[:20]:
-        where = " ".join(w for w in (notice.file, notice.record) if w)
-        console.print(f"  [{styles[notice.kind]}]{notice.kind}:[/] ", end="")
-        console.print(f"{notice.what}{f' ({where})' if where else ''}", markup=False)
-    if len(report.notices) > 20:
-        console.print(f"  ... and {len(report.notices) - 20} more: see --report FILE")
+        out.print(f"  resumed: {report.resumed} of {report.units} units were already written")
+    print_notices(out, report)

@@ -1,21 +1,26 @@
-"""``ngff-bio export``: a store, or a part of it, into another format."""
+"""``ngff-bio export``: a store, or a part of it, in another format."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from ngff_bio.cli.text import size
+from ngff_bio.cli import options as cli
+from ngff_bio.cli.output import console, print_notices, size, write_report
+
+if TYPE_CHECKING:
+    from ngff_bio.export.selection import Masks
+
+#: How notices of an export are titled.
+_TITLES = {"skipped": "not exported", "warning": "changed"}
 
 
 def export(
-    store: Annotated[str, typer.Argument(help="The store.", show_default=False)],
+    store: cli.Store,
     out: Annotated[
         str,
-        typer.Argument(help="File or folder to make.", metavar="OUT", show_default=False),
+        typer.Argument(help="File or folder to write.", metavar="OUT", show_default=False),
     ],
     to: Annotated[
         str,
@@ -28,43 +33,38 @@ def export(
     ],
     image: Annotated[
         list[str] | None,
-        typer.Option(help="Only this image, plate or well; may be given again.", metavar="PATH"),
+        typer.Option(help="Export only this image, plate or well; repeatable.", metavar="PATH"),
     ] = None,
     region: Annotated[
         str | None,
-        typer.Option(help="Only these pixels: z=0:5,y=0:512,x=0:512.", metavar="RANGES"),
+        typer.Option(help="Export only these pixels: z=0:5,y=0:512,x=0:512.", metavar="RANGES"),
     ] = None,
     labels: Annotated[
         list[str] | None,
-        typer.Option(help="Only this label layer; may be given again.", metavar="NAME"),
+        typer.Option(help="Export only this label layer; repeatable.", metavar="NAME"),
     ] = None,
-    pictures: Annotated[
+    images: Annotated[
         bool | None,
         typer.Option(
-            "--pictures/--no-pictures",
-            help="Write the images too; what the format needs if not given.",
+            "--images/--no-images",
+            help="Write image files too; by default if the format requires them.",
         ),
     ] = None,
     masks: Annotated[
         str | None,
-        typer.Option(
-            help="How masks are written: rle, mask or polygons; what is exact if not given."
-        ),
+        typer.Option(help="Encoding of masks: rle, mask or polygons; by default a lossless one."),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what lies at OUT.")
-    ] = False,
-    report: Annotated[
-        Path | None, typer.Option(help="Write the report to this file as JSON.", metavar="FILE")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No report.")] = False,
+    storage_option: cli.StorageOption = None,
+    overwrite: cli.Overwrite = False,
+    report: cli.ReportFile = None,
+    quiet: cli.Quiet = False,
 ) -> None:
-    """Export annotations (and images) of a store to a format that people train and publish with.
+    """Export annotations (and images) of a store to a common annotation format.
 
-    What came from a format goes back to it value for value. What a format cannot hold is named at
-    the end.
+    Annotations that came from the same format are equal to the source. The report lists what the
+    format cannot represent.
     """
-    from rich.console import Console
+    from rich.markup import escape
 
     from ngff_bio.export import export as run
 
@@ -75,24 +75,18 @@ def export(
         image=image or None,
         region=region,
         labels=labels or None,
-        pictures=pictures,
-        masks=cast("Literal['rle', 'polygons', 'mask'] | None", masks),
+        images=images,
+        masks=cast("Masks | None", masks),
+        storage_options=cli.parse_pairs(storage_option, "--storage-option"),
         overwrite=overwrite,
     )
-    if report is not None:
-        report.write_text(json.dumps(done.to_json(), indent=2, default=str))
+    write_report(done, report)
     if quiet:
         return
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{done.destination}[/]")
-    console.print(
+    screen = console()
+    screen.print(f"[bold]{escape(done.destination)}[/]")
+    screen.print(
         f"  {done.images} images, {done.instances} instances in {done.files} files, "
         f"{size(done.bytes)}, in {done.seconds:.1f} s"
     )
-    styles = {"skipped": "yellow", "warning": "yellow", "note": "dim"}
-    titles = {"skipped": "not in it", "warning": "changed", "note": "note"}
-    for notice in done.notices:
-        console.print(f"  [{styles[notice.kind]}]{titles[notice.kind]}:[/] ", end="")
-        times = f" ({notice.count} times)" if notice.count > 1 else ""
-        where = f" ({notice.record})" if notice.record else ""
-        console.print(f"{notice.what}{where}{times}", markup=False)
+    print_notices(screen, done, _TITLES, counts=True)

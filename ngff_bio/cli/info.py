@@ -1,71 +1,80 @@
-"""``ngff-bio info``: what a store holds."""
+"""``ngff-bio info``: the contents of a store."""
 
 from __future__ import annotations
 
-import json
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ngff_bio.cli.text import shape, size
+from ngff_bio.cli import options as cli
+from ngff_bio.cli.output import console, print_json, size
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
+    from ngff_bio.storage import Storage
+
 
 def info(
-    store: Annotated[str, typer.Argument(help="The store.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-    most: Annotated[int, typer.Option(help="Most images to show; 0 for all.", min=0)] = 20,
+    store: cli.Store,
+    storage_option: cli.StorageOption = None,
+    as_json: cli.AsJson = False,
+    limit: Annotated[
+        int, typer.Option(help="Maximum number of images to show; 0 for all.", min=0)
+    ] = 20,
 ) -> None:
-    """Show a store: images, shapes, levels, chunks, labels, tables, sizes on disk."""
+    """Show the contents of a store: images, shapes, levels, chunks, labels, tables, sizes."""
     from rich.console import Console
 
     from ngff_bio.errors import IncompleteStoreError
     from ngff_bio.reader.access.describe import describe
+    from ngff_bio.storage import storage_at
 
+    storage = storage_at(store, cli.parse_pairs(storage_option, "--storage-option"))
     try:
-        found = describe(store)
+        found = describe(storage)
     except IncompleteStoreError:
-        if not _tell_half_made(store, as_json):
+        if not _print_incomplete(storage, as_json):
             raise
         return
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
-    Console(highlight=False, soft_wrap=True).print(_tree(found, most))
+    # A tree is cut at the width of the console, which is 80 where there is no terminal.
+    width = None if sys.stdout.isatty() else sys.maxsize
+    Console(highlight=False, width=width).print(_tree(found, limit))
 
 
-def _tell_half_made(store: str, as_json: bool) -> bool:
-    """Show how far a conversion is; ``False`` if that cannot be known."""
+def _print_incomplete(storage: Storage, as_json: bool) -> bool:
+    """Print the progress of a conversion; ``False`` if it is not known."""
     from dataclasses import asdict
 
-    from rich.console import Console
+    from rich.markup import escape
 
     from ngff_bio.engine.resume.state import progress_of
-    from ngff_bio.storage import storage_at
 
-    state = progress_of(storage_at(store))
+    state = progress_of(storage)
     if state is None:
         return False
     if as_json:
-        typer.echo(json.dumps({"half_made": True, **asdict(state)}, indent=2, default=str))
+        print_json({"incomplete": True, **asdict(state)})
         return True
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{store}[/]  [yellow]half-made[/]: it does not open yet")
-    console.print(f"  {state.name} ({state.source})", markup=False)
-    console.print(
+    out = console()
+    out.print(f"[bold]{escape(storage.url)}[/]  [yellow]incomplete[/]: it cannot be opened yet")
+    out.print(f"  {state.name} ({state.source})", markup=False)
+    out.print(
         f"  {state.done} of {state.units} units of work are done, "
         f"{size(state.bytes_done)} of {size(state.bytes)}"
     )
     if state.running is not None:
-        console.print(f"  being written by {state.running}", markup=False)
+        out.print(f"  being written by {state.running}", markup=False)
     else:
-        console.print("  nobody is at it: the same convert command goes on where it stopped")
+        out.print("  no conversion is running: the same convert command resumes it")
     return True
 
 
-def _tree(found: dict[str, Any], most: int) -> Tree:
+def _tree(found: dict[str, Any], limit: int) -> Tree:
     from rich.markup import escape
     from rich.tree import Tree
 
@@ -75,9 +84,11 @@ def _tree(found: dict[str, Any], most: int) -> Tree:
     for key in ("name", "source", "licence"):
         if value := found["dataset"].get(key):
             tree.add(f"{key}: {escape(str(value))}")
-    shown = found["images"][: most or None]
+    shown = found["images"][: limit or None]
     for image in shown:
-        branch = tree.add(f"[bold]{escape(image['path'] or '(root)')}[/]  {image['name'] or ''}")
+        branch = tree.add(
+            f"[bold]{escape(image['path'] or '(root)')}[/]  {escape(str(image['name'] or ''))}"
+        )
         _add_array(branch, image)
         for label in image["labels"]:
             below = branch.add(f"labels/[bold]{escape(label['name'])}[/]  {label['values'] or ''}")
@@ -85,19 +96,21 @@ def _tree(found: dict[str, Any], most: int) -> Tree:
         for table in image["tables"]:
             branch.add(f"tables/{escape(table)}")
     if len(shown) < len(found["images"]):
-        tree.add(f"... and {len(found['images']) - len(shown)} more (--most 0 for all)")
+        tree.add(f"... and {len(found['images']) - len(shown)} more (--limit 0 for all)")
     return tree
 
 
 def _add_array(branch: Tree, array: dict[str, Any]) -> None:
+    from rich.markup import escape
+
     units = " ".join(
         f"{a}={s:g}{f' {u}' if u else ''}"
         for a, s, u in zip(array["axes"], array["scale"], array["units"], strict=True)
     )
-    branch.add(f"{array['dtype']}, {units}, {size(array['bytes'])}")
+    branch.add(escape(f"{array['dtype']}, {units}, {size(array['bytes'])}"))
     for level in array["levels"]:
-        line = f"level {level['path']}: {shape(array['axes'], level['shape'])}"
-        line += f", chunks {'x'.join(map(str, level['chunks']))}"
+        sizes = " ".join(f"{a}{n}" for a, n in zip(array["axes"], level["shape"], strict=True))
+        line = f"level {level['path']}: {sizes}, chunks {'x'.join(map(str, level['chunks']))}"
         if level["shards"]:
             line += f" in shards {'x'.join(map(str, level['shards']))}"
-        branch.add(line)
+        branch.add(escape(line))

@@ -1,4 +1,4 @@
-"""``ngff-bio preview``: a picture of an image with its labels outlined."""
+"""``ngff-bio preview``: an image file of an image with its labels outlined."""
 
 from __future__ import annotations
 
@@ -7,34 +7,38 @@ from typing import Annotated
 
 import typer
 
+from ngff_bio.cli import options as cli
+
 
 def preview(
-    store: Annotated[str, typer.Argument(help="The store.", show_default=False)],
+    store: cli.Store,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The picture.", metavar="PNG")
+        Path, typer.Option("--output", "-o", help="The image file to write.", metavar="PNG")
     ] = Path("preview.png"),
     image: Annotated[
-        str | None,
-        typer.Option(help="Path of the image; the first one with labels if not given."),
+        str | None, typer.Option(help="Path of the image; by default the first one with labels.")
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="Label image to draw; classes first if not given.")
+        str | None, typer.Option(help="Label image; by default the semantic one, else the first.")
     ] = None,
     t: Annotated[
-        int | None, typer.Option("-t", help="Frame; the first with instances if not given.")
+        int | None, typer.Option("-t", help="Frame; by default the first with instances.")
     ] = None,
     z: Annotated[
-        int | None, typer.Option("-z", help="Plane; the one with most instances if not given.")
+        int | None, typer.Option("-z", help="Plane; by default the one with most instances.")
     ] = None,
-    width: Annotated[int, typer.Option(help="Most pixels across.", min=16)] = 1200,
+    width: Annotated[int, typer.Option(help="Maximum width in pixels.", min=16)] = 1200,
     fill: Annotated[
-        float, typer.Option(help="How strongly objects are filled, 0 to 1.", min=0, max=1)
+        float, typer.Option(help="Opacity of the objects, 0 to 1.", min=0, max=1)
     ] = 0.25,
+    storage_option: cli.StorageOption = None,
 ) -> None:
     """Draw an image with its labels outlined, and a legend of the classes."""
+    from ngff_bio.storage import storage_at
     from ngff_bio.viewing.preview import draw_preview
 
-    picture = draw_preview(store, image=image, label=label, t=t, z=z, width=width, fill=fill)
+    storage = storage_at(store, cli.parse_pairs(storage_option, "--storage-option"))
+    drawn = draw_preview(storage, image=image, label=label, t=t, z=z, width=width, fill=fill)
     output.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(output)
-    typer.echo(f"{output}: {picture.width} x {picture.height}")
+    drawn.save(output)
+    typer.echo(f"{output}: {drawn.width} x {drawn.height}")

@@ -1,4 +1,4 @@
-"""``ngff-bio serve``: a store on this machine for viewers in a browser."""
+"""``ngff-bio serve``: a local store over HTTP, for viewers in a browser."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from urllib.parse import quote
 
 import typer
 
+from ngff_bio.cli.output import console
+
 
 def serve(
     store: Annotated[str, typer.Argument(help="Folder of the store.", show_default=False)],
     port: Annotated[int, typer.Option(help="Port; 0 for a free one.", min=0, max=65535)] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Serve a store over HTTP until Ctrl-C, and show links that open it in web viewers."""
-    from rich.console import Console
-
+    """Serve a store over HTTP until Ctrl-C, and print links that open it in web viewers."""
     from ngff_bio.errors import ArgumentError
     from ngff_bio.reader import open as open_store
     from ngff_bio.viewing.serve import StoreServer, folder_of, viewer_links
@@ -27,19 +27,19 @@ def serve(
         server = StoreServer(folder, host, port)
     except OSError as error:
         raise ArgumentError(
-            "cannot listen there",
+            "cannot listen on this address",
             found=f"{host}:{port}: {error.strerror}",
             hint="choose another port, or --port 0 for a free one",
         ) from error
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{server.url}[/]  (Ctrl-C to stop)")
+    out = console()
+    out.print(f"[bold]{server.url}[/]  (Ctrl-C to stop)")
     links = viewer_links(f"{server.url}/{quote(first)}".rstrip("/"), dataset[first].labels)
     for name, link in links.items():
-        console.print(f"  {name}: ", end="")
-        console.print(link, markup=False)
+        out.print(f"  {name}: ", end="")
+        out.print(link, markup=False)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
-        console.print("stopped")
+        out.print("stopped")
     finally:
         server.server_close()

@@ -1,57 +1,63 @@
-"""``ngff-bio validate``: is a store valid?"""
+"""``ngff-bio validate``: check a store against the specification."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ngff_bio.cli.progress import ProgressBar
+from ngff_bio.cli import options as cli
+from ngff_bio.cli.output import ProgressBar, console, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ngff_bio.checks import Finding
 
-#: Places at which a warning is shown; every place of an error is.
+#: Places at which a warning is printed; errors are printed at every place.
 _PLACES = 5
 
 
 def validate(
-    store: Annotated[str, typer.Argument(help="The store.", show_default=False)],
+    store: cli.Store,
     strict: Annotated[
-        bool, typer.Option("--strict", help="What is only recommended counts as an error too.")
+        bool, typer.Option("--strict", help="Treat violated recommendations as errors.")
     ] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Decode no pixels.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not decode pixels.")] = False,
+    storage_option: cli.StorageOption = None,
+    as_json: cli.AsJson = False,
 ) -> None:
-    """Check a store against the OME-Zarr specification, and its parts against each other.
+    """Check a store against the OME-Zarr specification, and its parts for consistency.
 
-    Works on stores of any program, in a folder or behind a URL. Every error is shown with its place,
-    of a warning the first places; --json has all. Exit code 1 if the store does not hold.
+    Works on stores of any writer, in a folder or behind a URL. Prints every error, and the first
+    places of each warning; --json prints all. Exit code 1 if there are errors.
     """
-    from rich.console import Console
-
     from ngff_bio.checks import validate as run
 
+    storage_options = cli.parse_pairs(storage_option, "--storage-option")
     with ProgressBar("decoding", shown=not (quick or as_json)) as bar:
-        findings = run(store, strict=strict, quick=quick, progress=bar.update)
+        findings = run(
+            store,
+            strict=strict,
+            quick=quick,
+            storage_options=storage_options,
+            progress=bar.update,
+        )
     errors = [f for f in findings if f.level == "error"]
     if as_json:
-        typer.echo(json.dumps([f.to_json() for f in findings], indent=2))
+        print_json([f.to_json() for f in findings])
     else:
-        console = Console(highlight=False, soft_wrap=True)
+        out = console()
         for line in lines(findings):
-            console.print(line, markup=False)
+            out.print(line, markup=False)
         warnings = len(findings) - len(errors)
-        console.print(f"{store}: {len(errors)} errors, {warnings} warnings", markup=False)
+        out.print(f"{store}: {len(errors)} errors, {warnings} warnings", markup=False)
     if errors:
         raise typer.Exit(1)
 
 
 def lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """Findings by rule, errors first: what is wrong where, who says so, and how to mend it."""
+    """Lines of text for findings, grouped by rule, errors first."""
     by_rule: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in sorted(findings, key=lambda f: f.level):
         by_rule.setdefault((finding.level, finding.rule, finding.source), []).append(finding)

@@ -1,54 +1,50 @@
-"""``ngff-bio verify``: is a store what was written, and is it equal to its source?"""
+"""``ngff-bio verify``: compare a store with its manifest and its source."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ngff_bio.cli.progress import ProgressBar
-from ngff_bio.cli.text import parse_options, size
+from ngff_bio.cli import options as cli
+from ngff_bio.cli.output import ProgressBar, console, print_json, size
 
 if TYPE_CHECKING:
     from ngff_bio.checks.source.differences import Verification
 
-#: Differences that are shown; ``--json`` has all of them.
-_MOST = 200
+#: Differences that are printed; ``--json`` has all of them.
+_DIFFERENCES = 200
 
 
 def verify(
-    store: Annotated[str, typer.Argument(help="The store.", show_default=False)],
+    store: cli.Store,
     source: Annotated[
         str | None,
         typer.Option(
-            "--source", "-s", help="What it was made from: compare every pixel and annotation."
+            "--source", "-s", help="The source: compare every pixel and annotation with it."
         ),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(help="What the source is; as the store says if not given.")
+        str | None, typer.Option(help="Format of the source; by default as recorded in the store.")
     ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option", help="Option of the source that the conversion had.", metavar="NAME=VALUE"
-        ),
-    ] = None,
+    option: cli.Option = None,
+    source_option: cli.SourceOption = None,
+    storage_option: cli.StorageOption = None,
     sample: Annotated[
         int | None,
-        typer.Option(help="Compare only so many pieces, picked evenly: a quick look.", min=1),
+        typer.Option(help="Compare only this many randomly chosen blocks.", min=1),
     ] = None,
     pixels: Annotated[
         bool,
-        typer.Option("--pixels", help="Without the source: decode level 0 too."),
+        typer.Option("--pixels", help="Without --source: also decode level 0."),
     ] = False,
-    workers: Annotated[int, typer.Option(help="Threads; 0 for one per processor core.", min=0)] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, all differences.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No bar.")] = False,
+    workers: cli.Workers = 0,
+    as_json: cli.AsJson = False,
+    quiet: cli.Quiet = False,
 ) -> None:
-    """Prove that a store is whole, and with --source that it is equal to what it was made from.
+    """Check a store against its manifest, and with --source against its source.
 
-    Exit code 1 if anything differs; every difference is told, by image and instance.
+    Prints every difference with its image and instance. Exit code 1 if there is any.
     """
     from ngff_bio.checks.source.verify import verify as run
 
@@ -57,56 +53,50 @@ def verify(
             store,
             source,
             format=format,
-            options=parse_options(option, "--option") or None,
+            options=cli.parse_options(option, "--option") or None,
+            source_options=cli.parse_pairs(source_option, "--source-option"),
+            storage_options=cli.parse_pairs(storage_option, "--storage-option"),
             sample=sample,
             pixels=pixels,
             workers=workers,
             progress=bar.update,
         )
     if as_json:
-        typer.echo(json.dumps(done.to_json(), indent=2))
+        print_json(done.to_json())
     else:
-        tell(done)
+        print_verification(done)
     if not done.equal:
         raise typer.Exit(1)
 
 
-def tell(done: Verification) -> None:
-    """Show the outcome of a proof."""
-    from rich.console import Console
+def print_verification(done: Verification) -> None:
+    """Print the result of a verification."""
+    from rich.markup import escape
 
-    console = Console(highlight=False, soft_wrap=True)
-    for difference in done.differences[:_MOST]:
-        console.print(str(difference), markup=False)
-    if len(done.differences) > _MOST:
-        console.print(f"... and {len(done.differences) - _MOST} more: see --json")
+    out = console()
+    for difference in done.differences[:_DIFFERENCES]:
+        out.print(str(difference), markup=False)
+    count = len(done.differences)
+    if count > _DIFFERENCES:
+        out.print(f"... and {count - _DIFFERENCES} more: see --json")
     for note in done.notes:
-        console.print(f"note: {note}", markup=False)
+        out.print(f"note: {note}", markup=False)
     if done.equal:
-        console.print(f"[bold green]proved[/] {_escaped(done.store)}")
+        out.print(f"[bold green]verified[/] {escape(done.store)}")
     else:
-        count = len(done.differences)
-        console.print(
-            f"[bold red]{count} {'difference' if count == 1 else 'differences'}[/] "
-            f"{_escaped(done.store)}"
-        )
+        noun = "difference" if count == 1 else "differences"
+        out.print(f"[bold red]{count} {noun}[/] {escape(done.store)}")
     if done.objects:
-        console.print(
-            f"  {done.objects} objects, {size(done.bytes_objects)}, held against the manifest"
+        out.print(
+            f"  {done.objects} objects, {size(done.bytes_objects)}, checked against the manifest"
         )
     if done.source is not None:
-        part = "" if done.sampled is None else f" (a sample of {done.sampled} pieces)"
-        console.print(
+        part = "" if done.sampled is None else f" (a sample of {done.sampled} blocks)"
+        out.print(
             f"  {done.images} images, {done.instances} instances, {size(done.bytes_pixels)} of "
             f"pixels compared with {done.source}{part}",
             markup=False,
         )
     elif done.bytes_pixels:
-        console.print(f"  {size(done.bytes_pixels)} of pixels decoded")
-    console.print(f"  {done.seconds:.1f} s")
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+        out.print(f"  {size(done.bytes_pixels)} of pixels decoded")
+    out.print(f"  {done.seconds:.1f} s")

@@ -44,7 +44,7 @@ def write_new(selection: Selection, place: Path, report: Report) -> None:
         for picture in selection.pictures:
             layers = [LayerRows(picture, layer) for layer in picture.layers]
             for plane in picture.planes():
-                name = lossless_name(plane) if selection.with_pictures else source_name(plane)
+                name = lossless_name(plane) if selection.with_images else source_name(plane)
                 number = out.add_image(
                     {
                         "id": len(out.images) + 1,
@@ -58,13 +58,13 @@ def write_new(selection: Selection, place: Path, report: Report) -> None:
                         record = _record(one, classes.of(one), number, several, selection, report)
                         if record is not None:
                             out.add_annotation(record)
-                if selection.with_pictures and folder is not None:
+                if selection.with_images and folder is not None:
                     write_picture(plane, folder / "images", name, report)
             picture.stored.forget()
         for entry in classes.all():
             out.categories.append({"id": entry.id, "name": entry.name, **entry.record})
     report.images, report.instances = len(out.images), out.count
-    if selection.with_pictures and folder is None:
+    if selection.with_images and folder is None:
         report.skip("pictures are not written into a JSON file: name a folder to have them too")
 
 

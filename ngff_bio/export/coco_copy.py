@@ -32,7 +32,7 @@ def write_copy(selection: Selection, place: Path, report: Report) -> None:
     try:
         for picture in selection.pictures:
             _add_picture(picture, copies)
-            if selection.with_pictures and place.is_dir():
+            if selection.with_images and place.is_dir():
                 for plane in picture.planes():
                     write_picture(plane, place, plane.name, report)
             picture.stored.forget()

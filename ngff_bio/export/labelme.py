@@ -31,12 +31,12 @@ def write(selection: Selection, place: Path, report: Report) -> None:
 def write_new(selection: Selection, place: Path, report: Report) -> None:
     """Write a file for each plane, with its picture beside it unless that is not wanted."""
     selection = instance_layers(selection, report)
-    with_pictures = selection.with_pictures is not False
+    with_images = selection.with_images is not False
     used: set[str] = set()
     for picture in selection.pictures:
         layers = [LayerRows(picture, layer) for layer in picture.layers]
         for plane in picture.planes():
-            name = lossless_name(plane) if with_pictures else source_name(plane)
+            name = lossless_name(plane) if with_images else source_name(plane)
             shapes: list[dict[str, Any]] = []
             for layer in layers:
                 for one in layer.on(plane):
@@ -50,12 +50,12 @@ def write_new(selection: Selection, place: Path, report: Report) -> None:
                 plane.width,
             )
             target.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
-            if with_pictures:
+            if with_images:
                 here = target.with_suffix(PurePosixPath(name).suffix)
                 write_picture(plane, place, here.relative_to(place).as_posix(), report)
             report.images += 1
         picture.stored.forget()
-    if not with_pictures:
+    if not with_images:
         report.note("pictures are not written: labelme looks for them beside the JSON files")
 
 

@@ -41,7 +41,7 @@ def came_from_labelme(selection: Selection) -> bool:
 
 def write_copy(selection: Selection, place: Path, report: Report) -> None:
     """Write every labelme file of the source again, and the pictures at their own names."""
-    with_pictures = selection.with_pictures is not False
+    with_images = selection.with_images is not False
     for picture in selection.pictures:
         shapes = _shapes(picture)
         files = _files(picture)
@@ -53,13 +53,13 @@ def write_copy(selection: Selection, place: Path, report: Report) -> None:
                 for shape in found
             ]
             content = restored_file(file.content, own)
-            if file.embedded and with_pictures:
+            if file.embedded and with_images:
                 content["imageData"] = _embedded(picture, file.frames[0])
                 report.warn("pictures inside of labelme files (imageData) are made anew, as PNG")
             text = json.dumps(content, ensure_ascii=False, indent=2)
             place_below(place, file.name).write_text(text, encoding="utf-8")
             report.instances += len(own)
-        if with_pictures:
+        if with_images:
             for plane in picture.planes():
                 if not plane.name.endswith(".json#imageData"):
                     write_picture(plane, place, plane.name, report)

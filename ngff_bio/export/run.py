@@ -6,25 +6,28 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
+from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.export.output import whole_or_nothing
 from ngff_bio.export.registry import find_exporter
 from ngff_bio.export.report import Report
-from ngff_bio.export.selection import select
-from ngff_bio.storage import Storage
+from ngff_bio.export.selection import Masks, Region, select
+from ngff_bio.storage import Storage, storage_at
 
 
+@renamed_keywords(pictures="images")
 def export(
     store: str | os.PathLike[str] | Storage,
     out: str | os.PathLike[str],
     *,
     to: str,
     image: str | Sequence[str] | None = None,
-    region: str | Mapping[str, tuple[int | None, int | None] | int] | None = None,
+    region: str | Region | None = None,
     labels: str | Sequence[str] | None = None,
-    pictures: bool | None = None,
-    masks: Literal["rle", "polygons", "mask"] | None = None,
+    images: bool | None = None,
+    masks: Masks | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Report:
     """Export a store, some of its images, or a region of them.
@@ -45,12 +48,13 @@ def export(
         ``"y=0:512,z=3"``; ``None`` for whole images.
     labels
         Label layers to export; ``None`` for all that the format can hold.
-    pictures
-        Whether pixels of the images are written beside the annotations; ``None`` for what the
-        format needs.
+    images
+        Whether to write image files beside the annotations; ``None`` if the format requires them.
     masks
-        How instances that have no outline of their own are written: ``rle`` (COCO), ``mask``
-        (labelme) or ``polygons``; ``None`` for what is exact.
+        Encoding of instances without an outline of their own: ``rle`` (COCO), ``mask`` (labelme) or
+        ``polygons``; ``None`` for a lossless one.
+    storage_options
+        Options of the bucket of the store, as in :class:`ngff_bio.storage.BucketStorage`.
     overwrite
         Whether what lies at `out` is replaced.
 
@@ -73,7 +77,12 @@ def export(
     begun = time.monotonic()
     exporter = find_exporter(to)
     selection = select(
-        store, image=image, region=region, labels=labels, pictures=pictures, masks=masks
+        storage_at(store, storage_options),
+        image=image,
+        region=region,
+        labels=labels,
+        images=images,
+        masks=masks,
     )
     place = Path(out)
     report = Report(store=selection.url, format=exporter.name, destination=str(place))

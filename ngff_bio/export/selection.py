@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal, get_args
 
 import ngff_bio.reader as reader
 from ngff_bio.errors import ArgumentError, NameNotFoundError
@@ -17,6 +17,7 @@ from ngff_bio.export.stored import StoredImage
 from ngff_bio.storage import Storage
 
 Spans = dict[str, tuple[int, int]]
+Masks = Literal["rle", "polygons", "mask"]
 Region = Mapping[str, tuple[int | None, int | None] | int]
 
 _SPAN = re.compile(r"\s*([a-z])\s*=\s*(-?\d*)\s*(:?)\s*(-?\d*)\s*$", re.IGNORECASE)
@@ -165,8 +166,8 @@ class Selection:
     pictures: tuple[Picture, ...]
     whole: bool
     named_layers: bool
-    with_pictures: bool | None
-    masks: str | None
+    with_images: bool | None
+    masks: Masks | None
 
     @property
     def url(self) -> str:
@@ -204,13 +205,13 @@ def select(
     image: str | Sequence[str] | None = None,
     region: str | Region | None = None,
     labels: str | Sequence[str] | None = None,
-    pictures: bool | None = None,
-    masks: str | None = None,
+    images: bool | None = None,
+    masks: Masks | None = None,
 ) -> Selection:
     """Open a store and find in it what is wanted; see :func:`ngff_bio.export.export`."""
-    if masks not in (None, "rle", "polygons", "mask"):
+    if masks is not None and masks not in get_args(Masks):
         raise ArgumentError(
-            "masks cannot be written so", expected="rle, polygons or mask", found=masks
+            "unknown encoding of masks", expected=", ".join(get_args(Masks)), found=masks
         )
     dataset = reader.open(store)
     spans = parse_region(region)
@@ -228,7 +229,7 @@ def select(
         pictures=tuple(found),
         whole=image is None and all(p.whole for p in found),
         named_layers=wanted is not None,
-        with_pictures=pictures,
+        with_images=images,
         masks=masks,
     )
 

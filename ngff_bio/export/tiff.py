@@ -53,7 +53,7 @@ def write_labels(selection: Selection, place: Path, report: Report) -> None:
 def write_ome(selection: Selection, place: Path, report: Report) -> None:
     """Write each image and each label layer as an OME-TIFF."""
     wanted: list[tuple[Picture, str | None, str | None]] = []
-    if selection.with_pictures is not False and not selection.named_layers:
+    if selection.with_images is not False and not selection.named_layers:
         wanted += [(p, None, None) for p in selection.pictures]
     labels = list(_label_jobs(selection, report))
     if place.is_dir() or not wanted:

@@ -42,7 +42,7 @@ def _write(selection: Selection, place: Path, report: Report, *, outlines: bool)
     for picture in selection.pictures:
         layers = [LayerRows(picture, layer) for layer in picture.layers]
         for plane in picture.planes():
-            name = lossless_name(plane) if selection.with_pictures else source_name(plane)
+            name = lossless_name(plane) if selection.with_images else source_name(plane)
             name = _unused(name, used)
             lines = []
             for layer in layers:
@@ -54,13 +54,13 @@ def _write(selection: Selection, place: Path, report: Report, *, outlines: bool)
             report.images += 1
             text = place_below(place / "labels", str(PurePosixPath(name).with_suffix(".txt")))
             text.write_text("".join(f"{line}\n" for line in lines))
-            if selection.with_pictures:
+            if selection.with_images:
                 write_picture(plane, place / "images", name, report)
             for split in plane.frame.get("splits") or ():
                 splits[split].append(name)
         picture.stored.forget()
     _write_lists(place, classes, splits)
-    if not selection.with_pictures:
+    if not selection.with_images:
         report.note("pictures are not written: put them below images/, or say --pictures")
     report.skip(
         "YOLO text holds class and outline alone: no ids, tracks, crowd flags or other attributes"

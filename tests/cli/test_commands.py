@@ -17,7 +17,10 @@ from PIL import Image
 import ngff_bio
 
 
-def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: object, cwd: Path | None = None, columns: str | None = "200"
+) -> subprocess.CompletedProcess[str]:
+    width = {} if columns is None else {"COLUMNS": columns}
     program = "import sys; from ngff_bio.cli import main; sys.argv[0] = 'ngff-bio'; main()"
     return subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
@@ -25,7 +28,7 @@ def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProc
         text=True,
         cwd=cwd,
         timeout=120,
-        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
+        env={**os.environ, **width, "TERM": "dumb", "NO_COLOR": "1"},
     )
 
 
@@ -176,8 +179,55 @@ def test_what_is_converted_into_a_bucket_is_proved_there(
     tmp_path: Path, bucket_server: Any
 ) -> None:
     truth = make_platelet_em(tmp_path, size="tiny", volumes=["24"])
-    options = [f"--destination-option={k}={v}" for k, v in bucket_server.options.items()]
+    options = [f"--storage-option={k}={v}" for k, v in bucket_server.options.items()]
     done = run("convert", truth.root, "s3://bench/proved-there.zarr", "--verify", *options)
     assert done.returncode == 0, done.stderr
-    assert "proved" in done.stdout
+    assert "verified" in done.stdout
     assert bucket_server.options["secret_access_key"] not in done.stdout + done.stderr
+
+
+@pytest.fixture
+def long_store(tmp_path: Path) -> Path:
+    """A store whose path alone is wider than 80 columns."""
+    truth = make_platelet_em(tmp_path, size="tiny", volumes=["24"])
+    store = tmp_path / ("a long name " * 10) / "out.zarr"
+    ngff_bio.convert(truth.root, store)
+    return store
+
+
+@pytest.mark.parametrize("columns", ["80", None])
+def test_info_in_a_pipe_is_not_cut(
+    long_store: Path, columns: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    shown = run("info", long_store, columns=columns).stdout
+    (title, *lines) = shown.splitlines()
+    assert str(long_store) in title
+    assert title.endswith(("B", "kB", "MB"))
+    pixels = next(line for line in lines if "uint16" in line)
+    assert pixels.count("nanometer") == 3
+    assert pixels.endswith("kB")
+    assert not any(line.endswith((" ", "…")) for line in lines)
+
+
+def test_an_old_name_of_an_option_works_and_names_the_new_one(store: Path) -> None:
+    old = run("info", store, "--most=1")
+    new = run("info", store, "--limit", "1")
+    assert old.returncode == 0
+    assert old.stdout == new.stdout
+    assert old.stderr == "note: --most is deprecated: use --limit\n"
+    assert not new.stderr
+    assert "--most" not in run("info", "--help").stdout
+
+
+def test_every_renamed_option_has_a_present_name() -> None:
+    from typer.main import get_command
+
+    from ngff_bio.cli import RENAMED
+    from ngff_bio.cli.app import app
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    for command, names in RENAMED.items():
+        known = {n for p in commands[command].params for n in (*p.opts, *p.secondary_opts)}
+        assert set(names.values()) <= known
+        assert not set(names) & known

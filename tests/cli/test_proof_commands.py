@@ -35,8 +35,8 @@ def test_verify_says_that_a_store_is_proved_and_exits_0(converted):
     _, store = converted
     result = run("verify", store)
     assert result.exit_code == 0
-    assert "proved" in result.output
-    assert "held against the manifest" in result.output
+    assert "verified" in result.output
+    assert "checked against the manifest" in result.output
 
 
 def test_verify_with_the_source_says_what_was_compared(converted):
@@ -69,7 +69,7 @@ def test_verify_of_a_sample_says_that_it_is_one(converted):
     source, store = converted
     result = run("verify", store, "--source", source, "--sample", 2)
     assert result.exit_code == 0
-    assert "a sample of 2 pieces" in result.output
+    assert "a sample of 2 blocks" in result.output
 
 
 def test_validate_decodes_unless_it_is_to_be_quick(converted):

@@ -95,7 +95,7 @@ def test_a_region_of_coco_holds_its_pixels(made, tmp_path):
 
 def test_pictures_of_coco_hold_the_pixels(made, tmp_path):
     store, volume = made
-    export(store, tmp_path / "out", to="coco", pictures=True)
+    export(store, tmp_path / "out", to="coco", images=True)
     for image in COCO(tmp_path / "out" / "annotations.json").imgs.values():
         with Image.open(tmp_path / "out" / "images" / image["file_name"]) as picture:
             np.testing.assert_array_equal(np.array(picture), volume.image[image["id"] - 1])
@@ -145,7 +145,7 @@ def test_labelme_polygons_hold_each_mask_and_its_border_alone(made, tmp_path):
 
 def test_yolo_boxes_enclose_the_instances(made, tmp_path):
     store, volume = made
-    export(store, tmp_path / "out", to="yolo", labels="instance-organelle", pictures=True)
+    export(store, tmp_path / "out", to="yolo", labels="instance-organelle", images=True)
     texts = sorted((tmp_path / "out" / "labels").rglob("*.txt"))
     pictures = sorted(p for p in (tmp_path / "out" / "images").rglob("*") if p.is_file())
     assert [p.stem for p in texts] == [p.stem for p in pictures]

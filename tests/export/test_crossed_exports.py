@@ -86,7 +86,7 @@ def test_coco_holds_boxes_tracks_and_pixels_of_labelme_rectangles(organoid, tmp_
 def test_frames_of_unequal_size_are_cut_back(organoid, tmp_path):
     root, store = organoid
     export(store, tmp_path / "ome", to="ome-tiff")
-    export(store, tmp_path / "yolo", to="yolo", pictures=True)
+    export(store, tmp_path / "yolo", to="yolo", images=True)
     sizes = {tifffile.imread(p).shape[:2] for p in root.rglob("*.tif")}
     assert len(sizes) > 1
     written = [np.array(Image.open(p)) for p in (tmp_path / "yolo" / "images").rglob("*.png")]
@@ -115,8 +115,8 @@ def test_time_is_told_by_ome_tiff(tmp_path):
 def test_rgb_pictures_of_ome_tiff_are_rgb(tmp_path):
     made = make_wbc(tmp_path)
     convert(made.root, tmp_path / "store.zarr")
-    export(tmp_path / "store.zarr", tmp_path / "out", to="ome-tiff", labels=None, pictures=True)
-    export(tmp_path / "store.zarr", tmp_path / "png", to="yolo", pictures=True)
+    export(tmp_path / "store.zarr", tmp_path / "out", to="ome-tiff", labels=None, images=True)
+    export(tmp_path / "store.zarr", tmp_path / "png", to="yolo", images=True)
     stack = made.stacks[0]
     (path,) = (
         p
@@ -133,7 +133,7 @@ def test_rgb_pictures_of_ome_tiff_are_rgb(tmp_path):
 
 def test_splits_of_yolo_are_lists_of_pictures(livecell, tmp_path):
     root, store = livecell
-    export(store, tmp_path / "out", to="yolo", pictures=True)
+    export(store, tmp_path / "out", to="yolo", images=True)
     lines = (tmp_path / "out" / "data.yaml").read_text().splitlines()
     for split in ("train", "val", "test"):
         (line,) = [x for x in lines if x.startswith(f"{split}:")]

@@ -60,7 +60,7 @@ def test_labelme_reads_what_lies_beside_its_picture(tmp_path):
 def test_pictures_are_left_out_where_they_are_not_wanted(tmp_path):
     made = make_organoid(tmp_path, trees=["Detection"])
     convert(made.root, tmp_path / "store.zarr")
-    export(tmp_path / "store.zarr", tmp_path / "out", to="labelme", pictures=False)
+    export(tmp_path / "store.zarr", tmp_path / "out", to="labelme", images=False)
     assert not list((tmp_path / "out").rglob("*.tif"))
 
 

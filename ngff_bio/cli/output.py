@@ -1,0 +1,135 @@
+"""What the commands print: sizes, reports, notices and progress."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ngff_bio.model import Notice
+
+#: Notices that are printed; the JSON report has all of them.
+_NOTICES = 20
+_STYLES = {"skipped": "yellow", "warning": "yellow", "note": "dim"}
+
+
+class _Report(Protocol):
+    @property
+    def notices(self) -> list[Notice]: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that prints lines whole, however wide the terminal is."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def size(count: float) -> str:
+    """Bytes with a unit: ``1.3 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def write_report(report: _Report, file: Path | None) -> None:
+    """Write a report to a file as JSON, if a file is given."""
+    if file is not None:
+        file.write_text(json.dumps(report.to_json(), indent=2, default=str))
+
+
+def print_notices(
+    out: Console, report: _Report, titles: Mapping[str, str] | None = None, *, counts: bool = False
+) -> None:
+    """Print the first notices of a report.
+
+    Parameters
+    ----------
+    titles
+        The word before a notice, by its kind; the kind itself if not given.
+    counts
+        Whether to print how often a notice occurred.
+    """
+    for notice in report.notices[:_NOTICES]:
+        where = " ".join(w for w in (notice.file, notice.record) if w)
+        times = f" ({notice.count} times)" if counts and notice.count > 1 else ""
+        title = (titles or {}).get(notice.kind, notice.kind)
+        out.print(f"  [{_STYLES[notice.kind]}]{title}:[/] ", end="")
+        out.print(f"{notice.what}{f' ({where})' if where else ''}{times}", markup=False)
+    if len(report.notices) > _NOTICES:
+        out.print(f"  ... and {len(report.notices) - _NOTICES} more: see --report FILE")
+
+
+class ProgressBar:
+    """A progress bar of bytes on the error output.
+
+    Parameters
+    ----------
+    what
+        What is being done: ``converting``.
+    shown
+        Whether to show it.
+    """
+
+    def __init__(self, what: str, *, shown: bool) -> None:
+        self._what = what
+        self._bar: Progress | None = None
+        if not shown:
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=None)
+
+    def __enter__(self) -> ProgressBar:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, done: int, total: int) -> None:
+        """Show bytes done of a total."""
+        self._show(self._what, done, total)
+
+    def reading(self, name: str, done: int, size: int) -> None:
+        """Show bytes read of an annotation file, before the work begins."""
+        self._show(f"reading {name}", done, size)
+
+    def _show(self, what: str, done: int, total: int) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, description=what, completed=done, total=total)
