@@ -1,4 +1,4 @@
-"""Boxes to pixels: each source's own rule of which pixels a box covers, then filled boxes as runs.
+"""Boxes to pixels: which pixels a box covers, by the rule of its format, then filled boxes as runs.
 
 Pixel boxes here are half-open and cut to the frame: int64 (n, 2, axes), minima then maxima, as
 `InstanceRuns.bboxes` gives them back. A box that covers no pixel has equal minima and maxima.
@@ -18,17 +18,17 @@ from ngff_bio.raster.runs import IntArray, run_pixels
 
 
 def coco_boxes(boxes: npt.ArrayLike, shape: tuple[int, int]) -> IntArray:
-    """Pixel boxes of COCO boxes (n, 4): x, y, width, height in pixels, of floats.
+    """Pixel boxes of COCO boxes (n, 4): floats x, y, width, height in pixels.
 
-    A pixel belongs to a box as it does to the polygon of its four corners in pycocotools
-    (``frPyObjects`` of a box): from the first one whose middle is not before the side, to a fifth
-    of a pixel, up to the one before the opposite side.
+    The pixels are those of the polygon of its four corners in pycocotools (``frPyObjects`` of a
+    box): corners are rounded to a fifth of a pixel, and a pixel belongs to the box if its centre
+    does; the left and upper side belong to it, the right and lower side do not.
     """
     given = _numbers(boxes, "a COCO box", "x, y, width, height")
     # The sides are added up before they are brought to the grid, as rleFrBbox does.
     corners = np.stack((given[:, :2], given[:, :2] + given[:, 2:]), axis=1)
     grid = np.trunc(SCALE * corners + 0.5)
-    # A negative width turns the box around, and leaves a polygon of the same pixels.
+    # A negative width swaps two sides; the polygon covers the same pixels.
     sides = np.sort(np.ceil((grid - SCALE // 2) / SCALE), axis=1)
     return _cut(sides[..., ::-1].astype(np.int64), shape)
 
@@ -36,28 +36,14 @@ def coco_boxes(boxes: npt.ArrayLike, shape: tuple[int, int]) -> IntArray:
 def labelme_boxes(corners: npt.ArrayLike, shape: tuple[int, int]) -> IntArray:
     """Pixel boxes of labelme rectangles (n, 2, 2) or (n, 4): two opposite corners x, y.
 
-    labelme fills them with Pillow's ``ImageDraw.rectangle``, which drops the fractions of the
-    corners, towards 0, and fills both corners inclusive. Corners may be given in any order (newer
+    labelme fills them with Pillow's ``ImageDraw.rectangle``, which rounds the corners towards 0 and
+    includes both. Corners may be given in any order (newer
     versions of Pillow refuse to draw those from right to left).
     """
     given = _numbers(corners, "a labelme rectangle", "x0, y0, x1, y1").reshape(-1, 2, 2)
     pixels = np.sort(np.trunc(given).astype(np.int64)[..., ::-1], axis=1)
     pixels[:, 1] += 1
     return _cut(pixels, shape)
-
-
-def milab_boxes(boxes: npt.ArrayLike, shape: tuple[int, int]) -> IntArray:
-    """Pixel boxes of miLab locations (n, 4): integers x, y, width, height, half-open."""
-    given = _numbers(boxes, "a miLab location", "x, y, width, height")
-    whole = given.astype(np.int64)
-    if (whole != given).any():
-        raise SourceError(
-            "a miLab location is not of whole pixels",
-            record=f"box {np.flatnonzero((whole != given).any(1))[0]}",
-            expected="integers x, y, width, height",
-        )
-    corners = np.stack((whole[:, :2], whole[:, :2] + whole[:, 2:]), axis=1)
-    return _cut(corners[..., ::-1], shape)
 
 
 def fill_boxes(boxes: npt.ArrayLike, shape: Sequence[int]) -> InstanceRuns:
@@ -67,7 +53,7 @@ def fill_boxes(boxes: npt.ArrayLike, shape: Sequence[int]) -> InstanceRuns:
     ----------
     boxes
         Integers (n, 2, axes): half-open minima and maxima, of as many axes as `shape` has (a box
-        in a volume reaches over z too). What lies outside of the array is cut off.
+        in a volume has a z extent too). They are clipped to the array.
     shape
         Of the array.
     """
@@ -77,7 +63,7 @@ def fill_boxes(boxes: npt.ArrayLike, shape: Sequence[int]) -> InstanceRuns:
     sizes = cut[:, 1] - cut[:, 0]
     owners = np.arange(count)
     starts = np.zeros(count, np.int64)
-    # One axis after the other: a plane, its rows, and the run along each of them.
+    # One axis after the other: planes, their rows, and the run along each row.
     for axis in range(len(shape) - 1):
         repeats = np.where(sizes.all(axis=1), sizes[:, axis], 0)[owners]
         rows = run_pixels(cut[owners, 0, axis], repeats)
@@ -95,7 +81,7 @@ def _numbers(boxes: npt.ArrayLike, what: str, order: str) -> npt.NDArray[np.floa
     wrong = np.flatnonzero(~(np.abs(given) < FARTHEST).all(axis=1))
     if wrong.size:
         raise SourceError(
-            f"{what} has an impossible number",
+            f"{what} has a number out of range",
             record=f"box {wrong[0]}",
             expected=f"finite {order}",
             found=given[wrong[0]].tolist(),

@@ -1,13 +1,13 @@
 """COCO run-length encoding: counts down the columns, zeros first, plain or as a short string.
 
-A COCO RLE is ``{"size": [height, width], "counts": …}``. Its counts give the lengths of stretches
-of 0 and 1 in turn, beginning with 0, over the mask in column-major order. They come as a list, or
-compressed: each count as the difference to the one before the last (from the fourth on), in groups
-of five bits, least first, a sixth bit for "more follows", plus 48 to make a printable character
-(pycocotools, maskApi.c, rleToString).
+A COCO RLE is ``{"size": [height, width], "counts": …}``. Its counts are the lengths of alternating
+stretches of 0 and 1, beginning with 0, over the mask in column-major order. They are a list, or a
+compressed string: each count from the fourth on is stored as the difference to the one before the last,
+in groups of five bits, least significant first, with a sixth bit for "more follows", plus 48 for a
+printable character (pycocotools, maskApi.c, rleToString).
 
-pycocotools decodes to one full-size mask per instance; here the strings of all instances of an
-image are read in one pass and stay runs.
+pycocotools decodes to one full-size mask per instance; here the strings of all instances of an image
+are decoded in one pass, to runs.
 """
 
 from __future__ import annotations
@@ -21,14 +21,8 @@ from pycocotools import mask as coco_mask
 
 from ngff_bio.errors import SourceError
 from ngff_bio.raster.instances import InstanceRuns
-from ngff_bio.raster.runs import (
-    BoolArray,
-    IntArray,
-    Runs,
-    _union,
-    mask_from_runs,
-    run_pixels,
-)
+from ngff_bio.raster.polygons import rasterize_polygons
+from ngff_bio.raster.runs import BoolArray, IntArray, run_pixels, union_runs
 
 #: A count has at most 32 bits: seven groups of five, with the sign of a difference.
 MOST_GROUPS = 7
@@ -45,7 +39,7 @@ def decode_counts(strings: Sequence[str | bytes]) -> tuple[IntArray, IntArray]:
     Raises
     ------
     SourceError
-        A string is cut off, or holds a character that no encoder writes.
+        A string is truncated, or contains a character outside of the code.
     """
     raw = [one.encode("latin-1", "replace") if isinstance(one, str) else one for one in strings]
     sizes = np.fromiter(map(len, raw), np.int64, len(raw))
@@ -62,7 +56,7 @@ def decode_counts(strings: Sequence[str | bytes]) -> tuple[IntArray, IntArray]:
     if int(groups.max()) > MOST_GROUPS:
         at = int(first[np.argmax(groups)])
         raise SourceError(
-            "a compressed RLE holds a count beyond 32 bits",
+            "a compressed RLE has a count beyond 32 bits",
             record=f"RLE {np.searchsorted(string_ends, at, 'right')}",
         )
     number = np.add.reduceat((code & 0x1F) << shift, first)
@@ -75,7 +69,7 @@ def _check_codes(code: IntArray, closes: BoolArray, sizes: IntArray, ends: IntAr
     wrong = np.flatnonzero((code < 0) | (code > 63))
     if wrong.size:
         raise SourceError(
-            "a compressed RLE holds a character that is none of its code",
+            "a compressed RLE has a character outside of its code",
             record=f"RLE {np.searchsorted(ends, wrong[0], 'right')}",
             expected="characters 0 to o (48 to 111)",
             found=repr(chr(int(code[wrong[0]]) + 48)),
@@ -83,11 +77,11 @@ def _check_codes(code: IntArray, closes: BoolArray, sizes: IntArray, ends: IntAr
     full = np.flatnonzero(sizes)
     cut = full[~closes[ends[full] - 1]]
     if cut.size:
-        raise SourceError("a compressed RLE is cut off in the middle", record=f"RLE {cut[0]}")
+        raise SourceError("a compressed RLE is truncated", record=f"RLE {cut[0]}")
 
 
 def _summed_differences(number: IntArray, offsets: IntArray) -> IntArray:
-    """Undo the differences: each count from the fourth on is one to the count before the last."""
+    """Counts from differences: from the fourth on, each is relative to the one before the last."""
     place = np.arange(number.size) - np.repeat(offsets[:-1], np.diff(offsets))
     counts = np.empty_like(number)
     for parity in (0, 1):
@@ -95,7 +89,7 @@ def _summed_differences(number: IntArray, offsets: IntArray) -> IntArray:
         if not rows.size:
             continue
         total = np.cumsum(number[rows])
-        # The first three counts are written as they are: each of them begins a sum of its own.
+        # The first three counts are stored as they are: each of them begins a new sum.
         begins = np.flatnonzero(place[rows] < 3)
         before = total[begins] - number[rows[begins]]
         counts[rows] = total - np.repeat(before, np.diff(begins, append=rows.size))
@@ -129,7 +123,7 @@ def rasterize_rles(
     for index, rle in enumerate(rles):
         if _size_of(rle, index) != tuple(shape):
             raise SourceError(
-                "an RLE is of another size than its image",
+                "the size of an RLE is not that of its image",
                 record=f"RLE {index}",
                 expected=f"size {list(shape)}",
                 found=f"size {rle['size']}",
@@ -145,7 +139,7 @@ def _size_of(rle: Mapping[str, Any], index: int) -> tuple[int, int]:
         return int(height), int(width)
     except (KeyError, TypeError, ValueError) as error:
         raise SourceError(
-            "this is no COCO RLE",
+            "this is not a COCO RLE",
             record=f"RLE {index}",
             expected='{"size": [height, width], "counts": …}',
             found=repr(rle)[:80],
@@ -167,7 +161,7 @@ def _all_counts(counts: Sequence[Any]) -> tuple[IntArray, IntArray]:
         plain = np.asarray(one)
         if plain.ndim != 1 or (plain.size and plain.dtype.kind not in "iu"):
             raise SourceError(
-                "the counts of an RLE are no list of integers",
+                "the counts of an RLE are not a list of integers",
                 record=f"RLE {index}",
                 found=repr(one)[:80],
             )
@@ -188,7 +182,7 @@ def _from_counts(counts: IntArray, offsets: IntArray, shape: tuple[int, int]) ->
     wrong = owner[negative] if negative.size else np.flatnonzero(totals != size)
     if wrong.size:
         raise SourceError(
-            "an RLE has a count below 0"
+            "an RLE has a negative count"
             if negative.size
             else "the counts of an RLE do not add up to its size",
             record=f"RLE {wrong[0]}",
@@ -197,9 +191,9 @@ def _from_counts(counts: IntArray, offsets: IntArray, shape: tuple[int, int]) ->
         )
     ones = np.flatnonzero((np.arange(counts.size) - offsets[owner]) % 2)
     begin = end[ones] - counts[ones] - before[owner[ones]] + owner[ones] * (size + 1)
-    begin, length = _union(begin, begin + counts[ones])
+    begin, length = union_runs(begin, begin + counts[ones])
     owner, begin = np.divmod(begin, size + 1)
-    # Cut at the ends of columns, so that each piece goes straight down.
+    # Cut at the ends of columns, so that each piece lies in one column.
     if not height:
         return InstanceRuns.from_owners(shape, number, owner, begin, length, step=max(width, 1))
     column = begin // height
@@ -212,16 +206,6 @@ def _from_counts(counts: IntArray, offsets: IntArray, shape: tuple[int, int]) ->
     return InstanceRuns.from_owners(shape, number, owner[at], starts, bottom - top, step=width)
 
 
-def runs_from_rle(rle: Mapping[str, Any]) -> Runs:
-    """One COCO RLE, plain or compressed, as row-major runs."""
-    return rasterize_rles([rle]).runs(0)
-
-
-def mask_from_rle(rle: Mapping[str, Any]) -> BoolArray:
-    """One COCO RLE, plain or compressed, as a boolean mask (height, width)."""
-    return mask_from_runs(runs_from_rle(rle), _size_of(rle, 0))
-
-
 def counts_from_mask(mask: npt.NDArray[Any]) -> IntArray:
     """Plain counts of a mask (height, width): an RLE's uncompressed list as an int64 array."""
     flat = np.asarray(mask).ravel(order="F") != 0
@@ -230,16 +214,10 @@ def counts_from_mask(mask: npt.NDArray[Any]) -> IntArray:
     return np.concatenate(([0], counts)) if flat.size and flat[0] else counts
 
 
-def rle_from_mask(mask: npt.NDArray[Any]) -> dict[str, Any]:
-    """Compressed COCO RLE of a mask (height, width), ``counts`` a str as JSON has it."""
-    packed = coco_mask.encode(np.asfortranarray(np.asarray(mask) != 0, np.uint8))
-    return {"size": [int(n) for n in packed["size"]], "counts": packed["counts"].decode("ascii")}
-
-
 def rle_from_window(
     window: npt.NDArray[Any], corner: tuple[int, int], shape: tuple[int, int]
 ) -> dict[str, Any]:
-    """Compressed COCO RLE of a mask in a window of an image; the rest of it is never drawn.
+    """Compressed COCO RLE of a mask in a window of an image, without a mask of the whole image.
 
     Parameters
     ----------
@@ -266,6 +244,26 @@ def rle_from_window(
     return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
 
 
-def rle_from_runs(runs: Runs, shape: tuple[int, int]) -> dict[str, Any]:
-    """Compressed COCO RLE of row-major runs in an image of height and width `shape`."""
-    return rle_from_mask(mask_from_runs(runs, shape))
+def rasterize_segmentations(segmentations: Sequence[Any], shape: tuple[int, int]) -> InstanceRuns:
+    """Pixels of the ``segmentation`` of every annotation of one image: polygons and RLEs, in order.
+
+    Parameters
+    ----------
+    segmentations
+        Each a list of polygon parts, or an RLE (a mapping); see `rasterize_polygons` and
+        `rasterize_rles`, for the errors too.
+    shape
+        Height and width of the image.
+    """
+    is_rle = np.array([isinstance(one, Mapping) for one in segmentations], np.bool_)
+    if not is_rle.any():
+        return rasterize_polygons(segmentations, shape)
+    polygons = np.flatnonzero(~is_rle).tolist()
+    rles = np.flatnonzero(is_rle).tolist()
+    both = InstanceRuns.concatenate(
+        [
+            rasterize_polygons([segmentations[index] for index in polygons], shape),
+            rasterize_rles([segmentations[index] for index in rles], shape),
+        ]
+    )
+    return both.select(np.argsort(polygons + rles))

@@ -1,4 +1,4 @@
-"""The runs of many instances in one table: what every shape is turned into before painting."""
+"""The runs of many instances in one table: the form of every geometry before it is painted."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import numpy as np
 import numpy.typing as npt
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.raster.runs import IntArray, Runs, _union, canonical_runs, run_extents, run_pixels
+from ngff_bio.raster.runs import IntArray, run_extents, run_pixels, union_runs
 
 
 @dataclass(frozen=True, eq=False)
 class InstanceRuns:
     """Runs of n instances in an array of `shape`.
 
-    Instance i owns rows ``offsets[i]:offsets[i + 1]``. Its runs do not overlap each other; runs of
+    Instance i has the rows ``offsets[i]:offsets[i + 1]``. Its runs do not overlap each other; runs of
     different instances may. An instance without rows covers no pixel.
 
     Parameters
     ----------
     shape
-        Of the array that the offsets point into.
+        Shape of the array.
     offsets
         int64, n + 1.
     starts, lengths
-        int64, one per run: C-order offset of the first pixel, and number of pixels.
+        int64, one per run: C-order index of the first pixel, and number of pixels.
     step
-        Distance between the pixels of a run: 1 along a row; the width of the plane where runs go
-        down a column, as COCO's do (then none is longer than its column, and `shape` has two axes).
+        Distance between the pixels of a run: 1 along a row; the width of the plane for runs down a
+        column, as COCO's are (then none is longer than its column, and `shape` has two axes).
     """
 
     shape: tuple[int, ...]
@@ -53,14 +53,21 @@ class InstanceRuns:
         return np.repeat(np.arange(len(self)), self.counts)
 
     @classmethod
-    def from_runs(cls, shape: Sequence[int], runs: Sequence[Runs]) -> InstanceRuns:
-        """A table of one mask per instance."""
-        return cls(
-            tuple(shape),
-            _offsets([len(one) for one in runs]),
-            np.concatenate([one.starts for one in runs]) if runs else np.empty(0, np.int64),
-            np.concatenate([one.lengths for one in runs]) if runs else np.empty(0, np.int64),
-        )
+    def from_runs(
+        cls, shape: Sequence[int], runs: Sequence[tuple[IntArray, IntArray]]
+    ) -> InstanceRuns:
+        """A table of the starts and lengths of each instance, row-major."""
+        if not runs:
+            return cls.empty(shape, 0)
+        starts, lengths = zip(*runs, strict=True)
+        offsets = _offsets([len(one) for one in starts])
+        return cls(tuple(shape), offsets, np.concatenate(starts), np.concatenate(lengths))
+
+    @classmethod
+    def empty(cls, shape: Sequence[int], count: int) -> InstanceRuns:
+        """A table of `count` instances that cover no pixel."""
+        none = np.empty(0, np.int64)
+        return cls(tuple(shape), np.zeros(count + 1, np.int64), none, none)
 
     @classmethod
     def from_owners(
@@ -81,11 +88,11 @@ class InstanceRuns:
     def concatenate(cls, tables: Sequence[InstanceRuns]) -> InstanceRuns:
         """All instances of the tables, in order; all of one shape.
 
-        Tables that run down columns become row-major where others do not.
+        Column-major tables become row-major if others are.
         """
         if len({table.shape for table in tables}) != 1:
             raise ArgumentError(
-                "instances of different arrays cannot be put together",
+                "instances of different arrays cannot be concatenated",
                 expected="one shape",
                 found=", ".join(str(table.shape) for table in tables) or "no table",
             )
@@ -132,7 +139,7 @@ class InstanceRuns:
         return boxes
 
     def line_starts(self) -> IntArray:
-        """Starts along the line on which runs are contiguous: column-major where they go down."""
+        """Starts in the order in which runs are contiguous: column-major for runs down columns."""
         if self.step == 1:
             return self.starts
         height, width = self.shape
@@ -140,11 +147,11 @@ class InstanceRuns:
         return x * height + y
 
     def row_major(self) -> InstanceRuns:
-        """The same instances with `step` 1, each in canonical order: sorted, not touching."""
+        """The same instances with `step` 1; the runs of each sorted, not touching."""
         size = math.prod(self.shape)
         if self.step == 1:
             begin = self.owners * (size + 1) + self.starts
-            starts, lengths = _union(begin, begin + self.lengths)
+            starts, lengths = union_runs(begin, begin + self.lengths)
         else:
             base = np.repeat(self.owners * (size + 1), self.lengths)
             pixels = run_pixels(self.starts, self.lengths, self.step) + base
@@ -152,14 +159,6 @@ class InstanceRuns:
             starts, lengths = _joined(pixels)
         owners, starts = np.divmod(starts, size + 1)
         return InstanceRuns.from_owners(self.shape, len(self), owners, starts, lengths)
-
-    def runs(self, index: int) -> Runs:
-        """One instance as row-major `Runs`."""
-        rows = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
-        starts, lengths = self.starts[rows], self.lengths[rows]
-        if self.step == 1:
-            return canonical_runs(starts, lengths)
-        return Runs(*_joined(np.sort(run_pixels(starts, lengths, self.step))))
 
 
 def _offsets(counts: npt.ArrayLike) -> IntArray:

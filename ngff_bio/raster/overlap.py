@@ -1,15 +1,14 @@
 """The overlap rule: how instances that share pixels become label images that lose none of them.
 
-One label image shows every instance: larger ones are painted first, so that small ones stay
-visible on them; of two equal ones the later in the source is on top. An instance that loses a
-pixel this way is also written whole to a hidden label image: those that meet most others choose
-first, each takes the first image in which it meets no other. So each instance can be read whole from
-exactly one label image, and the images are few.
+One label image shows every instance: larger ones are painted first, so that small ones stay visible
+on them; of two equal ones the later in the source is on top. An instance that loses a pixel this way
+is also written whole to a hidden label image: those that overlap most others are placed first, each in
+the first image in which it overlaps no other. So each instance can be read whole from exactly one label
+image, and the images are few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +18,8 @@ import numpy.typing as npt
 from ngff_bio.errors import ArgumentError
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.runs import (
-    BoolArray,
     IntArray,
     LabelArray,
-    Runs,
     distinct,
     flat_view,
     paint_many,
@@ -37,23 +34,14 @@ class HiddenLayer:
 
     Parameters
     ----------
-    instances
-        int64: their indices among all instances of the frame or volume, ascending.
     values
-        Label value of each.
+        Label value of each, in source order.
     runs
         Their whole masks.
     """
 
-    instances: IntArray
     values: npt.NDArray[Any]
     runs: InstanceRuns
-
-    def array(self, dtype: npt.DTypeLike) -> LabelArray:
-        """The layer as a label array; made anew at each call."""
-        labels = np.zeros(self.runs.shape, dtype)
-        self.paint(labels)
-        return labels
 
     def paint(self, out: LabelArray) -> None:
         """Paint the layer into a C-contiguous label array of its shape, in place."""
@@ -65,59 +53,35 @@ class HiddenLayer:
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """A frame or volume of labels, and where each of its n instances can be read whole.
+    """Where each of the n instances of a painted frame or volume can be read whole.
 
     Parameters
     ----------
-    labels
-        The visible label array.
     hidden
         Hidden layers 1, 2, …; none where nothing overlaps.
     layer
-        int64 (n): 0 where the instance is whole in `labels`, k where it is in ``hidden[k - 1]``.
+        int64 (n): 0 where the instance is whole in the visible labels, k where it is in
+        ``hidden[k - 1]``.
     areas
-        int64 (n): pixels of the whole instance.
+        int64 (n): pixels of the whole instance; 0 where it covers none.
     """
 
-    labels: LabelArray
     hidden: tuple[HiddenLayer, ...]
     layer: IntArray
     areas: IntArray
 
-    @property
-    def empty(self) -> BoolArray:
-        """Instances that cover no pixel of the frame; their layer is 0."""
-        nothing: BoolArray = self.areas == 0
-        return nothing
 
-
-def paint_order(areas: IntArray) -> IntArray:
-    """Indices of instances in the order of painting: by falling area, then as in the source."""
-    return np.argsort(-areas, kind="stable")
-
-
-def paint_instances(
-    shape: Sequence[int],
-    instances: InstanceRuns | Sequence[Runs],
-    values: npt.ArrayLike,
-    *,
-    dtype: npt.DTypeLike | None = None,
-    out: LabelArray | None = None,
-) -> Painted:
+def paint_instances(table: InstanceRuns, values: npt.ArrayLike, out: LabelArray) -> Painted:
     """Paint the instances of a frame or volume by the overlap rule.
 
     Parameters
     ----------
-    shape
-        Of the label array, any number of axes.
-    instances
+    table
         Their masks, in source order.
     values
         Label value of each instance: above 0, no two alike.
-    dtype
-        Of the labels; the smallest unsigned type that fits if not given.
     out
-        A C-contiguous label array of `shape` to paint into; what is in it is overwritten.
+        C-contiguous label array of the table's shape to paint into; what is in it is overwritten.
 
     Returns
     -------
@@ -129,91 +93,62 @@ def paint_instances(
     ArgumentError
         Shapes, counts or values do not fit together, or a value does not fit the type.
     """
-    table = as_instance_runs(shape, instances)
-    marks = _checked_values(values, len(table))
-    labels = _label_array(shape, marks, dtype, out)
-    areas = table.areas()
-    if not _paint_disjoint(labels, table, marks):
-        order = paint_order(areas)
-        ordered = table.select(order)
-        level = np.repeat(marks[order], ordered.counts)
-        paint_many(labels, ordered.starts, ordered.lengths, level, step=ordered.step)
-        if int(np.count_nonzero(labels)) != int(areas.sum()):
-            cut = np.sort(order[_cut_rows(labels, ordered, level)])
-            hidden, layer = _hidden_layers(table, marks, cut)
-            return Painted(labels, hidden, layer, areas)
-    return Painted(labels, (), np.zeros(len(table), np.int64), areas)
-
-
-def as_instance_runs(
-    shape: Sequence[int], instances: InstanceRuns | Sequence[Runs]
-) -> InstanceRuns:
-    """Masks as one table for an array of `shape`."""
-    if not isinstance(instances, InstanceRuns):
-        instances = InstanceRuns.from_runs(shape, instances)
-    if instances.lengths.size and int(instances.lengths.min()) <= 0:
-        raise ArgumentError("an instance has an empty run", expected="lengths above 0")
-    if instances.shape != tuple(shape):
+    if out.shape != table.shape:
         raise ArgumentError(
-            "instances were rasterised for another frame",
-            expected=f"shape {tuple(shape)}",
-            found=f"shape {instances.shape}",
+            "the instances were rasterised for another frame",
+            expected=f"shape {out.shape}",
+            found=f"shape {table.shape}",
         )
-    return instances
+    if table.lengths.size and int(table.lengths.min()) <= 0:
+        raise ArgumentError("an instance has an empty run", expected="lengths above 0")
+    values = _checked_values(values, len(table))
+    flat_view(out)[:] = 0
+    areas = table.areas()
+    if not _paint_disjoint(out, table, values):
+        order = np.argsort(-areas, kind="stable")
+        ordered = table.select(order)
+        level = np.repeat(values[order], ordered.counts)
+        paint_many(out, ordered.starts, ordered.lengths, level, step=ordered.step)
+        if int(np.count_nonzero(out)) != int(areas.sum()):
+            cut = np.sort(order[_cut_rows(out, ordered, level)])
+            return Painted(*_hidden_layers(table, values, cut), areas)
+    return Painted((), np.zeros(len(table), np.int64), areas)
 
 
 def _checked_values(values: npt.ArrayLike, count: int) -> npt.NDArray[Any]:
-    marks = np.asarray(values)
-    if marks.shape != (count,) or (count and marks.dtype.kind not in "iu"):
+    checked = np.asarray(values)
+    if checked.shape != (count,) or (count and checked.dtype.kind not in "iu"):
         raise ArgumentError(
             "label values do not belong to the instances",
             expected=f"{count} integers",
-            found=f"shape {marks.shape} of {marks.dtype}",
+            found=f"shape {checked.shape} of {checked.dtype}",
         )
     if not count:
-        return marks.astype(np.uint8)
-    ordered = np.sort(marks)
+        return checked.astype(np.uint8)
+    ordered = np.sort(checked)
     if int(ordered[0]) <= 0 or (ordered[1:] == ordered[:-1]).any():
         raise ArgumentError(
-            "label values do not tell the instances apart",
+            "label values do not distinguish the instances",
             expected="values above 0, no two alike",
             found=f"{np.count_nonzero(np.diff(ordered) == 0)} repeated, smallest {ordered[0]}",
         )
-    return marks
+    return checked
 
 
-def _label_array(
-    shape: Sequence[int],
-    marks: npt.NDArray[Any],
-    dtype: npt.DTypeLike | None,
-    out: LabelArray | None,
-) -> LabelArray:
-    if out is not None:
-        if out.shape != tuple(shape):
-            raise ArgumentError(
-                "the label array has another shape", expected=tuple(shape), found=out.shape
-            )
-        flat_view(out)[:] = 0
-        return out
-    if dtype is None:
-        dtype = np.min_scalar_type(int(marks.max())) if marks.size else np.dtype(np.uint8)
-    return np.zeros(tuple(shape), dtype)
-
-
-def _paint_disjoint(labels: LabelArray, table: InstanceRuns, marks: npt.NDArray[Any]) -> bool:
-    """Paint row-major runs that nowhere overlap, in the order of the array; False if they do."""
+def _paint_disjoint(labels: LabelArray, table: InstanceRuns, values: npt.NDArray[Any]) -> bool:
+    """Paint row-major runs that do not overlap, in array order; return False if they overlap."""
     if table.step != 1:
         return False
     order = np.argsort(table.starts, kind="stable")
     starts, lengths = table.starts[order], table.lengths[order]
     if (starts[1:] < starts[:-1] + lengths[:-1]).any():
         return False
-    paint_many(labels, starts, lengths, marks[table.owners[order]])
+    paint_many(labels, starts, lengths, values[table.owners[order]])
     return True
 
 
 def _cut_rows(labels: LabelArray, ordered: InstanceRuns, level: LabelArray) -> IntArray:
-    """Instances of `ordered` of which a pixel shows another value than its own."""
+    """Instances of `ordered` with a pixel that shows another value than their own."""
     flat = flat_view(labels)
     lost = np.zeros(len(level), np.bool_)
     for rows, starts, lengths in pixel_blocks(ordered.starts, ordered.lengths, ordered.step):
@@ -224,7 +159,7 @@ def _cut_rows(labels: LabelArray, ordered: InstanceRuns, level: LabelArray) -> I
 
 
 def _hidden_layers(
-    table: InstanceRuns, marks: npt.NDArray[Any], cut: IntArray
+    table: InstanceRuns, values: npt.NDArray[Any], cut: IntArray
 ) -> tuple[tuple[HiddenLayer, ...], IntArray]:
     """Hidden layers of the instances `cut`, and the layer in which each instance is whole."""
     masks = table.select(cut)
@@ -234,15 +169,15 @@ def _hidden_layers(
     hidden = []
     for number in range(1, int(place.max()) + 1):
         chosen = np.flatnonzero(place == number)
-        hidden.append(HiddenLayer(cut[chosen], marks[cut[chosen]], masks.select(chosen)))
+        hidden.append(HiddenLayer(values[cut[chosen]], masks.select(chosen)))
     return tuple(hidden), layer
 
 
 def _meetings(masks: InstanceRuns) -> IntArray:
     """Pairs (earlier, later) of instances that share a pixel, each once, sorted by the later.
 
-    Worked out on the stretches between all run ends, not on pixels: each stretch is covered by an
-    instance wholly or not at all, and there are few of them even in a volume.
+    Computed on the stretches between all run ends, not on pixels: an instance covers a stretch wholly
+    or not at all, and there are few of them even in a volume.
     """
     begin = masks.line_starts()
     end = begin + masks.lengths
@@ -271,10 +206,10 @@ def _meetings(masks: InstanceRuns) -> IntArray:
 
 
 def _places(pairs: IntArray, count: int) -> IntArray:
-    """Layer 1, 2, … of each instance: the first that holds none that it meets.
+    """Layer 1, 2, … of each instance: the first without an instance that it overlaps.
 
-    Those that meet most others choose first, ties by source order (Welsh and Powell's order, Comput.
-    J. 10, 1967): on some crowded frames source order alone needs a layer more.
+    Those that overlap most others come first, ties in source order (Welsh and Powell, Comput. J. 10,
+    1967): on some crowded frames source order alone needs one layer more.
     """
     met: list[list[int]] = [[] for _ in range(count)]
     for one, other in pairs.tolist():

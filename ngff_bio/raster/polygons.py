@@ -1,13 +1,13 @@
 """COCO polygons to runs, pixel for pixel what pycocotools makes of them, all of a frame at once.
 
 pycocotools walks each outline at five times the resolution, keeps the steps that cross the middle
-of a pixel column, brings their height back to pixels, and fills between the first and second,
-third and fourth, … crossing of a column. Most steps of the walk are thrown away. Here the kept
-ones are calculated directly from each edge, for every edge of every polygon in one pass; a
-polygon that a column is entered and left by costs two crossings a column, whatever its outline.
+of a pixel column, scales their height back to pixels, and fills between the first and second, third
+and fourth, … crossing of a column. Most steps of the walk are discarded. Here the kept ones are
+computed directly from each edge, for all edges of all polygons in one pass: the cost is the number of
+crossings, whatever the length of the outline.
 
-Where an outline point lies is decided by pycocotools' own floating-point expressions, evaluated in
-the same order, so that ties round alike.
+Crossings are computed with pycocotools' own floating-point expressions, in the same order, so that
+ties are rounded alike.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import numpy.typing as npt
 
 from ngff_bio.errors import SourceError
 from ngff_bio.raster.instances import InstanceRuns
-from ngff_bio.raster.runs import IntArray, _union, run_pixels
+from ngff_bio.raster.runs import IntArray, run_pixels, union_runs
 
 FloatArray = npt.NDArray[np.float64]
 GridArray = npt.NDArray[np.int32]
 
 #: Upsampling of the walk (``scale`` in pycocotools' rleFrPoly).
 SCALE = 5
-#: The walk holds five times a coordinate, and differences of these, in 32 bits.
+#: The walk stores five times a coordinate, and differences of these, in 32 bits.
 FARTHEST = 2**30 / SCALE - 1
 
 
@@ -42,10 +42,10 @@ def rasterize_polygons(
     segmentations
         One per instance: a list of parts, each ``[x0, y0, x1, y1, …]`` in pixels (a list or an
         array); the instance is the union of its parts. A part of fewer than three points covers
-        nothing (pycocotools refuses it where it stands first). The last of an odd count of
-        numbers is dropped, as in pycocotools.
+        nothing (pycocotools raises an error if it is the first). The last of an odd count of numbers
+        is dropped, as in pycocotools.
     shape
-        Height and width of the frame. Polygons are cut at its border as pycocotools does it.
+        Height and width of the frame. Polygons are clipped to it as in pycocotools.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def rasterize_polygons(
     Raises
     ------
     SourceError
-        A coordinate is no finite number, or out of all proportion.
+        A coordinate is not a finite number, or is out of all proportion.
     """
     parts = list(chain.from_iterable(segmentations))
     per_instance = np.fromiter(map(len, segmentations), np.int64, len(segmentations))
@@ -68,37 +68,17 @@ def rasterize_polygons(
         numbers = _flattened(parts, int(sizes.sum()))
     except (TypeError, ValueError) as error:
         raise SourceError(
-            "a polygon holds something that is no number",
+            "a polygon contains something that is not a number",
             record=f"segmentation {_first_unreadable(segmentations)}",
             expected="[[x0, y0, x1, y1, …], …]",
             found=error,
         ) from error
-    offsets = np.concatenate(([0], np.cumsum(sizes // 2)))
-    return rasterize_vertices(numbers.reshape(-1, 2), offsets, owners, len(segmentations), shape)
-
-
-def rasterize_vertices(
-    xy: FloatArray, part_offsets: IntArray, owners: IntArray, count: int, shape: tuple[int, int]
-) -> InstanceRuns:
-    """`rasterize_polygons` for outlines that are already flat arrays.
-
-    Parameters
-    ----------
-    xy
-        float64 (points, 2): x and y of all parts, one after the other, in pixels.
-    part_offsets
-        int64: part p has the points ``part_offsets[p]:part_offsets[p + 1]``.
-    owners
-        int64, ascending: the instance that each part belongs to.
-    count
-        Number of instances.
-    shape
-        Height and width of the frame.
-    """
+    xy = numbers.reshape(-1, 2)
+    part_offsets = np.concatenate(([0], np.cumsum(sizes // 2)))
     height, width = shape
     _check_coordinates(xy, part_offsets, owners)
     part, column, crossing = _crossings(xy, part_offsets, height, width)
-    # Crossings of one column of one part lie in one stretch of numbers: one sort pairs them all.
+    # Crossings of one column of one part are one range of numbers: one sort pairs them all.
     key = (part * width + column) * (height + 1) + crossing
     key.sort()
     begin, end = key[0::2], key[1::2]
@@ -109,10 +89,12 @@ def rasterize_vertices(
     owner = owners[part]
     if owners.size > 1 and (owners[1:] == owners[:-1]).any():
         begin = (owner * width + x) * (height + 1) + y
-        begin, length = _union(begin, begin + length)
+        begin, length = union_runs(begin, begin + length)
         line, y = np.divmod(begin, height + 1)
         owner, x = np.divmod(line, width)
-    return InstanceRuns.from_owners(shape, count, owner, y * width + x, length, step=width)
+    return InstanceRuns.from_owners(
+        shape, len(segmentations), owner, y * width + x, length, step=width
+    )
 
 
 def _crossings(
@@ -120,10 +102,10 @@ def _crossings(
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Part, pixel column and height (0 to `height`) of every crossing of a column by an outline.
 
-    In no order. Of a closed outline there are an even number in every column.
+    Unordered. A closed outline has an even number in every column.
     """
     x0, y0, x1, y1 = _edges(xy, part_offsets)
-    # The walk goes from u to u + 1; it crosses the middle of column c where u = 5c + 2.
+    # A step of the walk goes from u to u + 1; it crosses the middle of column c where u = 5c + 2.
     first = np.maximum((np.minimum(x0, x1) + 2) // SCALE, 0)
     crossed = np.minimum((np.maximum(x0, x1) + 2) // SCALE, width) - first
     meets = crossed > 0
@@ -168,8 +150,8 @@ def _shallow_heights(
 ) -> FloatArray:
     """Upsampled heights at which edges wider than high go from `mid` to ``mid + 1``.
 
-    `edge` names the edges, `count` how many of the rows of `mid` are of each. The lower of the
-    heights of the two steps of the walk, as pycocotools takes it.
+    `edge` are the edges, `count` the number of rows of `mid` of each. Of the heights of the two steps
+    of the walk the smaller, as in pycocotools.
     """
     x0, y0, x1, y1 = x0[edge], y0[edge], x1[edge], y1[edge]
     turned = x0 > x1
@@ -185,7 +167,7 @@ def _shallow_heights(
     there = slope * step
     there += origin
     there += 0.5
-    # Heights below 0 need no care: they are cut off at the upper border, however they are rounded.
+    # The rounding of negative heights does not matter: they are clipped to 0.
     lower: FloatArray = np.floor(np.minimum(here, there))
     return lower
 
@@ -201,9 +183,9 @@ def _steep_heights(
 ) -> FloatArray:
     """Upsampled heights at which edges higher than wide go from `mid` to ``mid + 1``.
 
-    `edge` and `count` as above. The walk goes down the edge by ones; the step after which it is
-    past the middle is estimated by a division, then set right by the walk's own rounding: a tie
-    may fall to either side.
+    `edge` and `count` as above. The walk descends the edge in steps of one; the step that passes the
+    middle is estimated by a division, then corrected with the walk's own rounding: a tie may fall to
+    either side.
     """
     x0, y0, x1, y1 = x0[edge], y0[edge], x1[edge], y1[edge]
     turned = y0 > y1
@@ -229,14 +211,14 @@ def _steep_heights(
 
 
 def _check_coordinates(xy: FloatArray, part_offsets: IntArray, owners: IntArray) -> None:
-    """Raise `SourceError` for what the walk cannot hold."""
-    # A comparison with something that is no number is false.
+    """Raise `SourceError` for coordinates that the walk cannot store."""
+    # A comparison with NaN is false.
     if not xy.size or (xy.max() < FARTHEST and xy.min() > -FARTHEST):
         return
     point = int(np.flatnonzero(~(np.abs(xy) < FARTHEST).all(1))[0])
     part = int(np.searchsorted(part_offsets, point, "right")) - 1
     raise SourceError(
-        "a polygon has an impossible coordinate",
+        "a polygon has a coordinate out of range",
         record=f"segmentation {owners[part]}",
         expected=f"a finite number, at most {FARTHEST:.0f} pixels from the image",
         found=f"x, y = {xy[point, 0]}, {xy[point, 1]}",

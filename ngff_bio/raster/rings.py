@@ -1,22 +1,23 @@
-"""Outlines of masks along the edges of pixels, as closed rings that cover the mask exactly."""
+"""Outlines of masks: closed rings along pixel edges that cover a mask exactly, and edge pixels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ngff_bio.raster.runs import IntArray
+from ngff_bio.raster.runs import BoolArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ring:
     """One closed outline: ``points`` are int64 (n, 2) corners (x, y), the first not repeated.
 
-    Coordinates are those of pixel edges: pixel (x, y) covers [x, x + 1) x [y, y + 1). Outer rings go
-    clockwise as an image is shown (y down), holes too; `hole` says which it is.
+    Coordinates are those of pixel edges: pixel (x, y) covers [x, x + 1) x [y, y + 1). Outer rings and
+    holes both run clockwise as an image is shown (y down).
     """
 
     points: IntArray
@@ -24,7 +25,7 @@ class Ring:
 
     @property
     def area(self) -> int:
-        """Pixels inside it, holes of it included."""
+        """Number of pixels inside, holes included."""
         x, y = self.points[:, 0], self.points[:, 1]
         return abs(int(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))) // 2
 
@@ -40,24 +41,23 @@ def rings_of_mask(mask: npt.NDArray[np.bool_], origin: tuple[int, int] = (0, 0))
     Returns
     -------
     list of Ring
-        From top to bottom by their first corner; the union of outer rings less the holes is the
-        mask.
+        From top to bottom by their first corner. The outer rings without the holes are the mask.
     """
     padded = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.bool_)
     padded[1:-1, 1:-1] = mask
     above_left, above_right = padded[:-1, :-1], padded[:-1, 1:]
     below_left, below_right = padded[1:, :-1], padded[1:, 1:]
     count = above_left.astype(np.uint8) + above_right + below_left + below_right
-    crossing = (count == 2) & (above_left == below_right)  # two pixels that touch at a corner
+    crossing = (count == 2) & (above_left == below_right)  # two pixels that share a corner only
     rows, columns = np.nonzero((count % 2 == 1) | crossing)
     if not rows.size:
         return []
-    # Each corner once, a crossing twice: first the corner whose edge comes from the left.
+    # Each corner once, a crossing twice: first as the end of the edge from the left.
     twice = crossing[rows, columns]
     at = np.repeat(np.arange(rows.size), 1 + twice)
     second = np.concatenate(([False], at[1:] == at[:-1]))
     rows, columns, twice = rows[at], columns[at], twice[at]
-    # On a crossing the corner from the left goes up if the upper left pixel is set, else down.
+    # At a crossing the edge from the left continues up if the upper left pixel is set, else down.
     falling = above_left[rows, columns]
     low_first = np.where(twice, np.where(falling, second, ~second), False)
     across = _partners(np.lexsort((second, columns, rows)))
@@ -66,7 +66,7 @@ def rings_of_mask(mask: npt.NDArray[np.bool_], origin: tuple[int, int] = (0, 0))
 
 
 def _partners(order: IntArray) -> IntArray:
-    """Along a line corners come in pairs: each one's other end."""
+    """The other end of the edge that each corner is on: along a line corners come in pairs."""
     partner = np.empty(order.size, np.int64)
     partner[order[0::2]] = order[1::2]
     partner[order[1::2]] = order[0::2]
@@ -87,7 +87,7 @@ def _followed(
     for start in range(rows.size):
         if seen[start]:
             continue
-        # The first corner that is met of a ring is its upper left one: go right, then down.
+        # The first corner of a ring in this order is its upper left one: go right, then down.
         ring, at = [], start
         while not seen[at]:
             other = next_across[at]
@@ -113,7 +113,7 @@ def polygons_of_rings(rings: Sequence[Ring]) -> list[list[Ring]]:
 
 
 def _holds(ring: Ring, x: float, y: float) -> bool:
-    """Whether a point that lies on no edge is inside: edges above it are counted."""
+    """Whether a point that is not on an edge is inside: the number of edges above it is odd."""
     one, two = ring.points, np.roll(ring.points, -1, axis=0)
     level = one[:, 1] == two[:, 1]
     low = np.minimum(one[:, 0], two[:, 0])
@@ -122,7 +122,7 @@ def _holds(ring: Ring, x: float, y: float) -> bool:
 
 
 def joined_ring(rings: Sequence[Ring]) -> IntArray:
-    """All rings as one, joined by bridges without area: (n, 2), for formats that hold one ring.
+    """All rings as one, joined by bridges without area: (n, 2), for formats of one ring per object.
 
     Filled by the even-odd rule it covers what the rings cover.
     """
@@ -131,3 +131,20 @@ def joined_ring(rings: Sequence[Ring]) -> IntArray:
     for ring in rings[1:]:
         pieces += [first[:1], ring.points, ring.points[:1]]
     return np.concatenate([*pieces, first[:1]] if len(rings) > 1 else pieces)
+
+
+def outlines(labels: npt.NDArray[Any]) -> BoolArray:
+    """Inner boundary pixels of a label plane (height, width).
+
+    True where a label that is not 0 has a 4-neighbour of another value. A label that is cut by the
+    border of the image has no outline there.
+    """
+    edge = np.zeros(labels.shape, np.bool_)
+    across = labels[1:] != labels[:-1]
+    edge[1:] |= across
+    edge[:-1] |= across
+    along = labels[:, 1:] != labels[:, :-1]
+    edge[:, 1:] |= along
+    edge[:, :-1] |= along
+    edge &= labels != 0
+    return edge

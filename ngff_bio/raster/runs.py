@@ -1,87 +1,31 @@
 """Runs of pixels: the sparse form of a mask, and how runs and label arrays turn into each other.
 
-A run is a start and a length in the flattened C-order (row-major) array, both counted from 0. It
-may cross rows and planes. Everything here is vectorised: no Python loop over runs.
+A run is a start (from 0) and a length in the flattened C-order (row-major) array. It may continue
+across rows and planes. Everything here is vectorised: no Python loop over runs.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ngff_bio.errors import ArgumentError, SourceError
+from ngff_bio.errors import ArgumentError
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 LabelArray = npt.NDArray[Any]
 
-#: Pixels that are expanded to indices at once: 512 kB of them, which stays in the cache. Measured:
-#: twice as fast as all at once, which asks the system for fresh memory at every call.
+#: Pixels that are expanded to indices at once: 512 kB, which stay in the cache. Measured twice as fast
+#: as all at once, which allocates fresh memory at every call.
 BLOCK = 1 << 16
-#: Pixels that are filled in order at once; no indices, so a few bytes each.
+#: Pixels that are filled in order at once; without indices they take a few bytes each.
 SPAN = 1 << 18
 
 
-@dataclass(frozen=True, eq=False)
-class Runs:
-    """One mask as runs: sorted by start, not overlapping, not touching.
-
-    Parameters
-    ----------
-    starts, lengths
-        int64, one dimension, of equal size; offsets into the flattened C-order array and pixel
-        counts above 0.
-    """
-
-    starts: IntArray
-    lengths: IntArray
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "starts", np.asarray(self.starts, np.int64))
-        object.__setattr__(self, "lengths", np.asarray(self.lengths, np.int64))
-        if self.starts.ndim != 1 or self.starts.shape != self.lengths.shape:
-            raise ArgumentError(
-                "starts and lengths of runs do not belong together",
-                expected="two one-dimensional arrays of equal size",
-                found=f"shapes {self.starts.shape} and {self.lengths.shape}",
-            )
-
-    def __len__(self) -> int:
-        return int(self.starts.size)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Runs):
-            return NotImplemented
-        return np.array_equal(self.starts, other.starts) and np.array_equal(
-            self.lengths, other.lengths
-        )
-
-    __hash__ = None  # type: ignore[assignment]
-
-    @property
-    def ends(self) -> IntArray:
-        """One past the last offset of each run."""
-        return self.starts + self.lengths
-
-    @property
-    def area(self) -> int:
-        """How many pixels the runs cover."""
-        return int(self.lengths.sum())
-
-
-def canonical_runs(starts: npt.ArrayLike, lengths: npt.ArrayLike) -> Runs:
-    """Union of runs in any order, overlapping or not, as `Runs`."""
-    begin = np.asarray(starts, np.int64)
-    end = begin + np.asarray(lengths, np.int64)
-    return Runs(*_union(begin, end))
-
-
-def _union(begin: IntArray, end: IntArray) -> tuple[IntArray, IntArray]:
+def union_runs(begin: IntArray, end: IntArray) -> tuple[IntArray, IntArray]:
     """Starts and lengths of the union of half-open intervals; touching ones become one."""
     kept = end > begin
     if not kept.all():
@@ -99,24 +43,11 @@ def _union(begin: IntArray, end: IntArray) -> tuple[IntArray, IntArray]:
     return begin, reach[last] - begin
 
 
-def check_runs(runs: Runs, size: int) -> None:
-    """Raise `SourceError` unless the runs are sorted, disjoint, not empty and inside [0, size)."""
-    if not len(runs):
-        return
-    if int(runs.lengths.min()) <= 0:
-        raise SourceError("a run is empty", expected="lengths above 0", found=runs.lengths.min())
-    if int(runs.starts[0]) < 0 or int(runs.ends.max()) > size:
-        raise SourceError(
-            "a run lies outside of the array",
-            expected=f"offsets from 0 to {size}",
-            found=f"{runs.starts.min()} to {runs.ends.max()}",
-        )
-    if (runs.starts[1:] < runs.ends[:-1]).any():
-        raise SourceError("runs are not in order, or overlap", expected="each after the other")
+def runs_from_mask(mask: npt.NDArray[Any]) -> tuple[IntArray, IntArray]:
+    """Starts and lengths of the runs of the pixels of a mask (any shape) that are not 0.
 
-
-def runs_from_mask(mask: npt.NDArray[Any]) -> Runs:
-    """Runs of the pixels of a mask (any shape) that are not 0."""
+    Sorted by start, not overlapping, not touching.
+    """
     flat = np.ascontiguousarray(mask).reshape(-1)
     if flat.dtype != np.bool_:
         flat = flat != 0
@@ -125,53 +56,7 @@ def runs_from_mask(mask: npt.NDArray[Any]) -> Runs:
         edges = np.concatenate(([0], edges))
     if edges.size % 2:
         edges = np.concatenate((edges, [flat.size]))
-    return Runs(edges[0::2], edges[1::2] - edges[0::2])
-
-
-def mask_from_runs(runs: Runs, shape: Sequence[int]) -> BoolArray:
-    """Boolean mask of `shape` that is true where the runs are.
-
-    Raises
-    ------
-    SourceError
-        The runs are not in order, overlap, or leave the array.
-    """
-    check_runs(runs, math.prod(shape))
-    flat = _filled(runs.starts, runs.lengths, np.ones(len(runs), np.bool_), math.prod(shape))
-    return flat.reshape(tuple(shape))
-
-
-def labels_from_runs(
-    shape: Sequence[int],
-    starts: IntArray,
-    lengths: IntArray,
-    values: npt.NDArray[Any],
-    dtype: npt.DTypeLike,
-) -> LabelArray:
-    """A fresh label array from runs that do not overlap, in any order: the fastest decode.
-
-    Parameters
-    ----------
-    shape
-        Of the array.
-    starts, lengths
-        int64, one per run.
-    values
-        Label value of each run.
-    dtype
-        Of the array; must hold the values.
-
-    Raises
-    ------
-    SourceError
-        Two runs overlap, or one is empty or leaves the array.
-    """
-    if (starts[1:] < starts[:-1]).any():
-        order = np.argsort(starts, kind="stable")
-        starts, lengths, values = starts[order], lengths[order], values[order]
-    size = math.prod(shape)
-    check_runs(Runs(starts, lengths), size)
-    return _filled(starts, lengths, _as_labels(values, np.dtype(dtype)), size).reshape(tuple(shape))
+    return edges[0::2], edges[1::2] - edges[0::2]
 
 
 def _filled(
@@ -179,8 +64,8 @@ def _filled(
 ) -> LabelArray:
     """Flat array over [origin, origin + size) of sorted disjoint runs, 0 between them.
 
-    One `np.repeat` over gap, run, gap, run, … writes every pixel once, in order; no way with
-    indices comes near to it when runs are long.
+    One `np.repeat` over gap, run, gap, run, … writes every pixel once, in order; indexing is many
+    times slower for long runs.
     """
     count = starts.size
     level = np.zeros(2 * count + 1, values.dtype)
@@ -193,7 +78,7 @@ def _filled(
 
 
 def _as_labels(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> LabelArray:
-    """Values in the label type, or an error where they do not fit."""
+    """Values in the label type; `ArgumentError` if one does not fit."""
     if dtype.kind in "iu" and values.size and values.dtype.kind in "iu" and values.dtype != dtype:
         bounds = np.iinfo(dtype)
         if int(values.max()) > bounds.max or int(values.min()) < bounds.min:
@@ -206,7 +91,7 @@ def _as_labels(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> LabelArray:
 
 
 def run_pixels(starts: IntArray, lengths: IntArray, step: int = 1) -> IntArray:
-    """Offsets of all pixels of many runs, one run after the other; `step` apart inside a run."""
+    """Indices of all pixels of many runs, one run after the other; `step` apart inside a run."""
     ends = np.cumsum(lengths)
     if not ends.size:
         return ends
@@ -221,8 +106,8 @@ def pixel_blocks(
 ) -> Iterator[tuple[slice, IntArray, IntArray]]:
     """Cut many runs into pieces of at most `block` pixels: (rows, starts, lengths) of each.
 
-    A run that is longer than a block is cut through. Painting piece by piece in this order is the
-    same as painting at once, and needs memory for one block of indices only.
+    A run that is longer than a block is split. Painting piece by piece gives the same as painting at
+    once, with memory for one block of indices.
     """
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if ends.size else 0
@@ -243,7 +128,7 @@ def pixel_blocks(
 
 
 def distinct(numbers: IntArray) -> IntArray:
-    """Sorted distinct numbers: ``np.unique`` by sorting, where it now hashes, many times slower."""
+    """Sorted distinct numbers. ``np.unique`` of NumPy 2.3 and later hashes: many times slower here."""
     ordered = np.sort(numbers)
     if not ordered.size:
         return ordered
@@ -251,17 +136,12 @@ def distinct(numbers: IntArray) -> IntArray:
 
 
 def flat_view(out: LabelArray) -> LabelArray:
-    """The array as one dimension that shares its memory, or an error."""
+    """The array as one dimension that shares its memory; `ArgumentError` if it is not C-contiguous."""
     if not out.flags.c_contiguous:
         raise ArgumentError(
             "the label array cannot be painted in place", expected="a C-contiguous array"
         )
     return out.reshape(-1)
-
-
-def paint_runs(out: LabelArray, runs: Runs, value: int) -> None:
-    """Set the pixels of one mask to `value`, in place; `out` is C-contiguous, of any shape."""
-    paint_many(out, runs.starts, runs.lengths, np.full(len(runs), value, np.int64))
 
 
 def paint_many(
@@ -279,7 +159,8 @@ def paint_many(
     out
         C-contiguous label array of any shape; pixels outside of the runs keep their value.
     starts, lengths
-        int64, one per run, offsets into the flattened `out`. Runs may overlap and be in any order.
+        int64, one per run; starts are indices into the flattened `out`. Runs may overlap and be in
+        any order.
     values
         One per run.
     step
@@ -296,7 +177,7 @@ def paint_many(
     last = starts + (lengths - 1) * step
     if int(starts.min()) < 0 or int(last.max()) >= flat.size:
         raise ArgumentError(
-            "a run lies outside of the label array",
+            "a run lies outside the label array",
             expected=f"offsets from 0 to {flat.size - 1}",
             found=f"{starts.min()} to {last.max()}",
         )
@@ -314,7 +195,7 @@ def paint_many(
 def _paint_in_order(
     flat: LabelArray, starts: IntArray, lengths: IntArray, level: LabelArray
 ) -> None:
-    """Paint sorted disjoint runs piece by piece of the array, each filled in one go."""
+    """Paint sorted disjoint runs, one stretch of the array after the other."""
     marks = np.ones(starts.size, np.bool_)
     ends = starts + lengths
     end = int(ends[-1])
@@ -341,7 +222,7 @@ def clip_runs(
     Returns
     -------
     starts, lengths, kept
-        int64; `kept` is the row of the runs given that each part comes from, in their order.
+        int64; `kept` is the row of the given runs that each part comes from, ascending.
         ``paint_many(slab, starts, lengths, values[kept])`` paints a slab of a volume.
     """
     begin = np.maximum(starts, lo)
@@ -352,7 +233,7 @@ def clip_runs(
 
 
 def runs_of_labels(labels: LabelArray, offset: int = 0) -> tuple[LabelArray, IntArray, IntArray]:
-    """Encode a label array: the runs of every value that is not 0.
+    """Runs of every value of a label array that is not 0.
 
     Parameters
     ----------
@@ -377,36 +258,6 @@ def runs_of_labels(labels: LabelArray, offset: int = 0) -> tuple[LabelArray, Int
     return values[rows], starts[rows] + offset, lengths[rows]
 
 
-def merge_runs(
-    values: LabelArray, starts: IntArray, lengths: IntArray
-) -> tuple[LabelArray, IntArray, IntArray]:
-    """Join the encoded slabs of one volume: runs of one value that touch become one.
-
-    Takes the concatenated results of `runs_of_labels` over slabs in any order; returns what
-    `runs_of_labels` of the whole volume would.
-    """
-    order = np.lexsort((starts, values))
-    values, starts, lengths = values[order], starts[order], lengths[order]
-    if not starts.size:
-        return values, starts, lengths
-    ends = starts + lengths
-    joined = (values[1:] == values[:-1]) & (starts[1:] <= ends[:-1])
-    first = np.flatnonzero(np.concatenate(([True], ~joined)))
-    last = np.concatenate((first[1:] - 1, [starts.size - 1]))
-    return values[first], starts[first], ends[last] - starts[first]
-
-
-def runs_bbox(runs: Runs, shape: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Half-open (min, max) per axis of `shape`; (0, 0) on every axis if there are no runs."""
-    if not len(runs):
-        return ((0, 0),) * len(shape)
-    low, high = run_extents(runs.starts, runs.lengths, shape)
-    return tuple(
-        (int(axis_low.min()), int(axis_high.max()))
-        for axis_low, axis_high in zip(low, high, strict=True)
-    )
-
-
 def run_extents(
     starts: IntArray, lengths: IntArray, shape: Sequence[int]
 ) -> tuple[list[IntArray], list[IntArray]]:
@@ -417,7 +268,7 @@ def run_extents(
     high: list[IntArray] = []
     crosses = np.zeros(starts.size, np.bool_)
     for axis, (begin, end) in enumerate(zip(first, final, strict=True)):
-        # A run that goes on in the next row holds the end of the one and the begin of the other.
+        # A run that continues in the next row covers the end of one row and the start of the next.
         low.append(np.where(crosses, 0, begin))
         high.append(np.where(crosses, shape[axis], end + 1))
         crosses = crosses | (begin != end)

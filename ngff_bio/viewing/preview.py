@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import ngff_bio.reader as reader
 from ngff_bio.errors import ArgumentError
-from ngff_bio.raster.outline import outlines
+from ngff_bio.raster.rings import outlines
 from ngff_bio.storage import Storage
 
 #: Percentiles of the pixels that become black and white.

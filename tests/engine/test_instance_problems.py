@@ -65,9 +65,9 @@ def drawn(
     ("geometry", "what"),
     [
         (Rle((20, 20), [5, 3]), "do not add up"),
-        (Rle((20, 20), [400, -3, 3]), "below 0"),
-        (Rle((9, 20), [180]), "another size"),
-        (Rle((20, 20), "~~"), "none of its code"),
+        (Rle((20, 20), [400, -3, 3]), "negative count"),
+        (Rle((9, 20), [180]), "size of an RLE"),
+        (Rle((20, 20), "~~"), "outside of its code"),
         (Rle((20, 20), "ao02l74M2O1O0O2O1O001O0001O1N2N4L^X[2"), "do not add up"),
     ],
 )

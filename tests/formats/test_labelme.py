@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from makers import make_labelme_folder
+from masks import drawn_shape
 from PIL import Image
 
 from ngff_bio.errors import SourceError
@@ -26,7 +27,6 @@ from ngff_bio.formats.labelme.labelme import (
     restored_shape,
 )
 from ngff_bio.formats.problems import Problems
-from ngff_bio.raster.shapes import shape_to_mask
 from ngff_bio.sources.files.ranges import LocalFile
 
 
@@ -111,7 +111,7 @@ def test_rectangles_in_drag_order_have_one_box() -> None:
         (instance,) = _instances(shape("rectangle", [list(a), list(b)]))
         assert instance.box == (3.5, 4.0, 5.5, 11.25)
         assert instance.geometry.points == (a, b)
-        mask = shape_to_mask((20, 30), instance.geometry.points, "rectangle")
+        mask = drawn_shape((20, 30), instance.geometry.points, "rectangle")
         expected = np.zeros((20, 30), bool)
         expected[4:16, 3:10] = True
         np.testing.assert_array_equal(mask, expected)

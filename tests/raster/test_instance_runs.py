@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from masks import masks_of, table_of
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.raster.instances import InstanceRuns
-from ngff_bio.raster.runs import mask_from_runs, runs_from_mask
+from ngff_bio.raster.runs import runs_from_mask
 
 STACKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=6))
 
@@ -19,8 +20,7 @@ def down_columns(stack):
     height, width = stack.shape[1:]
     for index, mask in enumerate(stack):
         for x in range(width):
-            runs = runs_from_mask(mask[:, x])
-            for start, length in zip(runs.starts, runs.lengths, strict=True):
+            for start, length in zip(*runs_from_mask(mask[:, x]), strict=True):
                 owners.append(index)
                 starts.append(start * width + x)
                 lengths.append(length)
@@ -29,11 +29,11 @@ def down_columns(stack):
 
 
 def along_rows(stack):
-    return InstanceRuns.from_runs(stack.shape[1:], [runs_from_mask(mask) for mask in stack])
+    return table_of(stack, stack.shape[1:])
 
 
 def stacked(table):
-    return np.array([mask_from_runs(table.runs(i), table.shape) for i in range(len(table))])
+    return np.array(masks_of(table))
 
 
 @given(STACKS, st.sampled_from([down_columns, along_rows]))
@@ -81,3 +81,9 @@ def test_tables_of_different_frames_are_not_put_together():
     tables = [along_rows(np.ones((1, 2, n), bool)) for n in (2, 3)]
     with pytest.raises(ArgumentError, match="different arrays"):
         InstanceRuns.concatenate(tables)
+
+
+def test_a_table_of_nothing_keeps_the_number_of_its_instances():
+    table = InstanceRuns.empty((3, 4), 2)
+    assert table.areas().tolist() == [0, 0]
+    assert len(InstanceRuns.concatenate([table, along_rows(np.ones((1, 3, 4), bool))])) == 3

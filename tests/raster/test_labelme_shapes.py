@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from masks import drawn_shape, mask_of
 from PIL import Image, ImageDraw
 
 from ngff_bio.errors import SourceError
-from ngff_bio.raster.runs import mask_from_runs
-from ngff_bio.raster.shapes import rasterize_shapes, shape_to_mask
+from ngff_bio.raster.shapes import rasterize_shapes
 
 
 def drawn_whole(shape, points, shape_type):
@@ -62,7 +62,7 @@ def test_a_window_changes_no_pixel_of_random_shapes(kind):
         )
         points = points.round(rng.choice([0, 1, 6])).tolist()
         expected = drawn_whole(shape, points, kind)
-        assert np.array_equal(shape_to_mask(shape, points, kind), expected), (shape, points)
+        assert np.array_equal(drawn_shape(shape, points, kind), expected), (shape, points)
 
 
 NUMBERS = st.one_of(st.floats(-30, 90), st.integers(-10, 70))
@@ -74,7 +74,7 @@ def test_a_window_changes_no_pixel_of_any_shape(kind, data):
     size = KINDS[kind]
     points = data.draw(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=size, max_size=size))
     expected = drawn_whole((50, 60), points, kind)
-    assert np.array_equal(shape_to_mask((50, 60), points, kind), expected)
+    assert np.array_equal(drawn_shape((50, 60), points, kind), expected)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_shapes_are_those_of_labelme_itself(labelme_shape_to_mask, kind):
         if kind == "rectangle":
             points.sort(axis=0)
         expected = labelme_shape_to_mask((64, 72), points.tolist(), kind)
-        assert np.array_equal(shape_to_mask((64, 72), points.tolist(), kind), expected)
+        assert np.array_equal(drawn_shape((64, 72), points.tolist(), kind), expected)
 
 
 def test_a_large_image_costs_no_large_mask():
@@ -123,20 +123,20 @@ def test_a_mask_fills_its_box_corners_included_and_is_cut_by_the_border(corner):
     x, y = corner
     padded = np.zeros((30, 30), bool)
     padded[10 + y : 14 + y, 10 + x : 15 + x] = mask
-    ours = shape_to_mask((10, 12), [[x, y], [x + 4, y + 3]], "mask", mask)
+    ours = drawn_shape((10, 12), [[x, y], [x + 4, y + 3]], "mask", mask)
     assert np.array_equal(ours, padded[10:20, 10:22])
 
 
 @pytest.mark.parametrize(
     ("kind", "points", "what"),
     [
-        ("polygon", [[1, 1], [2, 2]], "points that it needs"),
-        ("circle", [[1, 1]], "points that it needs"),
-        ("point", [], "points that it needs"),
-        ("polygon", [[1, 1], [2, float("nan")], [3, 1]], "impossible"),
-        ("polygon", [[1, 1], [2], [3, 1]], "no pair"),
-        ("star", [[1, 1], [2, 2], [3, 1]], "no such shape"),
-        ("mask", [[1, 1], [2, 2]], "does not fill"),
+        ("polygon", [[1, 1], [2, 2]], "wrong number of points"),
+        ("circle", [[1, 1]], "wrong number of points"),
+        ("point", [], "wrong number of points"),
+        ("polygon", [[1, 1], [2, float("nan")], [3, 1]], "out of range"),
+        ("polygon", [[1, 1], [2], [3, 1]], "not a pair"),
+        ("star", [[1, 1], [2, 2], [3, 1]], "not a labelme shape"),
+        ("mask", [[1, 1], [2, 2]], "size of its box"),
     ],
 )
 def test_a_shape_that_cannot_be_drawn_names_its_place(kind, points, what):
@@ -155,6 +155,6 @@ def test_real_shapes_are_drawn_as_on_the_whole_image(samples: Path, name):
     table = rasterize_shapes(found["shapes"], shape)
     assert len(table) == len(found["shapes"]) > 0
     for index, one in enumerate(found["shapes"]):
-        ours = mask_from_runs(table.runs(index), shape)
+        ours = mask_of(table, index)
         assert np.array_equal(ours, drawn_whole(shape, one["points"], one["shape_type"]))
         assert ours.any()

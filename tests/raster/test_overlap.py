@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from masks import masks_of, table_of
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.raster.boxes import fill_boxes
 from ngff_bio.raster.instances import InstanceRuns
-from ngff_bio.raster.overlap import paint_instances, paint_order
+from ngff_bio.raster.overlap import paint_instances
 from ngff_bio.raster.polygons import rasterize_polygons
-from ngff_bio.raster.runs import mask_from_runs, runs_from_mask
 
 
 def by_hand(masks, values):
@@ -35,15 +35,28 @@ def by_hand(masks, values):
     return labels, layers, layer
 
 
-def assert_by_the_rule(masks, painted, values):
+def painted_by_us(table, values, dtype=np.uint16):
+    """What `paint_instances` returns, and the labels that it paints over what is there."""
+    labels = np.full(table.shape, 9, dtype)
+    return paint_instances(table, values, labels), labels
+
+
+def hidden_labels(painted, shape):
+    hidden = np.zeros((len(painted.hidden), *shape), np.uint32)
+    for layer, labels in zip(painted.hidden, hidden, strict=True):
+        layer.paint(labels)
+    return hidden
+
+
+def assert_by_the_rule(masks, table, values):
+    painted, found = painted_by_us(table, values)
     labels, layers, layer = by_hand(masks, values)
-    assert np.array_equal(painted.labels, labels)
+    assert np.array_equal(found, labels)
     assert painted.layer.tolist() == layer
     assert len(painted.hidden) == len(layers)
-    for ours, expected in zip(painted.hidden, layers, strict=True):
-        assert np.array_equal(ours.array(np.uint32), expected)
+    for ours, expected in zip(hidden_labels(painted, labels.shape), layers, strict=True):
+        assert np.array_equal(ours, expected)
     assert painted.areas.tolist() == [int(mask.sum()) for mask in masks]
-    assert painted.empty.tolist() == [not mask.any() for mask in masks]
 
 
 STACKS = st.one_of(
@@ -58,8 +71,7 @@ def test_any_masks_are_painted_by_the_rule(masks, data):
     values = data.draw(
         st.lists(st.integers(1, 60_000), min_size=len(masks), max_size=len(masks), unique=True)
     )
-    painted = paint_instances(masks.shape[1:], [runs_from_mask(m) for m in masks], values)
-    assert_by_the_rule(masks, painted, values)
+    assert_by_the_rule(masks, table_of(masks, masks.shape[1:]), values)
 
 
 @settings(deadline=None, max_examples=30)
@@ -74,9 +86,8 @@ def test_frames_of_crowded_polygons_are_painted_by_the_rule(seed):
         )
         segmentations.append([xy.round(2).ravel().tolist()])
     table = rasterize_polygons(segmentations, (50, 64))
-    masks = np.array([mask_from_runs(table.runs(i), (50, 64)) for i in range(40)])
     values = rng.permutation(1000)[:40] + 1
-    assert_by_the_rule(masks, paint_instances((50, 64), table, values), values)
+    assert_by_the_rule(np.array(masks_of(table)), table, values)
 
 
 @settings(deadline=None, max_examples=30)
@@ -87,15 +98,14 @@ def test_boxes_in_a_volume_are_painted_by_the_rule(seed):
     masks = np.zeros((12, 10, 10, 10), bool)
     for mask, (low, high) in zip(masks, corners, strict=True):
         mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = True
-    painted = paint_instances((10, 10, 10), fill_boxes(corners, (10, 10, 10)), np.arange(1, 13))
-    assert_by_the_rule(masks, painted, np.arange(1, 13))
+    assert_by_the_rule(masks, fill_boxes(corners, (10, 10, 10)), np.arange(1, 13))
 
 
 def test_every_instance_is_whole_in_exactly_the_layer_that_is_named():
     rng = np.random.default_rng(0)
     masks = rng.random((30, 12, 12)) < 0.2
-    painted = paint_instances((12, 12), [runs_from_mask(m) for m in masks], np.arange(1, 31))
-    planes = [painted.labels, *(layer.array(np.uint8) for layer in painted.hidden)]
+    painted, labels = painted_by_us(table_of(masks, (12, 12)), np.arange(1, 31))
+    planes = [labels, *hidden_labels(painted, (12, 12))]
     for index, mask in enumerate(masks):
         whole = [np.array_equal(plane == index + 1, mask) for plane in planes]
         assert whole == [number == painted.layer[index] for number in range(len(planes))]
@@ -104,60 +114,39 @@ def test_every_instance_is_whole_in_exactly_the_layer_that_is_named():
 def test_equal_instances_each_get_a_layer_of_their_own():
     square = np.zeros((6, 6), bool)
     square[1:4, 1:4] = True
-    painted = paint_instances((6, 6), [runs_from_mask(square)] * 70, np.arange(1, 71))
-    assert painted.labels.max() == 70
+    painted, labels = painted_by_us(table_of([square] * 70, (6, 6)), np.arange(1, 71))
+    assert labels.max() == 70
     assert painted.layer.tolist() == [*range(1, 70), 0]
 
 
 def test_instances_apart_need_no_hidden_layer():
     boxes = [[[0, 0], [3, 3]], [[0, 3], [3, 6]], [[3, 0], [6, 6]]]
-    painted = paint_instances((6, 6), fill_boxes(boxes, (6, 6)), [5, 6, 7])
+    painted, labels = painted_by_us(fill_boxes(boxes, (6, 6)), [5, 6, 7])
     assert painted.hidden == ()
     assert painted.layer.tolist() == [0, 0, 0]
-    assert np.unique(painted.labels, return_counts=True)[1].tolist() == [9, 9, 18]
+    assert np.unique(labels, return_counts=True)[1].tolist() == [9, 9, 18]
 
 
 def test_a_small_instance_stays_visible_on_a_large_one_whatever_their_order():
     boxes = np.array([[[2, 2], [4, 4]], [[0, 0], [6, 6]]])
     for order in ([0, 1], [1, 0]):
-        painted = paint_instances((6, 6), fill_boxes(boxes[order], (6, 6)), np.array([1, 2])[order])
-        assert (painted.labels == 1).sum() == 4
+        painted, labels = painted_by_us(fill_boxes(boxes[order], (6, 6)), np.array([1, 2])[order])
+        assert (labels == 1).sum() == 4
         assert painted.layer[order.index(1)] == 1
         assert painted.hidden[0].values.tolist() == [2]
-        assert painted.hidden[0].instances.tolist() == [order.index(1)]
-
-
-def test_larger_instances_are_painted_first_and_equals_as_in_the_source():
-    assert paint_order(np.array([3, 9, 3, 0, 9])).tolist() == [1, 4, 0, 2, 3]
-
-
-def test_labels_are_of_the_smallest_type_that_holds_the_values():
-    runs = [runs_from_mask(np.ones((2, 2), bool))]
-    for value, dtype in ((255, np.uint8), (256, np.uint16), (65536, np.uint32)):
-        assert paint_instances((2, 2), runs, [value]).labels.dtype == dtype
-    assert paint_instances((2, 2), runs, [1], dtype=np.uint32).labels.dtype == np.uint32
-    assert paint_instances((2, 2), [], []).labels.dtype == np.uint8
-
-
-def test_an_array_given_is_painted_in_place_and_cleared_first():
-    out = np.full((2, 2), 9, np.uint16)
-    painted = paint_instances((2, 2), fill_boxes([[[0, 0], [1, 1]]], (2, 2)), [3], out=out)
-    assert painted.labels is out
-    assert out.tolist() == [[3, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("values", [[1, 1], [0, 1], [-1, 1], [1], [1.0, 2.0]])
 def test_values_that_do_not_tell_instances_apart_are_refused(values):
-    runs = [runs_from_mask(np.ones((2, 2), bool))] * 2
     with pytest.raises(ArgumentError):
-        paint_instances((2, 2), runs, values)
+        painted_by_us(table_of(np.ones((2, 2, 2), bool), (2, 2)), values)
 
 
 def test_a_value_beyond_the_type_is_refused():
     with pytest.raises(ArgumentError, match="does not fit"):
-        paint_instances((2, 2), [runs_from_mask(np.ones((2, 2), bool))], [300], dtype=np.uint8)
+        painted_by_us(table_of(np.ones((1, 2, 2), bool), (2, 2)), [300], np.uint8)
 
 
 def test_instances_of_another_frame_are_refused():
     with pytest.raises(ArgumentError, match="another frame"):
-        paint_instances((4, 4), InstanceRuns.from_runs((2, 2), []), [])
+        paint_instances(InstanceRuns.empty((2, 2), 0), [], np.zeros((4, 4), np.uint8))

@@ -8,9 +8,10 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
 from scipy.ndimage import label
 from skimage.draw import polygon as fill_polygon
+from skimage.segmentation import find_boundaries
 
 from ngff_bio.raster.coco_rle import rle_from_window
-from ngff_bio.raster.rings import joined_ring, polygons_of_rings, rings_of_mask
+from ngff_bio.raster.rings import joined_ring, outlines, polygons_of_rings, rings_of_mask
 
 #: Busy machines are slow: no test fails by the clock.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -89,3 +90,16 @@ def test_the_rle_of_a_window_is_that_of_the_whole_image(mask, left, top, right, 
     found = rle_from_window(mask, (left, top), whole.shape)
     assert found["size"] == list(expected["size"])
     assert found["counts"] == expected["counts"].decode()
+
+
+PLANES = arrays(
+    np.uint16,
+    array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=8),
+    elements=st.integers(0, 3),
+)
+
+
+@given(PLANES)
+def test_outlines_are_the_inner_boundaries_of_scikit_image(labels):
+    expected = find_boundaries(labels, connectivity=1, mode="inner", background=0)
+    assert np.array_equal(outlines(labels), expected)

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 from makers import make_labelme_folder
+from masks import drawn_shape
 from PIL import Image
 
 from ngff_bio.conversion import convert
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.labelme.labelme import restored_file, restored_shape
-from ngff_bio.raster.shapes import shape_to_mask
 from ngff_bio.sources import find_source, open_tree
 from ngff_bio.sources.labelme import read
 
@@ -74,7 +74,7 @@ def test_every_real_sample_has_its_shapes_where_labelme_draws_them(
     for row, shape in zip(rows, content["shapes"], strict=True):
         array = tmp_path / "out.zarr/labels" / row["label_image"] / "0"
         drawn = zarr.open_array(str(array), mode="r")[:] == row["label"]
-        expected = shape_to_mask(size, shape["points"], shape["shape_type"])
+        expected = drawn_shape(size, shape["points"], shape["shape_type"])
         np.testing.assert_array_equal(drawn, expected)
     boxes = read(open_tree(samples / "labelme/bbox_detection"))
     assert len(boxes.images) == 3

@@ -29,10 +29,10 @@ from ngff_bio.model import (
     gathered,
 )
 from ngff_bio.raster.boxes import coco_boxes, fill_boxes
+from ngff_bio.raster.coco_rle import rasterize_segmentations
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.overlap import Painted, paint_instances
 from ngff_bio.raster.runs import run_pixels
-from ngff_bio.raster.segmentations import rasterize_segmentations
 from ngff_bio.raster.shapes import rasterize_shapes
 from ngff_bio.storage import Storage
 
@@ -122,14 +122,14 @@ def _draw_frame(
     _note(drawn, instances, areas)
     whole_in = np.zeros(len(instances), np.int64)
     if frame.ndim == 2:
-        painted = _paint(size, masks, instances, frame)
+        painted = _paint(masks, instances, frame)
         whole_in[:] = painted.layer
         _keep_hidden(drawn, painted, at)
     else:
         depth = frame.shape[0]
         for z, rows in _planes(instances, depth).items():
             chosen = [instances[i] for i in rows]
-            painted = _paint(size, masks.select(rows), chosen, frame[z])
+            painted = _paint(masks.select(rows), chosen, frame[z])
             # One that lies on every plane is whole only where each plane has it whole.
             whole_in[rows] = np.maximum(whole_in[rows], painted.layer)
             _keep_hidden(drawn, painted, (*at, z))
@@ -161,12 +161,10 @@ def _planes(instances: list[Instance], depth: int) -> dict[int, list[int]]:
     return found
 
 
-def _paint(
-    size: tuple[int, int], masks: InstanceRuns, instances: list[Instance], out: NDArray[Any]
-) -> Painted:
+def _paint(masks: InstanceRuns, instances: list[Instance], out: NDArray[Any]) -> Painted:
     values = np.array([i.value for i in instances], np.int64)
     if len(np.unique(values)) == len(values):
-        return paint_instances(size, masks, values, out=out)
+        return paint_instances(masks, values, out)
     # One object outlined twice on a frame: both outlines are one mask, each has a row.
     unique, owner = np.unique(values, return_inverse=True)
     order = np.argsort(owner, kind="stable")
@@ -174,8 +172,8 @@ def _paint(
     joined = InstanceRuns.from_owners(
         masks.shape, len(unique), owner[order][ordered.owners], ordered.starts, ordered.lengths
     ).row_major()
-    painted = paint_instances(size, joined, unique, out=out)
-    return Painted(painted.labels, painted.hidden, painted.layer[owner], painted.areas[owner])
+    painted = paint_instances(joined, unique, out)
+    return Painted(painted.hidden, painted.layer[owner], painted.areas[owner])
 
 
 def _keep_hidden(drawn: Drawn, painted: Painted, at: tuple[int, ...]) -> None:
@@ -196,7 +194,7 @@ def _masks(
     for i, instance in enumerate(instances):
         kinds.setdefault((_kind(instance), instance.window), []).append(i)
     if not instances:
-        return InstanceRuns.from_runs(size, [])
+        return InstanceRuns.empty(size, 0)
     tables, order = [], []
     for (kind, window), rows in kinds.items():
         tables.append(_drawn_alike(kind, [instances[i] for i in rows], window, size, on_error))
@@ -287,8 +285,7 @@ def _rasterize(kind: str, instances: list[Instance], size: tuple[int, int]) -> I
         return fill_boxes(coco_boxes(boxes, size), size)
     if kind == "shape":
         return rasterize_shapes([_labelme(i) for i in instances], size)
-    empty = np.empty(0, np.int64)
-    return InstanceRuns.from_owners(size, len(instances), empty, empty, empty)
+    return InstanceRuns.empty(size, len(instances))
 
 
 def _coco(instance: Instance) -> Any:
