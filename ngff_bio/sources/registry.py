@@ -1,7 +1,6 @@
-"""Which sources there are, and which of them a folder holds.
+"""The known sources, and which of them a folder is.
 
-Sources outside this package register an entry point in the group ``ngff_bio.sources``; its value is
-an object with the attributes of :class:`Source`.
+Other packages register an entry point in the group ``ngff_bio.sources``; its value is a `Source`.
 """
 
 from __future__ import annotations
@@ -10,8 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ngff_bio.errors import ArgumentError, SourceNotFoundError
@@ -28,19 +26,18 @@ class Source:
     Parameters
     ----------
     name
-        What ``--format`` calls it.
+        The value of ``--format`` that selects it.
     title
         One line for ``ngff-bio formats``.
     layout
         The files that it looks for, for people.
     detect
-        Given the files, how sure it is that they are its own: 0 is no; 1 a generic guess; 2 and
-        above a dataset's own names. It looks at names, and where names do not tell, into the first
-        kilobytes of few files.
+        From the files to a confidence: 0 is no; 1 a generic guess; 2 and above a dataset's own names.
+        It looks at names, and only where they do not suffice into the first kilobytes of few files.
     read
-        Makes the dataset of the files; keyword options as in ``options``. Where it takes them, it is
-        also given ``on_error`` (``stop`` or ``skip``: what to do about a wrong record) and
-        ``progress`` (called with a file's name, the bytes read of it, and its size).
+        From the files to the dataset; keyword options as in ``options``. If it has such parameters, it
+        also gets ``on_error`` (``stop`` or ``skip``: what to do about a wrong record) and ``progress``
+        (called with a file's name, the bytes read of it, and its size).
     options
         Name to help text.
     """
@@ -53,87 +50,86 @@ class Source:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-#: Module of each source that comes with the package, and what occurs in a name of every dataset of
-#: its kind. Where no name has that, the module is not asked: loading all takes longer than a plane.
+#: Each source that comes with the package, and a pattern that occurs in a name of every dataset of its
+#: kind. A module is loaded only if some name matches: loading all takes longer than converting a plane.
 BUILT_IN = {
-    "livecell": ("ngff_bio.sources.livecell.livecell", "_phase_|livecell_coco_"),
-    "nuclei": ("ngff_bio.sources.coco.nuclei", r"\.json$"),
-    "organoid": ("ngff_bio.sources.organoid", "proj_"),
-    "platelet-em": ("ngff_bio.sources.platelet_em", "-(images|semantic|instance)"),
-    "wbc": ("ngff_bio.sources.wbc.wbc", r"\.(jpe?g|json|csv)$"),
-    "coco": ("ngff_bio.sources.coco.folder", r"\.json$"),
-    "labelme": ("ngff_bio.sources.labelme", r"\.json$"),
-    "images": ("ngff_bio.sources.images.folder", ""),
-    "tiff": ("ngff_bio.sources.images.tiff", "$^"),
+    "livecell": ("ngff_bio.sources.livecell.folder:SOURCE", "_phase_|livecell_coco_"),
+    "nuclei": ("ngff_bio.sources.coco.nuclei:SOURCE", r"\.json$"),
+    "organoid": ("ngff_bio.sources.organoid:SOURCE", "proj_"),
+    "platelet-em": ("ngff_bio.sources.platelet_em:SOURCE", "-(images|semantic|instance)"),
+    "wbc": ("ngff_bio.sources.wbc.folder:SOURCE", r"\.(jpe?g|json|csv)$"),
+    "coco": ("ngff_bio.sources.coco.folder:SOURCE", r"\.json$"),
+    "labelme": ("ngff_bio.sources.labelme.folder:SOURCE", r"\.json$"),
+    "images": ("ngff_bio.sources.images.folder:SOURCE", ""),
+    "tiff": ("ngff_bio.sources.images.folder:TIFF", "$^"),
 }
 
 
 def sources() -> dict[str, Source]:
     """All sources by name: built-in ones first, then those of other packages."""
-    return _loaded(BUILT_IN)
+    return _load(BUILT_IN)
 
 
-def _loaded(built_in: Iterable[str]) -> dict[str, Source]:
-    found = {name: _load(BUILT_IN[name][0]) for name in built_in}
-    for entry in entry_points(group=GROUP):
-        if entry.name not in BUILT_IN:
-            found[entry.name] = entry.load()
+def _load(built_in: Iterable[str]) -> dict[str, Source]:
+    entries = [EntryPoint(name, BUILT_IN[name][0], GROUP) for name in built_in]
+    entries += (e for e in entry_points(group=GROUP) if e.name not in BUILT_IN)
+    found: dict[str, Source] = {}
+    for entry in entries:
+        source = entry.load()
+        if not isinstance(source, Source):
+            raise TypeError(
+                f"the entry point {entry.name} of {GROUP} is not a Source: {entry.value}"
+            )
+        found[entry.name] = source
     return found
 
 
-def _hinted(names: list[str]) -> Iterator[str]:
-    """Sources that come into question for some names."""
-    for source, (_, hint) in BUILT_IN.items():
-        pattern = re.compile(hint, re.IGNORECASE)
-        if not hint or any(pattern.search(name) for name in names):
+def _possible(names: list[str]) -> Iterator[str]:
+    """Built-in sources whose pattern occurs in some name."""
+    for source, (_, pattern) in BUILT_IN.items():
+        search = re.compile(pattern, re.IGNORECASE).search
+        if not pattern or any(map(search, names)):
             yield source
 
 
-def _load(module: str) -> Source:
-    source: Any = import_module(module).SOURCE
-    if not isinstance(source, Source):
-        raise TypeError(f"{module}.SOURCE is no Source")
-    return source
-
-
 def find_source(tree: FileTree, name: str | None = None) -> Source:
-    """The source of a tree of files; ``name`` says it instead of looking.
+    """The source of a tree of files: the one named `name`, else the one that detects the files.
 
     Raises
     ------
     ngff_bio.errors.ArgumentError
-        If the name is not known, or files of two sources lie there.
+        If the name is unknown, or several sources detect the files.
     ngff_bio.errors.SourceNotFoundError
-        If no source knows the files.
+        If no source does.
     """
     if name is not None:
         known = sources()
         if name not in known:
             raise ArgumentError(
-                "this format is not known",
+                "unknown format",
                 expected=", ".join(known),
                 found=name,
-                hint="run `ngff-bio formats` to see what each looks for",
+                hint="run `ngff-bio formats` for a list of formats",
             )
         return known[name]
     names = tree.names()
-    known = _loaded(_hinted(names))
-    sure = {n: s.detect(tree) for n, s in known.items()}
-    best = [n for n, v in sure.items() if v and v == max(sure.values())]
+    known = _load(_possible(names))
+    confidence = {n: s.detect(tree) for n, s in known.items()}
+    best = [n for n, v in confidence.items() if v and v == max(confidence.values())]
     if not best:
         raise SourceNotFoundError(
-            "no known dataset lies here",
+            "the format of the source is not recognized",
             file=tree.origin,
             expected="; ".join(f"{s.name}: {s.layout}" for s in sources().values()),
             found=_some(names),
-            hint="name the folder that the dataset lies in, or say what it is with --format",
+            hint="name the folder that holds the dataset, or give its format with --format",
         )
     if len(best) > 1:
         raise ArgumentError(
-            "files of more than one dataset lie here",
+            "the source matches several formats",
             file=tree.origin,
             found=" and ".join(best),
-            hint=f"say which one with --format {best[0]} or --format {best[1]}",
+            hint=f"choose one with --format {best[0]} or --format {best[1]}",
         )
     return known[best[0]]
 
@@ -151,9 +147,9 @@ def read_source(
     Raises
     ------
     ngff_bio.errors.ArgumentError
-        If an option is none of this source's.
+        If the source does not have an option.
     ngff_bio.errors.SourceError
-        If the files are wrong.
+        If a file is damaged or a record is wrong.
     """
     given = dict(options or {})
     for name in given:
@@ -162,7 +158,7 @@ def read_source(
                 f"the format {source.name} has no such option",
                 expected=", ".join(source.options) or "no options",
                 found=name,
-                hint="run `ngff-bio formats` to see the options of each",
+                hint="run `ngff-bio formats` for the options of each format",
             )
     takes = inspect.signature(source.read).parameters
     general = {"on_error": on_error, "progress": progress}

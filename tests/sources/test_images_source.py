@@ -231,7 +231,7 @@ def test_a_last_number_is_an_axis_only_when_the_user_says_so(tmp_path: Path) -> 
         put(tmp_path / "in" / f"cell {n}.png", GREY + n)
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
     assert report.images == 3
-    assert any("--series" in n.what for n in report.notices)
+    assert any("-O series=t" in n.what for n in report.notices)
     store = tmp_path / "b.zarr"
     ngff_bio.convert(tmp_path / "in", store, options={"series": "t"})
     assert axes(store) == "tyx"

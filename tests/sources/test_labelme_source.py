@@ -20,7 +20,7 @@ from ngff_bio.conversion import convert
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.labelme.labelme import restored_file, restored_shape
 from ngff_bio.sources import find_source, open_tree
-from ngff_bio.sources.labelme import read
+from ngff_bio.sources.labelme.folder import read
 
 PLANE = (np.arange(20 * 30) % 200).astype(np.uint8).reshape(20, 30)
 
@@ -137,7 +137,7 @@ def test_pictures_without_annotations_are_kept(tmp_path: Path) -> None:
     put(tmp_path / "d", "a.json")
     dataset = read(open_tree(tmp_path / "d"))
     assert {i.name for i in dataset.images} == {"a.png", "b.png"}
-    assert any(n.what == "pictures without annotations" for n in dataset.notices)
+    assert any(n.what == "image files without annotations" for n in dataset.notices)
 
 
 def test_another_size_is_refused_or_scaled_by_the_option(tmp_path: Path) -> None:

@@ -360,7 +360,7 @@ def test_files_that_no_annotation_file_lists_are_converted_and_noted(
     truth = two_types(without_listing=2)
     report = ngff_bio.convert(truth.root, tmp_path / "out.zarr")
     check_pixels(truth, tmp_path / "out.zarr")
-    (notice,) = [n for n in report.notices if "listed by no" in n.what]
+    (notice,) = [n for n in report.notices if "not listed by any" in n.what]
     assert notice.count == 2
 
 
@@ -431,7 +431,7 @@ def test_nuclear_counts_are_images_of_two_channels_with_their_count(tmp_path: Pa
         ("A172_Phase_K7_1_00d00h00m_1.tif", "well, K7"),
         ("A172_Phase_A07_1_00d00h00m_1.tif", "well, A07"),
         ("A172_Phase_A7_1_00d00h00m_5.tif", "crop, 5"),
-        ("holiday.tif", "none of this collection"),
+        ("holiday.tif", "not of this collection"),
     ],
 )
 def test_unknown_names_are_reported_under_their_own_name_and_not_guessed(
@@ -454,7 +454,7 @@ def test_stray_files_do_no_harm(two_types: Make, tmp_path: Path) -> None:
 def test_an_image_of_another_size_than_its_record_is_named(two_types: Make, tmp_path: Path) -> None:
     truth = two_types()
     set_in_json(truth.annotation_files[TRAIN], ("images", 0, "height"), 99)
-    with pytest.raises(SourceError, match="another size than its record") as caught:
+    with pytest.raises(SourceError, match="another size than its entry") as caught:
         ngff_bio.convert(truth.root, tmp_path / "out.zarr")
     assert "99" in str(caught.value.expected)
     assert str(truth.crop[0]) in str(caught.value.found)
@@ -485,7 +485,7 @@ def test_a_damaged_image_is_left_out_when_errors_are_skipped(
 def test_a_folder_without_images_is_refused(two_types: Make, tmp_path: Path) -> None:
     truth = two_types()
     shutil.rmtree(truth.root / "images")
-    with pytest.raises(SourceNotFoundError, match="no image of LIVECell"):
+    with pytest.raises(SourceNotFoundError, match="no image of LIVECell found"):
         ngff_bio.convert(truth.root, tmp_path / "out.zarr", on_error="skip")
 
 

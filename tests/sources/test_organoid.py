@@ -291,7 +291,7 @@ def test_a_tree_by_itself_is_known_by_its_folder_or_by_the_option(made, tmp_path
     well.symlink_to(truth.root / "Tracking")
     with pytest.raises(ArgumentError, match="classes or identities") as caught:
         read(open_tree(well))
-    assert "--kind" in str(caught.value)
+    assert "-O kind=Tracking" in str(caught.value)
     assert read(open_tree(well), kind="Tracking").plates[0].name == "Tracking"
 
 

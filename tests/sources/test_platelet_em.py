@@ -347,5 +347,5 @@ def test_a_folder_of_no_known_source_is_named_with_what_is_looked_for(tmp_path: 
     with pytest.raises(SourceNotFoundError) as caught:
         ngff_bio.convert(tmp_path / "a", tmp_path / "out.zarr")
     assert "50-images.tif" in str(caught.value).replace("{24,50}", "50")
-    with pytest.raises(NgffBioError, match="no such source"):
+    with pytest.raises(NgffBioError, match="the source does not exist"):
         ngff_bio.convert(tmp_path / "b", tmp_path / "out.zarr")

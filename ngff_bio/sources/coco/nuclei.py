@@ -1,25 +1,27 @@
 """The nuclei collection: 14 COCO sets over 12 folders of JPEG, masks as compressed run lengths.
 
 Layout: ``<folder>/*.jpg`` flat, ``annotations/<set>.json``. The two local splits of stage 1 list the
-pictures of ``stage_1_train`` again, with the same ids: they are membership, not new pixels. ``images``
-may list files that were never written; stage 2 has no annotations.
+image files of ``stage_1_train`` again, with the same ids: they are membership, not new pixels.
+``images`` may list files that were never written; stage 2 has no annotations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from ngff_bio.errors import SourceNotFoundError
-from ngff_bio.formats.coco.layers import Entry, Progress, open_coco
+from ngff_bio.formats.coco.layers import CocoFile, Entry, Progress
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset, SourceImage
-from ngff_bio.sources.coco.images import CocoImages, CocoSet, pictures_of
+from ngff_bio.sources.assembly import image_files, paths_below, probe_all
+from ngff_bio.sources.coco.files import CocoFiles
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 
-#: Folder of each annotation file, as the page's ``DATASETS`` has them; whole sets before their splits.
+#: Folder of each annotation file, as in ``DATASETS`` of the page; whole sets before their splits.
 DATASETS = {
     "stage1_train": "stage_1_train",
     "stage_1_local_train_split": "stage_1_train",
@@ -49,19 +51,19 @@ def _annotation_files(names: Sequence[str]) -> dict[str, str]:
 
 
 def detect(tree: FileTree) -> int:
-    """Sure where an annotation file is named as on the page and lies where the page has it."""
+    """3 if an annotation file has a name and a folder that the page lists."""
     return 3 if _annotation_files(tree.names()) else 0
 
 
 def read(
     tree: FileTree, *, on_error: OnError = "stop", progress: Progress | None = None
 ) -> SourceDataset:
-    """All sets that are there, a group each, a picture an image.
+    """All sets that are there: a group for each set, an image for each image file.
 
     Raises
     ------
     ngff_bio.errors.SourceError
-        If a file is damaged, or a picture is not of the size that its entry says.
+        If a file is damaged, or an image file has another size than its entry states.
     ngff_bio.errors.SourceNotFoundError
         If no set is there.
     """
@@ -69,48 +71,45 @@ def read(
     files = _annotation_files(names)
     if not files:
         raise SourceNotFoundError(
-            "no set of the nuclei collection is here",
+            "not the nuclei collection",
             file=tree.origin,
             expected="annotations/stage1_train.json, annotations/BBBC006.json, ...",
-            hint="name the folder that holds `annotations` and the folders of pictures",
+            hint="name the folder that holds `annotations` and the folders of image files",
         )
     problems = Problems(on_error)
     top = PurePosixPath(next(iter(files.values()))).parent.parent
-    opened = {
-        key: open_coco(tree.file(files[key]), problems, digests=True, progress=progress)
-        for key in DATASETS
-        if key in files
-    }
-    maker = CocoImages(
-        tree,
-        "nucleus",
-        problems,
-        {coco.name: key for key, coco in opened.items()},
-        _nuclei_class,
-        lenient=True,  # published files list pictures that were never written
-    )
-    folders = dict.fromkeys(DATASETS[key] for key in opened)
+    ordered = [files[key] for key in DATASETS if key in files]
+    coco = CocoFiles.open(tree, ordered, "nucleus", _set_of, problems, progress)
+    starts = {f.name: f"{(top / DATASETS[_set_of(f.name)]).as_posix()}/" for f in coco.files}
+    below: dict[str, list[str]] = {start: [] for start in starts.values()}
+    for name in image_files(names):
+        for start, inside in below.items():
+            if name.startswith(start):
+                inside.append(name)
+    headers = probe_all(tree, [n for inside in below.values() for n in inside], problems)
+    known = set(names)
+
+    def find(file: CocoFile, file_name: str) -> str | None:
+        return name if (name := starts[file.name] + file_name) in known else None
+
+    # Published files list images that were never written.
+    entries = coco.entries(headers, find, lenient=True)
     images: list[SourceImage] = []
-    for folder in folders:
-        start = (top / folder).as_posix() + "/"
-        pictures = [n for n in pictures_of(names) if n.startswith(start)]
-        known = set(pictures)
-
-        def find(file_name: str, start: str = start, known: set[str] = known) -> str | None:
-            return name if (name := start + file_name) in known else None
-
-        coco = tuple(c for key, c in opened.items() if DATASETS[key] == folder)
-        images += maker.of(CocoSet(folder, coco, tuple(pictures), find))
+    for start, inside in below.items():
+        for name, path in paths_below(PurePosixPath(start).name, inside).items():
+            if name in headers:
+                with problems.caught():
+                    image = coco.image(name, path, headers[name], entries[name])
+                    images.append(replace(image, attributes=_nuclei_class(entries[name])))
     if not images:
         raise SourceNotFoundError(
-            "the annotations are here, and no picture of them",
+            "the annotations have no image files",
             file=tree.origin,
-            expected=", ".join(f"{top / f}/*.jpg" for f in list(folders)[:3]),
-            hint="put the folders of pictures beside `annotations`",
+            expected=", ".join(f"{start}*.jpg" for start in list(below)[:3]),
+            hint="put the folders of image files beside `annotations`",
         )
     for name in names:
-        path = PurePosixPath(name)
-        if path.suffix == ".json" and name not in files.values():
+        if name.endswith(".json") and name not in files.values():
             problems.skip("not an annotation file of this collection", file=name)
     return SourceDataset(
         name="nuclei",
@@ -118,10 +117,14 @@ def read(
         origin=tree.origin,
         layout="collection",
         images=tuple(images),
-        splits=tuple(opened),
+        splits=tuple(coco.splits.values()),
         notices=problems.gathered(),
-        attributes={"coco": [maker.attributes(c) for c in opened.values()]},
+        attributes={"coco": coco.attributes()},
     )
+
+
+def _set_of(name: str) -> str:
+    return PurePosixPath(name).stem
 
 
 def _nuclei_class(entries: Sequence[Entry]) -> dict[str, Any]:

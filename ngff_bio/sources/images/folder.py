@@ -17,12 +17,12 @@ from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Frame, OnError, SourceDataset, SourceImage
+from ngff_bio.sources.assembly import DOCUMENTS, base_of, placed, probe_all
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.files import OpenedImage, PictureFiles
-from ngff_bio.sources.images.headers import DOCUMENTS, base_of, placed, probe_all
 from ngff_bio.sources.images.label_layers import LabelKind, PlacedFile, label_grid, label_layer
 from ngff_bio.sources.images.label_names import LabelFile, LabelRule, Partners, split_labels
 from ngff_bio.sources.images.numbered import Naming, Series, find_series, stem_of
+from ngff_bio.sources.images.opening import OpenedImage, open_series
 from ngff_bio.sources.registry import Source
 
 #: JSON files that are sniffed for annotations.
@@ -129,8 +129,7 @@ class _Reader:
         for name in names:
             if not name.lower().endswith((*EXTENSIONS, *DOCUMENTS)):
                 self.problems.skip("files that are no pictures", record=name)
-        files = [self.tree.file(n) for n in pictures]
-        self.headers = probe_all(files, self.tree.limits, self.problems)
+        self.headers = probe_all(self.tree, pictures, self.problems)
         readable = [n for n in pictures if n in self.headers]
         plain, labels = split_labels(readable, rules)
         if not plain and not rules:
@@ -143,7 +142,6 @@ class _Reader:
         self._tell_unlettered(series)
         found: list[tuple[str, SourceImage]] = []
         seen: set[str] = set()
-        opener = PictureFiles(self.tree, self.headers, self.axes, self.problems)
         todo = list(series)
         for number, one in enumerate(todo):  # label pictures that are none are added while it runs
             if one.files[0] in seen:  # a part of a set that another file has opened
@@ -152,7 +150,7 @@ class _Reader:
                         self.problems.skip("labels of a later file of one image", record=file)
                 continue
             with self.problems.caught():
-                images = opener.open_series(one)
+                images = open_series(self.tree, one, self.headers, self.axes, self.problems)
                 seen.update(f for image in images for f in image.files)
                 made = [
                     self._image(one, opened, place if len(images) > 1 else None)
@@ -204,8 +202,8 @@ class _Reader:
         for files in groups.values():
             if len(files) > 1 and self._unlike(files) is None:
                 self.problems.note(
-                    "files that differ in a number alone are images of their own; if it counts time "
-                    "points, planes or channels of one image, say so with --series t, z or c",
+                    "files that differ in a number alone are separate images; if it counts time "
+                    "points, planes or channels of one image, add -O series=t, z or c",
                     file=f"{files[0]} ... {base_of(files[-1])}",
                 )
 
@@ -350,3 +348,6 @@ SOURCE = Source(
         "label_kind": "whether values of label images are objects (instance) or classes (semantic)",
     },
 )
+
+#: Another name of the same source.
+TIFF = replace(SOURCE, name="tiff", title="the same as images", detect=lambda tree: 0)

@@ -15,7 +15,7 @@ from itertools import product
 
 from ngff_bio.formats.images.headers import EXTENSIONS
 from ngff_bio.model import ORDER
-from ngff_bio.sources.images.headers import base_of, folder_of
+from ngff_bio.sources.assembly import base_of, folder_of
 
 _LETTERS = {"t": "t", "tp": "t", "time": "t", "timepoint": "t", "frame": "t"}
 _LETTERS |= {"z": "z", "slice": "z", "plane": "z"}

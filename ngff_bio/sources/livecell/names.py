@@ -1,4 +1,4 @@
-"""What the names of LIVECell's files mean."""
+"""Names of LIVECell's image files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CELL_TYPES = ("A172", "BT474", "BV2", "Huh7", "MCF7", "SHSY5Y", "SkBr3", "SKOV3"
 ROWS = tuple("ABCDEFGH")
 COLUMNS = tuple(str(n) for n in range(1, 13))
 
-#: The four crops of a frame lie column by column: row and column of each in the 2 x 2 of crops.
+#: Row and column of each crop in the 2 x 2 crops of a frame, which are in column-major order.
 CROPS = {1: (0, 0), 2: (1, 0), 3: (0, 1), 4: (1, 1)}
 
 _NAME = re.compile(
@@ -27,7 +27,7 @@ _LIKE = re.compile(
 
 @dataclass(frozen=True, slots=True, order=True)
 class CropName:
-    """``<type>_Phase_<well>_<location>_<time>_<crop>.tif``, read."""
+    """The parts of ``<type>_Phase_<well>_<location>_<time>_<crop>.tif``; minutes since the start."""
 
     cell_type: str
     row: str
@@ -48,7 +48,7 @@ class CropName:
 
 
 def parse_name(name: str) -> CropName | None:
-    """What a file name (without folders) says; ``None`` if it is none of the collection's."""
+    """The parts of a base name; ``None`` if it is not a name of the collection."""
     match = _NAME.match(name)
     if match is None:
         return None
@@ -64,14 +64,14 @@ def parse_name(name: str) -> CropName | None:
 
 
 def why_unknown(name: str) -> str:
-    """Which part of a file name the collection does not have."""
+    """Which part of a base name is not as in the collection, for messages."""
     match = _LIKE.match(name)
     if match is None:
-        return "a name that is none of this collection's"
+        return "a name that is not of this collection"
     if match["type"] not in CELL_TYPES:
         return f"an unknown cell type, {match['type']}"
     if not re.fullmatch(r"[A-H](?:[1-9]|1[0-2])", match["well"]):
         return f"an unknown well, {match['well']}"
     if not re.fullmatch(r"[1-4]", match["crop"]):
         return f"an unknown crop, {match['crop']}"
-    return "a name that is none of this collection's"
+    return "a name that is not of this collection"

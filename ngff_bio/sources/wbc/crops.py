@@ -11,8 +11,8 @@ from ngff_bio.formats.images.frames import ImageHeader, stack_frames
 from ngff_bio.formats.milab import CropLabel, read_crop_labels
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceImage, axes_from
+from ngff_bio.sources.assembly import base_of, folder_of, probe_all
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.headers import base_of, folder_of, probe_all
 from ngff_bio.sources.wbc.fields import PLANES, plane_frames, tell_missing_planes
 
 _CROP = re.compile(r"^(?P<crop>\d+)_(?P<plane>\d{1,2})\.jpe?g$", re.IGNORECASE)
@@ -66,7 +66,7 @@ def read_crops(
         for plane in sorted(crops[crop])
     ]
     used.update(files)
-    headers = probe_all([tree.file(n) for n in files], tree.limits, problems)
+    headers = probe_all(tree, files, problems)
     seen: set[int] = set()
     for folder, crops in sorted(folders.items()):
         for crop, planes in sorted(crops.items()):

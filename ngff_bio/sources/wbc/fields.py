@@ -15,8 +15,8 @@ from ngff_bio.formats.images.frames import ImageHeader, stack_frames
 from ngff_bio.formats.milab import MilabCell, MilabImage, class_name, read_milab
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Category, Frame, Instance, InstanceLayer, SourceImage, axes_from
+from ngff_bio.sources.assembly import base_of, folder_of, probe_all
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.headers import base_of, folder_of, probe_all
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _PLANE = re.compile(
@@ -93,7 +93,7 @@ def read_fields(
     for name in predictions:
         if not any(s.folder == folder_of(name) for s in stacks):
             problems.skip("predictions without any image in their folder", file=name)
-    headers = probe_all([tree.file(name) for name in files], tree.limits, problems)
+    headers = probe_all(tree, files, problems)
     classes = _categories(predictions)
     for stack in stacks:
         with problems.caught():

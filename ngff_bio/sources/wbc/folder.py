@@ -10,8 +10,8 @@ from __future__ import annotations
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset, SourceImage
+from ngff_bio.sources.assembly import DOCUMENTS, base_of, placed
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.headers import DOCUMENTS, base_of, placed
 from ngff_bio.sources.registry import Source
 from ngff_bio.sources.wbc import crops as wbc_crops
 from ngff_bio.sources.wbc import fields as wbc_fields

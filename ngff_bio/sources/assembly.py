@@ -1,0 +1,112 @@
+"""What sources share: names of files, headers of many image files, and paths of images in a store."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from posixpath import commonpath
+
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader, probe_image
+from ngff_bio.formats.names import safe_name, safe_names
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import SourceImage
+from ngff_bio.parallel import shared_pool
+from ngff_bio.sources.files.tree import FileTree
+
+#: Endings of files that accompany a dataset and hold no data of it, in lower case.
+DOCUMENTS = (".md", ".txt", ".pdf", ".py", ".ipynb", ".html", ".yml", ".yaml", ".toml")
+
+
+def folder_of(name: str) -> str:
+    """The folder of a file below the source's root; ``""`` for the root."""
+    return name.rpartition("/")[0]
+
+
+def base_of(name: str) -> str:
+    """The last part of a name."""
+    return name.rpartition("/")[2]
+
+
+def image_files(names: Iterable[str]) -> list[str]:
+    """Names that end as image files do."""
+    return [n for n in names if n.lower().endswith(EXTENSIONS)]
+
+
+def layer_name(classes: Iterable[str]) -> str:
+    """Name of a label layer: the only class, if it can name a group, else ``objects``."""
+    only = {c.lower() for c in classes}
+    name = only.pop() if len(only) == 1 else ""
+    return name if re.fullmatch(r"[a-z][a-z0-9_-]{0,40}", name) else "objects"
+
+
+def probe_all(tree: FileTree, names: Sequence[str], problems: Problems) -> dict[str, ImageHeader]:
+    """Headers of image files by name; files without a readable header go to `problems`."""
+
+    def probe(name: str) -> ImageHeader | SourceError:
+        try:
+            return probe_image(tree.file(name), tree.limits)
+        except SourceError as error:
+            return error
+
+    if names and tree.file(names[0]).path is None:
+        headers = shared_pool(remote=True).map(probe, names)
+    else:
+        headers = list(map(probe, names))
+    found = {}
+    for name, header in zip(names, headers, strict=True):
+        if isinstance(header, SourceError):
+            problems.fail(header)
+        else:
+            found[name] = header
+    return found
+
+
+def paths_below(group: str, names: Sequence[str]) -> dict[str, str]:
+    """Store path of each file below `group`, named as below the folder that all files lie in."""
+    shared = commonpath([folder_of(n) for n in names]) if names else ""
+    short = {n: n.removeprefix(f"{shared}/") for n in names}
+    safe = safe_names(short.values())
+    return {n: f"{group}/{safe[s]}".lstrip("/") for n, s in short.items()}
+
+
+def placed(images: Iterable[tuple[str, SourceImage]]) -> tuple[SourceImage, ...]:
+    """Images with their paths in the store.
+
+    A single image is the root. Images of several folders are put below the last part of their
+    folder's name, or below the whole name where the last parts are not unique.
+
+    Parameters
+    ----------
+    images
+        Each with its folder. Its path, or else its name, is what it is called there.
+    """
+    pairs = list(images)
+    if len(pairs) == 1:
+        return (replace(pairs[0][1], path=""),)
+    below: dict[str, list[str]] = defaultdict(list)
+    for folder, image in pairs:
+        below[folder].append(image.path or image.name)
+    groups = _group_names(list(below)) if len(below) > 1 else dict.fromkeys(below, "")
+    names = {folder: safe_names(inside) for folder, inside in below.items()}
+    paths = [
+        f"{groups[folder]}/{names[folder][image.path or image.name]}".lstrip("/")
+        for folder, image in pairs
+    ]
+    # An image is never put below another image: `a.tif` beside a folder `a` with images.
+    above = {"/".join(path.split("/")[:n]) for path in paths for n in range(1, path.count("/") + 1)}
+    return tuple(
+        replace(image, path=f"{path}_" if path in above else path)
+        for path, (_, image) in zip(paths, pairs, strict=True)
+    )
+
+
+def _group_names(folders: list[str]) -> dict[str, str]:
+    last = {folder: safe_name(base_of(folder)) if folder else "" for folder in folders}
+    if len({name.lower() for name in last.values()}) == len(folders):
+        return last
+    parts = {part for folder in folders for part in folder.split("/") if part}
+    safe = safe_names(sorted(parts))
+    return {folder: "/".join(safe[p] for p in folder.split("/") if p) for folder in folders}

@@ -1,0 +1,262 @@
+"""Any folder with labelme files: the shapes of each on its image file."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from posixpath import normpath
+
+from ngff_bio.errors import SourceNotFoundError
+from ngff_bio.formats.images.frames import stack_frames
+from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader, exif_orientation, probe_image
+from ngff_bio.formats.json.text import json_kind
+from ngff_bio.formats.labelme.labelme import EmbeddedImage, LabelmeFile, read_labelme
+from ngff_bio.formats.names import safe_name
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import Frame, InstanceLayer, OnError, SourceDataset, SourceImage, axes_from
+from ngff_bio.sources.assembly import (
+    DOCUMENTS,
+    base_of,
+    folder_of,
+    image_files,
+    layer_name,
+    placed,
+)
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.opening import OpenedImage, open_image
+from ngff_bio.sources.labelme.shapes import (
+    SCALE_HELP,
+    note_embedded,
+    open_embedded,
+    scale_to,
+    shape_layer,
+    shape_record,
+)
+from ngff_bio.sources.registry import Source
+
+
+def detect(tree: FileTree) -> int:
+    """1 if a JSON file has labelme's keys."""
+    return int(any(_is_labelme(tree, n) for n in tree.names()))
+
+
+def _is_labelme(tree: FileTree, name: str) -> bool:
+    return name.lower().endswith(".json") and json_kind(tree.file(name)) == "labelme"
+
+
+def read(
+    tree: FileTree,
+    *,
+    on_error: OnError = "stop",
+    scale_annotations: bool = False,
+    axes: str | None = None,
+) -> SourceDataset:
+    """Every image file as an image, with the shapes of its labelme file.
+
+    Parameters
+    ----------
+    on_error
+        ``stop`` at the first wrong file or shape, or ``skip`` it and report.
+    scale_annotations
+        Scale shapes whose file states another image size than the image has.
+    axes
+        Axes of TIFFs that do not state them.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceNotFoundError
+        If there is no labelme file, or no image file.
+    ngff_bio.errors.SourceError
+        If a file is damaged, has no image, or does not fit it.
+    """
+    problems = Problems(on_error)
+    names = tree.names()
+    pictures = image_files(names)
+    pairs = _Pairs(pictures, problems)
+    for name in names:
+        if name.lower().endswith(".json") and _is_labelme(tree, name):
+            with problems.caught():
+                pairs.add(read_labelme(tree.file(name), problems))
+        elif not name.lower().endswith((*EXTENSIONS, *DOCUMENTS)):
+            problems.skip("neither an image file nor a labelme file", record=name)
+    if not pairs.contents:
+        raise SourceNotFoundError(
+            "not a labelme dataset",
+            file=tree.origin,
+            expected='JSON files with "shapes"',
+            found="; ".join(n.what for n in problems.notices[:3]) or "no such file",
+            hint="name the folder that holds them",
+        )
+    layer = layer_name(label for content in pairs.contents for label in content.labels)
+    reader = _Reader(tree, problems, scale_annotations, axes, layer)
+    images = [
+        (folder_of(name), i) for name in pictures for i in reader.of_file(name, pairs.of[name])
+    ]
+    images += [(folder_of(c.name), i) for c in pairs.alone for i in reader.of_embedded(c)]
+    if not images:
+        raise SourceNotFoundError("no image is readable", file=tree.origin)
+    return SourceDataset(
+        name=PurePosixPath(tree.origin.rstrip("/")).stem or "labelme",
+        source="labelme",
+        origin=tree.origin,
+        layout="image" if len(images) == 1 else "collection",
+        images=placed(images),
+        notices=problems.gathered(),
+    )
+
+
+@dataclass(slots=True)
+class _Pairs:
+    """Annotation files by their image file.
+
+    The image file of the same name beside it, as labelme saves it; else the one at ``imagePath``; else
+    the only one below the root with the name in ``imagePath``, or with the annotation file's name.
+    """
+
+    pictures: Sequence[str]
+    problems: Problems
+    of: dict[str, list[LabelmeFile]] = field(default_factory=lambda: defaultdict(list))
+    #: Files without an image file.
+    alone: list[LabelmeFile] = field(default_factory=list)
+    contents: list[LabelmeFile] = field(default_factory=list)
+    _known: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, content: LabelmeFile) -> None:
+        """Find the image file of an annotation file."""
+        self.contents.append(content)
+        name = self._find(content)
+        if name is None:
+            self.alone.append(content)
+        else:
+            self.of[name].append(content)
+            note_embedded(content, self.problems)
+
+    def _find(self, content: LabelmeFile) -> str | None:
+        if not self._known:
+            for name in self.pictures:
+                for key in {name, _stem(name), base_of(name), _stem(base_of(name))}:
+                    self._known.setdefault(key.lower(), []).append(name)
+        folder, stem = folder_of(content.name), _stem(base_of(content.name))
+        given = (content.image_path or "").replace("\\", "/")
+        path = normpath(f"{folder}/{given}".lstrip("/")) if given else ""
+        at_path = path if path in self._known.get(path.lower(), ()) else None
+        beside = self._only(f"{folder}/{stem}".lstrip("/"), folder)
+        if beside is not None:
+            if at_path is not None and at_path != beside:
+                self.problems.warn(
+                    f"imagePath is {at_path}, but {beside} has the name of the file and is used",
+                    file=content.name,
+                )
+            return beside
+        return at_path or self._only(base_of(given)) or self._only(stem)
+
+    def _only(self, key: str, folder: str | None = None) -> str | None:
+        """The only image file of a name, with or without its ending and folder."""
+        found = self._known.get(key.lower(), []) if key else []
+        if folder is not None:
+            found = [n for n in found if folder_of(n) == folder]
+        return found[0] if len(found) == 1 else None
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    tree: FileTree
+    problems: Problems
+    scale_annotations: bool
+    axes: str | None
+    layer: str
+
+    def of_file(self, name: str, contents: Sequence[LabelmeFile]) -> list[SourceImage]:
+        """The images of an image file; annotations are of the first."""
+        found: list[SourceImage] = []
+        with self.problems.caught():
+            header = probe_image(self.tree.file(name), self.tree.limits)
+            if not contents:
+                self.problems.note("image files without annotations", record=name)
+            for one in open_image(self.tree, name, header, self.axes, self.problems):
+                turned = self._turned(name, header, one)
+                found.append(self._image(name, turned, () if found else contents))
+        return found
+
+    def of_embedded(self, content: LabelmeFile) -> list[SourceImage]:
+        """The image inside an annotation file."""
+        found: list[SourceImage] = []
+        with self.problems.caught():
+            expected = f"an image file {PurePosixPath(content.name).stem}.*"
+            pixels = open_embedded(self.tree, content, expected)
+            header = probe_image(EmbeddedImage(self.tree.file(content.name)), self.tree.limits)
+            one = OpenedImage(pixels, axes_from(pixels.axes), channels=header.channels)
+            found.append(self._image(content.name, one, [content]))
+        return found
+
+    def _turned(self, name: str, header: ImageHeader, one: OpenedImage) -> OpenedImage:
+        """The image as labelme shows it."""
+        file = self.tree.file(name)
+        turn = exif_orientation(file, header)
+        if turn == 1:
+            return one
+        self.problems.note("images rotated by their EXIF orientation", record=name)
+        attributes = {**one.attributes, "exif_orientation": turn}
+        pixels = stack_frames([file], headers=[header], orientation=turn)
+        return replace(one, pixels=pixels, attributes=attributes)
+
+    def _image(self, name: str, one: OpenedImage, contents: Sequence[LabelmeFile]) -> SourceImage:
+        layers: list[InstanceLayer] = []
+        record: dict[str, object] = {}
+        size = (one.pixels.shape[-2], one.pixels.shape[-1])
+        for content in contents:
+            with self.problems.caught():
+                scale = scale_to(content, size, self.scale_annotations, self.problems)
+                layer = self.layer
+                if layers:
+                    layer = f"{layer}-{safe_name(_stem(base_of(content.name)))}"
+                    self.problems.warn("two annotation files of one image", file=content.name)
+                later = self._later_frames(content, one)
+                layers.append(
+                    shape_layer(layer, self.tree, [content, *[None] * later], [scale] * (1 + later))
+                )
+                own = shape_record(content, scale, layer)
+                record |= own if not record else {content.name: own}
+        base = base_of(name)
+        times = one.elapsed_hours or (None,)
+        return SourceImage(
+            path="",
+            name=f"{base}/{one.name}" if one.name else base,
+            axes=one.axes,
+            pixels=one.pixels,
+            labels=tuple(layers),
+            channels=one.channels,
+            frames=tuple(
+                Frame(name, t, elapsed_hours=hours, record=record) for t, hours in enumerate(times)
+            ),
+            attributes=one.attributes,
+        )
+
+    def _later_frames(self, content: LabelmeFile, image: OpenedImage) -> int:
+        """Number of frames after the first, which alone has annotations."""
+        size = {a.name: n for a, n in zip(image.axes, image.pixels.shape, strict=True)}
+        if size.get("t", 1) > 1 or size.get("z", 1) > 1:
+            self.problems.warn(
+                "the image is a stack: shapes apply to its first frame and to all its planes",
+                file=content.name,
+            )
+        return size.get("t", 1) - 1
+
+
+SOURCE = Source(
+    name="labelme",
+    title="labelme: any folder with labelme files and image files",
+    layout='*.json with "shapes", and the image of each beside it, inside it, or at its imagePath',
+    detect=detect,
+    read=read,
+    options={
+        "scale_annotations": SCALE_HELP,
+        "axes": "axes of TIFFs that do not state them, in the order of the file: tyx",
+    },
+)
