@@ -1,25 +1,24 @@
-"""How large a picture may claim to be before it is taken for a bomb."""
+"""Limits that protect against decompression bombs."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from ngff_bio.errors import SourceError
 
-#: Pixels of one plane that is read piece by piece (tiles or strips): whole-slide scans are smaller.
-PLANE = 20_000_000_000
+#: Pixels of one plane that is read in tiles or strips; whole-slide scans are smaller.
+_PLANE = 20_000_000_000
 
-#: Pixels of one plane that can only be decoded as a whole, so that it must fit into memory.
-WHOLE_PLANE = 2_000_000_000
+#: Pixels of one plane that is decoded as a whole, and so must fit into memory.
+_WHOLE_PLANE = 2_000_000_000
 
-#: Uncompressed bytes of one file of an archive.
-MEMBER = 16 << 30
+#: Uncompressed bytes of one member of an archive.
+_MEMBER = 16 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is read at most. ``None`` is the default of this module.
+    """Largest image planes and archive members that are read; ``None`` for the defaults.
 
     Parameters
     ----------
@@ -34,23 +33,28 @@ class Limits:
 
     @property
     def most_bytes(self) -> int:
-        """Largest member of an archive, and largest compressed tar when unpacked."""
-        return MEMBER if self.max_bytes is None else self.max_bytes
+        """Largest member of an archive, and largest unpacked size of a compressed tar."""
+        return _MEMBER if self.max_bytes is None else self.max_bytes
 
     def check_plane(self, rows: int, columns: int, file: str, *, whole: bool) -> None:
         """Refuse a plane by its header, before anything is decoded.
 
+        Parameters
+        ----------
+        whole
+            Whether it can only be decoded as a whole.
+
         Raises
         ------
         ngff_bio.errors.SourceError
-            If it claims more pixels than allowed.
+            If it has more pixels than allowed.
         """
         most = self.max_pixels
         if most is None:
-            most = WHOLE_PLANE if whole else PLANE
-        if math.prod((rows, columns)) > most:
+            most = _WHOLE_PLANE if whole else _PLANE
+        if rows * columns > most:
             raise SourceError(
-                "the picture claims to be larger than allowed",
+                "the image is larger than allowed",
                 file=file,
                 expected=f"at most {most:,} pixels in a plane",
                 found=f"{rows:,} x {columns:,} pixels",
@@ -58,19 +62,18 @@ class Limits:
             )
 
     def check_member(self, size: int, file: str) -> None:
-        """Refuse a member of an archive by the size that its directory claims.
+        """Refuse a member of an archive by its size in the archive's directory.
 
         Raises
         ------
         ngff_bio.errors.SourceError
-            If it claims more bytes than allowed.
+            If it has more bytes than allowed.
         """
-        most = self.most_bytes
-        if size > most:
+        if size > self.most_bytes:
             raise SourceError(
-                "the archive member claims to be larger than allowed",
+                "the archive member is larger than allowed",
                 file=file,
-                expected=f"at most {most:,} bytes",
+                expected=f"at most {self.most_bytes:,} bytes",
                 found=f"{size:,} bytes",
                 hint="raise the limit with --max-bytes if the archive can be trusted",
             )

@@ -1,4 +1,4 @@
-"""Names for groups of a store, made of whatever a source calls its files."""
+"""Names for groups of a store, from the names of a source's files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from ngff_bio.formats.images.headers import EXTENSIONS
 
-#: Names that mean something of their own in a store, in lower case.
+#: Names with a meaning of their own in a store or on Windows, in lower case.
 _TAKEN = {"ome", "labels", "tables", "tracks", "c", "zarr.json", "well", "con", "nul", "aux", "prn"}
 
 _LONGEST = 120
@@ -19,10 +19,9 @@ _LONGEST = 120
 def safe_name(original: str) -> str:
     """A store path component for a source's name: ASCII letters, digits, ``-``, ``_`` and ``.``.
 
-    The Zarr v3 specification recommends these characters; colons, spaces and trailing dots besides
-    cannot be stored on every file system. Picture endings are dropped (all of them:
-    ``A9 p10d.tif.jpg`` is ``A9_p10d``), accents too. Two originals may give one name: use
-    `safe_names` where they must not.
+    The Zarr v3 specification recommends these characters; colons, spaces and trailing dots cannot
+    be stored on every file system. All extensions of image files (``A9 p10d.tif.jpg`` becomes
+    ``A9_p10d``) and accents are removed. Two originals may give the same name: see `safe_names`.
     """
     name = original.replace("\\", "/")
     while name.lower().endswith(EXTENSIONS) and name.rpartition(".")[0].rpartition("/")[2]:
@@ -37,10 +36,10 @@ def safe_name(original: str) -> str:
 
 
 def safe_names(originals: Iterable[str]) -> dict[str, str]:
-    """A safe name for each original, all different, on file systems without letter case too.
+    """A safe name for each original, all different, also on case-insensitive file systems.
 
-    Where several originals would have one name, each gets a digest of itself added, so that names
-    do not depend on the order in which files are listed.
+    If several originals have the same name, a digest of the original is appended to each, so that
+    names do not depend on the order of files.
     """
     safe = {name: safe_name(name) for name in originals}
     counts = Counter(s.casefold() for s in safe.values())

@@ -1,4 +1,4 @@
-"""What is wrong with the records of a file: the end of it, or one more line of the report."""
+"""Errors of files and records: raised, or collected for the report."""
 
 from __future__ import annotations
 
@@ -62,22 +62,22 @@ def damage_named(file: str, what: str, record: str | None = None) -> Iterator[No
 
 @dataclass(slots=True)
 class Problems:
-    """Takes errors while files are read.
+    """Receives errors and notices while files are read.
 
     Parameters
     ----------
     on_error
-        ``stop``: the first error is raised. ``skip``: it becomes a notice, and the caller goes on
-        without what it is about.
+        ``stop``: the first error is raised. ``skip``: it becomes a notice, and the caller continues
+        without the record.
     notices
-        What was found so far.
+        All notices so far.
     """
 
     on_error: OnError = "stop"
     notices: list[Notice] = field(default_factory=list)
 
     def fail(self, error: NgffBioError, count: int = 1) -> None:
-        """A wrong record, or `count` of them that are wrong in the same way.
+        """Report a wrong record, or `count` records that are wrong in the same way.
 
         Raises
         ------
@@ -90,29 +90,29 @@ class Problems:
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """A block whose error is that of one record: see `fail`."""
+        """A block whose error is reported by `fail`."""
         try:
             yield
         except NgffBioError as error:
             self.fail(error)
 
     def warn(self, what: str, file: str | None = None, record: str | None = None) -> None:
-        """Something that is converted, with a doubt."""
+        """Report something that is converted, but may be wrong."""
         self.notices.append(Notice("warning", what, file, record))
 
     def skip(self, what: str, file: str | None = None, record: str | None = None) -> None:
-        """Something that is not converted, and that nobody would call an error."""
+        """Report something that is not converted and is not an error."""
         self.notices.append(Notice("skipped", what, file, record))
 
     def note(self, what: str, file: str | None = None, record: str | None = None) -> None:
-        """Something that is as it should be, and good to know."""
+        """Report something that is correct and worth knowing."""
         self.notices.append(Notice("note", what, file, record))
 
     def gathered(self) -> tuple[Notice, ...]:
-        """All notices, alike ones as one."""
+        """All notices, equal ones combined."""
         return tuple(gathered(self.notices))
 
 
 def skipped_notice(error: NgffBioError, count: int = 1) -> Notice:
-    """An error as a line of the report."""
+    """An error as a notice of the report."""
     return Notice("skipped", error.what, error.file, error.record, count)

@@ -1,7 +1,8 @@
 """Lines of YOLO text files, as Ultralytics documents them for detection and for segmentation.
 
-A line is the class number from 0 on, then fractions of the picture's width and height: centre and
-size of a box, or the corners of an outline. Values lie within 0..1.
+A line is the class number, starting at 0, then fractions of the image's width and height: center and
+size of a box, or the corners of an outline. Values are within 0 to 1.
+Source: https://docs.ultralytics.com/datasets/detect/ and https://docs.ultralytics.com/datasets/segment/.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from collections.abc import Sequence
 def box_line(
     number: int, box: tuple[float, float, float, float], size: tuple[int, int]
 ) -> str | None:
-    """A box, cut at the picture's border; ``None`` if nothing is left of it.
+    """A box, clipped to the image; ``None`` if it lies outside.
 
     Parameters
     ----------
     number
-        Of the class, from 0.
+        Number of the class, from 0.
     box
         x, y, width, height in pixels.
     size
-        Height and width of the picture.
+        Height and width of the image.
     """
     height, width = size
     x0, y0 = max(box[0], 0.0), max(box[1], 0.0)
@@ -38,16 +39,16 @@ def box_line(
 
 
 def outline_line(number: int, points: Sequence[tuple[float, float]], size: tuple[int, int]) -> str:
-    """An outline; corners outside of the picture are moved to its border.
+    """An outline; corners outside of the image are moved to its border.
 
     Parameters
     ----------
     number
-        Of the class, from 0.
+        Number of the class, from 0.
     points
         x, y of each corner in pixels, the first not repeated.
     size
-        Height and width of the picture.
+        Height and width of the image.
     """
     height, width = size
     values = []
@@ -57,12 +58,5 @@ def outline_line(number: int, points: Sequence[tuple[float, float]], size: tuple
 
 
 def _short(value: float) -> str:
-    """Enough digits for a thousandth of a pixel in the largest picture."""
+    """Enough digits for a thousandth of a pixel in the largest image."""
     return f"{value:.9f}".rstrip("0").rstrip(".")
-
-
-def read_line(line: str, size: tuple[int, int]) -> tuple[int, list[float]]:
-    """Class number and values of a line, x and y in pixels again (a box: centre and size)."""
-    height, width = size
-    first, *rest = line.split()
-    return int(first), [float(v) * (height if i % 2 else width) for i, v in enumerate(rest)]

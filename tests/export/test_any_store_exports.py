@@ -12,10 +12,10 @@ from makers import make_platelet_em
 from PIL import Image
 from pycocotools.coco import COCO
 from skimage.draw import polygon as fill_polygon
+from yolo_lines import read_line
 
 from ngff_bio import convert
 from ngff_bio.export import export
-from ngff_bio.formats.yolo import read_line
 
 SHAPE = (3, 40, 56)
 

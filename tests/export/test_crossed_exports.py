@@ -12,10 +12,10 @@ from labelme_loader import labelme_label_file, labelme_shape_to_mask
 from makers import make_livecell, make_nuclei, make_organoid, make_wbc
 from PIL import Image
 from pycocotools.coco import COCO
+from yolo_lines import read_line
 
 from ngff_bio import convert
 from ngff_bio.export import export
-from ngff_bio.formats.yolo import read_line
 
 
 @pytest.fixture(scope="module")

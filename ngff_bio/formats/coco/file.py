@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.coco.entries import CocoImage
-from ngff_bio.formats.json.scan import SEPARATORS, Elements, JsonWalk
+from ngff_bio.formats.json.scan import SEPARATORS, JsonWalk
 from ngff_bio.model import Category, SourceFile
 
 
@@ -86,7 +86,7 @@ def _split(pieces: list[bytes], is_list: bool) -> tuple[list[bytes], list[str] |
     text = b'{"annotations":' + opening + b",".join(pieces) + closing + b"}"
     try:
         walk = JsonWalk(io.BytesIO(text), "", {"annotations"})
-        items = [i for part in walk if isinstance(part, Elements) for i in part.items()]
+        items = [item for part in walk for item in part.items()]
     except SourceError:
         return [], None
     return [t for _, t in items], None if is_list else [k or "" for k, _ in items]

@@ -30,7 +30,6 @@ from ngff_bio.formats.json.scan import (
     Container,
     Elements,
     JsonWalk,
-    Scalar,
     split_element,
 )
 from ngff_bio.formats.json.text import parse_json, shown
@@ -79,27 +78,21 @@ def open_coco(
     """
     reading = _Reading(file, name or file.name, problems, digests)
     size = file.size
-    known: dict[str, Any] = {}
-    keys: list[str] = []
     report = None if progress is None else (lambda done: progress(file.name, done, size))
     with file.open() as stream:
         walk = JsonWalk(stream, file.name, {"annotations"}, window, report)
         for part in walk:
-            if isinstance(part, Elements):
-                reading.take(part)
-                continue
-            keys.append(part.key)
-            if isinstance(part, Scalar):
-                known[part.key] = part.value
-            elif part.key == "annotations":
-                reading.form = "list" if part.is_list else "object"
-            else:
-                known[part.key] = part
-    for key, part in known.items():
-        if isinstance(part, Container):
-            (text,) = read_ranges(file, np.array([[part.start, part.stop]]))
+            reading.take(part)
+    known: dict[str, Any] = {}
+    for key, value in walk.members.items():
+        if not isinstance(value, Container):
+            known[key] = value
+        elif key == "annotations":
+            reading.form = "list" if value.is_list else "object"
+        else:
+            (text,) = read_ranges(file, np.array([[value.start, value.stop]]))
             known[key] = parse_json(text, file.name, record=repr(key), lenient=True)
-    return reading.finish(tuple(keys), known)
+    return reading.finish(tuple(walk.members), known)
 
 
 class _Head(msgspec.Struct, gc=False):

@@ -1,4 +1,7 @@
-"""COCO files, written record by record so that memory does not grow with them."""
+"""Writing COCO files record by record, in bounded memory.
+
+Format: https://cocodataset.org/#format-data.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ import msgspec
 import numpy as np
 
 _encode = msgspec.json.Encoder().encode
-#: What stands for a segmentation that other columns hold; the second for an RLE, counts first.
+#: Replaces a segmentation that other columns hold; the second form an RLE with its counts first.
 _EMPTY_SEGMENTATION = re.compile(
     rb'"segmentation"\s*:\s*(?:null|(\{"counts":\s*null,\s*"size":\s*null\}))'
 )
@@ -27,7 +30,7 @@ _ROWS = 1 << 14
 class CocoWriter:
     """Writes ``info``, ``annotations``, ``images`` and ``categories``, in this order.
 
-    Annotations go to the file as they are added; ids are given from 1 on.
+    Annotations are written to the file as they are added, with ids from 1.
     """
 
     def __init__(self, path: Path, info: Mapping[str, Any]) -> None:
@@ -75,7 +78,7 @@ def restored_record(
     rle: Mapping[str, Any] | None,
     variant: str | None = None,
 ) -> bytes:
-    """JSON text of an annotation again, from a row of the table.
+    """The JSON text of an annotation, restored from a row of the table.
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ def restored_record(
     polygons, rle
         What these columns hold.
     variant
-        JSON text of members that are others in this file.
+        JSON text of the members that differ in this file.
     """
     text = record.encode()
     if variant is not None:
@@ -113,21 +116,23 @@ def _ordered(shape: Any, counts_first: bool) -> Any:
 
 @dataclass
 class CocoCopy:
-    """One COCO file as it was: records come in any order, and are written by their places.
+    """A copy of a COCO file: records are added in any order, and written in that of the file.
 
     Parameters
     ----------
     about
-        What a store keeps of the file: ``file``, ``keys`` in their order, the form of
-        ``annotations`` (list, object or missing) and the ``rest``.
+        Attributes that a store keeps of the file (`CocoFile.attributes`): ``file``, ``keys`` in
+        their order, the form of ``annotations`` (list, object or missing) and the ``rest``.
     folder
-        Where annotations are spooled until they are in order.
+        Folder of the temporary file for annotations.
+    images
+        Entries of ``images`` by their positions.
     """
 
     about: Mapping[str, Any]
     folder: Path
     images: dict[int, Any] = field(default_factory=dict)
-    #: Place in the file, first byte in the spool and size of each annotation, one after the other.
+    #: Position in the file, first byte in the temporary file and size of each annotation.
     _places: array[int] = field(default_factory=lambda: array("q"))
     _spool: IO[bytes] | None = None
     _size: int = 0
@@ -138,9 +143,9 @@ class CocoCopy:
         return len(self._places) // 3
 
     def add(self, place: int, text: bytes, key: str | None = None) -> None:
-        """Add an annotation by its place in the file; `key` is for annotations in an object."""
+        """Add an annotation by its position in the file; `key` is its key if they are an object."""
         if self._spool is None:
-            # It lives as long as this object, and leaves nothing behind.
+            # Closed by `close`.
             self._spool = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115
         if self.about.get("annotations") == "object":
             text = _encode(key) + b":" + text
@@ -188,7 +193,7 @@ class CocoCopy:
                 at = start + size
 
     def close(self) -> None:
-        """Let go of the spooled annotations."""
+        """Remove the temporary file."""
         if self._spool is not None:
             self._spool.close()
             self._spool = None

@@ -1,8 +1,8 @@
 """Iteration over a JSON object of any size in bounded memory: its members, and the elements of some.
 
 A JSON text is read window by window. NumPy finds the quotes and brackets of a window at some GB/s.
-The depth of each bracket follows from them, and so where each member of the outermost object and each
-element of the requested members begins and ends. What lies between is left to a real parser.
+The depth of each bracket follows from them, and so where each list and object in the outermost object
+and each element of the requested ones begins and ends. What is outside of them is parsed at the end.
 """
 
 from __future__ import annotations
@@ -28,37 +28,26 @@ WINDOW = 4 << 20
 #: Nesting of brackets that is accepted; COCO needs five, and parsers fail at some hundred.
 _MAX_DEPTH = 200
 
-#: Longest value outside of brackets, with the white space around it.
-_MAX_GAP = 16 << 20
+#: Largest size of all that is not inside of a list or an object of the outermost object.
+_MAX_OUTSIDE = 16 << 20
 
 #: Longest element: a mask of a whole slide takes some MB.
 _MAX_ELEMENT = 256 << 20
-
-#: Replaces a list or an object where only what is around it is parsed.
-_MARK = b"[]"
 
 _SPACE = b" \t\r\n"
 
 #: What may stand between two elements.
 SEPARATORS = _SPACE + b","
 
+_KEY_AT_END = re.compile(rb'("(?:[^"\\]|\\.)*")\s*:\s*$')
 _KEY = re.compile(rb'("(?:[^"\\]|\\.)*")\s*:\s*')
 _QUOTE, _BACKSLASH, _BRACKETS = ord('"'), ord("\\"), 0x7F
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar:
-    """A member of the outermost object that is a string, a number, true, false or null."""
-
-    key: str
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
 class Container:
-    """A member that is a list or an object: bytes ``start`` to ``stop`` of the file."""
+    """A list or an object in the outermost object: bytes ``start`` to ``stop`` of the file."""
 
-    key: str
     start: int
     stop: int
     is_list: bool
@@ -160,18 +149,21 @@ class BracketScanner:
 
 @dataclass(slots=True)
 class JsonWalk:
-    """An iterator over the members of the outermost object of a file.
+    """An iterator over the elements of some members of the outermost object of a file.
 
     Parameters
     ----------
     stream, name
         The file, open for reading, and its name for errors.
     streamed
-        Keys of the members whose elements are wanted; of others only the position is returned.
+        Keys of the members whose elements are wanted.
     window
         Bytes that are scanned at once.
     progress
         Called with the number of bytes read so far.
+    members
+        Set when the iteration has ended. All members, in the order of the file: a `Container` for
+        each list or object, else the value.
     """
 
     stream: BinaryIO
@@ -179,16 +171,18 @@ class JsonWalk:
     streamed: Collection[str] = ()
     window: int = WINDOW
     progress: Callable[[int], None] | None = None
-    _gap: bytearray = field(default_factory=bytearray)
-    _keys: list[str] = field(default_factory=list)
+    members: dict[str, Any] = field(default_factory=dict)
+    #: What is outside of lists and objects, each of which is replaced by ``[]``.
+    _outside: bytearray = field(default_factory=bytearray)
+    _containers: list[Container] = field(default_factory=list)
+    _key_from: int = 0
     _current: str | None = None
     _opened: int = 0
     _opened_list: bool = False
     _kept: bytes = b""
-    _ended: bool = False
 
-    def __iter__(self) -> Iterator[Scalar | Container | Elements]:
-        """Members in the order of the file.
+    def __iter__(self) -> Iterator[Elements]:
+        """Elements of the streamed members in the order of the file.
 
         Raises
         ------
@@ -203,15 +197,14 @@ class JsonWalk:
             if done == 0 and block.startswith(codecs.BOM_UTF8):
                 block = b" " * len(codecs.BOM_UTF8) + block[len(codecs.BOM_UTF8) :]
             self._check_text(block, decoder, done)
-            array = np.frombuffer(block, np.uint8)
             before = scanner.depth
-            places, opens, depth = scanner.feed(array)
+            places, opens, depth = scanner.feed(np.frombuffer(block, np.uint8))
             self._check_depth(depth, places, done)
             yield from self._window(block, done, before, places, opens, depth)
             done += len(block)
             if self.progress is not None:
                 self.progress(done)
-        if not self._ended:
+        if scanner.depth or not self._outside.strip():
             inside = "" if self._current is None else f", inside of {self._current!r}"
             raise SourceError(
                 "the JSON ends before it is complete",
@@ -222,6 +215,7 @@ class JsonWalk:
                 if has_comments(self._head())
                 else "the file is truncated: download or copy it again",
             )
+        self.members = self._parsed()
 
     def _window(
         self,
@@ -231,7 +225,7 @@ class JsonWalk:
         places: Positions,
         opens: NDArray[np.bool_],
         depth: Positions,
-    ) -> Iterator[Scalar | Container | Elements]:
+    ) -> Iterator[Elements]:
         """Cut a window at the brackets of the outermost levels."""
         outer = np.flatnonzero(np.where(opens, depth <= 2, depth <= 1))
         inner = np.flatnonzero(np.where(opens, depth == 3, depth == 2))
@@ -247,94 +241,77 @@ class JsonWalk:
                     )
                 if index < 0:
                     return
-                yield self._close(block, offset, stop)
-                at, level = stop + 1, 1
-                continue
-            self._collect(block[at:stop], offset + at)
-            if index < 0:
-                return
+                self._close(offset + stop, block[stop : stop + 1])
+                level = 1
+            else:
+                self._outside += block[at:stop]
+                if len(self._outside) > _MAX_OUTSIDE:
+                    raise SourceError(
+                        "the JSON has a value that is too long",
+                        file=self.name,
+                        record=f"byte {offset + at:,}",
+                        expected=f"at most {_MAX_OUTSIDE:,} bytes outside of brackets",
+                    )
+                if index < 0:
+                    return
+                level = int(depth[index])
+                bracket = block[stop : stop + 1]
+                if level == 2:
+                    self._open(offset + stop, bracket)
+                else:
+                    self._outside += bracket
+                    if bracket == b"[":
+                        raise self._not_an_object()
             at = stop + 1
-            level = int(depth[index])
-            if level == 2:
-                yield from self._open(block, offset, stop)
-            elif level == 0:
-                yield from self._end(block, offset, stop)
-            elif block[stop] != ord("{"):
-                raise SourceError(
-                    "the outermost value of the JSON is not an object",
-                    file=self.name,
-                    expected='an object with "images" and "annotations"',
-                    found="a list",
-                    hint="a list of results is not a COCO dataset: it lacks the images",
-                )
 
-    def _collect(self, piece: bytes, offset: int) -> None:
-        """Keep what stands between members until it can be parsed."""
-        if self._ended and piece.strip(_SPACE):
-            raise self._malformed(offset, "nothing after the outermost object", _start(piece))
-        self._gap += piece
-        if len(self._gap) > _MAX_GAP:
-            raise SourceError(
-                "a value outside of brackets is too long",
-                file=self.name,
-                record=f"byte {offset:,}",
-                expected=f"at most {_MAX_GAP:,} bytes",
-            )
+    def _not_an_object(self) -> SourceError:
+        return SourceError(
+            "the outermost value of the JSON is not an object",
+            file=self.name,
+            expected='an object with "images" and "annotations"',
+            hint="a list of results is not a COCO dataset: it lacks the images",
+        )
 
-    def _open(self, block: bytes, offset: int, place: int) -> Iterator[Scalar]:
-        """A list or an object begins in the outermost one: which key is before it?"""
-        pairs = self._pairs(bytes(self._gap) + _MARK + b"}", offset + place)
-        self._gap.clear()
-        yield from (Scalar(*pair) for pair in pairs[:-1])
-        self._current, self._opened = pairs[-1][0], offset + place
-        self._opened_list = block[place] == ord("[")
-        self._kept = b""
-
-    def _close(self, block: bytes, offset: int, place: int) -> Container:
-        is_list = block[place] == ord("]")
-        if is_list != self._opened_list:
-            raise self._malformed(offset + place, "another closing bracket", chr(block[place]))
-        key = self._current or ""
-        self._current = None
-        if key in self.streamed and self._kept.strip(_SPACE):
-            raise self._malformed(offset + place, f"an element of {key!r}", _start(self._kept))
-        self._kept = b""
-        self._gap += _MARK  # stands for the member in what is parsed next
-        return Container(key, self._opened, offset + place + 1, is_list)
-
-    def _end(self, block: bytes, offset: int, place: int) -> Iterator[Scalar]:
-        if block[place] != ord("}"):
-            raise self._malformed(offset + place, "a brace at the end", "]")
-        pairs = self._pairs(bytes(self._gap) + b"}", offset + place)
-        self._gap.clear()
-        self._ended = True
-        yield from (Scalar(*pair) for pair in pairs)
-
-    def _pairs(self, text: bytes, place: int) -> list[tuple[str, Any]]:
-        """Members between two brackets: the text from one to the next, made an object of its own."""
-        if self._keys:
-            rest = text.removeprefix(_MARK).lstrip(_SPACE)
-            if not rest.startswith((b",", b"}")):
-                raise self._malformed(place, "a comma", _start(rest))
-            text = rest.removeprefix(b",")
-            if rest.startswith(b",") and text.lstrip(_SPACE).startswith(b"}"):
-                raise self._malformed(place, "another member after the comma", "}")
-        text = b"{" + text
+    def _open(self, place: int, bracket: bytes) -> None:
+        """A list or an object begins in the outermost one."""
+        match = _KEY_AT_END.search(self._outside[self._key_from :])
+        if match is None:
+            raise self._malformed(place, "a key before the bracket", bracket.decode())
         try:
-            pairs: list[tuple[str, Any]] = json.loads(text, object_pairs_hook=list)
+            self._current = json.loads(match[1])
+        except ValueError as error:
+            raise self._malformed(place, "a key before the bracket", str(error)) from error
+        self._opened, self._opened_list, self._kept = place, bracket == b"[", b""
+
+    def _close(self, place: int, bracket: bytes) -> None:
+        if (bracket == b"]") != self._opened_list:
+            raise self._malformed(place, "another closing bracket", bracket.decode())
+        if self._current in self.streamed and self._kept.strip(_SPACE):
+            raise self._malformed(place, f"an element of {self._current!r}", _start(self._kept))
+        self._current, self._kept = None, b""
+        self._containers.append(Container(self._opened, place + 1, self._opened_list))
+        self._outside += b"[]"
+        self._key_from = len(self._outside)
+
+    def _parsed(self) -> dict[str, Any]:
+        try:
+            pairs = json.loads(self._outside.decode(), object_pairs_hook=list)
         except (ValueError, RecursionError) as error:
-            raise self._malformed(place, "members of an object", f"{error}") from error
-        for key, _ in pairs:
-            if key in self._keys:
-                raise SourceError(
-                    "the outermost object has a key twice",
-                    file=self.name,
-                    record=key,
-                    expected="each key once",
-                    hint="rename or remove one of the two",
-                )
-            self._keys.append(key)
-        return pairs
+            expected = "members of an object, each value followed by a comma"
+            raise invalid_json(self.name, self._head(), error, expected=expected) from error
+        if not isinstance(pairs, list):
+            raise self._not_an_object()
+        keys = [key for key, _ in pairs]
+        if len(set(keys)) < len(keys):
+            raise SourceError(
+                "the outermost object has a key twice",
+                file=self.name,
+                record=next(k for k in keys if keys.count(k) > 1),
+                expected="each key once",
+                hint="rename or remove one of the two",
+            )
+        containers = iter(self._containers)
+        return {key: next(containers) if value == [] else value for key, value in pairs}
 
     def _elements(
         self,

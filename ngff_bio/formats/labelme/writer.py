@@ -1,4 +1,4 @@
-"""labelme files: records as labelme 5 writes and reads them."""
+"""labelme files with records as labelme 5 writes and reads them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-#: Version of labelme whose files these are; its reader wants one.
+#: Version of labelme that the files name; its reader requires one.
 VERSION = "5.5.0"
 
 
 def new_file(
-    shapes: Sequence[dict[str, Any]], picture: str, height: int, width: int
+    shapes: Sequence[dict[str, Any]], image: str, height: int, width: int
 ) -> dict[str, Any]:
-    """A whole file, its picture beside it."""
+    """A file whose image is the file `image` beside it."""
     return {
         "version": VERSION,
         "flags": {},
         "shapes": list(shapes),
-        "imagePath": picture,
+        "imagePath": image,
         "imageData": None,
         "imageHeight": height,
         "imageWidth": width,
@@ -39,7 +39,7 @@ def shape_record(
     mask: str | None = None,
     **extra: Any,
 ) -> dict[str, Any]:
-    """One shape; `extra` keys are kept by labelme as they are."""
+    """One shape; labelme keeps `extra` keys unchanged."""
     record: dict[str, Any] = {
         "label": label,
         "points": [list(p) for p in points],
@@ -55,12 +55,12 @@ def shape_record(
 def mask_shape(
     label: str, corner: tuple[int, int], mask: NDArray[np.bool_], **extra: Any
 ) -> dict[str, Any]:
-    """A ``mask`` shape: the corners of its window, both inside of it, and a PNG.
+    """A ``mask`` shape: two corners, both inside of the mask, and a PNG.
 
     Parameters
     ----------
     corner
-        x, y of the mask's first pixel.
+        x, y of the first pixel of `mask`.
     mask
         bool (y, x).
     """

@@ -1,7 +1,7 @@
-"""What OME-XML and ImageJ say of an image: pixel size, units, time interval, channel names.
+"""Metadata of OME-XML and ImageJ: pixel size, units, time interval, channel names.
 
-Only what is written there is taken. A plain TIFF's resolution is taken where it is given in pixels per
-centimetre and finer than anything that is printed; dots per inch are about printing.
+Nothing is added to what the file contains. The resolution of a plain TIFF is used if it is in pixels
+per centimeter and finer than printing resolutions.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ Scale = tuple[float, str | None]
 
 @dataclass(frozen=True, slots=True)
 class TiffMetadata:
-    """What the metadata of one series says.
+    """Metadata of one series.
 
     Parameters
     ----------
     name
-        Name of the image; ``""`` where there is none.
+        Name of the image; ``""`` if it has none.
     scales
-        Step and unit of each axis that is calibrated.
+        Step and unit of each calibrated axis.
     channels
-        Names and colours of channels.
+        Names and colors of channels.
     elapsed_hours
-        Of each frame, where the file has a time for each.
+        Time of each frame, if the file has a time for each.
     attributes
-        What else is kept of it.
+        Other metadata.
     """
 
     name: str = ""
@@ -46,10 +46,10 @@ class TiffMetadata:
 
 
 def ome_metadata(xml: str) -> list[TiffMetadata]:
-    """One entry for each ``Image`` of OME-XML; none where it cannot be parsed.
+    """One entry for each ``Image`` of OME-XML; empty if it cannot be parsed.
 
-    Units that the schema gives a default (micrometre, second) have it where the attribute is left
-    out: https://www.openmicroscopy.org/Schemas/OME/2016-06/.
+    Units default to micrometer and second, as in the schema:
+    https://www.openmicroscopy.org/Schemas/OME/2016-06/.
     """
     try:
         root = ElementTree.fromstring(xml)
@@ -79,7 +79,7 @@ def _ome_image(image: ElementTree.Element, pixels: ElementTree.Element) -> TiffM
             Channel(c.get("Name") or f"Channel {i}", _ome_color(c.get("Color")))
             for i, c in enumerate(named)
         )
-        # A channel of red, green and blue samples is three of ours.
+        # A channel of red, green and blue samples becomes three channels.
         if any(int(c.get("SamplesPerPixel", "1")) > 1 for c in named):
             channels = ()
     attributes = {}
@@ -96,7 +96,7 @@ def _ome_image(image: ElementTree.Element, pixels: ElementTree.Element) -> TiffM
 
 
 def _ome_times(pixels: ElementTree.Element) -> tuple[float, ...]:
-    """Hours of each frame since the start, from ``DeltaT`` of the first plane of each."""
+    """Hours of each frame since the start, from ``DeltaT`` of its first plane."""
     count = int(pixels.get("SizeT", "1"))
     times: dict[int, float] = {}
     for plane in _below(pixels, "Plane"):
@@ -111,7 +111,7 @@ def _ome_times(pixels: ElementTree.Element) -> tuple[float, ...]:
 
 
 def _ome_color(text: str | None) -> tuple[int, int, int, int] | None:
-    """A signed 32-bit number of red, green, blue, alpha."""
+    """A color from a signed 32-bit integer of red, green, blue, alpha."""
     try:
         value = int(text or "") & 0xFFFFFFFF
     except ValueError:
@@ -120,12 +120,12 @@ def _ome_color(text: str | None) -> tuple[int, int, int, int] | None:
 
 
 def _below(element: ElementTree.Element, name: str) -> list[ElementTree.Element]:
-    """Children of a name, whatever the schema's year."""
+    """Children of a name, in any version of the schema."""
     return [e for e in element if e.tag.rpartition("}")[2] == name]
 
 
 def imagej_metadata(page: Any, given: Mapping[str, Any]) -> TiffMetadata:
-    """Calibration of an ImageJ file: tags of resolution, and the description that ImageJ writes.
+    """Calibration of an ImageJ file, from its resolution tags and its description.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def imagej_metadata(page: Any, given: Mapping[str, Any]) -> TiffMetadata:
         scales["z"] = (depth, _imagej_unit(given.get("zunit")) or unit)
     interval = _positive(given.get("finterval"))
     if interval is not None:
-        # ImageJ's own default where it leaves the unit of time out.
+        # Seconds are ImageJ's default.
         scales["t"] = (interval, _time(str(given.get("tunit") or "sec")))
     kept = {
         k: _plain(v)
@@ -161,12 +161,12 @@ def imagej_metadata(page: Any, given: Mapping[str, Any]) -> TiffMetadata:
     )
 
 
-#: Pixels per centimetre from which on a resolution is that of a microscope: 10 µm a pixel.
+#: Smallest resolution of a microscope in pixels per centimeter: 10 µm per pixel.
 _FINE = 1000.0
 
 
 def resolution_metadata(page: Any) -> TiffMetadata:
-    """Calibration of a plain TIFF page, from its tags of resolution."""
+    """Calibration of a plain TIFF page, from its resolution tags."""
     unit = page.tags.valueof("ResolutionUnit")
     found = {
         axis: (_pixel_size(page, tag), page.tags.valueof(tag))
@@ -174,7 +174,7 @@ def resolution_metadata(page: Any) -> TiffMetadata:
     }
     sizes = [size for size, _ in found.values()]
     if unit == 3 and all(size is not None and 1 / size >= _FINE for size in sizes):
-        # Multiplied first: 1 / 40000 has no exact float, 10000 / 40000 has.
+        # Multiplied first, because 1 / 40000 is not exact and 10000 / 40000 is.
         return TiffMetadata(
             scales={a: (1e4 * v[1] / v[0], "micrometer") for a, (_, v) in found.items()}
         )
@@ -189,7 +189,7 @@ def resolution_metadata(page: Any) -> TiffMetadata:
     )
 
 
-#: Keys of ImageJ's description that are in the store as what they mean, or only steer its display.
+#: Keys of ImageJ's description that are stored elsewhere, or only affect its display.
 _IMAGEJ_KNOWN = {
     *("images", "channels", "slices", "frames", "hyperstack", "dtype", "LUTs", "IJMetadata"),
     *("unit", "xunit", "yunit", "zunit", "tunit", "spacing", "finterval", "mode", "loop", "axes"),
@@ -248,7 +248,7 @@ def _number(value: Any) -> float | None:
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON can hold, or ``None``."""
+    """A value that JSON can represent, or ``None``."""
     if isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -259,5 +259,5 @@ def _plain(value: Any) -> Any:
 
 
 def clean_name(text: str) -> str:
-    """A name without control characters."""
+    """The name without control characters."""
     return re.sub(r"[\x00-\x1f]+", " ", text).strip()

@@ -1,7 +1,7 @@
-"""Stacks of planes as calibrated TIFF: ImageJ's hyperstack, OME-TIFF, or colours for labels.
+"""Stacks of planes as calibrated TIFF: ImageJ hyperstacks, OME-TIFF, or colors for labels.
 
-Units are written where they are known. OME-TIFF takes a size without unit to be in micrometers, so a
-size whose unit nobody gave is written in ``reference frame`` (the OME schema's word for "no unit").
+Units are written if they are known. OME-TIFF reads a size without unit as micrometers, so a size of
+unknown unit is written in ``reference frame``, which is the OME schema's term for "no unit".
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from ngff_bio.model.units import LENGTHS, SYMBOLS, TIMES, unit_factor
 
 _IMAGEJ_UNITS = {"micrometer": "micron", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm"}
-_MOST_IN_IMAGEJ = 1 << 32  # an ImageJ hyperstack is no BigTIFF
+_MAX_IMAGEJ = 1 << 32  # an ImageJ hyperstack cannot be a BigTIFF
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Distance of two neighbours along an axis; ``None`` where it is not known."""
+    """Distance of two neighbors along an axis; ``None`` if it is unknown."""
 
     size: float | None = None
     unit: str | None = None
@@ -31,18 +31,18 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What a TIFF is made of.
+    """The contents of a TIFF.
 
     Parameters
     ----------
     axes
-        Letters out of t, c, z, y, x, in the order of `shape`; ``s`` at the end for colour samples.
+        Letters of t, c, z, y, x in the order of `shape`; ``s`` at the end for color samples.
     planes
         Each (y, x) or (y, x, s), the leading axes in C order.
     steps
         By axis.
     elapsed_hours
-        Of each frame, where time is not regular.
+        Time of each frame, if they are irregular.
     """
 
     axes: str
@@ -100,12 +100,12 @@ def _plane_times(stack: Stack) -> dict[str, Any]:
 
 
 def write_label_tiff(path: Path, stack: Stack) -> None:
-    """Write label values: an ImageJ hyperstack where that holds them, else a plain TIFF stack.
+    """Write label values: an ImageJ hyperstack if it can hold them, else a plain TIFF stack.
 
-    ImageJ has no 32-bit whole numbers.
+    ImageJ does not have 32-bit integers.
     """
     resolution, unit = _resolution(stack)
-    fits = stack.dtype in (np.dtype("u1"), np.dtype("u2")) and stack.nbytes < _MOST_IN_IMAGEJ
+    fits = stack.dtype in (np.dtype("u1"), np.dtype("u2")) and stack.nbytes < _MAX_IMAGEJ
     metadata: dict[str, Any] = {"axes": stack.axes.upper()}
     if fits:
         if unit is not None:
@@ -132,13 +132,13 @@ def write_label_tiff(path: Path, stack: Stack) -> None:
 
 
 def _converted(step: Step, unit: str | None) -> float:
-    """A step in another unit: ImageJ has one for all axes."""
+    """A step in another unit; ImageJ has one for all axes."""
     factor = unit_factor(step.unit or "", unit or "")
     return float(step.size or 1.0) * (1.0 if factor is None else factor)
 
 
 def _resolution(stack: Stack) -> tuple[tuple[float, float] | None, str | None]:
-    """Pixels for one unit along x and y, and the unit; for plain TIFFs pixels for a centimeter."""
+    """Pixels per unit along x and y, and the unit; for plain TIFFs, pixels per centimeter."""
     x, y = stack.steps.get("x", Step()), stack.steps.get("y", Step())
     if x.size is None or y.size is None:
         return None, None
@@ -151,12 +151,12 @@ def _resolution(stack: Stack) -> tuple[tuple[float, float] | None, str | None]:
 
 
 def write_color_tiff(path: Path, stack: Stack, colors: NDArray[np.uint8]) -> None:
-    """Write label values as colours: uint8 (page, y, x, samples).
+    """Write label values as colors: uint8 (page, y, x, samples).
 
     Parameters
     ----------
     colors
-        uint8 (n, samples), the colour of each label value from 0 on.
+        uint8 (n, samples), the color of each label value from 0.
     """
     samples = colors.shape[1]
     tifffile.imwrite(
