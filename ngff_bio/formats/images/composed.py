@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError, SourceError
+from ngff_bio.formats.images.decoding import ImageFile
 from ngff_bio.model import ORDER, Pixels, Region
 from ngff_bio.model.pixels import flat_index
 
@@ -71,8 +72,11 @@ class PixelStack:
             if part is not None and all(b > a for a, b in cut):
                 at = dict(zip(self.along, place, strict=True))
                 index = (at[a] - spans[a][0] if a in at else slice(None) for a in self.axes)
-                block = part.read(cut)
-                out[tuple(index)][tuple(slice(0, n) for n in block.shape)] = block
+                target = out[tuple(index)][tuple(slice(0, b - a) for a, b in cut)]
+                if isinstance(part, ImageFile):
+                    part.read_into(cut, target)
+                else:
+                    target[...] = part.read(cut)
         return np.zeros(shape, self.dtype) if out is None else out
 
 

@@ -9,6 +9,7 @@ tifffile.
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import Any
 
 import imagecodecs
@@ -16,12 +17,100 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import damage_named
 from ngff_bio.formats.tiff.tiff import palette_of
-from ngff_bio.model import SourceFile
+from ngff_bio.model import Region, SourceFile
 
 #: Compressions that libtiff and tifffile decode to the same pixels: none, LZW, deflate (both codes).
 _PLAIN = {1, 5, 8, 32946}
+
+
+#: By value of the EXIF orientation (Exif 2.32, tag 0x0112): whether rows are reversed, columns are
+#: reversed, and the two swapped afterwards.
+ORIENTATIONS = {
+    1: (False, False, False),
+    2: (False, True, False),
+    3: (True, True, False),
+    4: (True, False, False),
+    5: (False, False, True),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (False, True, True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A JPEG, PNG, BMP or TIFF of one plane, which is decoded as a whole.
+
+    Parameters
+    ----------
+    file
+        The file.
+    axes, shape
+        yx, or cyx with colors along ``c``, and the size along each (after `orientation`).
+    dtype
+        Type of a sample.
+    indices
+        Read the indices into a color table instead of the colors (label images).
+    orientation
+        EXIF's value for how the image is to be rotated or mirrored; 1 for not at all. Most
+        libraries ignore it, labelme follows it.
+    """
+
+    file: SourceFile
+    axes: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    indices: bool = False
+    orientation: int = 1
+
+    @property
+    def read_block_shape(self) -> tuple[int, ...]:
+        """The whole image."""
+        return self.shape
+
+    def read(self, region: Region) -> NDArray[Any]:
+        """The block of a region, C-contiguous."""
+        cut = self._cut(region)
+        if cut.ndim == 2:
+            return np.ascontiguousarray(cut)
+        out = np.empty([b - a for a, b in region], self.dtype)
+        _split_colors(cut, region, out)
+        return out
+
+    def read_into(self, region: Region, out: NDArray[Any]) -> None:
+        """Read the block of a region into an array of its shape, without a copy of it."""
+        cut = self._cut(region)
+        if cut.ndim == 2:
+            out[...] = cut
+        else:
+            _split_colors(cut, region, out)
+
+    def _cut(self, region: Region) -> NDArray[Any]:
+        """The rows and columns of a region: (y, x) or (y, x, sample)."""
+        frame = decode_image(self.file, indices=self.indices)
+        if self.orientation != 1:
+            rows, columns, swap = ORIENTATIONS[self.orientation]
+            frame = frame[:: -1 if rows else 1, :: -1 if columns else 1]
+            frame = frame.swapaxes(0, 1) if swap else frame
+        expected = (*self.shape[-2:], *self.shape[:-2])
+        if frame.shape != expected or frame.dtype != self.dtype:
+            raise SourceError(
+                "the image file does not match its header",
+                file=self.file.name,
+                expected=f"{expected} of {self.dtype}",
+                found=f"{frame.shape} of {frame.dtype}",
+                hint="if it was changed during the conversion, run the command again",
+            )
+        return frame[slice(*region[-2]), slice(*region[-1])]
+
+
+def _split_colors(cut: NDArray[Any], region: Region, out: NDArray[Any]) -> None:
+    # One color at a time: a strided copy of each is twice as fast as a transposed one.
+    for i, c in enumerate(range(*region[0])):
+        out[i] = cut[..., c]
 
 
 def decode_image(file: SourceFile, *, indices: bool = False) -> NDArray[Any]:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.formats.images.composed import PixelStack, stack_pixels
-from ngff_bio.formats.images.decoding import decode_image
+from ngff_bio.formats.images.decoding import ORIENTATIONS, ImageFile
 from ngff_bio.formats.images.headers import ImageHeader, probe_image
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.formats.names import safe_name, safe_names
-from ngff_bio.model import Region, SourceFile
+from ngff_bio.model import SourceFile
 
 __all__ = [
-    "ImageFile",
     "ImageHeader",
     "Limits",
     "probe_image",
@@ -27,76 +21,6 @@ __all__ = [
     "safe_names",
     "stack_frames",
 ]
-
-#: By value of the EXIF orientation (Exif 2.32, tag 0x0112): whether rows are reversed, columns are
-#: reversed, and the two swapped afterwards.
-_ORIENTATIONS = {
-    1: (False, False, False),
-    2: (False, True, False),
-    3: (True, True, False),
-    4: (True, False, False),
-    5: (False, False, True),
-    6: (True, False, True),
-    7: (True, True, True),
-    8: (False, True, True),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFile:
-    """A JPEG, PNG, BMP or TIFF of one plane, which is decoded as a whole.
-
-    Parameters
-    ----------
-    file
-        The file.
-    axes, shape
-        yx, or cyx with colors along ``c``, and the size along each (after `orientation`).
-    dtype
-        Type of a sample.
-    indices
-        Read the indices into a color table instead of the colors (label images).
-    orientation
-        EXIF's value for how the image is to be rotated or mirrored; 1 for not at all. Most
-        libraries ignore it, labelme follows it.
-    """
-
-    file: SourceFile
-    axes: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    indices: bool = False
-    orientation: int = 1
-
-    @property
-    def read_block_shape(self) -> tuple[int, ...]:
-        """The whole image."""
-        return self.shape
-
-    def read(self, region: Region) -> NDArray[Any]:
-        """The block of a region, C-contiguous."""
-        frame = decode_image(self.file, indices=self.indices)
-        if self.orientation != 1:
-            rows, columns, swap = _ORIENTATIONS[self.orientation]
-            frame = frame[:: -1 if rows else 1, :: -1 if columns else 1]
-            frame = frame.swapaxes(0, 1) if swap else frame
-        expected = (*self.shape[-2:], *self.shape[:-2])
-        if frame.shape != expected or frame.dtype != self.dtype:
-            raise SourceError(
-                "the image file does not match its header",
-                file=self.file.name,
-                expected=f"{expected} of {self.dtype}",
-                found=f"{frame.shape} of {frame.dtype}",
-                hint="if it was changed during the conversion, run the command again",
-            )
-        cut = frame[slice(*region[-2]), slice(*region[-1])]
-        if cut.ndim == 2:
-            return np.ascontiguousarray(cut)
-        out = np.empty([b - a for a, b in region], self.dtype)
-        # One color at a time: a strided copy of each is twice as fast as a transposed one.
-        for i, c in enumerate(range(*region[0])):
-            out[i] = cut[..., c]
-        return out
 
 
 def stack_frames(
@@ -171,7 +95,7 @@ def stack_frames(
             expected="gray images",
             found=f"{head.samples} samples of a pixel",
         )
-    swapped = _ORIENTATIONS[orientation][2]
+    swapped = ORIENTATIONS[orientation][2]
     parts: list[ImageFile | None] = []
     for part, part_header in zip(files, headers, strict=True):
         if part is None or part_header is None:
