@@ -10,7 +10,7 @@ from ngff_bio.cli import options as cli
 from ngff_bio.cli.output import ProgressBar, console, print_json, size
 
 if TYPE_CHECKING:
-    from ngff_bio.checks.source.differences import Verification
+    from ngff_bio.checks.differences import Verification
 
 #: Differences that are printed; ``--json`` has all of them.
 _DIFFERENCES = 200

@@ -26,8 +26,8 @@ from ome_zarr_models.v05.labels import LabelsAttrs as Labels05
 from ome_zarr_models.v05.well import WellAttrs as Well05
 from pydantic import BaseModel, ValidationError
 
+from ngff_bio.checks.spec.axes import SPACE_UNITS, TIME_UNITS
 from ngff_bio.checks.spec.conformance import validate_attributes
-from ngff_bio.checks.spec.rules.axes import SPACE_UNITS, TIME_UNITS
 
 # Its models of 0.6 are of a draft that still had no coordinate systems.
 MODELS: dict[str, dict[str, type[BaseModel]]] = {

@@ -5,46 +5,62 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.checks.source.compare_rows import RowComparison
+from ngff_bio.checks.differences import Difference, DifferenceError
+from ngff_bio.checks.reading import CheckedArray, region_nbytes
+from ngff_bio.checks.source.compare_rows import RowComparison, StoredTables
 from ngff_bio.checks.source.compare_volumes import mask_differences
-from ngff_bio.checks.source.differences import Difference
 from ngff_bio.checks.source.redraw import Flat, redraw
-from ngff_bio.checks.source.stored_tables import StoredTables
-from ngff_bio.checks.source.tasks import Found, StoredArray, Task, unreadable
-from ngff_bio.checks.store.arrayinfo import region_nbytes
-from ngff_bio.errors import NgffBioError
-from ngff_bio.model import Instance, InstanceLayer, Polygons, Region, Rle, Shape
+from ngff_bio.checks.source.tasks import Found, Task, reading_source
+from ngff_bio.model import Instance, InstanceLayer, Polygons, Rle, Shape
 
-#: Raw bytes of label frames that one piece of work compares.
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Raw bytes of label frames that one task compares.
 _BATCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLayer:
-    """A layer in the store: its label images by name (hidden ones too), and where its table lies."""
+    """A layer in the store: its label images by name (hidden ones too), and its table."""
 
     layer: InstanceLayer
     axes: str
-    images: Mapping[str, StoredArray]
+    images: Mapping[str, CheckedArray]
     table_path: str
     tables: StoredTables
 
     @property
+    def visible(self) -> CheckedArray:
+        """The label image that shows all instances."""
+        return self.images[self.layer.name]
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the label images."""
-        return self.images[self.layer.name].info.shape
+        return self.visible.info.shape
+
+    @property
+    def timed(self) -> bool:
+        """Whether there is a t axis."""
+        return self.axes.startswith("t")
+
+    @property
+    def depth(self) -> int:
+        """Number of planes."""
+        return self.shape[-3] if "z" in self.axes else 1
 
 
 def instance_tasks(stored: StoredLayer) -> Iterator[Task]:
     """Compare every instance of a layer, some frames at a time."""
-    shape, info = stored.shape, stored.images[stored.layer.name].info
-    frames = shape[0] if stored.axes.startswith("t") else 1
-    each = region_nbytes(tuple((0, n) for n in shape), info.dtype.itemsize) // max(frames, 1)
+    frames = stored.shape[0] if stored.timed else 1
+    whole = tuple((0, n) for n in stored.shape)
+    each = region_nbytes(whole, stored.visible.info.dtype.itemsize) // max(frames, 1)
     batch = max(1, _BATCH_BYTES // max(each, 1))
     for first in range(0, frames, batch):
         span = range(first, min(first + batch, frames))
@@ -54,24 +70,23 @@ def instance_tasks(stored: StoredLayer) -> Iterator[Task]:
 def _compare(stored: StoredLayer, frames: range) -> Found:
     found = Found()
     table = stored.tables.read(stored.table_path)
+    region = tuple((0, n) for n in stored.shape)
+    if stored.timed:
+        region = ((frames.start, frames.stop), *region[1:])
     blocks: dict[str, NDArray[Any]] = {}
     for name, array in stored.images.items():
-        region = _frames_region(stored, frames)
         try:
-            blocks[name] = array.read(region)
-        except Exception as error:
-            found.differences.append(unreadable(array, region, error))
+            block = array.read(region)
+            blocks[name] = block.reshape(len(frames), stored.depth, *block.shape[-2:])
+        except DifferenceError as error:
+            found.differences.append(error.difference)
     for t in frames:
-        planes = {
-            n: _as_stack(b[t - frames.start] if _timed(stored) else b) for n, b in blocks.items()
-        }
+        planes = {name: block[t - frames.start] for name, block in blocks.items()}
         try:
-            instances = stored.layer.instances.read(t)
-        except NgffBioError as error:
-            path = stored.images[stored.layer.name].path
-            found.differences.append(
-                Difference("source", path, f"the source cannot be read: {error.what}")
-            )
+            with reading_source(stored.visible.path):
+                instances = stored.layer.instances.read(t)
+        except DifferenceError as error:
+            found.differences.append(error.difference)
             continue
         frame = _Frame(stored, t, instances, planes, _rows_of(table, t))
         found.differences += frame.differences()
@@ -80,48 +95,34 @@ def _compare(stored: StoredLayer, frames: range) -> Found:
     return found
 
 
-def _timed(stored: StoredLayer) -> bool:
-    return stored.axes.startswith("t")
-
-
-def _frames_region(stored: StoredLayer, frames: range) -> Region:
-    whole = tuple((0, n) for n in stored.shape)
-    return ((frames.start, frames.stop), *whole[1:]) if _timed(stored) else whole
-
-
-def _as_stack(frame: NDArray[Any]) -> NDArray[Any]:
-    """z, y, x, whether there is a z axis or not."""
-    return frame.reshape(-1, *frame.shape[-2:])
-
-
 @dataclass(slots=True)
 class _Frame:
     stored: StoredLayer
     t: int
     instances: list[Instance]
     planes: dict[str, NDArray[Any]]
-    table: Any
+    table: pa.Table | None
     masks: list[Flat] = field(default_factory=list)
 
     @property
     def where(self) -> str | None:
-        return f"t={self.t}" if _timed(self.stored) else None
+        return f"t={self.t}" if self.stored.timed else None
 
     def differences(self) -> Iterator[Difference]:
         *_, height, width = self.stored.shape
         self.masks = redraw(self.instances, (height, width))
-        yield from self._rows(self.table)
-        whole_in = self._whole_in(self.table)
+        yield from self._rows()
+        whole_in = self._whole_in()
         by_plane: dict[int, list[int]] = {}
-        depth = self.stored.shape[-3] if "z" in self.stored.axes else 1
         for i, instance in enumerate(self.instances):
-            for z in range(depth) if instance.z is None else [instance.z]:
+            for z in range(self.stored.depth) if instance.z is None else [instance.z]:
                 by_plane.setdefault(z, []).append(i)
-        for z in range(depth):
+        for z in range(self.stored.depth):
             yield from self._plane(z, by_plane.get(z, []), whole_in)
 
-    def _rows(self, table: Any) -> Iterator[Difference]:
+    def _rows(self) -> Iterator[Difference]:
         """Every column of every row."""
+        table = self.table
         if table is None:
             if self.instances:
                 yield Difference(
@@ -131,22 +132,21 @@ class _Frame:
                     where=self.where,
                 )
             return
-        depth = self.stored.shape[-3] if "z" in self.stored.axes else 1
         columns = source_columns(self.instances)
         columns["pixels"] = [
-            len(mask) * (1 if i.z is not None else depth)
+            len(mask) * (1 if i.z is not None else self.stored.depth)
             for i, mask in zip(self.instances, self.masks, strict=True)
         ]
         if "label_image" in table.column_names:
-            # Which label image holds an instance whole is proved by its pixels.
+            # The label image that holds an instance whole is checked by its pixels.
             table = table.drop_columns(["label_image"])
         names = [instance_name(i) for i in self.instances]
         comparison = RowComparison(self.stored.table_path, names, self.where)
         yield from comparison.differences(table, columns)
 
-    def _whole_in(self, table: Any) -> list[str]:
-        """Name of the label image in which each instance is whole, as its row says."""
-        visible = [self.stored.layer.name] * len(self.instances)
+    def _whole_in(self) -> list[str]:
+        """Name of the label image in which each instance is whole, by its row."""
+        table, visible = self.table, [self.stored.layer.name] * len(self.instances)
         if table is None or "label_image" not in table.column_names:
             return visible
         named = table["label_image"].to_pylist()
@@ -156,7 +156,7 @@ class _Frame:
         where = " ".join(
             p for p in (self.where, f"z={z}" if "z" in self.stored.axes else None) if p
         )
-        masks, names = self._by_value(rows)
+        masks, source_ids = self._by_value(rows)
         shown = self._painted(masks)
         wanted = {n: np.zeros_like(shown) for n in self.planes if n != self.stored.layer.name}
         wanted[self.stored.layer.name] = shown
@@ -165,7 +165,7 @@ class _Frame:
             mask = masks[value]
             if home not in wanted:
                 yield self._not_whole(
-                    i, where, f"its row names the label image {home!r}, which is not there"
+                    i, where, f"its row names the label image {home!r}, which does not exist"
                 )
             elif home == self.stored.layer.name:
                 covered = int(np.count_nonzero(shown[mask] != value))
@@ -181,35 +181,34 @@ class _Frame:
         for name, plane in self.planes.items():
             path = self.stored.images[name].path
             there = plane[z].ravel()
-            yield from mask_differences(path, wanted[name], there, where, None, names)
+            yield from mask_differences(path, wanted[name], there, where, source_ids)
 
     def _not_whole(self, i: int, where: str, what: str) -> Difference:
-        path = self.stored.images[self.stored.layer.name].path
+        path = self.stored.visible.path
         return Difference("mask", path, what, where or None, instance_name(self.instances[i]))
 
-    def _by_value(self, rows: list[int]) -> tuple[dict[int, Flat], dict[int, str]]:
-        """Mask and name by label value; one object outlined twice is one mask."""
+    def _by_value(self, rows: list[int]) -> tuple[dict[int, Flat], dict[int, int | str]]:
+        """Mask and source id by label value; one object outlined twice is one mask."""
         masks: dict[int, Flat] = {}
-        names: dict[int, str] = {}
+        source_ids: dict[int, int | str] = {}
         for i in rows:
-            value = self.instances[i].value
+            value, source_id = self.instances[i].value, self.instances[i].source_id
             known = masks.get(value)
             masks[value] = self.masks[i] if known is None else np.union1d(known, self.masks[i])
-            if self.instances[i].source_id is not None:
-                names[value] = f"id {self.instances[i].source_id}"
-        return masks, names
+            if source_id is not None:
+                source_ids[value] = source_id
+        return masks, source_ids
 
     def _painted(self, masks: Mapping[int, Flat]) -> NDArray[Any]:
         """The visible label image by the overlap rule: larger first, ties in source order."""
         *_, height, width = self.stored.shape
-        info = self.stored.images[self.stored.layer.name].info
-        flat = np.zeros(height * width, info.dtype)
-        for value in sorted(masks, key=lambda v: -len(masks[v])):  # stable: ties stay as they came
+        flat = np.zeros(height * width, self.stored.visible.info.dtype)
+        for value in sorted(masks, key=lambda v: -len(masks[v])):  # stable: ties keep their order
             flat[masks[value]] = value
         return flat
 
 
-def _rows_of(table: Any, t: int) -> Any:
+def _rows_of(table: pa.Table | None, t: int) -> pa.Table | None:
     """The rows of one frame, in order."""
     if table is None or "t" not in table.column_names:
         return table
@@ -219,13 +218,13 @@ def _rows_of(table: Any, t: int) -> Any:
 
 
 def instance_name(instance: Instance) -> str:
-    """What an instance is called in a difference."""
+    """Name of an instance for a difference."""
     name = f"label {instance.value}"
     return name if instance.source_id is None else f"{name}, id {instance.source_id}"
 
 
 def source_columns(instances: list[Instance]) -> dict[str, list[Any]]:
-    """What the table should say of instances, by column."""
+    """Values that the table should have for instances, by column."""
     columns: dict[str, list[Any]] = {
         "label": [i.value for i in instances],
         "t": [i.t for i in instances],

@@ -1,25 +1,26 @@
-"""What the store says of the dataset, its images, frames and labels, against what the source says."""
+"""Metadata of the dataset, its images, frames and labels against the source."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ngff_bio.checks.source.differences import Difference, Kind, shorten
-from ngff_bio.checks.store.arrayinfo import ArrayInfo
+from ngff_bio.checks.differences import Difference, Kind, shorten
 from ngff_bio.checks.store.documents import Documents, join
 from ngff_bio.errors import NgffBioError
 from ngff_bio.model import Category, Frame, InstanceLayer, LabelLayer, SourceDataset, SourceImage
 from ngff_bio.ngff import GroupMeta, MultiscaleMeta, decode
+from ngff_bio.zarrio.arrays import ArrayMeta
 
 _KEY = "ngff_bio"
 
 
 def dataset_differences(documents: Documents, dataset: SourceDataset) -> Iterator[Difference]:
-    """What the root says, and which images there are."""
+    """Attributes of the root, and the list of images."""
     own = _own(documents, "")
     root = own.get("dataset") or {} if own.get("kind") == "image" else own
     expected = {
@@ -67,12 +68,12 @@ def _plates(documents: Documents, dataset: SourceDataset) -> Iterator[Difference
 
 
 def image_differences(
-    documents: Documents, image: SourceImage, levels: list[ArrayInfo]
+    documents: Documents, image: SourceImage, levels: list[ArrayMeta]
 ) -> Iterator[Difference]:
     """Axes, calibration, channels, frames and attributes of an image."""
     meta, own = _meta(documents, image.path), _own(documents, image.path)
     if meta is None or not meta.multiscales:
-        return  # told by dataset_differences
+        return  # reported by dataset_differences
     yield from _calibration("image", image.path, image, meta.multiscales[0], levels, drop="")
     channels = [c.name for c in image.channels]
     if channels != [c.label for c in meta.channels]:
@@ -87,7 +88,7 @@ def _calibration(
     path: str,
     image: SourceImage,
     found: MultiscaleMeta,
-    levels: list[ArrayInfo],
+    levels: list[ArrayMeta],
     drop: str,
 ) -> Iterator[Difference]:
     axes = [a for a in image.axes if a.name not in drop]
@@ -113,7 +114,7 @@ def _calibration(
             halved = [n != m for n, m in zip(levels[number - 1].shape, info.shape, strict=True)]
             total = total * np.where(halved, 2, 1)
         shift = np.array(level.translation or (0.0,) * len(axes))
-        # The centre of a pixel that n were put into lies (n - 1) / 2 pixels after the first one's.
+        # The centre of a pixel made of n pixels is (n - 1) / 2 pixels after that of the first.
         for name, wanted, got in (
             ("scale", step * total, np.array(level.scale)),
             ("translation", origin + step * (total - 1) / 2, shift),
@@ -130,14 +131,7 @@ def _frames(image: SourceImage, own: Mapping[str, Any]) -> Iterator[Difference]:
         yield _differs("frame", image.path, "number of frames", len(image.frames), len(there))
     for frame, found in zip(image.frames, there, strict=False):
         for difference in _fields("frame", image.path, _frame(frame), found):
-            yield Difference(
-                "frame",
-                image.path,
-                difference.what,
-                where=f"t={frame.t} {frame.name}",
-                expected=difference.expected,
-                found=difference.found,
-            )
+            yield replace(difference, where=f"t={frame.t} {frame.name}")
 
 
 def _frame(frame: Frame) -> dict[str, Any]:
@@ -152,9 +146,9 @@ def _frame(frame: Frame) -> dict[str, Any]:
 
 
 def label_differences(
-    documents: Documents, image: SourceImage, layer: LabelLayer, levels: list[ArrayInfo]
+    documents: Documents, image: SourceImage, layer: LabelLayer, levels: list[ArrayMeta]
 ) -> Iterator[Difference]:
-    """What a label image says of itself; hidden ones follow their visible one."""
+    """Metadata of a label image; hidden ones follow their visible one."""
     path = join(image.path, "labels", layer.name)
     meta, own = _meta(documents, path), _own(documents, path)
     if meta is None or not meta.multiscales:
@@ -195,7 +189,7 @@ def _own(documents: Documents, path: str) -> dict[str, Any]:
 def _meta(documents: Documents, path: str) -> GroupMeta | None:
     try:
         return decode(documents.attributes(path))
-    except (NgffBioError, KeyError, TypeError, ValueError):
+    except NgffBioError:
         return None
 
 

@@ -1,33 +1,42 @@
-"""Level 0 against the source, and each level against the one before it."""
+"""Level 0 against the source or its checksums, and each level against the one before it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from zarr.abc.store import Store
 
-from ngff_bio.checks.source.differences import Difference, Kind
-from ngff_bio.checks.source.tasks import Found, StoredArray, Task, unreadable
-from ngff_bio.checks.store.arrayinfo import block_shape, blocks, region_nbytes
-from ngff_bio.errors import NgffBioError
+from ngff_bio.checks.differences import Difference, Kind
+from ngff_bio.checks.reading import (
+    CheckedArray,
+    block_shape,
+    blocks,
+    region_nbytes,
+    region_text,
+)
+from ngff_bio.checks.source.tasks import Found, Task, reading_source
+from ngff_bio.checks.store.documents import Documents
+from ngff_bio.engine.resume.checksumming import checksum
+from ngff_bio.engine.write.manifest import Entry, parse_region
 from ngff_bio.model import Pixels, Region
 
 #: Raw bytes of a block that is compared at once.
 MOST_BYTES = 64 << 20
 
-#: Ways to make a level that can be repeated here.
+#: Downscaling methods that can be repeated here.
 METHODS = ("mean", "gaussian", "mode", "nearest")
 
-#: Axes along which differences are told apart: a frame, a channel, a plane each.
+#: Axes along which differences are listed separately: one for each frame, channel and plane.
 _PLANES = "tcz"
 
 
-def pixel_tasks(array: StoredArray, pixels: Pixels, axes: str) -> Iterator[Task]:
-    """Compare every pixel of an array with those of the source, block by block."""
+def pixel_tasks(array: CheckedArray, pixels: Pixels, axes: str) -> Iterator[Task]:
+    """Compare every pixel of an array with the source, block by block."""
     info = array.info
     block = block_shape(
         info.shape,
@@ -42,15 +51,10 @@ def pixel_tasks(array: StoredArray, pixels: Pixels, axes: str) -> Iterator[Task]
         yield Task(nbytes, partial(_compare_block, array, pixels, axes, region))
 
 
-def _compare_block(array: StoredArray, pixels: Pixels, axes: str, region: Region) -> Found:
-    try:
+def _compare_block(array: CheckedArray, pixels: Pixels, axes: str, region: Region) -> Found:
+    with reading_source(array.path):
         expected = pixels.read(region)
-    except NgffBioError as error:
-        return Found([Difference("source", array.path, f"the source cannot be read: {error.what}")])
-    try:
-        found = array.read(region)
-    except Exception as error:  # whatever a codec makes of damaged bytes
-        return Found([unreadable(array, region, error)])
+    found = array.read(region)
     start = tuple(a for a, _ in region)
     return Found(list(pixel_differences("pixels", array.path, axes, start, expected, found)))
 
@@ -98,10 +102,37 @@ def pixel_differences(
         )
 
 
+def checksum_tasks(documents: Documents, store: Store, regions: Iterable[Entry]) -> Iterator[Task]:
+    """Compare decoded pixels with the checksums of those that were read from the source."""
+    for entry in regions:
+        info = documents.array(entry.path)
+        if info is None:
+            missing = Difference("pixels", entry.path, "the array is missing")
+            yield Task(0, partial(Found, [missing]))
+        else:
+            yield Task(entry.size, partial(_compare_checksum, CheckedArray(store, info), entry))
+
+
+def _compare_checksum(array: CheckedArray, entry: Entry) -> Found:
+    region = parse_region(entry.region or "")
+    found = checksum(array.read(region))
+    if found == entry.crc32c:
+        return Found()
+    wrong = Difference(
+        "pixels",
+        array.path,
+        "the decoded pixels are not those that were read from the source",
+        where=region_text(region),
+        expected=f"CRC-32C {entry.crc32c:08x}",
+        found=f"CRC-32C {found:08x}",
+    )
+    return Found([wrong])
+
+
 def level_tasks(
-    below: StoredArray, above: StoredArray, axes: str, method: str | None
+    below: CheckedArray, above: CheckedArray, axes: str, method: str | None
 ) -> Iterator[Task]:
-    """Make a level again from the one before it, and compare."""
+    """Recompute a level from the one before it, and compare."""
     factor = factors(below.info.shape, above.info.shape)
     if factor is None:
         wrong = Difference(
@@ -117,22 +148,11 @@ def level_tasks(
         return
     info = above.info
     cuts = tuple(max(c // f, 1) for c, f in zip(below.info.chunk, factor, strict=True))
-    block = block_shape(
-        info.shape, info.chunk, cuts, itemsize=info.dtype.itemsize, most=MOST_BYTES // 32
-    )
-    block = _grown(block, info.shape, info.dtype.itemsize)
+    most, itemsize = MOST_BYTES // 32, info.dtype.itemsize
+    block = block_shape(info.shape, info.chunk, cuts, itemsize=itemsize, most=most, fill=most)
     for region in blocks(info.shape, block):
         nbytes = region_nbytes(region, info.dtype.itemsize)
         yield Task(nbytes, partial(_compare_level, below, above, axes, factor, method, region))
-
-
-def _grown(block: tuple[int, ...], shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Blocks of several chunks, where chunks are small."""
-    grown = list(block)
-    for i in reversed(range(len(block))):
-        while grown[i] < shape[i] and 2 * int(np.prod(grown)) * itemsize <= MOST_BYTES // 32:
-            grown[i] = min(2 * grown[i], shape[i])
-    return tuple(grown)
 
 
 def factors(below: tuple[int, ...], above: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -149,8 +169,8 @@ def factors(below: tuple[int, ...], above: tuple[int, ...]) -> tuple[int, ...] |
 
 
 def _compare_level(
-    below: StoredArray,
-    above: StoredArray,
+    below: CheckedArray,
+    above: CheckedArray,
     axes: str,
     factor: tuple[int, ...],
     method: str,
@@ -161,14 +181,8 @@ def _compare_level(
         (a, b) if f == 1 else (max(a * f - wide, 0), min(b * f + wide, n))
         for (a, b), f, n in zip(region, factor, below.info.shape, strict=True)
     )
-    try:
-        pixels = below.read(source)
-    except Exception as error:
-        return Found([unreadable(below, source, error)])
-    try:
-        found = above.read(region)
-    except Exception as error:
-        return Found([unreadable(above, region, error)])
+    pixels = below.read(source)
+    found = above.read(region)
     if method == "gaussian":
         expected = smooth_again(pixels, factor, region, source, below.info.shape)
     else:
@@ -180,11 +194,11 @@ def _compare_level(
 
 
 def reduce_again(pixels: NDArray[Any], factor: tuple[int, ...], method: str) -> NDArray[Any]:
-    """A block reduced by 1 or 2 along each axis, written as the definition says, not to be fast.
+    """A block reduced by 1 or 2 along each axis, by the definition, not for speed.
 
     ``mean``: the mean of the pixels that fall into one, rounded half up. ``mode``: the most
-    frequent, of equals the first in reading order. ``nearest``: the first. An odd edge is the same
-    of what there is.
+    frequent, of equals the first in reading order. ``nearest``: the first. At an odd edge, the same
+    of the pixels that exist.
     """
     odd = [(0, -n % f) for n, f in zip(pixels.shape, factor, strict=True)]
     whole = np.pad(pixels, odd, mode="edge")
@@ -218,9 +232,9 @@ def smooth_again(
     Parameters
     ----------
     region
-        What is made, in pixels of the level above.
+        The region to compute, in pixels of the level above.
     source
-        Where ``pixels`` lie in the level below, of ``shape``; beyond its edge pixels are repeated.
+        Region of ``pixels`` in the level below, of ``shape``; beyond its edge pixels are repeated.
     """
     dtype = pixels.dtype
     total: NDArray[Any] = pixels.astype(np.float64 if dtype.kind == "f" else np.int64)

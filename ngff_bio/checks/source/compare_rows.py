@@ -1,13 +1,61 @@
-"""The rows of a table against what the source says, value for value."""
+"""Rows of tables against the instances of the source, value for value."""
 
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
-from ngff_bio.checks.source.differences import Difference, shorten
+from ngff_bio.checks.differences import Difference, shorten
+from ngff_bio.storage import Storage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Tables that are kept: the tasks on the frames of one image come one after another.
+_KEPT = 4
+
+
+class StoredTables:
+    """Reads the tables of a store when they are needed, and keeps the last few."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._kept: OrderedDict[str, pa.Table | None] = OrderedDict()
+        self._lock = Lock()
+        self._wrong: dict[str, Difference] = {}
+
+    def read(self, path: str) -> pa.Table | None:
+        """Arrow table of an object; ``None`` if it is missing or cannot be read."""
+        with self._lock:
+            if path not in self._kept:
+                self._kept[path] = self._load(path)
+                while len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(path)
+            return self._kept[path]
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Tables that could not be read."""
+        return list(self._wrong.values())
+
+    def _load(self, path: str) -> pa.Table | None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        data = self._storage.get(path)
+        if data is None:
+            return None
+        try:
+            return pq.read_table(pa.BufferReader(data))
+        except (pa.ArrowException, OSError) as error:
+            what = f"the table cannot be read: {error}"[:200]
+            self._wrong[path] = Difference("row", path, what)
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,33 +67,27 @@ class RowComparison:
     path
         The table's object in the store.
     names
-        What to call each row.
+        Name of each row for differences.
     where
-        The frame that the rows are of.
+        The frame of the rows.
     """
 
     path: str
     names: Sequence[str]
     where: str | None = None
 
-    def differences(self, table: Any, columns: Mapping[str, list[Any]]) -> Iterator[Difference]:
+    def differences(
+        self, table: pa.Table, columns: Mapping[str, list[Any]]
+    ) -> Iterator[Difference]:
         """Every value that differs.
 
-        Parameters
-        ----------
-        table
-            Arrow table of the rows that are there.
-        columns
-            Values that should be there. A column that is not there at all stands for nulls, and a
-            column that the source knows nothing of is a difference too.
+        ``columns`` are the values that should be in ``table``. A column that is missing stands for
+        nulls, and a column that the source does not have is a difference too.
         """
         count = len(self.names)
         if table.num_rows != count:
-            yield Difference(
-                "row",
-                self.path,
+            yield self._difference(
                 "the number of rows is not that of the source's instances",
-                where=self.where,
                 expected=str(count),
                 found=str(table.num_rows),
             )
@@ -53,18 +95,19 @@ class RowComparison:
             return
         for name in (n for n in table.column_names if n not in columns):
             if table[name].null_count < table.num_rows:
-                yield self._column(name, "the source knows nothing of this column")
+                yield self._difference(f"column {name!r}: the source has no such column")
         for name, values in columns.items():
-            if name not in table.column_names:
-                if any(v is not None for v in values):
-                    yield self._column(name, "this column is missing")
-                continue
-            yield from self._compare(name, table[name], values)
+            if name in table.column_names:
+                yield from self._compare(name, table[name], values)
+            elif any(v is not None for v in values):
+                yield self._difference(f"column {name!r}: this column is missing")
 
-    def _column(self, name: str, what: str) -> Difference:
-        return Difference("row", self.path, f"column {name!r}: {what}", where=self.where)
+    def _difference(self, what: str, **parts: str | None) -> Difference:
+        return Difference("row", self.path, what, where=self.where, **parts)
 
-    def _compare(self, name: str, there: Any, values: list[Any]) -> Iterator[Difference]:
+    def _compare(
+        self, name: str, there: pa.ChunkedArray, values: list[Any]
+    ) -> Iterator[Difference]:
         import pyarrow as pa
 
         try:
@@ -73,40 +116,28 @@ class RowComparison:
             if exact and pa.chunked_array([pa.array(values, there.type)]).equals(there):
                 return
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            pass  # a value that the column cannot hold: told value by value
+            pass  # a value that the column cannot hold: compared value by value
         for row, expected, found in zip(self.names, values, there.to_pylist(), strict=True):
             if not same(expected, found):
-                yield Difference(
-                    "row",
-                    self.path,
+                yield self._difference(
                     f"column {name!r} differs",
-                    where=self.where,
                     instance=row,
                     expected=shorten(expected),
                     found=shorten(found),
                 )
 
-    def _by_label(self, table: Any, columns: Mapping[str, list[Any]]) -> Iterator[Difference]:
-        """Which instances lack a row, and which rows are of none."""
+    def _by_label(self, table: pa.Table, columns: Mapping[str, list[Any]]) -> Iterator[Difference]:
+        """Instances without a row, and rows without an instance."""
         if "label" not in table.column_names or "label" not in columns:
             return
-        there = table["label"].to_pylist()
-        rest = list(there)
+        rest = table["label"].to_pylist()
         for name, label in zip(self.names, columns["label"], strict=True):
             if label in rest:
                 rest.remove(label)
             else:
-                yield Difference(
-                    "row", self.path, "the row is missing", where=self.where, instance=name
-                )
+                yield self._difference("the row is missing", instance=name)
         for label in rest:
-            yield Difference(
-                "row",
-                self.path,
-                "the source has no such instance",
-                where=self.where,
-                instance=f"label {label}",
-            )
+            yield self._difference("the source has no such instance", instance=f"label {label}")
 
 
 def same(expected: Any, found: Any) -> bool:

@@ -9,12 +9,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from zarr.abc.store import Store
 
-from ngff_bio.checks.source.differences import Difference
-from ngff_bio.checks.source.tasks import Found, Task
-from ngff_bio.checks.source.zarr_view import open_array
+from ngff_bio.checks.differences import Difference
+from ngff_bio.checks.reading import open_array
+from ngff_bio.checks.source.tasks import Found, Task, reading_source
 from ngff_bio.checks.store.documents import Documents, join
-from ngff_bio.errors import NgffBioError
 from ngff_bio.model import InstanceLayer
 
 Node = tuple[int, int]
@@ -22,7 +22,7 @@ Node = tuple[int, int]
 
 
 def track_tasks(
-    documents: Documents, store: Any, image: str, layer: InstanceLayer, frames: int
+    documents: Documents, store: Store, image: str, layer: InstanceLayer, frames: int
 ) -> Iterator[Task]:
     """Compare the graph of a layer, if it is tracked."""
     if layer.tracked:
@@ -31,18 +31,16 @@ def track_tasks(
 
 
 def _compare(
-    documents: Documents, store: Any, path: str, layer: InstanceLayer, frames: int
+    documents: Documents, store: Store, path: str, layer: InstanceLayer, frames: int
 ) -> Found:
-    try:
+    with reading_source(path):
         wanted = Counter({(i.value, t): 1 for t in range(frames) for i in layer.instances.read(t)})
-    except NgffBioError as error:
-        return Found([Difference("source", path, f"the source cannot be read: {error.what}")])
     if path not in documents.groups:
         missing = Difference("tracks", path, "the graph of the tracks is missing")
         return Found([missing] if wanted else [])
     try:
         nodes, edges = _read(store, path, documents.zarr_format)
-    except Exception as error:  # whatever zarr-python makes of damaged bytes
+    except Exception as error:  # any error that zarr-python raises for damaged bytes
         what = f"the graph cannot be read: {type(error).__name__}: {error}"[:200]
         return Found([Difference("tracks", path, what)])
     found = Found(list(_differences(path, "node", wanted, Counter(nodes))))
@@ -60,7 +58,7 @@ def _compare(
     return found
 
 
-def _read(store: Any, path: str, zarr_format: int) -> tuple[list[Node], list[tuple[Node, Node]]]:
+def _read(store: Store, path: str, zarr_format: int) -> tuple[list[Node], list[tuple[Node, Node]]]:
     """Nodes and edges of a GEFF graph."""
 
     def array(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Label images that the source gives as pixels or runs: every voxel, and every object's row."""
+"""Label images that the source stores as pixels or runs: every voxel, and every object's row."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ngff_bio.checks.differences import Difference
+from ngff_bio.checks.reading import (
+    CheckedArray,
+    block_shape,
+    blocks,
+    region_nbytes,
+    region_text,
+)
 from ngff_bio.checks.source.compare_pixels import MOST_BYTES
 from ngff_bio.checks.source.compare_rows import RowComparison
-from ngff_bio.checks.source.differences import Difference
-from ngff_bio.checks.source.tasks import Found, StoredArray, Task, region_words, unreadable
-from ngff_bio.checks.store.arrayinfo import block_shape, blocks, region_nbytes
-from ngff_bio.errors import NgffBioError
+from ngff_bio.checks.source.tasks import Found, Task, reading_source
 from ngff_bio.model import Pixels, Region, RunVolume, VolumeLayer
 
 
@@ -43,7 +48,7 @@ def draw(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
 
 @dataclass(slots=True)
 class Objects:
-    """What is known of each object of a layer so far: pixels, extent, pixels by class."""
+    """Pixels, extent and pixels by class of each object of a layer, as counted so far."""
 
     seen: dict[int, dict[str, Any]] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
@@ -123,9 +128,9 @@ def _runs(
 
 
 def volume_tasks(
-    array: StoredArray, layer: VolumeLayer, classes: VolumeLayer | None, objects: Objects
+    array: CheckedArray, layer: VolumeLayer, classes: VolumeLayer | None, objects: Objects
 ) -> Iterator[Task]:
-    """Compare every voxel with the source's own label, and learn of every object."""
+    """Compare every voxel with the source's own label, and count the pixels of every object."""
     info = array.info
     sources = [layer.pixels, *([classes.pixels] if classes is not None else [])]
     read_blocks = [p.read_block_shape for p in sources]
@@ -138,24 +143,20 @@ def volume_tasks(
 
 
 def _compare(
-    array: StoredArray,
+    array: CheckedArray,
     layer: VolumeLayer,
     classes: VolumeLayer | None,
     objects: Objects,
     region: Region,
 ) -> Found:
-    try:
+    with reading_source(array.path):
         expected = draw(layer.pixels, region)
         kinds = draw(classes.pixels, region) if classes is not None else None
-    except NgffBioError as error:
-        return Found([Difference("source", array.path, f"the source cannot be read: {error.what}")])
     if layer.kind == "instance":
         objects.add(expected, region, kinds)
-    try:
-        found = array.read(region)
-    except Exception as error:
-        return Found([unreadable(array, region, error)])
-    return Found(list(mask_differences(array.path, expected, found, region_words(region), layer)))
+    found = array.read(region)
+    where = region_text(region)
+    return Found(list(mask_differences(array.path, expected, found, where, layer.source_ids)))
 
 
 def mask_differences(
@@ -163,22 +164,18 @@ def mask_differences(
     expected: NDArray[Any],
     found: NDArray[Any],
     where: str,
-    layer: VolumeLayer | None = None,
-    names: Mapping[int, str] | None = None,
+    source_ids: Mapping[int, Any],
 ) -> Iterator[Difference]:
-    """Which instances differ between two label blocks: pixels that each lacks, or has too many."""
+    """Instances that differ between two label blocks: pixels that each lacks, or has too many."""
     wrong = expected != found
     if not wrong.any():
         return
     should, shows = expected[wrong], found[wrong]
-    lacks = dict(zip(*(a.tolist() for a in np.unique(should, return_counts=True)), strict=True))
-    extra = dict(zip(*(a.tolist() for a in np.unique(shows, return_counts=True)), strict=True))
+    lacks, extra = (_counts(values) for values in (should, shows))
     for value in sorted({*lacks, *extra} - {0}):
         name = f"label {value}"
-        if names is not None and value in names:
-            name += f", {names[value]}"
-        elif layer is not None and value in layer.source_ids:
-            name += f", id {layer.source_ids[value]}"
+        if value in source_ids:
+            name += f", id {source_ids[value]}"
         yield Difference(
             "mask",
             path,
@@ -188,10 +185,14 @@ def mask_differences(
         )
 
 
+def _counts(values: NDArray[Any]) -> dict[int, int]:
+    return dict(zip(*(a.tolist() for a in np.unique(values, return_counts=True)), strict=True))
+
+
 def compare_objects(
     path: str, table: Any, layer: VolumeLayer, axes: str, objects: Objects
 ) -> Iterator[Difference]:
-    """Hold the table of a layer's objects against what was counted in the source."""
+    """Compare the table of a layer's objects with the objects that were counted in the source."""
     seen = dict(sorted(objects.seen.items()))
     if table is None:
         if seen and layer.kind == "instance":

@@ -1,4 +1,4 @@
-"""The pixels of instances, drawn a second time, not by what drew them for the store.
+"""The pixels of instances, drawn a second time, by other code than that which drew the store.
 
 COCO outlines and boxes go through pycocotools, and labelme's shapes are drawn with Pillow on
 the whole frame, as labelme does it.
@@ -148,8 +148,8 @@ def _shape(shape: Shape, size: tuple[int, int]) -> Flat:
 def _mask(shape: Shape, size: tuple[int, int]) -> Flat:
     if shape.mask is None:
         return _NOTHING
-    with Image.open(io.BytesIO(base64.b64decode(shape.mask))) as picture:
-        inside = np.asarray(picture).astype(bool)
+    with Image.open(io.BytesIO(base64.b64decode(shape.mask))) as stored:
+        inside = np.asarray(stored).astype(bool)
     left, top = (int(v) for v in shape.points[0])
     y, x = np.nonzero(inside)
     y, x = y + top, x + left

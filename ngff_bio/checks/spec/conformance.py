@@ -1,26 +1,34 @@
-"""Hold the attributes of one group against the specification: 0.4, 0.5 or 0.6.
+"""Check the attributes of one group against the specification: 0.4, 0.5 or 0.6.
 
-Only what can be told from the attributes alone is checked here; nothing is opened.
+Only what can be seen in the attributes alone is checked here; nothing is opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from ngff_bio.checks.spec.findings import Finding, Report
+from ngff_bio.checks.spec import images, images_v06
+from ngff_bio.checks.spec.findings import Finding, Findings
+from ngff_bio.checks.spec.labels import (
+    check_collection,
+    check_image_label,
+    check_labels_list,
+    check_series,
+)
 from ngff_bio.checks.spec.node import Node
-from ngff_bio.checks.spec.rules import v04, v05, v06
-from ngff_bio.checks.spec.rules.collections import GROUP_KIND
-from ngff_bio.checks.spec.rules.labels import LABEL_IMAGE_LABEL, LABEL_MULTISCALES
-from ngff_bio.checks.spec.rules.specification import Specification
+from ngff_bio.checks.spec.plates import check_plate, check_well
 from ngff_bio.errors import ArgumentError
 
-_SPECIFICATIONS: dict[str, Specification] = {
-    module.SPECIFICATION.version: module.SPECIFICATION for module in (v04, v05, v06)
+#: The versions that can be checked, and how data of each may spell them. The release candidate of
+#: 0.6 is the release in all but name: _version.schema lists both.
+_SPELLINGS = {
+    "0.4": frozenset({"0.4"}),
+    "0.5": frozenset({"0.5"}),
+    "0.6": frozenset({"0.6", "0.6rc0"}),
 }
-#: The versions that can be checked.
-VERSIONS = tuple(_SPECIFICATIONS)
+VERSIONS = tuple(_SPELLINGS)
 _KEYS = {
     "image": "multiscales",
     "label": "image-label",
@@ -46,17 +54,17 @@ def validate_attributes(
     group: str = "",
     plate: Mapping[str, Any] | None = None,
 ) -> list[Finding]:
-    """Hold the attributes of one group against the specification.
+    """Check the attributes of one group against the specification.
 
     Parameters
     ----------
     attributes
         The group's attributes: of ``.zattrs`` (0.4), or under ``attributes`` of ``zarr.json``.
     version
-        ``"0.4"``, ``"0.5"`` or ``"0.6"``; told from the attributes if not given.
+        ``"0.4"``, ``"0.5"`` or ``"0.6"``; detected from the attributes if not given.
     kind
         What the group must be, one of :data:`KINDS`; if not given, every kind of metadata that is
-        there is checked, and there must be one.
+        present is checked, and there must be one.
     strict
         What the specification only recommends (SHOULD) counts as an error.
     as_cases
@@ -81,53 +89,108 @@ def validate_attributes(
     """
     if not isinstance(attributes, Mapping):
         raise ArgumentError(
-            "The attributes of a group are a mapping.",
+            "the attributes of a group are not a mapping",
             expected="a JSON object",
             found=type(attributes).__name__,
         )
     if version is None:
         version = detect_version(attributes)
-    specification = _SPECIFICATIONS.get(version)
-    if specification is None:
+    if version not in VERSIONS:
         raise ArgumentError(
-            "There is no such version of the specification here.",
+            "this version of the specification is not known",
             expected=", ".join(VERSIONS),
             found=version,
         )
     if kind is not None and kind not in _KEYS:
         raise ArgumentError(
-            "There is no such kind of group.", expected=", ".join(KINDS), found=kind
+            "this kind of group is not known", expected=", ".join(KINDS), found=kind
         )
-    report = Report(version, group, strict=strict, as_cases=as_cases, plate=plate)
-    metadata = specification.metadata(Node(dict(attributes), "", report), specification.spellings)
+    findings = Findings(strict, as_cases, version, group)
+    locate = _top_level_metadata if version == "0.4" else _namespaced_metadata
+    metadata = locate(Node(dict(attributes), "", findings), _SPELLINGS[version])
     if metadata is not None:
-        _check_kind(metadata, kind, specification)
-        for key, check in specification.checks.items():
+        checks = _checks(version, plate)
+        _check_kind(metadata, kind, {*checks, "omero"})
+        for key, check in checks.items():
             # Channels are described beside the image that they are of.
             if key in metadata or (key == "multiscales" and "omero" in metadata):
                 check(metadata)
-    return report.findings
+    return findings.found
 
 
-def _check_kind(metadata: Node, kind: str | None, specification: Specification) -> None:
-    known = set(specification.checks) | {"omero"}
+def _checks(version: str, plate: Mapping[str, Any] | None) -> dict[str, Callable[[Node], None]]:
+    """The check for each metadata key; it takes the object that holds the key."""
+    newest = version == "0.6"
+    checks: dict[str, Callable[[Node], None]] = {
+        "multiscales": images_v06.check_image if newest else images.check_image,
+        "image-label": check_image_label,
+        "labels": check_labels_list,
+        "plate": check_plate,
+        "well": partial(check_well, plate=plate),
+        "bioformats2raw.layout": check_collection,
+        "series": check_series,
+    }
+    if newest:
+        checks["scene"] = images_v06.check_scene
+    return checks
+
+
+def _namespaced_metadata(attributes: Node, spellings: frozenset[str]) -> Node | None:
+    """The ``ome`` object of 0.5 and later, its version checked."""
+    ome = attributes["ome"].as_object("ome-namespace")
+    if ome is None:
+        return None
+    version = ome["version"]
+    if not isinstance(version.value, str) or version.value not in spellings:
+        version.breaks("ome-version", f"{version.shown}, not of {sorted(spellings)}")
+    for inner in _versioned(ome):
+        if "version" in inner and inner["version"].value != version.value:
+            found = f"{inner['version'].shown} in {version.shown}"
+            inner["version"].breaks("version-consistent", found)
+    return ome
+
+
+def _top_level_metadata(attributes: Node, spellings: frozenset[str]) -> Node:
+    """The attributes themselves (0.4), the versions inside them checked."""
+    for inner in _versioned(attributes):
+        if not isinstance(inner.value, dict):
+            continue
+        version = inner["version"]
+        if version.missing:
+            of_plate = inner.pointer == attributes["plate"].pointer
+            inner.breaks("plate-version" if of_plate else "version-recommended", "no version")
+        elif not isinstance(version.value, str) or version.value not in spellings:
+            version.breaks("version-value")
+    return attributes
+
+
+def _versioned(metadata: Node) -> list[Node]:
+    """The objects that have a version of their own in 0.4."""
+    listed = metadata["multiscales"]
+    images = len(listed.value) if isinstance(listed.value, list) else 0
+    found = [listed[index] for index in range(images)]
+    return found + [metadata[key] for key in ("image-label", "plate", "well")]
+
+
+def _check_kind(metadata: Node, kind: str | None, known: set[str]) -> None:
     if kind is None:
         if not any(key in metadata for key in known):
-            metadata.breaks(GROUP_KIND, f"none of {sorted(known)}")
+            metadata.breaks("group-kind", f"none of {sorted(known)}")
     elif kind == "label":
         if "image-label" not in metadata:
-            metadata.breaks(LABEL_IMAGE_LABEL, 'no "image-label"')
+            metadata.breaks("label-image-label", 'no "image-label"')
             if "multiscales" not in metadata:
-                metadata.breaks(LABEL_MULTISCALES, 'no "multiscales"')
+                metadata.breaks("label-multiscales", 'no "multiscales"')
     elif _KEYS[kind] not in metadata or _KEYS[kind] not in known:
-        metadata.breaks(GROUP_KIND, f"no {_KEYS[kind]!r} in what should be of kind {kind!r}")
+        metadata.breaks(
+            "group-kind", f"no {_KEYS[kind]!r} in a group that should be of kind {kind!r}"
+        )
 
 
 def detect_version(attributes: Mapping[str, Any]) -> str:
-    """Tell which version of the specification a group's attributes are meant to follow.
+    """The version of the specification that a group's attributes are meant to follow.
 
-    What says nothing, or names a version that is not known here, is told by its shape; the wrong
-    name is then a finding.
+    Where the attributes name no version, or an unknown one (a finding), their form decides.
     """
     ome = attributes.get("ome")
     if not isinstance(ome, Mapping):
@@ -138,6 +201,6 @@ def detect_version(attributes: Mapping[str, Any]) -> str:
             if named.startswith(version):
                 return version
     listed = ome.get("multiscales")
-    images = listed if isinstance(listed, list) else []
-    newest = any(isinstance(image, Mapping) and "coordinateSystems" in image for image in images)
+    entries = listed if isinstance(listed, list) else []
+    newest = any(isinstance(entry, Mapping) and "coordinateSystems" in entry for entry in entries)
     return "0.6" if newest or "scene" in ome or "coordinateSystems" in ome else "0.5"

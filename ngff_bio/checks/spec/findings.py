@@ -1,14 +1,15 @@
-"""What a check found: one finding for each rule of the specification that is broken, and where.
+"""Findings: which rule data breaks, where, and how to correct it.
 
-A :class:`Rule` is a sentence of the specification; a :class:`Report` decides how grave it is that
-data breaks it, and keeps the findings in the order in which they were made.
+The rules themselves are data, in ``rules.toml``; code names them by id.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import tomllib
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from importlib.resources import files
 from typing import Any, Literal
 
 Level = Literal["error", "warning"]
@@ -16,34 +17,31 @@ Level = Literal["error", "warning"]
 #: Longest excerpt of the data that a finding shows.
 _EXCERPT = 120
 
-ALL_VERSIONS = frozenset({"0.4", "0.5", "0.6"})
-NO_VERSION: frozenset[str] = frozenset()
-
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One demand of the specification.
+    """One requirement.
 
     Parameters
     ----------
     id
         A stable name for programs (``"axes-order"``).
     demand
-        ``"MUST"`` or ``"SHOULD"``, as the specification's text says; ``"ADVICE"`` is nobody's
-        demand, and never an error.
+        ``"MUST"`` or ``"SHOULD"``, as in the text of the specification; breaking an ``"ADVICE"`` is
+        never an error.
     section
-        The part of the specification that says so.
+        The part of the specification.
     sentence
-        What it says, shortened.
+        What it requires, shortened.
     hint
-        What to do about data that breaks it.
+        How to correct data that breaks it.
     contested
         The versions whose own published cases hold data valid that breaks this sentence of their
         text. It stays a MUST, except where data is judged as those cases judge it.
     in_strict_schema
         The versions whose published strict schemas turn this into an error.
     authority
-        Who says so, where it is not OME-Zarr.
+        Who requires it, where that is not OME-Zarr.
     """
 
     id: str
@@ -51,9 +49,29 @@ class Rule:
     section: str
     sentence: str
     hint: str
-    contested: frozenset[str] = NO_VERSION
-    in_strict_schema: frozenset[str] = NO_VERSION
+    contested: tuple[str, ...] = ()
+    in_strict_schema: tuple[str, ...] = ()
     authority: str | None = None
+
+
+@cache
+def rule_table() -> dict[str, dict[str, Any]]:
+    """The fields of each rule by id, as they stand in ``rules.toml``."""
+    return tomllib.loads((files(__package__) / "rules.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def find_rule(id: str, version: str = "") -> Rule:
+    """The rule of an id, as it holds in a version of the specification.
+
+    Raises
+    ------
+    KeyError
+        If no rule has this id: a fault of the caller.
+    """
+    row = rule_table()[id]
+    always = {key: value for key, value in row.items() if not isinstance(value, dict)}
+    return Rule(id, **{**always, **row.get(version, {})})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +83,19 @@ class Finding:
     rule
         Id of the rule.
     level
-        ``"error"``: the data is not valid. ``"warning"``: it is, but against advice.
+        ``"error"``: the data is not valid. ``"warning"``: it is valid, but not as recommended.
     group
         Path of the group in its store; empty for the root.
     pointer
         JSON pointer (RFC 6901) from the group's attributes to the place.
     found
-        What stands there.
+        The value there, or what is wrong with it.
     sentence
         The sentence of the specification that it breaks, shortened.
     source
         Version and section of the specification.
     hint
-        What to do about it.
+        How to correct it.
     """
 
     rule: str
@@ -106,49 +124,52 @@ class Finding:
         )
 
 
-@dataclass(slots=True)
-class Report:
-    """Gathers the findings on one group.
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Collects findings, in the order in which they are made.
 
     Parameters
     ----------
-    version
-        The specification that the group is held against: ``"0.4"``, ``"0.5"`` or ``"0.6"``.
-    group
-        Path of the group in its store.
     strict
         Broken SHOULDs are errors too.
     as_cases
         Judge as the specification's own published cases and schemas do, where these are milder
         than its text: see :class:`Rule`.
-    plate
-        Attributes of the plate that a well belongs to, where known.
+    version
+        The specification that the group is checked against; empty where no version matters.
+    group
+        Path of the group in its store.
+    found
+        The findings so far.
     """
 
-    version: str
-    group: str = ""
     strict: bool = False
     as_cases: bool = False
-    plate: Mapping[str, Any] | None = None
-    findings: list[Finding] = field(default_factory=list)
+    version: str = ""
+    group: str = ""
+    found: list[Finding] = field(default_factory=list)
 
-    def add(self, rule: Rule, pointer: str, found: str) -> None:
-        """Note that what stands at ``pointer`` breaks ``rule``."""
-        self.findings.append(
+    def of(self, group: str, version: str = "") -> Findings:
+        """The same collection, for findings on another group."""
+        return replace(self, group=group, version=version)
+
+    def add(self, rule: str, pointer: str, found: str) -> None:
+        """Add a finding: the value at ``pointer`` breaks the rule of this id."""
+        broken = find_rule(rule, self.version)
+        self.found.append(
             Finding(
-                rule=rule.id,
-                level=self.level(rule),
+                rule=rule,
+                level=self._level(broken),
                 group=self.group,
                 pointer=pointer,
                 found=found,
-                sentence=rule.sentence,
-                source=f"{rule.authority or f'OME-Zarr {self.version}'}, {rule.section}",
-                hint=rule.hint,
+                sentence=broken.sentence,
+                source=f"{broken.authority or f'OME-Zarr {self.version}'}, {broken.section}",
+                hint=broken.hint,
             )
         )
 
-    def level(self, rule: Rule) -> Level:
-        """How grave it is to break ``rule`` in this version."""
+    def _level(self, rule: Rule) -> Level:
         if rule.demand == "ADVICE":
             return "warning"
         must = rule.demand == "MUST" and not (self.as_cases and self.version in rule.contested)
@@ -157,7 +178,7 @@ class Report:
 
 
 def excerpt(value: object) -> str:
-    """Show a JSON value in one short line."""
+    """A JSON value in one short line."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):

@@ -1,8 +1,7 @@
-"""A value inside a group's attributes that knows where it stands.
+"""A value inside a group's attributes, with its place.
 
-Attributes under validation can hold anything, so that no rule may trust a type. Each ``as_…``
-method gives the value in the form that is asked for, or notes the rule that it breaks and gives
-None; a rule then goes on with what is left.
+Attributes under validation can hold anything, so that no check may rely on a type. Each ``as_…``
+method returns the value in the form that is asked for, or adds a finding and returns None.
 """
 
 from __future__ import annotations
@@ -14,18 +13,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ngff_bio.checks.spec.findings import Report, Rule, excerpt
+from ngff_bio.checks.spec.findings import Findings, excerpt
 
 _MISSING: Final = object()
+
+#: Pattern of a string that is not empty.
+NOT_EMPTY: Final = "(?s).+"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A JSON value, its JSON pointer, and the report that takes what is wrong with it."""
+    """A JSON value, its JSON pointer, and where findings on it are collected.
+
+    Rules are given by their id.
+    """
 
     value: Any
     pointer: str
-    report: Report
+    findings: Findings
 
     def __getitem__(self, key: str | int) -> Node:
         """The child at a key or index; a missing node where there is none."""
@@ -35,14 +40,14 @@ class Node:
             child = self.value.get(key, _MISSING)
         elif isinstance(key, int) and isinstance(self.value, list) and key < len(self.value):
             child = self.value[key]
-        return Node(child, f"{self.pointer}/{token}", self.report)
+        return Node(child, f"{self.pointer}/{token}", self.findings)
 
     def __contains__(self, key: str) -> bool:
         return isinstance(self.value, dict) and key in self.value
 
     @property
     def missing(self) -> bool:
-        """Whether nothing stands here."""
+        """Whether there is no value here."""
         return self.value is _MISSING
 
     @property
@@ -50,18 +55,24 @@ class Node:
         """The value in one short line."""
         return "missing" if self.missing else excerpt(self.value)
 
-    def breaks(self, rule: Rule, found: str | None = None) -> None:
-        """Note that this value breaks ``rule``; ``found`` says how, else the value is shown."""
-        self.report.add(rule, self.pointer, self.shown if found is None else found)
+    def breaks(self, rule: str, found: str | None = None) -> None:
+        """Add a finding: this value breaks ``rule``; ``found`` describes how (else: the value)."""
+        self.findings.add(rule, self.pointer, self.shown if found is None else found)
 
-    def as_object(self, rule: Rule) -> Node | None:
+    def recommended(self, key: str, rule: str) -> bool:
+        """Whether there is a value at a key; it breaks ``rule`` if there is none."""
+        if key not in self:
+            self.breaks(rule, f"no {key}")
+        return key in self
+
+    def as_object(self, rule: str) -> Node | None:
         """This node if it is a JSON object."""
         if isinstance(self.value, dict):
             return self
         self.breaks(rule)
         return None
 
-    def as_list(self, rule: Rule, *, at_least: int = 0) -> list[Node] | None:
+    def as_list(self, rule: str, *, at_least: int = 0) -> list[Node] | None:
         """The items if it is a JSON array of that length or more."""
         if not isinstance(self.value, list):
             self.breaks(rule)
@@ -71,41 +82,38 @@ class Node:
             return None
         return [self[index] for index in range(len(self.value))]
 
-    def as_objects(self, rule: Rule, *, at_least: int = 0) -> list[Node] | None:
-        """The items that are JSON objects; the others are noted."""
+    def as_objects(self, rule: str, *, at_least: int = 0) -> list[Node] | None:
+        """The items that are JSON objects; each other item is a finding."""
         items = self.as_list(rule, at_least=at_least)
         if items is None:
             return None
         return [item for item in items if item.as_object(rule) is not None]
 
-    def as_text(self, rule: Rule, *, pattern: str | None = None) -> str | None:
-        """The value if it is a string that, where a pattern is given, matches it wholly."""
+    def as_text(self, rule: str, *, pattern: str | None = None) -> str | None:
+        """The value if it is a string that matches the whole pattern, where one is given."""
         if isinstance(self.value, str) and (pattern is None or re.fullmatch(pattern, self.value)):
             return self.value
         self.breaks(rule)
         return None
 
-    def as_integer(self, rule: Rule, *, minimum: int | None = None) -> int | None:
-        """The value if it is an integer (1.0 is one, as in JSON Schema; true is none)."""
-        number = self.value
-        if is_number(number) and float(number).is_integer():
-            whole = int(number)
-            if minimum is None or whole >= minimum:
-                return whole
+    def as_integer(self, rule: str, *, minimum: int | None = None) -> int | None:
+        """The value if it is an integer (1.0 is one, as in JSON Schema; true is not)."""
+        if is_integer(self.value) and (minimum is None or self.value >= minimum):
+            return int(self.value)
         self.breaks(rule)
         return None
 
-    def as_integers(self, rule: Rule) -> list[int] | None:
+    def as_integers(self, rule: str) -> list[int] | None:
         """The values if it is an array of integers."""
         items = self.as_list(rule)
         if items is None:
             return None
-        if not all(is_number(item.value) and float(item.value).is_integer() for item in items):
+        if not all(is_integer(item.value) for item in items):
             self.breaks(rule)
             return None
         return [int(item.value) for item in items]
 
-    def as_numbers(self, rule: Rule) -> list[float] | None:
+    def as_numbers(self, rule: str) -> list[float] | None:
         """The values if it is an array of finite numbers."""
         items = self.as_list(rule)
         if items is None:
@@ -115,30 +123,45 @@ class Node:
             return None
         return [float(item.value) for item in items]
 
-    def as_matrix(self, rule: Rule) -> list[list[float]] | None:
+    def as_matrix(self, rule: str) -> list[list[float]] | None:
         """The rows if it is a non-empty rectangular array of arrays of numbers."""
         items = self.as_list(rule, at_least=1)
         if items is None:
             return None
-        rows = [item.as_numbers(rule) for item in items]
-        known = [row for row in rows if row is not None]
-        if len(known) < len(rows):
+        rows = [row for item in items if (row := item.as_numbers(rule)) is not None]
+        if len(rows) < len(items):
             return None
-        if len({len(row) for row in known}) > 1:
-            self.breaks(rule, f"rows of {sorted({len(row) for row in known})} numbers")
+        if len(widths := {len(row) for row in rows}) > 1:
+            self.breaks(rule, f"rows of {sorted(widths)} numbers")
             return None
-        return known
+        return rows
+
+    def check_unique(self, rule: str, values: Iterable[Any], named: str = "") -> None:
+        """Add a finding for each of the values that occurs more than once."""
+        for value in duplicates(values):
+            self.breaks(rule, f"{named}{value!r} more than once")
+
+
+def texts(nodes: Iterable[Node], rule: str, *, pattern: str = NOT_EMPTY) -> list[str]:
+    """The values that are strings matching the pattern; each other one is a finding."""
+    found = [node.as_text(rule, pattern=pattern) for node in nodes]
+    return [text for text in found if text is not None]
 
 
 def is_number(value: object) -> bool:
-    """Whether a JSON value is a number that a float can hold; true and false are none."""
+    """Whether a JSON value is a number that a float can hold; true and false are not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= sys.float_info.max
 
 
+def is_integer(value: Any) -> bool:
+    """Whether a JSON value is a number without a fraction."""
+    return is_number(value) and float(value).is_integer()
+
+
 def duplicates(values: Iterable[Any]) -> list[Any]:
-    """The JSON values that come more than once, each named once, in order of first coming."""
+    """The JSON values that occur more than once, each named once, in order of first occurrence."""
     seen: dict[str, list[Any]] = {}
     for value in values:
         key = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=repr)

@@ -6,141 +6,26 @@ from itertools import pairwise
 
 import numpy as np
 
-from ngff_bio.checks.spec.conformance import detect_version
-from ngff_bio.checks.spec.findings import Finding, Report, Rule
-from ngff_bio.checks.store.arrayinfo import ArrayInfo, array_info
+from ngff_bio.checks.spec.findings import Findings
 from ngff_bio.checks.store.documents import Documents, join
 from ngff_bio.checks.store.multiscales import Level, Multiscale, multiscales
-
-_SECTION = '"multiscales" metadata'
-_LABELS = '"labels" metadata'
-
-LEVEL_THERE = Rule(
-    "level-there",
-    "MUST",
-    _SECTION,
-    'the "path" of each dataset contains the path to the array for this resolution',
-    "write the array, or take the dataset out of the list",
-)
-LEVEL_UNKNOWN = Rule(
-    "level-unknown",
-    "ADVICE",
-    _SECTION,
-    "an array whose chunk grid or data type is not known here cannot be checked",
-    "check it with the program that wrote it",
-)
-LEVEL_NDIM = Rule(
-    "level-ndim",
-    "MUST",
-    _SECTION,
-    'the length of "axes" MUST be equal to the dimensionality of the arrays',
-    "write the axes that the arrays have",
-)
-LEVEL_DTYPE = Rule(
-    "level-dtype",
-    "SHOULD",
-    _SECTION,
-    "all levels of an image have one type of pixel",
-    "write all levels in the type of the first",
-)
-#: In 0.6 it is a demand.
-LEVEL_DTYPE_06 = Rule(
-    "level-dtype",
-    "MUST",
-    _SECTION,
-    "all levels of an image MUST have one type of pixel",
-    "write all levels in the type of the first",
-)
-LEVEL_ORDER = Rule(
-    "level-order",
-    "MUST",
-    _SECTION,
-    'the "path"s MUST be ordered from largest (i.e. highest resolution) to smallest',
-    "sort the datasets by size",
-)
-LEVEL_SCALE = Rule(
-    "level-scale",
-    "SHOULD",
-    _SECTION,
-    'a "scale" gives the size of a pixel of its level: levels that are n times smaller have pixels '
-    "n times larger",
-    "write the scale that the shapes of the arrays have",
-)
-DIMENSION_NAMES = Rule(
-    "dimension-names",
-    "MUST",
-    '"axes" metadata',
-    'the "dimension_names" of the array of a level MUST match the names of the "axes"',
-    'write the names of the axes as "dimension_names" of the array',
-)
-DIMENSION_SEPARATOR = Rule(
-    "dimension-separator",
-    "SHOULD",
-    "images",
-    'chunks are stored with the nested directory layout ("dimension_separator" is "/")',
-    'write the array with "/" between the numbers of a chunk',
-)
-OMERO_CHANNEL_COUNT = Rule(
-    "omero-channel-count",
-    "SHOULD",
-    '"omero" metadata',
-    '"channels" is an array matching the size of the c dimension',
-    "describe each channel",
-)
-LABEL_INTEGER = Rule(
-    "label-integer",
-    "MUST",
-    _LABELS,
-    "the pixels of the label images MUST be integer data types",
-    "convert the label image to unsigned integers",
-)
-LABEL_LEVELS = Rule(
-    "label-levels",
-    "MUST",
-    _LABELS,
-    '"datasets" of a label image MUST have as many entries as the image has',
-    "write the same levels for both",
-)
-LABEL_SHAPE = Rule(
-    "label-shape",
-    "SHOULD",
-    "images",
-    "each dimension of the label should be the same as that of the image, or 1 if irrelevant",
-    "write the label image on the grid of its image",
-)
-LABEL_AXES = Rule(
-    "label-axes",
-    "SHOULD",
-    "images",
-    "the dimensions of a label image are dimensions of its image",
-    "name the axes of the label image as those of the image",
-)
-LABEL_SPACE = Rule(
-    "label-space",
-    "SHOULD",
-    _LABELS,
-    "a label image is in the same coordinate system as its image",
-    "give both the same scale, translation and units",
-)
+from ngff_bio.zarrio.arrays import ArrayMeta
 
 
-def check_arrays(documents: Documents, path: str, *, strict: bool = False) -> list[Finding]:
-    """Hold the arrays of an image or label image against its metadata."""
+def check_arrays(documents: Documents, path: str, findings: Findings) -> None:
+    """Check the arrays of an image or label image against its metadata."""
     content = documents.ome(path)
-    version = detect_version(documents.attributes(path))
-    report = Report(version, path, strict=strict)
     start = "/ome" if "ome" in documents.attributes(path) else ""
     is_label = "image-label" in content or "labels" in path.split("/")
     for multiscale in multiscales(content, start):
-        found = _check_levels(documents, path, multiscale, report)
+        found = _check_levels(documents, path, multiscale, findings)
         if is_label:
             for level, info in found:
                 if info.dtype.kind not in "iu":
-                    report.add(LABEL_INTEGER, _at(multiscale, level), str(info.dtype))
-        _check_channels(content, multiscale, found, report, start)
+                    findings.add("label-integer", _at(multiscale, level), str(info.dtype))
+        _check_channels(content, multiscale, found, findings, start)
     if is_label and (above := image_of(documents, path)) is not None:
-        _check_against_image(documents, path, above, report, start)
-    return report.findings
+        _check_against_image(documents, path, above, findings, start)
 
 
 def _at(multiscale: Multiscale, level: Level) -> str:
@@ -149,62 +34,60 @@ def _at(multiscale: Multiscale, level: Level) -> str:
 
 def levels_of(
     documents: Documents, path: str, multiscale: Multiscale
-) -> list[tuple[Level, ArrayInfo]]:
-    """Levels whose arrays are there and understood."""
+) -> list[tuple[Level, ArrayMeta]]:
+    """Levels whose arrays exist and can be understood."""
     found = []
     for level in multiscale.levels:
         at = join(path, level.path)
-        document = documents.arrays.get(at)
-        info = array_info(at, document) if document is not None else None
+        info = documents.array(at)
         if info is not None:
             found.append((level, info))
     return found
 
 
 def _check_levels(
-    documents: Documents, path: str, multiscale: Multiscale, report: Report
-) -> list[tuple[Level, ArrayInfo]]:
+    documents: Documents, path: str, multiscale: Multiscale, findings: Findings
+) -> list[tuple[Level, ArrayMeta]]:
     for level in multiscale.levels:
         at = join(path, level.path)
         document = documents.arrays.get(at)
         if document is None:
             there = "a group" if at in documents.groups else "nothing"
-            report.add(LEVEL_THERE, _at(multiscale, level), f"{there} at {level.path!r}")
+            findings.add("level-there", _at(multiscale, level), f"{there} at {level.path!r}")
             continue
         shape = document.get("shape")
         if isinstance(shape, list) and len(shape) != len(multiscale.axes):
             found_axes = f"{len(shape)} dimensions, {len(multiscale.axes)} axes"
-            report.add(LEVEL_NDIM, _at(multiscale, level), found_axes)
-        if array_info(at, document) is None:
-            report.add(LEVEL_UNKNOWN, _at(multiscale, level), f"the array {level.path!r}")
+            findings.add("level-ndim", _at(multiscale, level), found_axes)
+        if documents.array(at) is None:
+            findings.add("level-unknown", _at(multiscale, level), f"the array {level.path!r}")
     found = levels_of(documents, path, multiscale)
     for level, info in found:
-        _check_level(multiscale, level, info, report)
+        _check_level(multiscale, level, info, findings)
     for (_, before), (level, info) in pairwise(found):
         at = _at(multiscale, level)
         if len(before.shape) == len(info.shape) and any(
             a > b for a, b in zip(info.shape, before.shape, strict=True)
         ):
-            report.add(LEVEL_ORDER, at, f"{info.shape} after {before.shape}")
+            findings.add("level-order", at, f"{info.shape} after {before.shape}")
         if info.dtype != before.dtype:
-            rule = LEVEL_DTYPE_06 if report.version == "0.6" else LEVEL_DTYPE
-            report.add(rule, at, f"{info.dtype} after {before.dtype}")
-    _check_scales(multiscale, found, report)
+            findings.add("level-dtype", at, f"{info.dtype} after {before.dtype}")
+    _check_scales(multiscale, found, findings)
     return found
 
 
-def _check_level(multiscale: Multiscale, level: Level, info: ArrayInfo, report: Report) -> None:
+def _check_level(multiscale: Multiscale, level: Level, info: ArrayMeta, findings: Findings) -> None:
     at = _at(multiscale, level)
     names = info.dimension_names
     if info.zarr_format == 3 and names != multiscale.axes:
         found = "none" if names is None else list(names)
-        report.add(DIMENSION_NAMES, at, f"{found} instead of {list(multiscale.axes)}")
+        findings.add("dimension-names", at, f"{found} instead of {list(multiscale.axes)}")
     if info.zarr_format == 2 and info.separator != "/" and len(info.shape) > 1:
-        report.add(DIMENSION_SEPARATOR, at, repr(info.separator))
+        findings.add("dimension-separator", at, repr(info.separator))
 
 
 def _check_scales(
-    multiscale: Multiscale, found: list[tuple[Level, ArrayInfo]], report: Report
+    multiscale: Multiscale, found: list[tuple[Level, ArrayMeta]], findings: Findings
 ) -> None:
     """Shapes against scales: a level's pixel is as much larger as the level is smaller."""
     if not found:
@@ -223,8 +106,8 @@ def _check_scales(
         # A scale may also span the image exactly: shape times scale equal on both.
         if wrong.any():
             axis = multiscale.axes[int(np.flatnonzero(wrong)[0])]
-            report.add(
-                LEVEL_SCALE,
+            findings.add(
+                "level-scale",
                 f"{_at(multiscale, level)}/coordinateTransformations",
                 f"along {axis} pixels are {ratio[wrong][0]:g} times larger, "
                 f"the shape goes from {base.shape} to {info.shape}",
@@ -234,8 +117,8 @@ def _check_scales(
 def _check_channels(
     content: dict[str, object],
     multiscale: Multiscale,
-    found: list[tuple[Level, ArrayInfo]],
-    report: Report,
+    found: list[tuple[Level, ArrayMeta]],
+    findings: Findings,
     start: str,
 ) -> None:
     omero = content.get("omero")
@@ -248,8 +131,8 @@ def _check_channels(
     sizes = [n for n, kind in zip(shape, multiscale.types, strict=True) if kind == "channel"]
     size = sizes[0] if sizes else 1
     if len(channels) != size:
-        report.add(
-            OMERO_CHANNEL_COUNT,
+        findings.add(
+            "omero-channel-count",
             f"{start}/omero/channels",
             f"{len(channels)} channels are described, the image has {size}",
         )
@@ -266,21 +149,23 @@ def image_of(documents: Documents, path: str) -> str | None:
 
 
 def _check_against_image(
-    documents: Documents, path: str, above: str, report: Report, start: str
+    documents: Documents, path: str, above: str, findings: Findings, start: str
 ) -> None:
     image = next(multiscales(documents.ome(above), ""), None)
     label = next(multiscales(documents.ome(path), start), None)
     if image is None or label is None:
         return
     if len(image.levels) != len(label.levels):
-        report.add(
-            LABEL_LEVELS,
+        findings.add(
+            "label-levels",
             f"{label.pointer}/datasets",
             f"{len(label.levels)} levels, the image has {len(image.levels)}",
         )
     foreign = [a for a in label.axes if a not in image.axes]
     if foreign:
-        report.add(LABEL_AXES, f"{label.pointer}/axes", f"{foreign}, the image: {list(image.axes)}")
+        findings.add(
+            "label-axes", f"{label.pointer}/axes", f"{foreign}, the image: {list(image.axes)}"
+        )
         return
     at = [image.axes.index(a) for a in label.axes]
     pairs = zip(levels_of(documents, above, image), levels_of(documents, path, label), strict=False)
@@ -289,14 +174,18 @@ def _check_against_image(
             return
         wanted = [whole.shape[i] for i in at]
         if any(n not in (1, m) for n, m in zip(info.shape, wanted, strict=True)):
-            report.add(LABEL_SHAPE, _at(label, level), f"{info.shape}, the image {tuple(wanted)}")
-    _check_space(image, label, at, report)
+            findings.add(
+                "label-shape", _at(label, level), f"{info.shape}, the image {tuple(wanted)}"
+            )
+    _check_space(image, label, at, findings)
 
 
-def _check_space(image: Multiscale, label: Multiscale, at: list[int], report: Report) -> None:
+def _check_space(image: Multiscale, label: Multiscale, at: list[int], findings: Findings) -> None:
     units = [image.units[i] for i in at]
     if list(label.units) != units:
-        report.add(LABEL_SPACE, f"{label.pointer}/axes", f"units {list(label.units)}, not {units}")
+        findings.add(
+            "label-space", f"{label.pointer}/axes", f"units {list(label.units)}, not {units}"
+        )
     if not image.levels or not label.levels:
         return
     for name in ("scale", "translation"):
@@ -304,8 +193,8 @@ def _check_space(image: Multiscale, label: Multiscale, at: list[int], report: Re
         if whole is None or own is None:
             continue
         if len(own) == len(at) and not np.allclose(whole[at], own, rtol=1e-6):
-            report.add(
-                LABEL_SPACE,
+            findings.add(
+                "label-space",
                 f"{_at(label, label.levels[0])}/coordinateTransformations",
                 f"{name} {own.tolist()}, the image {whole[at].tolist()}",
             )

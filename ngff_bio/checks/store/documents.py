@@ -1,4 +1,4 @@
-"""All metadata documents of a store, as they lie there."""
+"""All metadata documents of a store, as they are stored."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from ngff_bio.errors import StorageError, StoreError
 from ngff_bio.parallel import shared_pool
 from ngff_bio.storage import Storage, is_key
+from ngff_bio.zarrio.arrays import ArrayMeta, parse_array
 from ngff_bio.zarrio.documents import (
     DOCUMENT_NAMES,
     Document,
@@ -33,8 +34,8 @@ class Documents:
     zarr_format
         That of the root.
     objects
-        Size of each object by key; ``None`` where the place cannot be listed (a web server). Then
-        groups and arrays are those that the metadata leads to.
+        Size of each object by key; ``None`` where objects cannot be listed (a web server). Then
+        groups and arrays are those that the metadata names.
     groups, arrays
         Documents by path.
     broken
@@ -53,15 +54,25 @@ class Documents:
     _sorted: list[str] = field(default_factory=list, repr=False)
 
     def node(self, path: str) -> dict[str, Any] | None:
-        """The document of a group or array; ``None`` if there is none at that path."""
+        """The document of a group or array; ``None`` if there is none."""
         return self.groups.get(path) or self.arrays.get(path)
 
+    def array(self, path: str) -> ArrayMeta | None:
+        """An array; ``None`` if there is none, or its document is not one that this package reads."""
+        document = self.arrays.get(path)
+        if document is None:
+            return None
+        try:
+            return parse_array(document, 3 if document.get("zarr_format") == 3 else 2, path)
+        except StoreError:
+            return None
+
     def attributes(self, path: str) -> dict[str, Any]:
-        """Attributes of a group or array; empty if there is none at that path."""
+        """Attributes of a group or array; empty if there is none."""
         return dict(attributes_of(self.node(path)))
 
     def ome(self, path: str) -> dict[str, Any]:
-        """What OME-Zarr says of a group, whatever the version: the content of ``ome``, if any."""
+        """OME-Zarr metadata of a group, of any version: the content of ``ome``, or all attributes."""
         attributes = self.attributes(path)
         content = attributes.get("ome", attributes)
         return content if isinstance(content, dict) else {}
@@ -72,7 +83,7 @@ class Documents:
             self._sorted = sorted(self.groups)
         if not path:
             return [p for p in self._sorted if p]
-        # "0" comes right after "/": all that begins with the path and a slash lies between.
+        # "0" is the character after "/": all paths that begin with this one and a slash are between.
         first = bisect_left(self._sorted, f"{path}/")
         return self._sorted[first : bisect_left(self._sorted, f"{path}0", first)]
 
@@ -93,9 +104,9 @@ def read_documents(storage: Storage) -> Documents:
     Raises
     ------
     ngff_bio.errors.StoreNotFoundError
-        If there is no Zarr group at the place.
+        If there is no Zarr group.
     ngff_bio.errors.IncompleteStoreError
-        If a conversion into it has not ended.
+        If a conversion into it has not finished.
     """
     try:
         objects: dict[str, int] | None = dict(storage.list())
@@ -135,7 +146,7 @@ def _crawl(found: Documents, storage: Storage) -> None:
 
 
 def _named_below(found: Documents, path: str) -> Iterator[str]:
-    """Paths that a group's metadata names, or that the specification gives a place."""
+    """Paths that a group's metadata names, or that the specification defines."""
     yield from found.consolidated.get(path, ())
     content, attributes = found.ome(path), found.attributes(path)
     if "multiscales" in content:
@@ -185,7 +196,7 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 
 def texts(value: Any, key: str | None = None) -> list[str]:
-    """Texts of a list, or those under a key of a list of objects; what is none is passed over."""
+    """The strings of a list, or those at a key of a list of objects; other values are ignored."""
     if not isinstance(value, list):
         return []
     items = value if key is None else [v.get(key) for v in _objects(value)]

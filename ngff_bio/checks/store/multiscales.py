@@ -1,6 +1,6 @@
-"""What a multiscale says, of any version, for those who compare: nothing here complains.
+"""Multiscales of any version, as far as they can be understood.
 
-What cannot be understood is left out; the metadata rules have told of it.
+For comparisons with arrays and other groups; what is wrong is a finding of the metadata rules.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.checks.spec.node import is_number
+from ngff_bio.ngff.decoding import compose, flat_steps
 
 Vector = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Multiscale:
-    """Axes and levels of one multiscale of a group, and how it says that levels were made."""
+    """Axes and levels of one multiscale of a group, and the method by which levels were made."""
 
     pointer: str
     axes: tuple[str, ...]
@@ -42,12 +42,8 @@ class Multiscale:
 def multiscales(content: dict[str, Any], start: str) -> Iterator[Multiscale]:
     """All multiscales of a group.
 
-    Parameters
-    ----------
-    content
-        What OME-Zarr says of the group: the content of ``ome``, or all attributes in 0.4.
-    start
-        JSON pointer to it: ``/ome``, or nothing.
+    ``content`` is what stands below ``ome``, or all attributes in 0.4; ``start`` is the JSON pointer
+    to it.
     """
     listed = content.get("multiscales")
     for number, entry in enumerate(listed if isinstance(listed, list) else []):
@@ -59,14 +55,13 @@ def _multiscale(entry: dict[str, Any], pointer: str) -> Multiscale:
     listed = entry.get("datasets")
     datasets = [d for d in listed if isinstance(d, dict)] if isinstance(listed, list) else []
     axes = _axes(entry, datasets)
-    outer = _steps(entry.get("coordinateTransformations")) if "axes" in entry else []
+    outer = entry.get("coordinateTransformations") or [] if "axes" in entry else []
     levels = []
     for number, dataset in enumerate(datasets):
         if isinstance(dataset.get("path"), str):
-            scale, translation = _apply(
-                [*_steps(dataset.get("coordinateTransformations")), *outer], len(axes)
-            )
-            levels.append(Level(number, dataset["path"].strip("/"), scale, translation))
+            inner = dataset.get("coordinateTransformations") or []
+            placement = _placement(inner, outer, len(axes))
+            levels.append(Level(number, dataset["path"].strip("/"), *placement))
     return Multiscale(
         pointer,
         tuple(str(a.get("name")) for a in axes),
@@ -91,28 +86,11 @@ def _axes(entry: dict[str, Any], datasets: list[dict[str, Any]]) -> list[dict[st
     return [a for a in axes if isinstance(a, dict)] if isinstance(axes, list) else []
 
 
-def _steps(transformations: Any) -> list[dict[str, Any]]:
-    """Transformations in order, those inside a sequence too."""
-    found: list[dict[str, Any]] = []
-    for step in transformations if isinstance(transformations, list) else []:
-        if isinstance(step, dict):
-            inner = step.get("transformations")
-            found += _steps(inner) if step.get("type") == "sequence" else [step]
-    return found
-
-
-def _apply(steps: list[dict[str, Any]], axes: int) -> tuple[Vector | None, Vector | None]:
-    """Scale and translation that the steps amount to; ``None`` where one is of another kind."""
-    scale, translation = np.ones(axes), np.zeros(axes)
-    for step in steps:
-        kind = step.get("type")
-        vector = step.get(kind) if kind in ("scale", "translation") else None
-        if kind == "identity":
-            continue
-        if not isinstance(vector, list) or len(vector) != axes or not all(map(is_number, vector)):
-            return None, None
-        if kind == "scale":
-            scale, translation = scale * vector, translation * vector
-        else:
-            translation = translation + vector
-    return scale, translation
+def _placement(inner: Any, outer: Any, ndim: int) -> tuple[Vector | None, Vector | None]:
+    """Scale and translation; ``None`` where a transformation is of another kind, or wrong."""
+    try:
+        scale, translation = map(np.array, compose(flat_steps([*inner, *outer]), ndim))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return None, None
+    finite = np.isfinite(scale).all() and np.isfinite(translation).all()
+    return (scale, translation) if finite else (None, None)

@@ -1,4 +1,4 @@
-"""Tables of an image: listed, readable, and about label images and label values that are there."""
+"""Tables of an image: listed, readable, with label images and label values that exist."""
 
 from __future__ import annotations
 
@@ -8,81 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from ngff_bio.checks.spec.findings import Finding, Report, Rule
+from ngff_bio.checks.spec.findings import Findings
 from ngff_bio.checks.store.decoding import LabelValues
 from ngff_bio.checks.store.documents import Documents, join
 from ngff_bio.storage import Storage
 
-_NGIO = "ngio table specification"
-
 #: File of a table by its backend. Other backends keep arrays below the group.
 _FILES = {"parquet": "table.parquet", "csv": "table.csv", "json": None, "anndata": None}
 
-#: Types of tables that say something of label values.
+#: Types of tables whose rows describe label values.
 _OF_LABELS = ("feature_table", "masking_roi_table", "generic_table", "condition_table")
 
-#: Columns that are held against pixels; outlines are read, and forgotten.
+#: Columns that are checked against pixels; the others are not kept.
 _COLUMNS = ("label", "label_image", "t", "z", "pixels")
 
 #: Examples that a finding names.
 _SHOWN = 5
-
-TABLES_LIST = Rule(
-    "tables-list",
-    "MUST",
-    "table groups",
-    'the attribute "tables" of the group "tables" lists the names of all tables',
-    "list the tables that are there",
-    authority=_NGIO,
-)
-TABLE_ATTRIBUTES = Rule(
-    "table-attributes",
-    "MUST",
-    "table groups",
-    'a table\'s group says its "type", "table_version" and "backend"',
-    "write the attributes of the table",
-    authority=_NGIO,
-)
-TABLE_FILE = Rule(
-    "table-file",
-    "MUST",
-    "backends",
-    "the file of the table's backend is there and can be read",
-    "write the table again",
-    authority=_NGIO,
-)
-TABLE_LABEL_IMAGE = Rule(
-    "table-label-image",
-    "MUST",
-    "tables",
-    "a row's label image is one of the image's",
-    "name a label image that is there",
-    authority="ngff_bio schemas",
-)
-TABLE_FRAME = Rule(
-    "table-frame",
-    "MUST",
-    "tables",
-    "t and z of a row are indices of the image's axes",
-    "write the rows of the frames that are there",
-    authority="ngff_bio schemas",
-)
-TABLE_LABELS = Rule(
-    "table-labels",
-    "MUST",
-    "tables",
-    "each row's label value has pixels in its label image",
-    "write the pixels, or take the row away",
-    authority="ngff_bio schemas",
-)
-LABELS_WITHOUT_ROW = Rule(
-    "labels-without-row",
-    "MUST",
-    "tables",
-    "each label value of an instance label image that has a table has a row in it",
-    "write a row for each instance",
-    authority="ngff_bio schemas",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,55 +37,53 @@ class Table:
 
 
 def check_tables(
-    documents: Documents, storage: Storage, path: str, *, strict: bool = False
-) -> tuple[list[Finding], list[Table]]:
-    """Check the group of an image's tables; returns the tables that could be read, too."""
-    report = Report("", path, strict=strict)
+    documents: Documents, storage: Storage, path: str, findings: Findings
+) -> Iterator[Table]:
+    """Check the group of an image's tables; yields the tables that can be read."""
+    here = findings.of(path)
     listed = documents.attributes(path).get("tables")
     if not isinstance(listed, list):
-        report.add(TABLES_LIST, "/tables", "no list")
+        here.add("tables-list", "/tables", "not a list")
         listed = []
     names = [n for n in listed if isinstance(n, str)]
     for name in names:
         if join(path, name) not in documents.groups:
-            report.add(TABLES_LIST, "/tables", f"no table {name!r}")
+            here.add("tables-list", "/tables", f"no table {name!r}")
     for other in documents.children(path):
         if other.rpartition("/")[2] not in names:
-            report.add(TABLES_LIST, "/tables", f"{other!r} is not listed")
-    findings, tables = report.findings, []
+            here.add("tables-list", "/tables", f"{other!r} is not listed")
     image = path.rpartition("/")[0]
     for name in names:
-        if join(path, name) in documents.groups:
-            found, columns = _check_table(documents, storage, join(path, name), strict)
-            findings += found
+        at = join(path, name)
+        if at in documents.groups:
+            columns = _check_table(documents, storage, at, findings.of(at))
             if columns is not None:
-                table = Table(join(path, name), image, name, columns)
-                findings += _check_names(documents, table, strict)
-                tables.append(table)
-    return findings, tables
+                table = Table(at, image, name, columns)
+                _check_names(documents, table, findings.of(at))
+                yield table
 
 
 def _check_table(
-    documents: Documents, storage: Storage, path: str, strict: bool
-) -> tuple[list[Finding], dict[str, Any] | None]:
-    report = Report("", path, strict=strict)
+    documents: Documents, storage: Storage, path: str, findings: Findings
+) -> dict[str, Any] | None:
+    """Check attributes and file of a table; returns its columns, ``None`` if they cannot be read."""
     attributes = documents.attributes(path)
     for key in ("type", "table_version", "backend"):
         if not isinstance(attributes.get(key), str):
-            report.add(TABLE_ATTRIBUTES, f"/{key}", repr(attributes.get(key)))
+            findings.add("table-attributes", f"/{key}", repr(attributes.get(key)))
     backend = str(attributes.get("backend")).removeprefix("experimental_").partition("_v")[0]
     file = _FILES.get(backend)
     if file is None:
-        return report.findings, None
+        return None
     data = storage.get(join(path, file))
     if data is None:
-        report.add(TABLE_FILE, "", f"no {file}")
-        return report.findings, None
+        findings.add("table-file", "", f"no {file}")
+        return None
     try:
-        return report.findings, _read(data, backend)
-    except Exception as error:  # whatever a parser makes of damaged bytes
-        report.add(TABLE_FILE, "", f"{file}: {type(error).__name__}: {error}"[:200])
-        return report.findings, None
+        return _read(data, backend)
+    except Exception as error:  # any error that a parser raises for damaged bytes
+        findings.add("table-file", "", f"{file}: {type(error).__name__}: {error}"[:200])
+        return None
 
 
 def _read(data: bytes, backend: str) -> dict[str, Any]:
@@ -156,49 +95,45 @@ def _read(data: bytes, backend: str) -> dict[str, Any]:
     return {name: table[name] for name in table.column_names if name in _COLUMNS}
 
 
-def _check_names(documents: Documents, table: Table, strict: bool) -> list[Finding]:
-    report = Report("", table.path, strict=strict)
+def _check_names(documents: Documents, table: Table, findings: Findings) -> None:
     column = table.columns.get("label_image")
     if column is not None:
         for name in column.unique().to_pylist():
             if name is None or join(table.image, "labels", str(name)) not in documents.groups:
-                report.add(TABLE_LABEL_IMAGE, "", f"label image {name!r}")
+                findings.add("table-label-image", "", f"label image {name!r}")
     region = documents.attributes(table.path).get("region")
     target = region.get("path") if isinstance(region, dict) else None
     if isinstance(target, str):
         name = target.rpartition("labels/")[2]
         if join(table.image, "labels", name) not in documents.groups:
-            report.add(TABLE_LABEL_IMAGE, "/region/path", f"label image {target!r}")
-    return report.findings
+            findings.add("table-label-image", "/region/path", f"label image {target!r}")
 
 
 def check_rows(
-    documents: Documents, table: Table, values: dict[str, LabelValues], *, strict: bool = False
-) -> list[Finding]:
-    """Hold the rows of a table against the pixels of the label images.
+    documents: Documents, table: Table, values: dict[str, LabelValues], findings: Findings
+) -> None:
+    """Check the rows of a table against the pixels of the label images.
 
-    Parameters
-    ----------
-    values
-        Label values of level 0 by path of the label image.
+    ``values`` are the label values of level 0 by path of the label image.
     """
-    report = Report("", table.path, strict=strict)
     rows = list(_rows(documents, table))
     for name in sorted({r.image for r in rows}):
         known = values.get(join(table.image, "labels", name))
         if known is None:
             continue
         own = [r for r in rows if r.image == name]
-        beyond = [r for r in own if not known.has(r.t, r.z)]
-        if beyond:
-            report.add(TABLE_FRAME, "", f"{len(beyond)} rows, the first: {beyond[0]}")
-        seen = {t: known.at(t) for t in {r.t for r in own if known.has(r.t, r.z)}}
-        lost = [r for r in own if r.shown and known.has(r.t, r.z) and r.label not in seen[r.t]]
+        inside = [r for r in own if known.has(r.t, r.z)]
+        if len(inside) < len(own):
+            first = next(r for r in own if not known.has(r.t, r.z))
+            found = f"{len(own) - len(inside)} rows, the first: {first}"
+            findings.add("table-frame", "", found)
+        seen = {t: known.at(t) for t in {r.t for r in inside}}
+        lost = [r for r in inside if r.shown and r.label not in seen[r.t]]
         if lost:
             some = ", ".join(map(str, lost[:_SHOWN]))
-            report.add(TABLE_LABELS, "", f"{len(lost)} rows without pixels in {name!r}: {some}")
-    _check_pixels(documents, table, rows, values, report)
-    return report.findings
+            found = f"{len(lost)} rows without pixels in {name!r}: {some}"
+            findings.add("table-labels", "", found)
+    _check_pixels(documents, table, rows, values, findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +180,9 @@ def _check_pixels(
     table: Table,
     rows: list[_Row],
     values: dict[str, LabelValues],
-    report: Report,
+    findings: Findings,
 ) -> None:
-    """The reverse: label values that no row is about."""
+    """The reverse: label values without a row."""
     path = join(table.image, "labels", table.name)
     own = documents.attributes(path).get("ngff_bio")
     known = values.get(path)
@@ -257,4 +192,6 @@ def _check_pixels(
     extra = np.setdiff1d(known.everywhere(), listed)
     if extra.size:
         some = ", ".join(map(str, extra[:_SHOWN].tolist()))
-        report.add(LABELS_WITHOUT_ROW, "", f"{extra.size} label values in {table.name!r}: {some}")
+        findings.add(
+            "labels-without-row", "", f"{extra.size} label values in {table.name!r}: {some}"
+        )

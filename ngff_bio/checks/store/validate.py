@@ -1,13 +1,14 @@
-"""``validate``: hold a whole store against the specification, and its parts against each other."""
+"""``validate``: check a whole store against the specification, and its parts against each other."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from ngff_bio.checks.spec.conformance import validate_attributes
-from ngff_bio.checks.spec.findings import Finding
+from ngff_bio.checks.reading import Progress
+from ngff_bio.checks.spec.conformance import detect_version, validate_attributes
+from ngff_bio.checks.spec.findings import Finding, Findings
 from ngff_bio.checks.store.arrays import check_arrays, image_of
 from ngff_bio.checks.store.decoding import check_pixels
 from ngff_bio.checks.store.documents import Documents, join, read_documents
@@ -18,9 +19,6 @@ from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.ngff import version_of
 from ngff_bio.parallel import WorkerPool, cpu_count
 from ngff_bio.storage import Storage, storage_at
-
-#: Called with raw bytes decoded and in all.
-Progress = Callable[[int, int], None]
 
 
 @renamed_keywords(store_options="storage_options")
@@ -33,22 +31,22 @@ def validate(
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> list[Finding]:
-    """Check every group, array and table of a store, whatever program has written it.
+    """Check every group, array and table of a store, whatever program wrote it.
 
-    The rules of the specification's metadata come first; then what no JSON Schema can see: arrays
-    against metadata, groups against each other, labels against their image, tables against labels,
-    the ``ngff_bio`` attributes against their schemas, copies of metadata against the documents, and
-    that every chunk decodes.
+    First the rules of the specification for the metadata of each group; then arrays against metadata,
+    groups against each other, labels against their image, tables against labels, the ``ngff_bio``
+    attributes against their schemas, copies of metadata against the documents, and that every chunk
+    decodes.
 
     Parameters
     ----------
     store
-        The store: a folder, or a URL. A web server cannot be asked what it holds; there, what the
-        metadata leads to is checked.
+        The store: a folder, or a URL. A web server cannot list its objects; there, the groups and
+        arrays that the metadata names are checked.
     strict
         What the specification only recommends counts as an error.
     quick
-        Decode no pixels: metadata and tables alone.
+        Do not decode pixels: check metadata and tables only.
     workers
         Threads; one per processor core if 0.
     storage_options
@@ -68,41 +66,41 @@ def validate(
     """
     storage = storage_at(store, storage_options)
     documents = read_documents(storage)
-    findings = check_documents(documents, strict=strict)
+    findings = Findings(strict)
+    check_documents(documents, findings)
     tables: list[Table] = []
     for path in sorted(documents.groups):
-        findings += _check_group(documents, path, strict)
+        _check_group(documents, path, findings)
         if _holds_tables(documents, path):
-            found, read = check_tables(documents, storage, path, strict=strict)
-            findings += found
-            tables += read
+            tables += check_tables(documents, storage, path, findings)
     if not quick:
         with WorkerPool(workers or cpu_count()) as pool:
-            found, values = check_pixels(documents, storage, pool, strict=strict, progress=progress)
-        findings += found
+            values = check_pixels(documents, storage, pool, findings, progress)
         for table in tables:
-            findings += check_rows(documents, table, values, strict=strict)
-    return sorted(findings, key=lambda f: f.group)
+            check_rows(documents, table, values, findings.of(table.path))
+    return sorted(findings.found, key=lambda f: f.group)
 
 
-def _check_group(documents: Documents, path: str, strict: bool) -> list[Finding]:
+def _check_group(documents: Documents, path: str, findings: Findings) -> None:
     attributes = documents.attributes(path)
-    findings: list[Finding] = []
     if version_of(attributes) is not None:
-        findings += validate_attributes(
-            attributes,
-            strict=strict,
-            group=path,
-            kind=_kind(documents, path),
-            plate=_plate_of(documents, path),
+        findings.found.extend(
+            validate_attributes(
+                attributes,
+                strict=findings.strict,
+                group=path,
+                kind=_kind(documents, path),
+                plate=_plate_of(documents, path),
+            )
         )
-        findings += check_arrays(documents, path, strict=strict)
-        findings += check_group(documents, path, strict=strict)
-    return findings + check_own(documents, path, strict=strict)
+        here = findings.of(path, detect_version(attributes))
+        check_arrays(documents, path, here)
+        check_group(documents, path, here)
+    check_own(documents, path, findings.of(path))
 
 
 def _kind(documents: Documents, path: str) -> str | None:
-    """What a group must be, as its place says."""
+    """The kind that a group must be of, by its place."""
     content = documents.ome(path)
     if "multiscales" in content and image_of(documents, path) is not None:
         return "label"
@@ -118,7 +116,7 @@ def _plate_of(documents: Documents, path: str) -> dict[str, Any] | None:
 
 
 def _holds_tables(documents: Documents, path: str) -> bool:
-    """Whether a group is that of an image's tables."""
+    """Whether a group holds the tables of an image."""
     above, _, name = path.rpartition("/")
     if name != "tables" or "multiscales" not in documents.ome(above):
         return False

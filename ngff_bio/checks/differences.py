@@ -1,0 +1,121 @@
+"""Each place where a store differs from its manifest or from its source."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Kind = Literal[
+    "object",  # bytes of the store against the manifest
+    "source",  # files of the source against the manifest
+    "dataset",  # attributes of the root
+    "image",  # an image that is missing, or described differently
+    "frame",  # a frame's place, size, membership, attributes
+    "pixels",  # level 0
+    "level",  # a level against the one before it
+    "label",  # a label image that is missing, or described differently
+    "mask",  # pixels of an instance
+    "row",  # a row of a table
+    "tracks",  # the graph of tracked objects
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place where a store is not what it should be.
+
+    Parameters
+    ----------
+    kind
+        What differs.
+    path
+        The object, array or table in the store, or the file in the source.
+    what
+        One sentence.
+    where
+        The place inside: frame, plane, region.
+    instance
+        Label value and source id, where it concerns one instance.
+    expected, found
+        The value that should be there, and the one that is.
+    """
+
+    kind: Kind
+    path: str
+    what: str
+    where: str | None = None
+    instance: str | None = None
+    expected: str | None = None
+    found: str | None = None
+
+    def __str__(self) -> str:
+        place = " ".join(
+            p
+            for p in (self.path or "(root)", self.where, self.instance and f"[{self.instance}]")
+            if p
+        )
+        text = f"{self.kind} {place}: {self.what}"
+        if self.expected is not None or self.found is not None:
+            text += f" (expected {self.expected}, found {self.found})"
+        return text
+
+
+class DifferenceError(Exception):
+    """Stops a comparison at the difference that makes the rest of it impossible."""
+
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(str(difference))
+        self.difference = difference
+
+
+@dataclass(slots=True)
+class Verification:
+    """Result of ``verify``.
+
+    Parameters
+    ----------
+    store, source
+        URLs or paths of both; ``source`` is ``None`` where only the manifest was used.
+    sampled
+        Number of objects and blocks that were compared, ``None`` where everything was.
+    objects, bytes_objects
+        Objects of the store that were checked against the manifest, and their bytes.
+    images, frames, instances
+        Numbers of those that were compared with the source.
+    bytes_pixels
+        Raw bytes of the pixels that were compared, all levels and label images.
+    seconds
+        Time that it took.
+    differences
+        All differences; the store is verified if there are none.
+    notes
+        What was not compared, and why.
+    """
+
+    store: str
+    source: str | None = None
+    sampled: int | None = None
+    objects: int = 0
+    bytes_objects: int = 0
+    images: int = 0
+    frames: int = 0
+    instances: int = 0
+    bytes_pixels: int = 0
+    seconds: float = 0.0
+    differences: list[Difference] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {"equal": self.equal, **asdict(self)}
+
+
+def shorten(value: object, most: int = 80) -> str:
+    """A value in one short line."""
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 1] + "…"

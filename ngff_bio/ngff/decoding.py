@@ -1,0 +1,232 @@
+"""Group attributes of OME-Zarr 0.4, 0.5 and 0.6 to neutral metadata; other attributes are ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ngff_bio.errors import StoreError
+from ngff_bio.ngff.metadata import (
+    VERSIONS,
+    AxisMeta,
+    ChannelMeta,
+    GroupMeta,
+    LabelMeta,
+    LevelMeta,
+    MultiscaleMeta,
+    PlateMeta,
+    WellMeta,
+)
+
+#: Release candidates that stores were written with.
+_CANDIDATES = {"0.6rc0": "0.6"}
+
+#: Keys of 0.4, which names no version above them.
+_KEYS = (
+    "multiscales",
+    "plate",
+    "well",
+    "labels",
+    "image-label",
+    "bioformats2raw.layout",
+    "series",
+)
+
+
+def version_of(attributes: dict[str, Any]) -> str | None:
+    """Version that a group's attributes claim, or ``None`` if they are not OME-Zarr."""
+    ome = attributes.get("ome")
+    if isinstance(ome, dict):
+        return str(ome.get("version", "0.5"))
+    return "0.4" if any(key in attributes for key in _KEYS) else None
+
+
+def decode(attributes: dict[str, Any]) -> GroupMeta | None:
+    """Neutral description of a group's attributes; ``None`` if they are not OME-Zarr.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If the version is not known, or a part of the metadata cannot be understood.
+    """
+    version = version_of(attributes)
+    if version is None:
+        return None
+    known = _CANDIDATES.get(version, version)
+    if known not in VERSIONS:
+        raise StoreError(
+            "this version of OME-Zarr is not known",
+            expected=", ".join(VERSIONS),
+            found=version,
+            hint="see whether a newer ngff_bio reads it",
+        )
+    content = attributes if known == "0.4" else attributes["ome"]
+    read = _read_multiscale_06 if known == "0.6" else _read_multiscale
+    try:
+        return GroupMeta(
+            multiscales=tuple(read(m) for m in content.get("multiscales", ())),
+            channels=tuple(_read_channels(content.get("omero") or {})),
+            label=_read_label(content["image-label"]) if "image-label" in content else None,
+            labels=tuple(content["labels"]) if "labels" in content else None,
+            plate=_read_plate(content["plate"]) if "plate" in content else None,
+            well=_read_well(content["well"]) if "well" in content else None,
+            collection="bioformats2raw.layout" in content,
+            series=tuple(content["series"]) if content.get("series") is not None else None,
+            version=version,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(
+            "the OME-Zarr metadata of a group cannot be understood",
+            expected=f"metadata of OME-Zarr {version}",
+            found=f"{type(error).__name__}: {error}",
+            hint="run `ngff-bio validate` on the store to see every finding",
+        ) from error
+
+
+def _read_multiscale(content: dict[str, Any]) -> MultiscaleMeta:
+    axes = _read_axes(content["axes"])
+    outer = _checked(content.get("coordinateTransformations") or [], "the image")
+    levels = []
+    for dataset in content["datasets"]:
+        steps = dataset.get("coordinateTransformations") or []
+        inner = _checked(steps, f"level {dataset['path']!r}")
+        levels.append(LevelMeta(dataset["path"], *compose([*inner, *outer], len(axes))))
+    return _made_multiscale(content, axes, levels)
+
+
+def _checked(steps: list[dict[str, Any]], whose: str) -> list[dict[str, Any]]:
+    """At most one scale and one translation (0.4 and 0.5, section "multiscales")."""
+    for kind in ("scale", "translation"):
+        if sum(step["type"] == kind for step in steps) > 1:
+            raise ValueError(f"{whose} has two {kind}s")
+    return steps
+
+
+def _read_multiscale_06(content: dict[str, Any]) -> MultiscaleMeta:
+    """Axes of the coordinate system that the levels are mapped to.
+
+    Transformations from there to other systems do not change pixel sizes and are ignored.
+    """
+    systems = {s["name"]: s["axes"] for s in content["coordinateSystems"]}
+    transformations = []
+    for dataset in content["datasets"]:
+        steps = dataset["coordinateTransformations"]
+        if len(steps) != 1:
+            raise ValueError(f"{len(steps)} transformations of level {dataset['path']!r}, not one")
+        transformations.append((dataset["path"], steps[0]))
+    names = {step["output"]["name"] for _, step in transformations}
+    if len(names) != 1:
+        raise ValueError(f"levels lead to {len(names)} coordinate systems, not to one")
+    name = names.pop()
+    if name not in systems:
+        raise ValueError(f"no coordinate system {name!r}")
+    axes = _read_axes(systems[name])
+    levels = [
+        LevelMeta(path, *compose(flat_steps([step]), len(axes))) for path, step in transformations
+    ]
+    return _made_multiscale(content, axes, levels)
+
+
+def flat_steps(steps: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Transformations in order, those inside sequences (0.6) in place of the sequence."""
+    for step in steps:
+        if step.get("type") == "sequence":
+            yield from flat_steps(step["transformations"])
+        else:
+            yield step
+
+
+def compose(
+    steps: Iterable[dict[str, Any]], ndim: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """One scale and one translation out of a list of them, applied in order.
+
+    Raises
+    ------
+    ValueError
+        If one of them is neither or is not as long as there are axes.
+    """
+    scale, translation = [1.0] * ndim, [0.0] * ndim
+    for step in steps:
+        if step["type"] == "scale":
+            values = [float(v) for v in step["scale"]]
+            scale = [s * v for s, v in zip(scale, values, strict=True)]
+            translation = [t * v for t, v in zip(translation, values, strict=True)]
+        elif step["type"] == "translation":
+            values = [float(v) for v in step["translation"]]
+            translation = [t + v for t, v in zip(translation, values, strict=True)]
+        elif step["type"] != "identity":
+            raise ValueError(f"a coordinate transformation of type {step['type']!r}")
+    return tuple(scale), tuple(translation)
+
+
+def _read_axes(content: Iterable[dict[str, Any]]) -> tuple[AxisMeta, ...]:
+    return tuple(AxisMeta(a["name"], a.get("type"), a.get("unit")) for a in content)
+
+
+def _made_multiscale(
+    content: dict[str, Any], axes: tuple[AxisMeta, ...], levels: Sequence[LevelMeta]
+) -> MultiscaleMeta:
+    """A multiscale of its axes and levels; it needs a level, and a pixel needs a size."""
+    if not levels:
+        raise ValueError("an image without any level")
+    for level in levels:
+        if any(s == 0 and a.type == "space" for s, a in zip(level.scale, axes, strict=True)):
+            raise ValueError(f"a scale of 0 of level {level.path!r}")
+    name, method = content.get("name"), content.get("type")
+    return MultiscaleMeta(
+        axes,
+        tuple(levels),
+        None if name is None else str(name),
+        None if method is None else str(method),
+        metadata if isinstance(metadata := content.get("metadata"), dict) else None,
+    )
+
+
+def _read_channels(content: dict[str, Any]) -> list[ChannelMeta]:
+    found = []
+    for i, c in enumerate(content.get("channels") or ()):
+        window = c.get("window") or {}
+        low, high = float(window.get("min", 0)), float(window.get("max", 1))
+        found.append(
+            ChannelMeta(
+                label=str(c.get("label", i)),
+                color=str(c.get("color", "FFFFFF")),
+                minimum=low,
+                maximum=high,
+                start=float(window.get("start", low)),
+                end=float(window.get("end", high)),
+                active=bool(c.get("active", True)),
+            )
+        )
+    return found
+
+
+def _read_label(content: dict[str, Any]) -> LabelMeta:
+    colors = {
+        c["label-value"]: tuple(c["rgba"])
+        for c in content.get("colors") or ()
+        if c.get("rgba") is not None
+    }
+    source = content.get("source")
+    return LabelMeta(
+        colors=colors,
+        properties=tuple(content.get("properties") or ()),
+        source=source.get("image", "../../") if isinstance(source, dict) else None,
+    )
+
+
+def _read_plate(content: dict[str, Any]) -> PlateMeta:
+    return PlateMeta(
+        name=str(content.get("name", "")),
+        rows=tuple(r["name"] for r in content["rows"]),
+        columns=tuple(c["name"] for c in content["columns"]),
+        wells=tuple((w["path"].split("/")[0], w["path"].split("/")[1]) for w in content["wells"]),
+        field_count=int(content.get("field_count", 1)),
+        acquisitions=tuple(content.get("acquisitions") or ()),
+    )
+
+
+def _read_well(content: dict[str, Any]) -> WellMeta:
+    images = content["images"]
+    return WellMeta(tuple(i["path"] for i in images), tuple(i.get("acquisition") for i in images))
