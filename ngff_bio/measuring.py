@@ -1,13 +1,13 @@
-"""``measure``: instances of a whole dataset as rows of a table, which may go into the store."""
+"""``measure``: instances of a whole dataset as rows of a table, which can be written to the store."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ngff_bio.engine.write.tables import FILE, GROUP_ATTRIBUTES, to_parquet
+from ngff_bio.engine.write.update import update_store
 from ngff_bio.errors import ArgumentError
 from ngff_bio.reader import Dataset, open
 from ngff_bio.reader.analysis.measures import measure_images
@@ -49,9 +49,9 @@ def measure(
         Whether the image is read too. With several channels each has its own columns, ending in
         the channel's name.
     units
-        ``world``: area and centroid in the axes' units; boxes are pixels always.
+        ``world``: area and centroid in the axes' units; boxes are always in pixels.
     write
-        Name of a table: the rows of each image and layer also go into the store, to
+        Name of a table: the rows of each image and layer are also written to the store, to
         ``tables/<layer>-<write>``.
 
     Returns
@@ -63,14 +63,14 @@ def measure(
     Raises
     ------
     ngff_bio.errors.ArgumentError
-        If ``write`` is no name, or ``units`` are others.
+        If ``write`` is not a name, or ``units`` is unknown.
     ngff_bio.errors.NameNotFoundError
         If there are no such labels.
     ngff_bio.errors.StorageError
         If the table cannot be written.
     """
     if write is not None and (not write or "/" in write):
-        raise ArgumentError("a table's name is one word", found=write)
+        raise ArgumentError("not a name of a table", expected="a name without /", found=write)
     opened = dataset if isinstance(dataset, Dataset) else open(dataset, storage_options)
     found = measure_images(
         opened, labels, images=images, level=level, intensity=intensity, units=units
@@ -83,18 +83,21 @@ def measure(
 def _write(dataset: Dataset, found: pd.DataFrame, name: str) -> None:
     import pyarrow as pa
 
-    nodes = dataset._nodes
-    tables: dict[str, dict[str, Any]] = {}
+    nodes = dataset.nodes
+    files: dict[str, bytes] = {}
+    groups: dict[str, dict[str, Any]] = {}
     for (path, layer), rows in found.groupby(["image", "layer"], sort=True):
         start = f"{path}/tables".lstrip("/")
         key = f"{start}/{layer}-{name}"
         rows = rows.drop(columns=["image", "layer"]).reset_index(drop=True)
-        nodes.storage.put(f"{key}/{FILE}", to_parquet(pa.Table.from_pandas(rows)))
-        tables[key] = _table_attributes(rows, str(layer))
-        listed = dict(nodes.attributes(start) or {})
-        before = tables.get(start, listed).get("tables", [])
-        tables[start] = {**listed, "tables": list(dict.fromkeys([*before, f"{layer}-{name}"]))}
-    _write_groups(dataset, tables)
+        files[f"{key}/{FILE}"] = to_parquet(pa.Table.from_pandas(rows))
+        groups[key] = _table_attributes(rows, str(layer))
+        listed = groups.get(start) or dict(nodes.attributes(start) or {})
+        names = dict.fromkeys([*listed.get("tables", ()), f"{layer}-{name}"])
+        groups[start] = {**listed, "tables": list(names)}
+    update_store(nodes.storage, files, groups)
+    for path, attributes in groups.items():
+        nodes.add_group(path, attributes)
 
 
 def _table_attributes(rows: pd.DataFrame, layer: str) -> dict[str, Any]:
@@ -109,33 +112,3 @@ def _table_attributes(rows: pd.DataFrame, layer: str) -> dict[str, Any]:
             "index_type": "int",
         }
     return dict(GROUP_ATTRIBUTES)
-
-
-def _write_groups(dataset: Dataset, groups: Mapping[str, Mapping[str, Any]]) -> None:
-    """Groups with these attributes, lists of tables after the tables, the root's copy last."""
-    nodes = dataset._nodes
-    storage, v3 = nodes.storage, nodes.zarr_format == 3
-    flat: dict[str, Any] = {}
-    for path in sorted(groups, key=lambda p: -p.count("/")):
-        if v3:
-            document = {"zarr_format": 3, "node_type": "group", "attributes": groups[path]}
-            storage.put(f"{path}/zarr.json", _json(document))
-            flat[path] = document
-        else:
-            storage.put(f"{path}/.zattrs", _json(groups[path]))
-            storage.put(f"{path}/.zgroup", _json({"zarr_format": 2}))
-            flat[f"{path}/.zattrs"] = groups[path]
-            flat[f"{path}/.zgroup"] = {"zarr_format": 2}
-        nodes.add_group(path, groups[path])
-    key = "zarr.json" if v3 else ".zmetadata"
-    data = storage.get(key) if nodes.consolidated else None
-    if data is None:
-        return
-    root = json.loads(data)
-    below = root["consolidated_metadata"]["metadata"] if v3 else root["metadata"]
-    below |= flat
-    storage.put(key, _json(root))
-
-
-def _json(content: Any) -> bytes:
-    return json.dumps(content, indent=2, ensure_ascii=False).encode()

@@ -1,4 +1,4 @@
-"""The one small interface between the engine and the place where bytes lie."""
+"""The small interface between the package and the places where bytes are kept."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ class Storage(Protocol):
     """A flat space of named objects. Keys use ``/`` and never start or end with one.
 
     An object is put whole and appears whole or not at all. An implementation pickles, and its
-    ``repr`` holds no secret.
+    ``repr`` holds no secret. One that names this class as its base inherits the methods that can be
+    made of the others.
     """
 
     @property
     def url(self) -> str:
-        """Where it lies, to be shown; holds no secret."""
+        """Where it is, for messages; holds no secret."""
         ...
 
     @property
@@ -65,17 +66,30 @@ class Storage(Protocol):
         """Keys below ``prefix`` with their sizes, in no order."""
         ...
 
+    def folders(self, prefix: str = "") -> Sequence[str]:
+        """Names directly below ``prefix`` that have keys below them, sorted.
+
+        Raises
+        ------
+        ngff_bio.errors.StorageError
+            If the place cannot be listed (a web server).
+        """
+        start = f"{prefix}/" if prefix else ""
+        names = (key[len(start) :].partition("/") for key, _ in self.list(prefix))
+        return sorted({name for name, slash, _ in names if slash})
+
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens if there is none."""
         ...
 
     def delete_all(self, prefix: str = "") -> None:
         """Remove everything below ``prefix``."""
-        ...
+        for key, _ in list(self.list(prefix)):
+            self.delete(key)
 
     def remove_partial(self) -> int:
         """Remove what unfinished puts of dead processes have left behind; returns how many."""
-        ...
+        return 0
 
 
 def pieces(data: Buffer | Sequence[Buffer]) -> Sequence[Buffer]:

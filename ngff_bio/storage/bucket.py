@@ -11,18 +11,22 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from ngff_bio.errors import ArgumentError, StorageError
-from ngff_bio.storage.base import Buffer, Locality, pieces
+from ngff_bio.storage.base import Buffer, Locality, Storage, pieces
 
 #: URL schemes of buckets, and of web servers.
 BUCKETS = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 WEB = ("http", "https")
 
-#: Azure does not know "the last bytes of": there the size is asked for first.
+#: Azure does not know the request for "the last bytes of": there the size is asked for first.
 _NO_SUFFIX = ("az", "azure", "abfs", "abfss", "adl")
+
+#: Web servers that were seen not to know it.
+_found_without_suffix: set[str] = set()
 
 #: Names that s3fs and gcsfs users know, and obstore's names for them.
 _ALIASES = {
@@ -46,7 +50,7 @@ _HIDDEN = "***"
 
 
 @dataclass(frozen=True)
-class BucketStorage:
+class BucketStorage(Storage):
     """Storage behind a URL.
 
     Parameters
@@ -63,18 +67,12 @@ class BucketStorage:
 
     address: str = field(repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    _made: list[Any] = field(default_factory=list, repr=False, compare=False)
-    _known: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"BucketStorage({self.url!r})"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"address": self.address, "options": dict(self.options)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in {**state, "_made": [], "_known": set()}.items():
-            object.__setattr__(self, name, value)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (BucketStorage, (self.address, dict(self.options)))
 
     @property
     def url(self) -> str:
@@ -86,15 +84,13 @@ class BucketStorage:
         """Whoever has the keys sees it."""
         return "network"
 
-    @property
+    @cached_property
     def store(self) -> Any:
         """The obstore store at the URL: for libraries that read through one."""
-        if not self._made:
-            try:
-                self._made.append(_open(self.address, self.options))
-            except Exception as error:
-                self._fail(error, "open", "")
-        return self._made[0]
+        try:
+            return _open(self.address, self.options)
+        except Exception as error:
+            self._fail(error, "open", "")
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
         """Write one object whole, in one request."""
@@ -143,7 +139,7 @@ class BucketStorage:
                 "read", key, lambda o: o.get_range(self.store, key, start=start, length=length)
             )
             return None if found is None else bytes(found)
-        if not self.address.startswith(_NO_SUFFIX) and "no suffix" not in self._known:
+        if not self.address.startswith(_NO_SUFFIX) and self.address not in _found_without_suffix:
             try:
                 return self._rest(key, {"suffix": -start}, length)
             except StorageError:
@@ -154,7 +150,7 @@ class BucketStorage:
         if size is None:
             return None
         found = self._rest(key, {"offset": max(size + start, 0)}, length)
-        self._known.add("no suffix")
+        _found_without_suffix.add(self.address)
         return found
 
     def _rest(self, key: str, where: Any, length: int) -> bytes | None:
@@ -169,15 +165,27 @@ class BucketStorage:
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
-        if self.address.startswith(WEB):
-            raise StorageError(
-                "a web server cannot be asked what it holds",
-                file=self.url,
-                hint="it can only be read, key by key; write to a folder or a bucket",
-            )
+        self._listable()
         pages = self._call("list", prefix, lambda o: iter(o.list(self.store, prefix or None)))
         while (page := self._call("list", prefix, lambda o: next(pages, None))) is not None:
             yield from ((item["path"], int(item["size"])) for item in page)
+
+    def folders(self, prefix: str = "") -> Sequence[str]:
+        """Names directly below ``prefix`` that have keys below them, sorted."""
+        self._listable()
+        found = self._call(
+            "list", prefix, lambda o: o.list_with_delimiter(self.store, prefix or None)
+        )
+        paths = () if found is None else found["common_prefixes"]
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
+
+    def _listable(self) -> None:
+        if self.address.startswith(WEB):
+            raise StorageError(
+                "a web server cannot be listed",
+                file=self.url,
+                hint="it can only be read, key by key; write to a folder or a bucket",
+            )
 
     def delete(self, key: str) -> None:
         """Remove an object."""
@@ -188,10 +196,6 @@ class BucketStorage:
         keys = [key for key, _ in self.list(prefix)]
         if keys:
             self._call("remove", prefix, lambda o: o.delete(self.store, keys))
-
-    def remove_partial(self) -> int:
-        """Nothing is ever left: each object is one request."""
-        return 0
 
     def _call(self, verb: str, key: str, ask: Callable[[Any], Any]) -> Any:
         """One request; ``None`` where there is no such object to read or remove."""

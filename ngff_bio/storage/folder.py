@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ngff_bio.errors import StorageError
-from ngff_bio.storage.base import Buffer, Locality, pieces
+from ngff_bio.storage.base import Buffer, Locality, Storage, pieces
 
 try:
     import fcntl
@@ -35,7 +36,7 @@ _MENDS = {
 
 
 @dataclass
-class FolderStorage:
+class FolderStorage(Storage):
     """Storage in a folder of this machine. An object is written beside its place, then renamed."""
 
     root: Path
@@ -51,11 +52,8 @@ class FolderStorage:
         """Every process of this machine sees it."""
         return "machine"
 
-    def __getstate__(self) -> Path:
-        return self.root
-
-    def __setstate__(self, root: Path) -> None:
-        self.root, self._made = root, set()
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.root,))
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
         """Write one object whole."""
@@ -137,6 +135,16 @@ class FolderStorage:
                 if not name.endswith(UNFINISHED):
                     with suppress(FileNotFoundError):  # gone since it was listed
                         yield f"{start}{name}", os.stat(os.path.join(folder, name)).st_size
+
+    def folders(self, prefix: str = "") -> Sequence[str]:
+        """Names of the folders directly below ``prefix``, sorted."""
+        try:
+            with os.scandir(os.path.join(self.root, prefix)) as found:
+                return sorted(entry.name for entry in found if entry.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise _storage_error(error, self.root / prefix, "list") from error
 
     def delete(self, key: str) -> None:
         """Remove an object."""

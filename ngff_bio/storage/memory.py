@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ngff_bio.storage.base import Buffer, Locality, pieces
+from ngff_bio.storage.base import Buffer, Locality, Storage, pieces
 
 
 @dataclass
-class MemoryStorage:
+class MemoryStorage(Storage):
     """Storage in this process's memory."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -23,11 +23,8 @@ class MemoryStorage:
         """Only this process sees it."""
         return "process"
 
-    def __getstate__(self) -> tuple[dict[str, bytes], str]:
-        return self.objects, self.url
-
-    def __setstate__(self, state: tuple[dict[str, bytes], str]) -> None:
-        (self.objects, self.url), self._lock = state, threading.Lock()
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.objects, self.url))
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
         """Write one object whole."""
@@ -67,12 +64,3 @@ class MemoryStorage:
     def delete(self, key: str) -> None:
         """Remove an object."""
         self.objects.pop(key, None)
-
-    def delete_all(self, prefix: str = "") -> None:
-        """Remove everything below ``prefix``."""
-        for key, _ in self.list(prefix):
-            self.delete(key)
-
-    def remove_partial(self) -> int:
-        """Nothing is ever left."""
-        return 0

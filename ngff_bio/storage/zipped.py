@@ -31,7 +31,7 @@ _ROOTS = ("zarr.json", ".zgroup", ".zarray")
 
 
 @dataclass
-class ZipStorage:
+class ZipStorage(Storage):
     """Storage in a zip.
 
     Parameters
@@ -48,12 +48,8 @@ class ZipStorage:
     _starts: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
     _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def __getstate__(self) -> tuple[Storage, str]:
-        return self.outer, self.key
-
-    def __setstate__(self, state: tuple[Storage, str]) -> None:
-        self.outer, self.key = state
-        self._entries, self._starts, self._lock = None, {}, threading.Lock()
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (ZipStorage, (self.outer, self.key))
 
     @property
     def url(self) -> str:
@@ -184,14 +180,6 @@ class ZipStorage:
     def delete(self, key: str) -> None:
         """Not possible: raises."""
         self._read_only()
-
-    def delete_all(self, prefix: str = "") -> None:
-        """Not possible: raises."""
-        self._read_only()
-
-    def remove_partial(self) -> int:
-        """Nothing is ever left."""
-        return 0
 
 
 def _below_root(entries: dict[str, zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:

@@ -66,14 +66,26 @@ class Nodes:
                     batches[number].append(document)
             yield from batches if depth else [[d] for batch in batches for d in batch]
 
+    def copies(self) -> dict[str, Document]:
+        """Documents as consolidated metadata holds them.
+
+        By path and without the root in Zarr v3, by key in Zarr v2.
+        """
+        if self.zarr_format == 3:
+            return {p: self._v3_node(p) for p in sorted(self.paths) if p}
+        return {
+            node_key(path, name): document
+            for path in sorted(self.paths)
+            for name, document in self._v2_node(path).items()
+        }
+
     def _v3(self, path: str, consolidated: bool) -> Iterable[tuple[str, bytes]]:
         document = self._v3_node(path)
         if path == "" and consolidated:
-            below = {p: self._v3_node(p) for p in sorted(self.paths) if p}
             document["consolidated_metadata"] = {
                 "kind": "inline",
                 "must_understand": False,
-                "metadata": below,
+                "metadata": self.copies(),
             }
         whole = "consolidated_metadata" in document
         yield node_key(path, "zarr.json"), to_json(document, compact=whole)
@@ -90,10 +102,7 @@ class Nodes:
         for name, document in node.items():
             yield node_key(path, name), to_json(document)
         if path == "" and consolidated:
-            below: dict[str, Any] = {}
-            for p in sorted(self.paths):
-                below |= {node_key(p, name): doc for name, doc in self._v2_node(p).items()}
-            whole = {"zarr_consolidated_format": 1, "metadata": below}
+            whole = {"zarr_consolidated_format": 1, "metadata": self.copies()}
             yield ".zmetadata", to_json(whole, compact=True)
         yield node_key(path, marker), to_json(marked)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,10 @@ class CountingStorage:
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         self._note("list", prefix)
         return self.inner.list(prefix)
+
+    def folders(self, prefix: str = "") -> Sequence[str]:
+        self._note("folders", prefix)
+        return self.inner.folders(prefix)
 
     def counts(self) -> dict[str, int]:
         """Requests by kind since the last call."""

@@ -203,3 +203,33 @@ def test_a_store_without_rights_names_the_place_and_no_secret(bucket_server: Any
     assert storage.url in str(caught.value)
     assert "swordfish" not in str(caught.value)
     assert "rights" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../../../secret.zarr/0", "/secret.zarr/0", "..\\secret.zarr\\0"])
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("consolidated", [True, False])
+def test_a_level_outside_of_the_store_is_refused(
+    tmp_path: Path, version: Any, consolidated: bool, name: str
+) -> None:
+    zarr.create_array(tmp_path / "secret.zarr" / "0", data=np.ones((3, 96, 120), "u1"))
+    our_plate(FolderStorage(tmp_path / "a" / "p"), version=version, consolidated=consolidated)
+
+    def lead_out(content: Any) -> None:
+        if "metadata" in content.get("consolidated_metadata", content):
+            copies = content.get("consolidated_metadata", content)["metadata"]
+            lead_out(copies["B/7/0" if version == "0.5" else "B/7/0/.zattrs"])
+            return
+        content = content.get("attributes", content)
+        content.get("ome", content)["multiscales"][0]["datasets"][0]["path"] = name
+
+    names = ("zarr.json",) if version == "0.5" else (".zattrs",)
+    for file in names:
+        change(tmp_path / "a" / "p" / "B" / "7" / "0" / file, lead_out)
+    if consolidated:
+        root = "zarr.json" if version == "0.5" else ".zmetadata"
+        change(tmp_path / "a" / "p" / root, lead_out)
+    dataset = ngff_bio.open(tmp_path / "a" / "p")
+    with pytest.raises(StoreError, match="leads out of the store"):
+        dataset["B/7/0"].level(0)
+    assert "leads out of the store" in dataset.images.set_index("path")["problem"]["B/7/0"]
+    ngff_bio.validate(tmp_path / "a" / "p")

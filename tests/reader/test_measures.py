@@ -164,5 +164,20 @@ def test_what_cannot_be_measured_is_refused() -> None:
         ngff_bio.measure(storage, "nuclei")
     with pytest.raises(ArgumentError, match="units"):
         ngff_bio.measure(storage, units="furlong")  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="one word"):
+    with pytest.raises(ArgumentError, match="not a name of a table"):
         ngff_bio.measure(storage, write="a/b")
+
+
+@pytest.mark.parametrize("consolidated", [True, False])
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_store_with_measures_is_what_its_manifest_says(
+    tmp_path: Path, version: Any, consolidated: bool
+) -> None:
+    our_plate(FolderStorage(tmp_path / "a"), version=version, consolidated=consolidated)
+    for name in ("measures", "again", "measures"):
+        ngff_bio.measure(tmp_path / "a", "cell", write=name)
+        found = ngff_bio.verify(tmp_path / "a")
+        assert not found.differences
+        assert not [f for f in ngff_bio.validate(tmp_path / "a") if f.level == "error"]
+    for path, image in ngff_bio.open(tmp_path / "a").items():
+        assert image.tables[-2:] == ("cell-measures", "cell-again"), path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from http.server import ThreadingHTTPServer
@@ -15,12 +16,12 @@ import pytest
 import xarray as xr
 from counting import CountingStorage
 from RangeHTTPServer import RangeRequestHandler
-from written_stores import OVERLAPPING, our_plate, picture
+from written_stores import OVERLAPPING, our_image, our_plate, picture
 
 import ngff_bio
 from ngff_bio.errors import StorageError, StoreNotFoundError
 from ngff_bio.reader.xarray.backend import NgffBioBackend
-from ngff_bio.storage import FolderStorage
+from ngff_bio.storage import FolderStorage, MemoryStorage, Storage, storage_at
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +123,34 @@ def test_a_web_server_is_read_by_ranges(web: tuple[str, list[str]]) -> None:
     assert len(rows) == len(OVERLAPPING)
     with pytest.raises(StoreNotFoundError):
         ngff_bio.open(f"{url}/nothing")
+
+
+@pytest.fixture(params=["folder", "memory", "zip", "bucket"])
+def plain_group(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    """A plain group of two images without consolidated metadata, and without a list of them."""
+    folder = tmp_path / "g"
+    for name in ("first", "second"):
+        our_image(FolderStorage(folder / name), consolidated=False)
+    FolderStorage(folder).put("zarr.json", b'{"zarr_format": 3, "node_type": "group"}')
+    if request.param == "folder":
+        return FolderStorage(folder)
+    if request.param == "zip":
+        with zipfile.ZipFile(tmp_path / "g.zip", "w") as archive:
+            for file in sorted(folder.rglob("*")):
+                if file.is_file():
+                    archive.write(file, file.relative_to(folder).as_posix())
+        return storage_at(tmp_path / "g.zip")
+    storage: Storage = MemoryStorage()
+    if request.param == "bucket":
+        storage = request.getfixturevalue("bucket_server").storage()
+    for key, _ in FolderStorage(folder).list():
+        storage.put(key, FolderStorage(folder).get(key) or b"")
+    return storage
+
+
+def test_a_group_that_lists_nothing_opens_from_wherever_it_can_be_listed(
+    plain_group: Storage,
+) -> None:
+    dataset = ngff_bio.open(plain_group)
+    assert list(dataset) == ["first", "second"]
+    assert dataset["second"].level(0)["image"].values.any()

@@ -168,5 +168,5 @@ def test_a_web_server_is_read_and_not_written(tmp_path: Path) -> None:
         assert storage.get("nothing") is None
         with pytest.raises(StorageError, match="can only be read"):
             storage.put("a", b"1")
-        with pytest.raises(StorageError, match="cannot be asked"):
+        with pytest.raises(StorageError, match="cannot be listed"):
             list(storage.list())

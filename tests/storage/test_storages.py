@@ -71,6 +71,15 @@ def test_a_list_names_what_is_below_and_no_more(storage: Storage) -> None:
     assert len(list(storage.list())) == 4
 
 
+def test_folders_are_names_directly_below(storage: Storage) -> None:
+    for key in ("zarr.json", "b/c/0", "b/zarr.json", "a/x", "b/d/e/f"):
+        storage.put(key, b"x")
+    assert storage.folders() == ["a", "b"]
+    assert storage.folders("b") == ["c", "d"]
+    assert storage.folders("b/c") == []
+    assert storage.folders("nothing") == []
+
+
 def test_deleting_below_leaves_the_rest(storage: Storage) -> None:
     for key in ("a/1", "a/2", "ab/1"):
         storage.put(key, b"x")

@@ -42,6 +42,11 @@ class Dataset(Mapping[str, Image]):
             )
 
     @property
+    def nodes(self) -> NodeTree:
+        """Metadata of the store."""
+        return self._nodes
+
+    @property
     def url(self) -> str:
         """Where the store lies."""
         return self._nodes.storage.url

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from ngff_bio.errors import ArgumentError, NameNotFoundError, StoreError
+from ngff_bio.errors import ArgumentError, NameNotFoundError, StorageError, StoreError
 from ngff_bio.ngff import PlateMeta
 from ngff_bio.reader.access.image import Image
 from ngff_bio.reader.access.nodes import NodeTree
@@ -155,10 +155,10 @@ def groups_below(nodes: NodeTree) -> list[str]:
         return [str(g) for g in listed]
     if nodes.consolidated:
         return _known_below(nodes)
-    root = getattr(nodes.storage, "root", None)
-    if root is None or not hasattr(root, "iterdir"):
+    try:
+        return list(nodes.storage.folders())
+    except StorageError:  # a web server
         return []
-    return sorted(p.name for p in root.iterdir() if p.is_dir())
 
 
 def _known_below(nodes: NodeTree) -> list[str]:
