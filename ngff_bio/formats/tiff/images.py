@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import tifffile
+
 from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.formats.images.headers import CHANNELS
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
@@ -128,7 +130,7 @@ def open_tiff_volume(file: SourceFile) -> TiffPixels:
     )
 
 
-def _metadata(tiff: Any) -> dict[int, TiffMetadata]:
+def _metadata(tiff: tifffile.TiffFile) -> dict[int, TiffMetadata]:
     if tiff.is_ome and tiff.ome_metadata:
         images = ome_metadata(tiff.ome_metadata)
         if len(images) == len(tiff.series):
@@ -142,7 +144,7 @@ def _metadata(tiff: Any) -> dict[int, TiffMetadata]:
 
 def _image(
     file: SourceFile,
-    tiff: Any,
+    tiff: tifffile.TiffFile,
     number: int,
     metadata: TiffMetadata,
     axes: str | None,
@@ -208,7 +210,11 @@ def _image(
 
 
 def _outer_axes(
-    series: Any, given: str | None, file: str, colors: bool, notices: list[Notice]
+    series: tifffile.TiffPageSeries,
+    given: str | None,
+    file: str,
+    colors: bool,
+    notices: list[Notice],
 ) -> tuple[str, tuple[int, ...]]:
     """Letters and sizes of the axes that pages run along, in the order of the file."""
     pairs = [
@@ -251,7 +257,9 @@ def _outer_axes(
     )
 
 
-def _files(series: Any, file: SourceFile, notices: list[Notice]) -> tuple[str, ...]:
+def _files(
+    series: tifffile.TiffPageSeries, file: SourceFile, notices: list[Notice]
+) -> tuple[str, ...]:
     """Files of a series that lies in several; missing planes are reported, or refused."""
     pages = [] if series.dataoffset is not None else list(series)
     missing = sum(p is None for p in pages)
@@ -276,8 +284,8 @@ def _files(series: Any, file: SourceFile, notices: list[Notice]) -> tuple[str, .
 
 
 def _attributes(
-    tiff: Any,
-    key: Any,
+    tiff: tifffile.TiffFile,
+    key: tifffile.TiffPage,
     metadata: TiffMetadata,
     number: int,
     file: str,

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
+import tifffile
+
 from ngff_bio.model import Channel
 from ngff_bio.model.units import LENGTHS, TIMES, unit_factor, unit_name
 
@@ -124,7 +126,7 @@ def _below(element: ElementTree.Element, name: str) -> list[ElementTree.Element]
     return [e for e in element if e.tag.rpartition("}")[2] == name]
 
 
-def imagej_metadata(page: Any, given: Mapping[str, Any]) -> TiffMetadata:
+def imagej_metadata(page: tifffile.TiffPage, given: Mapping[str, Any]) -> TiffMetadata:
     """Calibration of an ImageJ file, from its resolution tags and its description.
 
     Parameters
@@ -165,7 +167,7 @@ def imagej_metadata(page: Any, given: Mapping[str, Any]) -> TiffMetadata:
 _FINE = 1000.0
 
 
-def resolution_metadata(page: Any) -> TiffMetadata:
+def resolution_metadata(page: tifffile.TiffPage) -> TiffMetadata:
     """Calibration of a plain TIFF page, from its resolution tags."""
     unit = page.tags.valueof("ResolutionUnit")
     found = {
@@ -226,7 +228,7 @@ def _time(text: str) -> str | None:
     return name if (name := unit_name(text)) in TIMES else None
 
 
-def _pixel_size(page: Any, tag: str) -> float | None:
+def _pixel_size(page: tifffile.TiffPage, tag: str) -> float | None:
     try:
         count, per = page.tags[tag].value
     except (KeyError, TypeError, ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
@@ -19,6 +20,8 @@ _MAX_COPY = 1 << 19
 
 _JPEG = {6, 7, 34892, 33007}
 
+Page = tifffile.TiffPage | tifffile.TiffFrame
+
 Span = tuple[int, int]
 
 
@@ -30,12 +33,19 @@ class Part(NamedTuple):
     samples: Span
 
 
-def raw_layout(page: Any) -> str:
+def keyframe_of(page: Page) -> tifffile.TiffPage:
+    """The page whose layout a page has."""
+    if page.keyframe is None:
+        raise ValueError("a page without a layout")
+    return page.keyframe
+
+
+def raw_layout(page: Page) -> str:
     """How a page stores its pixels: ``rows`` (one block), ``segments`` (strips or tiles), ``coded``.
 
     The first two are as in memory (except for the byte order) and are read without a decoder.
     """
-    key = page.keyframe
+    key = keyframe_of(page)
     if page.is_final:
         return "rows"
     plain = (
@@ -44,12 +54,12 @@ def raw_layout(page: Any) -> str:
         and key.fillorder == 1
         and not key.is_subsampled
         and key.sampleformat != 5
-        and key.bitspersample == 8 * key.dtype.itemsize
+        and key.bitspersample == 8 * np.dtype(key.dtype).itemsize
     )
     return "segments" if plain else "coded"
 
 
-def read_plane(source: TiffBytes, page: Any, part: Part, out: NDArray[Any], file: str) -> None:
+def read_plane(source: TiffBytes, page: Page, part: Part, out: NDArray[Any], file: str) -> None:
     """Read a part of one page.
 
     Parameters
@@ -70,7 +80,7 @@ def read_plane(source: TiffBytes, page: Any, part: Part, out: NDArray[Any], file
     if layout == "coded":
         _read_coded(source, page, part, out)
         return
-    key = page.keyframe
+    key = keyframe_of(page)
     planar, _, length, width, contig = key.shaped
     dtype = np.dtype(key.dtype).newbyteorder(key.parent.byteorder)
     if layout == "rows":
@@ -160,12 +170,12 @@ def _fill(source: TiffBytes, target: NDArray[Any], offset: int, file: str) -> No
         )
 
 
-def _segment_size(key: Any) -> tuple[int, int]:
+def _segment_size(key: tifffile.TiffPage) -> tuple[int, int]:
     """Rows and columns of a tile or strip."""
     return (key.tilelength, key.tilewidth) if key.is_tiled else (key.rowsperstrip, key.shaped[3])
 
 
-def _segments(key: Any, part: Part) -> list[tuple[int, tuple[int, int, int]]]:
+def _segments(key: tifffile.TiffPage, part: Part) -> list[tuple[int, tuple[int, int, int]]]:
     """Number and position (planar sample, row, column) of the segments that a part needs."""
     planar, _, length, width, _ = key.shaped
     height, across = _segment_size(key)
@@ -179,8 +189,8 @@ def _segments(key: Any, part: Part) -> list[tuple[int, tuple[int, int, int]]]:
     ]
 
 
-def _read_coded(source: TiffBytes, page: Any, part: Part, out: NDArray[Any]) -> None:
-    key = page.keyframe
+def _read_coded(source: TiffBytes, page: Page, part: Part, out: NDArray[Any]) -> None:
+    key = keyframe_of(page)
     planar = key.shaped[0]
     options: dict[str, Any] = {}
     if key.compression in _JPEG:
@@ -191,8 +201,8 @@ def _read_coded(source: TiffBytes, page: Any, part: Part, out: NDArray[Any]) -> 
         data = source.read(first, page.dataoffsets[last] + page.databytecounts[last] - first)
         for number in group:
             start = page.dataoffsets[number] - first
-            size = page.databytecounts[number]
-            coded = bytes(data[start : start + size]) if size else None
+            count = page.databytecounts[number]
+            coded = bytes(data[start : start + count]) if count else None
             pixels, (s, _, y, x, _), shape = key.decode(coded, number, **options)
             size = shape[1:3] if pixels is None else pixels.shape[1:3]
             inner, target = _overlap(out, part, (s, y, x), size, planar)
@@ -202,7 +212,7 @@ def _read_coded(source: TiffBytes, page: Any, part: Part, out: NDArray[Any]) -> 
                 target[...] = pixels[0][tuple(slice(*span) for span in inner)]
 
 
-def _together(page: Any, numbers: list[int]) -> list[list[int]]:
+def _together(page: Page, numbers: list[int]) -> list[list[int]]:
     """Segments in the order of the file, those next to each other in one group."""
     offsets, counts = page.dataoffsets, page.databytecounts
     groups: list[list[int]] = []

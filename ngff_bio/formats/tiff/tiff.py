@@ -9,12 +9,13 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import damage_named
 from ngff_bio.formats.tiff.files import OpenTiff, locked_tiff
-from ngff_bio.formats.tiff.planes import Part, raw_layout, read_plane, read_rows
+from ngff_bio.formats.tiff.planes import Page, Part, keyframe_of, raw_layout, read_plane, read_rows
 from ngff_bio.model import Region, SourceFile
 from ngff_bio.model.pixels import flat_index
 
@@ -116,14 +117,20 @@ class TiffPixels:
         out[...] = palette_of(key)[plane[..., 0]][..., slice(*channels)]
 
     def _read_part(
-        self, opened: OpenTiff, series: Any, page: Any, number: int, part: Part, out: NDArray[Any]
+        self,
+        opened: OpenTiff,
+        series: tifffile.TiffPageSeries,
+        page: Page | None,
+        number: int,
+        part: Part,
+        out: NDArray[Any],
     ) -> None:
         if page is None:
             key = series.keyframe
             planar, _, length, width, contig = key.shaped
             dtype = np.dtype(key.dtype).newbyteorder(key.parent.byteorder)
             shape = (planar, length, width, contig)
-            offset = series.dataoffset + number * math.prod(shape) * dtype.itemsize
+            offset = (series.dataoffset or 0) + number * math.prod(shape) * dtype.itemsize
             read_rows(opened.bytes, offset, shape, dtype, part, out, self.file.name)
         elif page.parent is not opened.tiff:  # of another file of a set
             with opened.lock:
@@ -139,7 +146,7 @@ class TiffPixels:
             read_plane(opened.bytes, page, part, out, self.file.name)
 
 
-def palette_of(page: Any) -> NDArray[Any]:
+def palette_of(page: tifffile.TiffPage) -> NDArray[Any]:
     """The color table of a TIFF page: (index, red-green-blue).
 
     8 bits where nothing is lost by it: entries of 16 bits are 8-bit ones times 256 or times 257.
@@ -150,7 +157,7 @@ def palette_of(page: Any) -> NDArray[Any]:
     return np.ascontiguousarray(high.astype(np.uint8) if narrow else table)
 
 
-def sample_type(page: Any) -> np.dtype[Any]:
+def sample_type(page: tifffile.TiffPage) -> np.dtype[Any]:
     """Type of a sample of a page, in native byte order; bits are read as bytes.
 
     Raises
@@ -168,9 +175,9 @@ def sample_type(page: Any) -> np.dtype[Any]:
     return np.dtype(np.uint8) if dtype.kind == "b" else dtype
 
 
-def block_size(page: Any) -> tuple[int, int]:
+def block_size(page: Page) -> tuple[int, int]:
     """Rows and columns of the smallest part of a page that is read without reading any other."""
-    key = page.keyframe
+    key = keyframe_of(page)
     layout = raw_layout(page)
     _, _, length, width, _ = key.shaped
     if layout == "rows" or (layout == "segments" and not key.is_tiled):
@@ -182,7 +189,7 @@ def block_size(page: Any) -> tuple[int, int]:
     return min(key.rowsperstrip, length), width
 
 
-def check_end(file: SourceFile, series: Any) -> None:
+def check_end(file: SourceFile, series: tifffile.TiffPageSeries) -> None:
     """Refuse a file that ends before the pixels of a series do."""
     if series.is_multifile:
         return
@@ -206,7 +213,7 @@ def check_end(file: SourceFile, series: Any) -> None:
         )
 
 
-def check_pages(tiff: Any) -> None:
+def check_pages(tiff: tifffile.TiffFile) -> None:
     """Refuse a file whose chain of pages leads out of it: tifffile only logs that, and stops."""
     last = tiff.pages[-1]
     if not last.offset:
