@@ -112,7 +112,7 @@ def test_dtype_names_are_read_leniently(dtype: str | None) -> None:
 
 def test_more_keys_of_info_are_allowed() -> None:
     found = decode_rle_json({".info": {"shape": [4], "dtype": "int32", "author": "x"}, "1": "2 1"})
-    assert found.info["author"] == "x"
+    assert found.spelling["info"]["author"] == "x"
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,6 @@ class ImageHeader:
         Size along each of ``axes``.
     dtype
         Type of a sample, in native byte order.
-    pages
-        Pages of a TIFF; 1 for the others.
     series
         Images of different shape or meaning in a TIFF; 1 for the others.
     palette
@@ -59,7 +57,6 @@ class ImageHeader:
     axes: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    pages: int = 1
     series: int = 1
     palette: bool = False
     samples: int = 1
@@ -237,7 +234,7 @@ def _tiff(stream: BinaryIO) -> ImageHeader:
         axes, shape = _ngff_order(series[0].axes, series[0].shape)
         if "S" not in series[0].axes:
             samples = 1
-        return ImageHeader("tiff", axes, shape, dtype, count, len(series), samples=samples)
+        return ImageHeader("tiff", axes, shape, dtype, len(series), samples=samples)
 
 
 def _ngff_order(axes: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:

@@ -42,8 +42,6 @@ class RunLengthLabels:
         Ids of the file, in its order.
     source_ids
         Id by label value; empty if the label values are the ids.
-    info
-        ``.info`` of the file.
     spelling
         How the file writes its values, see `ngff_bio.formats.rle.writer.spelling_of`.
     """
@@ -51,7 +49,6 @@ class RunLengthLabels:
     volume: RunVolume
     ids: tuple[int, ...]
     source_ids: dict[int, int]
-    info: Mapping[str, Any]
     spelling: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -118,7 +115,7 @@ def decode_rle_json(content: Mapping[str, Any], name: str = "run-length JSON") -
     dtype = label_dtype(max(values, default=0))
     volume = RunVolume(shape, starts, lengths, owner, dtype)
     source_ids = {} if fits else dict(zip(values, ids, strict=True))
-    return RunLengthLabels(volume, tuple(ids), source_ids, content[INFO], spelling)
+    return RunLengthLabels(volume, tuple(ids), source_ids, spelling)
 
 
 def _check_dtype(text: Any, name: str) -> None:
