@@ -1,7 +1,7 @@
-"""From a store back to the formats that people annotate, train and publish with.
+"""Export of stores to common annotation formats.
 
-The room is named like its one verb, so the module itself can be called: ``ngff_bio.export(...)`` is
-:func:`ngff_bio.export.run.export`, whether or not the module was imported before.
+The package has the name of its main function, so it can be called itself: ``ngff_bio.export(...)`` is
+:func:`ngff_bio.export.run.export`, whether or not the package was imported before.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from types import ModuleType
 from typing import Any
 
 from ngff_bio.export.registry import Exporter, exporters
-from ngff_bio.export.report import Report
+from ngff_bio.export.report import ExportReport
 from ngff_bio.export.run import export
 
-__all__ = ["Exporter", "Report", "export", "exporters"]
+__all__ = ["ExportReport", "Exporter", "export", "exporters"]
 
 
-class _Room(ModuleType):
+class _CallablePackage(ModuleType):
     @wraps(export)
-    def __call__(self, *args: Any, **kwargs: Any) -> Report:
+    def __call__(self, *args: Any, **kwargs: Any) -> ExportReport:
         return export(*args, **kwargs)
 
 
-sys.modules[__name__].__class__ = _Room
+sys.modules[__name__].__class__ = _CallablePackage

@@ -1,4 +1,4 @@
-"""The instances of a plane, from the store's tables and label images."""
+"""The instances of a plane, from tables and label images of the store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.export.selection import Picture, Plane
+from ngff_bio.export.selection import Plane, SelectedImage
 from ngff_bio.model import Box, Geometry, Instance, Polygons, Rle, Shape
 from ngff_bio.raster.rings import Ring, rings_of_mask
 from ngff_bio.raster.runs import run_extents, runs_of_labels
@@ -28,13 +28,13 @@ class Annotation:
     layer
         Name of its label layer.
     instance
-        What the table says of it; its box and geometry are in pixels of the whole frame.
+        Its row in the table; box and geometry are in pixels of the whole frame.
     plane
-        Where it is.
+        The plane that it is on.
     label_image
-        The label image in which it is whole.
+        The label image in which it is complete.
     pixels
-        Pixels that it covers in the whole frame; ``None`` where only the label image knows.
+        Number of pixels in the whole frame; ``None`` if it has no table row.
     """
 
     layer: str
@@ -46,7 +46,7 @@ class Annotation:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The source's record of it, less the geometry; empty where there is none."""
+        """Its record in the source without geometry; empty if there is none."""
         return json.loads(self.instance.record) if self.instance.record else {}
 
     @property
@@ -56,7 +56,7 @@ class Annotation:
 
     @cached_property
     def mask(self) -> tuple[Corner, NDArray[np.bool_]] | None:
-        """x, y of the first pixel and the mask (y, x) from there on; ``None`` without pixels."""
+        """x, y of the upper left pixel and the mask (y, x); ``None`` without pixels."""
         extent = self.extent
         if extent is None:
             return None
@@ -71,19 +71,19 @@ class Annotation:
 
     @property
     def area(self) -> int:
-        """Pixels that it covers on the plane."""
+        """Number of pixels on the plane."""
         return 0 if self.mask is None else int(np.count_nonzero(self.mask[1]))
 
     @property
     def is_cut(self) -> bool:
-        """Whether the region that is exported may hold only a part of it."""
+        """Whether the exported region may contain only a part of it."""
         if self.plane.whole:
             return False
         return self.pixels is None or self.pixels != self.area
 
     @property
     def geometry(self) -> Geometry | None:
-        """Its own outline in pixels of the plane; ``None`` where there is none or it is cut."""
+        """Its outline in pixels of the plane; ``None`` if there is none or it is cut."""
         shape = self.instance.geometry
         if shape is None or self.plane.whole:
             return shape
@@ -91,7 +91,7 @@ class Annotation:
 
     @property
     def box(self) -> tuple[float, float, float, float] | None:
-        """x, y, width, height in pixels of the plane: as the source says it, else of its pixels."""
+        """x, y, width, height in pixels of the plane: from the source, else of its pixels."""
         if self.instance.box is not None and not self.is_cut:
             x, y, width, height = self.instance.box
             if self.plane.whole:
@@ -116,7 +116,7 @@ def _moved(shape: Geometry, dx: int, dy: int) -> Geometry | None:
     if isinstance(shape, Shape):
         points = tuple((x + dx, y + dy) for x, y in shape.points)
         return Shape(shape.type, points, shape.mask)
-    return None  # an RLE is made anew for the region
+    return None  # the RLE of a region is encoded again
 
 
 @dataclass
@@ -157,11 +157,11 @@ def _extents(labels: NDArray[Any]) -> dict[int, tuple[int, int, int, int]]:
 
 
 class LayerRows:
-    """The table of one label layer of an image, as instances by frame."""
+    """The table of a label layer of an image, as instances by frame."""
 
-    def __init__(self, picture: Picture, layer: str) -> None:
-        self.picture, self.layer = picture, layer
-        stored = picture.stored
+    def __init__(self, image: SelectedImage, layer: str) -> None:
+        self.image, self.layer = image, layer
+        stored = image.stored
         table = stored.table(layer)
         self.semantic = stored.is_semantic(layer)
         self.categories = list(stored.layer(layer).get("categories") or ())
@@ -180,7 +180,7 @@ class LayerRows:
                 self._values[columns["label"][row]] = _instance(columns, row)
 
     def on(self, plane: Plane) -> Iterator[Annotation]:
-        """Instances of a plane in their order: the table's, else that of label values."""
+        """Instances of a plane, in table order or else by label value."""
         found = LabelPlanes(plane)
         if self._frames:
             for instance, whole_in, pixels in self._frames.get(plane.t, ()):
@@ -202,7 +202,7 @@ class LayerRows:
         yield from self._values.values()
 
     def _unlisted(self, value: int) -> Instance:
-        """An instance that no table tells of: a class of a semantic layer, or a bare label."""
+        """An instance without a table row: a class of a semantic layer, or a label value."""
         if not self.semantic:
             return Instance(value, None, source_id=value)
         named = next((c for c in self.categories if c.get("id") == value), None)
@@ -223,14 +223,14 @@ def _on_plane(instance: Instance, plane: Plane) -> Instance:
 
 
 def _instance(columns: Mapping[str, list[Any]], row: int) -> Instance:
-    """The instance of a table row; columns that are not there are not known."""
+    """The instance of a table row; missing columns are unknown values."""
 
     def get(name: str) -> Any:
         return columns[name][row] if name in columns else None
 
     box = tuple(get(f"box_{n}") for n in ("x", "y", "width", "height"))
     geometry = geometry_of_row(get)
-    if get("offset_y") is not None:  # a crop inside of a frame: coordinates count from its corner
+    if get("offset_y") is not None:  # coordinates relative to a crop of the frame
         dx, dy = get("offset_x"), get("offset_y")
         geometry = None if geometry is None else _moved(geometry, dx, dy)
         box = box if None in box else (box[0] + dx, box[1] + dy, *box[2:])
@@ -254,7 +254,7 @@ def _instance(columns: Mapping[str, list[Any]], row: int) -> Instance:
 
 
 def geometry_of_row(get: Any) -> Geometry | None:
-    """The outline that the columns of a row hold verbatim; `get` gives a column's value."""
+    """The outline of a row; `get` returns the value of a column."""
     kind, polygons, size = get("shape_type"), get("polygons"), get("rle_size")
     if kind is not None:
         flat = polygons[0] if polygons else []

@@ -1,4 +1,4 @@
-"""The classes of a selection, under ids that hold for all of its images."""
+"""The classes of a selection, with ids that are the same for all of its images."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ngff_bio.export.annotations import Annotation
-from ngff_bio.export.report import Report
+from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
 class ClassEntry:
-    """A class: its id in the export, its name, and what else the source says of it."""
+    """A class: its id in the export, its name, and its record in the source."""
 
     id: int
     name: str
@@ -22,26 +22,26 @@ class ClassEntry:
 
 
 class Classes:
-    """Classes by name, the declared ones first, others as they are met.
+    """Classes by name, the declared ones first, others in order of appearance.
 
-    Declared whole-number ids are kept where they tell the classes apart; else all are numbered.
-    An instance without a class has that of its layer: formats want one, and none is invented.
+    Declared ids are kept if they are unique integers; else classes are numbered from 1. An instance
+    without a class gets one of its layer's name, because formats require a class.
     """
 
-    def __init__(self, selection: Selection, report: Report) -> None:
+    def __init__(self, selection: Selection, report: ExportReport) -> None:
         self._report = report
         self._entries: dict[str, ClassEntry] = {}
         declared: dict[str, Mapping[str, Any]] = {}
         agree = True
-        for picture in selection.pictures:
-            for layer in picture.layers:
-                for one in picture.stored.layer(layer).get("categories") or ():
+        for image in selection.images:
+            for layer in image.layers:
+                for one in image.stored.layer(layer).get("categories") or ():
                     known = declared.setdefault(str(one["name"]), one)
                     agree &= known["id"] == one["id"]
         ids = [one["id"] for one in declared.values()]
         kept = agree and all(isinstance(i, int) for i in ids) and len(set(ids)) == len(ids)
         if not kept and ids:
-            report.warn("ids of classes do not tell them apart in one file: they are numbered anew")
+            report.warn("class ids are not unique integers: classes are numbered from 1")
         for number, (name, one) in enumerate(declared.items(), 1):
             color = one.get("color")
             self._entries[name] = ClassEntry(
@@ -58,7 +58,7 @@ class Classes:
             name = annotation.layer
             if name not in self._entries:
                 self._report.note(
-                    "instances without a class are written as the class of their layer's name",
+                    "instances without a class get one of their layer's name",
                     record=name,
                 )
         if name not in self._entries:
@@ -67,30 +67,30 @@ class Classes:
         return self._entries[name]
 
     def all(self) -> list[ClassEntry]:
-        """All classes, declared ones in the source's order."""
+        """All classes, the declared ones first, in source order."""
         return list(self._entries.values())
 
     def number(self, entry: ClassEntry) -> int:
-        """Place of a class among all, from 0."""
+        """Index of a class among all, from 0."""
         return list(self._entries).index(entry.name)
 
 
-def instance_layers(selection: Selection, report: Report) -> Selection:
-    """The same with only the layers that hold instances, where no layer was named.
+def instance_layers(selection: Selection, report: ExportReport) -> Selection:
+    """The selection without semantic layers, unless layers were named.
 
-    A class that covers parts of an image is no instance; it is exported as one where the user names
-    its layer, or where there is nothing else.
+    A class that covers parts of an image is not an instance; it is exported as one only if the user
+    names its layer, or if there are no other layers.
     """
     if selection.named_layers:
         return selection
     wanted = {}
-    for picture in selection.pictures:
-        objects = tuple(n for n in picture.layers if not picture.stored.is_semantic(n))
-        if objects and len(objects) < len(picture.layers):
-            left = ", ".join(n for n in picture.layers if n not in objects)
+    for image in selection.images:
+        objects = tuple(n for n in image.layers if not image.stored.is_semantic(n))
+        if objects and len(objects) < len(image.layers):
+            left = ", ".join(n for n in image.layers if n not in objects)
             report.skip(
-                "layers whose values are classes are not instances: choose them with --labels",
+                "semantic layers have no instances: export them with --labels",
                 record=left,
             )
-        wanted[picture.path] = objects or picture.layers
+        wanted[image.path] = objects or image.layers
     return selection.with_layers(wanted)

@@ -1,4 +1,4 @@
-"""COCO files of a store that came from COCO, value for value as they were."""
+"""COCO files of a store that was converted from COCO, equal to the source value for value."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ngff_bio.export.output import place_below
-from ngff_bio.export.picture_files import write_picture
-from ngff_bio.export.report import Report
-from ngff_bio.export.selection import Picture, Selection
+from ngff_bio.export.image_files import write_image
+from ngff_bio.export.output import place_below, target, write_json
+from ngff_bio.export.report import ExportReport
+from ngff_bio.export.selection import SelectedImage, Selection
 from ngff_bio.formats.coco.writer import CocoCopy, restored_record
 
 KEY = "coco"
 
-#: Rows of a table that are Python objects at a time.
+#: Table rows that are converted to Python objects at a time.
 _ROWS = 1 << 11
 
 
 def source_files(selection: Selection) -> list[Mapping[str, Any]]:
-    """What the store keeps of the COCO files that it came from; none for other sources."""
-    kept = (selection.own.get("attributes") or {}).get(KEY) or []
+    """What the store keeps of the COCO files of its source; empty for other sources."""
+    kept = (selection.attributes.get("attributes") or {}).get(KEY) or []
     return list(kept.values()) if isinstance(kept, dict) else list(kept)
 
 
-def write_copy(selection: Selection, place: Path, report: Report) -> None:
-    """Write every COCO file of the source again, with the images that are wanted."""
+def write_copy(selection: Selection, place: Path, report: ExportReport) -> None:
+    """Write every COCO file of the source, with the selected images."""
     folder = place if place.is_dir() else place.parent
     copies = {str(a["file"]): CocoCopy(a, folder) for a in source_files(selection)}
     try:
-        for picture in selection.pictures:
-            _add_picture(picture, copies)
+        for image in selection.images:
+            _add_image(image, copies)
             if selection.with_images and place.is_dir():
-                for plane in picture.planes():
-                    write_picture(plane, place, plane.name, report)
-            picture.stored.forget()
+                for plane in image.planes():
+                    write_image(plane, place, plane.name, report)
+            image.stored.forget()
         for name, copy in copies.items():
             if selection.whole or copy.images:
-                copy.write(place_below(place, name) if place.is_dir() else place)
+                copy.write(target(place, name))
                 report.instances += copy.count
         if place.is_dir():
             _write_counts(selection, place)
@@ -48,35 +48,34 @@ def write_copy(selection: Selection, place: Path, report: Report) -> None:
 
 
 def _write_counts(selection: Selection, place: Path) -> None:
-    """Counts of objects in whole images, as LIVECell's benchmark has them: a file of names."""
+    """Write counts of objects per image as JSON, as the benchmark of LIVECell does."""
     files: dict[str, list[tuple[int, str, Any]]] = {}
-    for picture in selection.pictures:
-        about = picture.stored.own.get("attributes") or {}
+    for image in selection.images:
+        about = image.stored.source_attributes()
         if "count" in about and "counts" in about:
-            kept, name = about["counts"], str(picture.stored.own.get("name"))
+            kept, name = about["counts"], str(image.stored.attributes.get("name"))
             files.setdefault(kept["file"], []).append((kept["index"], name, about["count"]))
     for file, entries in files.items():
         content = {name: count for _, name, count in sorted(entries)}
-        place_below(place, file).write_text(json.dumps(content, ensure_ascii=False))
+        write_json(place_below(place, file), content, indent=None)
 
 
-def _add_picture(picture: Picture, copies: Mapping[str, CocoCopy]) -> None:
+def _add_image(image: SelectedImage, copies: Mapping[str, CocoCopy]) -> None:
     files = list(copies)
-    for t, frame in picture.all_frames:
-        if not picture.span("t")[0] <= t < picture.span("t")[1]:
-            continue
+    first, stop = image.span("t")
+    for _, frame in image.selected_frames:
         for entry in _entries(frame.get("record")):
             for number, index in entry["files"]:
                 copies[files[number]].images[int(index)] = entry["record"]
-    for layer in picture.layers:
-        table = picture.stored.table(layer)
+    for layer in image.layers:
+        table = image.stored.table(layer)
         if table is None or "files" not in table.column_names:
             continue
         names = ("t", "record", "polygons", "rle_size", "rle_counts", "rle_runs", "source_id")
         wanted = table.select([*names, "files", "indices", "variants"])
-        for first in range(0, table.num_rows, _ROWS):
-            for row in wanted.slice(first, _ROWS).to_pylist():
-                if picture.span("t")[0] <= row["t"] < picture.span("t")[1]:
+        for begin in range(0, table.num_rows, _ROWS):
+            for row in wanted.slice(begin, _ROWS).to_pylist():
+                if first <= row["t"] < stop:
                     _add_row(row, copies)
 
 
@@ -101,7 +100,7 @@ def _add_row(row: Mapping[str, Any], copies: Mapping[str, CocoCopy]) -> None:
 
 
 def _entries(record: Any) -> Iterator[Mapping[str, Any]]:
-    """Entries of ``images`` that a frame's record holds, also those of crops inside of it."""
+    """Entries of ``images`` in the record of a frame, including those of its crops."""
     if isinstance(record, Mapping):
         for key, value in record.items():
             if key == KEY and isinstance(value, list):

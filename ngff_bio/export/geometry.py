@@ -1,7 +1,6 @@
 """Outlines as well-known binary, and the metadata of GeoParquet 1.1.
 
-Pixels of an image are no place on Earth: ``crs`` is null ("unknown" in the specification) and edges
-are planar.
+Pixel coordinates are not on Earth: ``crs`` is null ("unknown" in the specification), edges are planar.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ _NAMES = {_POINT: "Point", _LINE: "LineString", _POLYGON: "Polygon", _MULTI: "Mu
 
 @dataclass(slots=True)
 class Bounds:
-    """What the geometries of a file have in common: their kinds and the box around all."""
+    """Types and bounding box of all geometries of a file."""
 
     kinds: set[str] = field(default_factory=set)
     box: list[float] | None = None
 
     def add(self, kind: int, flat: Sequence[float]) -> None:
-        """Count one geometry in; `flat` is x0, y0, x1, y1, ..."""
+        """Add one geometry; `flat` is x0, y0, x1, y1, ..."""
         self.kinds.add(_NAMES[kind])
         x, y = flat[0::2], flat[1::2]
         one = [min(x), min(y), max(x), max(y)]
@@ -39,7 +38,7 @@ class Bounds:
 
 
 def geo_metadata(bounds: Bounds) -> dict[str, Any]:
-    """The value of the file's ``geo`` key."""
+    """The value of the ``geo`` key of the file metadata."""
     column: dict[str, Any] = {
         "encoding": "WKB",
         "geometry_types": sorted(bounds.kinds),
@@ -52,7 +51,7 @@ def geo_metadata(bounds: Bounds) -> dict[str, Any]:
 
 
 def wkb_of_shape(shape: Geometry | None, bounds: Bounds) -> bytes | None:
-    """An outline as it was drawn; ``None`` for what is no outline (runs, masks, circles)."""
+    """An outline as drawn; ``None`` for other shapes (runs, masks, circles)."""
     if isinstance(shape, Box):
         return _polygons([[_corners(shape.x0, shape.y0, shape.x1, shape.y1)]], bounds)
     if isinstance(shape, Polygons):
@@ -77,7 +76,7 @@ def wkb_of_shape(shape: Geometry | None, bounds: Bounds) -> bytes | None:
 
 
 def wkb_of_rings(rings: Sequence[Ring], origin: tuple[int, int], bounds: Bounds) -> bytes | None:
-    """Outlines of a mask, with holes; ``None`` if there are none."""
+    """Outlines of a mask with its holes; ``None`` if there are none."""
     if not rings:
         return None
     polygons = polygons_of_rings(rings)
@@ -89,7 +88,7 @@ def _corners(x0: float, y0: float, x1: float, y1: float) -> list[float]:
 
 
 def _polygons(polygons: Sequence[Sequence[Flat]], bounds: Bounds) -> bytes:
-    """One polygon, or several as one geometry; each is its outline and its holes."""
+    """A polygon, or a multipolygon; each part is an outline and its holes."""
     kind = _POLYGON if len(polygons) == 1 else _MULTI
     for polygon in polygons:
         bounds.add(kind, polygon[0])

@@ -1,78 +1,69 @@
-"""labelme: one JSON beside each picture; verbatim where the source was labelme."""
+"""labelme: one JSON file beside each image file; equal to the source if it was labelme."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ngff_bio.export.annotations import Annotation, LayerRows
 from ngff_bio.export.classes import instance_layers
+from ngff_bio.export.image_files import lossless_name, source_name, write_image
 from ngff_bio.export.labelme_copy import came_from_labelme, write_copy
-from ngff_bio.export.output import place_below
-from ngff_bio.export.picture_files import lossless_name, source_name, write_picture
+from ngff_bio.export.output import place_below, unused_name, write_json
 from ngff_bio.export.registry import Exporter
-from ngff_bio.export.report import Report
+from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Selection
 from ngff_bio.formats.labelme.writer import mask_shape, new_file, shape_record
 from ngff_bio.model import Box, Polygons, Shape
 from ngff_bio.raster.rings import joined_ring, polygons_of_rings
 
 
-def write(selection: Selection, place: Path, report: Report) -> None:
-    """Write the labelme files of the source again; for a region or another source, new ones."""
-    cut = any(p.cuts("y", "x", "z") for p in selection.pictures)
-    if came_from_labelme(selection) and not cut and selection.masks is None:
+def write(selection: Selection, place: Path, report: ExportReport) -> None:
+    """Write the labelme files of the source; new ones for a region or another source."""
+    same = selection.masks is None and not selection.cuts_planes
+    if same and came_from_labelme(selection):
         write_copy(selection, place, report)
         return
     write_new(selection, place, report)
 
 
-def write_new(selection: Selection, place: Path, report: Report) -> None:
-    """Write a file for each plane, with its picture beside it unless that is not wanted."""
+def write_new(selection: Selection, place: Path, report: ExportReport) -> None:
+    """Write a JSON file per plane, and its image file unless that is disabled."""
     selection = instance_layers(selection, report)
     with_images = selection.with_images is not False
     used: set[str] = set()
-    for picture in selection.pictures:
-        layers = [LayerRows(picture, layer) for layer in picture.layers]
-        for plane in picture.planes():
+    for image in selection.images:
+        layers = [LayerRows(image, layer) for layer in image.layers]
+        for plane in image.planes():
             name = lossless_name(plane) if with_images else source_name(plane)
             shapes: list[dict[str, Any]] = []
             for layer in layers:
                 for one in layer.on(plane):
                     shapes += _shapes(one, len(shapes), selection, report)
                     report.instances += 1
-            target = _unused(place, name, used)
+            suffix = PurePosixPath(name).suffix
+            name = unused_name(name, used)
+            file = place_below(place, str(PurePosixPath(name).with_suffix(".json")))
             content = new_file(
                 shapes,
-                target.with_suffix(PurePosixPath(name).suffix).name,
+                file.with_suffix(suffix).name,
                 plane.height,
                 plane.width,
             )
-            target.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
+            write_json(file, content)
             if with_images:
-                here = target.with_suffix(PurePosixPath(name).suffix)
-                write_picture(plane, place, here.relative_to(place).as_posix(), report)
+                beside = file.with_suffix(suffix).relative_to(place)
+                write_image(plane, place, beside.as_posix(), report)
             report.images += 1
-        picture.stored.forget()
+        image.stored.forget()
     if not with_images:
-        report.note("pictures are not written: labelme looks for them beside the JSON files")
-
-
-def _unused(place: Path, name: str, used: set[str]) -> Path:
-    """Path of the JSON of a picture, nobody else's."""
-    path, number = PurePosixPath(name).with_suffix(".json"), 1
-    while str(path).lower() in used:
-        number += 1
-        path = PurePosixPath(name).with_name(f"{PurePosixPath(name).stem}-{number}.json")
-    used.add(str(path).lower())
-    return place_below(place, str(path))
+        report.note("image files are not written: labelme expects them beside the JSON files")
 
 
 def _shapes(
-    one: Annotation, group: int, selection: Selection, report: Report
+    one: Annotation, group: int, selection: Selection, report: ExportReport
 ) -> list[dict[str, Any]]:
-    """Shapes of an instance: its outlines, box or mask; parts of one share a ``group_id``."""
+    """Shapes of an instance: outlines, box or mask; parts of one instance share a ``group_id``."""
     label = one.instance.category if one.instance.category is not None else _own_label(one)
     extra = _description(one)
     shape = one.geometry
@@ -80,7 +71,7 @@ def _shapes(
         return [shape_record(label, shape.points, shape.type, mask=shape.mask, **extra)]
     if isinstance(shape, Box):
         corners = [(shape.x0, shape.y0), (shape.x1, shape.y1)]
-        report.note("boxes are half-open; labelme's rectangles hold both of their corners")
+        report.note("boxes are half-open; labelme rectangles include both corners")
         return [shape_record(label, corners, "rectangle", **extra)]
     if isinstance(shape, Polygons) and all(len(p) >= 6 for p in shape.parts):
         several = len(shape.parts) > 1
@@ -107,12 +98,12 @@ def _shapes(
 
 
 def _outlined(
-    one: Annotation, label: str, group: int, extra: dict[str, Any], report: Report
+    one: Annotation, label: str, group: int, extra: dict[str, Any], report: ExportReport
 ) -> list[dict[str, Any]]:
     polygons = polygons_of_rings(one.rings)
     if any(len(p) > 1 for p in polygons):
-        report.warn("holes of masks are joined to their outline by lines without area")
-    report.warn("labelme's polygons hold their outline too: masks written so are a little larger")
+        report.warn("holes of masks are joined to their outline by lines of zero width")
+    report.warn("labelme polygons include their outline: the masks become slightly larger")
     return [
         shape_record(
             label,
@@ -126,7 +117,7 @@ def _outlined(
 
 
 def _own_label(one: Annotation) -> str:
-    """labelme shows text alone: the object's own id where it has no class."""
+    """The id of an object without a class: labelme labels are text."""
     known = one.instance.track_id
     if known is None:
         known = one.instance.source_id
@@ -134,7 +125,7 @@ def _own_label(one: Annotation) -> str:
 
 
 def _description(one: Annotation) -> dict[str, Any]:
-    """What a shape has no word for, under keys of its own that labelme keeps."""
+    """Values without a labelme key, under keys of their own, which labelme keeps."""
     instance = one.instance
     extra: dict[str, Any] = {}
     if instance.source_id is not None:
@@ -150,7 +141,7 @@ def _description(one: Annotation) -> dict[str, Any]:
 
 LABELME = Exporter(
     name="labelme",
-    title="labelme JSON files beside their pictures",
+    title="labelme JSON files beside their image files",
     suffixes=(),
     write=write,
 )

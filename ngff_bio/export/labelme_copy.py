@@ -1,19 +1,18 @@
-"""labelme files of a store that came from labelme, value for value as they were."""
+"""labelme files of a store that was converted from labelme, equal to the source value for value."""
 
 from __future__ import annotations
 
 import base64
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ngff_bio.export.output import place_below
-from ngff_bio.export.picture_files import png_bytes, write_picture
-from ngff_bio.export.report import Report
-from ngff_bio.export.selection import Picture, Selection
+from ngff_bio.export.image_files import png_bytes, write_image
+from ngff_bio.export.output import place_below, write_json
+from ngff_bio.export.report import ExportReport
+from ngff_bio.export.selection import SelectedImage, Selection
 from ngff_bio.formats.labelme.labelme import restored_file, restored_shape
 
 KEY = "labelme"
@@ -21,10 +20,10 @@ KEY = "labelme"
 
 @dataclass(slots=True)
 class _File:
-    """One labelme file: its content without shapes, and whose shapes these are.
+    """One labelme file: its content without shapes, and the origin of its shapes.
 
-    ``layer`` is ``None`` where all layers are of this file; ``frames`` are the indices along t of the
-    picture's frames that it lies beside.
+    ``layer`` is ``None`` if it has the shapes of all layers; ``frames`` are the indices along t of the
+    frames that it annotates.
     """
 
     name: str
@@ -35,16 +34,16 @@ class _File:
 
 
 def came_from_labelme(selection: Selection) -> bool:
-    """Whether any frame keeps what a labelme file said."""
-    return any(_files(p) for p in selection.pictures)
+    """Whether any frame has the content of a labelme file."""
+    return any(_files(image) for image in selection.images)
 
 
-def write_copy(selection: Selection, place: Path, report: Report) -> None:
-    """Write every labelme file of the source again, and the pictures at their own names."""
+def write_copy(selection: Selection, place: Path, report: ExportReport) -> None:
+    """Write every labelme file of the source, and the image files with their source names."""
     with_images = selection.with_images is not False
-    for picture in selection.pictures:
-        shapes = _shapes(picture)
-        files = _files(picture)
+    for image in selection.images:
+        shapes = _shapes(image)
+        files = _files(image)
         for file in files:
             own = [
                 shape
@@ -54,61 +53,59 @@ def write_copy(selection: Selection, place: Path, report: Report) -> None:
             ]
             content = restored_file(file.content, own)
             if file.embedded and with_images:
-                content["imageData"] = _embedded(picture, file.frames[0])
-                report.warn("pictures inside of labelme files (imageData) are made anew, as PNG")
-            text = json.dumps(content, ensure_ascii=False, indent=2)
-            place_below(place, file.name).write_text(text, encoding="utf-8")
+                content["imageData"] = _embedded(image, file.frames[0])
+                report.warn(
+                    "images embedded in labelme files (imageData) are encoded again, as PNG"
+                )
+            write_json(place_below(place, file.name), content)
             report.instances += len(own)
         if with_images:
-            for plane in picture.planes():
+            for plane in image.planes():
                 if not plane.name.endswith(".json#imageData"):
-                    write_picture(plane, place, plane.name, report)
-        picture.stored.forget()
+                    write_image(plane, place, plane.name, report)
+        image.stored.forget()
         if not files:
-            report.note("pictures without annotations have no labelme file, as in the source")
+            report.note("images without annotations have no labelme file, as in the source")
 
 
-def _files(picture: Picture) -> list[_File]:
-    """The labelme files of a picture."""
-    first, stop = picture.span("t")
+def _files(image: SelectedImage) -> list[_File]:
+    """The labelme files of an image."""
     found: dict[str, _File] = {}
-    for t, frame in picture.all_frames:
-        if not first <= t < stop:
-            continue
+    for t, frame in image.selected_frames:
         beside = str(PurePosixPath(str(frame.get("name"))).with_suffix(".json"))
-        for said in _told(frame.get("record") or {}):
-            name = str(said.get("annotation_file") or beside)
-            embedded = said.get("image_data") == "embedded"
-            file = _File(name, said[KEY], said.get("layer"), embedded)
+        for record in _records(frame.get("record") or {}):
+            name = str(record.get("annotation_file") or beside)
+            embedded = record.get("image_data") == "embedded"
+            file = _File(name, record[KEY], record.get("layer"), embedded)
             found.setdefault(name, file).frames.append(t)
     return list(found.values())
 
 
-def _told(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """What labelme files said of a frame: the first of its picture, and others below their names."""
+def _records(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Records of labelme files in that of a frame: its own, and further files nested in it."""
     content = record.get(KEY)
     if not isinstance(content, Mapping) or "shapes" not in content:
         return
     yield record
     for value in record.values():
         if isinstance(value, Mapping) and value is not content:
-            yield from _told(value)
+            yield from _records(value)
 
 
-def _embedded(picture: Picture, t: int) -> str | None:
-    """The picture of a frame as base64 of a PNG; ``None`` for pixels that a PNG does not hold."""
-    for plane in picture.planes():
+def _embedded(image: SelectedImage, t: int) -> str | None:
+    """A frame as PNG in base64; ``None`` if PNG cannot represent its pixels."""
+    for plane in image.planes():
         if plane.t == t:
             data = png_bytes(plane.pixels())
             return None if data is None else base64.b64encode(data).decode("ascii")
     return None
 
 
-def _shapes(picture: Picture) -> dict[tuple[str, int], list[dict[str, Any]]]:
-    """Shapes of each layer and frame, in the order of their file."""
+def _shapes(image: SelectedImage) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """Shapes of each layer and frame, in file order."""
     found: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-    for layer in picture.layers:
-        table = picture.stored.table(layer)
+    for layer in image.layers:
+        table = image.stored.table(layer)
         if table is None or "record" not in table.column_names:
             continue
         names = ("t", "record", "polygons", "mask")

@@ -1,4 +1,4 @@
-"""miLab's predictions of blood cells, as they were: ``analyze_result.json`` of each test folder."""
+"""Predictions of blood cells by miLab, equal to the source: ``analyze_result.json`` per test folder."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.export.output import place_below
+from ngff_bio.export.output import check_one_file, target, write_json
 from ngff_bio.export.registry import Exporter
-from ngff_bio.export.report import Report
-from ngff_bio.export.selection import Picture, Selection
+from ngff_bio.export.report import ExportReport
+from ngff_bio.export.selection import SelectedImage, Selection
 from ngff_bio.formats.milab import restored_entry
 
 
-def write(selection: Selection, place: Path, report: Report) -> None:
-    """Write each file of predictions that the store came from, value for value."""
+def write(selection: Selection, place: Path, report: ExportReport) -> None:
+    """Write each prediction file of the source, value for value."""
     files: dict[str, list[tuple[int, str, Any]]] = defaultdict(list)
-    for picture in selection.pictures:
-        for layer in picture.layers:
-            about = picture.stored.layer(layer).get("attributes") or {}
+    for image in selection.images:
+        for layer in image.layers:
+            about = image.stored.source_attributes(layer)
             if "schema" not in about or "file" not in about:
                 continue
-            cells = _cells(picture, layer)
+            cells = _cells(image, layer)
             report.instances += len(cells)
             files[about["file"]].append(
                 (
@@ -32,30 +32,27 @@ def write(selection: Selection, place: Path, report: Report) -> None:
                     restored_entry(about["schema"], about.get("entry") or {}, cells),
                 )
             )
-        if picture.cuts("y", "x", "z"):
-            report.note("predictions are whole: a region does not cut them", record=picture.name)
+        if image.cuts("y", "x", "z"):
+            report.note(
+                "predictions of the whole image are exported, not only those in the region",
+                record=image.name,
+            )
     if not files:
         raise ArgumentError(
-            "only stores of miLab's blood cells hold its predictions",
+            "the store has no predictions of miLab",
             file=selection.url,
             found=str(selection.source),
-            hint="choose coco, labelme or yolo for boxes of other stores",
+            hint="export boxes of other stores to coco, labelme or yolo",
         )
-    if not place.is_dir() and len(files) > 1:
-        raise ArgumentError(
-            "one file holds the predictions of one test folder",
-            found=", ".join(files),
-            hint="name a folder, or choose with --image",
-        )
+    check_one_file(place, list(files), "test folders")
     for name, entries in files.items():
         content = {key: entry for _, key, entry in sorted(entries, key=lambda e: e[0])}
-        target = place_below(place, name) if place.is_dir() else place
-        target.write_text(json.dumps(content, ensure_ascii=False, indent=2), encoding="utf-8")
+        write_json(target(place, name), content)
 
 
-def _cells(picture: Picture, layer: str) -> dict[str, Any]:
-    """Records of the cells by their keys, in the source's order."""
-    table = picture.stored.table(layer)
+def _cells(image: SelectedImage, layer: str) -> dict[str, Any]:
+    """Records of the cells by key, in source order."""
+    table = image.stored.table(layer)
     if table is None:
         return {}
     keys, records = (table.column(n).to_pylist() for n in ("source_id", "record"))
@@ -64,7 +61,7 @@ def _cells(picture: Picture, layer: str) -> dict[str, Any]:
 
 MILAB = Exporter(
     name="milab",
-    title="predictions of blood cells (analyze_result.json), from stores that came from them",
+    title="predictions of blood cells (analyze_result.json), for stores converted from them",
     suffixes=(".json",),
     write=write,
 )

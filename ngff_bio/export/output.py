@@ -1,78 +1,83 @@
-"""Writing beside and renaming, so that what lies at the destination is always whole."""
+"""Files of an export: written beside the destination, then renamed to it when they are complete."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from errno import ENOSPC
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ngff_bio.errors import ArgumentError, NgffBioError, StorageError, StoreExistsError
 
 
 @contextmanager
-def whole_or_nothing(out: Path, *, overwrite: bool, store: str) -> Iterator[Path]:
-    """A place beside `out` to write to; it becomes `out` if the block ends well.
+def complete_or_nothing(out: Path, *, overwrite: bool, store: str) -> Iterator[Path]:
+    """A path beside `out` to write to; it is renamed to `out` if the block succeeds.
 
     Parameters
     ----------
     out
-        File or folder that the export shall be.
+        Destination: a file or folder.
     overwrite
-        Whether what lies there is replaced; it stays until the new one is whole.
+        Whether to replace an existing destination, once the new one is complete.
     store
-        Where the store lies, which is never overwritten.
+        Path or URL of the store, which is never overwritten.
 
     Raises
     ------
     ngff_bio.errors.StoreExistsError
-        If something lies at `out` and `overwrite` is false.
+        If `out` exists and `overwrite` is false.
     ngff_bio.errors.ArgumentError
-        If replacing `out` would take the store with it.
+        If replacing `out` would remove the store.
     ngff_bio.errors.StorageError
         If writing fails.
     """
     out = Path(os.path.abspath(out))
-    _refuse(out, overwrite, store)
+    _check_destination(out, overwrite, store)
     beside = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
     _remove(beside)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         yield beside
         _replace(out, beside)
-    except NgffBioError:  # some are OSErrors too, and say more
+    except NgffBioError:  # some are OSErrors too, with a better message
         raise
     except OSError as error:
-        mend = "free some space and run the command again" if error.errno == 28 else None
+        full = error.errno == ENOSPC
         raise StorageError(
-            f"cannot write the export: {error.strerror or error}", file=out, hint=mend
+            f"cannot write the export: {error.strerror or error}",
+            file=out,
+            hint="free some space and run the command again" if full else None,
         ) from error
     finally:
         _remove(beside)
 
 
-def _refuse(out: Path, overwrite: bool, store: str) -> None:
+def _check_destination(out: Path, overwrite: bool, store: str) -> None:
     if not os.path.lexists(out):
         return
     if not overwrite:
         raise StoreExistsError(
-            "something lies at the destination",
+            "the destination exists",
             file=out,
-            hint="name another place, or say --overwrite to replace it",
+            hint="choose another destination, or replace it with --overwrite",
         )
     place, kept = out.resolve(), Path(store).resolve()
     if place == kept or place in kept.parents or kept in place.parents:
         raise ArgumentError(
-            "the export would replace the store that it comes from, or a part of it",
+            "the export would replace the exported store or a part of it",
             file=out,
-            hint="name a place outside of the store",
+            hint="choose a destination outside of the store",
         )
     if place in (Path.cwd(), *Path.cwd().parents) or os.path.ismount(place):
         raise ArgumentError(
-            "the export would replace the folder that you are in",
+            "the export would replace the current folder",
             file=out,
-            hint="name a place of its own for the export",
+            hint="choose a new folder for the export",
         )
 
 
@@ -80,7 +85,7 @@ def _replace(out: Path, beside: Path) -> None:
     if not os.path.lexists(beside):
         return
     if out.is_dir() and not out.is_symlink():
-        # A folder cannot be renamed over another: the old one steps aside for a moment.
+        # A folder cannot be renamed over another one, so the old one is renamed first.
         old = out.with_name(f".{out.name}.{os.getpid()}.old")
         os.rename(out, old)
         try:
@@ -103,10 +108,9 @@ def _remove(place: Path) -> None:
 
 
 def place_below(root: Path, name: str) -> Path:
-    """Path of a file below `root` by a name that a source gave; its folders are made.
+    """Path of a file below `root` by a name from the source; creates its folders.
 
-    Parts that would lead out of `root` are left out: a name comes from a file that anyone may have
-    written.
+    Names come from files of unknown origin: parts that lead out of `root` are dropped.
     """
     parts = [p for p in name.replace("\\", "/").split("/") if p not in ("", ".", "..")]
     if parts and parts[0].endswith(":") and len(parts) > 1:
@@ -114,3 +118,34 @@ def place_below(root: Path, name: str) -> Path:
     place = root.joinpath(*(p.replace("\0", "") for p in parts or ["unnamed"]))
     place.parent.mkdir(parents=True, exist_ok=True)
     return place
+
+
+def target(place: Path, name: str) -> Path:
+    """Where to write a file: `place` itself if the export is one file, else `name` below it."""
+    return place_below(place, name) if place.is_dir() else place
+
+
+def check_one_file(place: Path, names: Sequence[str], content: str) -> None:
+    """Raise an ArgumentError if the export is one file, but has the content of several."""
+    if not place.is_dir() and len(names) > 1:
+        more = ", ..." if len(names) > 5 else ""
+        raise ArgumentError(
+            f"one file cannot contain several {content}",
+            found=f"{len(names)} {content}: {', '.join(names[:5])}{more}",
+            hint="choose a folder, or select one with --image and --labels",
+        )
+
+
+def unused_name(name: str, used: set[str]) -> str:
+    """A file name that differs from all in `used` without its suffix; adds it to them."""
+    path, number = PurePosixPath(name), 1
+    while str(path.with_suffix("")).lower() in used:
+        number += 1
+        path = PurePosixPath(name).with_stem(f"{PurePosixPath(name).stem}-{number}")
+    used.add(str(path.with_suffix("")).lower())
+    return str(path)
+
+
+def write_json(file: Path, content: Any, *, indent: int | None = 2) -> None:
+    """Write a JSON file in UTF-8."""
+    file.write_text(json.dumps(content, ensure_ascii=False, indent=indent), encoding="utf-8")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -11,50 +12,51 @@ from ngff_bio.errors import ArgumentError
 from ngff_bio.export.annotations import Annotation, LayerRows
 from ngff_bio.export.classes import instance_layers
 from ngff_bio.export.geometry import Bounds, geo_metadata, wkb_of_rings, wkb_of_shape
+from ngff_bio.export.output import target
 from ngff_bio.export.registry import Exporter
-from ngff_bio.export.report import Report
-from ngff_bio.export.selection import Picture, Plane, Selection
+from ngff_bio.export.report import ExportReport
+from ngff_bio.export.selection import Plane, SelectedImage, Selection
 
-#: Rows that are gathered before they are written: a row group should not be one small image.
+#: Rows to collect before writing a row group: one small image is too few.
 _ROWS = 1 << 16
 
 
-def write_table(selection: Selection, place: Path, report: Report) -> None:
-    """Write the tables of all images as one, with the image and frame of each row."""
+def write_table(selection: Selection, place: Path, report: ExportReport) -> None:
+    """Write the tables of all images as one, with columns for image and frame."""
     import pyarrow as pa
 
     schema = _common_schema(selection)
     if schema is None:
         raise ArgumentError(
-            "there is no table of instances to write",
+            "the selected images have no tables",
             file=selection.url,
-            hint="choose images that have one; label values alone go to geoparquet",
+            hint="select other images with --image, or export label values to geoparquet",
         )
     with _Rows(place, schema) as out:
-        for picture in selection.pictures:
-            for layer in picture.layers:
-                table = picture.stored.table(layer)
+        for image in selection.images:
+            for layer in image.layers:
+                table = image.stored.table(layer)
                 if table is None:
-                    if not picture.stored.is_semantic(layer):
-                        report.skip("layers without a table are not in the file", record=layer)
+                    if not image.stored.is_semantic(layer):
+                        report.skip("layers without a table", record=layer)
                     continue
-                if not picture.whole:
-                    table = table.take(pa.array(_rows_within(picture, layer, table), pa.int64()))
-                out.add(_named(picture, layer, table, selection))
-            picture.stored.forget()
+                if not image.whole:
+                    table = table.take(pa.array(_rows_within(image, layer, table), pa.int64()))
+                out.add(_named(image, layer, table, selection))
+            image.stored.forget()
     report.instances = out.count
 
 
-def _named(picture: Picture, layer: str, table: Any, selection: Selection) -> Any:
-    """A table with the columns that say where its rows are from in front."""
+def _named(image: SelectedImage, layer: str, table: Any, selection: Selection) -> Any:
+    """A table, preceded by the columns for the origin of its rows."""
     import pyarrow as pa
 
     count = table.num_rows
-    frames = {t: str(f.get("name") or "") or None for t, f in picture.frames.items()}
+    frames = {t: str(f.get("name") or "") or None for t, f in image.frames.items()}
     times = table.column("t").to_pylist() if "t" in table.column_names else [0] * count
     own = {
         "dataset": pa.array([selection.name] * count, pa.string()),
-        "image": pa.array([picture.path] * count, pa.string()),
+        "image": pa.array([image.path] * count, pa.string()),
         "frame": pa.array([frames.get(t) for t in times], pa.string()),
         "layer": pa.array([layer] * count, pa.string()),
     }
@@ -63,13 +65,13 @@ def _named(picture: Picture, layer: str, table: Any, selection: Selection) -> An
 
 
 def _common_schema(selection: Selection) -> Any | None:
-    """Schema with every column of every table, those that say where rows are from first."""
+    """Schema with every column of every table, preceded by those for the origin of rows."""
     import pyarrow as pa
 
     schemas = []
-    for picture in selection.pictures:
-        for layer in picture.layers:
-            table = picture.stored.table(layer)
+    for image in selection.images:
+        for layer in image.layers:
+            table = image.stored.table(layer)
             if table is not None:
                 schemas.append(table.schema.remove_metadata())
     if not schemas:
@@ -78,48 +80,36 @@ def _common_schema(selection: Selection) -> Any | None:
         fields = pa.unify_schemas(list(dict.fromkeys(schemas)), promote_options="permissive")
     except pa.ArrowTypeError as error:
         raise ArgumentError(
-            "tables of the store do not fit into one",
+            "the tables have different types and cannot be merged",
             file=selection.url,
             found=error,
-            hint="choose fewer images with --image, or layers with --labels",
+            hint="select fewer images with --image, or layers with --labels",
         ) from error
     first = [pa.field(n, pa.string()) for n in ("dataset", "image", "frame", "layer")]
     return pa.schema([*first, *(f.with_nullable(True) for f in fields)])
 
 
-def _rows_within(picture: Picture, layer: str, table: Any) -> list[int]:
-    """Rows whose instances have pixels in the wanted region."""
-    seen: set[tuple[int, str, int]] = set()
-    rows = LayerRows(picture, layer)
-    for plane in picture.planes():
-        for one in rows.on(plane):
-            if one.extent is not None:
-                seen.add(
-                    (
-                        one.plane.t if "t" in table.column_names else 0,
-                        one.label_image,
-                        one.instance.value,
-                    )
-                )
-    columns = [
-        table.column(n).to_pylist() if n in table.column_names else None
-        for n in ("t", "label_image", "label")
-    ]
-    times, images, labels = columns
-    found = []
-    for row in range(table.num_rows):
-        key = (
-            times[row] if times else 0,
-            images[row] if images else layer,
-            labels[row] if labels else 0,
-        )
-        if key in seen:
-            found.append(row)
-    return found
+def _rows_within(image: SelectedImage, layer: str, table: Any) -> list[int]:
+    """Indices of the rows whose instances have pixels in the region."""
+    by_frame = "t" in table.column_names
+    rows = LayerRows(image, layer)
+    seen = {
+        (plane.t if by_frame else 0, one.label_image, one.instance.value)
+        for plane in image.planes()
+        for one in rows.on(plane)
+        if one.extent is not None
+    }
+    fallback = {"t": 0, "label_image": layer, "label": 0}
+    columns = (
+        table.column(name).to_pylist() if name in table.column_names else repeat(value)
+        for name, value in fallback.items()
+    )
+    keys = islice(zip(*columns, strict=False), table.num_rows)
+    return [row for row, key in enumerate(keys) if key in seen]
 
 
 class _Rows:
-    """A Parquet file that is written in row groups of some size."""
+    """A Parquet file, written in row groups of `_ROWS` rows."""
 
     def __init__(self, place: Path, schema: Any, *, store_schema: bool = True) -> None:
         self._store_schema = store_schema
@@ -138,7 +128,7 @@ class _Rows:
         return self
 
     def add(self, table: Any) -> None:
-        """Add rows; columns that the schema has and they have not are null."""
+        """Add rows; missing columns are null."""
         import pyarrow as pa
 
         columns = [
@@ -154,7 +144,7 @@ class _Rows:
             self._flush()
 
     def describe(self, metadata: dict[str, str]) -> None:
-        """Add metadata of the whole file, which may be known only at its end."""
+        """Add metadata of the file."""
         self._writer.add_key_value_metadata(metadata)
 
     def _flush(self) -> None:
@@ -170,81 +160,55 @@ class _Rows:
         self._writer.close()
 
 
-def write_geometry(selection: Selection, place: Path, report: Report) -> None:
-    """Write a row for each instance and plane, with its outline as a geometry."""
+def write_geometry(selection: Selection, place: Path, report: ExportReport) -> None:
+    """Write a row per instance and plane, with its outline as a geometry."""
+    import pyarrow as pa
+
     selection = instance_layers(selection, report)
     bounds = Bounds()
-    # Without Arrow's own copy of the schema readers take metadata from the file, where "geo" is.
-    with _Rows(place, _geo_schema(), store_schema=False) as out:
-        for picture in selection.pictures:
-            for layer in picture.layers:
-                table = LayerRows(picture, layer)
-                for plane in picture.planes():
-                    rows: dict[str, list[Any]] = {name: [] for name, _ in _GEO_COLUMNS}
-                    for one in _once(table, plane):
-                        _add_row(rows, one, bounds, selection, report)
-                    out.add(_geo_table(rows))
-            picture.stored.forget()
+    # Without a copy of the Arrow schema, readers use the metadata of the file, which has "geo".
+    schema = _geo_schema()
+    with _Rows(place, schema, store_schema=False) as out:
+        for image in selection.images:
+            for layer in image.layers:
+                table = LayerRows(image, layer)
+                for plane in image.planes():
+                    rows = [_geo_row(one, bounds, selection, report) for one in _once(table, plane)]
+                    out.add(pa.Table.from_pylist(rows, schema=schema))
+            image.stored.forget()
         out.describe({"geo": json.dumps(geo_metadata(bounds))})
     report.instances = out.count
-    report.note("coordinates are pixels of the image, y down; there is no reference system")
-    if any(not p.whole for p in selection.pictures):
-        report.note("coordinates count from the corner of the whole image, not of the region")
+    report.note("coordinates are in pixels, y down, without a coordinate reference system")
+    if any(not p.whole for p in selection.images):
+        report.note("coordinates are relative to the whole image, not to the region")
 
 
 def _once(table: LayerRows, plane: Plane) -> Iterator[Annotation]:
-    """Instances of a plane; one that holds for all planes is told on the first."""
-    first = plane.picture.span("z")[0]
+    """Instances of a plane; one that applies to all planes is on the first."""
+    first = plane.image.span("z")[0]
     for one in table.on(plane):
         if one.instance.z is not None or plane.z == first:
             yield one
 
 
-_GEO_COLUMNS = (
-    ("dataset", "string"),
-    ("image", "string"),
-    ("frame", "string"),
-    ("layer", "string"),
-    ("label", "uint32"),
-    ("t", "int32"),
-    ("z", "int32"),
-    ("category", "string"),
-    ("category_id", "string"),
-    ("source_id", "string"),
-    ("track_id", "string"),
-    ("box_x", "double"),
-    ("box_y", "double"),
-    ("box_width", "double"),
-    ("box_height", "double"),
-    ("area", "double"),
-    ("iscrowd", "int8"),
-    ("record", "string"),
-    ("geometry", "binary"),
-)
-
-
-def _add_row(
-    rows: dict[str, list[Any]],
-    one: Annotation,
-    bounds: Bounds,
-    selection: Selection,
-    report: Report,
-) -> None:
+def _geo_row(
+    one: Annotation, bounds: Bounds, selection: Selection, report: ExportReport
+) -> dict[str, Any]:
     plane, instance = one.plane, one.instance
     dx, dy = plane.x[0], plane.y[0]
     geometry = wkb_of_shape(instance.geometry, bounds)
     if geometry is None:
         geometry = wkb_of_rings(one.rings, (dx, dy), bounds)
     if geometry is None:
-        report.skip("instances without pixels have no geometry", record=plane.name)
+        report.skip("geometries of instances without pixels", record=plane.name)
     box: tuple[float | None, ...] = instance.box or (None,) * 4
     if instance.box is None and one.box is not None:
         x, y, width, height = one.box
         box = (x + dx, y + dy, width, height)
     source = instance.source_id
-    values = {
+    return {
         "dataset": selection.name,
-        "image": plane.picture.path,
+        "image": plane.image.path,
         "frame": plane.frame.get("name"),
         "layer": one.layer,
         "label": instance.value,
@@ -263,49 +227,56 @@ def _add_row(
         "record": instance.record,
         "geometry": geometry,
     }
-    for name, value in values.items():
-        rows[name].append(value)
 
 
 def _geo_schema() -> Any:
     import pyarrow as pa
 
-    kinds = {
-        "string": pa.string(),
-        "uint32": pa.uint32(),
-        "int32": pa.int32(),
-        "int8": pa.int8(),
-        "double": pa.float64(),
-        "binary": pa.binary(),
+    text, integer, real = pa.string(), pa.int32(), pa.float64()
+    columns = {
+        "dataset": text,
+        "image": text,
+        "frame": text,
+        "layer": text,
+        "label": pa.uint32(),
+        "t": integer,
+        "z": integer,
+        "category": text,
+        "category_id": text,
+        "source_id": text,
+        "track_id": text,
+        "box_x": real,
+        "box_y": real,
+        "box_width": real,
+        "box_height": real,
+        "area": real,
+        "iscrowd": pa.int8(),
+        "record": text,
+        "geometry": pa.binary(),
     }
-    return pa.schema([pa.field(name, kinds[kind]) for name, kind in _GEO_COLUMNS])
+    return pa.schema(list(columns.items()))
 
 
-def _geo_table(rows: dict[str, list[Any]]) -> Any:
-    import pyarrow as pa
+def _one_file(
+    write: Callable[[Selection, Path, ExportReport], None],
+) -> Callable[[Selection, Path, ExportReport], None]:
+    """A writer of one file, which is inside a folder if the destination is one."""
 
-    schema = _geo_schema()
-    return pa.table([pa.array(rows[f.name], f.type) for f in schema], schema=schema)
-
-
-def _in_folder(name: str, write: Any) -> Any:
-    """One file always: inside a folder where the destination has no ending of its own."""
-
-    def written(selection: Selection, place: Path, report: Report) -> None:
-        write(selection, place / name if place.is_dir() else place, report)
+    def written(selection: Selection, place: Path, report: ExportReport) -> None:
+        write(selection, target(place, "instances.parquet"), report)
 
     return written
 
 
 PARQUET = Exporter(
     name="parquet",
-    title="all tables of instances as one Parquet file",
+    title="the tables of all instances as one Parquet file",
     suffixes=(".parquet", ".pq"),
-    write=_in_folder("instances.parquet", write_table),
+    write=_one_file(write_table),
 )
 GEOPARQUET = Exporter(
     name="geoparquet",
     title="all instances as one GeoParquet file, outlines as geometry",
     suffixes=(".parquet", ".geoparquet", ".pq"),
-    write=_in_folder("instances.parquet", write_geometry),
+    write=_one_file(write_geometry),
 )

@@ -1,4 +1,4 @@
-"""Which formats a store can be exported to."""
+"""The formats of exports, by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ngff_bio.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from ngff_bio.export.report import Report
+    from ngff_bio.export.report import ExportReport
     from ngff_bio.export.selection import Selection
 
 
@@ -23,30 +23,30 @@ class Exporter:
     Parameters
     ----------
     name
-        What ``--to`` calls it.
+        Name for ``--to``.
     title
-        One line for people.
+        Description, one line.
     suffixes
-        Endings of a name that make the export one file; a folder is made for any other name.
+        Suffixes of a destination that is one file; any other destination is a folder.
     write
-        Writes a selection of a store to a place: a file if its name ends so, else a folder.
+        Writes a selection of a store to a file to create, or into an existing folder.
     """
 
     name: str
     title: str
     suffixes: tuple[str, ...]
-    write: Callable[[Selection, Path, Report], None]
+    write: Callable[[Selection, Path, ExportReport], None]
 
     def is_file(self, out: Path) -> bool:
-        """Whether an export to `out` is one file."""
+        """Whether the destination `out` is one file."""
         return out.name.lower().endswith(self.suffixes) if self.suffixes else False
 
 
-#: Module and attribute of each format; imported when asked for.
+#: Module and attribute of each format, imported on demand.
 _FORMATS = {
     "coco": "coco:COCO",
     "labelme": "labelme:LABELME",
-    "rle-json": "run_length:RLE_JSON",
+    "rle-json": "rle_json:RLE_JSON",
     "milab": "milab:MILAB",
     "label-tiff": "tiff:LABEL_TIFF",
     "ome-tiff": "tiff:OME_TIFF",
@@ -69,13 +69,13 @@ def find_exporter(name: str) -> Exporter:
     Raises
     ------
     ngff_bio.errors.ArgumentError
-        If there is none; it lists those that are.
+        If there is no such format; the message lists all.
     """
     key = name.strip().lower().replace("_", "-")
     if key not in _FORMATS:
         near = difflib.get_close_matches(key, _FORMATS, 1)
         raise ArgumentError(
-            "a store cannot be exported to this format",
+            "unknown export format",
             expected=", ".join(_FORMATS),
             found=name,
             hint=f"did you mean {near[0]}?" if near else None,
@@ -87,5 +87,5 @@ def _load(place: str) -> Exporter:
     module, _, name = place.partition(":")
     found: Any = getattr(import_module(f"ngff_bio.export.{module}"), name)
     if not isinstance(found, Exporter):
-        raise TypeError(f"{place} is no Exporter")
+        raise TypeError(f"{place} is not an Exporter")
     return found

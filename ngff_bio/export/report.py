@@ -1,19 +1,19 @@
-"""What an export did: for the user to read, and as JSON."""
+"""What an export did, as an object and as JSON."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ngff_bio.model import Notice
 
 
 @dataclass(slots=True)
-class Report:
-    """Outcome of an export.
+class ExportReport:
+    """Result of an export.
 
-    ``notices`` name what the format cannot hold (``skipped``) and what was written in another form
-    than the store has it (``warning``).
+    ``notices`` list what the format cannot represent (``skipped``) and what it represents in another
+    form than the store (``warning``). ``bytes`` is the size of all files, ``seconds`` the duration.
     """
 
     store: str
@@ -32,27 +32,26 @@ class Report:
         return [n for n in self.notices if n.kind == "skipped"]
 
     def skip(self, what: str, *, record: str | None = None, count: int = 1) -> None:
-        """Name something that the format cannot hold; the same again adds to its count."""
+        """Report something that the format cannot represent; counts occurrences."""
         self._add(Notice("skipped", what, record=record, count=count))
 
-    def warn(self, what: str, *, record: str | None = None, count: int = 1) -> None:
-        """Name something that the format holds in another form."""
-        self._add(Notice("warning", what, record=record, count=count))
+    def warn(self, what: str, *, record: str | None = None) -> None:
+        """Report something that the format represents in another form."""
+        self._add(Notice("warning", what, record=record))
 
     def note(self, what: str, *, record: str | None = None) -> None:
-        """Tell something that is good to know."""
+        """Report something worth knowing."""
         self._add(Notice("note", what, record=record))
 
     def _add(self, notice: Notice) -> None:
         for i, known in enumerate(self.notices):
             if (known.kind, known.what) == (notice.kind, notice.what):
                 record = known.record if known.record == notice.record else None
-                self.notices[i] = Notice(
-                    known.kind, known.what, record=record, count=known.count + notice.count
-                )
+                count = known.count + notice.count
+                self.notices[i] = replace(known, record=record, count=count)
                 return
         self.notices.append(notice)
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """The report as JSON values."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""``export``: the way from a store to files of another format, in one call."""
+"""``export``: write a store, or a part of it, to files of another format."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ngff_bio.deprecation import renamed_keywords
-from ngff_bio.export.output import whole_or_nothing
+from ngff_bio.export.output import complete_or_nothing
 from ngff_bio.export.registry import find_exporter
-from ngff_bio.export.report import Report
+from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Masks, Region, select
 from ngff_bio.storage import Storage, storage_at
 
@@ -29,7 +29,7 @@ def export(
     masks: Masks | None = None,
     storage_options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
-) -> Report:
+) -> ExportReport:
     """Export a store, some of its images, or a region of them.
 
     Parameters
@@ -37,17 +37,17 @@ def export(
     store
         The store, or a group inside it.
     out
-        File or folder to be made. It appears when it is whole.
+        File or folder to write. It appears when it is complete.
     to
         Name of the format: one of :func:`ngff_bio.export.exporters`.
     image
-        Path of an image, of a plate or well, or an image's own name; several of them; ``None`` for
-        all.
+        Path of an image, plate or well, or the name of an image or of its source file, or several;
+        ``None`` for all.
     region
         Half-open pixel ranges of level 0 by axis: ``{"y": (0, 512), "z": 3}`` or
         ``"y=0:512,z=3"``; ``None`` for whole images.
     labels
-        Label layers to export; ``None`` for all that the format can hold.
+        Label layers to export; ``None`` for all that the format can represent.
     images
         Whether to write image files beside the annotations; ``None`` if the format requires them.
     masks
@@ -56,25 +56,25 @@ def export(
     storage_options
         Options of the bucket of the store, as in :class:`ngff_bio.storage.BucketStorage`.
     overwrite
-        Whether what lies at `out` is replaced.
+        Whether to replace an existing `out`.
 
     Returns
     -------
-    Report
-        What was written, and in ``notices`` what the format cannot hold.
+    ExportReport
+        What was written, and in ``notices`` what the format cannot represent.
 
     Raises
     ------
     ngff_bio.errors.ArgumentError
-        If the format, a region or an option is not known; it says what there is to choose from.
+        If the format, the region or an option is not valid.
     ngff_bio.errors.NameNotFoundError
-        If an image or label layer is not in the store.
+        If the store has no such image or label layer.
     ngff_bio.errors.StoreExistsError
-        If something lies at `out` and `overwrite` is false.
+        If `out` exists and `overwrite` is false.
     ngff_bio.errors.StoreError
-        If the store cannot be read.
+        If the store is not valid.
     """
-    begun = time.monotonic()
+    began = time.monotonic()
     exporter = find_exporter(to)
     selection = select(
         storage_at(store, storage_options),
@@ -85,16 +85,13 @@ def export(
         masks=masks,
     )
     place = Path(out)
-    report = Report(store=selection.url, format=exporter.name, destination=str(place))
-    with whole_or_nothing(place, overwrite=overwrite, store=selection.url) as beside:
-        # The name beside ends as the place does not: the exporter is told what it is to make.
-        if exporter.is_file(place):
-            exporter.write(selection, beside, report)
-        else:
+    report = ExportReport(store=selection.url, format=exporter.name, destination=str(place))
+    with complete_or_nothing(place, overwrite=overwrite, store=selection.url) as beside:
+        if not exporter.is_file(place):
             beside.mkdir()
-            exporter.write(selection, beside, report)
+        exporter.write(selection, beside, report)
         files = [beside] if beside.is_file() else [f for f in beside.rglob("*") if f.is_file()]
         report.files, report.bytes = len(files), sum(f.stat().st_size for f in files)
-    report.images = report.images or len(selection.pictures)
-    report.seconds = time.monotonic() - begun
+    report.images = report.images or len(selection.images)
+    report.seconds = time.monotonic() - began
     return report

@@ -1,4 +1,4 @@
-"""What of a store is to be exported: which images, which region of them, which label layers."""
+"""The selected part of a store: images, region, label layers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
+
+from numpy.typing import NDArray
 
 import ngff_bio.reader as reader
 from ngff_bio.errors import ArgumentError, NameNotFoundError
@@ -25,25 +28,25 @@ _SPAN = re.compile(r"\s*([a-z])\s*=\s*(-?\d*)\s*(:?)\s*(-?\d*)\s*$", re.IGNORECA
 
 @dataclass(frozen=True)
 class Plane:
-    """One two-dimensional plane of a picture: a frame, or a slice of a stack.
+    """A two-dimensional plane of an image: a frame, or a slice of a stack.
 
     Parameters
     ----------
-    picture
-        What it is a plane of.
+    image
+        The image.
     t, z
-        Its index in the store, 0 where the image has no such axis.
+        Indices in the store, 0 if the image has no such axis.
     y, x
-        Half-open range of its pixels in the store.
+        Half-open ranges of its pixels in the store.
     whole
         Whether these are all of its pixels.
     name
-        Source name of the frame, or a name made of the image's and the index.
+        Source name of the frame, or a name of the image's name and the indices.
     frame
-        What the store says of the frame.
+        Attributes of the frame in the store.
     """
 
-    picture: Picture
+    image: SelectedImage
     t: int
     z: int
     y: tuple[int, int]
@@ -54,37 +57,36 @@ class Plane:
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return self.y[1] - self.y[0]
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """Number of columns."""
         return self.x[1] - self.x[0]
 
     @property
     def stem(self) -> str:
-        """Its name without the ending of a picture."""
-        return (
-            str(PurePosixPath(self.name).with_suffix("")) if PurePosixPath(self.name).name else ""
-        )
+        """Its name without folders and suffix."""
+        return PurePosixPath(self.name).stem
 
-    def pixels(self) -> Any:
-        """Pixels (y, x), or (y, x, c) where the image has channels."""
-        stored = self.picture.stored
-        block = stored.plane(None, self.t, self.z)
-        block = block[..., slice(*self.y), slice(*self.x)]
-        return block.transpose(1, 2, 0) if "c" in stored.axes else block
+    def pixels(self) -> NDArray[Any]:
+        """Pixels (y, x), or (y, x, c) if the image has channels."""
+        block = self._cut(None)
+        return block.transpose(1, 2, 0) if block.ndim == 3 else block
 
-    def labels(self, name: str) -> Any:
+    def labels(self, name: str) -> NDArray[Any]:
         """Label values (y, x) of a label image."""
-        block = self.picture.stored.plane(name, self.t, self.z)
-        return block[slice(*self.y), slice(*self.x)]
+        return self._cut(name)
+
+    def _cut(self, name: str | None) -> NDArray[Any]:
+        block = self.image.stored.plane(name, self.t, self.z)
+        return block[..., slice(*self.y), slice(*self.x)]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One image of the store, and the part of it that is wanted."""
+class SelectedImage:
+    """An image of the store, and the part of it to export."""
 
     stored: StoredImage
     spans: Spans
@@ -98,36 +100,42 @@ class Picture:
 
     @cached_property
     def all_frames(self) -> list[tuple[int, Mapping[str, Any]]]:
-        """What the store says of its source files, with the index along t of each."""
-        return [(int(f.get("t", 0)), f) for f in self.stored.own.get("frames") or ()]
+        """Attributes of each source file, with its index along t."""
+        return [(int(f.get("t", 0)), f) for f in self.stored.attributes.get("frames") or ()]
+
+    @property
+    def selected_frames(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Those of `all_frames` within the selected range."""
+        first, stop = self.span("t")
+        return ((t, frame) for t, frame in self.all_frames if first <= t < stop)
 
     @cached_property
     def frames(self) -> dict[int, Mapping[str, Any]]:
-        """What the store says of each frame, by index along t."""
+        """Attributes of the first file of each frame, by index along t."""
         return dict(reversed(self.all_frames))
 
     @cached_property
     def slices(self) -> dict[tuple[int, int], Mapping[str, Any]]:
-        """What the store says of each slice of a stack that came as a file of its own, by t and z."""
+        """Attributes of each slice of a stack that had a file of its own, by t and z."""
         known = [(t, (f.get("record") or {}).get("z"), f) for t, f in self.all_frames]
         return {(t, z): f for t, z, f in known if isinstance(z, int)}
 
     def cuts(self, *axes: str) -> bool:
-        """Whether only a part along one of the axes is wanted."""
+        """Whether only a part along one of the axes is selected."""
         return any(a in self.spans and self.spans[a] != (0, self.stored.size(a)) for a in axes)
 
     @property
     def name(self) -> str:
-        """A name for files: the image's path, else its own name, else that of the store."""
-        own = self.stored.own.get("name") or self.stored.image.multiscale.name
+        """A name for files: the image's path, else its own name."""
+        own = self.stored.attributes.get("name") or self.stored.image.multiscale.name
         return self.path or str(own or "image")
 
     def span(self, axis: str) -> tuple[int, int]:
-        """Wanted range along an axis, (0, 1) where the image does not have it."""
+        """Selected range along an axis, (0, 1) if the image does not have it."""
         return self.spans.get(axis, (0, 1))
 
     def planes(self) -> Iterator[Plane]:
-        """All planes that are wanted, t outermost."""
+        """All selected planes, t outermost."""
         stacked = "z" in self.stored.axes and self.stored.size("z") > 1
         for t in range(*self.span("t")):
             first = self.frames.get(t, {})
@@ -147,11 +155,26 @@ class Picture:
         if not stacked or (t, z) in self.slices:
             return name
         path = PurePosixPath(name)
-        stem = path.with_suffix("") if path.suffix.lower() in _PICTURES else path
+        stem = path.with_suffix("") if path.suffix.lower() in _SUFFIXES else path
         return f"{stem}_z{z:04}{path.suffix if stem != path else ''}"
 
+    def blocks(self, name: str | None, axes: str) -> Iterator[NDArray[Any]]:
+        """Selected planes of the image (``None``) or of a label image with these axes.
 
-_PICTURES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
+        (y, x), or (y, x, c) if the axes end with ``s`` for colour samples. The leading axes are in C
+        order: t, c, z.
+        """
+        y, x = slice(*self.span("y")), slice(*self.span("x"))
+        times, channels, depths = (range(*self.span(a)) if a in axes else (0,) for a in "tcz")
+        for t, c, z in product(times, channels, depths):
+            block = self.stored.plane(name, t, z)[..., y, x]
+            if axes.endswith("s"):
+                yield block.transpose(1, 2, 0)
+            else:
+                yield block[c] if "c" in axes else block
+
+
+_SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
 
 
 def _clipped(span: tuple[int, int], size: int) -> tuple[int, int]:
@@ -160,10 +183,10 @@ def _clipped(span: tuple[int, int], size: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Selection:
-    """What is to be exported, and how."""
+    """What to export, and how."""
 
     dataset: reader.Dataset
-    pictures: tuple[Picture, ...]
+    images: tuple[SelectedImage, ...]
     whole: bool
     named_layers: bool
     with_images: bool | None
@@ -171,31 +194,33 @@ class Selection:
 
     @property
     def url(self) -> str:
-        """Where the store lies."""
+        """URL of the store."""
         return self.dataset.url
 
     @property
-    def own(self) -> Mapping[str, Any]:
-        """What the store says of its dataset; empty for stores of other tools."""
+    def attributes(self) -> Mapping[str, Any]:
+        """Attributes of the dataset under the key ``ngff_bio``; empty for stores of other writers."""
         return self.dataset.attributes
 
     @property
     def source(self) -> str | None:
         """Name of the format that the store was converted from."""
-        return self.own.get("source")
+        return self.attributes.get("source")
 
     @property
     def name(self) -> str:
         """A name for files: the dataset's, else the store's."""
-        return str(self.own.get("name") or PurePosixPath(self.url).stem or "dataset")
+        return str(self.attributes.get("name") or PurePosixPath(self.url).stem or "dataset")
 
-    def with_layers(self, wanted: Mapping[str, tuple[str, ...]]) -> Selection:
+    @property
+    def cuts_planes(self) -> bool:
+        """Whether only a part along y, x or z is selected of any image."""
+        return any(image.cuts("y", "x", "z") for image in self.images)
+
+    def with_layers(self, layers: Mapping[str, tuple[str, ...]]) -> Selection:
         """The same with other label layers, by path of the image."""
         return replace(
-            self,
-            pictures=tuple(
-                replace(p, layers=wanted[p.path]) if p.path in wanted else p for p in self.pictures
-            ),
+            self, images=tuple(replace(i, layers=layers.get(i.path, i.layers)) for i in self.images)
         )
 
 
@@ -208,7 +233,7 @@ def select(
     images: bool | None = None,
     masks: Masks | None = None,
 ) -> Selection:
-    """Open a store and find in it what is wanted; see :func:`ngff_bio.export.export`."""
+    """Open a store and select a part of it; see :func:`ngff_bio.export.run.export`."""
     if masks is not None and masks not in get_args(Masks):
         raise ArgumentError(
             "unknown encoding of masks", expected=", ".join(get_args(Masks)), found=masks
@@ -221,12 +246,13 @@ def select(
         stored = StoredImage(dataset[path])
         own = _spans(stored, spans)
         whole = all(own[a] == (0, stored.size(a)) for a in stored.axes)
-        found.append(Picture(stored, own, _layers(stored, wanted), whole))
+        layers = tuple(n for n in stored.layers if wanted is None or n in wanted)
+        found.append(SelectedImage(stored, own, layers, whole))
     if wanted is not None:
-        _known_layers(dataset, found, wanted)
+        _check_layers(dataset, found, wanted)
     return Selection(
         dataset=dataset,
-        pictures=tuple(found),
+        images=tuple(found),
         whole=image is None and all(p.whole for p in found),
         named_layers=wanted is not None,
         with_images=images,
@@ -235,7 +261,7 @@ def select(
 
 
 def _paths(dataset: reader.Dataset, image: str | Sequence[str] | None) -> list[str]:
-    """Paths of the images that are asked for: by path, group above, or own name."""
+    """Paths of the requested images: by path, group or own name."""
     every = list(dataset)
     if image is None:
         return every
@@ -249,7 +275,7 @@ def _paths(dataset: reader.Dataset, image: str | Sequence[str] | None) -> list[s
             near = difflib.get_close_matches(text, every, 5) or every[:10]
             rest = f" and {len(every) - len(near)} more" if len(near) < len(every) else ""
             raise NameNotFoundError(
-                f"no image {one!r} in the store",
+                f"the store has no image {one!r}",
                 file=dataset.url,
                 expected=", ".join(p or "'' (the root)" for p in near) + rest,
                 found=one,
@@ -259,13 +285,12 @@ def _paths(dataset: reader.Dataset, image: str | Sequence[str] | None) -> list[s
 
 
 def _own_names(image: reader.Image) -> set[str]:
-    """What an image calls itself, and its source files."""
-    own = image.attributes
-    frames = [str(f.get("name")) for f in own.get("frames") or ()]
+    """Names of an image and of its source files."""
+    files = [str(f.get("name")) for f in image.attributes.get("frames") or ()]
     return {
-        str(own.get("name") or ""),
-        *frames,
-        *(PurePosixPath(f).name for f in frames),
+        str(image.attributes.get("name") or ""),
+        *files,
+        *(PurePosixPath(f).name for f in files),
     }
 
 
@@ -275,7 +300,7 @@ def parse_region(region: str | Region | None) -> dict[str, tuple[int | None, int
     Raises
     ------
     ngff_bio.errors.ArgumentError
-        If it is not of the form ``z=0:5,y=0:512,x=100:200``.
+        If it does not have the form ``z=0:5,y=0:512,x=100:200``.
     """
     if region is None:
         return {}
@@ -286,8 +311,8 @@ def parse_region(region: str | Region | None) -> dict[str, tuple[int | None, int
         match = _SPAN.match(part)
         if match is None or not (match[2] or match[3]):
             raise ArgumentError(
-                "a region is pixel ranges with commas between them",
-                expected="z=0:5,y=0:512,x=100:200 (half-open; z=3 is one plane)",
+                "the region is not a list of pixel ranges",
+                expected="half-open ranges separated by commas, as z=0:5,y=0:512,x=100:200, or z=3",
                 found=region,
             )
         start = int(match[2]) if match[2] else None
@@ -303,7 +328,7 @@ def _spans(stored: StoredImage, wanted: Mapping[str, tuple[int | None, int | Non
     unknown = [a for a in wanted if a not in stored.axes or a == "c"]
     if unknown:
         raise ArgumentError(
-            f"a region has no axis {unknown[0]!r} here",
+            f"a region cannot have the axis {unknown[0]!r} here",
             file=stored.path or "the root image",
             expected=f"axes {', '.join(a for a in stored.axes if a != 'c')}",
             found=", ".join(wanted),
@@ -315,7 +340,7 @@ def _spans(stored: StoredImage, wanted: Mapping[str, tuple[int | None, int | Non
         low, high = start or 0, size if stop is None else stop
         if not 0 <= low < min(high, size) or high > size:
             raise ArgumentError(
-                f"the region does not lie within the image along {axis}",
+                f"the region is outside of the image along {axis}",
                 file=stored.path or "the root image",
                 expected=f"a range within 0:{size}",
                 found=f"{axis}={low}:{high}",
@@ -324,18 +349,15 @@ def _spans(stored: StoredImage, wanted: Mapping[str, tuple[int | None, int | Non
     return spans
 
 
-def _layers(stored: StoredImage, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """Label layers of an image, without the label images that complete others."""
-    return tuple(n for n in stored.layers if wanted is None or n in wanted)
-
-
-def _known_layers(dataset: reader.Dataset, found: Sequence[Picture], wanted: Sequence[str]) -> None:
+def _check_layers(
+    dataset: reader.Dataset, found: Sequence[SelectedImage], wanted: Sequence[str]
+) -> None:
     known = dict.fromkeys(name for p in found for name in p.stored.layers)
     for name in wanted:
         if name not in known:
             raise NameNotFoundError(
-                f"no label layer {name!r}",
+                f"the selected images have no label layer {name!r}",
                 file=dataset.url,
-                expected=", ".join(known) or "these images have no labels",
+                expected=", ".join(known) or "no labels: the images have none",
                 found=name,
             )

@@ -1,4 +1,4 @@
-"""One image of a store as an export reads it: planes of pixels, tables as Arrow, own attributes."""
+"""An image of a store as exports read it: planes of pixels, Arrow tables, attributes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from numpy.typing import NDArray
 
 from ngff_bio.reader import Image
 
-#: Name of the image's own variable beside those of its labels.
-_IMAGE = "image"
-
-#: Bytes of one array that are kept while its planes are gone through.
-_MOST_KEPT = 1 << 28
+#: Bytes of one array to keep in memory while its planes are read in order.
+_CACHE_BYTES = 1 << 28
 
 
 @dataclass
 class StoredImage:
-    """An image of a store. Blocks that are read last are kept, so that going through the planes of
-    a stack decodes each chunk once.
+    """An image of a store.
+
+    The last block of each array is cached: reading the planes of a stack decodes each chunk once.
     """
 
     image: Image
@@ -39,8 +37,8 @@ class StoredImage:
         return self.image.axes
 
     @cached_property
-    def own(self) -> Mapping[str, Any]:
-        """What it says of itself under the key ``ngff_bio``."""
+    def attributes(self) -> Mapping[str, Any]:
+        """Attributes of the image under the key ``ngff_bio``."""
         return self.image.attributes
 
     def size(self, axis: str) -> int:
@@ -49,19 +47,24 @@ class StoredImage:
 
     @cached_property
     def layers(self) -> tuple[str, ...]:
-        """Names of its label layers; label images that complete another are left out."""
+        """Names of its label layers, without hidden label images."""
         return tuple(n for n in self.image.labels if not self.layer(n).get("hides"))
 
+    def source_attributes(self, layer: str | None = None) -> Mapping[str, Any]:
+        """Attributes that the source states of the image (``None``) or of a label layer."""
+        about = self.attributes if layer is None else self.layer(layer)
+        return about.get("attributes") or {}
+
     def layer(self, name: str) -> Mapping[str, Any]:
-        """What a label image says of itself under the key ``ngff_bio``."""
+        """Attributes of a label image under the key ``ngff_bio``."""
         return self.image.label_attributes(name)
 
     def hidden(self, name: str) -> tuple[str, ...]:
-        """Label images that hold what is covered in a layer."""
+        """Hidden label images with the overlapped instances of a layer."""
         return tuple(self.layer(name).get("hidden") or ())
 
     def is_semantic(self, name: str) -> bool:
-        """Whether values of a layer are classes."""
+        """Whether label values of a layer are classes."""
         return self.layer(name).get("values") == "semantic"
 
     @cached_property
@@ -69,10 +72,10 @@ class StoredImage:
         return self.image.level(0)
 
     def _variable(self, name: str | None) -> Any:
-        return self._variables[_IMAGE if name is None else name]
+        return self._variables["image" if name is None else name]
 
     def dtype(self, name: str | None) -> np.dtype[Any]:
-        """Type of the image's pixels, or of a label image's."""
+        """Data type of the image (``None``) or of a label image."""
         found: np.dtype[Any] = self._variable(name).dtype
         return found
 
@@ -85,7 +88,7 @@ class StoredImage:
         variable = self._variable(name)
         outer = [(a, i) for a, i in (("t", t), ("z", z)) if a in variable.dims]
         size = variable.dtype.itemsize * int(np.prod(variable.shape[-2:]))
-        most = max(1, _MOST_KEPT // max(size * variable.sizes.get("c", 1), 1))
+        most = max(1, _CACHE_BYTES // max(size * variable.sizes.get("c", 1), 1))
         spans = [self._chunk(variable, a, i, most if a == outer[-1][0] else 1) for a, i in outer]
         key = tuple(start for start, _ in spans)
         kept = self._kept.get(name)
@@ -101,7 +104,7 @@ class StoredImage:
 
     @staticmethod
     def _chunk(variable: Any, axis: str, index: int, most: int) -> tuple[int, int]:
-        """Range of the stored block along an axis that holds an index, `most` planes of it."""
+        """Range along an axis of the stored block of an index, at most `most` planes of it."""
         start = 0
         for size in variable.chunks[variable.dims.index(axis)]:
             if index < start + size:
@@ -111,12 +114,12 @@ class StoredImage:
         return index, index + 1
 
     def forget(self) -> None:
-        """Let go of what is in memory; it is read again when it is asked for."""
+        """Free the cached blocks."""
         self._kept.clear()
         self.__dict__.pop("_variables", None)
 
     def table(self, layer: str) -> Any | None:
-        """Arrow table of a layer, or ``None`` where it has none."""
+        """Arrow table of a layer, ``None`` if it has none."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

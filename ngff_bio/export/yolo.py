@@ -1,7 +1,7 @@
-"""YOLO text: one line an instance, boxes or outlines as fractions of the picture's size.
+"""YOLO text: one line per instance, boxes or outlines as fractions of the image size.
 
-The layout is that which Ultralytics reads: ``images/``, ``labels/`` beside it with a ``.txt`` for each
-picture, and ``data.yaml`` with the names of the classes.
+The layout is that of Ultralytics: ``images/``, ``labels/`` with a ``.txt`` per image, and ``data.yaml``
+with the class names.
 """
 
 from __future__ import annotations
@@ -12,38 +12,38 @@ from pathlib import Path, PurePosixPath
 
 from ngff_bio.export.annotations import Annotation, LayerRows
 from ngff_bio.export.classes import Classes, instance_layers
-from ngff_bio.export.output import place_below
-from ngff_bio.export.picture_files import lossless_name, source_name, write_picture
+from ngff_bio.export.image_files import lossless_name, source_name, write_image
+from ngff_bio.export.output import place_below, unused_name
 from ngff_bio.export.registry import Exporter
-from ngff_bio.export.report import Report
-from ngff_bio.export.selection import Plane, Selection
+from ngff_bio.export.report import ExportReport
+from ngff_bio.export.selection import Selection
 from ngff_bio.formats.yolo import box_line, outline_line
 from ngff_bio.model import Polygons
 from ngff_bio.raster.rings import joined_ring
 
 
-def write_boxes(selection: Selection, place: Path, report: Report) -> None:
+def write_boxes(selection: Selection, place: Path, report: ExportReport) -> None:
     """Write a box for each instance."""
     _write(selection, place, report, outlines=False)
 
 
-def write_outlines(selection: Selection, place: Path, report: Report) -> None:
+def write_outlines(selection: Selection, place: Path, report: ExportReport) -> None:
     """Write an outline for each instance."""
     _write(selection, place, report, outlines=True)
 
 
-def _write(selection: Selection, place: Path, report: Report, *, outlines: bool) -> None:
+def _write(selection: Selection, place: Path, report: ExportReport, *, outlines: bool) -> None:
     selection = instance_layers(selection, report)
     classes = Classes(selection, report)
     splits: dict[str, list[str]] = defaultdict(list)
     used: set[str] = set()
     (place / "images").mkdir()
     (place / "labels").mkdir()
-    for picture in selection.pictures:
-        layers = [LayerRows(picture, layer) for layer in picture.layers]
-        for plane in picture.planes():
+    for image in selection.images:
+        layers = [LayerRows(image, layer) for layer in image.layers]
+        for plane in image.planes():
             name = lossless_name(plane) if selection.with_images else source_name(plane)
-            name = _unused(name, used)
+            name = unused_name(name, used)
             lines = []
             for layer in layers:
                 for one in layer.on(plane):
@@ -55,42 +55,32 @@ def _write(selection: Selection, place: Path, report: Report, *, outlines: bool)
             text = place_below(place / "labels", str(PurePosixPath(name).with_suffix(".txt")))
             text.write_text("".join(f"{line}\n" for line in lines))
             if selection.with_images:
-                write_picture(plane, place / "images", name, report)
+                write_image(plane, place / "images", name, report)
             for split in plane.frame.get("splits") or ():
                 splits[split].append(name)
-        picture.stored.forget()
+        image.stored.forget()
     _write_lists(place, classes, splits)
     if not selection.with_images:
-        report.note("pictures are not written: put them below images/, or say --pictures")
+        report.note("image files are not written: copy them to images/, or export with --images")
     report.skip(
-        "YOLO text holds class and outline alone: no ids, tracks, crowd flags or other attributes"
+        "YOLO text stores class and outline only: no ids, tracks, crowd flags or other attributes"
         if outlines
-        else "YOLO text holds class and box alone: no masks, ids, tracks or other attributes",
+        else "YOLO text stores class and box only: no masks, ids, tracks or other attributes",
         count=max(report.instances, 1),
     )
 
 
-def _unused(name: str, used: set[str]) -> str:
-    """A name whose label file is nobody else's yet."""
-    path, number = PurePosixPath(name), 1
-    while str(path.with_suffix("")).lower() in used:
-        number += 1
-        path = PurePosixPath(name).with_stem(f"{PurePosixPath(name).stem}-{number}")
-    used.add(str(path.with_suffix("")).lower())
-    return str(path)
-
-
-def _line(one: Annotation, classes: Classes, report: Report, *, outlines: bool) -> str | None:
+def _line(one: Annotation, classes: Classes, report: ExportReport, *, outlines: bool) -> str | None:
     plane = one.plane
     number = classes.number(classes.of(one))
     size = (plane.height, plane.width)
     if not outlines:
         if one.box is None:
-            report.skip("instances without pixels and without a box", record=_where(plane))
+            report.skip("instances without pixels and without a box", record=plane.name)
             return None
         line = box_line(number, one.box, size)
         if line is None:
-            report.skip("boxes that lie outside of their picture", record=_where(plane))
+            report.skip("boxes outside of their image", record=plane.name)
         return line
     shape = one.geometry
     if isinstance(shape, Polygons) and len(shape.parts) == 1 and len(shape.parts[0]) >= 6:
@@ -98,20 +88,16 @@ def _line(one: Annotation, classes: Classes, report: Report, *, outlines: bool) 
     else:
         rings = one.rings
         if not rings:
-            report.skip("instances without pixels", record=_where(plane))
+            report.skip("instances without pixels", record=plane.name)
             return None
         if len(rings) > 1:
-            report.warn("outlines of several parts or with holes are joined by lines without area")
+            report.warn("several parts or holes of an outline are joined by lines of zero width")
         points = [(float(x), float(y)) for x, y in joined_ring(rings)]
     return outline_line(number, points, size)
 
 
-def _where(plane: Plane) -> str:
-    return plane.name
-
-
 def _write_lists(place: Path, classes: Classes, splits: dict[str, list[str]]) -> None:
-    """``data.yaml``, and a list of pictures for each split; JSON text is YAML too."""
+    """Write ``data.yaml`` and a list of images per split. JSON strings are valid YAML."""
     lines = ["path: ."]
     for part in ("train", "val", "test"):
         own = [s for s in splits if s == part] or [s for s in splits if s.lower().endswith(part)]
@@ -130,11 +116,11 @@ def _write_lists(place: Path, classes: Classes, splits: dict[str, list[str]]) ->
 
 
 YOLO = Exporter(
-    name="yolo", title="YOLO text with a box for each instance", suffixes=(), write=write_boxes
+    name="yolo", title="YOLO text with a box per instance", suffixes=(), write=write_boxes
 )
 YOLO_SEG = Exporter(
     name="yolo-seg",
-    title="YOLO text with an outline for each instance",
+    title="YOLO text with an outline per instance",
     suffixes=(),
     write=write_outlines,
 )

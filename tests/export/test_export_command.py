@@ -30,7 +30,7 @@ def test_the_command_tells_what_it_wrote_and_what_the_format_cannot_hold(run, tm
     result = run(tmp_path / "out", "--to", "yolo", "--image", "50", "--report", tmp_path / "r.json")
     assert result.exit_code == 0, result.output
     assert "2 images" in result.output
-    assert "not exported: YOLO text holds class and box alone" in result.output
+    assert "not exported: YOLO text stores class and box only" in result.output
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["format"] == "yolo"
     assert report["images"] == 2

@@ -148,6 +148,12 @@ def test_the_verb_of_the_package_is_the_room_of_the_same_name(store, tmp_path):
     for number in range(2):
         ngff_bio.export(store, tmp_path / f"{number}.json", to="coco")
         assert (tmp_path / f"{number}.json").exists()
-        from ngff_bio.export import Report  # rebinds the package's attribute to the module
+        from ngff_bio.export import ExportReport  # rebinds the package's attribute to the module
 
-        assert Report
+        assert ExportReport
+
+
+def test_pictures_is_the_old_name_of_images(store, tmp_path):
+    with pytest.warns(DeprecationWarning, match="use images"):
+        export(store, tmp_path / "out", to="yolo", image="50", pictures=True)
+    assert list((tmp_path / "out" / "images").iterdir())

@@ -136,6 +136,6 @@ def test_other_stores_have_neither_predictions_nor_crops(tmp_path):
     made = make_platelet_em(tmp_path, volumes=["24"], size=(1, 8, 8))
     convert(made.root, tmp_path / "store.zarr")
     for to in ("milab", "wbc-crops"):
-        with pytest.raises(ArgumentError, match="choose coco"):
+        with pytest.raises(ArgumentError, match="to coco"):
             export(tmp_path / "store.zarr", tmp_path / "out", to=to)
         assert not (tmp_path / "out").exists()

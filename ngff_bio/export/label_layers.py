@@ -1,0 +1,68 @@
+"""Label layers as files of their own: which label images, their file names, what is lost."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ngff_bio.errors import ArgumentError
+from ngff_bio.export.report import ExportReport
+from ngff_bio.export.selection import SelectedImage, Selection
+
+
+class LabelImage(NamedTuple):
+    """One label image: that of a layer, or a hidden one with the layer's overlapped instances."""
+
+    image: SelectedImage
+    layer: str
+    name: str
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it has the overlapped instances of its layer."""
+        return self.name != self.layer
+
+
+def label_images(selection: Selection, report: ExportReport) -> list[LabelImage]:
+    """All label images of the selected layers."""
+    found = []
+    for image in selection.images:
+        for layer in image.layers:
+            hidden = image.stored.hidden(layer)
+            if hidden:
+                report.warn(
+                    "instances overlap: overlapped ones are in separate files",
+                    record=f"{image.name}: {', '.join(hidden)}",
+                )
+            found += [LabelImage(image, layer, name) for name in (layer, *hidden)]
+    return found
+
+
+def no_labels(selection: Selection) -> ArgumentError:
+    """The error for a selection without label layers."""
+    return ArgumentError(
+        "the selection has no label layers",
+        file=selection.url,
+        hint="select another image with --image",
+    )
+
+
+def file_name(label: LabelImage, *suffixes: str) -> str:
+    """The layer's file in the source if it has one of the suffixes, else image and label name."""
+    listed = label.image.stored.source_attributes(label.layer).get("files") or ()
+    own = [str(f) for f in listed if str(f).lower().endswith(suffixes)]
+    return (
+        own[0] if own and not label.is_hidden else f"{label.image.name}/{label.name}{suffixes[0]}"
+    )
+
+
+def report_losses(selection: Selection, report: ExportReport, format: str) -> None:
+    """Report the instances of which a format stores only label values."""
+    for image in selection.images:
+        for layer in image.layers:
+            table = image.stored.table(layer)
+            if table is not None and "record" in table.column_names:
+                report.skip(
+                    f"{format} stores label values only: no classes, boxes, outlines, source ids or "
+                    "other attributes",
+                    count=table.num_rows,
+                )
