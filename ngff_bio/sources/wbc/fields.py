@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Any
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.images.composed import PixelStack
-from ngff_bio.formats.images.frames import ImageHeader, stack_frames
+from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.milab import MilabCell, MilabImage, class_name, read_milab
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Category, Frame, Instance, InstanceLayer, SourceImage, axes_from
+from ngff_bio.model import Category, Instance, InstanceLayer, SourceImage
 from ngff_bio.sources.assembly import base_of, folder_of, probe_all
 from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.wbc.stacks import planes_of, stack_image
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _PLANE = re.compile(
@@ -25,23 +24,20 @@ _PLANE = re.compile(
     re.IGNORECASE,
 )
 
-#: Names of the predictions; the second is how the dataset's page spells it.
+#: Names of the predictions; the second is the spelling of the dataset's page.
 PREDICTIONS = ("analyze_result.json", "anlayze_result.json", "milab_result.json")
-
-#: Focal planes that the device takes of a field of view.
-PLANES = 10
 
 LAYER = "cell"
 
 
-def looks_like(names: list[str]) -> bool:
+def has_fields(names: list[str]) -> bool:
     """Whether planes or predictions are among the names."""
     return any(base_of(n) in PREDICTIONS or _PLANE.match(base_of(n)) for n in names)
 
 
 @dataclass(slots=True)
 class _Stack:
-    """The planes of one field of view: by their number, and in order as they were found good."""
+    """The planes of one field of view, by their number."""
 
     folder: str
     name: str
@@ -53,7 +49,7 @@ class _Stack:
 
 @dataclass(frozen=True, slots=True)
 class FieldCells:
-    """The cells of one field of view; they are few, and held as they are."""
+    """The cells of one field of view: few, so they are kept in memory."""
 
     cells: tuple[Instance, ...]
 
@@ -70,44 +66,46 @@ def read_fields(
     Parameters
     ----------
     used
-        Names of the files that are of this kind are added.
+        Names of the files of this kind are added to it.
     """
-    stacks, files = _stacks(tree, problems, used)
-    predictions = _predictions(tree, problems, used)
-    listed: dict[tuple[str, str], dict[str, MilabImage]] = defaultdict(dict)
+    stacks = _stacks(tree, problems, used)
+    predictions: dict[str, tuple[MilabImage, ...]] = {}
+    for name in tree.names():
+        if base_of(name) in PREDICTIONS:
+            used.add(name)
+            with problems.caught():
+                predictions[name] = read_milab(tree.file(name), problems)
+    listed: dict[int, dict[str, MilabImage]] = defaultdict(dict)
     for name, entries in predictions.items():
         inside = [s for s in stacks if s.folder == folder_of(name)]
+        if not inside:
+            problems.skip("predictions without any image in their folder", file=name)
         for entry in entries:
             with problems.caught():
                 stack = _stack_of(entry, inside, name, problems)
                 if stack is None:
                     continue
-                if name in listed[stack.folder, stack.name]:
+                if name in listed[id(stack)]:
                     raise SourceError(
                         "two entries are of one image",
                         file=name,
                         record=f"image {entry.key!r}",
-                        hint="take one of the two away",
+                        hint="remove one of the two",
                     )
-                listed[stack.folder, stack.name][name] = entry
-    for name in predictions:
-        if not any(s.folder == folder_of(name) for s in stacks):
-            problems.skip("predictions without any image in their folder", file=name)
+                listed[id(stack)][name] = entry
+    files = [s.files[plane] for s in stacks for plane in sorted(s.files)]
     headers = probe_all(tree, files, problems)
     classes = _categories(predictions)
     for stack in stacks:
+        if not listed[id(stack)]:
+            problems.note("images that no predictions list: they have no cells", record=stack.name)
         with problems.caught():
-            image = _image(
-                tree, stack, listed[stack.folder, stack.name], headers, classes, problems
-            )
+            image = _image(tree, stack, listed[id(stack)], headers, classes, problems)
             if image is not None:
                 yield stack.folder, image
-    for stack in stacks:
-        if not listed[stack.folder, stack.name]:
-            problems.note("images that no predictions list: they have no cells", record=stack.name)
 
 
-def _stacks(tree: FileTree, problems: Problems, used: set[str]) -> tuple[list[_Stack], list[str]]:
+def _stacks(tree: FileTree, problems: Problems, used: set[str]) -> list[_Stack]:
     """Stacks by folder, number and position: the score differs from plane to plane."""
     found: dict[tuple[str, str], _Stack] = {}
     for name in tree.names():
@@ -134,58 +132,44 @@ def _stacks(tree: FileTree, problems: Problems, used: set[str]) -> tuple[list[_S
             continue
         stack.files[plane] = name
         stack.scores[plane] = _plain(match["score"])
-    stacks = sorted(found.values(), key=lambda s: (s.folder, s.number, s.name))
-    return stacks, [s.files[plane] for s in stacks for plane in sorted(s.files)]
+    return sorted(found.values(), key=lambda s: (s.folder, s.number, s.name))
 
 
 def _plain(text: str) -> float:
     return float(text) if "." in text else int(text)
 
 
-def _predictions(
-    tree: FileTree, problems: Problems, used: set[str]
-) -> dict[str, tuple[MilabImage, ...]]:
-    """Entries of each file of predictions."""
-    found: dict[str, tuple[MilabImage, ...]] = {}
-    for name in tree.names():
-        if base_of(name) in PREDICTIONS:
-            used.add(name)
-            with problems.caught():
-                found[name] = read_milab(tree.file(name), problems)
-    return found
-
-
 def _stack_of(
     entry: MilabImage, stacks: list[_Stack], file: str, problems: Problems
 ) -> _Stack | None:
-    """The stack that an entry is of: by the name that it gives, else by its number."""
+    """The stack of an entry: by its ``img_name``, else by its number."""
     number = int(entry.key) + 1
     record = f"image {entry.key!r}"
     if entry.img_name is None:
         chosen = [s for s in stacks if s.number == number]
         if len(chosen) > 1:
             raise SourceError(
-                "an image index is that of several stacks",
+                "an image index matches several stacks",
                 file=file,
                 record=record,
-                expected="one stack of each number, where no img_name tells them apart",
+                expected="one stack of each number, if there is no img_name",
                 found=", ".join(s.name for s in chosen),
             )
     else:
         match = _PLANE.match(entry.img_name)
         if match is None or int(match["number"]) != number:
             raise SourceError(
-                "img_name and the image index do not fit each other",
+                "img_name and the image index disagree",
                 file=file,
                 record=record,
                 expected=f"{number:04}_<x>_<y>_<plane>_<score>.jpg: the index is the number less 1",
                 found=entry.img_name,
-                hint="correct the file, or leave the image out with --on-error skip",
+                hint="correct the file, or skip the image with --on-error skip",
             )
         chosen = [s for s in stacks if s.name == match["field"]]
     if not chosen:
         problems.skip(
-            "listed images without files: their cells are left out",
+            "listed images not found: their cells are skipped",
             file=file,
             record=f"{record} with {len(entry.cells)} cells",
         )
@@ -193,7 +177,7 @@ def _stack_of(
     stack = chosen[0]
     if entry.img_name is not None and entry.img_name not in map(base_of, stack.files.values()):
         problems.warn(
-            f"the plane that img_name gives, {entry.img_name}, is not there; others of its stack are",
+            f"the plane of img_name, {entry.img_name}, is missing; others of its stack are not",
             file=file,
             record=record,
         )
@@ -201,7 +185,7 @@ def _stack_of(
 
 
 def _categories(predictions: dict[str, tuple[MilabImage, ...]]) -> tuple[Category, ...]:
-    """All classes that are predicted anywhere, by number."""
+    """All predicted classes, by number."""
     found = {c.prediction for entries in predictions.values() for e in entries for c in e.cells}
     return tuple(Category(n, class_name(n)) for n in sorted(n for n in found if n is not None))
 
@@ -214,64 +198,24 @@ def _image(
     classes: tuple[Category, ...],
     problems: Problems,
 ) -> SourceImage | None:
-    planes = [plane for plane in sorted(stack.files) if stack.files[plane] in headers]
-    if not planes:
-        problems.skip("no plane of the stack can be read", file=stack.files[min(stack.files)])
+    image = stack_image(tree, stack.name, stack.files, headers, problems, stack.scores)
+    if image is None:
         return None
-    names = [stack.files[plane] for plane in planes]
-    found = [headers[name] for name in names]
-    pixels = stack_frames([tree.file(n) for n in names], "z", headers=found, limits=tree.limits)
-    tell_missing_planes(planes, names[0], problems)
-    records = [{"focus_score": stack.scores[plane]} for plane in planes]
-    rows, columns = pixels.shape[-2:]
-    layers = tuple(
-        _layer(file, entry, (rows, columns), planes, len(listed) > 1, classes, problems)
-        for file, entry in listed.items()
-    )
-    return SourceImage(
-        path="",
-        name=stack.name,
-        axes=axes_from(pixels.axes),
-        pixels=pixels,
-        labels=layers,
-        channels=found[0].channels,
-        frames=plane_frames(names, planes, pixels, records),
+    rows, columns = image.pixels.shape[-2:]
+    return replace(
+        image,
+        labels=tuple(
+            _layer(
+                file, entry, (rows, columns), planes_of(image), len(listed) > 1, classes, problems
+            )
+            for file, entry in listed.items()
+        ),
         attributes={
             "test": base_of(stack.folder) or PurePath(tree.origin).stem,
             "img_num": stack.number,
             "stage_position": stack.position,
         },
     )
-
-
-def plane_frames(
-    names: list[str], planes: list[int], pixels: PixelStack, records: list[dict[str, Any]]
-) -> tuple[Frame, ...]:
-    """What is known of each plane: its index along z, the number that its name gives, and `records`."""
-    sizes = pixels.sizes or (None,) * len(names)
-    plane_size = pixels.shape[-2:]
-    return tuple(
-        Frame(
-            name=name,
-            size=None if size == plane_size else size,
-            record={"z": z, "plane": plane, **record},
-        )
-        for z, (name, plane, size, record) in enumerate(
-            zip(names, planes, sizes, records, strict=True)
-        )
-    )
-
-
-def tell_missing_planes(planes: list[int], file: str, problems: Problems) -> None:
-    """Warn of a stack that lacks planes: ten, one after the other, are expected."""
-    wanted = range(planes[0] if len(planes) >= PLANES else 0, max(PLANES, planes[-1] + 1))
-    missing = sorted(set(wanted) - set(planes))
-    if missing:
-        problems.warn(
-            f"planes {', '.join(map(str, missing))} of the stack are not there; z counts the "
-            f"{len(planes)} that are",
-            file=file,
-        )
 
 
 def _layer(
@@ -283,7 +227,7 @@ def _layer(
     classes: tuple[Category, ...],
     problems: Problems,
 ) -> InstanceLayer:
-    """Cells as boxes on the plane of their focus; on every plane where they have none."""
+    """Cells as boxes on the plane of their focus, or on every plane if they have none."""
     cells: list[Instance] = []
     lost = 0
     for cell in entry.cells:
@@ -294,7 +238,7 @@ def _layer(
             cells.append(_instance(cell, len(cells) + 1, z))
     if lost:
         problems.warn(
-            f"{lost} cells are in focus on a plane that is not there: they are drawn on every plane",
+            f"{lost} cells are in focus on a plane that is missing: they are drawn on every plane",
             file=file,
             record=f"image {entry.key!r}",
         )
@@ -324,7 +268,7 @@ def _check_inside(cell: MilabCell, size: tuple[int, int], file: str, record: str
             record=record,
             expected=f"within {columns} x {rows} pixels",
             found=f"x {x}, y {y}, width {width}, height {height}",
-            hint="correct the file, or leave the cell out with --on-error skip",
+            hint="correct the file, or skip the cell with --on-error skip",
         )
 
 

@@ -13,38 +13,38 @@ from ngff_bio.model import OnError, SourceDataset, SourceImage
 from ngff_bio.sources.assembly import DOCUMENTS, base_of, placed
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
-from ngff_bio.sources.wbc import crops as wbc_crops
-from ngff_bio.sources.wbc import fields as wbc_fields
+from ngff_bio.sources.wbc.crops import has_crops, read_crops
+from ngff_bio.sources.wbc.fields import has_fields, read_fields
 
 
 def detect(tree: FileTree) -> int:
-    """Sure by names of planes, of miLab's predictions, or of crops in full sets or with their table."""
+    """3 for names of planes, of miLab's predictions, or of crops in full sets or with their table."""
     names = tree.names()
-    return 3 if wbc_fields.looks_like(names) or wbc_crops.looks_like(names) else 0
+    return 3 if has_fields(names) or has_crops(names) else 0
 
 
 def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
     """All fields of view and all crops, each a stack of focal planes.
 
-    A field has its cells as boxes on the plane that they are sharpest on. The distance of planes and
-    the size of pixels are published nowhere: axes have neither scale nor unit.
+    A field has its cells as boxes on their sharpest plane. The distance of planes and the size of
+    pixels are not published: axes have neither scale nor unit.
 
     Raises
     ------
     ngff_bio.errors.SourceNotFoundError
-        If there is no picture.
+        If there is no image file.
     ngff_bio.errors.SourceError
-        If a file is damaged or predictions do not fit their images, unless ``on_error`` is ``skip``.
+        If a file is damaged or predictions do not fit their images, unless these are skipped.
     """
     problems = Problems(on_error)
     used: set[str] = set()
     images: list[tuple[str, SourceImage]] = [
-        *wbc_fields.read_fields(tree, problems, used),
-        *wbc_crops.read_crops(tree, problems, used),
+        *read_fields(tree, problems, used),
+        *read_crops(tree, problems, used),
     ]
     if not images:
         raise SourceNotFoundError(
-            "no pictures of white blood cells are here",
+            "no image of white blood cells found",
             file=tree.origin,
             expected="0152_22800_54359_005_22250.jpg (number, x, y, plane, score), or 0_0.jpg "
             "(crop, plane)",
@@ -54,13 +54,12 @@ def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
     for name in tree.names():
         if name not in used and not base_of(name).lower().endswith(DOCUMENTS):
             problems.skip("not a file of this dataset", record=name)
-    found = placed(images)
     return SourceDataset(
         name="wbc",
         source="wbc",
         origin=tree.origin,
-        layout="image" if found[0].path == "" else "collection",
-        images=found,
+        layout="image" if len(images) == 1 else "collection",
+        images=placed(images),
         citation="A large multi-focus WBC dataset",
         notices=problems.gathered(),
         attributes={"modality": "bright-field microscopy of stained blood smears, focal stacks"},
