@@ -2,22 +2,23 @@
 
 Layout: ``images/{24,50}-images.tif``, ``labels-semantic/{24,50}-semantic.{json|tif}``,
 ``labels-instance/{24,50}-instance-{cell,organelle}.{json|tif}``; older releases end instance names in
-``-2d`` or ``-3d``. Voxels are 40 x 10 x 10 nm, as the dataset's page says.
+``-2d`` or ``-3d``. Voxels are 40 x 10 x 10 nm (the dataset's page).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.images.color_labels import LabelTiff, open_color_labels
-from ngff_bio.formats.rle.rle_json import RunLengthLabels, read_rle_json
+from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.rle.rle_json import read_rle_json
 from ngff_bio.formats.tiff.images import open_tiff_volume
 from ngff_bio.model import (
     Category,
     Frame,
-    Notice,
     Pixels,
     RunVolume,
     SourceDataset,
@@ -25,6 +26,7 @@ from ngff_bio.model import (
     VolumeLayer,
     axes_from,
 )
+from ngff_bio.sources.assembly import DOCUMENTS
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 
@@ -35,7 +37,7 @@ _NAME = re.compile(
 )
 _AXES = axes_from("zyx", z=(40.0, "nanometer"), y=(10.0, "nanometer"), x=(10.0, "nanometer"))
 
-#: Class ids and names of the dataset's page, with the colours of its figures and of the older release.
+#: Ids and names of the classes, with the colours of the page's figures and of the older release.
 CLASSES = (
     Category(1, "cell", (1, 1, 224, 255)),
     Category(2, "mitochondria", (1, 171, 254, 255)),
@@ -45,7 +47,7 @@ CLASSES = (
     Category(6, "dense granule core", (245, 0, 203, 255)),
 )
 
-#: Both colour tables that label TIFFs were made with: the figures' own, and the jet map of id / 6.
+#: Both colour tables of published label TIFFs: that of the figures, and the jet map of id / 6.
 PALETTES = (
     {c.color[:3]: int(c.id) for c in CLASSES if c.color is not None},
     {
@@ -65,7 +67,7 @@ _Parts = dict[str, dict[str, dict[str, str]]]
 
 
 def detect(tree: FileTree) -> int:
-    """Sure where a label file or an image of the collection is named as the page names it."""
+    """3 if a file is named as in the collection."""
     return 3 if any(_NAME.search(n) for n in tree.names()) else 0
 
 
@@ -79,16 +81,16 @@ def read(tree: FileTree) -> SourceDataset:
     ngff_bio.errors.SourceError
         If a file is damaged, or labels do not fit their image.
     """
-    files: dict[str, _Parts] = {}
-    notices: list[Notice] = []
+    problems = Problems()
+    volumes: dict[str, _Parts] = {}
     for name in tree.names():
         match = _NAME.search(name)
         if match is None:
-            if not name.lower().endswith((".md", ".txt", ".png")):
-                notices.append(Notice("skipped", "not a file of this collection", file=name))
+            if not name.lower().endswith((*DOCUMENTS, ".png")):
+                problems.skip("not a file of this collection", file=name)
             continue
         ext = "json" if match["ext"].lower() == "json" else "tif"
-        part = files.setdefault(match["volume"], {}).setdefault(match["kind"].lower(), {})
+        part = volumes.setdefault(match["volume"], {}).setdefault(match["kind"].lower(), {})
         kinds = part.setdefault((match["suffix"] or "").lower(), {})
         if ext in kinds:
             raise SourceError(
@@ -98,57 +100,57 @@ def read(tree: FileTree) -> SourceDataset:
                 hint="keep one of the two",
             )
         kinds[ext] = name
-    volumes = sorted(files, key=int)
-    images = []
-    for volume in volumes:
-        images.append(
-            _image(tree, volume, files[volume], "" if len(volumes) == 1 else volume, notices)
-        )
-    if not images:
+    if not volumes:
         raise SourceNotFoundError(
-            "no volume of platelet-em is here",
+            "no volume of platelet-em found",
             file=tree.origin,
             expected="images/50-images.tif or images/24-images.tif",
             hint="name the folder that holds images, labels-semantic and labels-instance",
         )
+    single = len(volumes) == 1
     return SourceDataset(
         name="platelet-em",
         source="platelet-em",
         origin=tree.origin,
-        layout="image" if len(images) == 1 else "collection",
-        images=tuple(images),
-        notices=tuple(notices),
+        layout="image" if single else "collection",
+        images=tuple(
+            _image(tree, volume, volumes[volume], "" if single else volume, problems)
+            for volume in sorted(volumes, key=int)
+        ),
+        notices=problems.gathered(),
         attributes={"modality": "serial block-face scanning electron microscopy"},
     )
 
 
 def _image(
-    tree: FileTree, volume: str, parts: _Parts, path: str, notices: list[Notice]
+    tree: FileTree, volume: str, parts: _Parts, path: str, problems: Problems
 ) -> SourceImage:
     name = parts.get("images", {}).get("", {}).get("tif")
     if name is None:
-        some = next(f for part in parts.values() for kinds in part.values() for f in kinds.values())
         raise SourceError(
             "labels without their image",
-            file=some,
+            file=next(
+                f for part in parts.values() for kinds in part.values() for f in kinds.values()
+            ),
             expected=f"images/{volume}-images.tif beside them",
             found="no such file",
-            hint="add the image, or take its labels away",
+            hint="add the image, or remove its labels",
         )
     stack = open_tiff_volume(tree.file(name))
     if len(stack.shape) != 3:
         raise SourceError(
-            "the image is no stack of grey planes",
+            "the image is not a stack of grey planes",
             file=name,
             expected="pages of rows x columns",
             found=f"shape {stack.shape}",
         )
+    classified = "semantic" in parts
     layers = tuple(
-        _layer(tree, label, kinds, stack.shape, "semantic" in parts, name, notices)
-        for label, kinds in _named_layers(parts)
+        _layer(tree, label, files, stack.shape, name, classified, problems)
+        for label, files in _named_layers(parts)
     )
     if not layers:
-        notices.append(Notice("warning", "the image has no labels", file=name))
+        problems.warn("the image has no labels", file=name)
     return SourceImage(
         path=path,
         name=f"{volume}-images",
@@ -160,13 +162,12 @@ def _image(
 
 
 def _named_layers(parts: _Parts) -> list[tuple[str, dict[str, str]]]:
-    """Label layers in order. ``-2d`` and ``-3d`` objects are told apart only where both are there."""
-    found = []
-    for layer in _LAYERS:
-        variants = parts.get(layer, {})
-        for suffix, kinds in sorted(variants.items()):
-            found.append((f"{layer}{suffix}" if len(variants) > 1 else layer, kinds))
-    return found
+    """Label layers in order. The suffixes ``-2d`` and ``-3d`` are kept only if both are there."""
+    return [
+        (f"{layer}{suffix}" if len(parts[layer]) > 1 else layer, files)
+        for layer in _LAYERS
+        for suffix, files in sorted(parts.get(layer, {}).items())
+    ]
 
 
 def _layer(
@@ -174,81 +175,76 @@ def _layer(
     layer: str,
     files: dict[str, str],
     shape: tuple[int, ...],
-    classified: bool,
     image: str,
-    notices: list[Notice],
+    classified: bool,
+    problems: Problems,
 ) -> VolumeLayer:
+    """A label layer from its JSON file, its TIFF, or both: the JSON has the ids, and is preferred."""
     semantic = layer == "semantic"
     attributes: dict[str, Any] = {"files": [files[k] for k in sorted(files)]}
-    runs: RunLengthLabels | None = None
-    source_ids: dict[int, int | str] = {}
-    colors: Pixels | None = None
-    if "json" in files:
-        runs = read_rle_json(tree.file(files["json"]))
-        _same_shape(runs.volume.shape, shape, files["json"], image)
-        attributes["run_length"] = dict(runs.spelling)
-        source_ids = dict(runs.source_ids)
-        if semantic:
-            _known_classes(runs.ids, files["json"])
+    runs = read_rle_json(tree.file(files["json"])) if "json" in files else None
+    colors = None
     if "tif" in files:
-        found = open_color_labels(tree.file(files["tif"]), PALETTES if semantic else None)
-        colors, count = found.pixels, found.max_value
-        _same_shape(colors.shape, shape, files["tif"], image)
-        if runs is None and found.arbitrary_ids:
+        colors = open_color_labels(tree.file(files["tif"]), PALETTES if semantic else None)
+        _check_shape(colors.pixels.shape, shape, files["tif"], image)
+    pixels: Pixels | RunVolume
+    source_ids: dict[int, int | str]
+    if runs is not None:
+        _check_shape(runs.volume.shape, shape, files["json"], image)
+        attributes["run_length"] = dict(runs.spelling)
+        pixels, source_ids = runs.volume, dict(runs.source_ids)
+        largest = int(runs.volume.values.max(initial=0))
+        if semantic:
+            _check_classes(runs.ids, files["json"])
+    elif colors is not None:
+        attributes |= _spelling(colors, semantic)
+        pixels, source_ids = colors.pixels, {} if semantic else dict(colors.colors)
+        largest = colors.max_value
+        if colors.arbitrary_ids:
             attributes["ids"] = "arbitrary: one per colour of the label TIFF; colours may collide"
-            notices.append(
-                Notice(
-                    "warning",
-                    "objects are told apart by colour: ids are arbitrary, and some may be merged",
-                    file=files["tif"],
-                )
+            problems.warn(
+                "objects are distinguished by colour: ids are arbitrary, and some may be merged",
+                file=files["tif"],
             )
-        if runs is None:
-            attributes |= _spelling(found, semantic)
-            source_ids = dict(found.colors) if not semantic else {}
-        if runs is None and semantic:
-            _known_classes(range(1, count + 1) if count > len(CLASSES) else (), files["tif"])
-    pixels: Pixels | RunVolume | None = runs.volume if runs is not None else colors
-    if pixels is None:
-        raise SourceError("a label layer without a file", record=layer)
-    most = int(runs.volume.values.max(initial=0)) if runs is not None else count
+        if semantic and largest > len(CLASSES):
+            _check_classes(range(1, largest + 1), files["tif"])
     return VolumeLayer(
         name=layer,
         pixels=pixels,
         kind="semantic" if semantic else "instance",
-        max_value=most,
+        max_value=largest,
         categories=CLASSES if semantic or classified else (),
         source_ids=source_ids,
         classes="semantic" if classified and not semantic else None,
-        compare=colors if runs is not None else None,
+        compare=colors.pixels if runs is not None and colors is not None else None,
         attributes=attributes,
     )
 
 
 def _spelling(labels: LabelTiff, semantic: bool) -> dict[str, Any]:
-    """How a label TIFF says its values; colours of objects are their source ids, in the table."""
+    """How a label TIFF spells its values; colours of objects are their source ids, in the table."""
     if labels.samples == 1:
         return {"dtype": str(labels.dtype)}
     known = {str(v): c for v, c in labels.colors.items()}
     return {"color_samples": labels.samples} | ({"colors": known} if semantic else {})
 
 
-def _same_shape(found: tuple[int, ...], shape: tuple[int, ...], file: str, image: str) -> None:
+def _check_shape(found: tuple[int, ...], shape: tuple[int, ...], file: str, image: str) -> None:
     if tuple(found) != tuple(shape):
         raise SourceError(
             "labels and image differ in shape",
             file=file,
-            expected=f"{list(shape)}, as {image} has it",
+            expected=f"{list(shape)}, the shape of {image}",
             found=list(found),
             hint="check that the two belong together",
         )
 
 
-def _known_classes(ids: Any, file: str) -> None:
+def _check_classes(ids: Iterable[int], file: str) -> None:
     unknown = sorted(set(ids) - {int(c.id) for c in CLASSES})
     if unknown:
         raise SourceError(
-            "a class that the dataset does not have",
+            "unknown class",
             file=file,
             record=f"label {unknown[0]}",
             expected="classes 1 to 6",
