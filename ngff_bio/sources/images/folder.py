@@ -1,7 +1,7 @@
-"""Anyone's folder of pictures: TIFF, OME-TIFF, ImageJ, PNG, JPEG, BMP, with label pictures if any.
+"""Any folder of image files: TIFF, OME-TIFF, ImageJ, PNG, JPEG, BMP, and label images among them.
 
 A file is an image, a TIFF of several series several; files numbered along t, z or c in a full grid
-are one image. Axes, pixel size, time interval and channel names are those that files give.
+are one image. Axes, pixel size, time interval and channel names are those that files state.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Frame, OnError, SourceDataset, SourceImage
-from ngff_bio.sources.assembly import DOCUMENTS, base_of, placed, probe_all
+from ngff_bio.sources.assembly import DOCUMENTS, base_of, image_files, placed, probe_all
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.label_layers import LabelKind, PlacedFile, label_grid, label_layer
 from ngff_bio.sources.images.label_names import LabelFile, LabelRule, Partners, split_labels
@@ -25,21 +24,18 @@ from ngff_bio.sources.images.numbered import Naming, Series, find_series, stem_o
 from ngff_bio.sources.images.opening import OpenedImage, open_series
 from ngff_bio.sources.registry import Source
 
-#: JSON files that are sniffed for annotations.
+#: JSON files that are sniffed for annotations: the first ones show what the others are.
 _SNIFFED_FILES = 16
 
-#: An ending that is no part of what an image is called.
+#: An ending that is not part of an image's name.
 _OME = re.compile(r"\.ome(?=\.tiff?$)", re.IGNORECASE)
 
 
 def detect(tree: FileTree) -> int:
-    """A guess, where pictures lie without annotations of another kind."""
+    """1 if there are image files, and no annotations of a known format."""
     names = tree.names()
-    if not any(n.lower().endswith(EXTENSIONS) for n in names):
-        return 0
-    # The first JSON files show what the others are.
     listed = [n for n in names if n.lower().endswith(".json")][:_SNIFFED_FILES]
-    return 0 if any(json_kind(tree.file(n)) for n in listed) else 1
+    return int(bool(image_files(names)) and not any(json_kind(tree.file(n)) for n in listed))
 
 
 def read(
@@ -51,116 +47,108 @@ def read(
     label_kind: LabelKind = "instance",
     on_error: OnError = "stop",
 ) -> SourceDataset:
-    """All images, with the label pictures that belong to them.
+    """All images, with the label images that belong to them.
 
     Parameters
     ----------
     labels
         ``NAME=GLOB`` for each label layer, in place of the conventions of names.
     axes
-        What the axes of TIFFs are that do not say it: letters of t, c, z, y, x.
+        Axes of TIFFs that do not state them: letters of t, c, z, y, x.
     series
         Axis (t, z or c) that a number at the end of names counts along; ``none`` if numbers in names
         mean nothing.
     label_kind
-        Whether values of label pictures are objects (``instance``) or classes (``semantic``).
+        Whether values of label images are objects (``instance``) or classes (``semantic``).
 
     Raises
     ------
     ngff_bio.errors.SourceNotFoundError
-        If there is no picture.
+        If there is no image file.
     ngff_bio.errors.SourceError
         If a file is damaged, or labels do not fit their image.
     ngff_bio.errors.ArgumentError
-        If an option is none.
+        If an option is wrong.
     """
     if series not in (None, "t", "z", "c", "none"):
         raise ArgumentError(
-            "a series is numbered along one axis", expected="t, z, c or none", found=series
+            "the option series is not an axis", expected="t, z, c or none", found=series
         )
     if label_kind not in ("instance", "semantic"):
         raise ArgumentError(
-            "labels are of objects or of classes", expected="instance or semantic", found=label_kind
+            "unknown kind of labels", expected="instance or semantic", found=label_kind
         )
     rules = [LabelRule.parse(r) for r in ([labels] if isinstance(labels, str) else labels)]
     problems = Problems(on_error)
-    reader = _Reader(tree, problems, axes, Naming.of(tree.names(), series), label_kind)
-    found = placed(reader.images(rules))
+    names = tree.names()
+    for name in names:
+        if not name.lower().endswith((*EXTENSIONS, *DOCUMENTS)):
+            problems.skip("not image files", record=name)
+    headers = probe_all(tree, image_files(names), problems)
+    reader = _Reader(tree, problems, axes, Naming.of(names, series), label_kind, headers)
+    found = reader.images(rules)
     if not found:
         raise SourceNotFoundError(
-            "no pictures are here",
+            "no image files found",
             file=tree.origin,
             expected=f"files that end in {', '.join(EXTENSIONS)}",
             found="; ".join(n.what for n in problems.notices[:3]) or None,
-            hint="name the folder that the pictures lie in",
+            hint="name the folder that holds the image files",
         )
     return SourceDataset(
         name=stem_of(tree.origin.replace("\\", "/").rstrip("/")) or "images",
         source="images",
         origin=tree.origin,
-        layout="image" if found[0].path == "" else "collection",
-        images=found,
+        layout="image" if len(found) == 1 else "collection",
+        images=placed(found),
         notices=problems.gathered(),
     )
 
 
-class _Reader:
-    """Makes images of files, and notes what was passed over."""
+#: Label files of an image by layer, each with its place.
+_Layers = dict[str, list[PlacedFile]]
 
-    def __init__(
-        self,
-        tree: FileTree,
-        problems: Problems,
-        axes: str | None,
-        naming: Naming,
-        label_kind: LabelKind,
-    ) -> None:
-        self.tree = tree
-        self.problems = problems
-        self.axes = axes
-        self.naming = naming
-        self.label_kind = label_kind
-        self.headers: dict[str, ImageHeader] = {}
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads the images of a folder, and reports what it does not convert."""
+
+    tree: FileTree
+    problems: Problems
+    axes: str | None
+    naming: Naming
+    label_kind: LabelKind
+    headers: Mapping[str, ImageHeader]
 
     def images(self, rules: Sequence[LabelRule]) -> list[tuple[str, SourceImage]]:
         """Every image with its folder."""
-        names = self.tree.names()
-        pictures = [n for n in names if n.lower().endswith(EXTENSIONS)]
-        for name in names:
-            if not name.lower().endswith((*EXTENSIONS, *DOCUMENTS)):
-                self.problems.skip("files that are no pictures", record=name)
-        self.headers = probe_all(self.tree, pictures, self.problems)
-        readable = [n for n in pictures if n in self.headers]
-        plain, labels = split_labels(readable, rules)
-        if not plain and not rules:
-            # All are named like labels: of nothing, then.
-            plain, labels = readable, []
+        plain, labels = split_labels(list(self.headers), rules)
+        if not plain and not rules:  # all are named like labels, but of no image
+            plain, labels = list(self.headers), []
         series = self._series(plain)
-        layers, homeless = self._partners(series, labels)
-        if homeless:
-            series = [*series, *self._series(homeless)]
-        self._tell_unlettered(series)
+        layers, unmatched = self._partners(series, labels)
+        series += self._series(unmatched)
+        self._note_numbers(series)
         found: list[tuple[str, SourceImage]] = []
         seen: set[str] = set()
-        todo = list(series)
-        for number, one in enumerate(todo):  # label pictures that are none are added while it runs
+        for number, one in enumerate(series):  # images that are only named like labels are appended
             if one.files[0] in seen:  # a part of a set that another file has opened
                 for partners in layers.get(number, {}).values():
                     for _, file in partners:
                         self.problems.skip("labels of a later file of one image", record=file)
                 continue
             with self.problems.caught():
-                images = open_series(self.tree, one, self.headers, self.axes, self.problems)
-                seen.update(f for image in images for f in image.files)
-                made = [
-                    self._image(one, opened, place if len(images) > 1 else None)
-                    for place, opened in enumerate(images)
+                opened = open_series(self.tree, one, self.headers, self.axes, self.problems)
+                seen.update(f for image in opened for f in image.files)
+                images = [
+                    _image(one, image, index if len(opened) > 1 else None)
+                    for index, image in enumerate(opened)
                 ]
                 if number in layers:
-                    made, others = self._labelled(made, one, layers[number], asked=bool(rules))
-                    todo += self._series(others)
-                found += [(one.folder, image) for image in made]
-        return _uniquely_named(found)
+                    images, others = self._labelled(images, one, layers[number], asked=bool(rules))
+                    series += self._series(others)
+                found += [(one.folder, image) for image in images]
+        return _numbered_names(found)
 
     def _series(self, names: Sequence[str]) -> list[Series]:
         return find_series(
@@ -170,28 +158,17 @@ class _Reader:
     def _unlike(self, files: Sequence[str]) -> str | None:
         """Why numbered files cannot be one image."""
         headers = [self.headers[n] for n in files]
-        first = headers[0]
-        for header in headers:
-            if (header.shape, header.dtype, header.axes, header.series) != (
-                first.shape,
-                first.dtype,
-                first.axes,
-                1,
-            ):
-                return "numbered files differ in size or kind"
-        along = {a for n in files for a in self.naming.take_apart(stem_of(n)).numbers}
-        twice = along & set(first.axes)
-        varying = {
-            a
-            for a in twice
-            if len({self.naming.take_apart(stem_of(n)).numbers[a] for n in files}) > 1
-        }
+        kinds = {(h.shape, h.dtype, h.axes) for h in headers}
+        if len(kinds) > 1 or any(h.series > 1 for h in headers):
+            return "numbered files differ in size or kind"
+        numbers = [self.naming.take_apart(stem_of(n)).numbers for n in files]
+        varying = {a for a in headers[0].axes if len({n.get(a) for n in numbers}) > 1}
         if varying:
             return f"numbered files have the axis {', '.join(sorted(varying))} within them too"
         return None
 
-    def _tell_unlettered(self, series: Sequence[Series]) -> None:
-        """Ask what a number at the end counts, where files of one kind differ in it alone."""
+    def _note_numbers(self, series: Sequence[Series]) -> None:
+        """Ask for the meaning of a number at the end, if similar files differ in it alone."""
         if self.naming.last is not None:
             return
         groups: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -209,11 +186,11 @@ class _Reader:
 
     def _partners(
         self, series: Sequence[Series], labels: Sequence[LabelFile]
-    ) -> tuple[dict[int, dict[str, list[PlacedFile]]], list[str]]:
-        """Label files by image and layer, each with its place; and those without an image."""
+    ) -> tuple[dict[int, _Layers], list[str]]:
+        """Label files by image and layer; and those without an image."""
         partners = Partners(series, self.naming)
-        found: dict[int, dict[str, list[PlacedFile]]] = {}
-        homeless = []
+        found: dict[int, _Layers] = {}
+        unmatched = []
         for label in labels:
             with self.problems.caught():
                 place, layer = partners.find(label), label.layer
@@ -223,88 +200,79 @@ class _Reader:
                     place = (0, ())
                 if place is None and label.asked:
                     raise SourceError(
-                        "a label picture without its image",
+                        "a label image without its image",
                         file=label.name,
                         expected=f"an image named {' or '.join(label.stems)}",
                         found="no such image",
-                        hint="let each star of the pattern stand for the name of an image",
+                        hint="a `*` of the pattern must match the name of an image",
                     )
                 if place is None:
-                    homeless.append(label.name)
+                    unmatched.append(label.name)
                     self.problems.note(
-                        "pictures named like labels, without an image of that name: they are taken as "
-                        "images; say which are labels with --labels NAME=GLOB",
+                        "files named like labels, without an image of that name, are converted as "
+                        "images; select label images with --labels NAME=GLOB",
                         record=label.name,
                     )
-                    continue
-                number, at = place
-                found.setdefault(number, {}).setdefault(layer, []).append((at, label.name))
-        return found, homeless
-
-    def _image(self, one: Series, opened: OpenedImage, place: int | None) -> SourceImage:
-        own: dict[str, Any] = {}
-        if opened.name and opened.name != one.name:
-            own["name"] = opened.name
-        name = one.name
-        if place is not None:
-            name = f"{stem_of(one.name)}_{opened.name or place}"
-            own["series"] = place
-        return SourceImage(
-            path=_OME.sub("", name),
-            name=name,
-            axes=opened.axes,
-            pixels=opened.pixels,
-            channels=opened.channels,
-            frames=_frames(one, opened),
-            attributes={**opened.attributes, **own},
-        )
+                else:
+                    files = found.setdefault(place[0], {}).setdefault(layer, [])
+                    files.append((place[1], label.name))
+        return found, unmatched
 
     def _labelled(
-        self,
-        images: Sequence[SourceImage],
-        one: Series,
-        layers: Mapping[str, list[PlacedFile]],
-        *,
-        asked: bool,
+        self, images: list[SourceImage], one: Series, layers: _Layers, *, asked: bool
     ) -> tuple[list[SourceImage], list[str]]:
-        """The image with its layers; and files that only are named like labels of it."""
+        """The image with its layers; and files that are only named like labels of it."""
         if len(images) > 1:
             raise SourceError(
-                "labels of a file that holds several images",
+                "labels of a file that contains several images",
                 file=one.files[0],
                 expected="one image",
                 found=len(images),
-                hint="save its images to files of their own",
+                hint="save its images to separate files",
             )
         found, others = [], []
         for name, files in layers.items():
             with self.problems.caught():
                 grid = label_grid(one, files, self.naming)
                 layer = label_layer(
-                    self.tree,
-                    images[0],
-                    name,
-                    grid,
-                    self.headers,
-                    self.problems,
-                    kind=self.label_kind,
-                    asked=asked,
-                )
+                    self.tree, images[0], name, grid, self.headers, self.problems,
+                    kind=self.label_kind, asked=asked,
+                )  # fmt: skip
                 if layer is not None:
                     found.append(layer)
                     continue
+                others += grid.names
                 for file in grid.names:
                     self.problems.warn(
-                        "pictures named like labels, of other axes than their image: they are taken "
-                        "as images; say which are labels with --labels NAME=GLOB",
+                        "files named like labels, of other axes than their image, are converted as "
+                        "images; select label images with --labels NAME=GLOB",
                         record=file,
                     )
-                others += grid.names
         return [replace(images[0], labels=tuple(found))], others
 
 
+def _image(one: Series, opened: OpenedImage, index: int | None) -> SourceImage:
+    """An image of a series; `index` is that of one of several images in a file."""
+    name = one.name
+    attributes = dict(opened.attributes)
+    if opened.name and opened.name != name:
+        attributes["name"] = opened.name
+    if index is not None:
+        name = f"{stem_of(one.name)}_{opened.name or index}"
+        attributes["series"] = index
+    return SourceImage(
+        path=_OME.sub("", name),
+        name=name,
+        axes=opened.axes,
+        pixels=opened.pixels,
+        channels=opened.channels,
+        frames=_frames(one, opened),
+        attributes=attributes,
+    )
+
+
 def _frames(one: Series, opened: OpenedImage) -> tuple[Frame, ...]:
-    """What is known of each file, or of each time point where the file tells times."""
+    """A frame for each file, or for each time point if the file states times."""
     if len(one.files) > 1:
         frames = []
         for index, name in enumerate(one.files):
@@ -321,16 +289,17 @@ def _frames(one: Series, opened: OpenedImage) -> tuple[Frame, ...]:
     return tuple(Frame(name=name) for name in opened.files)
 
 
-def _uniquely_named(found: list[tuple[str, SourceImage]]) -> list[tuple[str, SourceImage]]:
-    """Images of one folder with names of their own: those of one name are numbered."""
+def _numbered_names(found: list[tuple[str, SourceImage]]) -> list[tuple[str, SourceImage]]:
+    """Images of one folder with unique names: those of one name are numbered."""
     counts = Counter((folder, image.path) for folder, image in found)
     seen: Counter[tuple[str, str]] = Counter()
     named = []
     for folder, image in found:
         key = (folder, image.path)
         seen[key] += 1
-        own = image if counts[key] == 1 else replace(image, path=f"{image.path}_{seen[key]}")
-        named.append((folder, own))
+        if counts[key] > 1:
+            image = replace(image, path=f"{image.path}_{seen[key]}")
+        named.append((folder, image))
     return named
 
 
@@ -343,7 +312,7 @@ SOURCE = Source(
     read=read,
     options={
         "labels": "NAME=GLOB: files that are label images, and what the layer is called",
-        "axes": "what the axes of TIFFs are that do not say it, as in tyx",
+        "axes": "axes of TIFFs that do not state them, as in tyx",
         "series": "axis (t, z, c) that a last number in file names counts along; none for no series",
         "label_kind": "whether values of label images are objects (instance) or classes (semantic)",
     },

@@ -1,4 +1,4 @@
-"""Label layers of label pictures: one for a whole image, or one for each of its frames or planes."""
+"""Label layers from label images: one for a whole image, or one for each of its frames or planes."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def label_grid(one: Series, files: list[PlacedFile], naming: Naming) -> LabelGri
             number = number * count + place.get(axis, 0)
         if set(place) != set(along) or grid[number] is not None:
             raise SourceError(
-                "two label pictures are of one image and one layer",
+                "two label images are of one image and one layer",
                 file=name,
                 found=", ".join(n for _, n in files[:5]),
-                hint="name the layers apart with --labels NAME=GLOB for each",
+                hint="give each layer a name with --labels NAME=GLOB",
             )
         grid[number] = name
     return LabelGrid(along, counts, tuple(grid))
@@ -104,13 +104,13 @@ def label_layer(
     kind
         Whether values are objects or classes.
     asked
-        Whether the user said that these files are labels. If only their names do, files of other
-        axes than the image's are none, and ``None`` is returned.
+        Whether the files were selected by a rule. If not, files of other axes than the image's are
+        not labels, and ``None`` is returned.
 
     Raises
     ------
     ngff_bio.errors.SourceError
-        If a label picture has colours, or does not fit the image.
+        If a label image has colours, or does not fit the image.
     """
     names = grid.names
     pixels: list[Pixels | None] = []
@@ -122,9 +122,9 @@ def label_layer(
         part, axes = open_label_image(tree.file(name), headers[name], tree.limits)
         if letters and axes != letters:
             raise SourceError(
-                "label pictures of one image are of different kinds",
+                "label images of one image are of different kinds",
                 file=name,
-                expected=f"axes {letters}, as {names[0]} has them",
+                expected=f"axes {letters}, those of {names[0]}",
                 found=axes,
             )
         letters = axes
@@ -132,7 +132,7 @@ def label_layer(
     missing = len(grid.files) - len(names)
     if missing:
         problems.warn(
-            f"{missing} of {len(grid.files)} frames have no label picture: labels are 0 there",
+            f"{missing} of {len(grid.files)} frames have no label image: labels are 0 there",
             file=names[0],
         )
     source = pixels[0]

@@ -1,4 +1,4 @@
-"""Which pictures are labels of which others: by the conventions of their names, or as the user says."""
+"""Matching of label images with their images: by the conventions of their names, or by a rule."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.formats.images.frames import safe_name
@@ -20,13 +21,13 @@ _FOLDER = re.compile(
 _PREFIX = re.compile(rf"^(?P<layer>{_WORD})(?![A-Za-z])[ _.-]*", re.IGNORECASE)
 _SUFFIX = re.compile(rf"[ _.-](?P<layer>{_WORD})$", re.IGNORECASE)
 
-#: What images are called beside their masks: ``img2d`` and ``mask2d``.
+#: Parts of an image's name that its label image does not have: ``img2d`` and ``mask2d``.
 _IMAGE = re.compile(r"^(?:images?|img|im|raw)(?![A-Za-z])[ _.-]*|[ _.-](?:image|img|raw)$", re.I)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
-    """A label picture.
+    """A label image.
 
     Parameters
     ----------
@@ -35,9 +36,9 @@ class LabelFile:
     layer
         Name of the label layer that it is part of.
     stems
-        What its image may be called, the best guess first.
+        Possible names of its image, the best guess first.
     asked
-        Whether the user said that it is one.
+        Whether it was selected by a rule.
     """
 
     name: str
@@ -48,7 +49,7 @@ class LabelFile:
 
 @dataclass(frozen=True, slots=True)
 class LabelRule:
-    """``NAME=GLOB``: files that are labels, and what the layer is called."""
+    """``NAME=GLOB``: files that are label images, and the name of their layer."""
 
     layer: str
     pattern: re.Pattern[str]
@@ -66,14 +67,14 @@ class LabelRule:
         name, equals, glob = text.partition("=")
         if not equals or not name.strip() or not glob.strip():
             raise ArgumentError(
-                "a rule for labels is a name and a pattern",
+                "a rule for label images is a name and a pattern",
                 expected="--labels NAME=GLOB, as in --labels nuclei='masks/*_nuclei.png'",
                 found=text,
             )
         return cls(layer_name(name.strip()), re.compile(_captured(glob.strip())), glob.strip())
 
     def match(self, name: str) -> LabelFile | None:
-        """The label picture that a file is, if it is one."""
+        """The file as a label image, if it matches."""
         found = self.pattern.fullmatch(name)
         if found is None:
             return None
@@ -84,9 +85,9 @@ class LabelRule:
 
 
 def _captured(glob: str) -> str:
-    """A glob as a regular expression that keeps what each star stands for; ``**/`` is any folder.
+    """A glob as a regular expression with a group for each ``*``; ``**/`` is any folder.
 
-    It may start at any folder, so that it does not matter how far above the files a source begins.
+    It may start at any folder, so that it does not depend on the root of the source.
     """
     meaning = {"**/": "(?:.*/)?", "*": "([^/]*)", "?": "[^/]"}
     parts = re.split(r"(\*\*/|\*|\?)", glob)
@@ -94,7 +95,7 @@ def _captured(glob: str) -> str:
 
 
 def layer_name(text: str) -> str:
-    """A safe name for a layer. ``labels`` is one: layers lie below a group of their own."""
+    """A safe name for a layer. ``labels`` is allowed: layers lie in a separate group."""
     return text if text in ("labels", "Labels") else safe_name(text)
 
 
@@ -103,7 +104,7 @@ def _without_affix(stem: str) -> str:
 
 
 def by_convention(name: str) -> LabelFile | None:
-    """The label picture that a file is by its name: ``masks/x``, ``labels/x``, ``mask*``, ..."""
+    """The file as a label image, if its name says so: ``masks/x``, ``labels/x``, ``mask*``, ..."""
     stem = stem_of(name)
     folders = [m for p in folder_of(name).split("/") if (m := _FOLDER.match(p))]
     affix = _SUFFIX.search(stem) or _PREFIX.match(stem)
@@ -119,7 +120,7 @@ def by_convention(name: str) -> LabelFile | None:
 def split_labels(
     names: Iterable[str], rules: Sequence[LabelRule]
 ) -> tuple[list[str], list[LabelFile]]:
-    """Images and label pictures. Rules take the place of conventions.
+    """Images and label images. Rules replace the conventions.
 
     Raises
     ------
@@ -130,8 +131,9 @@ def split_labels(
     used: set[str] = set()
     for name in names:
         if rules:
-            found = next((m for r in rules if (m := r.match(name)) is not None), None)
-            used.update(r.text for r in rules if r.match(name) is not None)
+            matches = {r.text: m for r in rules if (m := r.match(name)) is not None}
+            used.update(matches)
+            found = next(iter(matches.values()), None)
         else:
             found = by_convention(name)
         if found is None:
@@ -141,19 +143,19 @@ def split_labels(
     for rule in rules:
         if rule.text not in used:
             raise ArgumentError(
-                "no picture matches a pattern for labels",
+                "no image file matches a pattern for label images",
                 expected="names below the source's folder, as in masks/*.png",
                 found=rule.text,
             )
     return images, labels
 
 
-#: A label picture's place: number of the image, and index along each axis that files are numbered on.
+#: Place of a label image: number of the image, and index along each axis that files are numbered on.
 Place = tuple[int, tuple[tuple[str, int], ...]]
 
 
 class Partners:
-    """Finds the image, and the place in it, that a label picture belongs to.
+    """Finds the image, and the place in it, of a label image.
 
     Parameters
     ----------
@@ -179,12 +181,12 @@ class Partners:
                 self._bare[key][number] = None
 
     def find(self, label: LabelFile) -> Place | None:
-        """The place, or ``None`` where there is no such image.
+        """The place, or ``None`` if there is no such image.
 
         Raises
         ------
         ngff_bio.errors.SourceError
-            If there are several of equal right.
+            If several match equally well.
         """
         for stem in label.stems:
             for key in _keys(stem):
@@ -203,7 +205,7 @@ class Partners:
         return self._by_number(label) if label.asked else None
 
     def find_named(self, label: LabelFile) -> tuple[Place, str] | None:
-        """The place of a label picture whose name adds the layer's to its image's.
+        """The place of a label image whose name is its image's followed by the layer's.
 
         ``cells_01_nuclei_mask`` is layer ``nuclei`` of ``cells_01``.
         """
@@ -232,7 +234,7 @@ class Partners:
         return number, tuple(sorted(at))
 
     def _by_number(self, label: LabelFile) -> Place | None:
-        """What a star stands for is a number alone: that of a frame, where images have one axis."""
+        """The place of a ``*`` that matches a number alone: a frame, if images have one axis."""
         for stem in label.stems:
             if not stem.isdecimal():
                 continue
@@ -252,34 +254,27 @@ class Partners:
         best = [s for s in scored if s[0] == scored[0][0]]
         if len({number for _, number, _ in best}) > 1:
             raise SourceError(
-                "a label picture may be that of several images",
+                "a label image matches several images",
                 file=label.name,
                 found=", ".join(self.series[n].files[0] for _, n, _ in best[:5]),
-                hint="put labels of one folder of images into one folder, or say which are labels "
-                "with --labels NAME=GLOB",
+                hint="put label images of one folder of images into one folder, or select them with "
+                "--labels NAME=GLOB",
             )
         _, number, at = best[0]
         return number, at
 
     def _distance(self, name: str, number: int) -> tuple[int, int]:
-        here = folder_of(name).split("/")
-        there = self.series[number].folder.split("/")
-        first = next(
-            (i for i, (a, b) in enumerate(zip(here, there, strict=False)) if a != b),
-            min(len(here), len(there)),
-        )
-        last = next(
-            (
-                i
-                for i, (a, b) in enumerate(zip(reversed(here), reversed(there), strict=False))
-                if a != b
-            ),
-            min(len(here), len(there)),
-        )
-        return -first, -last
+        """Folders that a file and an image have in common, from the root and from the end, negated."""
+        here, there = folder_of(name).split("/"), self.series[number].folder.split("/")
+        return -_shared(here, there), -_shared(here[::-1], there[::-1])
+
+
+def _shared(one: Sequence[str], other: Sequence[str]) -> int:
+    """Equal elements at the start of two sequences."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _keys(stem: str) -> tuple[str, ...]:
-    """A stem in small letters, and without what says that it is an image."""
+    """A stem in lower case, and without the parts in which images and masks differ."""
     small = stem.lower()
     return tuple(dict.fromkeys([small, _IMAGE.sub("", small) or small]))

@@ -1,7 +1,7 @@
 """Files numbered along time, planes or channels: ``..._t001_z002_c1.tif``.
 
-A capital C with a number can be a well too; it is one where other names have another letter of a
-plate's rows in its place, or where the number of a row stands before it.
+A capital C with a number can also be a well: if other names have another letter of a plate's rows in
+its place, or if the number of a row precedes it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _EDGES = " _-."
 
 
 def stem_of(name: str) -> str:
-    """Base name without its picture endings, ``.ome`` among them."""
+    """Base name without the endings of image files, including ``.ome``."""
     stem = base_of(name)
     while stem.lower().endswith(EXTENSIONS) and stem.rpartition(".")[0]:
         stem = stem.rpartition(".")[0]
@@ -49,7 +49,7 @@ def stem_of(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A stem taken apart.
+    """A stem, parsed.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Numbered:
     numbers
         The number along each axis.
     bare
-        The stem without its numbers and what joined them to it.
+        The stem without its numbers and their separators.
     """
 
     template: str
@@ -73,10 +73,10 @@ class Naming:
     Parameters
     ----------
     last
-        Axis that a number at the end counts along, where no letter says it; ``"none"`` if even
-        letters mean nothing.
+        Axis that a number at the end counts along, if it has no letter; ``"none"`` if even letters
+        mean nothing.
     wells
-        What stands before the letter of a well in some name.
+        Text before the letter of a well in some name.
     """
 
     last: str | None = None
@@ -84,7 +84,7 @@ class Naming:
 
     @classmethod
     def of(cls, names: Iterable[str], last: str | None = None) -> Naming:
-        """As these file names are numbered."""
+        """The naming of some files."""
         stems = [stem_of(name) for name in names]
         wells = {s[: m.start()] for s in stems for m in _WELL.finditer(s)}
         return cls(last, frozenset(wells))
@@ -93,7 +93,7 @@ class Naming:
         """The numbers of a stem by axis."""
         found = [] if self.last == "none" else [m for m in _TOKEN.finditer(stem) if self._axis(m)]
         axes = [_LETTERS[m["word"].lower()] for m in found]
-        if len(set(axes)) < len(axes):  # two numbers for one axis: which is it?
+        if len(set(axes)) < len(axes):  # two numbers for one axis are ambiguous
             return Numbered(stem, {}, stem)
         numbers: dict[str, int] = {}
         parts, bare, at = [], [], 0
@@ -115,7 +115,7 @@ class Naming:
         return Numbered(template, numbers, "".join([*bare, rest]).strip(_EDGES))
 
     def _axis(self, match: re.Match[str]) -> bool:
-        """Whether it is a number along an axis, and no column of a well."""
+        """Whether it is a number along an axis, and not a column of a well."""
         before = match.string[: match.start()]
         if match["word"] in "cC" and _ROW_BEFORE.search(before):
             return False
@@ -129,9 +129,9 @@ class Series:
     Parameters
     ----------
     folder
-        Where they lie.
+        Their folder.
     name
-        What to call the image: the file's base name, or what the names have in common.
+        Name of the image: the file's base name, or what the names have in common.
     files
         In the order of the axes in `along`, the last varying fastest.
     along
@@ -163,7 +163,7 @@ def find_series(
     names: Iterable[str],
     naming: Naming,
     unlike: Callable[[Sequence[str]], str | None],
-    tell: Callable[[str, str], None],
+    report: Callable[[str, str], None],
 ) -> list[Series]:
     """Files as images, in order of their names.
 
@@ -172,9 +172,9 @@ def find_series(
     naming
         How they are numbered.
     unlike
-        Says why some files cannot be one image, or ``None``.
-    tell
-        Called with a reason and a file name, where numbered files are no full grid.
+        Returns why some files cannot be one image, or ``None``.
+    report
+        Called with a reason and a file name, if numbered files are not one image.
     """
     groups: dict[tuple[str, str, str], dict[tuple[int, ...], list[str]]] = {}
     for name in names:
@@ -202,7 +202,7 @@ def find_series(
             files = [members[place][0] for place in order]
             reason = unlike(files)
         if reason is not None:
-            tell(f"{reason}: they are images of their own", f"{folder}/{template}".lstrip("/"))
+            report(f"{reason}: they are separate images", f"{folder}/{template}".lstrip("/"))
             found += [Series(folder, base_of(name), (name,)) for name in files]
             continue
         along = "".join(a for a in axes if len(numbers[a]) > 1)
