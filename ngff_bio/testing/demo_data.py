@@ -7,7 +7,7 @@ annotations fit them, and the same call writes the same files.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 from pycocotools import mask as coco_mask
 
 FloatImage = NDArray[np.float32]
+Rng = np.random.Generator
+Shape = tuple[int, int]
 
 
 def make_sample(source: str, folder: Path) -> Path:
@@ -66,7 +68,16 @@ class _Blob:
         cos, sin = np.cos(self.turn), np.sin(self.turn)
         return np.stack([self.x + u * cos - v * sin, self.y + u * sin + v * cos], axis=1)
 
-    def depth(self, shape: tuple[int, int], margin: float = 1.3) -> tuple[Any, FloatImage]:
+    def corners(self) -> NDArray[np.float64]:
+        """x, y of the upper left and the lower right corner of its box, whole numbers."""
+        contour = self.contour()
+        return np.stack([contour.min(axis=0), contour.max(axis=0)]).round()
+
+    def scaled(self, factor: float) -> _Blob:
+        """The blob with other radii."""
+        return replace(self, height=self.height * factor, width=self.width * factor)
+
+    def depth(self, shape: Shape, margin: float = 1.3) -> tuple[Any, FloatImage]:
         """Slices of a box round the blob; in it 1 in the centre, 0 on the contour, less outside."""
         reach = margin * (1 + float(np.abs(self.lobes).sum() / 2)) * max(self.height, self.width)
         box = tuple(
@@ -80,37 +91,31 @@ class _Blob:
         return box, (1 - (np.hypot(u, v) / self.edge(np.arctan2(v, u))) ** 2).astype(np.float32)
 
 
-def _blob(
-    rng: np.random.Generator, centre: Iterable[float], radius: float, length: float, lobed: float
-) -> _Blob:
+def _blob(rng: Rng, at: Iterable[float], radius: float, length: float, lobed: float) -> _Blob:
     """A blob of about `radius` pixels, `length` times as long as wide."""
     stretch = np.sqrt(length * rng.uniform(0.85, 1.15))
-    y, x = centre
+    y, x = at
     lobes = rng.uniform(-lobed, lobed, (3, 2))
     return _Blob(y, x, radius / stretch, radius * stretch, rng.uniform(0, np.pi), lobes)
 
 
-def _places(
-    rng: np.random.Generator, shape: Sequence[int], count: int, distance: float
-) -> NDArray[np.float64]:
+def _places(rng: Rng, shape: Shape, count: int, distance: float) -> NDArray[np.float64]:
     """Up to `count` random points of `shape` that keep `distance` from each other."""
     found: list[NDArray[np.float64]] = []
-    for point in rng.uniform(0, shape, (count * 20, len(shape))):
+    for point in rng.uniform(0, shape, (count * 20, 2)):
         if len(found) < count and all(np.hypot(*(point - other)) >= distance for other in found):
             found.append(point)
     return np.array(found)
 
 
-def _clouds(rng: np.random.Generator, shape: tuple[int, int], period: int) -> FloatImage:
+def _clouds(rng: Rng, shape: Shape, period: int) -> FloatImage:
     """A smooth random field of about -1 to 1."""
     grid = rng.uniform(-1, 1, (shape[0] // period + 3, shape[1] // period + 3))
     nodes = Image.fromarray(grid.astype(np.float32))
     return np.asarray(nodes.resize(shape[::-1], Image.Resampling.BICUBIC))
 
 
-def _ground(
-    rng: np.random.Generator, shape: tuple[int, int], level: float, clouds: float, noise: float
-) -> FloatImage:
+def _ground(rng: Rng, shape: Shape, level: float, clouds: float, noise: float) -> FloatImage:
     """A cloudy background with camera noise."""
     coarse, fine = _clouds(rng, shape, max(shape) // 3), _clouds(rng, shape, max(shape) // 12)
     ground = level + clouds * (coarse + fine / 3) + rng.normal(0, noise, shape)
@@ -126,65 +131,58 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content))
 
 
-def _livecell(folder: Path, rng: np.random.Generator) -> Path:
+def _coco_record(number: int, image: int, segmentation: Any, runs: Any) -> dict[str, Any]:
+    """An annotation of COCO; `runs` are the pixels of its segmentation."""
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": 1,
+        "iscrowd": 0,
+        "segmentation": segmentation,
+        "area": int(coco_mask.area(runs)),
+        "bbox": coco_mask.toBbox(runs).tolist(),
+    }
+
+
+def _livecell(folder: Path, rng: Rng) -> Path:
     """Two cell types, a well each, three frames of four crops: TIFF and COCO polygons."""
     root = folder / "livecell-dataset" / "LIVECell_dataset_2021"
-    crop, radius = (208, 280), 17
-    splits: dict[str, dict[str, list[Any]]] = {
-        split: {"images": [], "annotations": []} for split in ("train", "val", "test")
-    }
+    crop, splits = (208, 280), ("train", "val", "test")
+    whole = (2 * crop[0], 2 * crop[1])
+    coco: dict[str, Any] = {split: {"images": [], "annotations": []} for split in splits}
     for cell_type, well, length, lobed in (("A172", "B7", 2.2, 0.2), ("MCF7", "E4", 1.2, 0.14)):
-        whole = (2 * crop[0], 2 * crop[1])
-        cells = [
-            _blob(rng, centre, radius * rng.uniform(0.8, 1.3), length, lobed)
-            for centre in _places(rng, whole, 110, 1.5 * radius)
-        ]
-        for time in range(3):
+        places = _places(rng, whole, 110, 25)
+        cells = [_blob(rng, at, rng.uniform(14, 22), length, lobed) for at in places]
+        for time, split in enumerate(splits):
+            cells = [replace(c, y=c.y + rng.normal(0, 2), x=c.x + rng.normal(0, 2)) for c in cells]
             shown = cells[: 80 + 15 * time]
-            moved = rng.normal(0, 2, (len(cells), 2))
-            cells = [
-                replace(c, y=c.y + dy, x=c.x + dx) for c, (dy, dx) in zip(cells, moved, strict=True)
-            ]
             pixels = _phase_contrast(rng, whole, shown)
+            place = "livecell_test_images" if split == "test" else "livecell_train_val_images"
+            (root / "images" / place).mkdir(parents=True, exist_ok=True)
             for number in range(1, 5):
                 y, x = (number - 1) % 2 * crop[0], (number - 1) // 2 * crop[1]
-                split = ("train", "val", "test")[time]
                 name = f"{cell_type}_Phase_{well}_1_00d{4 * time:02}h00m_{number}.tif"
-                place = "livecell_test_images" if split == "test" else "livecell_train_val_images"
-                path = root / "images" / place / name
-                path.parent.mkdir(parents=True, exist_ok=True)
                 part = pixels[y : y + crop[0], x : x + crop[1]]
+                path = root / "images" / place / name
                 tifffile.imwrite(path, part, compression="lzw", metadata=None)
-                coco = splits[split]
-                image_id = len(coco["images"]) + 1
-                entry = {"id": image_id, "width": crop[1], "height": crop[0], "file_name": name}
-                coco["images"].append(entry)
+                images, annotations = coco[split]["images"], coco[split]["annotations"]
+                entry = {"id": len(images) + 1, "file_name": name}
+                images.append({**entry, "height": crop[0], "width": crop[1]})
                 for cell in shown:
                     points = (cell.contour() - (x, y)).clip(0, (crop[1], crop[0])).round(2)
-                    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-                    if min(right - left, bottom - top) < 4:
+                    if np.ptp(points, axis=0).min() < 4:
                         continue
                     polygon = points.ravel().tolist()
                     runs = coco_mask.merge(coco_mask.frPyObjects([polygon], *crop))
-                    record = {
-                        "id": len(coco["annotations"]) + 1,
-                        "image_id": image_id,
-                        "category_id": 1,
-                        "iscrowd": 0,
-                        "segmentation": [polygon],
-                        "area": float(coco_mask.area(runs)),
-                        "bbox": [left, top, right - left, bottom - top],
-                    }
-                    coco["annotations"].append(record)
-    for split, coco in splits.items():
-        path = root / "annotations" / "LIVECell" / f"livecell_coco_{split}.json"
-        _write_json(path, {**coco, "categories": [{"id": 1, "name": "cell"}]})
+                    record = _coco_record(len(annotations) + 1, len(images), [polygon], runs)
+                    annotations.append(record)
+    for split, content in coco.items():
+        content["categories"] = [{"id": 1, "name": "cell"}]
+        _write_json(root / "annotations" / "LIVECell" / f"livecell_coco_{split}.json", content)
     return root.parent
 
 
-def _phase_contrast(
-    rng: np.random.Generator, shape: tuple[int, int], cells: list[_Blob]
-) -> NDArray[np.uint8]:
+def _phase_contrast(rng: Rng, shape: Shape, cells: list[_Blob]) -> NDArray[np.uint8]:
     """A dark body, a bright middle and a bright halo for each cell."""
     grey = _ground(rng, shape, 126, 9, 2.5)
     for cell in cells:
@@ -200,7 +198,7 @@ _DARK = ((16, 16, 16), (165, 165, 165))
 _PURPLE = ((228, 194, 222), (104, 60, 140))
 
 
-def _nuclei(folder: Path, rng: np.random.Generator) -> Path:
+def _nuclei(folder: Path, rng: Rng) -> Path:
     """Two of the fourteen sets: JPEG with compressed runs in COCO files, ids from 0."""
     root = folder / "Nuclei"
     names = [f"{rng.bytes(32).hex()}.jpg" for _ in range(4)]
@@ -223,16 +221,8 @@ def _nuclei(folder: Path, rng: np.random.Generator) -> Path:
                 taken |= mask
                 amount[box] += mask[box] * rng.uniform(0.6, 1) * (0.65 + 0.35 * depth.clip(0))
                 runs = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-                record = {
-                    "id": len(annotations),
-                    "image_id": index,
-                    "category_id": 1,
-                    "iscrowd": 0,
-                    "segmentation": {"size": list(shape), "counts": runs["counts"].decode()},
-                    "area": int(coco_mask.area(runs)),
-                    "bbox": coco_mask.toBbox(runs).tolist(),
-                }
-                annotations.append(record)
+                packed = {"size": list(shape), "counts": runs["counts"].decode()}
+                annotations.append(_coco_record(len(annotations), index, packed, runs))
             pixels = back + np.subtract(front, back) * amount[..., None]
             pixels += _ground(rng, shape, 0, 5, 3)[..., None]
             Image.fromarray(_uint8(pixels)).save(root / place / name, quality=90)
@@ -242,60 +232,37 @@ def _nuclei(folder: Path, rng: np.random.Generator) -> Path:
     return root
 
 
-def _organoid(folder: Path, rng: np.random.Generator) -> Path:
+def _organoid(folder: Path, rng: Rng) -> Path:
     """Two wells of detections, one of tracks: TIFF with labelme boxes."""
     root, shape = folder / "Organoid", (480, 500)
-    for tree, place, frames in (
+    for tree, well, frames in (
         ("Detection", "W_C10_0", 1),
         ("Detection", "W_D4_1", 2),
         ("Tracking", "W_E4_12", 5),
     ):
-        drift = rng.normal(0, 3, (30, 2))
-        blobs = [
-            _blob(rng, centre, rng.uniform(9, 26), 1.1, 0.08)
-            for centre in _places(rng, shape, len(drift), 55)
-        ]
+        places = _places(rng, shape, 30, 55)
+        blobs = [_blob(rng, at, rng.uniform(9, 26), 1.1, 0.08) for at in places]
+        drift = rng.normal(0, 3, (len(blobs), 2))
         for time in range(frames):
             grey = _ground(rng, shape, 170, 16, 4)
-            shapes: list[dict[str, Any]] = []
-            for track, (blob, (dy, dx)) in enumerate(zip(blobs, drift, strict=False)):
+            boxes = []
+            for track, (blob, (dy, dx)) in enumerate(zip(blobs, drift, strict=True)):
                 if track % 5 == 4 and time < 2:  # some are seen later
                     continue
-                grown = 1.06**time
-                blob = replace(
-                    blob,
-                    y=blob.y + dy * time,
-                    x=blob.x + dx * time,
-                    height=blob.height * grown,
-                    width=blob.width * grown,
-                )
+                blob = replace(blob.scaled(1.06**time), y=blob.y + dy * time, x=blob.x + dx * time)
                 box, depth = blob.depth(shape)
                 distance = np.sqrt(1 - depth)
                 grey[box] -= 95 * np.exp(-(((distance - 0.88) / 0.13) ** 2)) + 22 * (depth > 0)
-                corners = blob.contour()
-                limits = (shape[1] - 1, shape[0] - 1)
-                low, high = (
-                    corners.min(axis=0).clip(0, limits).round(),
-                    corners.max(axis=0).clip(0, limits).round(),
-                )
-                if (high - low).min() < 4:
-                    continue
-                shapes.append(
-                    {
-                        "label": str(track + track // 2) if tree == "Tracking" else "0",
-                        "line_color": None,
-                        "fill_color": None,
-                        "points": [low.tolist(), high.tolist()],
-                        "shape_type": "rectangle",
-                        "flags": {},
-                    }
-                )
-            stem = root / tree / place / f"Proj_{time + 1}"
+                corners = blob.corners().clip(0, (shape[1] - 1, shape[0] - 1))
+                if np.ptp(corners, axis=0).min() >= 4:
+                    label = str(track + track // 2) if tree == "Tracking" else "0"
+                    boxes.append(_labelme_box(label, corners))
+            stem = root / tree / well / f"Proj_{time + 1}"
             content: dict[str, Any] = {
                 "version": "4.5.6",
                 "flags": {},
-                "shapes": shapes,
-                "imagePath": f"D:\\organoid\\{place}-Phase Contrast-Proj_{time + 1}.tif",
+                "shapes": boxes,
+                "imagePath": f"D:\\organoid\\{well}-Phase Contrast-{stem.name}.tif",
                 "imageData": None,
                 "imageHeight": shape[0],
                 "imageWidth": shape[1],
@@ -305,11 +272,17 @@ def _organoid(folder: Path, rng: np.random.Generator) -> Path:
     return root
 
 
+def _labelme_box(label: str, corners: NDArray[np.float64]) -> dict[str, Any]:
+    colours = {"line_color": None, "fill_color": None}
+    points = {"points": corners.tolist(), "shape_type": "rectangle", "flags": {}}
+    return {"label": label, **colours, **points}
+
+
 #: Grey of the background and of the six classes.
 _PLATELET_GREY = np.array([0.78, 0.58, 0.42, 0.34, 0.74, 0.24, 0.06], np.float32)
 
 
-def _platelet_em(folder: Path, rng: np.random.Generator) -> Path:
+def _platelet_em(folder: Path, rng: Rng) -> Path:
     """Two volumes: uint16 TIFF, with semantic and instance labels as run-length JSON."""
     root = folder / "platelet-em"
     for name, shape in (("24", (8, 160, 192)), ("50", (12, 160, 192))):
@@ -325,15 +298,13 @@ def _platelet_em(folder: Path, rng: np.random.Generator) -> Path:
             _fill(organelle, blob, z, 1.6, number, free)
             semantic[organelle == number] = 2 + number % 4
             if number % 4 == 3:  # a dense granule is one instance with a body and a core
-                core = replace(blob, height=blob.height * 0.6, width=blob.width * 0.6)
-                _fill(semantic, core, z, 1.6, 6, organelle == number)
+                _fill(semantic, blob.scaled(0.6), z, 1.6, 6, organelle == number)
         grey = _PLATELET_GREY[semantic] + rng.normal(0, 0.04, shape)
         grey += np.stack([_clouds(rng, shape[1:], 24) for _ in range(shape[0])]) * 0.05
         grey = (grey - grey.min()) / np.ptp(grey) * 65535
-        (root / "images").mkdir(parents=True, exist_ok=True)
-        tifffile.imwrite(
-            root / "images" / f"{name}-images.tif", grey.astype(np.uint16), photometric="minisblack"
-        )
+        image = root / "images" / f"{name}-images.tif"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(image, grey.astype(np.uint16), photometric="minisblack")
         for place, stem, labels in (
             ("labels-semantic", "semantic", semantic),
             ("labels-instance", "instance-cell", cell),
@@ -358,14 +329,10 @@ def _run_lengths(labels: NDArray[np.int32]) -> dict[str, str]:
     """``"start length start length …"`` of each label: 1-based, in C order over the volume."""
     flat = labels.ravel()
     starts = np.flatnonzero(np.diff(flat, prepend=flat[0] - 1))
-    lengths = np.diff(starts, append=flat.size)
+    runs = np.stack([starts + 1, np.diff(starts, append=flat.size)], axis=1)
+    values = flat[starts]
     return {
-        str(value): " ".join(
-            f"{start + 1} {length}"
-            for start, length in zip(
-                starts[flat[starts] == value], lengths[flat[starts] == value], strict=True
-            )
-        )
+        str(value): " ".join(map(str, runs[values == value].ravel().tolist()))
         for value in np.unique(flat[flat > 0])
     }
 
@@ -377,7 +344,7 @@ _PLASMA = (_SMEAR + _NUCLEUS) / np.float32(2)
 _PLATELET = np.array([160, 120, 170], np.float32)
 
 
-def _wbc(folder: Path, rng: np.random.Generator) -> Path:
+def _wbc(folder: Path, rng: Rng) -> Path:
     """Three focal stacks of ten JPEGs, and the analyser's JSON of predicted cells."""
     root, shape = folder / "miLab_test", (480, 640)
     root.mkdir(parents=True, exist_ok=True)
@@ -395,21 +362,19 @@ def _wbc(folder: Path, rng: np.random.Generator) -> Path:
             blob = _blob(rng, (y, x), radius, 1, 0.04)
             if prediction > 1:
                 _stain(sharp, blob, _PLASMA)
-                nucleus = replace(blob, height=radius * 0.7, width=radius * 0.7)
-                _stain(sharp, nucleus, _NUCLEUS)
+                _stain(sharp, blob.scaled(0.7), _NUCLEUS)
             else:
                 _stain(sharp, blob, _PLATELET if prediction else _RED_CELL, hollow=not prediction)
-            corners = blob.contour().round().astype(int)
-            (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+            (left, top), (right, bottom) = blob.corners().astype(int).tolist()
             best = int(rng.integers(2, 8))
             focus[top:bottom, left:right] = best
-            box = [int(v) for v in (left, top, right - left, bottom - top)]
+            box = [left, top, right - left, bottom - top]
             cells[str(index)] = {"prediction": prediction, "location": box, "focus": best}
-        soft = _blurred(sharp)
+        soft = Image.fromarray(_uint8(sharp)).filter(ImageFilter.GaussianBlur(5))
         stage = "_".join(str(value) for value in rng.integers(10_000, 60_000, 2))
         for plane in range(10):
             share = (abs(plane - focus) / 9)[..., None]
-            pixels = sharp + (soft - sharp) * share + rng.normal(0, 2, (*shape, 1))
+            pixels = sharp + (np.asarray(soft) - sharp) * share + rng.normal(0, 2, (*shape, 1))
             name = f"{number:04}_{stage}_{plane:03}_{22_000 - 900 * abs(plane - 5)}.jpg"
             Image.fromarray(_uint8(pixels)).save(root / name, quality=90)
             if plane == 5:
@@ -418,27 +383,15 @@ def _wbc(folder: Path, rng: np.random.Generator) -> Path:
     return root
 
 
-def _stain(
-    pixels: FloatImage, blob: _Blob, colour: NDArray[np.float32], hollow: bool = False
-) -> None:
+def _stain(pixels: FloatImage, blob: _Blob, colour: FloatImage, hollow: bool = False) -> None:
     """Colour the inside of a blob; a `hollow` one is paler in the middle."""
     box, depth = blob.depth((pixels.shape[0], pixels.shape[1]))
     amount = (depth * 4).clip(0, 1) * (1 - 0.4 * depth.clip(0) ** 2 * hollow)
     pixels[box] += (colour - pixels[box]) * amount[..., None]
 
 
-def _blurred(pixels: FloatImage, reach: int = 6) -> FloatImage:
-    """Mean over a square of 2 * `reach` + 1 pixels, twice."""
-    for axis in (0, 1, 0, 1):
-        pads = [(reach, reach) if each == axis else (0, 0) for each in range(3)]
-        padded = np.pad(pixels, pads, mode="edge")
-        windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis)
-        pixels = windows.mean(axis=-1, dtype=np.float32)
-    return pixels
-
-
 #: What draws the sample of each source.
-SAMPLES: dict[str, Callable[[Path, np.random.Generator], Path]] = {
+SAMPLES: dict[str, Callable[[Path, Rng], Path]] = {
     "livecell": _livecell,
     "nuclei": _nuclei,
     "organoid": _organoid,
