@@ -115,8 +115,8 @@ class _Processes:
                 f"a worker was killed {TRIES} times at the same unit of work",
                 record=", ".join(sorted(set(plan.job(unit).names.values()))[:5]),
                 expected=f"about {unit.memory >> 20} MB of memory for it",
-                hint="if memory is short, use fewer workers or smaller shards (--shard-bytes); "
-                "the same command goes on where it stopped",
+                hint="if memory is short, use fewer --workers or a smaller --shard; "
+                "the same command resumes the conversion",
             )
         for _ in range(TRIES):
             worker = next(w for w in self._workers if w.unit is None)
