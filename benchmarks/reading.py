@@ -240,7 +240,11 @@ def plate(path: Path) -> None:
 
 def training(folder: Path, rounds: int) -> None:
     """Patches of a COCO collection against a loader that reads TIFF and draws polygons."""
-    import torch
+    try:
+        import torch
+    except ImportError:
+        print("\n256 training patches: skipped, torch is not installed")
+        return
     from loader_of_tiff import TiffPatches
     from makers import make_livecell
     from makers.livecell_plan import LiveCellSize

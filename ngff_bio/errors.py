@@ -6,6 +6,8 @@ The root comes before the builtin in each class's order of bases: its ``__str__`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 
 
@@ -122,3 +124,30 @@ class WorkerError(NgffBioError, RuntimeError):
 
 class DependencyError(NgffBioError, ImportError):
     """A required optional package is not installed."""
+
+
+def closest_names(name: str, names: Iterable[str]) -> str:
+    """The names most similar to one that does not exist, or else the first few, for a message."""
+    import difflib
+
+    known = list(names)
+    return ", ".join(difflib.get_close_matches(name, known, 3) or known[:5])
+
+
+def import_optional(module: str, install: str) -> Any:
+    """An optional module; ``install`` is what pip installs it with.
+
+    Raises
+    ------
+    DependencyError
+        If it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise DependencyError(
+            f"{module} is not installed",
+            expected=module,
+            found=error,
+            hint=f"pip install '{install}'",
+        ) from error

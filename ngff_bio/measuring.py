@@ -72,8 +72,9 @@ def measure(
     if write is not None and (not write or "/" in write):
         raise ArgumentError("not a name of a table", expected="a name without /", found=write)
     opened = dataset if isinstance(dataset, Dataset) else open(dataset, storage_options)
+    chosen = {path: opened[path] for path in (opened if images is None else images)}
     found = measure_images(
-        opened, labels, images=images, level=level, intensity=intensity, units=units
+        chosen, opened.url, labels, level=level, intensity=intensity, units=units
     )
     if write is not None and len(found):
         _write(opened, found, write)

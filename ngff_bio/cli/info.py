@@ -28,7 +28,7 @@ def info(
     from rich.console import Console
 
     from ngff_bio.errors import IncompleteStoreError
-    from ngff_bio.reader.access.describe import describe
+    from ngff_bio.reader.describe import describe
     from ngff_bio.storage import storage_at
 
     storage = storage_at(store, cli.parse_pairs(storage_option, "--storage-option"))

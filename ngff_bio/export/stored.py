@@ -126,5 +126,5 @@ class StoredImage:
         if layer not in self.image.tables:
             return None
         key = f"{self.path}/tables/{layer}/table.parquet".lstrip("/")
-        data = self.image._nodes.storage.get(key)
+        data = self.image.storage.get(key)
         return None if data is None else pq.read_table(pa.BufferReader(data))

@@ -12,7 +12,13 @@ from written_stores import CLASSES, OVERLAPPING, our_plate
 
 import ngff_bio
 from ngff_bio.engine.write.tables import from_parquet, to_parquet
-from ngff_bio.errors import DependencyError, NameNotFoundError, StorageError, StoreError
+from ngff_bio.errors import (
+    ArgumentError,
+    DependencyError,
+    NameNotFoundError,
+    StorageError,
+    StoreError,
+)
 from ngff_bio.storage import FolderStorage, MemoryStorage
 
 
@@ -159,10 +165,44 @@ def test_tables_of_ngio_are_read(tmp_path: Any) -> None:
 def test_names_that_are_not_there_are_refused(plate: Any) -> None:
     with pytest.raises(NameNotFoundError, match="cell"):
         plate.annotations("cels")
+    with pytest.raises(NameNotFoundError, match="no table has a column 'lable'"):
+        plate.annotations(columns=["t", "lable"])
     with pytest.raises(NameNotFoundError, match="no column 'colour'"):
         plate.annotations(where={"colour": 3})
     with pytest.raises(ngff_bio.errors.ArgumentError, match="pandas"):
         plate.annotations(to="excel")
+
+
+def test_an_unknown_filter_offers_the_nearest_names(plate: Any) -> None:
+    for read in (plate.annotations, plate["B/7/0"].annotations):
+        with pytest.raises(ArgumentError, match="no filter 'catgory'") as caught:
+            read(catgory="round")
+        assert caught.value.expected == "category"
+        with pytest.raises(ArgumentError, match=r"where=\{'pixels': ...\}"):
+            read(pixels=3)
+    with pytest.raises(ArgumentError, match="unknown units"):
+        plate.annotations(x=(0, 9), units="pixels")
+
+
+def test_an_unknown_category_offers_the_nearest_names(plate: Any) -> None:
+    for read in (plate.annotations, plate["B/7/0"].annotations):
+        for to in ("pandas", "dask"):
+            with pytest.raises(NameNotFoundError, match="no category 'rund'") as caught:
+                read(category="rund", to=to)
+            assert caught.value.expected == "round"
+        with pytest.raises(NameNotFoundError, match="no category 'fla'"):
+            read(category=["round", "fla"], columns=["label"])
+        assert len(read(category="round", t=0, label=2)) == 0
+
+
+def test_a_category_of_the_attributes_needs_no_rows(storage: MemoryStorage) -> None:
+    copy = MemoryStorage(dict(storage.objects))
+    key = "B/7/0/tables/cell/table.parquet"
+    copy.put(key, to_parquet(from_parquet(copy.objects[key]).slice(0, 0)))
+    image = ngff_bio.open(copy)["B/7/0"]
+    assert len(image.annotations(category="round")) == 0
+    with pytest.raises(NameNotFoundError, match="no category 'rund'"):
+        image.annotations(category="rund")
 
 
 def test_a_damaged_table_is_named(storage: MemoryStorage) -> None:
@@ -173,7 +213,7 @@ def test_a_damaged_table_is_named(storage: MemoryStorage) -> None:
         ngff_bio.open(copy)["B/7/0"].annotations()
     assert "B/7/0/tables/cell" in str(caught.value.file)
     copy.delete(key)
-    with pytest.raises(StoreError, match="not there"):
+    with pytest.raises(StoreError, match="listed but missing"):
         ngff_bio.open(copy)["B/7/0"].annotations()
 
 

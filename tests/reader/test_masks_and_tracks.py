@@ -197,7 +197,7 @@ def test_a_thumbnail_reads_a_small_level_and_the_plane_that_is_named(
     assert (np.diff(last[..., 0].reshape(-1)[order]) >= 0).all()
     from counting import CountingStorage
 
-    counted = CountingStorage(image._nodes.storage)
+    counted = CountingStorage(image.storage)
     ngff_bio.open(counted)["C/7/1"].thumbnail(50)
     assert {k.split("/")[3] for _, k in counted.asked if k.startswith("C/7/1/")} == {"1"}
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import pickle
+import sys
+import types
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +21,9 @@ from written_stores import CLASSES, our_image, our_plate, picture
 
 import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
-from ngff_bio.errors import ArgumentError, NameNotFoundError
+from ngff_bio.errors import ArgumentError, DependencyError, NameNotFoundError
 from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, VolumeLayer, axes_from
-from ngff_bio.reader.analysis.patches import Patch
+from ngff_bio.reader.analysis.patches import Patch, training_arrays
 from ngff_bio.storage import FolderStorage, MemoryStorage
 
 
@@ -146,14 +151,14 @@ def test_volumes_are_cut_in_depth_and_semantic_labels_have_no_objects() -> None:
     assert patch.objects["cell"].boxes.tolist() == expected
     plane = ngff_bio.patches(dataset, 8, count=30)
     assert len({p.at["z"] for p in plane}) > 6
-    with pytest.raises(ArgumentError, match="understood"):
+    with pytest.raises(ArgumentError, match="invalid size"):
         ngff_bio.patches(dataset, (1, 2, 3, 4))
 
 
 def test_what_is_not_there_is_refused_before_training(plate: ngff_bio.reader.Dataset) -> None:
     with pytest.raises(NameNotFoundError, match="nucleus"):
         ngff_bio.patches(plate, 32, labels="nucleus")
-    with pytest.raises(ArgumentError, match="without depth"):
+    with pytest.raises(ArgumentError, match="without axis z"):
         ngff_bio.patches(plate, (3, 32, 32))
 
 
@@ -173,6 +178,78 @@ def test_pickled_patches_are_small(plate: ngff_bio.reader.Dataset) -> None:
     made = ngff_bio.patches(plate, 32, labels="cell")
     _ = made[0]
     assert len(pickle.dumps(made)) < 200_000
+
+
+def test_training_arrays_are_scaled_and_classes_are_numbered(
+    plate: ngff_bio.reader.Dataset,
+) -> None:
+    patch = ngff_bio.patches(plate, 32, labels="cell", count=6, seed=2)[1]
+    item = training_arrays(patch, 2, CLASSES)
+    assert item["image"].dtype == np.float32
+    assert item["image"].shape == (1, 32, 32)
+    np.testing.assert_allclose(item["image"][0] * 65535, patch.image, rtol=1e-5)
+    assert item["labels"]["cell"].dtype == np.int64
+    np.testing.assert_array_equal(item["labels"]["cell"], patch.labels["cell"])
+    found, numbers = patch.objects["cell"], item["objects"]["cell"]["classes"]
+    assert [CLASSES[i] for i in numbers] == list(found.classes)
+    none = training_arrays(patch, 2, ())["objects"]["cell"]["classes"]
+    assert none.tolist() == [-1] * len(found.values)
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
+    """The names of torch that TorchPatches uses, over NumPy.
+
+    CPU wheels of torch are about 200 MB, too much for every run of the tests; this checks all lines
+    of the wrapper, and the test below checks it against torch where that is installed.
+    """
+    torch, utils, data = (
+        types.ModuleType(name) for name in ("torch", "torch.utils", "torch.utils.data")
+    )
+    torch.from_numpy, torch.stack = np.asarray, np.stack  # type: ignore[attr-defined]
+    data.Dataset = type("Dataset", (), {"__class_getitem__": classmethod(lambda c, _: c)})  # type: ignore[attr-defined]
+    for module in (torch, utils, data):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.delitem(sys.modules, "ngff_bio.reader.analysis.torch", raising=False)
+    yield torch
+    sys.modules.pop("ngff_bio.reader.analysis.torch", None)
+
+
+def test_the_torch_dataset_gives_items_and_batches(
+    plate: ngff_bio.reader.Dataset, stand_in: types.ModuleType
+) -> None:
+    from ngff_bio.reader.analysis.torch import TorchPatches, collate
+
+    made = ngff_bio.patches(plate, 32, labels="cell", count=6, seed=2)
+    data = TorchPatches(made, CLASSES)
+    assert len(data) == 6
+    items = [data[i] for i in range(3)]
+    for i, item in enumerate(items):
+        expected = training_arrays(made[i], 2, CLASSES)
+        np.testing.assert_array_equal(item["image"], expected["image"])
+        np.testing.assert_array_equal(item["labels"]["cell"], expected["labels"]["cell"])
+    batch = collate(items)
+    assert batch["image"].shape == (3, 1, 32, 32)
+    assert batch["labels"]["cell"].shape == (3, 32, 32)
+    assert batch["objects"][2]["cell"]["boxes"].shape[1] == 4
+    data.set_epoch(1)
+    assert not np.array_equal(data[0]["image"], items[0]["image"])
+
+
+def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "ngff_bio.reader.analysis.torch", raising=False)
+    with pytest.raises(DependencyError, match=r"pip install 'ngff-bio\[torch\]'"):
+        importlib.import_module("ngff_bio.reader.analysis.torch")
+
+
+def test_the_benchmark_skips_training_without_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    importlib.import_module("reading").training(tmp_path, 1)
+    assert "skipped, torch is not installed" in capsys.readouterr().out
 
 
 def test_torch_gets_tensors(plate: ngff_bio.reader.Dataset) -> None:

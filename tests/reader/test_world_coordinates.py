@@ -90,7 +90,7 @@ def test_positions_may_carry_units() -> None:
     assert made.sel(x=slice("0.0035 mm", "4.5 um"))["a"].values.tolist() == [1, 2, 3]
     with pytest.raises(ArgumentError, match="no unit"):
         axis(unit=None).sel(x="4 um")
-    with pytest.raises(ArgumentError, match="length and a time"):
+    with pytest.raises(ArgumentError, match="length cannot be converted to a time"):
         made.sel(x="4 s")
 
 

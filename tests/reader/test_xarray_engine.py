@@ -78,6 +78,15 @@ def test_all_images_are_one_tree(plate: Path) -> None:
     assert part["0/1"]["image"].chunks is not None
 
 
+def test_the_tree_of_an_image_on_a_plate_has_a_node_for_each_level(plate: Path) -> None:
+    dataset = ngff_bio.open(plate)
+    tree = dataset["C/7/1"].to_datatree()
+    assert tree.name == "1"
+    assert set(tree.children) == {"0", "1"}
+    assert tree["0"].attrs["path"] == "C/7/1"
+    assert dataset.to_datatree()["C/7/1/0"].to_dataset().equals(tree["0"].to_dataset())
+
+
 def test_one_image_of_many_is_named_by_group(plate: Path) -> None:
     with pytest.raises(ArgumentError, match="4 images"):
         xr.open_dataset(plate, engine=ENGINE)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.errors import ArgumentError, StoreError
+from ngff_bio.errors import ArgumentError
 from ngff_bio.model import Region
 from ngff_bio.reader.access.chunks import ChunkReader
-from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import parse_array
 from ngff_bio.zarrio.codecs import UnsupportedLayoutError
@@ -256,24 +255,3 @@ class _Once:
 def _restored(once: _Once) -> StoredArray:
     """The array of a pickle: one of a process, so that shard indexes are read once in it."""
     return StoredArray(*once.parts, token=once.token)
-
-
-def open_array(nodes: NodeTree, path: str) -> StoredArray:
-    """An array of a store, by its path; the same object each time.
-
-    Raises
-    ------
-    ngff_bio.errors.StoreError
-        If the array that the metadata names is not there.
-    """
-    if path in nodes.arrays:
-        found: StoredArray = nodes.arrays[path]
-        return found
-    document = nodes.document(path)
-    if document is None:
-        raise StoreError(
-            "a level that the metadata lists is missing", file=f"{nodes.storage.url}/{path}"
-        )
-    made = StoredArray(nodes.storage, path, document, nodes.zarr_format)
-    nodes.arrays[path] = made
-    return made

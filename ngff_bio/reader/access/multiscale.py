@@ -9,7 +9,7 @@ import numpy as np
 
 from ngff_bio.errors import ArgumentError, StoreError
 from ngff_bio.ngff import AxisMeta, MultiscaleMeta
-from ngff_bio.reader.access.arrays import StoredArray, open_array
+from ngff_bio.reader.access.arrays import StoredArray
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.storage import join_key
 
@@ -84,13 +84,17 @@ class Multiscale:
 
     def _open(self, number: int) -> StoredArray:
         try:
-            return open_array(self.nodes, self.place(number))
+            return self.nodes.array(self.place(number))
         except StoreError as error:
             raise StoreError(**{**error.parts(), "record": f"level {number}"}) from error
 
     def shape(self, number: int = 0) -> tuple[int, ...]:
         """Size of a level along each axis; from metadata alone."""
         return self._open(number).shape
+
+    def sizes(self, number: int = 0) -> dict[str, int]:
+        """Size of a level by axis; reads metadata only."""
+        return dict(zip(self.names, self.shape(number), strict=True))
 
     def scale(self, number: int = 0) -> dict[str, float]:
         """Size of a pixel along each axis, in its unit (or in pixels of level 0)."""

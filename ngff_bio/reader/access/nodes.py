@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ngff_bio.errors import StoreError
 from ngff_bio.ngff import GroupMeta, decode
 from ngff_bio.parallel import shared_pool
+from ngff_bio.reader.access.arrays import StoredArray
 from ngff_bio.zarrio.hierarchy import Hierarchy
-
-if TYPE_CHECKING:
-    from ngff_bio.reader.access.arrays import StoredArray
 
 
 @dataclass
@@ -40,6 +38,21 @@ class NodeTree(Hierarchy):
             except StoreError as error:
                 raise type(error)(**{"file": self.url(path), **error.parts()}) from error
         return self._metas[path]
+
+    def array(self, path: str) -> StoredArray:
+        """An array by its path; the same object each time.
+
+        Raises
+        ------
+        ngff_bio.errors.StoreError
+            If there is no array at this path.
+        """
+        if path not in self.arrays:
+            document = self.document(path)
+            if document is None:
+                raise StoreError("a level that the metadata lists is missing", file=self.url(path))
+            self.arrays[path] = StoredArray(self.storage, path, document, self.zarr_format)
+        return self.arrays[path]
 
     def prefetch(self, paths: Iterable[str]) -> None:
         """Fetch documents that are not known yet, side by side where the place has latency."""

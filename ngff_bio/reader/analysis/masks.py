@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError, StoreError
-from ngff_bio.reader.xarray.world import frame_span, pick_level, pixel_span
-
-if TYPE_CHECKING:
-    from ngff_bio.model import Region
-    from ngff_bio.reader.access.image import Image
+from ngff_bio.model import Region
+from ngff_bio.reader.access.image import ImageNode
+from ngff_bio.reader.xarray.units import Position
+from ngff_bio.reader.xarray.world import Span, Units, choose_level, index_region
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,17 @@ class InstanceMask:
     Parameters
     ----------
     label
-        Its label value.
+        Label value.
     layer
         Name of the visible label image.
     label_image
         Name of the label image that it was read from: the visible one, or a hidden one.
     axes
-        Names of the mask's axes.
+        Names of the axes of the mask, without those that were selected by one index.
     offset
-        Index of the mask's first pixel along each axis, in pixels of the level that was read.
+        Index of the first pixel of the mask along each axis, in pixels of the level that was read.
     mask
-        Boolean; as small as holds the instance.
+        Boolean; cropped to the instance.
     """
 
     label: int
@@ -45,7 +45,7 @@ class InstanceMask:
 
     @property
     def hidden(self) -> bool:
-        """Whether others cover a part of it in the visible label image."""
+        """Whether other instances cover a part of it in the visible label image."""
         return self.label_image != self.layer
 
     @property
@@ -55,77 +55,52 @@ class InstanceMask:
 
 
 def instance_masks(
-    image: Image,
-    label: str | None = None,
-    *,
-    x: Any = None,
-    y: Any = None,
-    z: Any = None,
-    t: Any = None,
-    resolution: Any = None,
+    image: ImageNode,
+    label: str | None,
+    spans: Mapping[str, Span],
+    resolution: Position | None = None,
     level: int | None = None,
-    units: Literal["world", "pixel"] = "world",
+    units: Units = "world",
+    *,
     hidden: bool = True,
 ) -> list[InstanceMask]:
-    """Instances of a label image in a region, in the order of their values.
-
-    Parameters
-    ----------
-    label
-        Name of the label image; may be left out where there is one of instances only.
-    x, y, z, t, resolution, level, units
-        The region, as for :meth:`Image.region`. An instance that reaches out of it is cut off.
-    hidden
-        Whether instances that are covered by others are completed (and found where nothing of
-        them shows).
-
-    Raises
-    ------
-    ngff_bio.errors.ArgumentError
-        If the region is outside the image, or the label image has to be named.
-    """
+    """Instances of a label image in a region; see :meth:`ngff_bio.reader.Image.instances`."""
     name = label if label is not None else _only_layer(image)
     source = image.label(name)
-    world = units == "world"
-    number = pick_level(source, resolution, world=world) if level is None else level
-    wanted = {"x": x, "y": y, "z": z}
-    sizes = dict(zip(source.names, source.shape(number), strict=True))
-    spans: dict[str, slice | int] = {}
-    for axis in source.axes:
-        if axis.name in wanted:
-            span = wanted[axis.name]
-            spans[axis.name] = pixel_span(source, number, axis, span, world=world)
-        else:
-            span = t if axis.type == "time" else None
-            spans[axis.name] = frame_span(axis.name, sizes[axis.name], span)
-    region: Region = tuple(_bounds(spans[a], sizes[a]) for a in source.names)
-    keep = tuple(i for i, a in enumerate(source.names) if not isinstance(spans[a], int))
-    found = {
-        value: InstanceMask(value, name, name, axes, offset, mask)
-        for value, axes, offset, mask in _cut_out(source.array(number).read(region), region, keep,
-                                                  source.names)
-    }  # fmt: skip
-    for other in image.layers.get(name, ()) if hidden else ():
-        values = image.label(other).array(number)
-        if values.shape != source.array(number).shape:
+    number = choose_level(source, level, resolution, units)
+    shape = source.array(number).shape
+    chosen = index_region(source, number, spans, units)
+    region: Region = tuple(
+        _bounds(chosen.get(a, slice(None)), n) for a, n in zip(source.names, shape, strict=True)
+    )
+    keep = [i for i, a in enumerate(source.names) if not isinstance(chosen.get(a), int)]
+    axes = tuple(source.names[i] for i in keep)
+    found: dict[int, InstanceMask] = {}
+    for one in (name, *(image.layers.get(name, ()) if hidden else ())):
+        array = image.label(one).array(number)
+        if array.shape != shape:
             raise StoreError(
-                "a hidden label image has another size than the one it completes",
-                file=values.url,
-                expected=source.array(number).shape,
-                found=values.shape,
+                "a hidden label image has another shape than the one that it completes",
+                file=array.url,
+                expected=shape,
+                found=array.shape,
             )
-        for value, axes, offset, mask in _cut_out(values.read(region), region, keep, source.names):
-            found[value] = InstanceMask(value, name, other, axes, offset, mask)
+        values = array.read(region)
+        for value, box in boxes_of(values):
+            mask = values[tuple(slice(a, b) for a, b in box)] == value
+            offset = tuple(region[i][0] + box[i][0] for i in keep)
+            sides = [mask.shape[i] for i in keep]
+            found[value] = InstanceMask(value, name, one, axes, offset, mask.reshape(sides))
     return [found[value] for value in sorted(found)]
 
 
-def _only_layer(image: Image) -> str:
-    layers = [n for n in image.layers if image.label_attributes(n).get("values") != "semantic"]
+def _only_layer(image: ImageNode) -> str:
+    layers = [n for n in image.layers if not image.is_semantic(n)]
     if len(layers) != 1:
         raise ArgumentError(
-            "name the label image whose instances are wanted",
+            "the label image must be named",
             file=image.url,
-            expected=", ".join(layers) or "this image has no labels",
+            expected=", ".join(layers) or "this image has no label image of instances",
         )
     return layers[0]
 
@@ -133,25 +108,12 @@ def _only_layer(image: Image) -> str:
 def _bounds(span: slice | int, size: int) -> tuple[int, int]:
     if isinstance(span, int):
         return span, span + 1
-    wanted = range(size)[span]
-    return wanted[0], wanted[-1] + 1
-
-
-def _cut_out(
-    values: NDArray[Any], region: Region, keep: tuple[int, ...], names: tuple[str, ...]
-) -> list[tuple[int, tuple[str, ...], tuple[int, ...], NDArray[np.bool_]]]:
-    """Each value's mask with its place; axes that were asked for by one index are left out."""
-    axes = tuple(names[i] for i in keep)
-    found = []
-    for value, box in boxes_of(values):
-        mask = values[tuple(slice(a, b) for a, b in box)] == value
-        offset = tuple(region[i][0] + box[i][0] for i in keep)
-        found.append((value, axes, offset, mask.reshape([mask.shape[i] for i in keep])))
-    return found
+    start, stop, _ = span.indices(size)
+    return start, stop
 
 
 def boxes_of(values: NDArray[Any]) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
-    """Each label value but 0 with its half-open box along each axis, in the order of values."""
+    """Each label value but 0 with its half-open box along each axis, ordered by value."""
     places = np.flatnonzero(values)
     if not places.size:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from ngff_bio.errors import ArgumentError
 from ngff_bio.model import Region
 from ngff_bio.reader.access.arrays import Readable
-from ngff_bio.reader.access.splits import in_split
+from ngff_bio.reader.access.image import Frame, ImageNode, in_split
 from ngff_bio.reader.analysis.masks import boxes_of
-from ngff_bio.reader.tables.classes import classes_of
-
-if TYPE_CHECKING:
-    from ngff_bio.reader.access.dataset import Dataset
-    from ngff_bio.reader.access.image import Image
+from ngff_bio.reader.dataset import Dataset
+from ngff_bio.reader.tables.rows import values_of
+from ngff_bio.reader.tables.tables import classes_of
 
 
 @dataclass(frozen=True)
@@ -29,12 +27,12 @@ class Objects:
     Parameters
     ----------
     values
-        Their label values, int64, (n,).
+        Label values, int64, (n,).
     boxes
         float32, (n, 4) as x0, y0, x1, y1, or (n, 6) as x0, y0, z0, x1, y1, z1, half-open, in pixels
-        of the patch: around what of them is in it.
+        of the patch: around the part of each instance inside it.
     classes
-        Names of their classes, ``None`` where there is none.
+        Names of the classes, ``None`` for an instance without one.
     """
 
     values: NDArray[np.int64]
@@ -49,15 +47,15 @@ class Patch:
     Parameters
     ----------
     image
-        Its pixels: (y, x), with the channel axis first where there is one, and z for volumes.
+        Pixels: (y, x), with the channel axis first if there is one, and z for volumes.
     labels
         Label values by name of the label image, without a channel axis.
     objects
         Instances by name of the label image; none for semantic ones.
     path
-        Of the image.
+        Path of the image.
     at
-        Index of its first pixel by axis, in pixels of the level.
+        Index of the first pixel by axis, in pixels of the level.
     """
 
     image: NDArray[Any]
@@ -69,7 +67,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class _Frame:
-    """A plane (or volume) to cut from: its image, its place along t and z, its true size."""
+    """A plane (or volume) to cut from: image, indices along t and z, true size."""
 
     path: str
     fixed: tuple[tuple[str, int], ...]
@@ -78,9 +76,9 @@ class _Frame:
 
 @dataclass
 class Patches:
-    """Patches by number. The same number gives the same patch, in any process.
+    """A sequence of patches. The same number gives the same patch, in any process.
 
-    Made by :func:`patches`. It pickles, and every process opens the store for itself.
+    Made by :func:`patches`. It can be pickled; each process opens the store itself.
     """
 
     dataset: Dataset
@@ -100,16 +98,16 @@ class Patches:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """Axes that are cut: y and x, or z, y and x."""
+        """Axes of a patch: y and x, or z, y and x."""
         return ("z", "y", "x")[-len(self.size) :]
 
     def set_epoch(self, epoch: int) -> None:
-        """Other random patches for another pass; the same for the same number."""
+        """Draw other random patches for another epoch; the same for the same number."""
         self.epoch = epoch
 
     @cached_property
     def _corners(self) -> tuple[NDArray[np.int64], list[list[list[int]]]]:
-        """For a grid: patches before each frame, and corners along each axis of each."""
+        """Of a grid: number of patches before each frame, and corners along each axis of each."""
         starts = [
             [_grid(n, p, s) for n, p, s in zip(f.size, self.size, self.stride, strict=True)]
             for f in self.frames
@@ -120,7 +118,11 @@ class Patches:
     def __len__(self) -> int:
         return self.number if self.mode == "random" else int(self._corners[0][-1])
 
-    def __getitem__(self, number: Any) -> Any:
+    @overload
+    def __getitem__(self, number: int) -> Patch: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Patch]: ...
+    def __getitem__(self, number: int | slice) -> Patch | list[Patch]:
         if isinstance(number, slice):
             return [self[i] for i in range(len(self))[number]]
         if not -len(self) <= number < len(self):
@@ -151,12 +153,10 @@ class Patches:
         for axis, start, n, size in zip(self.axes, corner, self.size, frame.size, strict=True):
             spans[axis] = (start, min(start + n, size))
         image = _read(opened.pixels, opened.names, spans, self)
-        labels = {n: _read(a, d, spans, self) for n, (a, d) in opened.layers.items()}
-        objects = {
-            name: _objects(values, opened.classes(name))
-            for name, values in labels.items()
-            if name not in opened.semantic
+        labels = {
+            n: _read(layer.array, layer.dims, spans, self) for n, layer in opened.layers.items()
         }
+        objects = {n: _objects(labels[n], classes) for n, classes in opened.classes.items()}
         at = {**dict(frame.fixed), **dict(zip(self.axes, corner, strict=True))}
         return Patch(image, labels, objects, frame.path, at)
 
@@ -171,28 +171,19 @@ def _grid(size: int, patch: int, stride: int) -> list[int]:
 class _Opened:
     """Arrays of one image, opened once in a process."""
 
-    def __init__(self, image: Image, labels: Sequence[str], level: int) -> None:
+    def __init__(self, image: ImageNode, labels: Sequence[str], level: int) -> None:
         from ngff_bio.reader.xarray.views import label_layer
 
-        self.image = image
         self.pixels: Readable = image.pixels.array(level)
         self.names = image.pixels.names
-        made = {n: label_layer(image, n, level) for n in labels}
-        self.layers = {n: (one.array, one.dims) for n, one in made.items()}
-        self.semantic = {n for n in labels if image.label_attributes(n).get("values") == "semantic"}
-        self._classes: dict[str, Mapping[int, str]] = {}
-
-    def classes(self, name: str) -> Mapping[int, str]:
-        """Class by label value."""
-        if name not in self._classes:
-            self._classes[name] = classes_of(self.image, name) or {}
-        return self._classes[name]
+        self.layers = {name: label_layer(image, name, level) for name in labels}
+        self.classes = {n: classes_of(image, n) for n in labels if not image.is_semantic(n)}
 
 
 def _read(
     array: Readable, names: Sequence[str], spans: Mapping[str, tuple[int, int]], patches: Patches
 ) -> NDArray[Any]:
-    """A region without its fixed axes, filled up with 0 to the patch's size."""
+    """A region without its fixed axes, padded with 0 to the size of the patch."""
     sizes = dict(zip(patches.axes, patches.size, strict=True))
     region: Region = tuple(spans.get(a, (0, n)) for a, n in zip(names, array.shape, strict=True))
     block = array.read(region)
@@ -236,43 +227,40 @@ def patches(
     ----------
     size
         Height and width (one number for both), or depth, height and width for patches of volumes.
-        What reaches beyond an image is 0.
+        Pixels outside an image are 0.
     labels
-        Names of the label images that go with them; those of the first image, without hidden
-        ones, if ``None``.
+        Names of the label images to cut too; those of the first image, without hidden ones, if
+        ``None``.
     split
         Only frames of this split: its name, or a pattern (``*train``).
     images
         Paths of images; all if ``None``.
     mode
-        ``random``: each frame is equally likely, and each place in it. ``grid``: every place, a
-        ``stride`` apart, the last ones flush with the end.
+        ``"random"``: each frame is equally likely, and each position in it. ``"grid"``: patches
+        ``stride`` apart, the last ones flush with the border.
     count
-        Number of random patches; as many as there are frames if ``None``.
+        Number of random patches; the number of frames if ``None``.
     stride
-        Distance of the grid's patches; their size if ``None``.
+        Distance between patches of a grid; their size if ``None``.
     level
         Resolution level.
     seed
-        Same seed, same patches.
+        Seed of the random numbers.
 
     Raises
     ------
     ngff_bio.errors.ArgumentError
-        If there is no frame to cut from, or a size is not understood.
+        If there is no frame to cut from, or a size is invalid.
     ngff_bio.errors.NameNotFoundError
-        If an image has no such labels.
+        If an image has no such label image.
     """
     shape = _sides(size, "size")
     step = shape if stride is None else _sides(stride, "stride", len(shape))
     if mode not in ("random", "grid"):
-        raise ArgumentError("patches are random or a grid", found=mode)
-    paths = list(dataset if images is None else images)
+        raise ArgumentError("unknown mode of patches", expected="random or grid", found=mode)
     frames: list[_Frame] = []
-    names: tuple[str, ...] | None = None
-    if labels is not None:
-        names = (labels,) if isinstance(labels, str) else tuple(labels)
-    for path in paths:
+    names: tuple[str, ...] | None = None if labels is None else values_of(labels)
+    for path in dataset if images is None else images:
         image = dataset[path]
         if names is None:
             names = tuple(image.layers)
@@ -293,28 +281,28 @@ def patches(
 def _splits(dataset: Dataset) -> str:
     names = dict.fromkeys(s for path in dataset for f in dataset[path].frames
                           for s in f.get("splits") or ())  # fmt: skip
-    return ", ".join(list(names)[:10]) or "the store names no splits"
+    return ", ".join(list(names)[:10]) or "the store has no splits"
 
 
 def _sides(value: int | Sequence[int], what: str, ndim: int | None = None) -> tuple[int, ...]:
     sides = (value,) * (ndim or 2) if isinstance(value, int) else tuple(int(v) for v in value)
     if len(sides) not in ((2, 3) if ndim is None else (ndim,)) or min(sides) < 1:
         raise ArgumentError(
-            f"a patch's {what} is not understood",
+            f"invalid {what} of a patch",
             expected="a number, (height, width) or (depth, height, width)",
             found=value,
         )
     return sides
 
 
-def _frames(image: Image, ndim: int, level: int, split: str | None) -> Iterator[_Frame]:
-    sizes = dict(zip(image.pixels.names, image.level_shape(level), strict=True))
+def _frames(image: ImageNode, ndim: int, level: int, split: str | None) -> Iterator[_Frame]:
+    sizes = image.pixels.sizes(level)
     if ndim == 3 and "z" not in sizes:
-        raise ArgumentError("an image without depth has no patches of volumes", file=image.url)
+        raise ArgumentError("volumes cannot be cut from an image without axis z", file=image.url)
     known = {f.get("t", 0): f for f in image.frames}
     finest = image.sizes
     for t in range(sizes.get("t", 1)):
-        frame = known.get(t, {})
+        frame = known.get(t, Frame())
         if split is not None and not in_split(frame.get("splits") or (), split):
             continue
         true = frame.get("size")
@@ -329,3 +317,42 @@ def _frames(image: Image, ndim: int, level: int, split: str | None) -> Iterator[
             for z in range(sizes.get("z", 1)):
                 place = (*fixed, ("z", z)) if "z" in sizes else fixed
                 yield _Frame(image.path, place, tuple(plane))
+
+
+def training_arrays(
+    patch: Patch, ndim: int, class_names: Sequence[str] = ()
+) -> dict[str, NDArray[Any] | dict[str, Any]]:
+    """A patch as the arrays that a model is trained on.
+
+    Parameters
+    ----------
+    ndim
+        Number of axes of a patch without channels, 2 or 3.
+    class_names
+        Names of classes; the position of a name is its number.
+
+    Returns
+    -------
+    dict
+        ``image``: float32 (channel, y, x), or (channel, z, y, x); integers are scaled to 0..1.
+        ``labels``: int64 by name of the label image. ``objects``: for each label image of instances
+        ``values`` int64 (n,), ``boxes`` float32 (n, 4 or 6), ``classes`` int64 (n,), -1 for an
+        instance without a known class.
+    """
+    image = patch.image if patch.image.ndim > ndim else patch.image[None]
+    pixels = image.astype(np.float32)
+    if image.dtype.kind in "ui":
+        pixels /= float(np.iinfo(image.dtype).max)
+    numbers: dict[str | None, int] = {name: i for i, name in enumerate(class_names)}
+    return {
+        "image": pixels,
+        "labels": {name: values.astype(np.int64) for name, values in patch.labels.items()},
+        "objects": {
+            name: {
+                "values": found.values,
+                "boxes": found.boxes,
+                "classes": np.array([numbers.get(c, -1) for c in found.classes], np.int64),
+            }
+            for name, found in patch.objects.items()
+        },
+    }

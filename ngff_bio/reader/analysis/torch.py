@@ -1,38 +1,37 @@
-"""Patches as a dataset of PyTorch; the only module that needs torch."""
+"""Patches as a PyTorch dataset; the only module that needs torch."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ngff_bio.errors import DependencyError
-from ngff_bio.reader.analysis.patches import Patch, Patches
+from ngff_bio.errors import import_optional
+from ngff_bio.reader.analysis.patches import Patches, training_arrays
 
-try:
-    import torch
-    from torch.utils.data import Dataset as _TorchDataset
-except ImportError as _error:
-    raise DependencyError(
-        "torch is not installed", expected="torch", hint="pip install 'ngff-bio[torch]'"
-    ) from _error
+torch = import_optional("torch", "ngff-bio[torch]")
 
-import numpy as np
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset as _Dataset
+else:
+    _Dataset = import_optional("torch.utils.data", "ngff-bio[torch]").Dataset
+
+#: A dictionary of tensors, dictionaries and lists.
+Item = dict[str, Any]
 
 
-# Without torch's types its Dataset is Any, which mypy refuses as a base; with them nothing is amiss.
-class TorchPatches(_TorchDataset[dict[str, Any]]):  # type: ignore[misc,unused-ignore]
+# Without torch's types its Dataset is Any, which mypy refuses as a base.
+class TorchPatches(_Dataset[Item]):  # type: ignore[misc,unused-ignore]
     """Patches for a ``DataLoader``; workers may fork or spawn.
 
-    An item is a dictionary: ``image`` float32 (channel, y, x) in 0..1 for integer pixels, a tensor
-    of int64 for each label image below ``labels``, and for each one of instances ``boxes``
-    (n, 4 or 6), ``values`` (n,) and ``classes`` (n,) as numbers of ``class_names`` (-1 for none).
-    Boxes differ in number: pass :func:`collate` to the loader.
+    An item has the tensors ``image``, ``labels`` and ``objects`` that
+    :func:`.training_arrays` describes. The number of objects differs between patches: pass
+    :func:`collate` to the loader.
 
     Parameters
     ----------
     patches
-        What :func:`ngff_bio.patches` made.
+        Result of :func:`ngff_bio.patches`.
     class_names
-        Names that classes are numbered by.
+        Names of classes; the position of a name is its number.
     """
 
     def __init__(self, patches: Patches, class_names: tuple[str, ...] = ()) -> None:
@@ -43,36 +42,22 @@ class TorchPatches(_TorchDataset[dict[str, Any]]):  # type: ignore[misc,unused-i
         return len(self.patches)
 
     def set_epoch(self, epoch: int) -> None:
-        """Other random patches for another pass."""
+        """Draw other random patches for another epoch."""
         self.patches.set_epoch(epoch)
 
-    def __getitem__(self, number: int) -> dict[str, Any]:
-        return self._tensors(self.patches[number])
-
-    def _tensors(self, patch: Patch) -> dict[str, Any]:
-        image = patch.image if patch.image.ndim > len(self.patches.size) else patch.image[None]
-        pixels = torch.from_numpy(image.astype(np.float32))
-        if image.dtype.kind in "ui":
-            pixels /= float(np.iinfo(image.dtype).max)
-        numbers = {name: i for i, name in enumerate(self.class_names)}
-        return {
-            "image": pixels,
-            "labels": {n: torch.from_numpy(v.astype(np.int64)) for n, v in patch.labels.items()},
-            "objects": {
-                n: {
-                    "values": torch.from_numpy(o.values),
-                    "boxes": torch.from_numpy(o.boxes),
-                    "classes": torch.tensor(
-                        [numbers.get(c, -1) if c is not None else -1 for c in o.classes],
-                        dtype=torch.int64,
-                    ),
-                }
-                for n, o in patch.objects.items()
-            },
-        }
+    def __getitem__(self, number: int) -> Item:
+        patch = self.patches[number]
+        return _tensors(training_arrays(patch, len(self.patches.size), self.class_names))
 
 
-def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
+def _tensors(item: Item) -> Item:
+    return {
+        name: _tensors(value) if isinstance(value, dict) else torch.from_numpy(value)
+        for name, value in item.items()
+    }
+
+
+def collate(items: list[Item]) -> Item:
     """A batch: images and labels stacked, objects as a list."""
     return {
         "image": torch.stack([item["image"] for item in items]),

@@ -1,17 +1,19 @@
-"""A table in the library that was asked for."""
+"""Tables as data frames of several libraries."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 import pyarrow as pa
 
-from ngff_bio.errors import ArgumentError, DependencyError
+from ngff_bio.errors import ArgumentError, import_optional
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Library = Literal["pandas", "pyarrow", "polars", "geopandas", "dask"]
-_LIBRARIES = ("pandas", "pyarrow", "polars", "geopandas", "dask")
 
 
 def as_frame(table: pa.Table, to: str) -> Any:
@@ -29,32 +31,23 @@ def as_frame(table: pa.Table, to: str) -> Any:
     if to == "pyarrow":
         return table
     if to == "polars":
-        return _needed("polars").from_arrow(table)
+        return import_optional("polars", "ngff-bio[polars]").from_arrow(table)
     if to == "geopandas":
         return _geo_frame(table)
-    raise ArgumentError("this kind of table is not known", expected=", ".join(_LIBRARIES), found=to)
-
-
-def _needed(name: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise DependencyError(
-            f"{name} is not installed", expected=name, hint=f"pip install {name}"
-        ) from error
+    raise ArgumentError(
+        "unknown library for tables", expected=", ".join(get_args(Library)), found=to
+    )
 
 
 def _geo_frame(table: pa.Table) -> Any:
     """Polygons (or boxes) as geometry: x to the right and y down, in pixels of level 0."""
-    geopandas, shapely = _needed("geopandas"), _needed("shapely")
+    geopandas, shapely = (import_optional(m, "ngff-bio[gis]") for m in ("geopandas", "shapely"))
     frame = table.to_pandas()
     shapes = [_shape(row, shapely) for row in frame.to_dict("records")]
     return geopandas.GeoDataFrame(frame, geometry=shapes)
 
 
-def _shape(row: dict[str, Any], shapely: Any) -> Any:
+def _shape(row: Mapping[str, Any], shapely: Any) -> Any:
     parts = row.get("polygons")
     if parts is not None and len(parts):
         rings = [np.asarray(p, float).reshape(-1, 2) for p in parts if len(p) >= 6]
@@ -69,47 +62,44 @@ def _shape(row: dict[str, Any], shapely: Any) -> Any:
     return None
 
 
-def dask_frame(read: Callable[[Any], pa.Table], jobs: Sequence[Any]) -> Any:
-    """A dask data frame with a partition per job; the first one is looked at for its columns.
+class Part(Protocol):
+    """A table that is read as one partition."""
+
+    @property
+    def name(self) -> str:
+        """Name of the table: tables of one name have the same columns."""
+        ...
+
+    def read(self) -> pa.Table:
+        """All rows."""
+        ...
+
+
+def dask_frame(parts: Sequence[Part]) -> Any:
+    """A dask data frame with a partition per part; one of each name is read for its columns.
 
     Raises
     ------
     ngff_bio.errors.DependencyError
         If ``dask.dataframe`` is not installed.
     """
-    frames = _needed("dask.dataframe")
-    if not jobs:
+    frames = import_optional("dask.dataframe", "dask[dataframe]")
+    if not parts:
         import pandas as pd
 
         return frames.from_pandas(pd.DataFrame(), npartitions=1)
+    first = {part.name: part for part in reversed(parts)}
     schema = pa.unify_schemas(
-        [read(job).schema.remove_metadata() for job in _each_layer(jobs)],
+        [part.read().schema.remove_metadata() for part in first.values()],
         promote_options="permissive",
     )
     meta = schema.empty_table().to_pandas()
-    return frames.from_map(_Partition(read, schema), list(jobs), meta=meta)
+    return frames.from_map(_read_partition, list(parts), schema=schema, meta=meta)
 
 
-def _each_layer(jobs: Sequence[Any]) -> list[Any]:
-    """One job of each table name: tables of one name have the same columns."""
-    seen: dict[str, Any] = {}
-    for job in jobs:
-        seen.setdefault(job[1], job)
-    return list(seen.values())
-
-
-class _Partition:
-    """Reads one partition on the columns of all."""
-
-    def __init__(self, read: Callable[[Any], pa.Table], schema: pa.Schema) -> None:
-        self.read, self.schema = read, schema
-
-    def __call__(self, job: Any) -> Any:
-        table = self.read(job)
-        columns = [
-            table[f.name].cast(f.type)
-            if f.name in table.schema.names
-            else pa.nulls(table.num_rows, f.type)
-            for f in self.schema
-        ]
-        return pa.Table.from_arrays(columns, schema=self.schema).to_pandas()
+def _read_partition(part: Part, schema: pa.Schema) -> pd.DataFrame:
+    """One partition with the columns of all."""
+    parts = [schema.empty_table(), part.read()]
+    table = pa.concat_tables(parts, promote_options="permissive").select(schema.names)
+    frame: pd.DataFrame = table.cast(schema).to_pandas()
+    return frame

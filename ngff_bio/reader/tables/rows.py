@@ -1,47 +1,60 @@
-"""Which rows of a table are wanted, in words that a Parquet reader can act on."""
+"""Which rows of a table to read, as conditions that a Parquet reader can evaluate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ngff_bio.errors import ArgumentError, NameNotFoundError
-from ngff_bio.reader.xarray.world import pixel_span
+from ngff_bio.errors import ArgumentError, NameNotFoundError, closest_names
+from ngff_bio.reader.access.image import ImageNode
+from ngff_bio.reader.xarray.world import Span, Units, choose_level, index_region
 
-if TYPE_CHECKING:
-    from ngff_bio.reader.access.image import Image
+Expression: TypeAlias = pc.Expression
 
-Expression = Any
+
+class RowSelection(TypedDict, total=False):
+    """Filters of rows, as documented for :meth:`ngff_bio.reader.Image.annotations`."""
+
+    t: int | slice | Sequence[int] | None
+    category: str | Sequence[str] | None
+    label: int | Sequence[int] | None
+    x: Span
+    y: Span
+    z: Span
+    units: Units
+    where: Mapping[str, object] | Expression | None
 
 
 @dataclass(frozen=True)
 class RowFilter:
-    """Rows that are wanted. ``spans`` are half-open pixels of level 0 by axis."""
+    """Conditions on rows; ``spans`` are half-open pixels of level 0 by axis."""
 
-    equal: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    frames: tuple[int, ...] | None = None
-    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    where: Expression | None = None
+    equal: Mapping[str, tuple[Any, ...]]
+    frames: tuple[int, ...] | None
+    spans: Mapping[str, tuple[int, int]]
+    where: Expression | None
 
     def expression(self, present: set[str], table: str) -> Expression | None:
-        """The filter for a table with these columns; ``None`` for all rows.
+        """The conditions for a table with these columns; ``None`` for all rows.
 
         Raises
         ------
         ngff_bio.errors.NameNotFoundError
-            If the table does not have a column that is asked for.
+            If the table does not have a column.
         """
         parts: list[Expression] = []
         for column, values in self.equal.items():
             if column not in present:
                 raise NameNotFoundError(
                     f"the table {table!r} has no column {column!r}",
-                    expected=", ".join(sorted(present)),
+                    expected=closest_names(column, sorted(present)),
                 )
             parts.append(pc.field(column).isin(list(values)))
         if self.frames is not None and "t" in present:
@@ -49,27 +62,22 @@ class RowFilter:
         elif self.frames is not None and "t_start" in present:
             low, high = min(self.frames, default=0), max(self.frames, default=-1)
             parts.append((pc.field("t_start") <= high) & (pc.field("t_stop") > low))
-        for axis, (start, stop) in self.spans.items():
-            part = _touches(axis, start, stop, present)
-            if part is not None:
-                parts.append(part)
+        parts += [
+            part
+            for axis, (start, stop) in self.spans.items()
+            if (part := _touches(axis, start, stop, present)) is not None
+        ]
         if self.where is not None:
             parts.append(self.where)
-        if not parts:
-            return None
-        whole = parts[0]
-        for part in parts[1:]:
-            whole = whole & part
-        return whole
+        return reduce(and_, parts) if parts else None
 
     def needed(self, present: set[str]) -> list[str]:
-        """Columns that :meth:`refine` looks at."""
-        if not {"x", "y"} & set(self.spans):
-            return []
-        return [c for c in ("box_x", "polygons") if {"box_x", "polygons"} <= present]
+        """Columns that :meth:`refine` needs."""
+        both = ["box_x", "polygons"]
+        return both if {"x", "y"} & set(self.spans) and present.issuperset(both) else []
 
     def refine(self, table: pa.Table) -> pa.Table:
-        """Without rows that have polygons and no box, and whose polygons lie outside."""
+        """Without rows that have polygons and no box, and whose polygons are outside."""
         if not self.needed(set(table.schema.names)):
             return table
         boxless = pc.is_null(table["box_x"]).to_numpy(zero_copy_only=False)
@@ -99,52 +107,54 @@ def _touches(axis: str, start: int, stop: int, present: set[str]) -> Expression 
     return None
 
 
-def row_filter(
-    image: Image,
-    *,
-    t: Any = None,
-    category: str | Sequence[str] | None = None,
-    label: int | Sequence[int] | None = None,
-    x: Any = None,
-    y: Any = None,
-    z: Any = None,
-    units: str = "world",
-    where: Any = None,
-) -> RowFilter:
-    """The filter of what a user asks for; see :func:`.tables.read_tables`."""
-    equal: dict[str, tuple[Any, ...]] = {}
-    if category is not None:
-        equal["category"] = _several(category)
-    if label is not None:
-        equal["label"] = _several(label)
-    expression = None
+def row_filter(image: ImageNode, rows: RowSelection) -> RowFilter:
+    """The filter for one image.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If there is no such filter, or a region is outside the image.
+    """
+    known = list(RowSelection.__annotations__)
+    for name in rows:
+        if name not in known:
+            raise ArgumentError(
+                f"annotations have no filter {name!r}",
+                expected=closest_names(name, known),
+                hint=f"to filter by a column of the table: where={{{name!r}: ...}}",
+            )
+    equal = {
+        column: values_of(value)
+        for column, value in (("category", rows.get("category")), ("label", rows.get("label")))
+        if value is not None
+    }
+    where = rows.get("where")
     if isinstance(where, Mapping):
-        equal |= {column: _several(values) for column, values in where.items()}
-    elif where is not None:
-        expression = where
-    if expression is not None and not isinstance(expression, pc.Expression):
+        equal |= {column: values_of(value) for column, value in where.items()}
+        where = None
+    elif where is not None and not isinstance(where, pc.Expression):
         raise ArgumentError(
-            "this is no condition on rows",
+            "where= is not a condition on rows",
             expected="values by column, or a pyarrow expression",
             found=type(where).__name__,
         )
-    frames = None
-    if t is not None:
-        count = image.sizes.get("t", 1)
-        frames = tuple(range(count)[t]) if isinstance(t, slice) else _several(t)
-    spans: dict[str, tuple[int, int]] = {}
-    for axis in image.multiscale.axes:
-        span = {"x": x, "y": y, "z": z}.get(axis.name)
-        if span is None:
-            continue
-        found = pixel_span(image.pixels, 0, axis, span, world=units == "world")
-        spans[axis.name] = (
-            (found.start, found.stop) if isinstance(found, slice) else (found, found + 1)
-        )
-    return RowFilter(equal, frames, spans, expression)
+    t = rows.get("t")
+    count = image.sizes.get("t", 1)
+    frames = tuple(range(count)[t]) if isinstance(t, slice) else values_of(t)
+    units = rows.get("units", "world")
+    wanted: dict[str, Span] = {"x": rows.get("x"), "y": rows.get("y"), "z": rows.get("z")}
+    present = {axis: span for axis, span in wanted.items() if axis in image.axes}
+    level = choose_level(image.pixels, 0, None, units)
+    region = index_region(image.pixels, level, present, units)
+    spans = {
+        axis: (span.start, span.stop) if isinstance(span, slice) else (span, span + 1)
+        for axis, span in region.items()
+    }
+    return RowFilter(equal, None if t is None else frames, spans, where)
 
 
-def _several(values: Any) -> tuple[Any, ...]:
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        return (values,)
-    return tuple(values)
+def values_of(value: object) -> tuple[Any, ...]:
+    """One value or several, as several."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return (value,)
+    return tuple(value)

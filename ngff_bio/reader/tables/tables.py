@@ -1,178 +1,160 @@
-"""Annotation tables as data frames; rows are chosen before they are read.
+"""Annotation tables as data frames; rows are selected before they are read.
 
-A table is a Parquet file in the store (ngio's table layout). Its footer says which row groups can
-hold rows that are asked for, and only those are fetched, only the columns that are wanted.
+A table is a Parquet file in the store (ngio's table layout). Its footer has the value ranges of the row
+groups: only those that can contain selected rows are fetched, and only the selected columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as pads
 
-from ngff_bio.errors import NameNotFoundError, NgffBioError, StoreError
+from ngff_bio.errors import NameNotFoundError, NgffBioError, StoreError, closest_names
 from ngff_bio.parallel import shared_pool
-from ngff_bio.reader.access.notices import left_out
+from ngff_bio.reader.access.image import ImageNode, warn_skipped
 from ngff_bio.reader.tables.frames import Library, as_frame, dask_frame
-from ngff_bio.reader.tables.rows import RowFilter, row_filter
-from ngff_bio.reader.tables.table_files import open_table
-
-if TYPE_CHECKING:
-    from ngff_bio.reader.access.dataset import Dataset
-    from ngff_bio.reader.access.image import Image
+from ngff_bio.reader.tables.rows import RowFilter, RowSelection, row_filter, values_of
+from ngff_bio.reader.tables.table_files import damaged_table, open_table
 
 
 def read_tables(
-    image: Image,
-    table: str | None = None,
-    *,
-    t: int | slice | Sequence[int] | None = None,
-    category: str | Sequence[str] | None = None,
-    label: int | Sequence[int] | None = None,
-    x: Any = None,
-    y: Any = None,
-    z: Any = None,
-    units: Literal["world", "pixel"] = "world",
-    where: Mapping[str, Any] | Any = None,
+    images: Iterable[ImageNode],
+    table: str | None,
+    url: str,
+    origin: Sequence[str] = (),
     columns: Sequence[str] | None = None,
     to: Library = "pandas",
+    rows: RowSelection | None = None,
 ) -> Any:
-    """Rows of the tables of an image.
+    """Rows of the tables of images; see :meth:`ngff_bio.reader.Image.annotations`.
 
     Parameters
     ----------
     table
-        Name of one; all of them if ``None``, with the column ``layer`` first.
-    t
-        Frames: an index, several, or a slice.
-    category
-        Names of classes.
-    label
-        Label values.
-    x, y, z
-        (start, stop) of a region that rows must touch, as for :meth:`Image.region`. A row that
-        says neither box nor polygons is kept.
-    units
-        ``pixel``: x, y and z are pixels of level 0.
-    where
-        More to hold: values by column (a list means any of them), or a pyarrow expression.
-    columns
-        Those wanted; all if ``None``.
-    to
-        ``pandas``, ``pyarrow``, ``polars``, ``geopandas`` (polygons as geometry, in pixels), or
-        ``dask`` (nothing is read until computed).
-
-    Raises
-    ------
-    ngff_bio.errors.NameNotFoundError
-        If there is no such table, or no such column in any of them.
-    ngff_bio.errors.DependencyError
-        If the library is not installed.
+        Name of a table; all tables if ``None``.
+    url
+        What the images belong to, for messages.
+    origin
+        Of ``image`` and ``layer``, the columns that are added to the left.
     """
-    names = image.tables if table is None else (table,)
-    chosen = row_filter(
-        image, t=t, category=category, label=label, x=x, y=y, z=z, units=units, where=where
-    )
-    first = {} if table is not None else {"layer": None}
-    jobs = [(image, name, chosen, columns, {**first, **({"layer": name} if first else {})})
-            for name in names]  # fmt: skip
-    if to == "dask":
-        return dask_frame(_read_one, jobs)
-    tables = [_read_one(job) for job in jobs]
-    return as_frame(_joined(tables), to)
-
-
-def read_all_tables(
-    dataset: Dataset,
-    table: str | None = None,
-    *,
-    images: Iterable[str] | None = None,
-    to: Library = "pandas",
-    columns: Sequence[str] | None = None,
-    **rows: Any,
-) -> Any:
-    """Rows of the tables of many images, with the columns ``image`` and ``layer`` first.
-
-    Parameters
-    ----------
-    table
-        Name of one; all of them if ``None``.
-    images
-        Paths of images, such as ``ds.images.query("well == 'C7'").path``; all if ``None``.
-    to, columns
-        As for :func:`read_tables`.
-    rows
-        Which rows, as for :func:`read_tables`. With ``to="dask"`` every image's table is a
-        partition that is read when it is computed.
-
-    Raises
-    ------
-    ngff_bio.errors.NameNotFoundError
-        If no image has such a table.
-    """
-    jobs, known = [], dict[str, None]()
-    for path in dataset if images is None else images:
-        try:
-            image = dataset[path]
-            known |= dict.fromkeys(image.tables)
-        except StoreError as error:
-            left_out(f"the image {path!r}", error)
-            continue
-        chosen = row_filter(image, **rows)
-        for name in image.tables:
-            if table in (None, name):
-                jobs.append((image, name, chosen, columns, {"image": path, "layer": name}))
-    if table is not None and not jobs:
+    parts: list[TablePart] = []
+    known: dict[str, None] = {}
+    for image in images:
+        known |= dict.fromkeys(image.tables)
+        chosen = row_filter(image, rows or {})
+        parts += [
+            TablePart(image, name, chosen, columns, tuple(origin))
+            for name in image.tables
+            if table in (None, name)
+        ]
+    if table is not None and not parts:
         raise NameNotFoundError(
-            f"no image has a table {table!r}",
-            file=dataset.url,
-            expected=", ".join(known) or "there are no tables",
+            f"no table {table!r}",
+            file=url,
+            expected=closest_names(table, known) or "there are no tables",
         )
+    wanted = values_of((rows or {}).get("category") or ())
     if to == "dask":
-        return dask_frame(_read_one, jobs)
-    remote = getattr(dataset._nodes.storage, "locality", "machine") == "network"
-    return as_frame(_joined(shared_pool(remote=remote).map(_read_one, jobs)), to)
+        _check_categories(parts, wanted, url)
+        return dask_frame(parts)
+    remote = bool(parts) and parts[0].image.storage.locality == "network"
+    found = shared_pool(remote=remote).map(TablePart.read, parts)
+    joined = pa.concat_tables(found, promote_options="permissive") if found else pa.table({})
+    present = joined.schema.names
+    seen = joined["category"].unique().to_pylist() if "category" in present else []
+    _check_categories(parts, [c for c in wanted if c not in seen], url)
+    for column in columns or () if parts else ():
+        if column not in present:
+            every = dict.fromkeys(name for part in parts for name in part.open().schema.names)
+            raise NameNotFoundError(
+                f"no table has a column {column!r}",
+                file=url,
+                expected=closest_names(column, every),
+            )
+    return as_frame(joined, to)
 
 
-Job = tuple["Image", str, RowFilter, "Sequence[str] | None", dict[str, Any]]
+@dataclass(frozen=True)
+class TablePart:
+    """Selected rows of one table."""
+
+    image: ImageNode
+    name: str
+    rows: RowFilter
+    columns: Sequence[str] | None
+    origin: tuple[str, ...]
+
+    def open(self) -> pads.Dataset:
+        """The table itself."""
+        return open_table(self.image.nodes, self.image.below(f"tables/{self.name}"))
+
+    def read(self) -> pa.Table:
+        """The rows, with columns that name their image and layer."""
+        data = self.open()
+        present = set(data.schema.names)
+        columns = [c for c in self.columns or data.schema.names if c in present]
+        condition = self.rows.expression(present, self.name)
+        needed = list(dict.fromkeys([*columns, *self.rows.needed(present)]))
+        try:
+            found = self.rows.refine(data.to_table(columns=needed, filter=condition))
+        except NgffBioError:
+            raise
+        except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+            raise damaged_table(f"{self.image.url}/tables/{self.name}", error) from error
+        found = found.select(columns)
+        for at, column in enumerate(c for c in self.origin if c not in present):
+            value = self.image.path if column == "image" else self.name
+            found = found.add_column(at, column, pa.repeat(pa.scalar(value), found.num_rows))
+        return found
 
 
-def _read_one(job: Job) -> pa.Table:
-    """Rows of one table, with columns that say where they are from."""
-    image, name, chosen, columns, more = job
-    if name not in image.tables:
-        raise image._unknown("table", name, image.tables)
-    data = open_table(image._nodes, image._below(f"tables/{name}"))
-    present = set(data.schema.names)
-    if columns is not None and not present & set(columns):
-        wanted: list[str] = []
-    else:
-        wanted = [c for c in (columns or data.schema.names) if c in present]
-    try:
-        condition = chosen.expression(present, name)
-        read = list(dict.fromkeys([*wanted, *chosen.needed(present)]))
-        found = chosen.refine(data.to_table(columns=read, filter=condition))
-    except NgffBioError:
-        raise
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-        raise StoreError(
-            "a table cannot be read",
-            file=f"{image.url}/tables/{name}",
-            found=f"{type(error).__name__}: {error}",
-        ) from error
-    found = found.select(wanted)
-    for at, (column, value) in enumerate(more.items()):
-        filled = pa.array([value] * found.num_rows, pa.string()).dictionary_encode()
-        if column not in found.schema.names:
-            found = found.add_column(at, column, filled.cast(pa.string()))
-    return found
+def _check_categories(parts: Sequence[TablePart], wanted: Sequence[str], url: str) -> None:
+    """Raise if a class has no rows because no table knows it."""
+    if not wanted or not parts:
+        return
+    known: dict[str, None] = {}
+    for part in parts:
+        listed = part.image.label_attributes(part.name).get("categories") or ()
+        known |= dict.fromkeys(str(c.get("name")) for c in listed)
+    if not known.keys() >= set(wanted):  # classes that only the tables have
+        for part in parts:
+            known |= dict.fromkeys(classes_of(part.image, part.name).values())
+    for name in wanted:
+        if name not in known:
+            raise NameNotFoundError(
+                f"no category {name!r}",
+                file=url,
+                expected=closest_names(name, filter(None, known)) or "there are no categories",
+            )
 
 
-def _joined(tables: Sequence[pa.Table]) -> pa.Table:
-    if not tables:
-        return pa.table({})
-    return pa.concat_tables(tables, promote_options="permissive")
+def classes_of(image: ImageNode, layer: str) -> dict[int, str]:
+    """Class by label value, from the table of the layer, or from the label image's properties.
+
+    Empty if neither has classes.
+    """
+    if layer in image.tables:
+        columns = ("label", "category")
+        every = RowFilter({}, None, {}, None)
+        table = TablePart(image, layer, every, columns, ()).read()
+        if set(columns) <= set(table.schema.names):
+            return dict(zip(*(table[c].to_pylist() for c in columns), strict=True))
+    meta = image.label_meta(layer).label if layer in image.labels else None
+    properties = meta.properties if meta is not None else ()
+    return {int(p["label-value"]): p["class"] for p in properties if "class" in p}
 
 
-__all__ = ["read_all_tables", "read_tables"]
+def readable_images(images: Mapping[str, ImageNode], paths: Iterable[str]) -> Iterator[ImageNode]:
+    """Images by path; a warning names those that cannot be read."""
+    for path in paths:
+        try:
+            image = images[path]
+            _ = image.tables
+        except StoreError as error:
+            warn_skipped(f"the image {path!r}", error)
+        else:
+            yield image

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ngff_bio.errors import DependencyError, NameNotFoundError, NgffBioError, StoreError
+from ngff_bio.errors import NameNotFoundError, NgffBioError, StoreError, import_optional
+from ngff_bio.reader.access.image import ImageNode
+from ngff_bio.reader.tables.tables import read_tables
 
 if TYPE_CHECKING:
     import networkx as nx
 
-    from ngff_bio.reader.access.image import Image
+#: What pip installs to read track graphs.
+_EXTRA = "ngff-bio[tracks]"
+
+_COLUMNS = ("t", "label", "track_id", "category", "box_x", "box_y", "box_width", "box_height")
 
 
-def read_tracks(image: Image, name: str | None = None) -> nx.DiGraph:
-    """Tracks of an image.
-
-    A GEFF graph below ``tracks`` is read as it is. Where there is none, a label layer whose values
-    are the same object over time gives them: a node ``(label, t)`` for each row of its table, and
-    an edge to the next frame in which the value is seen.
-
-    Parameters
-    ----------
-    name
-        Name of the graph, or of the label layer; may be left out where there is one only.
-
-    Raises
-    ------
-    ngff_bio.errors.NameNotFoundError
-        If there is no such graph and no such layer.
-    ngff_bio.errors.DependencyError
-        If networkx, or for a GEFF graph geff, is not installed.
-    """
-    networkx = _imported("networkx")
+def read_tracks(image: ImageNode, name: str | None = None) -> nx.DiGraph:
+    """Tracks of an image; see :meth:`ngff_bio.reader.Image.tracks`."""
     graphs = _graphs(image)
     layers = [n for n in image.layers if image.label_attributes(n).get("tracked")]
     names = list(graphs) or layers
@@ -41,7 +27,7 @@ def read_tracks(image: Image, name: str | None = None) -> nx.DiGraph:
     if name in graphs:
         return _read_geff(image, graphs[name])
     if name is not None and name in layers and name in image.tables:
-        return _from_table(networkx, image.annotations(name, to="pandas"))
+        return _from_table(image, name)
     raise NameNotFoundError(
         "no tracks" if name is None else f"no tracks {name!r}",
         file=image.url,
@@ -49,21 +35,9 @@ def read_tracks(image: Image, name: str | None = None) -> nx.DiGraph:
     )
 
 
-def _imported(package: str) -> Any:
-    try:
-        return import_module(package)
-    except ImportError as error:
-        raise DependencyError(
-            f"{package} is not installed",
-            expected=package,
-            found=error,
-            hint="pip install 'ngff-bio[tracks]'",
-        ) from error
-
-
-def _graphs(image: Image) -> dict[str, str]:
+def _graphs(image: ImageNode) -> dict[str, str]:
     """GEFF groups by name: ``tracks`` itself, or those below it."""
-    nodes, top = image._nodes, image._below("tracks")
+    nodes, top = image.nodes, image.below("tracks")
     attributes = nodes.attributes(top)
     if attributes is None:
         return {}
@@ -79,14 +53,16 @@ def _graphs(image: Image) -> dict[str, str]:
     return {n: f"{top}/{n}" for n in names if "geff" in (nodes.attributes(f"{top}/{n}") or {})}
 
 
-def _read_geff(image: Image, path: str) -> Any:
-    geff = _imported("geff")
+def _read_geff(image: ImageNode, path: str) -> nx.DiGraph:
+    import_optional("networkx", _EXTRA)
+    geff = import_optional("geff", _EXTRA)
     from ngff_bio.zarrio.zarr_python import StorageStore
 
-    storage = image._nodes.storage
+    storage = image.storage
     try:
-        # geff opens groups for reading and writing, which a store that says it is for reading
-        # refuses; nothing is written, and a write would fail.
+        # geff opens groups for reading and writing, which a read-only store refuses; nothing is
+        # written, and a write would fail.
+        graph: nx.DiGraph
         graph, _ = geff.read(StorageStore(storage, path, read_only=False), backend="networkx")
     except NgffBioError:
         raise
@@ -99,19 +75,14 @@ def _read_geff(image: Image, path: str) -> Any:
     return graph
 
 
-def _from_table(networkx: Any, table: Any) -> Any:
-    graph = networkx.DiGraph()
+def _from_table(image: ImageNode, name: str) -> nx.DiGraph:
+    graph: nx.DiGraph = import_optional("networkx", _EXTRA).DiGraph()
+    rows = read_tables([image], name, image.url).sort_values(["t", "label"])
     last: dict[int, tuple[int, int]] = {}
-    for row in table.sort_values(["t", "label"]).to_dict("records"):
+    for row in rows.to_dict("records"):
         node = (int(row["label"]), int(row["t"]))
-        known = {
-            k: row[k]
-            for k in ("t", "label", "track_id", "category", "box_x", "box_y", "box_width",
-                      "box_height")
-            if row.get(k) is not None
-        }  # fmt: skip
-        graph.add_node(node, **known)
-        if node[0] in last and last[node[0]] != node:
+        graph.add_node(node, **{k: row[k] for k in _COLUMNS if row.get(k) is not None})
+        if last.get(node[0], node) != node:
             graph.add_edge(last[node[0]], node)
         last[node[0]] = node
     return graph

@@ -5,20 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from ngff_bio.errors import ArgumentError, NgffBioError
-from ngff_bio.reader.access.dataset import open as open_store
-from ngff_bio.reader.access.notices import left_out
-from ngff_bio.reader.xarray.views import level_dataset, level_numbers
-
-if TYPE_CHECKING:
-    from ngff_bio.reader.access.dataset import Dataset
-    from ngff_bio.reader.access.image import Image
-    from ngff_bio.reader.xarray.blocks import Chunks
+from ngff_bio.errors import ArgumentError
+from ngff_bio.reader.dataset import Dataset
+from ngff_bio.reader.dataset import open as open_store
+from ngff_bio.reader.image import Image
+from ngff_bio.reader.xarray.views import dataset_groups, level_dataset
 
 _ROOTS = ("zarr.json", ".zgroup", ".zattrs")
 _WORDS = (b'"ome"', b'"multiscales"', b'"plate"', b'"bioformats2raw.layout"', b'"well"')
@@ -52,10 +48,12 @@ class NgffBioBackend(BackendEntrypoint):
         Parameters
         ----------
         group
-            Path of the image in the store; may end in a level (``"B/7/0/1"``). Not needed where
-            there is one image only.
+            Path of the image in the store; may end in a level (``"B/7/0/1"``). Optional if the
+            store contains one image only.
         level
             Number of the level.
+        storage_options
+            Options of a bucket, as for :func:`ngff_bio.open`.
 
         Raises
         ------
@@ -93,11 +91,11 @@ class NgffBioBackend(BackendEntrypoint):
     ) -> dict[str, xr.Dataset]:
         """The datasets of all levels of all images by their paths."""
         dataset = open_store(filename_or_obj, storage_options)
-        found = _groups(dataset, None, (group or "").strip("/"))
+        found = dataset_groups(dataset, dataset.attributes, None, (group or "").strip("/"))
         return {path: _without(one, drop_variables) for path, one in found.items()}
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Whether a path is a folder with OME-Zarr metadata, or is named as one usually is."""
+        """Whether a path is a folder with OME-Zarr metadata, or has a usual extension."""
         if not isinstance(filename_or_obj, str | os.PathLike):
             return False
         text = os.fspath(filename_or_obj)
@@ -123,7 +121,7 @@ def _image_of(dataset: Dataset, group: str | None, level: int) -> tuple[Image, i
         paths = list(dataset)
         if len(paths) != 1:
             raise ArgumentError(
-                f"the store holds {len(paths)} images",
+                f"the store contains {len(paths)} images",
                 file=dataset.url,
                 expected="group=, such as " + ", ".join(map(repr, paths[:3])),
             )
@@ -138,35 +136,6 @@ def _image_of(dataset: Dataset, group: str | None, level: int) -> tuple[Image, i
         if last in names:
             return image, names.index(last)
     return dataset[path], level
-
-
-def _groups(dataset: Dataset, chunks: Chunks, below: str = "") -> dict[str, xr.Dataset]:
-    """Datasets by path; paths are given from ``below`` on."""
-    found: dict[str, xr.Dataset] = {"/": xr.Dataset(attrs=_root_attrs(dataset))}
-    start = f"{below}/" if below else ""
-    for path in dataset:
-        if below and path != below and not path.startswith(start):
-            continue
-        try:
-            image = dataset[path]
-            levels = {n: level_dataset(image, n, chunks=chunks) for n in level_numbers(image)}
-        except NgffBioError as error:
-            left_out(f"the image {path!r}", error)
-            continue
-        place = path[len(below) :].strip("/")
-        for number, one in levels.items():
-            found[f"/{place}/{number}".replace("//", "/")] = one
-    return found
-
-
-def _root_attrs(dataset: Dataset) -> dict[str, Any]:
-    own = dataset.attributes
-    return {"ngff_bio": own} if own else {}
-
-
-def open_tree(dataset: Dataset, chunks: Chunks) -> xr.DataTree:
-    """The tree of a dataset."""
-    return xr.DataTree.from_dict(_groups(dataset, chunks))
 
 
 def _without(dataset: xr.Dataset, names: str | Iterable[str] | None) -> xr.Dataset:

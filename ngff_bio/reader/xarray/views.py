@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from xarray.backends import BackendArray
+
+# xarray documents these names for backends ("How to add a new backend"), but exports them nowhere
+# else; tests/reader/test_xarray_engine.py indexes arrays without dask through them.
 from xarray.core import indexing
 
 from ngff_bio.errors import NgffBioError, StoreError
-from ngff_bio.reader.access.arrays import Readable, StoredArray, take
-from ngff_bio.reader.access.image import IMAGE
+from ngff_bio.reader.access.arrays import Readable, take
+from ngff_bio.reader.access.image import IMAGE, Attributes, ImageNode, warn_skipped
 from ngff_bio.reader.access.multiscale import Multiscale
-from ngff_bio.reader.access.notices import left_out
 from ngff_bio.reader.xarray.blocks import Chunks, block_shape, to_dask
 from ngff_bio.reader.xarray.coordinates import pixel_coordinates
-from ngff_bio.reader.xarray.grids import Regridded, Squeezed
+from ngff_bio.reader.xarray.grids import GridView
 
-if TYPE_CHECKING:
-    from ngff_bio.reader.access.image import Image
-
-#: Two grids are one if a pixel lies less than this part of a pixel off, over the whole axis.
+#: Two grids are the same if they differ by less than this part of a pixel along the whole axis.
 _SAME = 1e-3
 
 
 class LazyPixels(BackendArray):
-    """A lazy array as xarray indexes it where there is no dask."""
+    """A lazy array as xarray indexes it without dask."""
 
     def __init__(self, array: Readable) -> None:
         self.array = array
@@ -44,118 +43,156 @@ class LazyPixels(BackendArray):
 
 @dataclass(frozen=True)
 class Layer:
-    """Something to be made a variable: what is read, its axes, and how it is stored."""
+    """A variable to be: array, axes, shapes of a stored object and of what is decoded at once."""
 
-    name: str
     array: Readable
     dims: tuple[str, ...]
     stored: tuple[int, ...]
     inner: tuple[int, ...]
     token: str
-    attrs: dict[str, Any]
 
-    def variable(self, chunks: Chunks) -> xr.Variable:
-        """A variable: dask-backed, or indexed directly where ``chunks`` is ``None``."""
+    def variable(self, chunks: Chunks, attrs: Attributes) -> xr.Variable:
+        """A variable: dask-backed, or indexed directly if ``chunks`` is ``None``."""
         sizes = (self.array.shape, self.stored, self.inner, self.array.dtype.itemsize, self.dims)
-        usual = block_shape(*sizes)
+        data: Any
         if chunks is None:
-            data: Any = indexing.LazilyIndexedArray(LazyPixels(self.array))
+            data = indexing.LazilyIndexedArray(LazyPixels(self.array))
         else:
             data = to_dask(self.array, block_shape(*sizes, chunks), f"ngff-bio-{self.token}")
-        made = xr.Variable(self.dims, data, attrs=self.attrs)
-        made.encoding["preferred_chunks"] = dict(zip(self.dims, usual, strict=True))
-        return made
+        variable = xr.Variable(self.dims, data, attrs=attrs)
+        variable.encoding["preferred_chunks"] = dict(
+            zip(self.dims, block_shape(*sizes), strict=True)
+        )
+        return variable
 
 
 def level_dataset(
-    image: Image,
+    image: ImageNode,
     number: int,
     *,
     labels: Sequence[str] | None = None,
     chunks: Chunks = "auto",
 ) -> xr.Dataset:
-    """One level of an image with its labels on the same grid."""
+    """One level of an image with its labels on the same grid; see :meth:`.Image.level`."""
     pixels = image.pixels
     array = pixels.array(number)
-    layers = [_stored_layer(IMAGE, array, pixels.names, _image_attrs(image))]
+    own = Layer(array, pixels.names, array.objects, array.chunks, array.token)
+    variables = {IMAGE: own.variable(chunks, _image_attrs(image))}
     for name in image.labels if labels is None else labels:
         try:
-            layers.append(label_layer(image, name, number))
+            layer = label_layer(image, name, number)
         except NgffBioError as error:
             if labels is not None:
                 raise
-            left_out(f"the label image {name!r} of {image.url}", error)
-    attrs: dict[str, Any] = {"path": image.path, "level": number}
+            warn_skipped(f"the label image {name!r} of {image.url}", error)
+        else:
+            variables[variable_name(name)] = layer.variable(chunks, _label_attrs(image, name))
+    attrs: Attributes = {"path": image.path, "level": number}
     if pixels.meta.name is not None:
         attrs["name"] = pixels.meta.name
-    return xr.Dataset(
-        {one.name: one.variable(chunks) for one in layers},
-        coords=_coordinates(image, number, array.shape),
-        attrs=attrs,
-    )
+    return xr.Dataset(variables, coords=_coordinates(image, number, array.shape), attrs=attrs)
 
 
-def _stored_layer(
-    name: str, array: StoredArray, dims: tuple[str, ...], attrs: dict[str, Any]
-) -> Layer:
-    return Layer(name, array, dims, array.objects, array.chunks, array.token, attrs)
+def level_datasets(image: ImageNode, chunks: Chunks) -> dict[int, xr.Dataset]:
+    """All levels of an image; a warning names those that are listed but missing."""
+    present = list(image.pixels.present())
+    missing = sorted(set(range(len(image.pixels))) - set(present))
+    if missing:
+        warn_skipped(f"levels {missing} of {image.url}", "listed but missing", depth=4)
+    return {number: level_dataset(image, number, chunks=chunks) for number in present}
+
+
+def dataset_groups(
+    images: Mapping[str, ImageNode], own: Attributes, chunks: Chunks, below: str = ""
+) -> dict[str, xr.Dataset]:
+    """All levels of images by path, relative to ``below``; the root has the store's attributes."""
+    found: dict[str, xr.Dataset] = {"/": xr.Dataset(attrs={"ngff_bio": own} if own else {})}
+    for path in images:
+        if below and not f"{path}/".startswith(f"{below}/"):
+            continue
+        try:
+            levels = level_datasets(images[path], chunks)
+        except NgffBioError as error:
+            warn_skipped(f"the image {path!r}", error)
+            continue
+        place = path[len(below) :].strip("/")
+        for number, level in levels.items():
+            found[f"/{place}/{number}".replace("//", "/")] = level
+    return found
 
 
 def variable_name(label: str) -> str:
-    """Name of a label image's variable: its own, unless that is taken by the pixels."""
+    """Name of a label image's variable: its own, unless that is the name of the pixels."""
     return label if label != IMAGE else "labels/image"
 
 
-def label_layer(image: Image, name: str, number: int) -> Layer:
+def label_layer(image: ImageNode, name: str, number: int) -> Layer:
     """A label image on the grid of one level of its image.
 
-    The label's level of the nearest pixel size is taken; where it does not lie on the image's
-    grid it is read at the nearest pixels.
+    The label image's level of the nearest pixel size is used; if it is not on the grid of the
+    image, it is resampled by nearest neighbour. Axes of size 1 that the image does not have, or
+    has longer, and channels are dropped.
 
     Raises
     ------
     ngff_bio.errors.StoreError
-        If the label image cannot be read, is no integer, or has axes that its image has not.
+        If the label image cannot be read, is not of integers, or has axes that its image has not.
     """
     pixels, label = image.pixels, image.label(name)
     scale, shift = pixels.scale(number), pixels.translation(number)
     level = _nearest_level(label, scale, number)
     array = label.array(level)
-    made = _stored_layer(variable_name(name), array, label.names, _label_attrs(image, name))
-    made = _squeezed(made, pixels, number)
-    own_scale, own_shift = label.scale(level), label.translation(level)
-    sizes = dict(zip(pixels.names, pixels.shape(number), strict=True))
-    space = {a.name for a in pixels.axes if a.type == "space"}
-    factors, shifts, shape = [], [], []
+    label_scale, label_shift = label.scale(level), label.translation(level)
+    sizes, types = pixels.sizes(number), {a.name: a.type for a in pixels.axes}
+    axes: list[int] = []
+    factors: list[float] = []
+    shifts: list[float] = []
     same = True
-    for axis, n in zip(made.dims, made.array.shape, strict=True):
-        fits = n == sizes[axis]
-        if axis not in space and fits:  # frames and channels are counted, not measured
-            factor, offset = 1.0, 0.0
-        else:
-            factor = scale[axis] / own_scale[axis]
-            offset = (shift[axis] - own_shift[axis]) / own_scale[axis]
+    for i, (axis, n) in enumerate(zip(label.names, array.shape, strict=True)):
+        space = types.get(axis) == "space"
+        fits = n == sizes.get(axis)
+        if n == 1 and (axis not in sizes or sizes[axis] != 1 or types[axis] == "channel"):
+            continue
+        if axis not in sizes or not (space or fits):
+            raise StoreError(
+                "the axes of a label image do not match its image",
+                record=name,
+                expected=f"{axis} of size {sizes.get(axis, 'none')}",
+                found=n,
+            )
+        factor, offset = 1.0, 0.0
+        if space:  # frames and channels have indices, not positions
+            factor = scale[axis] / label_scale[axis]
+            offset = (shift[axis] - label_shift[axis]) / label_scale[axis]
         if fits and abs(factor - 1) * n < _SAME and abs(offset) < _SAME:
             factor, offset = 1.0, 0.0
         else:
             same = False
+        axes.append(i)
         factors.append(factor)
         shifts.append(offset)
-        shape.append(sizes[axis])
-    if same:
-        return made
-    array_on_grid = Regridded(made.array, tuple(shape), tuple(factors), tuple(shifts))
-    grid = tuple(max(round(s / f), 1) for s, f in zip(made.stored, factors, strict=True))
-    small = tuple(max(round(s / f), 1) for s, f in zip(made.inner, factors, strict=True))
-    token = f"{made.token}-on-{number}-{pixels.array(number).token}"
-    return replace(made, array=array_on_grid, stored=grid, inner=small, token=token)
+    dims = tuple(label.names[i] for i in axes)
+    if same and len(axes) == array.ndim:
+        return Layer(array, dims, array.objects, array.chunks, array.token)
+
+    def on_grid(block: tuple[int, ...]) -> tuple[int, ...]:
+        sides = zip((block[i] for i in axes), factors, strict=True)
+        return tuple(max(round(side / factor), 1) for side, factor in sides)
+
+    return Layer(
+        GridView(array, tuple(axes), tuple(sizes[d] for d in dims), tuple(factors), tuple(shifts)),
+        dims,
+        on_grid(array.objects),
+        on_grid(array.chunks),
+        f"{array.token}-on-{number}-{pixels.array(number).token}",
+    )
 
 
-def _nearest_level(label: Multiscale, scale: dict[str, float], number: int) -> int:
-    """The label's level of the image's pixel size; of several equally near ones the finest."""
+def _nearest_level(label: Multiscale, scale: Mapping[str, float], number: int) -> int:
+    """The label image's level of the image's pixel size; of several equally near ones the finest."""
     levels = list(label.present())
     if not levels:
-        return number if number < len(label) else 0  # raises where it is read, naming the level
+        return number if number < len(label) else 0  # reading it raises, naming the level
     shared = [a for a in ("y", "x", "z") if a in scale and a in label.names]
 
     def distance(level: int) -> float:
@@ -165,47 +202,18 @@ def _nearest_level(label: Multiscale, scale: dict[str, float], number: int) -> i
     return min(levels, key=lambda level: (round(distance(level), 6), level))
 
 
-def _squeezed(layer: Layer, pixels: Multiscale, number: int) -> Layer:
-    """Without axes of size 1 that the image does not have or has longer: labels have no channels."""
-    sizes = dict(zip(pixels.names, pixels.shape(number), strict=True))
-    types = {a.name: a.type for a in pixels.axes}
-    drop = []
-    for i, (axis, n) in enumerate(zip(layer.dims, layer.array.shape, strict=True)):
-        if n == 1 and (axis not in sizes or sizes[axis] != 1 or types.get(axis) == "channel"):
-            drop.append(i)
-        elif axis not in sizes or (types.get(axis) != "space" and n != sizes[axis]):
-            raise StoreError(
-                "a label image does not lie on its image",
-                record=layer.name,
-                expected=f"{axis} of size {sizes.get(axis, 'none')}",
-                found=n,
-            )
-    if not drop:
-        return layer
-    keep = [i for i in range(len(layer.dims)) if i not in drop]
-    return replace(
-        layer,
-        array=Squeezed(layer.array, tuple(drop)),
-        dims=tuple(layer.dims[i] for i in keep),
-        stored=tuple(layer.stored[i] for i in keep),
-        inner=tuple(layer.inner[i] for i in keep),
-        token=f"{layer.token}-squeezed",
-    )
-
-
-def _image_attrs(image: Image) -> dict[str, Any]:
-    attrs: dict[str, Any] = {}
-    omero = image.rendering
-    if omero:
-        attrs["omero"] = {"channels": omero}
+def _image_attrs(image: ImageNode) -> Attributes:
+    attrs: Attributes = {}
+    if image.meta.channels:
+        attrs["omero"] = {"channels": image.rendering}
     if image.attributes:
         attrs["ngff_bio"] = image.attributes
     return attrs
 
 
-def _label_attrs(image: Image, name: str) -> dict[str, Any]:
+def _label_attrs(image: ImageNode, name: str) -> Attributes:
     meta, own = image.label_meta(name).label, image.label_attributes(name)
-    attrs: dict[str, Any] = {}
+    attrs: Attributes = {}
     if meta is not None and meta.properties:
         attrs["properties"] = [dict(p) for p in meta.properties]
     if meta is not None and meta.colors:
@@ -215,33 +223,21 @@ def _label_attrs(image: Image, name: str) -> dict[str, Any]:
     return attrs
 
 
-def _coordinates(image: Image, number: int, shape: tuple[int, ...]) -> xr.Coordinates:
+def _coordinates(image: ImageNode, number: int, shape: tuple[int, ...]) -> xr.Coordinates:
     """Coordinates of a level: lazy along space, elapsed time along t, channel names along c."""
     pixels = image.pixels
     scale, shift = pixels.scale(number), pixels.translation(number)
-    made = xr.Coordinates()
+    coords = xr.Coordinates()
     for axis, n in zip(pixels.axes, shape, strict=True):
         name = axis.name
         if axis.type == "channel":
             names = [c.label for c in image.meta.channels]
             if len(names) == n:
-                made = made.assign({name: (name, np.array(names, dtype=str))})
+                coords = coords.assign({name: (name, np.array(names, dtype=str))})
             continue
         hours = image.elapsed_hours if axis.type == "time" else None
         if hours is not None and len(hours) == n:
-            values = np.asarray(hours, np.float64)
-            made = made.assign({name: (name, values, {"units": "hour"})})
-            continue
-        if scale[name] == 0:  # all at one place: no coordinate would tell them apart
-            continue
-        made |= pixel_coordinates(name, n, scale[name], shift[name], axis.unit)
-    return made
-
-
-def level_numbers(image: Image) -> Iterable[int]:
-    """Levels of an image that are there; a warning names those that are not."""
-    there = list(image.pixels.present())
-    missing = sorted(set(range(len(image.pixels))) - set(there))
-    if missing:
-        left_out(f"what {image.url} lists as levels {missing}", "it is not there", depth=4)
-    return there
+            coords = coords.assign({name: (name, np.array(hours, np.float64), {"units": "hour"})})
+        elif scale[name] != 0:  # of size 0, all pixels would have the same coordinate
+            coords |= pixel_coordinates(name, n, scale[name], shift[name], axis.unit)
+    return coords

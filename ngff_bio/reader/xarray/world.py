@@ -1,148 +1,155 @@
-"""From a region in the world (or in pixels) to a level and to a part of its pixels."""
+"""From a region in world coordinates or in pixels to a level and to index ranges of it."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Literal
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.ngff import AxisMeta
 from ngff_bio.reader.access.multiscale import Multiscale
-from ngff_bio.reader.xarray.units import magnitude
+from ngff_bio.reader.xarray.units import Position, magnitude
 
-#: A position less than this part of a pixel off a pixel's border counts as on it.
+#: A position less than this part of a pixel from the border of a pixel counts as on it.
 _SAME = 1e-6
 
-Span = slice | tuple[Any, Any] | list[Any] | float | int | str | None
+#: ``"world"``: positions in the unit of an axis; ``"pixel"``: pixels of level 0.
+Units = Literal["world", "pixel"]
+
+#: Part of an axis: (start, stop), a slice, or a single position.
+Span = slice | tuple[Position | None, Position | None] | list[Position | None] | Position | None
 
 
-def pick_level(pixels: Multiscale, resolution: Any, *, world: bool) -> int:
-    """The coarsest level whose pixels (along x and y) are not larger than a wanted size.
+def choose_level(
+    pixels: Multiscale, level: int | None, resolution: Position | None, units: Units
+) -> int:
+    """A level, or else the coarsest one whose pixels (along x and y) are not larger than a size.
 
-    ``resolution`` is a size in the world, or in pixels of level 0; where even level 0 is coarser,
-    level 0 is taken.
+    ``resolution`` is a size in the unit of each axis, or in pixels of level 0; level 0 if ``None``,
+    or if even its pixels are larger.
     """
-    if resolution is None:
-        return 0
+    if units not in ("world", "pixel"):
+        raise ArgumentError("unknown units", expected="world or pixel", found=units)
+    if level is not None or resolution is None:
+        return level or 0
     axes = [a for a in pixels.axes if a.name in ("y", "x")] or list(pixels.axes[-1:])
     base = pixels.scale(0)
     found = 0
     for number in pixels.present():
         scale = pixels.scale(number)
-        sizes = [abs(scale[a.name]) if world else abs(scale[a.name] / base[a.name]) for a in axes]
-        limits = [magnitude(resolution, a.unit if world else None) for a in axes]
-        if any(limit <= 0 for limit in limits):
-            raise ArgumentError("a resolution is more than 0", found=resolution)
-        if all(s <= w * (1 + _SAME) for s, w in zip(sizes, limits, strict=True)):
+        fits = True
+        for axis in axes:
+            limit = magnitude(resolution, axis.unit if units == "world" else None)
+            if limit <= 0:
+                raise ArgumentError("a resolution must be larger than 0", found=resolution)
+            size = scale[axis.name] if units == "world" else scale[axis.name] / base[axis.name]
+            fits &= abs(size) <= limit * (1 + _SAME)
+        if fits:
             found = number
     return found
 
 
-def pixel_span(
-    pixels: Multiscale, number: int, axis: AxisMeta, span: Span, *, world: bool
-) -> slice | int:
-    """Pixels of one level along one axis that a span covers.
+def index_region(
+    pixels: Multiscale, number: int, spans: Mapping[str, Span], units: Units
+) -> dict[str, slice | int]:
+    """Indices of a region at one level, by axis, for the axes that are given.
 
     Parameters
     ----------
     number
         The level.
-    span
-        (start, stop): pixels whose centre lies in start <= position < stop, at least one; a single
-        value: the pixel that holds it.
-    world
-        Whether values are positions in the world, or pixels of level 0.
+    spans
+        Along x, y and z (start, stop): pixels whose centre lies in start <= position < stop, at
+        least one; a single value: the pixel that contains it. Other axes have no positions: indices.
 
     Raises
     ------
     ngff_bio.errors.ArgumentError
-        If no pixel lies there, or the span is empty.
+        If the region is outside the image or empty, or the image has no such axis.
     """
-    size = dict(zip(pixels.names, pixels.shape(number), strict=True))[axis.name]
-    base = pixels.scale(0)[axis.name], pixels.translation(0)[axis.name]
-    scale, shift = pixels.scale(number)[axis.name], pixels.translation(number)[axis.name]
+    found: dict[str, slice | int] = {}
+    for name, span in spans.items():
+        axis = next((a for a in pixels.axes if a.name == name), None)
+        if axis is None:
+            if span not in (None, 0):
+                raise ArgumentError(
+                    f"the image has no axis {name}",
+                    file=pixels.url,
+                    expected=", ".join(pixels.names),
+                )
+        elif span is not None and name in ("x", "y", "z"):
+            found[name] = _pixel_span(pixels, number, axis, span, world=units == "world")
+        elif span is not None:
+            found[name] = _frame_span(name, pixels.sizes(number)[name], span)
+    return found
 
-    def index(value: Any) -> float:
+
+def _pixel_span(
+    pixels: Multiscale, number: int, axis: AxisMeta, span: Span, *, world: bool
+) -> slice | int:
+    name, size = axis.name, pixels.sizes(number)[axis.name]
+    base = pixels.scale(0)[name], pixels.translation(0)[name]
+    scale, shift = pixels.scale(number)[name], pixels.translation(number)[name]
+
+    def index(value: Position) -> float:
         if world:
             position = magnitude(value, axis.unit)
         else:
             position = magnitude(value, None) * base[0] + base[1]
         return (position - shift) / scale
 
-    if span is None:
-        return slice(0, size)
+    def outside() -> ArgumentError:
+        last = pixels.sizes(0)[name] - 1
+        unit = (axis.unit or "") if world else "pixels"
+        first, end = (base[1], base[1] + last * base[0]) if world else (0, last)
+        return ArgumentError(
+            "the region is outside the image",
+            file=pixels.url,
+            record=name,
+            expected=f"{first:g} to {end:g} {unit}".strip(),
+            found=_text(span),
+        )
+
     if isinstance(span, slice):
         if span.step not in (None, 1):
-            raise ArgumentError(
-                "a region has no step", found=span.step, hint="name a resolution instead"
-            )
+            raise ArgumentError("a region has no step", found=span.step, hint="use a resolution")
         span = (span.start, span.stop)
     if not isinstance(span, tuple | list):
-        at = round(index(span))
+        at = 0 if span is None else round(index(span))
         if not 0 <= at < size:
-            raise _outside(pixels, axis, span, world)
+            raise outside()
         return at
     if len(span) != 2:
-        raise ArgumentError("a span is (start, stop)", record=axis.name, found=span)
-    low = None if span[0] is None else index(span[0])
-    high = None if span[1] is None else index(span[1])
-    if low is not None and high is not None and scale < 0:
-        low, high = high, low
-    if low is not None and high is not None and low >= high:
-        raise ArgumentError("a region is empty", record=axis.name, found=f"{span[0]} to {span[1]}")
+        raise ArgumentError("a span must be (start, stop)", record=name, found=span)
+    low, high = (None if v is None else index(v) for v in span)
+    if low is not None and high is not None:
+        low, high = (high, low) if scale < 0 else (low, high)
+        if low >= high:
+            raise ArgumentError("a region is empty", record=name, found=_text(span))
     start = 0 if low is None else math.ceil(low - _SAME)
     stop = size if high is None else math.ceil(high - _SAME)
     if stop <= start and low is not None and high is not None:
-        start = round((low + high) / 2)  # between two centres: the pixel that holds the middle
+        start = round((low + high) / 2)  # between two centres: the pixel that contains the middle
         stop = start + 1
     start, stop = max(start, 0), min(stop, size)
     if start >= stop:
-        raise _outside(pixels, axis, span, world)
+        raise outside()
     return slice(start, stop)
 
 
-def frame_span(name: str, size: int, span: Any) -> slice | int:
-    """Indices along an axis that has no world of its own: t and c are counted.
-
-    Raises
-    ------
-    ngff_bio.errors.ArgumentError
-        If there is no such index.
-    """
-    if span is None:
-        return slice(0, size)
-    if isinstance(span, tuple | list):
-        span = slice(*span)
-    if isinstance(span, slice):
-        wanted = range(size)[span]
-        if not len(wanted):
-            raise ArgumentError(
-                "the region is outside the image",
-                record=name,
-                expected=f"0 to {size - 1}",
-                found=f"{span.start} to {span.stop}",
-            )
-        return span
-    at = int(span)
-    if not -size <= at < size:
-        raise ArgumentError(
-            "the region is outside the image", record=name, expected=f"0 to {size - 1}", found=at
-        )
-    return at % size
-
-
-def _outside(pixels: Multiscale, axis: AxisMeta, span: Any, world: bool) -> ArgumentError:
-    size = dict(zip(pixels.names, pixels.shape(0), strict=True))[axis.name]
-    if world:
-        scale, shift = pixels.scale(0)[axis.name], pixels.translation(0)[axis.name]
-        ends = f"{shift:g} to {shift + (size - 1) * scale:g} {axis.unit or ''}".strip()
-    else:
-        ends = f"0 to {size - 1} pixels"
-    found = f"{span[0]} to {span[1]}" if isinstance(span, tuple | list) else span
-    return ArgumentError(
-        "the region is outside the image",
-        file=pixels.url,
-        record=axis.name,
-        expected=ends,
-        found=found,
+def _frame_span(name: str, size: int, span: Span) -> slice | int:
+    chosen = slice(*span) if isinstance(span, tuple | list) else span
+    found = f"{chosen.start} to {chosen.stop}" if isinstance(chosen, slice) else chosen
+    if isinstance(chosen, slice):
+        if range(size)[chosen]:
+            return chosen
+    elif -size <= (at := int(chosen)) < size:  # type: ignore[arg-type]  # an index is a number
+        return at % size
+    raise ArgumentError(
+        "the region is outside the image", record=name, expected=f"0 to {size - 1}", found=found
     )
+
+
+def _text(span: Span) -> object:
+    return f"{span[0]} to {span[1]}" if isinstance(span, tuple | list) else span

@@ -2,74 +2,75 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from ngff_bio.errors import NameNotFoundError, StoreError
+from ngff_bio.errors import NameNotFoundError, StoreError, closest_names
 from ngff_bio.ngff.schema_version import KEY, warn_if_newer
-from ngff_bio.reader.access.image import Image
+from ngff_bio.reader.access.groups import find_plates, image_paths
+from ngff_bio.reader.access.image import Attributes
 from ngff_bio.reader.access.nodes import NodeTree
-from ngff_bio.reader.access.plates import Plate, Well, find_plates, groups_below
+from ngff_bio.reader.image import Image
+from ngff_bio.reader.plates import Plate
 from ngff_bio.storage import Storage, storage_at
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from ngff_bio.reader.html import Html
+    from ngff_bio.reader.tables.frames import Library
+    from ngff_bio.reader.tables.rows import RowSelection
     from ngff_bio.reader.xarray.blocks import Chunks
 
 
 class Dataset(Mapping[str, Image]):
-    """The images of a store by their paths; a single image at the root has the path ``""``.
+    """Images of a store by path; a single image at the root has the path ``""``.
 
-    Making one reads metadata only.
+    Reads metadata only.
     """
 
     def __init__(self, nodes: NodeTree) -> None:
-        self._nodes = nodes
+        self.nodes = nodes
         meta = nodes.meta("")
         known = meta is not None and (
             meta.multiscales or meta.plate or meta.well or meta.collection or meta.labels
         )
         if not known and not self.plates and not self._listed:
             raise StoreError(
-                "the Zarr store holds no OME-Zarr image, plate or collection",
+                "the Zarr store contains no OME-Zarr image, plate or collection",
                 file=nodes.storage.url,
-                hint="name the group of an image inside it",
+                hint="give the path of the group of an image inside it",
             )
 
     @property
-    def nodes(self) -> NodeTree:
-        """Metadata of the store."""
-        return self._nodes
-
-    @property
     def url(self) -> str:
-        """Where the store lies."""
-        return self._nodes.storage.url
+        """URL of the store."""
+        return self.nodes.storage.url
 
     @property
-    def attributes(self) -> dict[str, Any]:
-        """What the store says of itself under the key ``ngff_bio``."""
-        own = dict((self._nodes.attributes("") or {}).get("ngff_bio") or {})
+    def attributes(self) -> Attributes:
+        """Attributes of the store under the key ``ngff_bio``."""
+        own = dict((self.nodes.attributes("") or {}).get("ngff_bio") or {})
         return dict(own.get("dataset") or {}) if own.get("kind") == "image" else own
 
     @property
     def version(self) -> str | None:
         """Version of OME-Zarr, of the root or else of the first image."""
-        meta = self._nodes.meta("")
+        meta = self.nodes.meta("")
         if meta is None:
-            first = next(iter(self.plates), None) or next(iter(self._listed), None)
-            meta = self._nodes.meta(first) if first is not None else None
+            first = next(iter((*self.plates, *self._listed)), None)
+            meta = self.nodes.meta(first) if first is not None else None
         return meta.version if meta is not None else None
 
     @cached_property
     def plates(self) -> dict[str, Plate]:
-        """Plates by the paths of their groups; a plate at the root has the path ``""``."""
-        return find_plates(self._nodes)
+        """Plates by path; a plate at the root has the path ``""``."""
+        return {
+            path: Plate(self.nodes, path, meta) for path, meta in find_plates(self.nodes).items()
+        }
 
     @property
     def plate(self) -> Plate:
@@ -83,7 +84,7 @@ class Dataset(Mapping[str, Image]):
         if len(self.plates) != 1:
             names = ", ".join(map(repr, self.plates))
             raise NameNotFoundError(
-                "the store holds no plate" if not names else "the store holds several plates",
+                "the store contains several plates" if names else "the store contains no plate",
                 file=self.url,
                 expected=f"ds.plates[name], of {names}" if names else None,
             )
@@ -91,8 +92,8 @@ class Dataset(Mapping[str, Image]):
 
     @cached_property
     def _listed(self) -> tuple[str, ...]:
-        """Images that lie on no plate."""
-        return tuple(_image_paths(self._nodes))
+        """Images outside of plates."""
+        return tuple(image_paths(self.nodes))
 
     @cached_property
     def places(self) -> dict[str, tuple[str | None, str | None, str | None]]:
@@ -101,7 +102,7 @@ class Dataset(Mapping[str, Image]):
         for plate in self.plates.values():
             for path, well, field in plate.images():
                 found[path] = (plate.path, well, field)
-        meta = self._nodes.meta("")
+        meta = self.nodes.meta("")
         if meta is not None and meta.well is not None:
             found |= {i: (None, None, i) for i in meta.well.images}
         return found | dict.fromkeys(self._listed, (None, None, None))
@@ -110,23 +111,24 @@ class Dataset(Mapping[str, Image]):
     def images(self) -> pd.DataFrame:
         """A row per image: path, name, plate, well, field, frames, times, split, sizes, problem.
 
-        ``problem`` says why an image cannot be read; it is missing where nothing is wrong.
+        ``problem`` gives the reason why an image cannot be read; it is missing for the others.
         """
-        from ngff_bio.reader.access.listing import image_table
+        from ngff_bio.reader.tables.listing import image_table
 
-        return image_table(self)
+        self.nodes.prefetch(self.places)
+        return image_table(self, self.places)
 
     @cached_property
     def frames(self) -> pd.DataFrame:
         """A row per source image: path, t, name, hours, split, height, width."""
-        from ngff_bio.reader.access.listing import frame_table
+        from ngff_bio.reader.tables.listing import frame_table
 
-        return frame_table(self)
+        return frame_table(self, self.places)
 
-    def select(self, **wanted: Any) -> list[Image]:
+    def select(self, **values: object) -> list[Image]:
         """Images whose row in :attr:`images` has these values: ``ds.select(well="C7")``.
 
-        A list of values means any of them; ``split`` asks whether an image has frames of it, by
+        A list of values means any of them; ``split`` selects images with frames of a split, by
         its name or by a pattern (``*train``).
 
         Raises
@@ -134,41 +136,66 @@ class Dataset(Mapping[str, Image]):
         ngff_bio.errors.ArgumentError
             If the table has no such column.
         """
-        from ngff_bio.reader.access.listing import select_paths
+        from ngff_bio.reader.tables.listing import select_paths
 
-        return [self[path] for path in select_paths(self.images, wanted)]
+        return [self[path] for path in select_paths(self.images, values)]
 
-    def annotations(self, table: str | None = None, **wanted: Any) -> Any:
-        """Rows of the tables of all images, with the columns ``image`` and ``layer`` first.
+    def annotations(
+        self,
+        table: str | None = None,
+        *,
+        images: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        to: Library = "pandas",
+        **rows: Unpack[RowSelection],
+    ) -> Any:
+        """Annotations of all images, with the columns ``image`` and ``layer`` first.
 
-        :func:`ngff_bio.reader.tables.tables.read_all_tables` lists the keywords.
+        Parameters
+        ----------
+        table
+            Name of a table; all tables if ``None``.
+        images
+            Paths of images, such as ``ds.images.query("well == 'C7'").path``; all if ``None``.
+        columns, to
+            As for :meth:`Image.annotations`. With ``to="dask"`` each table is a partition.
+        t, category, label, x, y, z, units, where
+            Filters of rows, as for :meth:`Image.annotations`.
+
+        Raises
+        ------
+        ngff_bio.errors.ArgumentError
+            If there is no such filter or library.
+        ngff_bio.errors.NameNotFoundError
+            If no image has such a table, column or category.
         """
-        from ngff_bio.reader.tables.tables import read_all_tables
+        from ngff_bio.reader.tables.tables import read_tables, readable_images
 
-        return read_all_tables(self, table, **wanted)
+        chosen = readable_images(self, self if images is None else images)
+        return read_tables(chosen, table, self.url, ("image", "layer"), columns, to, rows)
 
     def to_datatree(self, *, chunks: Chunks = "auto") -> xr.DataTree:
-        """All images as one tree with a node for each level, at the images' own paths."""
-        from ngff_bio.reader.xarray.backend import open_tree
+        """All images as one tree with a node for each level, at the paths of the images."""
+        import xarray as xr
 
-        return open_tree(self, chunks)
+        from ngff_bio.reader.xarray.views import dataset_groups
+
+        return xr.DataTree.from_dict(dataset_groups(self, self.attributes, chunks))
 
     def __getitem__(self, path: str) -> Image:
         path = str(path).strip("/")
         if path in self.places or self._is_image(path):
-            return Image(self._nodes, path)
-        names = list(self.places)
-        near = difflib.get_close_matches(path, names, 3) or names[:5]
+            return Image(self.nodes, path)
         raise NameNotFoundError(
             f"no image {path!r} in the store",
             file=self.url,
-            expected="one of " + ", ".join(map(repr, near)),
+            expected=f"one of {closest_names(path, self.places)}",
         )
 
     def _is_image(self, path: str) -> bool:
-        """Whether an image lies at a path that nothing lists, such as a label image."""
+        """Whether there is an image at a path that is not listed, such as a label image."""
         try:
-            meta = self._nodes.meta(path)
+            meta = self.nodes.meta(path)
         except StoreError:
             return False
         return meta is not None and bool(meta.multiscales)
@@ -183,16 +210,16 @@ class Dataset(Mapping[str, Image]):
         return len(self.places)
 
     def html(self, *, thumbnails: bool = False, most: int = 20) -> str:
-        """The dataset for a notebook, on request with small pictures."""
-        from ngff_bio.reader.xarray.html import dataset_html
+        """HTML representation of up to ``most`` images, optionally with thumbnails."""
+        from ngff_bio.reader.html import dataset_html
 
-        return dataset_html(self, thumbnails=thumbnails, most=most)
+        return dataset_html(self, self.url, thumbnails=thumbnails, most=most)
 
-    def show(self, *, thumbnails: bool = True, most: int = 12) -> Any:
-        """What a notebook shows, with pictures."""
-        from ngff_bio.reader.xarray.html import Shown
+    def show(self, *, thumbnails: bool = True, most: int = 12) -> Html:
+        """Display the dataset with thumbnails in a notebook."""
+        from ngff_bio.reader.html import Html
 
-        return Shown(self.html(thumbnails=thumbnails, most=most))
+        return Html(self.html(thumbnails=thumbnails, most=most))
 
     def _repr_html_(self) -> str:
         return self.html()
@@ -210,34 +237,6 @@ class Dataset(Mapping[str, Image]):
         return "\n".join(lines)
 
 
-def _image_paths(nodes: NodeTree, path: str = "") -> Iterator[str]:
-    """Paths of the images that lie on no plate: the group itself, a collection's series."""
-    meta = nodes.meta(path)
-    start = f"{path}/" if path else ""
-    if meta is None:
-        if not path:
-            for below in groups_below(nodes):
-                yield from _image_paths(nodes, below)
-    elif meta.multiscales:
-        yield path
-    elif meta.collection or meta.series is not None:
-        yield from _series(nodes, start)
-    elif meta.labels is not None:
-        yield from (f"{start}{name}" for name in meta.labels)
-
-
-def _series(nodes: NodeTree, start: str) -> Iterator[str]:
-    """Images of a bioformats2raw collection: as listed in ``OME``, or 0, 1, 2, ... until none."""
-    listed = nodes.meta(f"{start}OME")
-    if listed is not None and listed.series is not None:
-        yield from (f"{start}{name}" for name in listed.series)
-        return
-    number = 0
-    while nodes.document(f"{start}{number}") is not None:
-        yield f"{start}{number}"
-        number += 1
-
-
 def open(
     place: str | os.PathLike[str] | Storage,
     storage_options: Mapping[str, Any] | None = None,
@@ -252,23 +251,20 @@ def open(
         Folder, zip or URL of the store, or of a group inside it: an image, a plate, a well, a
         collection, a plain group of plates.
     storage_options
-        Of a bucket: keys, region, endpoint, as obstore names them.
+        Options of a bucket: keys, region, endpoint, as obstore names them.
     consolidated
-        Whether consolidated metadata is taken where there is some; say no for a store that was
-        changed by other tools after it was consolidated.
+        Whether to use consolidated metadata if there is any. ``False`` for a store that other tools
+        changed after it was consolidated.
 
     Raises
     ------
     ngff_bio.errors.StoreNotFoundError
-        If no Zarr store lies there.
+        If there is no Zarr store.
     ngff_bio.errors.IncompleteStoreError
-        If it is half-made.
+        If the store is incomplete.
     ngff_bio.errors.StoreError
-        If it is no OME-Zarr.
+        If it is not an OME-Zarr store.
     """
     nodes = NodeTree.open(storage_at(place, storage_options), consolidated=consolidated)
     warn_if_newer((nodes.attributes("") or {}).get(KEY), nodes.storage.url)
     return Dataset(nodes)
-
-
-__all__ = ["Dataset", "Image", "Plate", "Well", "open"]

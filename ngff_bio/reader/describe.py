@@ -1,4 +1,4 @@
-"""A store in plain words: everything that ``info`` shows, from metadata and a listing."""
+"""Summary of a store: everything that ``info`` prints, from metadata and a listing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import os
 from bisect import bisect_left
 from typing import Any
 
-from ngff_bio.reader.access.arrays import open_array
-from ngff_bio.reader.access.dataset import Dataset
 from ngff_bio.reader.access.multiscale import Multiscale
 from ngff_bio.reader.access.nodes import NodeTree
+from ngff_bio.reader.dataset import Dataset
 from ngff_bio.storage import Storage, join_key, storage_at
 
 
@@ -19,7 +18,7 @@ def describe(place: str | os.PathLike[str] | Storage) -> dict[str, Any]:
     Raises
     ------
     ngff_bio.errors.NgffBioError
-        If there is no whole OME-Zarr store at that place.
+        If there is no complete OME-Zarr store.
     """
     storage = storage_at(place)
     nodes = NodeTree.open(storage)
@@ -81,7 +80,7 @@ def _array(pixels: Multiscale, sizes: _Sizes) -> dict[str, Any]:
         total += sizes.below(pixels.place(number))
         said: dict[str, Any] = {"path": level.path, "shape": [], "chunks": [], "shards": None}
         if number in pixels.present():
-            meta = open_array(pixels.nodes, pixels.place(number)).meta
+            meta = pixels.array(number).meta
             dtype = meta.dtype.name
             said |= {"shape": list(meta.shape), "chunks": list(meta.chunk)}
             said["shards"] = None if meta.shard is None else list(meta.shard)

@@ -1,0 +1,147 @@
+"""Planes of an image as RGB, with label images overlaid in colour: thumbnails and previews."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from ngff_bio.errors import ArgumentError
+from ngff_bio.ngff import ChannelMeta
+from ngff_bio.reader.access.image import IMAGE, ImageNode
+from ngff_bio.reader.xarray.views import level_dataset, variable_name
+
+Rgb = tuple[int, int, int]
+
+#: Percentiles of the pixels that become black and white without a window.
+_WINDOW = (0.5, 99.5)
+
+#: Colours of several channels without metadata.
+_TINTS = ("FF00FF", "00FF00", "0099FF", "FFFF00")
+
+
+def thumbnail(
+    image: ImageNode,
+    size: int = 256,
+    *,
+    t: int | None = None,
+    z: int | None = None,
+    labels: str | None = None,
+    opacity: float = 0.4,
+) -> PIL.Image.Image:
+    """One plane as an RGB image; see :meth:`ngff_bio.reader.Image.thumbnail`."""
+    names = [labels] if labels else []
+    level = level_of_size(image, size)
+    pixels, planes, _ = cut_plane(image, level, {"t": t or 0, "z": z}, names)
+    drawn = to_rgb(pixels, image.meta.channels)
+    for name, values in planes.items():
+        drawn = overlaid(drawn, values, label_colors(image, name, values), opacity)
+    made = PIL.Image.fromarray(drawn)
+    made.thumbnail((size, size))
+    return made
+
+
+def level_of_size(image: ImageNode, size: int, axes: str = "yx") -> int:
+    """The coarsest level whose longer side is at least this size; the finest if none is."""
+    found = 0
+    for number in image.pixels.present():
+        if max(n for a, n in image.pixels.sizes(number).items() if a in axes) >= size:
+            found = number
+    return found
+
+
+def cut_plane(
+    image: ImageNode, level: int, at: Mapping[str, int | None], labels: Sequence[str]
+) -> tuple[NDArray[Any], dict[str, NDArray[Any]], dict[str, int]]:
+    """Pixels of one plane ((y, x) or (c, y, x)), its label images by name, and its indices.
+
+    Parameters
+    ----------
+    at
+        Indices at level 0 by axis; the middle if ``None``. The indices that are returned are of the
+        level.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If an index is outside the image.
+    """
+    sizes, full = image.pixels.sizes(level), image.sizes
+    chosen: dict[str, int] = {}
+    for axis in image.pixels.names:
+        if axis in "cyx":
+            continue
+        index = at.get(axis)
+        if index is None:
+            index = full[axis] // 2
+        if not 0 <= index < full[axis]:
+            raise ArgumentError(
+                f"the index along {axis} is outside the image",
+                file=image.url,
+                expected=f"0 to {full[axis] - 1}",
+                found=index,
+            )
+        chosen[axis] = min(index * sizes[axis] // full[axis], sizes[axis] - 1)
+    plane = level_dataset(image, level, labels=labels, chunks=None).isel(chosen)
+    planes = {name: plane[variable_name(name)].values for name in labels}
+    return plane[IMAGE].values, planes, chosen
+
+
+def to_rgb(values: NDArray[Any], channels: Sequence[ChannelMeta]) -> NDArray[np.uint8]:
+    """(y, x) or (c, y, x) of any type as (y, x, 3).
+
+    Colours and windows are those of ``omero``; without them a single channel is grey, and the
+    window goes from the 0.5th to the 99.5th percentile.
+    """
+    planes = values if values.ndim == 3 else values[None]
+    known = len(channels) == len(planes)
+    out = np.zeros((*planes.shape[1:], 3), np.float32)
+    for i, plane in enumerate(planes):
+        color = _TINTS[i % len(_TINTS)] if len(planes) > 1 else "FFFFFF"
+        low = high = 0.0
+        if known:
+            if not channels[i].active:
+                continue
+            color, low, high = channels[i].color, channels[i].start, channels[i].end
+        if high <= low:
+            low, high = (float(v) for v in np.percentile(plane, _WINDOW))
+        shade = np.clip((plane.astype(np.float32) - low) / max(high - low, 1e-9), 0, 1)
+        tint = [int(color[k : k + 2], 16) / 255 for k in (0, 2, 4)]
+        out += shade[..., None] * np.array(tint, np.float32)
+    return (np.clip(out, 0, 1) * 255).astype(np.uint8)
+
+
+def label_colors(image: ImageNode, name: str, values: NDArray[Any]) -> dict[int, Rgb]:
+    """Colour of each label value of a plane but 0: as the label image has it, or a bright one.
+
+    Colours of neighbouring values differ by the golden angle in hue.
+    """
+    meta = image.label_meta(name).label
+    known = meta.colors if meta is not None else {}
+    found: dict[int, Rgb] = {}
+    for value in np.unique(values[values != 0]).tolist():
+        if value in known:
+            found[value] = known[value][:3]
+        else:
+            r, g, b = colorsys.hsv_to_rgb((value * 0.618034) % 1, 0.75, 1)
+            found[value] = round(r * 255), round(g * 255), round(b * 255)
+    return found
+
+
+def overlaid(
+    rgb: NDArray[np.uint8], values: NDArray[Any], colors: Mapping[int, Rgb], opacity: float
+) -> NDArray[np.uint8]:
+    """An image with the label values but 0 in their colours."""
+    if not colors:
+        return rgb
+    known = np.array(sorted(colors))
+    table = np.array([colors[v] for v in known.tolist()], np.float32)
+    inside = values != 0
+    tint = table[np.searchsorted(known, values[inside])]
+    out = rgb.copy()
+    out[inside] = (rgb[inside] * (1 - opacity) + tint * opacity).astype(np.uint8)
+    return out

@@ -1,0 +1,129 @@
+"""Plates and wells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from ngff_bio.errors import ArgumentError, NameNotFoundError, StoreError, closest_names
+from ngff_bio.ngff import PlateMeta
+from ngff_bio.reader.access.nodes import NodeTree
+from ngff_bio.reader.image import Image
+
+
+class Well(Mapping[str, Image]):
+    """Fields of a well by name: ``"0"``, ``"1"``, ..."""
+
+    def __init__(self, nodes: NodeTree, path: str, name: str) -> None:
+        self._nodes = nodes
+        self.path = path
+        self.name = name
+
+    @property
+    def url(self) -> str:
+        """URL of the well's group."""
+        return f"{self._nodes.storage.url}/{self.path}"
+
+    @cached_property
+    def _fields(self) -> tuple[str, ...]:
+        meta = self._nodes.meta(self.path)
+        if meta is None or meta.well is None:
+            raise StoreError("a well is listed by its plate but missing", file=self.url)
+        return meta.well.images
+
+    @property
+    def image(self) -> Image:
+        """The only field.
+
+        Raises
+        ------
+        ngff_bio.errors.ArgumentError
+            If the well has none or several.
+        """
+        if len(self) != 1:
+            raise ArgumentError(
+                f"well {self.name} has {len(self)} fields",
+                file=self.url,
+                hint="select one by name: well['0']",
+            )
+        return self[self._fields[0]]
+
+    def __getitem__(self, field: str) -> Image:
+        if str(field) not in self._fields:
+            raise NameNotFoundError(
+                f"no field {field!r} in well {self.name}",
+                file=self.url,
+                expected=", ".join(self._fields),
+            )
+        return Image(self._nodes, f"{self.path}/{field}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"<ngff_bio.Well {self.name}: fields {', '.join(self._fields)}>"
+
+
+class Plate(Mapping[str, Well]):
+    """Wells of a plate by name: ``plate["C7"]``, ``plate["C/7"]`` or ``plate["c07"]``."""
+
+    def __init__(self, nodes: NodeTree, path: str, meta: PlateMeta) -> None:
+        self._nodes = nodes
+        self.path = path
+        self.meta = meta
+
+    @property
+    def name(self) -> str:
+        """Name of the plate, or of its group."""
+        return self.meta.name or self.path.rpartition("/")[2]
+
+    @cached_property
+    def _wells(self) -> dict[str, tuple[str, str]]:
+        return {f"{row}{column}": (row, column) for row, column in self.meta.wells}
+
+    def well_path(self, row: str, column: str) -> str:
+        """Path of a well's group."""
+        return f"{self.path}/{row}/{column}".lstrip("/")
+
+    def __getitem__(self, well: str) -> Well:
+        wanted = _plain(well)
+        names = (well, *(n for n in self._wells if _plain(n) == wanted))
+        found = next((self._wells[n] for n in names if n in self._wells), None)
+        if found is None:
+            raise NameNotFoundError(
+                f"no well {well!r} on plate {self.name!r}",
+                file=f"{self._nodes.storage.url}/{self.path}".rstrip("/"),
+                expected=closest_names(well, self._wells) or "the plate lists no wells",
+            )
+        return Well(self._nodes, self.well_path(*found), "".join(found))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._wells)
+
+    def __len__(self) -> int:
+        return len(self._wells)
+
+    def images(self) -> Iterator[tuple[str, str, str]]:
+        """Path, well and field of every image."""
+        paths = {name: self.well_path(*at) for name, at in self._wells.items()}
+        self._nodes.prefetch(paths.values())
+        for name, path in paths.items():
+            try:
+                fields = Well(self._nodes, path, name)
+                yield from ((f"{path}/{field}", name, field) for field in fields)
+            except StoreError:
+                yield path, name, ""  # reported as unreadable where images are listed
+
+    def __repr__(self) -> str:
+        rows, columns = len(self.meta.rows), len(self.meta.columns)
+        return f"<ngff_bio.Plate {self.name}: {rows} x {columns}, {len(self)} wells with images>"
+
+
+def _plain(well: str) -> str:
+    """One spelling of a well: ``C/07`` and ``c7`` are ``C7``."""
+    match = re.fullmatch(r"([A-Za-z]+)/?0*(\d+)", well)
+    return f"{match[1].upper()}{match[2]}" if match else well.replace("/", "")
