@@ -1,7 +1,7 @@
-"""The namespaced attribute ``ngff_bio``: what OME-Zarr has no place for.
+"""The attribute ``ngff_bio``, for what OME-Zarr does not define.
 
-It stands beside ``ome`` (or beside the top-level keys of 0.4). Each kind has a version of its own and
-a JSON Schema in ``schemas/``, generated from these models.
+It is beside ``ome`` (or beside the keys of 0.4). Each kind has its own version and a JSON Schema in
+``schemas/``, generated from these models.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -41,146 +41,134 @@ class _Part(BaseModel):
     )
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values, without what is not given."""
+        """JSON values, without those that are None."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 class Converter(_Part):
-    """Which program made the store."""
+    """The program that wrote the store."""
 
-    name: Annotated[str, Field(description="Name of the program.", examples=["ngff_bio"])]
-    version: Annotated[str, Field(description="Its version.", examples=["0.1.0"])]
+    name: str = Field(description="Name of the program.", examples=["ngff_bio"])
+    version: str = Field(description="Its version.", examples=["0.1.0"])
 
 
 class CategoryEntry(_Part):
     """A class that instances or pixels belong to."""
 
-    id: Annotated[Id, Field(description="The source's own id.", examples=[1])]
-    name: Annotated[str, Field(description="The source's own name.", examples=["cell"])]
-    color: Annotated[
-        tuple[int, int, int, int] | None,
-        Field(description="Red, green, blue, alpha in 0..255.", examples=[[1, 1, 224, 255]]),
-    ] = None
-    record: Annotated[
-        dict[str, Json] | None, Field(description="What else the source says of it.")
-    ] = None
+    id: Id = Field(description="Id in the source.", examples=[1])
+    name: str = Field(description="Name in the source.", examples=["cell"])
+    color: tuple[int, int, int, int] | None = Field(
+        default=None,
+        description="Red, green, blue, alpha in 0..255.",
+        examples=[[1, 1, 224, 255]],
+    )
+    record: dict[str, Json] | None = Field(
+        default=None, description="Further fields in the source."
+    )
 
 
 class FrameEntry(_Part):
     """One source image: a time point of the image, or the image itself."""
 
-    name: Annotated[str, Field(description="The source's own file name.")]
-    t: Annotated[int, Field(description="Index along the t axis.", ge=0)] = 0
-    size: Annotated[
-        tuple[int, int] | None,
-        Field(description="True height and width, where smaller than the plane."),
-    ] = None
-    elapsed_hours: Annotated[
-        float | None, Field(description="Hours since the start of the experiment.")
-    ] = None
-    splits: Annotated[
-        tuple[str, ...] | None,
-        Field(description="Splits or annotation files that it belongs to.", examples=[["train"]]),
-    ] = None
-    record: Annotated[
-        dict[str, Json] | None, Field(description="What else the source says of it.")
-    ] = None
+    name: str = Field(description="File name in the source.")
+    t: int = Field(default=0, description="Index along the t axis.", ge=0)
+    size: tuple[int, int] | None = Field(
+        default=None, description="True height and width, where smaller than the plane."
+    )
+    elapsed_hours: float | None = Field(
+        default=None, description="Hours since the start of the experiment."
+    )
+    splits: tuple[str, ...] | None = Field(
+        default=None,
+        description="Splits or annotation files that it belongs to.",
+        examples=[["train"]],
+    )
+    record: dict[str, Json] | None = Field(
+        default=None, description="Further fields in the source."
+    )
 
 
 class DatasetAttributes(_Part):
-    """Root of a store: where the data comes from and what made the store."""
+    """Root of a store: origin of the data, and the program that wrote the store."""
 
     kind: Literal["dataset"] = "dataset"
-    version: Annotated[str, Field(description="Version of this kind.")] = VERSION
-    name: Annotated[str, Field(description="Name of the dataset.", examples=["platelet-em"])]
-    source: Annotated[
-        str, Field(description="Name of the source format.", examples=["platelet-em"])
-    ]
+    version: str = Field(default=VERSION, description="Version of this kind.")
+    name: str = Field(description="Name of the dataset.", examples=["platelet-em"])
+    source: str = Field(description="Name of the source format.", examples=["platelet-em"])
     converter: Converter
-    options: Annotated[
-        dict[str, Json], Field(description="Options that differ from their defaults.")
-    ] = {}
-    licence: Annotated[str | None, Field(description="Terms of use, as the source has them.")] = (
-        None
+    options: dict[str, Json] = Field(
+        default={}, description="Options that differ from their defaults."
     )
-    citation: Annotated[str | None, Field(description="How to cite the data.")] = None
-    splits: Annotated[tuple[str, ...] | None, Field(description="All splits of the dataset.")] = (
-        None
+    licence: str | None = Field(default=None, description="Terms of use, as in the source.")
+    citation: str | None = Field(default=None, description="How to cite the data.")
+    splits: tuple[str, ...] | None = Field(default=None, description="All splits of the dataset.")
+    images: int = Field(description="Number of images in the store.", ge=0)
+    groups: tuple[str, ...] | None = Field(
+        default=None,
+        description="Paths of the plates and collections below a root that is neither.",
+        examples=[["A172", "BV2"]],
     )
-    images: Annotated[int, Field(description="Number of images in the store.", ge=0)]
-    groups: Annotated[
-        tuple[str, ...] | None,
-        Field(
-            description="Paths of the plates and collections below a root that is none itself.",
-            examples=[["A172", "BV2"]],
-        ),
-    ] = None
-    attributes: Annotated[
-        dict[str, Json] | None, Field(description="What else the source says of itself.")
-    ] = None
+    attributes: dict[str, Json] | None = Field(
+        default=None, description="Further fields of the dataset in the source."
+    )
 
 
 class ImageAttributes(_Part):
-    """An image: its source name and its frames."""
+    """An image: its name in the source, and its frames."""
 
     kind: Literal["image"] = "image"
-    version: Annotated[str, Field(description="Version of this kind.")] = VERSION
-    name: Annotated[str, Field(description="The source's own name of the image.")]
-    frames: Annotated[
-        tuple[FrameEntry, ...], Field(description="Source images, in order of t.")
-    ] = ()
-    attributes: Annotated[
-        dict[str, Json] | None, Field(description="What else the source says of it.")
-    ] = None
+    version: str = Field(default=VERSION, description="Version of this kind.")
+    name: str = Field(description="Name of the image in the source.")
+    frames: tuple[FrameEntry, ...] = Field(default=(), description="Source images, in order of t.")
+    attributes: dict[str, Json] | None = Field(
+        default=None, description="Further fields of the image in the source."
+    )
 
 
 class RootImageAttributes(ImageAttributes):
-    """An image that is the whole store: it also says what the root of a store says."""
+    """An image at the root of a store, with the attributes of the dataset."""
 
-    dataset: Annotated[
-        DatasetAttributes | None,
-        Field(description="Where the data comes from, where the image is the root of the store."),
-    ] = None
+    dataset: DatasetAttributes | None = Field(
+        default=None, description="The dataset, where the image is the root of the store."
+    )
 
 
 class LabelAttributes(_Part):
-    """A label image: what its values are, and where the rest of the annotation lies."""
+    """A label image: the meaning of its values, and the paths of its table and tracks."""
 
     kind: Literal["labels"] = "labels"
-    version: Annotated[str, Field(description="Version of this kind.")] = VERSION
-    layer: Annotated[str, Field(description="Name of the layer; hidden label images carry it too.")]
-    values: Annotated[
-        Literal["instance", "semantic"],
-        Field(description="Whether a value is an object or a class."),
-    ]
-    categories: Annotated[
-        tuple[CategoryEntry, ...], Field(description="Classes, in the source's order.")
-    ] = ()
-    table: Annotated[
-        str | None,
-        Field(description="Path, from the label image, of the table with a row per instance."),
-    ] = None
-    hidden: Annotated[
-        tuple[str, ...] | None,
-        Field(description="Label images with the instances that are covered by others."),
-    ] = None
-    hides: Annotated[
-        str | None, Field(description="On a hidden label image: the label image it completes.")
-    ] = None
-    overlap: Annotated[
-        str | None,
-        Field(description="Which instance shows where several cover a pixel."),
-    ] = None
-    tracked: Annotated[
-        bool | None, Field(description="Whether a value is one object over time.")
-    ] = None
-    tracks: Annotated[
-        str | None,
-        Field(description="Path, from the label image, of the graph (GEFF) of its tracks."),
-    ] = None
-    attributes: Annotated[
-        dict[str, Json] | None, Field(description="What else the source says of the layer.")
-    ] = None
+    version: str = Field(default=VERSION, description="Version of this kind.")
+    layer: str = Field(description="Name of the layer; hidden label images have it too.")
+    values: Literal["instance", "semantic"] = Field(
+        description="Whether a value is an object or a class."
+    )
+    categories: tuple[CategoryEntry, ...] = Field(
+        default=(), description="Classes, in the order of the source."
+    )
+    table: str | None = Field(
+        default=None,
+        description="Path, from the label image, of the table with a row per instance.",
+    )
+    hidden: tuple[str, ...] | None = Field(
+        default=None,
+        description="Label images with the instances that are covered by others.",
+    )
+    hides: str | None = Field(
+        default=None, description="On a hidden label image: the label image that it completes."
+    )
+    overlap: str | None = Field(
+        default=None, description="Which instance is visible where several cover a pixel."
+    )
+    tracked: bool | None = Field(
+        default=None, description="Whether a value is one object over time."
+    )
+    tracks: str | None = Field(
+        default=None,
+        description="Path, from the label image, of the graph (GEFF) of its tracks.",
+    )
+    attributes: dict[str, Json] | None = Field(
+        default=None, description="Further fields of the layer in the source."
+    )
 
 
 KINDS: dict[str, type[_Part]] = {
@@ -191,16 +179,17 @@ KINDS: dict[str, type[_Part]] = {
 
 
 def problems(own: Any) -> list[tuple[str, str]]:
-    """Where attributes do not hold to the schema of their kind: JSON pointers, and what is wrong.
+    """Where attributes do not match the schema of their kind: JSON pointers, and what is wrong.
 
-    Keys that a newer minor version has added are passed over.
+    Keys that a newer minor version has added are ignored.
     """
-    kind = KINDS.get(str(own.get("kind"))) if isinstance(own, dict) else None
+    named = own.get("kind") if isinstance(own, dict) else own
+    kind = KINDS.get(str(named)) if isinstance(own, dict) else None
     if kind is None:
-        return [("/kind", f"{own.get('kind') if isinstance(own, dict) else own!r} is no kind")]
+        return [("/kind", f"{named!r} is not one of {', '.join(KINDS)}")]
     newer = _minor(own.get("version")) > _minor(VERSION)
     try:
-        # As JSON, so that lists are tuples and no text is a number.
+        # As JSON: there a list is a tuple, and a string is not a number.
         kind.model_validate_json(json.dumps(own), strict=True)
     except ValidationError as error:
         return [
@@ -218,14 +207,11 @@ def _minor(version: Any) -> int:
 
 def json_schemas() -> dict[str, dict[str, Any]]:
     """JSON Schema of each kind, by file name."""
-    schemas = {}
-    for kind, model in KINDS.items():
-        schema = model.model_json_schema()
-        schemas[f"{kind}-{VERSION}.schema.json"] = {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            **schema,
-        }
-    return schemas
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {
+        f"{kind}-{VERSION}.schema.json": {**dialect, **model.model_json_schema()}
+        for kind, model in KINDS.items()
+    }
 
 
 def write_schemas(folder: Path) -> None:

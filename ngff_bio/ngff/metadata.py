@@ -1,4 +1,4 @@
-"""What OME-Zarr metadata says, in words that no version of the specification owns."""
+"""Neutral model of OME-Zarr metadata, the same for every version of the specification."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 Version = Literal["0.4", "0.5", "0.6"]
 VERSIONS: tuple[Version, ...] = ("0.4", "0.5", "0.6")
 
-#: The Zarr format that each version of the specification stands on.
+#: The Zarr format of each version of the specification.
 ZARR_FORMAT: dict[Version, Literal[2, 3]] = {"0.4": 2, "0.5": 3, "0.6": 3}
 
 Rgba = tuple[int, int, int, int]
@@ -37,7 +37,7 @@ class LevelMeta:
 class MultiscaleMeta:
     """A multi-resolution image.
 
-    ``method`` names how levels were made (``mean``, ``mode``), ``metadata`` tells more of it.
+    ``method`` is the downscaling method (``mean``, ``mode``), ``metadata`` describes it further.
     """
 
     axes: tuple[AxisMeta, ...]
@@ -62,7 +62,7 @@ class ChannelMeta:
 
 @dataclass(frozen=True, slots=True)
 class LabelMeta:
-    """What a label image's values mean; ``source`` is the relative path of its image."""
+    """Meaning of a label image's values; ``source`` is the relative path of its image."""
 
     colors: Mapping[int, Rgba] = field(default_factory=dict)
     properties: tuple[Mapping[str, Any], ...] = ()
@@ -91,7 +91,7 @@ class WellMeta:
 
 @dataclass(frozen=True, slots=True)
 class GroupMeta:
-    """All that OME-Zarr says of one group; most parts are absent in most groups."""
+    """OME-Zarr metadata of one group; most parts are absent in most groups."""
 
     multiscales: tuple[MultiscaleMeta, ...] = ()
     channels: tuple[ChannelMeta, ...] = ()

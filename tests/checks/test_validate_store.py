@@ -22,6 +22,7 @@ from proof_store import (
 )
 
 from ngff_bio.checks import validate
+from ngff_bio.checks.store.documents import Documents
 from ngff_bio.checks.store.multiscales import multiscales
 from ngff_bio.engine import Settings
 from ngff_bio.errors import StorageError, StoreNotFoundError
@@ -345,5 +346,6 @@ def test_a_group_inside_a_store_can_be_checked_alone(made):
     ],
 )
 def test_malformed_coordinate_systems_end_in_no_traceback(entry):
-    (found,) = multiscales({"multiscales": [entry]}, "/ome")
+    documents = Documents(3, groups={"": {"attributes": {"ome": {"multiscales": [entry]}}}})
+    (found,) = multiscales(documents, "")
     assert [level.path for level in found.levels] == ["0"]

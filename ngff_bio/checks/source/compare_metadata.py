@@ -16,12 +16,10 @@ from ngff_bio.model import Category, Frame, InstanceLayer, LabelLayer, SourceDat
 from ngff_bio.ngff import GroupMeta, MultiscaleMeta, decode
 from ngff_bio.zarrio.arrays import ArrayMeta
 
-_KEY = "ngff_bio"
-
 
 def dataset_differences(documents: Documents, dataset: SourceDataset) -> Iterator[Difference]:
     """Attributes of the root, and the list of images."""
-    own = _own(documents, "")
+    own = documents.own("")
     root = own.get("dataset") or {} if own.get("kind") == "image" else own
     expected = {
         "name": dataset.name,
@@ -71,7 +69,7 @@ def image_differences(
     documents: Documents, image: SourceImage, levels: list[ArrayMeta]
 ) -> Iterator[Difference]:
     """Axes, calibration, channels, frames and attributes of an image."""
-    meta, own = _meta(documents, image.path), _own(documents, image.path)
+    meta, own = _meta(documents, image.path), documents.own(image.path)
     if meta is None or not meta.multiscales:
         return  # reported by dataset_differences
     yield from _calibration("image", image.path, image, meta.multiscales[0], levels, drop="")
@@ -150,7 +148,7 @@ def label_differences(
 ) -> Iterator[Difference]:
     """Metadata of a label image; hidden ones follow their visible one."""
     path = join(image.path, "labels", layer.name)
-    meta, own = _meta(documents, path), _own(documents, path)
+    meta, own = _meta(documents, path), documents.own(path)
     if meta is None or not meta.multiscales:
         yield Difference("label", path, "the label image is not in the store")
         return
@@ -179,11 +177,6 @@ def _category(category: Category) -> dict[str, Any]:
         "record": category.record or None,
     }
     return {key: value for key, value in entry.items() if value is not None}
-
-
-def _own(documents: Documents, path: str) -> dict[str, Any]:
-    own = documents.attributes(path).get(_KEY)
-    return own if isinstance(own, dict) else {}
 
 
 def _meta(documents: Documents, path: str) -> GroupMeta | None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +21,9 @@ from ngff_bio.checks.source.compare_pixels import MOST_BYTES
 from ngff_bio.checks.source.compare_rows import RowComparison
 from ngff_bio.checks.source.tasks import Found, Task, reading_source
 from ngff_bio.model import Pixels, Region, RunVolume, VolumeLayer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def draw(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
@@ -46,85 +47,65 @@ def draw(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
     return shaped[(slice(None), *(slice(*r) for r in region[1:]))]
 
 
-@dataclass(slots=True)
 class Objects:
-    """Pixels, extent and pixels by class of each object of a layer, as counted so far."""
+    """Counts the objects of a layer, block by block: pixels and extent, by class."""
 
-    seen: dict[int, dict[str, Any]] = field(default_factory=dict)
-    lock: Lock = field(default_factory=Lock)
+    def __init__(self) -> None:
+        self._blocks: list[pa.Table] = []
 
     def add(self, block: NDArray[Any], region: Region, classes: NDArray[Any] | None) -> None:
         """Count the objects of a block."""
-        values, low, high, kinds = _runs(block, classes)
-        if not values.size:
-            return
-        order = np.argsort(values, kind="stable")
-        values, low, high, kinds = values[order], low[:, order], high[:, order], kinds[order]
-        names, first = np.unique(values, return_index=True)
-        length = high[-1] - low[-1]
-        counts = np.add.reduceat(length, first)
-        least = np.minimum.reduceat(low, first, axis=1)
-        most = np.maximum.reduceat(high, first, axis=1)
-        found: dict[int, dict[str, Any]] = {
-            int(name): {
-                "pixels": int(counts[i]),
-                "start": [int(n) + r[0] for n, r in zip(least[:, i], region, strict=True)],
-                "stop": [int(n) + r[0] for n, r in zip(most[:, i], region, strict=True)],
-                "classes": {},
-            }
-            for i, name in enumerate(names)
-        }
-        if classes is not None:
-            pairs, place = np.unique(np.stack([values, kinds]), axis=1, return_inverse=True)
-            times = np.bincount(place.ravel(), weights=length).astype(np.int64)
-            for value, kind, count in zip(*pairs.tolist(), times.tolist(), strict=True):
-                found[value]["classes"][kind] = count
-        with self.lock:
-            self._merge(found)
+        import pyarrow as pa
 
-    def _merge(self, found: Mapping[int, dict[str, Any]]) -> None:
-        for value, new in found.items():
-            old = self.seen.setdefault(value, new)
-            if old is new:
-                continue
-            old["pixels"] += new["pixels"]
-            old["start"] = [min(a, b) for a, b in zip(old["start"], new["start"], strict=True)]
-            old["stop"] = [max(a, b) for a, b in zip(old["stop"], new["stop"], strict=True)]
-            for kind, count in new["classes"].items():
-                old["classes"][kind] = old["classes"].get(kind, 0) + count
+        self._blocks.append(_merged(pa.table(_runs(block, region, classes)), "label", "class"))
+
+    def counted(self) -> pa.Table | None:
+        """A row for each object and class; ``None`` if nothing was added."""
+        import pyarrow as pa
+
+        return _merged(pa.concat_tables(self._blocks), "label", "class") if self._blocks else None
+
+
+def _merged(table: pa.Table, *keys: str) -> pa.Table:
+    """One row for each value of the keys."""
+    how = {
+        name: "sum" if name == "pixels" else "min" if name.startswith("start") else "max"
+        for name in table.column_names
+        if name not in ("label", "class")
+    }
+    merged = table.group_by(keys, use_threads=False).aggregate(list(how.items()))
+    named = [f"{name}_{function}" for name, function in how.items()]
+    return merged.select([*keys, *named]).rename_columns([*keys, *how]).sort_by(keys[0])
 
 
 def _runs(
-    block: NDArray[Any], classes: NDArray[Any] | None
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Stretches of one value (and class) along the last axis, background left out.
+    block: NDArray[Any], region: Region, classes: NDArray[Any] | None
+) -> dict[str, NDArray[Any] | list[None]]:
+    """Stretches of one label (and class) along the last axis, without the background.
 
-    Returns
-    -------
-    values
-        int64 (n).
-    low, high
-        int64 (axes, n): half-open extent of each along every axis.
-    kinds
-        int64 (n): class, 0 without classes.
+    Columns: label; class, null without classes; pixels; half-open extent along each axis.
     """
-    width = block.shape[-1]
     flat = np.ascontiguousarray(block).reshape(-1)
     new = np.ones(flat.size, bool)
     np.not_equal(flat[1:], flat[:-1], out=new[1:])
     also = None if classes is None else np.ascontiguousarray(classes).reshape(-1)
     if also is not None:
         new[1:] |= also[1:] != also[:-1]
-    new[::width] = True  # a run ends where its row does
+    new[:: block.shape[-1]] = True  # a run ends where its row does
     first = np.flatnonzero(new)
-    last = np.append(first[1:], flat.size)
+    length = np.diff(first, append=flat.size)
     shown = flat[first] != 0
-    first, last = first[shown], last[shown]
-    low = np.array(np.unravel_index(first, block.shape), np.int64).reshape(block.ndim, -1)
-    high = low + 1
-    high[-1] = low[-1] + (last - first)
-    kinds = np.zeros(first.size, np.int64) if also is None else also[first].astype(np.int64)
-    return flat[first].astype(np.int64), low, high, kinds
+    first, length = first[shown], length[shown]
+    columns: dict[str, NDArray[Any] | list[None]] = {
+        "label": flat[first].astype(np.int64),
+        "class": [None] * first.size if also is None else also[first].astype(np.int64),
+        "pixels": length,
+    }
+    places = np.unravel_index(first, block.shape)
+    for axis, (place, (offset, _)) in enumerate(zip(places, region, strict=True)):
+        columns[f"start{axis}"] = place + offset
+        columns[f"stop{axis}"] = place + offset + (length if axis == block.ndim - 1 else 1)
+    return columns
 
 
 def volume_tasks(
@@ -190,38 +171,49 @@ def _counts(values: NDArray[Any]) -> dict[int, int]:
 
 
 def compare_objects(
-    path: str, table: Any, layer: VolumeLayer, axes: str, objects: Objects
-) -> Iterator[Difference]:
+    path: str, table: pa.Table | None, layer: VolumeLayer, axes: str, objects: Objects
+) -> Found:
     """Compare the table of a layer's objects with the objects that were counted in the source."""
-    seen = dict(sorted(objects.seen.items()))
+    counted = objects.counted()
+    by_label = None if counted is None else _merged(counted, "label")
+    seen = [] if by_label is None else by_label["label"].to_pylist()
     if table is None:
-        if seen and layer.kind == "instance":
-            yield Difference("row", path, f"the table of {len(seen)} objects is missing")
-        return
-    names = {c.id: c.name for c in layer.categories}
-    majority = [_majority(o["classes"]) for o in seen.values()]
+        missing = Difference("row", path, f"the table of {len(seen)} objects is missing")
+        return Found([missing] if seen and layer.kind == "instance" else [], len(seen))
     columns: dict[str, list[Any]] = {
-        "label": list(seen),
+        "label": seen,
         "label_image": [layer.name] * len(seen),
         "source_id": [str(layer.source_ids.get(v, v)) for v in seen],
-        "pixels": [o["pixels"] for o in seen.values()],
+        "pixels": [] if by_label is None else by_label["pixels"].to_pylist(),
     }
     if layer.classes is not None:
+        names = {c.id: c.name for c in layer.categories}
+        classes = _majorities(counted)
+        majority = [classes[label] for label in seen]
         columns |= {
             "category": [None if k is None else names.get(k) for k, _ in majority],
             "category_id": [None if k is None else str(k) for k, _ in majority],
             "category_fraction": [share for _, share in majority],
         }
     for i, axis in enumerate(axes):
-        columns[f"{axis}_start"] = [o["start"][i] for o in seen.values()]
-        columns[f"{axis}_stop"] = [o["stop"][i] for o in seen.values()]
+        for end in ("start", "stop"):
+            values = [] if by_label is None else by_label[f"{end}{i}"].to_pylist()
+            columns[f"{axis}_{end}"] = values
     comparison = RowComparison(path, [f"label {v}" for v in seen])
-    yield from comparison.differences(table, columns)
+    return Found(list(comparison.differences(table, columns)), len(seen))
 
 
-def _majority(classes: Mapping[int, int]) -> tuple[int | None, float | None]:
-    """The most frequent class and its share; of equals the smallest; none if most have none."""
-    if not classes:
-        return None, None
-    kind = sorted(classes, key=lambda k: (-classes[k], k))[0]
-    return (kind or None), classes[kind] / sum(classes.values())
+def _majorities(counted: pa.Table | None) -> dict[int, tuple[int | None, float | None]]:
+    """The most frequent class of each object and its share; of equals the smallest class.
+
+    No class if most pixels have class 0; no share either if there are no classes.
+    """
+    pixels: dict[int, dict[int | None, int]] = {}
+    for row in [] if counted is None else counted.to_pylist():
+        pixels.setdefault(row["label"], {})[row["class"]] = row["pixels"]
+    found: dict[int, tuple[int | None, float | None]] = {}
+    for label, by_class in pixels.items():
+        most = min(by_class, key=lambda k: (-by_class[k], k or 0))
+        share = by_class[most] / sum(by_class.values())
+        found[label] = (most or None, None if most is None else share)
+    return found

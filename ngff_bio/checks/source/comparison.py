@@ -26,9 +26,9 @@ from ngff_bio.checks.source.compare_pixels import (
 from ngff_bio.checks.source.compare_rows import StoredTables
 from ngff_bio.checks.source.compare_tracks import track_tasks
 from ngff_bio.checks.source.compare_volumes import Objects, compare_objects, volume_tasks
-from ngff_bio.checks.source.tasks import Task
+from ngff_bio.checks.source.tasks import Found, Task
 from ngff_bio.checks.store.documents import Documents, join, read_documents, texts
-from ngff_bio.checks.store.multiscales import multiscales
+from ngff_bio.checks.store.multiscales import first_multiscale
 from ngff_bio.checks.store.objects import check_objects, load_manifest
 from ngff_bio.engine.write.manifest import Entry
 from ngff_bio.errors import StoreError
@@ -95,8 +95,7 @@ class Comparison:
         if self.done.sampled is None:
             for path, (layer, axes, objects) in self._counted.items():
                 table = self._tables.read(path)
-                self.done.instances += len(objects.seen)
-                self.done.differences += compare_objects(path, table, layer, axes, objects)
+                self._add(compare_objects(path, table, layer, axes, objects))
         self.done.differences += self._tables.differences
 
     def _differs(self, kind: Kind, path: str, what: str, **parts: str) -> None:
@@ -111,9 +110,12 @@ class Comparison:
             at += nbytes
             self.progress(at, total)
             self.done.bytes_pixels += nbytes
-            self.done.differences += found.differences
-            self.done.instances += found.instances
-            self.done.frames += found.frames
+            self._add(found)
+
+    def _add(self, found: Found) -> None:
+        self.done.differences += found.differences
+        self.done.instances += found.instances
+        self.done.frames += found.frames
 
     def _tasks(self, documents: Documents, dataset: SourceDataset) -> Iterator[Task]:
         store = zarr_store(self.storage)
@@ -132,8 +134,8 @@ class Comparison:
         listed = texts(documents.ome(join(image.path, "labels")).get("labels"))
         hides: dict[str, str] = {}
         for name in listed:
-            own = documents.attributes(join(image.path, "labels", name)).get("ngff_bio")
-            if isinstance(own, dict) and own.get("hides") is not None:
+            own = documents.own(join(image.path, "labels", name))
+            if own.get("hides") is not None:
                 hides[name] = own["hides"]
         wanted = {layer.name for layer in image.labels}
         for name in listed:
@@ -183,14 +185,13 @@ class Comparison:
     def _levels(self, documents: Documents, path: str) -> list[ArrayMeta]:
         """Arrays of a multiscale; those that are missing are differences."""
         found: list[ArrayMeta] = []
-        multiscale = next(multiscales(documents.ome(path), ""), None)
+        multiscale = first_multiscale(documents, path)
         for level in multiscale.levels if multiscale is not None else ():
-            below = join(path, level.path)
-            info = documents.array(below)
-            if info is None:
-                self._differs("level", below, "the level does not exist, or cannot be understood")
+            if level.array is None:
+                what = "the level does not exist, or cannot be understood"
+                self._differs("level", level.path, what)
             else:
-                found.append(info)
+                found.append(level.array)
         if not found:
             self._differs("image", path, "the image has no levels")
         return found
@@ -211,7 +212,7 @@ class Comparison:
     def _pyramid(
         self, documents: Documents, path: str, arrays: list[CheckedArray], axes: str
     ) -> Iterator[Task]:
-        multiscale = next(multiscales(documents.ome(path), ""), None)
+        multiscale = first_multiscale(documents, path)
         method = multiscale.method if multiscale is not None else None
         if len(arrays) > 1 and method not in METHODS:
             self.done.notes.append(f"{path}: levels made by {method!r} cannot be recomputed")

@@ -124,8 +124,8 @@ def verify(
 
 def _conversion(documents: Documents) -> dict[str, Any]:
     """What the store records of its conversion: source format, options."""
-    own = documents.attributes("").get("ngff_bio")
-    recorded = own.get("dataset") if isinstance(own, dict) and own.get("kind") == "image" else own
+    own = documents.own("")
+    recorded = own.get("dataset") if own.get("kind") == "image" else own
     return recorded if isinstance(recorded, dict) else {}
 
 

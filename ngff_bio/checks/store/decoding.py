@@ -25,9 +25,8 @@ from ngff_bio.checks.reading import (
     zarr_store,
 )
 from ngff_bio.checks.spec.findings import Findings
-from ngff_bio.checks.store.arrays import levels_of
 from ngff_bio.checks.store.documents import Documents
-from ngff_bio.checks.store.multiscales import multiscales
+from ngff_bio.checks.store.multiscales import first_multiscale
 from ngff_bio.model import Region
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
@@ -135,11 +134,10 @@ def _label_levels(documents: Documents) -> Iterator[tuple[str, tuple[str, tuple[
     for path in sorted(documents.groups):
         content = documents.ome(path)
         if "image-label" in content or ("multiscales" in content and "labels" in path.split("/")):
-            multiscale = next(multiscales(content, ""), None)
-            if multiscale is not None:
-                for _, info in levels_of(documents, path, multiscale):
-                    if info.dtype.kind in "iu":
-                        yield info.path, (path, multiscale.axes)
+            image = first_multiscale(documents, path)
+            for level, info in image.arrays if image is not None else ():
+                if image is not None and info.dtype.kind in "iu":
+                    yield level.path, (path, image.axes)
 
 
 def _blocks(info: ArrayMeta) -> Iterator[Region]:
@@ -201,8 +199,7 @@ def _check_described(
     documents: Documents, path: str, values: LabelValues, findings: Findings
 ) -> None:
     """Values in the attributes against values of pixels."""
-    content, start = documents.ome(path), "/ome" if "ome" in documents.attributes(path) else ""
-    label = content.get("image-label")
+    label, start = documents.ome(path).get("image-label"), documents.pointer(path)
     there = set(values.everywhere().tolist())
     named = {
         key: _label_values(label.get(key) if isinstance(label, dict) else None)
@@ -212,8 +209,8 @@ def _check_described(
         if unused := sorted(listed - there - {0}):
             found = f"{len(unused)} values without pixels: {_some(unused)}"
             findings.add("label-value-unused", f"{start}/image-label/{key}", found)
-    own = documents.attributes(path).get("ngff_bio")
-    if isinstance(own, dict) and own.get("values") == "semantic":
+    own = documents.own(path)
+    if own.get("values") == "semantic":
         ids = {c.get("id") for c in own.get("categories") or [] if isinstance(c, dict)}
         if ids and (unknown := sorted(there - ids)):
             found = f"values of no category: {_some(unknown)}"

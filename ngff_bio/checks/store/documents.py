@@ -10,6 +10,7 @@ from posixpath import normpath
 from typing import Any
 
 from ngff_bio.errors import StorageError, StoreError
+from ngff_bio.ngff.schema_version import KEY
 from ngff_bio.parallel import shared_pool
 from ngff_bio.storage import Storage, is_key
 from ngff_bio.zarrio.arrays import ArrayMeta, parse_array
@@ -52,6 +53,7 @@ class Documents:
     broken: dict[str, str] = field(default_factory=dict)
     consolidated: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     _sorted: list[str] = field(default_factory=list, repr=False)
+    _parsed: dict[str, ArrayMeta | None] = field(default_factory=dict, repr=False)
 
     def node(self, path: str) -> dict[str, Any] | None:
         """The document of a group or array; ``None`` if there is none."""
@@ -62,10 +64,13 @@ class Documents:
         document = self.arrays.get(path)
         if document is None:
             return None
-        try:
-            return parse_array(document, 3 if document.get("zarr_format") == 3 else 2, path)
-        except StoreError:
-            return None
+        if path not in self._parsed:
+            try:
+                zarr_format = 3 if document.get("zarr_format") == 3 else 2
+                self._parsed[path] = parse_array(document, zarr_format, path)
+            except StoreError:
+                self._parsed[path] = None
+        return self._parsed[path]
 
     def attributes(self, path: str) -> dict[str, Any]:
         """Attributes of a group or array; empty if there is none."""
@@ -76,6 +81,15 @@ class Documents:
         attributes = self.attributes(path)
         content = attributes.get("ome", attributes)
         return content if isinstance(content, dict) else {}
+
+    def pointer(self, path: str) -> str:
+        """JSON pointer from the attributes of a group to its OME-Zarr metadata."""
+        return "/ome" if "ome" in self.attributes(path) else ""
+
+    def own(self, path: str) -> dict[str, Any]:
+        """The ``ngff_bio`` attribute of a group or array; empty if there is none."""
+        own = self.attributes(path).get(KEY)
+        return own if isinstance(own, dict) else {}
 
     def groups_below(self, path: str) -> list[str]:
         """Paths of all groups below one, sorted."""
@@ -162,7 +176,11 @@ def _named_below(found: Documents, path: str) -> Iterator[str]:
         for below in texts(holder.get(entries), "path") if isinstance(holder, dict) else ():
             yield join(path, below)
             yield join(path, below.rpartition("/")[0])
-    yield from _of_own(attributes.get("ngff_bio"), path)
+    own = found.own(path)
+    yield from (join(path, p) for p in texts(own.get("groups")))
+    for target in texts([own.get("table"), own.get("tracks")]):
+        at = normpath(f"/{path}/{target}").strip("/")
+        yield from (at, at.rpartition("/")[0])
     if isinstance(attributes.get("geff"), dict):
         yield from _of_graph(attributes["geff"], path)
     if "bioformats2raw.layout" in content:
@@ -170,17 +188,6 @@ def _named_below(found: Documents, path: str) -> Iterator[str]:
     number = path.rpartition("/")[2]
     if number.isdecimal() and "bioformats2raw.layout" in found.ome(path.rpartition("/")[0]):
         yield join(path.rpartition("/")[0], str(int(number) + 1))
-
-
-def _of_own(own: Any, path: str) -> Iterator[str]:
-    """Paths that a group's own attributes name."""
-    if not isinstance(own, dict):
-        return
-    yield from (join(path, p) for p in texts(own.get("groups")))
-    for target in (own.get("table"), own.get("tracks")):
-        if isinstance(target, str):
-            found = normpath(f"/{path}/{target}").strip("/")
-            yield from (found, found.rpartition("/")[0])
 
 
 def _of_graph(graph: dict[str, Any], path: str) -> Iterator[str]:

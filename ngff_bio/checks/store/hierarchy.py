@@ -61,7 +61,7 @@ def _plain(node: dict[str, Any]) -> dict[str, Any]:
 def check_group(documents: Documents, path: str, findings: Findings) -> None:
     """Check that the groups which a group names exist and are of the right kind."""
     content = documents.ome(path)
-    start = "/ome" if "ome" in documents.attributes(path) else ""
+    start = documents.pointer(path)
     if isinstance(content.get("plate"), dict):
         _check_plate(documents, path, content["plate"], findings, start)
     elif "bioformats2raw.layout" in content:

@@ -1,4 +1,4 @@
-"""Multiscales of any version, as far as they can be understood.
+"""Multiscales of any version with their arrays, as far as they can be understood.
 
 For comparisons with arrays and other groups; what is wrong is a finding of the metadata rules.
 """
@@ -12,19 +12,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ngff_bio.checks.store.documents import Documents, join
 from ngff_bio.ngff.decoding import compose, flat_steps
+from ngff_bio.zarrio.arrays import ArrayMeta
 
 Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One dataset of a multiscale: its place in the list, path, scale and translation."""
+    """One dataset of a multiscale.
 
-    number: int
+    Parameters
+    ----------
+    pointer
+        JSON pointer to it.
+    name
+        Path of its array from the group.
+    path
+        Path of its array in the store.
+    scale, translation
+        ``None`` where they cannot be understood.
+    array
+        ``None`` where there is none, or it cannot be understood.
+    """
+
+    pointer: str
+    name: str
     path: str
     scale: Vector | None
     translation: Vector | None
+    array: ArrayMeta | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +56,27 @@ class Multiscale:
     levels: tuple[Level, ...]
     method: str | None
 
+    @property
+    def arrays(self) -> list[tuple[Level, ArrayMeta]]:
+        """Levels whose arrays exist and can be understood."""
+        return [(level, level.array) for level in self.levels if level.array is not None]
 
-def multiscales(content: dict[str, Any], start: str) -> Iterator[Multiscale]:
-    """All multiscales of a group.
 
-    ``content`` is what stands below ``ome``, or all attributes in 0.4; ``start`` is the JSON pointer
-    to it.
-    """
-    listed = content.get("multiscales")
+def multiscales(documents: Documents, path: str) -> Iterator[Multiscale]:
+    """All multiscales of a group."""
+    listed = documents.ome(path).get("multiscales")
     for number, entry in enumerate(listed if isinstance(listed, list) else []):
         if isinstance(entry, dict):
-            yield _multiscale(entry, f"{start}/multiscales/{number}")
+            pointer = f"{documents.pointer(path)}/multiscales/{number}"
+            yield _multiscale(documents, path, entry, pointer)
 
 
-def _multiscale(entry: dict[str, Any], pointer: str) -> Multiscale:
+def first_multiscale(documents: Documents, path: str) -> Multiscale | None:
+    """The first multiscale of a group, which is the image; ``None`` if there is none."""
+    return next(multiscales(documents, path), None)
+
+
+def _multiscale(documents: Documents, path: str, entry: dict[str, Any], pointer: str) -> Multiscale:
     listed = entry.get("datasets")
     datasets = [d for d in listed if isinstance(d, dict)] if isinstance(listed, list) else []
     axes = _axes(entry, datasets)
@@ -59,9 +84,12 @@ def _multiscale(entry: dict[str, Any], pointer: str) -> Multiscale:
     levels = []
     for number, dataset in enumerate(datasets):
         if isinstance(dataset.get("path"), str):
+            name = dataset["path"].strip("/")
+            at = join(path, name)
             inner = dataset.get("coordinateTransformations") or []
             placement = _placement(inner, outer, len(axes))
-            levels.append(Level(number, dataset["path"].strip("/"), *placement))
+            place = f"{pointer}/datasets/{number}"
+            levels.append(Level(place, name, at, *placement, documents.array(at)))
     return Multiscale(
         pointer,
         tuple(str(a.get("name")) for a in axes),
@@ -78,10 +106,10 @@ def _axes(entry: dict[str, Any], datasets: list[dict[str, Any]]) -> list[dict[st
     systems = entry.get("coordinateSystems")
     if not isinstance(axes, list) and isinstance(systems, list) and systems:
         named = {str(s.get("name")): s.get("axes") for s in systems if isinstance(s, dict)}
-        steps = datasets[0].get("coordinateTransformations") if datasets else None
-        step = steps[0] if isinstance(steps, list) and steps else None
-        output = step.get("output") if isinstance(step, dict) else None
-        name = output.get("name") if isinstance(output, dict) else None
+        try:
+            name = datasets[0]["coordinateTransformations"][0]["output"]["name"]
+        except (LookupError, TypeError):
+            name = None
         axes = named.get(str(name), next(iter(named.values()), None))
     return [a for a in axes if isinstance(a, dict)] if isinstance(axes, list) else []
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ngff_bio.checks.spec.findings import Findings, excerpt
 from ngff_bio.checks.store.documents import Documents, join
-from ngff_bio.checks.store.multiscales import multiscales
+from ngff_bio.checks.store.multiscales import first_multiscale
 from ngff_bio.ngff.attributes import problems
 from ngff_bio.ngff.schema_version import KEY, newer_than_known
 
@@ -52,12 +52,9 @@ def _check_references(
 
 
 def _check_frames(documents: Documents, path: str, frames: list[Any], findings: Findings) -> None:
-    image = next(multiscales(documents.ome(path), ""), None)
-    if image is None or not image.levels:
-        return
-    at = join(path, image.levels[0].path)
-    info = documents.array(at)
-    if info is None or len(info.shape) != len(image.axes):
+    image = first_multiscale(documents, path)
+    info = image.levels[0].array if image is not None and image.levels else None
+    if image is None or info is None or len(info.shape) != len(image.axes):
         return
     sizes = dict(zip(image.axes, info.shape, strict=True))
     for number, frame in enumerate(frames):

@@ -184,9 +184,8 @@ def _check_pixels(
 ) -> None:
     """The reverse: label values without a row."""
     path = join(table.image, "labels", table.name)
-    own = documents.attributes(path).get("ngff_bio")
     known = values.get(path)
-    if known is None or not isinstance(own, dict) or own.get("values") != "instance":
+    if known is None or documents.own(path).get("values") != "instance":
         return
     listed = np.unique(np.array([r.label for r in rows], np.int64))
     extra = np.setdiff1d(known.everywhere(), listed)
