@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ngff_bio.engine.run.processes import ProcessRunner
     from ngff_bio.engine.run.report import ConversionReport
     from ngff_bio.engine.run.runners import Runner, ThreadRunner
-    from ngff_bio.engine.write.units import OnError
+    from ngff_bio.model import OnError
     from ngff_bio.zarrio.codecs import Codec, parse_codec
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
 _HOMES = {
     "Codec": "ngff_bio.zarrio.codecs",
     "DaskRunner": "ngff_bio.engine.run.cluster",
-    "OnError": "ngff_bio.engine.write.units",
+    "OnError": "ngff_bio.model",
     "Plan": "ngff_bio.engine.plan.plan",
     "ProcessRunner": "ngff_bio.engine.run.processes",
     "Progress": "ngff_bio.engine.resume.state",

@@ -17,7 +17,7 @@ from ngff_bio.model.annotations import (
 )
 from ngff_bio.model.axes import ORDER, Axis, axes_from
 from ngff_bio.model.dataset import Channel, Frame, SourceDataset, SourceImage, SourcePlate
-from ngff_bio.model.files import SourceFile
+from ngff_bio.model.files import SourceFile, SourcePart, SourceParts, parts_of
 from ngff_bio.model.notices import Notice, OnError, gathered
 from ngff_bio.model.pixels import ArrayPixels, Pixels, Region
 from ngff_bio.model.runs import RunVolume
@@ -47,9 +47,12 @@ __all__ = [
     "SourceDataset",
     "SourceFile",
     "SourceImage",
+    "SourcePart",
+    "SourceParts",
     "SourcePlate",
     "VolumeLayer",
     "axes_from",
     "gathered",
     "label_dtype",
+    "parts_of",
 ]

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ngff_bio.model.files import SourceParts, parts_of
 from ngff_bio.model.notices import Notice, OnError
 from ngff_bio.model.pixels import Pixels
 from ngff_bio.model.runs import RunVolume
@@ -157,6 +158,10 @@ class Instances(Protocol):
         """All instances of frame ``t``, in source order, with their label values set."""
         ...
 
+    def source_parts(self) -> SourceParts:
+        """Files that the instances are read from, and what else they are made of."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceLayer:
@@ -175,6 +180,10 @@ class InstanceLayer:
     tracked: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
     on_error: OnError = "stop"
+
+    def source_parts(self) -> SourceParts:
+        """What the instances are made of."""
+        return parts_of(self.instances)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +214,10 @@ class VolumeLayer:
     classes: str | None = None
     compare: Pixels | RunVolume | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+
+    def source_parts(self) -> SourceParts:
+        """What both sources of the layer are made of."""
+        return parts_of(self.pixels, *(() if self.compare is None else (self.compare,)))
 
 
 LabelLayer = InstanceLayer | VolumeLayer

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ngff_bio.model.annotations import LabelLayer, Rgba
 from ngff_bio.model.axes import Axis
+from ngff_bio.model.files import SourceParts, parts_of
 from ngff_bio.model.notices import Notice
 from ngff_bio.model.pixels import Pixels
 
@@ -89,6 +90,10 @@ class SourceImage:
         """Letters of the axes, ``"tczyx"`` for five."""
         return "".join(a.name for a in self.axes)
 
+    def source_parts(self) -> SourceParts:
+        """What the pixels and the label layers are made of."""
+        return parts_of(self.pixels, *self.labels)
+
 
 @dataclass(frozen=True, slots=True)
 class SourcePlate:
@@ -132,6 +137,10 @@ class SourceDataset:
     def frame_count(self) -> int:
         """Number of frames of all images."""
         return sum(max(len(image.frames), 1) for image in self.images)
+
+    def source_parts(self) -> SourceParts:
+        """What the images are made of."""
+        return parts_of(*self.images)
 
     def with_images(self, images: Iterable[SourceImage]) -> SourceDataset:
         """The same with some of its images, without plates that none of them lies in."""

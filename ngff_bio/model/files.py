@@ -1,9 +1,12 @@
-"""What a source file is to those who read it, wherever it lies."""
+"""Files of a source wherever they lie, and how a source declares what it is made of."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
 
 
 @runtime_checkable
@@ -18,6 +21,13 @@ class SourceFile(Protocol):
     @property
     def size(self) -> int:
         """Size in bytes, uncompressed."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Name, size and whatever else is known without reading the file (modification time, checksum,
+        ETag): changes when the content does.
+        """
         ...
 
     @property
@@ -36,3 +46,25 @@ class SourceFile(Protocol):
     def read_range(self, offset: int, size: int) -> bytes:
         """Up to `size` of its bytes from `offset` on; fewer at its end."""
         ...
+
+
+#: A file, an array in memory, or a text that changes when the content does.
+SourcePart = SourceFile | NDArray[Any] | str
+
+#: What ``source_parts`` gives: ``None`` is a part about which nothing is declared.
+SourceParts = Iterable[SourcePart | None]
+
+
+def parts_of(*things: object) -> Iterator[SourcePart | None]:
+    """What things (pixels, label layers) are made of, as their ``source_parts`` declares it.
+
+    ``None`` for each of them that declares nothing: an interrupted conversion of it cannot be resumed,
+    since its content may have changed.
+    """
+    for thing in things:
+        declare = getattr(thing, "source_parts", None)
+        declared = None if declare is None else declare()
+        if declared is None:
+            yield None
+        else:
+            yield from declared

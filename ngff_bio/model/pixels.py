@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ngff_bio.model.files import SourceParts
+
 Region = tuple[tuple[int, int], ...]
 """Half-open (start, stop) for each axis."""
 
@@ -53,7 +55,14 @@ class Pixels(Protocol):
         Raises
         ------
         ngff_bio.errors.SourceError
-            If a file is damaged or not as large as it was said to be.
+            If a file is damaged or not as large as expected.
+        """
+        ...
+
+    def source_parts(self) -> SourceParts:
+        """Files and arrays that the pixels are read from.
+
+        Pixels made of other pixels return :func:`~ngff_bio.model.parts_of` these.
         """
         ...
 
@@ -83,3 +92,7 @@ class ArrayPixels:
         """The block of a region, C-contiguous."""
         block = self.array[tuple(slice(*r) for r in region)]
         return np.ascontiguousarray(block, dtype=self.dtype)
+
+    def source_parts(self) -> SourceParts:
+        """The array."""
+        return (self.array,)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ngff_bio.model.files import SourceParts
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunVolume:
@@ -35,3 +37,7 @@ class RunVolume:
     def read_block_shape(self) -> tuple[int, ...]:
         """Any block can be drawn by itself."""
         return (1,) * len(self.shape)
+
+    def source_parts(self) -> SourceParts:
+        """The arrays."""
+        return self.starts, self.lengths, self.values

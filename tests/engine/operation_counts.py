@@ -28,7 +28,7 @@ import makers
 from scenes import Wrapped
 
 from ngff_bio.engine import ThreadRunner, write_dataset
-from ngff_bio.engine.resume.records import STATE
+from ngff_bio.engine.write.records import STATE
 from ngff_bio.model import (
     InstanceLayer,
     Pixels,
@@ -36,7 +36,9 @@ from ngff_bio.model import (
     RunVolume,
     SourceDataset,
     SourceImage,
+    SourceParts,
     VolumeLayer,
+    parts_of,
 )
 from ngff_bio.sources import find_source, open_tree, read_source
 from ngff_bio.storage import MemoryStorage
@@ -128,6 +130,9 @@ class CountingInstances:
     def read(self, t: int) -> Any:
         self.frames[t] += 1
         return self.instances.read(t)
+
+    def source_parts(self) -> SourceParts:
+        return parts_of(self.instances)
 
 
 @dataclass

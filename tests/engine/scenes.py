@@ -22,9 +22,11 @@ from ngff_bio.model import (
     Region,
     SourceDataset,
     SourceImage,
+    SourceParts,
     SourcePlate,
     VolumeLayer,
     axes_from,
+    parts_of,
 )
 
 
@@ -63,6 +65,9 @@ class Wrapped:
     @property
     def read_block_shape(self) -> tuple[int, ...]:
         return self.pixels.read_block_shape
+
+    def source_parts(self) -> SourceParts:
+        return parts_of(self.pixels)
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,9 @@ class Boxes:
                 Instance(value, shape, t=t, category="cell", source_id=value, box=box, area=1.5)
             )
         return found
+
+    def source_parts(self) -> SourceParts:
+        return (repr(self),)
 
 
 def volume(slow: float = 0.0, shape: tuple[int, ...] = (8, 200, 300)) -> SourceDataset:

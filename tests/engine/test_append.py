@@ -194,12 +194,12 @@ def _more_values() -> SourceDataset:
     ("make", "why"),
     [
         (_taller, "another"),
-        (_renamed, "another image lies at this path"),
+        (_renamed, "the store has another image"),
         (_relabelled, "other instances"),
-        (_more_values, "larger numbers"),
-        (collection, "another kind"),
-        (volume, "another kind"),
-        (lambda: replace(plate(), source="other"), "another kind"),
+        (_more_values, "larger type"),
+        (collection, "differs in kind"),
+        (volume, "differs in kind"),
+        (lambda: replace(plate(), source="other"), "differs in kind"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(
@@ -222,19 +222,19 @@ def test_a_shard_that_is_not_full_is_not_written_again() -> None:
 
 
 def test_there_has_to_be_a_store_and_a_whole_one() -> None:
-    with pytest.raises(StoreNotFoundError, match="no store to add to"):
+    with pytest.raises(StoreNotFoundError, match="no store to append to"):
         add(plate(), MemoryStorage())
     storage = Mortal(left=9)
     with pytest.raises(Killed):
         write_dataset(plate(), storage, SINGLE)
     storage.revive()
-    with pytest.raises((StoreExistsError, StoreNotFoundError), match=r"half-made|no store"):
+    with pytest.raises((StoreExistsError, StoreNotFoundError), match=r"incomplete|no store"):
         add(plate(), storage)
 
 
 def test_a_store_of_another_program_is_not_added_to(tmp_path: Path) -> None:
     zarr.create_group(tmp_path)
-    with pytest.raises(StoreError, match="not made by this converter"):
+    with pytest.raises(StoreError, match="not written by ngff_bio"):
         add(plate(), FolderStorage(tmp_path))
 
 

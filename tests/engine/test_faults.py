@@ -22,7 +22,7 @@ from ngff_bio.errors import (
     SourceNotFoundError,
     StorageError,
 )
-from ngff_bio.model import Instance, Region, SourceDataset
+from ngff_bio.model import Instance, Region, SourceDataset, SourceParts
 from ngff_bio.storage import FolderStorage, MemoryStorage
 from ngff_bio.storage.base import Buffer
 
@@ -48,6 +48,9 @@ class FromFile:
         whole = np.frombuffer(Path(self.path).read_bytes(), "u1").reshape(self.shape)
         return np.ascontiguousarray(whole[tuple(slice(*r) for r in region)])
 
+    def source_parts(self) -> SourceParts:
+        return (self.path,)  # its tests change files, and resume
+
 
 @dataclass(frozen=True)
 class FileInstances:
@@ -57,6 +60,9 @@ class FileInstances:
     def read(self, t: int) -> list[Instance]:
         Path(self.path).read_bytes()
         return self.boxes.read(t)
+
+    def source_parts(self) -> SourceParts:
+        return (self.path,)
 
 
 def from_files(folder: Path, count: int = 4) -> SourceDataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,14 +14,14 @@ import pytest
 from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 from references import contents
-from scenes import collection, noise, plate, volume
+from scenes import Wrapped, collection, noise, plate, volume
 
 import ngff_bio
 from ngff_bio.engine import Settings, ThreadRunner, parse_codec, progress_of, write_dataset
 from ngff_bio.engine.resume.lease import LEASE
-from ngff_bio.engine.resume.records import UNITS
+from ngff_bio.engine.write.records import UNITS
 from ngff_bio.errors import IncompleteStoreError, StoreExistsError, StoreNotFoundError
-from ngff_bio.model import ArrayPixels, Frame, SourceDataset
+from ngff_bio.model import ArrayPixels, Frame, Region, SourceDataset
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
 from ngff_bio.storage.base import Buffer
 
@@ -217,16 +218,83 @@ def test_a_file_that_was_changed_meanwhile_is_refused(tmp_path: Path) -> None:
         convert_files(tmp_path / "a", storage)
     storage.revive()
     (image,) = tmp_path.rglob("50-images.tif")
-    image.write_bytes(image.read_bytes() + b"\0")
+    content = image.read_bytes()
+    for changed in (content + b"\0", content[:-1] + bytes([content[-1] ^ 1])):
+        image.write_bytes(changed)
+        with pytest.raises(StoreExistsError, match="files="):
+            convert_files(tmp_path / "a", storage)
+
+
+def test_annotations_that_were_changed_meanwhile_are_refused(tmp_path: Path) -> None:
+    from makers import make_coco_folder
+
+    from ngff_bio.conversion import convert as convert_files
+
+    make_coco_folder(tmp_path / "a")
+    storage = Mortal(left=4)
+    with pytest.raises(Killed):
+        convert_files(tmp_path / "a", storage)
+    storage.revive()
+    for file in (tmp_path / "a").rglob("*.json"):
+        file.write_text(re.sub(r'"area": ?\d', '"area": 9', file.read_text()))
     with pytest.raises(StoreExistsError, match="files="):
         convert_files(tmp_path / "a", storage)
+
+
+@dataclass(frozen=True)
+class Undeclared(Wrapped):
+    """Pixels of a plug-in that does not declare what it reads."""
+
+    pixels: ArrayPixels
+    source_parts = None  # type: ignore[assignment]
+
+    def read(self, region: Region) -> np.ndarray[Any, Any]:
+        return self.pixels.read(region)
+
+
+def undeclared(seed: int) -> SourceDataset:
+    pixels = Undeclared(ArrayPixels(noise((8, 64, 96), seed=seed)))
+    image = replace(collection().images[0], pixels=pixels, labels=())
+    return SourceDataset("d", "t", "o", "collection", (image,))
+
+
+def test_a_source_that_declares_nothing_is_converted_anew_and_never_mixed() -> None:
+    expected = MemoryStorage()
+    assert not convert(undeclared(2), expected).notices
+    whole = Mortal()
+    convert(undeclared(1), whole)
+    for moment in range(1, whole.changes):
+        storage = Mortal(left=moment)
+        with pytest.raises(Killed):
+            convert(undeclared(1), storage)
+        storage.revive()
+        begun = progress_of(storage) is not None
+        report = convert(undeclared(2), storage)
+        assert contents(storage) == contents(expected)
+        assert report.resumed == 0
+        assert [n.what[:40] for n in report.notices] == [
+            "the interrupted conversion was not resum"
+        ] * begun
+
+
+def test_an_addition_that_declares_nothing_is_not_resumed() -> None:
+    storage = Mortal()
+    convert(undeclared(1), storage)
+    (image,) = undeclared(1).images
+    more = replace(undeclared(1), images=(image, replace(image, path="2", name="2")))
+    storage.left = 5
+    with pytest.raises(Killed):
+        convert(more, storage, append=True)
+    storage.revive()
+    with pytest.raises(StoreExistsError, match="does not declare"):
+        convert(more, storage, append=True)
 
 
 def test_what_is_no_store_is_never_touched(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "thesis.tex").write_text("years of work")
     for overwrite in (False, True):
-        with pytest.raises(StoreExistsError, match="no store"):
+        with pytest.raises(StoreExistsError, match="not a store"):
             convert(volume(), FolderStorage(tmp_path / "s"), overwrite=overwrite)
     assert [p.name for p in (tmp_path / "s").iterdir()] == ["thesis.tex"]
 

@@ -22,9 +22,9 @@ from ngff_bio.engine import (
     progress_of,
     write_dataset,
 )
-from ngff_bio.engine.resume.records import UnitRecord
 from ngff_bio.engine.run.scheduler import Scheduler, pilots
 from ngff_bio.engine.write.codec_selection import Choice
+from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.errors import ArgumentError, SourceError, WorkerError
 from ngff_bio.model import ArrayPixels, Region, SourceDataset
 from ngff_bio.storage import FolderStorage, MemoryStorage

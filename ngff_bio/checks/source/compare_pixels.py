@@ -21,7 +21,7 @@ from ngff_bio.checks.reading import (
 )
 from ngff_bio.checks.source.tasks import Found, Task, reading_source
 from ngff_bio.checks.store.documents import Documents
-from ngff_bio.engine.resume.checksumming import checksum
+from ngff_bio.engine.write.checksums import checksum
 from ngff_bio.engine.write.manifest import Entry, parse_region
 from ngff_bio.model import Pixels, Region
 

@@ -6,14 +6,12 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ngff_bio.engine.plan.layout import ArrayPlan, Pass, Stored, plan_array
 from ngff_bio.engine.plan.settings import Settings
-from ngff_bio.engine.resume import fingerprint
 from ngff_bio.model import (
     InstanceLayer,
     LabelLayer,
@@ -100,18 +98,6 @@ class Plan:
     arrays: tuple[PlannedArray, ...]
     units: tuple[Unit, ...]
     choices: Mapping[str, Codec] = field(default_factory=dict)
-
-    @cached_property
-    def summary(self) -> dict[str, Any]:
-        """What the fingerprint covers, as JSON values."""
-        return fingerprint.summary(self)
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes when settings, source or layout do: a half-made store is only gone on with as it
-        was begun.
-        """
-        return fingerprint.fingerprint(self.summary)
 
     @property
     def objects(self) -> int:

@@ -1,7 +1,7 @@
-"""Adding to a store that is whole: images, fields and plates that are new, and frames behind the last.
+"""Appending to a complete store: new images, fields and plates, and frames after the last one.
 
-Nothing that lies there is written again but metadata and the tables of images that grow. The store
-opens as it was until the new root, written last, tells of what was added.
+Of what it contains only metadata and the tables of images that grow are written again. The store opens
+as it was until the new root is written, last.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ngff_bio.engine.plan.layout import Stored
 from ngff_bio.engine.plan.plan import Plan, label_path, plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume import state
-from ngff_bio.engine.resume.records import UnitRecord, load_records
+from ngff_bio.engine.resume.fingerprint import differences, summarize
 from ngff_bio.engine.resume.stored import (
     image_paths,
     layout_of,
     stored_array,
     stored_plates,
 )
-from ngff_bio.engine.run.report import Written
 from ngff_bio.engine.write.manifest import SourceFiles
+from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.errors import StoreError, StoreExistsError, StoreNotFoundError
 from ngff_bio.model import ArrayPixels, InstanceLayer, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.storage import Storage
@@ -41,7 +41,7 @@ class Addition:
     ngff_bio.errors.StoreNotFoundError
         If there is no store.
     ngff_bio.errors.StoreExistsError
-        If what lies there does not allow it; the message says what would have to be written again.
+        If the store does not allow it; the message says what would have to be written again.
     """
 
     def __init__(self, dataset: SourceDataset, storage: Storage, settings: Settings) -> None:
@@ -53,13 +53,14 @@ class Addition:
         images = tuple(i for i in dataset.images if self._is_new(i))
         self._all = dataset
         self.plan = plan_dataset(replace(dataset, images=images), settings, self._stored)
+        self._summary = summarize(self.plan)
 
     def _same_kind(self, dataset: SourceDataset, storage: Storage) -> None:
         """Refuse a store of another version, another source or another layout."""
         mine = self._dataset()
         if not mine:
             raise StoreError(
-                "the store was not made by this converter: what it holds cannot be told",
+                "the store was not written by ngff_bio",
                 file=storage.url,
                 hint="convert into another destination",
             )
@@ -79,7 +80,7 @@ class Addition:
         if expected != found:
             differ = [k for k in expected if expected[k] != found[k]]
             raise StoreExistsError(
-                "the store is of another kind than what is to be added",
+                "the store differs in kind from what is to be appended",
                 file=storage.url,
                 expected=", ".join(f"{k}={expected[k]}" for k in differ),
                 found=", ".join(f"{k}={found[k]}" for k in differ),
@@ -87,12 +88,12 @@ class Addition:
             )
 
     def _dataset(self) -> dict[str, Any]:
-        """What the root says of the dataset; a single image says it with the rest of itself."""
+        """Attributes of the dataset: of the root, or among those of a single image."""
         mine = self._nodes.groups[""].get("ngff_bio") or {}
         return dict(mine if mine.get("kind") == "dataset" else mine.get("dataset") or {})
 
     def _is_new(self, image: SourceImage) -> bool:
-        """Whether anything of an image is not in the store; notes what is."""
+        """Whether any part of an image is not in the store; notes what is."""
         stored = stored_array(self._nodes, image.path, image.axis_names)
         if stored is None:
             return True
@@ -103,10 +104,10 @@ class Addition:
         if mine.get("name") != image.name or names[:same] != now[:same]:
             raise _refused(
                 image,
-                "another image lies at this path",
+                "the store has another image at this path",
                 f"{mine.get('name')} with frames {_some(names)}",
                 f"{image.name} with frames {_some(now)}",
-                "give the folder with the old and the new frames together; or convert into another "
+                "convert the folder with the old and the new frames together, or convert into another "
                 "destination",
             )
         frames = self._frames(image, image.axis_names, image.pixels.shape, stored, image.path)
@@ -126,7 +127,7 @@ class Addition:
         if layer.max_value > np.iinfo(np.dtype(stored.dtype)).max:
             raise _refused(
                 image,
-                f"the label layer {layer.name!r} needs larger numbers than it was stored with",
+                f"the label layer {layer.name!r} needs a larger type than it was stored with",
                 stored.dtype,
                 f"values up to {layer.max_value}",
                 "convert everything anew into another destination",
@@ -134,8 +135,8 @@ class Addition:
         if grows and isinstance(layer, VolumeLayer) and layer.kind == "instance":
             raise _refused(
                 image,
-                f"objects of the label layer {layer.name!r} may go on over new frames, so that all "
-                "of them would have to be measured again",
+                f"objects of the label layer {layer.name!r} may continue in new frames, and would "
+                "have to be measured again",
                 None,
                 None,
                 "convert everything anew into another destination",
@@ -146,7 +147,7 @@ class Addition:
     def _frames(
         self, image: SourceImage, axes: str, shape: tuple[int, ...], stored: Stored, path: str
     ) -> int:
-        """Number of frames now; refuses what cannot be added behind those that are there."""
+        """Number of frames now; refuses what cannot be appended to those in the store."""
         if np.dtype(stored.dtype) != image.pixels.dtype:
             raise _refused(image, "its pixels have another type", stored.dtype, image.pixels.dtype)
         at = axes.index("t") if "t" in axes else None
@@ -164,37 +165,36 @@ class Addition:
                     "its last shard is not full, and would have to be written again",
                     f"a multiple of {level.object_shape[at]} frames in the store",
                     f"{stored.frames} frames",
-                    "convert everything anew into another destination; with --frames 1 frames can "
-                    "be added to it one by one",
+                    "convert everything anew into another destination; with --frames 1 single "
+                    "frames can be appended to it",
                 )
         return shape[at]
 
-    def look(self, storage: Storage) -> state.Action:
-        """What is to be done; changes nothing."""
-        begun = state.read_plan(storage)
+    def decide_action(self, storage: Storage) -> state.Action:
+        """What to do; changes nothing."""
+        begun = _begun(storage)
         if begun is None:
             return "begin"
-        if begun.get("kind") != "append":
+        if differences(begun["plan"], self._summary):
+            raise state.other_plan(begun, self._summary, storage)
+        if _root(storage) != self._base["root"]:
+            return "cleanup"
+        if self._summary["files"] is None:
             raise StoreExistsError(
-                "the store is half-made: it has to be whole before anything is added",
+                "the interrupted conversion cannot be resumed: the source does not declare the files "
+                "that it is made of (source_parts)",
                 file=storage.url,
-                hint="run the command that it was begun with again, without --append",
+                hint="convert everything anew into another destination",
             )
-        if begun["fingerprint"] != self.plan.fingerprint:
-            state.refuse_other(begun, self.plan, storage)
-        return "resume" if _root(storage) == self._base["root"] else "cleanup"
+        return "resume"
 
-    def begin(self, storage: Storage, action: state.Action) -> Iterable[UnitRecord]:
-        """Keep what the store says now, and say what is being added."""
-        if action == "resume":
-            storage.remove_partial()
-            return state.intact(load_records(storage), storage)
+    def begin(self, storage: Storage, action: state.Action) -> None:
+        """Keep the current documents of the store, and record what is being added."""
         self._check_values(storage)
-        state.write_plan(storage, self.plan, "append", self._base)
-        return []
+        state.write_plan(storage, self.plan, self._summary, "append", self._base)
 
     def _check_values(self, storage: Storage) -> None:
-        """Refuse if frames that are there are annotated otherwise than they were."""
+        """Refuse if annotations of frames in the store have changed."""
         from ngff_bio.engine.write.finish import table_key
         from ngff_bio.engine.write.tables import from_parquet
 
@@ -214,8 +214,7 @@ class Addition:
                 if sorted(r for r in rows if r[0] < stored.frames) != sorted(now):
                     raise _refused(
                         image,
-                        f"frames that are in the store have other instances now (layer "
-                        f"{layer.name!r})",
+                        f"frames in the store have other instances now (label layer {layer.name!r})",
                         f"{len(rows)} rows",
                         f"{len(now)} instances",
                         "convert everything anew into another destination",
@@ -232,8 +231,8 @@ class Addition:
         records: Iterable[UnitRecord],
         storage: Storage,
         source_files: SourceFiles,
-    ) -> Written:
-        """Write tables and the documents that change, the root last."""
+    ) -> list[int]:
+        """Write tables and the documents that change, the root last; returns their sizes."""
         from ngff_bio.engine.write.finish import Before, finish
 
         grown = {i.path: i for i in plan.dataset.images}
@@ -252,24 +251,29 @@ class Addition:
         return finish(plan, records, storage, source_files, before)
 
 
-def _base(storage: Storage) -> dict[str, Any]:
-    """What the store said before anything was added, as JSON values."""
+def _begun(storage: Storage) -> state.Begun | None:
+    """The addition that was begun and has not finished."""
     begun = state.read_plan(storage)
-    if begun is not None and begun.get("kind") == "append":
-        return dict(begun["base"])
-    if begun is not None and begun.get("kind") == "new":
+    if begun is not None and begun.get("kind") != "append":
         raise StoreExistsError(
-            "the store is half-made: it has to be whole before anything is added",
+            "the store is incomplete: it must be complete before anything is appended",
             file=storage.url,
             hint="run the command that it was begun with again, without --append",
         )
+    return begun
+
+
+def _base(storage: Storage) -> dict[str, Any]:
+    """Documents of the store before anything was appended, as JSON values."""
+    if (begun := _begun(storage)) is not None:
+        return begun["base"] or {}
     try:
         nodes, consolidated = read_nodes(storage)
     except StoreNotFoundError as error:
         raise StoreNotFoundError(
-            "there is no store to add to",
+            "there is no store to append to",
             file=storage.url,
-            hint="convert without --append to begin one",
+            hint="convert without --append to create one",
         ) from error
     return {**asdict(nodes), "consolidated": consolidated, "root": _root(storage)}
 
@@ -281,7 +285,7 @@ def _root(storage: Storage) -> str:
 
 
 def _stub(path: str, nodes: Nodes) -> SourceImage:
-    """An image that stays as it is: all that the root and plates say of it is its path."""
+    """An image that does not change: the root and plates need only its path."""
     name = nodes.groups[path]["ngff_bio"].get("name", path)
     return SourceImage(path, name, (), ArrayPixels(np.empty(0, "u1")))
 
@@ -292,12 +296,12 @@ def _some(names: list[str]) -> str:
 
 
 def _refused(
-    image: SourceImage, what: str, expected: object, found: object, mend: str | None = None
+    image: SourceImage, what: str, expected: object, found: object, hint: str | None = None
 ) -> StoreExistsError:
     return StoreExistsError(
-        f"cannot be added to: {what}",
+        f"the store cannot be appended to: {what}",
         record=image.path or image.name,
         expected=expected,
         found=found,
-        hint=mend or "convert into another destination",
+        hint=hint or "convert into another destination",
     )

@@ -1,54 +1,43 @@
 """What tells one conversion from another: its settings, its source, its layout.
 
-A half-made store is only gone on with as it was begun, so the fingerprint covers all that decides a
-byte: file names and sizes too, so that a source that was changed meanwhile is not mixed with itself.
+An incomplete store is only resumed with the plan that it was begun with, so the summary of a plan
+covers all that decides a byte: also the identity of the source's files, so that a source that was
+changed in between is not mixed with itself.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import zlib
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import google_crc32c
 import numpy as np
 
 from ngff_bio._version import __version__
-from ngff_bio.model import SourceFile
-
-if TYPE_CHECKING:
-    from ngff_bio.engine.plan.plan import Plan
-
-#: Deeper than pixels that are made of pixels that are made of files no source goes.
-_DEEPEST = 6
-
-#: Arrays in memory are looked at whole up to this size, and by a sample beyond it.
-_MOST_BYTES = 1 << 24
+from ngff_bio.engine.plan.plan import Plan
+from ngff_bio.model import SourceDataset, SourcePart
 
 
-def summary(plan: Plan) -> dict[str, Any]:
-    """What the fingerprint covers, as JSON values; long parts as digests."""
+def summarize(plan: Plan) -> dict[str, Any]:
+    """All that decides the bytes of a store, as JSON values; long parts as digests.
+
+    ``files`` is ``None`` where a part of the source does not declare what it is made of.
+    """
     dataset = plan.dataset
     return {
         "converter": f"ngff_bio {__version__}",
         "source": dataset.source,
         "name": dataset.name,
-        "images": _digest(_images(plan)),
-        "files": _digest(sorted(set(source_parts(dataset.images)))),
+        "images": _digest(_images(dataset)),
+        "files": _files(dataset),
         "layout": _digest(_layout(plan)),
         "settings": plan.settings.to_json(),
     }
 
 
-def fingerprint(content: dict[str, Any]) -> str:
-    """Digest of a summary."""
-    return _digest(content)
-
-
 def differences(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What two summaries say differently, by name: what was said before, what is said now."""
+    """Values that differ between two summaries, by name: the one before, the one now."""
     flat_before = {k: v for k, v in before.items() if k != "settings"} | before["settings"]
     flat_now = {k: v for k, v in now.items() if k != "settings"} | now["settings"]
     differ = {
@@ -56,7 +45,7 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[
         for k in {**flat_before, **flat_now}
         if json.dumps(flat_before.get(k)) != json.dumps(flat_now.get(k))
     }
-    if len(differ) > 1:  # the layout follows from the rest: naming it says nothing
+    if len(differ) > 1:  # the layout follows from the rest: naming it explains nothing
         differ.pop("layout", None)
     return differ
 
@@ -65,58 +54,52 @@ def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _images(plan: Plan) -> list[Any]:
+def _images(dataset: SourceDataset) -> list[Any]:
     return [
         [i.path, i.name, i.axis_names, list(i.pixels.shape), i.pixels.dtype.str]
         + [[a.scale, a.unit] for a in i.axes]
         + [[layer.name, layer.max_value] for layer in i.labels]
         + [[f.name, f.t] for f in i.frames]
-        for i in plan.dataset.images
+        for i in dataset.images
     ]
 
 
 def _layout(plan: Plan) -> list[Any]:
     return [
         [
-            [p.plan.path, p.plan.dtype, [[lv.shape, lv.chunk, lv.shard] for lv in p.plan.levels]]
+            [p.plan.path, p.plan.dtype, [[v.shape, v.chunk, v.shard] for v in p.plan.levels]]
             for p in plan.arrays
         ],
         [[u.phase, u.nbytes, len(u.parts)] for u in plan.units],
     ]
 
 
-def source_parts(thing: Any, depth: int = 0) -> Iterator[str]:
-    """Names and sizes of all files, and checksums of arrays, that something is made of.
-
-    Pixels and layers are dataclasses that hold their files; a class that is not says so by an
-    attribute ``files``.
-    """
-    if depth > _DEEPEST or thing is None or isinstance(thing, str | bytes | int | float):
-        return
-    if isinstance(thing, np.ndarray):
-        yield f"array {thing.shape} {thing.dtype.str} {_checksum(thing)}"
-    elif _is_file(thing):
-        yield f"file {thing.name} {thing.size}"
-    elif (files := getattr(thing, "files", None)) is not None and not callable(files):
-        for file in files:
-            yield from source_parts(file, depth + 1)
-    elif isinstance(thing, tuple | list):
-        for item in thing:
-            yield from source_parts(item, depth + 1)
-    elif is_dataclass(thing):
-        for one in fields(thing):
-            yield from source_parts(getattr(thing, one.name, None), depth + 1)
+def _files(dataset: SourceDataset) -> str | None:
+    """Digest of all that the source is made of; ``None`` if a part of it declares nothing."""
+    parts: dict[int, SourcePart] = {}
+    for part in dataset.source_parts():
+        if part is None:
+            return None
+        parts[id(part)] = part  # many images share a file
+    return _digest(sorted({_identity(part) for part in parts.values()}))
 
 
-def _is_file(thing: Any) -> bool:
-    kind = type(thing)
-    return all(hasattr(kind, n) for n in ("open", "read")) and isinstance(thing, SourceFile)
+def _identity(part: SourcePart) -> str:
+    if isinstance(part, str):
+        return f"text {part}"
+    if isinstance(part, np.ndarray):
+        return f"array {part.shape} {part.dtype.str} {_checksum(part)}"
+    try:
+        return f"file {part.identity}"
+    except FileNotFoundError:  # reported when it is read
+        return f"file {part.name}"
 
 
 def _checksum(array: np.ndarray[Any, Any]) -> int:
-    if not array.nbytes or array.dtype.hasobject:
+    """CRC-32C of an array in memory; of a sample of one that is mapped from a file."""
+    if not array.nbytes:
         return 0
-    if array.nbytes > _MOST_BYTES or isinstance(array, np.memmap):
+    if isinstance(array, np.memmap):
         step = max(1, array.size // 4096)
         array = array.reshape(-1)[::step] if array.flags.c_contiguous else array.flat[::step]
-    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+    return int(google_crc32c.value(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))

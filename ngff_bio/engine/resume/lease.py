@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ngff_bio.engine.resume.records import STATE
+from ngff_bio.engine.write.records import STATE
 from ngff_bio.errors import StorageError, StoreBusyError
 from ngff_bio.storage import Storage
 

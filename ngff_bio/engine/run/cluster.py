@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ngff_bio.engine.plan.plan import Job, Plan, Unit
-from ngff_bio.engine.resume.records import UnitRecord
 from ngff_bio.engine.run.memory import keep_freed_memory
 from ngff_bio.engine.run.runners import Workers
 from ngff_bio.engine.run.scheduler import Scheduler
-from ngff_bio.engine.write.units import OnError, run_unit
+from ngff_bio.engine.write.records import UnitRecord
+from ngff_bio.engine.write.units import run_unit
 from ngff_bio.errors import ArgumentError, DependencyError, WorkerError
+from ngff_bio.model import OnError
 from ngff_bio.storage import Storage
 
 #: Units sent ahead for each worker thread, so that none waits for the scheduler.

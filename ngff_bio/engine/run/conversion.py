@@ -1,4 +1,4 @@
-"""From a dataset to a store: plan, run what is not done yet, finish, report."""
+"""From a dataset to a store: plan, run the units that are not done yet, finish, report."""
 
 from __future__ import annotations
 
@@ -7,27 +7,35 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Protocol
 
 from ngff_bio import ngff
 from ngff_bio.engine.plan.plan import Plan, Unit, plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume import state
+from ngff_bio.engine.resume.fingerprint import summarize
 from ngff_bio.engine.resume.lease import Lease
-from ngff_bio.engine.resume.records import UnitRecord, load_records
 from ngff_bio.engine.run.failures import skip_failed_images
-from ngff_bio.engine.run.report import ConversionReport, Written, fill_report
+from ngff_bio.engine.run.report import ConversionReport, make_report
 from ngff_bio.engine.run.runners import Runner, ThreadRunner, Workers
 from ngff_bio.engine.run.scheduler import Scheduler, pilots
 from ngff_bio.engine.write.manifest import SourceFiles, no_files
-from ngff_bio.engine.write.units import OnError
+from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.errors import ConversionCancelledError, StoreBusyError
-from ngff_bio.model import SourceDataset
+from ngff_bio.model import Notice, OnError, SourceDataset
 from ngff_bio.storage import Storage
-from ngff_bio.zarrio.codecs import Codec
 
 #: Called with (raw bytes done, raw bytes in all) after every unit.
 Progress = Callable[[int, int], None]
+
+#: Objects whose names are held in memory until the manifest is written; those of more are read again.
+_MAX_HELD = 20_000
+
+_RESTARTED = Notice(
+    "note",
+    "the interrupted conversion was not resumed but begun again: the source does not declare the "
+    "files that it is made of (source_parts)",
+)
 
 
 def write_dataset(
@@ -44,35 +52,36 @@ def write_dataset(
 ) -> ConversionReport:
     """Convert a dataset into a store.
 
-    A second call with the same dataset and settings goes on where a stopped one was, and ends with
-    the same bytes. What is made does not depend on the runner either.
+    A second call with the same dataset and settings resumes an interrupted one, and ends with the same
+    bytes. They do not depend on the runner either.
 
     Parameters
     ----------
     runner
-        Where the work runs; threads of this process if ``None``.
+        Where the units of work run; threads of this process if ``None``.
+    progress
+        Called with raw bytes done and in all after every unit.
     overwrite
-        Whether a store (or a half-made one) that lies at the destination is removed first.
+        Whether a store (or an incomplete one) at the destination is removed first.
     append
-        Whether what the store does not hold yet is added to it: images, fields, plates, and frames
-        behind the last one.
+        Whether images, fields, plates and frames that the store does not contain are added to it.
     on_error
-        ``skip`` leaves out images whose source is damaged or gone, and says so in the report.
+        ``skip`` skips images whose source is damaged or missing, and names them in the report.
     source_files
         Names the source's files with sizes and checksums, for the manifest.
 
     Raises
     ------
     ngff_bio.errors.StoreExistsError
-        If something lies at the destination: a whole store, one half-made with other settings, or
-        anything that is no store (that is never removed). When appending: if what lies there does
-        not allow it.
+        If the destination contains a store, an incomplete store that was begun with other settings, or
+        anything that is not a store (that is never removed). When appending: if the store does not
+        allow it.
     ngff_bio.errors.StoreBusyError
         If another conversion is writing into the destination.
     ngff_bio.errors.ConversionCancelledError
-        If the user stopped it (Ctrl-C).
+        If the user cancelled it (Ctrl-C).
     ngff_bio.errors.SourceError, ngff_bio.errors.StorageError
-        If reading or writing fails. What is done is kept: the same call goes on.
+        If reading or writing fails. What is done is kept: the same call resumes.
     """
     began = time.monotonic()
     settings = settings or Settings()
@@ -82,43 +91,41 @@ def write_dataset(
 
         work = Addition(dataset, storage, settings)
     else:
-        work = _New(plan_dataset(dataset, settings), overwrite)
-    work.look(storage)  # what is refused is refused before anything is written
-    report = ConversionReport(dataset.origin, dataset.source, storage.url)
-    run = _Run(work.plan, storage, report, on_error, progress)
-    with Lease(storage, run.lost.set), run.stoppable():
-        action = work.look(storage)  # another conversion may have come and gone meanwhile
-        if action != "cleanup":
-            run.resume(work.begin(storage, action))
-            plan = run.units(runner or ThreadRunner())
-            plan = skip_failed_images(plan, run.records, storage, report)
-            written = work.finish(plan, run.records.values(), storage, source_files)
-            report.objects += written.objects
-            report.bytes_stored += written.nbytes
-            run.plan = plan
+        work = _NewStore(dataset, settings, overwrite)
+    work.decide_action(storage)  # what is refused is refused before anything is written
+    run = _Run(work.plan, storage, on_error, progress)
+    with Lease(storage, run.lost.set), run.cancellable():
+        action = work.decide_action(storage)  # another conversion may have ended in the meantime
+        if action == "cleanup":
+            run.resumed = len(work.plan.units)
         else:
-            report.resumed = len(work.plan.units)
-        fill_report(report, run.plan, run.records)
+            if action == "resume":
+                run.resume(state.resumed_records(storage))
+            else:
+                work.begin(storage, action)
+            if action == "restart":
+                run.notices.append(_RESTARTED)
+            run.do_units(runner or ThreadRunner())
+            run.skip_failed_images()
+            sizes = work.finish(run.plan, run.records.values(), storage, source_files)
+            run.count(sizes)
+        report = run.report()
         state.clear(storage)
     report.seconds = time.monotonic() - began
     return report
 
 
-#: Objects whose names are held in memory until the manifest is written; those of more are read again.
-_HELD = 20_000
-
-
 class Work(Protocol):
-    """What is to be made at a destination."""
+    """What is to be written to a destination."""
 
     plan: Plan
 
-    def look(self, storage: Storage) -> state.Action:
-        """What is to be done there; changes nothing."""
+    def decide_action(self, storage: Storage) -> state.Action:
+        """What to do there; changes nothing."""
         ...
 
-    def begin(self, storage: Storage, action: state.Action) -> Iterable[UnitRecord]:
-        """Do it; returns the records of units that are done already."""
+    def begin(self, storage: Storage, action: state.Action) -> None:
+        """Prepare the destination and record the plan in it."""
         ...
 
     def finish(
@@ -127,131 +134,134 @@ class Work(Protocol):
         records: Iterable[UnitRecord],
         storage: Storage,
         source_files: SourceFiles,
-    ) -> Written:
-        """Write tables, metadata and the manifest."""
+    ) -> list[int]:
+        """Write tables, metadata and the manifest; returns the size of each object in bytes."""
         ...
 
 
-class _New:
-    """A store that is made new."""
+class _NewStore:
+    """A new store."""
 
-    def __init__(self, plan: Plan, overwrite: bool) -> None:
-        self.plan, self._overwrite = plan, overwrite
+    def __init__(self, dataset: SourceDataset, settings: Settings, overwrite: bool) -> None:
+        self.plan, self._overwrite = plan_dataset(dataset, settings), overwrite
+        self._summary = summarize(self.plan)
 
-    def look(self, storage: Storage) -> state.Action:
-        return state.look(self.plan, storage, self._overwrite)
+    def decide_action(self, storage: Storage) -> state.Action:
+        return state.decide_action(self._summary, storage, self._overwrite)
 
-    def begin(self, storage: Storage, action: state.Action) -> Iterable[UnitRecord]:
-        if action == "resume":
-            storage.remove_partial()
-            return state.intact(load_records(storage), storage)
-        if action == "replace":
+    def begin(self, storage: Storage, action: state.Action) -> None:
+        if action != "begin":
             state.remove_store(storage)
-        state.write_plan(storage, self.plan, "new")
-        return []
+        state.write_plan(storage, self.plan, self._summary, "new")
 
-    def finish(
-        self,
-        plan: Plan,
-        records: Iterable[UnitRecord],
-        storage: Storage,
-        source_files: SourceFiles,
-    ) -> Written:
+    def finish(self, *given: Any) -> list[int]:
         from ngff_bio.engine.write.finish import finish
 
-        return finish(plan, records, storage, source_files)
+        return finish(*given)
 
 
 class _Run:
-    """The units of one conversion, and what became of them."""
+    """The units of one conversion and their outcome."""
 
     def __init__(
-        self,
-        plan: Plan,
-        storage: Storage,
-        report: ConversionReport,
-        on_error: OnError,
-        progress: Progress | None,
+        self, plan: Plan, storage: Storage, on_error: OnError, progress: Progress | None
     ) -> None:
-        self.plan, self.storage, self.report, self.on_error = plan, storage, report, on_error
+        self.plan, self.storage, self.on_error = plan, storage, on_error
         self.records: dict[str, UnitRecord] = {}
+        self.notices: list[Notice] = []
         self.lost = threading.Event()
+        self.objects = self.bytes_stored = self.resumed = 0
         self._progress = progress
-        self._room = _HELD
+        self._room = _MAX_HELD
         self._total = sum(u.nbytes for u in plan.units)
         self._done = 0
 
     @contextmanager
-    def stoppable(self) -> Iterator[None]:
-        """Tell Ctrl-C as what it is: nothing is lost."""
+    def cancellable(self) -> Iterator[None]:
+        """Raise Ctrl-C as an error that says how to resume."""
         try:
             yield
         except KeyboardInterrupt:
             raise ConversionCancelledError(
-                "stopped",
+                "the conversion was cancelled",
                 file=self.storage.url,
                 found=f"{len(self.records)} of {len(self.plan.units)} units of work are done",
-                hint="run the same command again: it goes on where it stopped",
+                hint="run the same command again to resume",
             ) from None
 
     def resume(self, records: Iterable[UnitRecord]) -> None:
-        """Take over what was done before."""
-        sizes = {u.id: u for u in self.plan.units}
+        """Take over units that were done before."""
+        units = {u.id: u for u in self.plan.units}
         for record in records:
-            self._keep(sizes[record.id], record)
-        self.report.resumed = len(self.records)
+            self._keep(units[record.id], record)
+        self.resumed = len(self.records)
 
-    def units(self, runner: Runner) -> Plan:
-        """Do all units that are not done; returns the plan with the codecs that were chosen."""
+    def do_units(self, runner: Runner) -> None:
+        """Do all units that are not done; the plan gains the codecs that were chosen."""
         loading = threading.Thread(target=_load_validators, args=(self.plan,), daemon=True)
         loading.start()
-        plan = self.plan.with_choices(self._choices())
+        known = (r.choices.items() for r in self.records.values())
+        self.plan = self.plan.with_choices({k: c.codec for items in known for k, c in items})
         with runner.start(self.storage, self.on_error) as workers:
-            for phase in plan.phases():
-                units = [u for u in phase if u.id not in self.records]
+            for phase in self.plan.phases():
                 if not isinstance(runner, ThreadRunner):
-                    plan = self._pilots(plan, units)
-                    units = [u for u in units if u.id not in self.records]
-                plan = self._all(workers, Scheduler(plan, units))
-        loading.join()  # two threads that import one package at once can see it half-made
-        return plan
+                    self._do_pilots(phase)
+                self._do(workers, phase)
+        loading.join()  # two threads that import one package at once can see it incomplete
 
-    def _pilots(self, plan: Plan, units: Sequence[Unit]) -> Plan:
+    def _do_pilots(self, phase: Sequence[Unit]) -> None:
         """Do those units on whose pixels a codec is chosen; here, while other workers start up."""
-        first = pilots(plan, units)
-        if not first:
-            return plan
-        with ThreadRunner().start(self.storage, self.on_error) as here:
-            return self._all(here, Scheduler(plan, first))
+        if first := pilots(self.plan, (u for u in phase if u.id not in self.records)):
+            with ThreadRunner().start(self.storage, self.on_error) as workers:
+                self._do(workers, first)
 
-    def _choices(self) -> dict[str, Codec]:
-        return {k: c.codec for r in self.records.values() for k, c in r.choices.items()}
-
-    def _all(self, workers: Workers, scheduler: Scheduler) -> Plan:
-        """Do units; returns the plan with the codecs that were chosen."""
+    def _do(self, workers: Workers, units: Iterable[Unit]) -> None:
+        scheduler = Scheduler(self.plan, (u for u in units if u.id not in self.records))
         for unit, record in workers.run(scheduler):
             self._keep(unit, record)
             if self._progress is not None:
                 self._progress(self._done, self._total)
-            self._still_ours()
-        return scheduler.plan
-
-    def _still_ours(self) -> None:
-        if self.lost.is_set():
-            raise StoreBusyError(
-                "another conversion has taken over the destination: this one was silent too long",
-                file=self.storage.url,
-                hint="let the other one end",
-            )
+            if self.lost.is_set():
+                raise StoreBusyError(
+                    "another conversion has taken over the destination, because this one did not "
+                    "renew its lease in time",
+                    file=self.storage.url,
+                    hint="wait until the other one has finished",
+                )
+        self.plan = scheduler.plan
 
     def _keep(self, unit: Unit, record: UnitRecord) -> None:
-        self.report.objects += len(record.objects)
-        self.report.bytes_stored += sum(size for _, size in record.objects)
-        if len(record.objects) > self._room:  # they lie beside the data; here they would grow
+        self.count([size for _, size in record.objects])
+        if len(record.objects) > self._room:  # they are stored beside the data
             record.objects, record.checksums = [], {}
         self._room -= len(record.objects)
         self.records[unit.id] = record
         self._done += unit.nbytes
+
+    def skip_failed_images(self) -> None:
+        """Remove images that could not be read from the plan and from the store."""
+        skipped = skip_failed_images(self.plan, self.records, self.storage)
+        self.plan = skipped.plan
+        self.notices += skipped.notices
+        self.objects -= len(skipped.removed)
+        self.bytes_stored -= sum(skipped.removed)
+
+    def count(self, sizes: Sequence[int]) -> None:
+        """Count objects that were written, by their sizes in bytes."""
+        self.objects += len(sizes)
+        self.bytes_stored += sum(sizes)
+
+    def report(self) -> ConversionReport:
+        """The report of what was done."""
+        return make_report(
+            self.plan,
+            self.records,
+            self.notices,
+            destination=self.storage.url,
+            objects=self.objects,
+            bytes_stored=self.bytes_stored,
+            resumed=self.resumed,
+        )
 
 
 def _load_validators(plan: Plan) -> None:

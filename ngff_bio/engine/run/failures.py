@@ -1,27 +1,33 @@
-"""Images whose source could not be read: they are left out whole, and named.
+"""Images whose source could not be read: they are skipped as a whole, and named.
 
-Never half: a frame of zeros in the place of one that is missing would be data that nobody took.
+Never half: a frame of zeros in the place of a missing one would be data that nobody acquired.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from ngff_bio.engine.plan.plan import Plan
-from ngff_bio.engine.resume.records import Failure, UnitRecord, load_record
-from ngff_bio.engine.run.report import ConversionReport
+from ngff_bio.engine.write.records import Failure, UnitRecord, load_record
 from ngff_bio.errors import SourceError
 from ngff_bio.model import Notice
 from ngff_bio.storage import Storage
 
 
-def skip_failed_images(
-    plan: Plan, records: Mapping[str, UnitRecord], storage: Storage, report: ConversionReport
-) -> Plan:
-    """The plan without images in which a part failed.
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A plan without the images that failed, and sizes of the objects that were removed."""
 
-    What was written of them is removed, parts of records are numbered anew, and each gets a notice.
+    plan: Plan
+    notices: list[Notice] = field(default_factory=list)
+    removed: list[int] = field(default_factory=list)
+
+
+def skip_failed_images(plan: Plan, records: Mapping[str, UnitRecord], storage: Storage) -> Skipped:
+    """Skip images in which a part failed.
+
+    Objects that were written of them are removed, and parts of records are renumbered.
 
     Raises
     ------
@@ -34,24 +40,27 @@ def skip_failed_images(
             if part.failed is not None:
                 failed.setdefault(plan.arrays[part.array].image, part.failed)
     if not failed:
-        return plan
+        return Skipped(plan)
     images = plan.dataset.images
     if len(failed) == len(images):
         first = failed[min(failed)]
         raise SourceError(
-            f"no image could be converted; of the first one: {first.what}",
+            f"no image could be converted; error of the first one: {first.what}",
             file=first.file,
             record=first.record,
-            hint="put the source right, then run the same command again",
+            hint="fix the source, then run the same command again",
         )
-    for number, failure in sorted(failed.items()):
-        image = images[number]
-        what = f"the image {image.name!r} was left out: {failure.what}"
-        report.notices.append(Notice("skipped", what, failure.file, failure.record))
+    notices = [
+        Notice("skipped", f"the image {images[n].name!r} was skipped: {f.what}", f.file, f.record)
+        for n, f in sorted(failed.items())
+    ]
     starts = tuple(f"{images[number].path}/" for number in failed)
-    for record in records.values():
-        if any(plan.arrays[p.array].image in failed for p in record.parts):
-            _remove(record.id, starts, storage, report)
+    removed = [
+        size
+        for record in records.values()
+        if any(plan.arrays[p.array].image in failed for p in record.parts)
+        for size in _remove(record.id, starts, storage)
+    ]
     kept = [i for i in range(len(images)) if i not in failed]
     place = {old: new for new, old in enumerate(kept)}
     numbers = {
@@ -63,14 +72,13 @@ def skip_failed_images(
             part.array = numbers[part.array]
     arrays = tuple(replace(p, image=place[p.image]) for p in plan.arrays if p.image in place)
     dataset = plan.dataset.with_images(images[i] for i in kept)
-    return replace(plan, dataset=dataset, arrays=arrays)
+    return Skipped(replace(plan, dataset=dataset, arrays=arrays), notices, removed)
 
 
-def _remove(unit: str, starts: tuple[str, ...], storage: Storage, report: ConversionReport) -> None:
-    """Remove what a unit wrote below some paths; what lay there before stays."""
+def _remove(unit: str, starts: tuple[str, ...], storage: Storage) -> Iterator[int]:
+    """Remove what a unit wrote below some paths; yields the size of each object."""
     record = load_record(storage, unit)
     for key, size in record.objects if record is not None else ():
         if key.startswith(starts):
             storage.delete(key)
-            report.objects -= 1
-            report.bytes_stored -= size
+            yield size

@@ -12,12 +12,13 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ngff_bio.engine.plan.plan import Job, Plan, Unit
-from ngff_bio.engine.resume.records import UnitRecord
 from ngff_bio.engine.run.memory import free_memory, keep_freed_memory
 from ngff_bio.engine.run.runners import Workers
 from ngff_bio.engine.run.scheduler import Scheduler
-from ngff_bio.engine.write.units import OnError, run_unit
+from ngff_bio.engine.write.records import UnitRecord
+from ngff_bio.engine.write.units import run_unit
 from ngff_bio.errors import ArgumentError, WorkerError
+from ngff_bio.model import OnError
 from ngff_bio.parallel import WorkerPool, cpu_count
 from ngff_bio.storage import Storage
 

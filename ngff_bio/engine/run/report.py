@@ -1,30 +1,18 @@
-"""What a conversion did: for the user to read, and as JSON."""
+"""The report of a conversion: for the user to read, and as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ngff_bio.engine.plan.plan import Plan
-from ngff_bio.engine.resume.records import UnitRecord
-from ngff_bio.model import InstanceLayer, Notice, VolumeLayer, gathered
+from ngff_bio.engine.write.records import UnitRecord
+from ngff_bio.model import Notice, gathered
 
 #: Arrays whose codec is named: those of a large dataset repeat.
-_MOST_NAMED = 20
-
-
-@dataclass(slots=True)
-class Written:
-    """How many objects were written, and how many bytes in them."""
-
-    objects: int = 0
-    nbytes: int = 0
-
-    def add(self, size: int) -> None:
-        """One more."""
-        self.objects += 1
-        self.nbytes += size
+_MAX_NAMED = 20
 
 
 @dataclass(slots=True)
@@ -32,9 +20,9 @@ class ConversionReport:
     """Outcome of a conversion.
 
     ``bytes_raw`` counts pixels of images and labels at level 0; ``bytes_stored`` and ``objects``
-    what was written. ``codecs`` names the codec of each array (of the first 20); ``choices`` says,
-    where one was chosen by trying, what was tried: codec, bytes of sample, size that each candidate
-    made of them. ``resumed`` is the number of units that were done before.
+    what was written. ``codecs`` names the codec of each array (of the first 20). ``choices`` lists,
+    for each codec that was chosen by trying, the codec, the bytes of the sample and the size that each
+    candidate compressed them to. ``resumed`` is the number of units that were done before.
     """
 
     source: str
@@ -65,46 +53,61 @@ class ConversionReport:
         return asdict(self)
 
 
-def fill_report(report: ConversionReport, plan: Plan, records: Mapping[str, UnitRecord]) -> None:
-    """Say what was made, from the plan and from what the units found."""
+def make_report(
+    plan: Plan,
+    records: Mapping[str, UnitRecord],
+    notices: Iterable[Notice],
+    *,
+    destination: str,
+    objects: int,
+    bytes_stored: int,
+    resumed: int,
+) -> ConversionReport:
+    """The report of a conversion, from its plan and the records of its units."""
     dataset = plan.dataset
-    report.images = len(dataset.images)
-    report.frames = dataset.frame_count
-    report.labels = sorted({layer.name for i in dataset.images for layer in i.labels})
-    report.units = len(plan.units)
-    report.bytes_raw = plan.bytes_raw
-    report.notices = [*dataset.notices, *report.notices]
-    for planned in plan.arrays[:_MOST_NAMED]:
-        report.codecs[planned.plan.path or "/"] = str(planned.plan.codec)
-    values: dict[int, set[str]] = {}
-    disagreements: dict[int, int] = {}
-    for _, record in sorted(records.items()):
-        for codec_group, choice in record.choices.items():
-            tried = {"codec": str(choice.codec), "sample": choice.raw, "sizes": choice.sizes}
-            report.choices[codec_group] = tried
+    ordered = [record for _, record in sorted(records.items())]
+    parts = [part for record in ordered for part in record.parts]
+    values: dict[int, set[str]] = defaultdict(set)
+    for part in parts:
+        values[part.array].update(part.objects)
+    found = [*dataset.notices, *notices, *(Notice(**n) for part in parts for n in part.notices)]
+    return ConversionReport(
+        source=dataset.origin,
+        format=dataset.source,
+        destination=destination,
+        images=len(dataset.images),
+        frames=dataset.frame_count,
+        instances=sum(p.instances for p in parts) + sum(map(len, values.values())),
+        overlaps=sum(p.overlaps for p in parts),
+        labels=sorted({layer.name for i in dataset.images for layer in i.labels}),
+        codecs={p.plan.path or "/": str(p.plan.codec) for p in plan.arrays[:_MAX_NAMED]},
+        choices={
+            group: {"codec": str(choice.codec), "sample": choice.raw, "sizes": choice.sizes}
+            for record in ordered
+            for group, choice in record.choices.items()
+        },
+        units=len(plan.units),
+        resumed=resumed,
+        objects=objects,
+        bytes_raw=plan.bytes_raw,
+        bytes_stored=bytes_stored,
+        notices=gathered([*found, *_disagreements(plan, ordered)]),
+    )
+
+
+def _disagreements(plan: Plan, records: Iterable[UnitRecord]) -> Iterator[Notice]:
+    counts: Counter[int] = Counter()
+    for record in records:
         for part in record.parts:
-            report.instances += part.instances
-            report.overlaps += part.overlaps
-            values.setdefault(part.array, set()).update(part.objects)
-            report.notices += [Notice(**n) for n in part.notices]
-            disagreements[part.array] = disagreements.get(part.array, 0) + part.disagreement
-    report.instances += sum(len(v) for v in values.values())
-    for number, count in sorted(disagreements.items()):
-        _tell_disagreement(report, plan, number, count)
-    report.notices = gathered(report.notices)
-
-
-def _tell_disagreement(report: ConversionReport, plan: Plan, number: int, count: int) -> None:
-    planned = plan.arrays[number]
-    image = plan.dataset.images[planned.image]
-    layer = image.labels[planned.layer] if planned.layer is not None else None
-    if count and isinstance(layer, InstanceLayer | VolumeLayer):
-        report.notices.append(
-            Notice(
+            counts[part.array] += part.disagreement
+    for number, count in sorted(counts.items()):
+        planned = plan.arrays[number]
+        if count and planned.layer is not None:
+            image = plan.dataset.images[planned.image]
+            yield Notice(
                 "warning",
-                f"two sources of the label layer {layer.name!r} disagree on {count} pixels; "
-                "the first was taken",
+                f"two sources of the label layer {image.labels[planned.layer].name!r} disagree on "
+                f"{count} pixels; the first was used",
                 record=image.name,
                 count=count,
             )
-        )

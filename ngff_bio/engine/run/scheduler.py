@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from ngff_bio.engine.plan.plan import Plan, Unit
-from ngff_bio.engine.resume.records import UnitRecord
+from ngff_bio.engine.write.records import UnitRecord
 
 
 class Scheduler:

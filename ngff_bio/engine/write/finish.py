@@ -14,8 +14,6 @@ from typing import Any
 from ngff_bio import ngff
 from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Plan, PlannedArray, below
-from ngff_bio.engine.resume.records import PartRecord, UnitRecord
-from ngff_bio.engine.run.report import Written
 from ngff_bio.engine.write.manifest import ManifestWriter, SourceFiles, no_files
 from ngff_bio.engine.write.metadata import (
     dataset_attributes,
@@ -23,6 +21,7 @@ from ngff_bio.engine.write.metadata import (
     label_attributes,
     plate_groups,
 )
+from ngff_bio.engine.write.records import PartRecord, UnitRecord
 from ngff_bio.engine.write.tables import (
     FILE,
     GROUP_ATTRIBUTES,
@@ -62,8 +61,8 @@ def finish(
     storage: Storage,
     source_files: SourceFiles = no_files,
     before: Before | None = None,
-) -> Written:
-    """Write tables, metadata and the manifest; returns what was written.
+) -> list[int]:
+    """Write tables, metadata and the manifest; returns the size of each object in bytes.
 
     Parameters
     ----------
@@ -98,11 +97,8 @@ def finish(
     consolidated = plan.settings.consolidated if before is None else before.consolidated
     pool = shared_pool(remote=True) if storage.locality == "network" else WorkerPool()
     for lot in manifest.before_root(maker.nodes.documents(consolidated, old), pool.map):
-        for size in pool.map(lambda one: storage.put(*one), lot):
-            maker.written.add(size)
-    for size in manifest.sizes:
-        maker.written.add(size)
-    return maker.written
+        maker.sizes += pool.map(lambda one: storage.put(*one), lot)
+    return [*maker.sizes, *manifest.sizes]
 
 
 def parts_by_array(records: Iterable[UnitRecord]) -> dict[int, list[PartRecord]]:
@@ -126,7 +122,7 @@ class _Maker:
     storage: Storage
     parts: dict[int, list[PartRecord]]
     old: Nodes
-    written: Written = field(default_factory=Written)
+    sizes: list[int] = field(default_factory=list)
     nodes: Nodes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -215,11 +211,10 @@ class _Maker:
         for path, attributes in groups.items():
             self.nodes.add_group(path, attributes)
         self.nodes.arrays.update(arrays)
-        for size in sizes:
-            self.written.add(size)
+        self.sizes += sizes
 
     def put(self, key: str, table: Any) -> None:
-        self.written.add(self.storage.put(key, to_parquet(table)))
+        self.sizes.append(self.storage.put(key, to_parquet(table)))
 
 
 def table_key(image: SourceImage, layer: LabelLayer) -> str:

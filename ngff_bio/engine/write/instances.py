@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Part
-from ngff_bio.engine.resume.records import STATE
+from ngff_bio.engine.write.records import STATE
 from ngff_bio.engine.write.tables import FILE, instance_table, to_parquet
 from ngff_bio.errors import SourceError
 from ngff_bio.model import (

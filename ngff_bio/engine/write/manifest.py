@@ -26,9 +26,9 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from ngff_bio.engine.plan.plan import Plan
-from ngff_bio.engine.resume.checksumming import ChecksummingStorage, crc32c
-from ngff_bio.engine.resume.records import UnitRecord, load_record
+from ngff_bio.engine.write.checksums import ChecksummingStorage, crc32c
 from ngff_bio.engine.write.columns import numbers, texts
+from ngff_bio.engine.write.records import UnitRecord, load_record
 from ngff_bio.errors import StoreError
 from ngff_bio.storage import Storage
 

@@ -12,7 +12,7 @@ from ngff_bio import ngff
 from ngff_bio._version import __version__
 from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Plan
-from ngff_bio.engine.resume.records import PartRecord
+from ngff_bio.engine.write.records import PartRecord
 from ngff_bio.model import Channel, InstanceLayer, LabelLayer, SourceImage
 from ngff_bio.ngff import attributes as own
 

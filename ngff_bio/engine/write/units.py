@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.engine.plan.layout import ArrayPlan, Pass
 from ngff_bio.engine.plan.plan import Job, Part, pass_of
-from ngff_bio.engine.resume.checksumming import ChecksummingStorage, checksum
-from ngff_bio.engine.resume.records import Failure, PartRecord, UnitRecord, save_record
+from ngff_bio.engine.write.checksums import ChecksummingStorage, checksum
 from ngff_bio.engine.write.codec_selection import choose_codec, sample_of
 from ngff_bio.engine.write.levels import read_level
 from ngff_bio.engine.write.pyramid import reduce_block, reduce_smooth
+from ngff_bio.engine.write.records import Failure, PartRecord, UnitRecord, save_record
 from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError, StorageError
-from ngff_bio.model import InstanceLayer, Region, VolumeLayer
+from ngff_bio.model import InstanceLayer, OnError, Region, VolumeLayer
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.chunks import parts_of, write_block
 from ngff_bio.zarrio.codecs import AUTO
-
-#: What to do where a part of the source cannot be read: end there, or leave its image out.
-OnError = Literal["stop", "skip"]
 
 
 def run_unit(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ngff_bio.engine.resume.checksumming import crc32c
+from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.manifest import MANIFEST, Entry, read_manifest, write_manifest
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.documents import load_document, to_json

@@ -18,7 +18,7 @@ from ngff_bio.formats.coco.file import AnnotationRuns, CocoFile
 from ngff_bio.formats.coco.index import Progress, open_coco
 from ngff_bio.formats.coco.records import read_records
 from ngff_bio.formats.problems import skipped_notice
-from ngff_bio.model import Category, Instance, InstanceLayer, OnError
+from ngff_bio.model import Category, Instance, InstanceLayer, OnError, SourceParts
 
 __all__ = [
     "KEY",
@@ -160,6 +160,10 @@ class CocoInstances:
             If a record cannot be drawn, unless errors are skipped.
         """
         return [i for part in self.parts.get(t, ()) for i in self._read(part, t)]
+
+    def source_parts(self) -> SourceParts:
+        """The COCO files."""
+        return {runs.file for parts in self.parts.values() for p in parts for runs in p.runs}
 
     def _read(self, part: _Part, t: int) -> list[Instance]:
         texts, keys = part.runs[0].texts()

@@ -18,7 +18,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.label_pixels import check_integers
 from ngff_bio.formats.tiff.images import open_tiff_volume
 from ngff_bio.formats.tiff.tiff import TiffPixels
-from ngff_bio.model import Pixels, Region, SourceFile, label_dtype
+from ngff_bio.model import Pixels, Region, SourceFile, SourceParts, label_dtype
 
 Palette = Mapping[tuple[int, int, int], int]
 _MOST_LISTED = 10
@@ -67,6 +67,10 @@ class ColorLabels:
             page = self.source.read(((0, 3), (number, number + 1), *inner))
             out[number - first] = labels[np.searchsorted(known, _packed(page[:, 0]))]
         return out
+
+    def source_parts(self) -> SourceParts:
+        """The TIFF, and the colors with their values."""
+        return (*self.source.source_parts(), self.colors, self.values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

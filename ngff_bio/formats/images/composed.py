@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.formats.images.decoding import ImageFile
-from ngff_bio.model import ORDER, Pixels, Region
+from ngff_bio.model import ORDER, Pixels, Region, SourceParts, parts_of
 from ngff_bio.model.pixels import flat_index
 
 
@@ -78,6 +78,10 @@ class PixelStack:
                 else:
                     target[...] = part.read(cut)
         return np.zeros(shape, self.dtype) if out is None else out
+
+    def source_parts(self) -> SourceParts:
+        """Those of every part."""
+        return parts_of(*(p for p in self.parts if p is not None))
 
 
 def stack_pixels(
@@ -201,3 +205,7 @@ class Mosaic:
                 tuple((a - p, b - p) for (a, b), p in zip(spans, place, strict=True))
             )
         return out
+
+    def source_parts(self) -> SourceParts:
+        """Those of every tile."""
+        return parts_of(*(tile for tile, _ in self.tiles))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import damage_named
 from ngff_bio.formats.tiff.tiff import palette_of
-from ngff_bio.model import Region, SourceFile
+from ngff_bio.model import Region, SourceFile, SourceParts
 
 #: Compressions that libtiff and tifffile decode to the same pixels: none, LZW, deflate (both codes).
 _PLAIN = {1, 5, 8, 32946}
@@ -70,6 +70,10 @@ class ImageFile:
     def read_block_shape(self) -> tuple[int, ...]:
         """The whole image."""
         return self.shape
+
+    def source_parts(self) -> SourceParts:
+        """The file."""
+        return (self.file,)
 
     def read(self, region: Region) -> NDArray[Any]:
         """The block of a region, C-contiguous."""

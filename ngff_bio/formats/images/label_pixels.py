@@ -15,7 +15,7 @@ from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.formats.tiff.images import open_tiff
-from ngff_bio.model import Pixels, Region, SourceFile, label_dtype
+from ngff_bio.model import Pixels, Region, SourceFile, SourceParts, label_dtype, parts_of
 
 _HINT = (
     "save the ids as gray values of 8, 16 or 32 bits, or name the label files with "
@@ -72,6 +72,10 @@ class LabelPixels:
         ordered = np.transpose(block, [*kept, *others])
         shaped = ordered.reshape([b - a for a, b in region])
         return np.ascontiguousarray(shaped, dtype=self.dtype)
+
+    def source_parts(self) -> SourceParts:
+        """Those of the pixels in the file."""
+        return parts_of(self.source)
 
 
 def check_integers(block: NDArray[Any], file: str) -> NDArray[Any]:

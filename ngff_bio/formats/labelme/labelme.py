@@ -20,7 +20,7 @@ import msgspec
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.text import checked, parse_json, shown
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Instance, OnError, Shape, SourceFile
+from ngff_bio.model import Instance, OnError, Shape, SourceFile, SourceParts
 
 #: Minimum and maximum number of points of each shape type (labelme.utils.shape_to_mask).
 SHAPE_TYPES: dict[str, tuple[int, float]] = {
@@ -282,6 +282,10 @@ class LabelmeInstances:
             for shape, value in zip(content.shapes, values, strict=True)
         ]
 
+    def source_parts(self) -> SourceParts:
+        """The labelme files."""
+        return [file for file in self.files if file is not None]
+
     def _instance(
         self, shape: dict[str, Any], value: int, t: int, scale: tuple[float, float]
     ) -> Instance:
@@ -317,6 +321,11 @@ class EmbeddedImage:
     def size(self) -> int:
         """Size of the image file in bytes."""
         return len(self.read())
+
+    @property
+    def identity(self) -> str:
+        """That of the labelme file."""
+        return f"{self.file.identity}#imageData"
 
     @property
     def path(self) -> None:

@@ -16,7 +16,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import damage_named
 from ngff_bio.formats.tiff.files import OpenTiff, locked_tiff
 from ngff_bio.formats.tiff.planes import Page, Part, keyframe_of, raw_layout, read_plane, read_rows
-from ngff_bio.model import Region, SourceFile
+from ngff_bio.model import Region, SourceFile, SourceParts
 from ngff_bio.model.pixels import flat_index
 
 #: Error for a TIFF that cannot be read.
@@ -79,6 +79,10 @@ class TiffPixels:
             with damage_named(self.file.name, UNREADABLE, f"plane {number}"):
                 self._read_plane(number, Part(spans["y"], spans["x"], channels), target)
         return out
+
+    def source_parts(self) -> SourceParts:
+        """The TIFF."""
+        return (self.file,)
 
     def _target(
         self, out: NDArray[Any], spans: dict[str, tuple[int, int]], at: dict[str, int]

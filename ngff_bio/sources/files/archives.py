@@ -87,6 +87,11 @@ class ArchiveMember:
     crc: int | None = None
 
     @property
+    def identity(self) -> str:
+        """That of the archive, with its own name, size and checksum."""
+        return f"{self.container.identity}/{self.name} {self.size} {self.crc}"
+
+    @property
     def path(self) -> None:
         """It has no path of its own."""
         return

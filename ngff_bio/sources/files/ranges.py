@@ -28,6 +28,12 @@ class LocalFile:
         """Size in bytes."""
         return self.path.stat().st_size
 
+    @property
+    def identity(self) -> str:
+        """Name, size and time of the last modification."""
+        found = self.path.stat()
+        return f"{self.name} {found.st_size} {found.st_mtime_ns}"
+
     def open(self) -> BinaryIO:
         """The file, open for reading."""
         return self.path.open("rb")

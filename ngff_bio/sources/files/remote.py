@@ -98,6 +98,11 @@ class RemoteFile:
     options: str = field(default="{}", repr=False)
 
     @property
+    def identity(self) -> str:
+        """Name and size."""
+        return f"{self.name} {self.size}"
+
+    @property
     def path(self) -> None:
         """It is not on this machine."""
         return

@@ -12,7 +12,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.milab import MilabCell, MilabImage, class_name, read_milab
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Category, Instance, InstanceLayer, SourceImage
+from ngff_bio.model import Category, Instance, InstanceLayer, SourceImage, SourceParts
 from ngff_bio.sources.assembly import base_of, folder_of, probe_all
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.wbc.stacks import planes_of, stack_image
@@ -56,6 +56,10 @@ class FieldCells:
     def read(self, t: int) -> list[Instance]:
         """All of them: there is one frame."""
         return list(self.cells)
+
+    def source_parts(self) -> SourceParts:
+        """The cells."""
+        return [repr(cell) for cell in self.cells]
 
 
 def read_fields(
