@@ -1,13 +1,13 @@
-"""Time what writes OME-Zarr: this package, its floor, and its peers, side by side.
+"""Compare writers of OME-Zarr: this package, a baseline without libraries, and other packages.
 
     python benchmarks/write_table.py WORK [--workloads plane,volume,stack,livecell,platelet]
                                           [--rounds 3] [--sharded] [--without-peers]
                                           [--only equal|defaults]
 
-WORK is a folder with room for inputs and outputs (60 GB with ``stack``, 5 GB without); inputs and the
-peers' environments are made there once. Rounds are interleaved, so that all rows share the machine's
-good and bad moments. A row is the median of whole processes, start-up included; the floor is the work
-alone, without the start of its interpreter.
+WORK is a folder with space for inputs and outputs (60 GB with ``stack``, else 5 GB); inputs and the
+environments of the other packages are created there once. Rounds are interleaved, so changes of the
+machine's load affect all rows. A row is the median of whole processes with their start-up; the time of
+the baseline excludes the start of its interpreter.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ def rows_of(work: Path, workload: str, sharded: bool, with_peers: bool) -> dict[
     if workload not in FILES:
         rows = [Row("ngff-bio", mine, dest)]
         if workload == "platelet":
-            script = str(peers.HERE / "floor_platelet.py")
-            rows.insert(0, Row("floor", [sys.executable, script, str(folder), str(dest)], dest))
-        return {"as it comes": rows}
+            script = str(peers.HERE / "baseline_platelet.py")
+            rows.insert(0, Row("baseline", [sys.executable, script, str(folder), str(dest)], dest))
+        return {"default options": rows}
     source = folder / FILES[workload]
     layout = layout_of(source)
-    floor = [sys.executable, str(peers.HERE / "floor.py"), str(source), str(dest)]
+    baseline = [sys.executable, str(peers.HERE / "baseline.py"), str(source), str(dest)]
     chunk = layout.inner if sharded else layout.chunk
     shape = ",".join(map(str, chunk[-3:] if workload == "volume" else chunk[-2:]))
     same = ["--codec", CODEC, "--levels", str(layout.levels), "--chunk", shape]
-    equal = [Row("floor", floor, dest), Row("ngff-bio", [*mine, *same], dest)]
+    equal = [Row("baseline", baseline, dest), Row("ngff-bio", [*mine, *same], dest)]
     usual = [Row("ngff-bio", mine, dest)]
     if with_peers:
         envs = work / "peers"
@@ -71,12 +71,12 @@ def rows_of(work: Path, workload: str, sharded: bool, with_peers: bool) -> dict[
             Row(p.name, p.command, dest.with_suffix(p.suffix))
             for p in peers.defaults(envs, source, dest)
         ]
-    return {EQUAL: equal, "each with its defaults": usual}
+    return {EQUAL: equal, "default options of each": usual}
 
 
 def seconds(row: Row) -> float:
-    """The floor says its own; of the rest it is the whole process."""
-    if row.name == "floor":
+    """Seconds that the baseline prints itself; of all others those of the whole process."""
+    if row.name == "baseline":
         return statistics.median(float(r.said.split()[-1]) for r in row.runs)
     return row.median("wall")
 
@@ -84,17 +84,19 @@ def seconds(row: Row) -> float:
 def table(rows: list[Row]) -> str:
     """A table as Markdown, fastest first."""
     lines = [
-        "| | s (min-max) | x floor | CPU s | peak MB | MB | objects |",
+        "| | s (min-max) | x baseline | CPU s | peak MB | MB | objects |",
         "|---|---|---|---|---|---|---|",
     ]
-    floor = next((seconds(r) for r in rows if r.name == "floor" and not r.runs[-1].error), None)
+    baseline = next(
+        (seconds(r) for r in rows if r.name == "baseline" and not r.runs[-1].error), None
+    )
     for row in sorted(rows, key=lambda r: (bool(r.runs[-1].error), seconds_or_none(r))):
         if row.runs[-1].error:
             lines.append(f"| {row.name} | failed: {row.runs[-1].error} | | | | | |")
             continue
         wall = seconds(row)
         spread = f"{min(r.wall for r in row.runs):.2f}-{max(r.wall for r in row.runs):.2f}"
-        ratio = f"{wall / floor:.2f}" if floor else ""
+        ratio = f"{wall / baseline:.2f}" if baseline else ""
         lines.append(
             f"| {row.name} | {wall:.2f} ({spread}) | {ratio} | {row.median('cpu'):.2f} | "
             f"{row.median('peak') / 1e6:.0f} | {row.median('nbytes') / 1e6:.1f} | "

@@ -1,6 +1,6 @@
-"""The floor of a conversion of platelet-em: decode, levels, compress, write, and no library between.
+"""The baseline of a conversion of platelet-em: decode, levels, compress, write, without a library.
 
-    python floor_platelet.py FOLDER DEST [--threads 2]
+    python baseline_platelet.py FOLDER DEST [--threads 2]
 
 Images are mapped TIFFs of 16 bits; labels are texts of runs in JSON, which are painted into volumes.
 The codecs and chunks are those that this package chooses for these files. Means make the levels of
@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import tifffile
-from floor import halved
+from baseline import halved
 from numcodecs import blosc, zstd
 from numpy.typing import NDArray
 

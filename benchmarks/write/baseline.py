@@ -1,10 +1,10 @@
-"""The floor of a conversion: decode, levels, compress, write, and no library between.
+"""The baseline of a conversion: decode, levels, compress, write, without a library.
 
-    python floor.py SOURCE DEST [--threads 2] [--codec blosc-zstd-5-shuffle]
+    python baseline.py SOURCE DEST [--threads 2] [--codec blosc-zstd-5-shuffle]
 
-What no converter can be faster than, on the same machine with the same codec: the source is mapped
-into memory, a 2x2 mean makes the levels, every chunk is compressed by one of the threads and written
-as a file. No metadata. Prints seconds of the work alone, without the start of the interpreter.
+A lower bound for converters on the same machine with the same codec: the source is mapped into memory,
+levels are 2x2 means, every chunk is compressed by one of the threads and written as a file. No
+metadata. Prints the seconds of the work, without the start of the interpreter.
 """
 
 from __future__ import annotations
