@@ -1,7 +1,7 @@
 """Objects in a bucket (S3, Google Cloud Storage, Azure), or read from a web server.
 
-obstore does the talking: it signs requests, and repeats those that failed with 5xx, a broken
-connection or a timeout, waiting longer each time, up to a bound.
+obstore makes the requests: it signs them, and repeats those that failed with 5xx, a broken
+connection or a timeout, with growing pauses, up to a limit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ngff_bio.storage.base import Buffer, Locality, Storage, pieces
 BUCKETS = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 WEB = ("http", "https")
 
-#: Azure does not know the request for "the last bytes of": there the size is asked for first.
+#: Azure does not know the request for "the last bytes of": there the size is requested first.
 _NO_SUFFIX = ("az", "azure", "abfs", "abfss", "adl")
 
 #: Web servers that were seen not to know it.
@@ -81,7 +81,7 @@ class BucketStorage(Storage):
 
     @property
     def locality(self) -> Locality:
-        """Whoever has the keys sees it."""
+        """Every machine with access to the bucket sees the objects."""
         return "network"
 
     @cached_property
@@ -120,7 +120,7 @@ class BucketStorage(Storage):
         ):
             return False
         except (NotImplementedError, obstore.exceptions.NotSupportedError):
-            if self.get(key) != before:  # a store without conditions: comparing alone is left
+            if self.get(key) != before:  # no conditional requests: compare, then put
                 return False
             self.put(key, after)
         except Exception as error:
@@ -145,7 +145,7 @@ class BucketStorage(Storage):
             except StorageError:
                 if not self.address.startswith(WEB):
                     raise
-                # Simple web servers know ranges, and not "the last bytes of": asked once only.
+                # Simple web servers know ranges, but not "the last bytes of": tried only once.
         size = self.size(key)
         if size is None:
             return None
@@ -220,22 +220,22 @@ class BucketStorage(Storage):
             obstore.exceptions.UnauthenticatedError,
         )
         if isinstance(error, refused):
-            mend = "check the keys and their rights: options, or the cloud's own variables"
+            hint = "check the keys and their rights: storage options, or the cloud's own variables"
         elif isinstance(error, FileNotFoundError):
-            mend = "check the name of the bucket"
+            hint = "check the name of the bucket"
         elif isinstance(
             error, ValueError | TypeError | obstore.exceptions.UnknownConfigurationKeyError
         ):
-            mend = "check the storage options"
+            hint = "check the storage options"
         elif self.address.startswith(WEB) and verb in ("write", "remove"):
-            mend = "a web server can only be read; write to a folder or a bucket"
+            hint = "a web server can only be read; write to a folder or a bucket"
         else:
-            mend = "run the same command again: it goes on where it stopped"
-        # Not chained: the original carries requests and answers, which may hold keys.
+            hint = "run the same command again: it resumes where it stopped"
+        # Not chained: the original contains requests and answers, which may contain keys.
         raise StorageError(
             f"cannot {verb}: {_first_line(scrubbed(str(error), self.options))}",
             file=f"{self.url}/{key}".rstrip("/"),
-            hint=mend,
+            hint=hint,
         ) from None
 
 
@@ -289,11 +289,11 @@ def _seconds(value: Any) -> timedelta:
     try:
         return timedelta(seconds=float(str(value).removesuffix("s")))
     except ValueError as error:
-        raise ArgumentError("a time is given in seconds", found=value) from error
+        raise ArgumentError("not a number of seconds", found=value) from error
 
 
 def shown(address: str) -> str:
-    """A URL as it may be shown: without user, password, query and fragment."""
+    """A URL for messages: without user, password, query and fragment."""
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", "")).rstrip("/")

@@ -18,17 +18,17 @@ from ngff_bio.storage.base import Buffer, Locality, Storage, pieces
 
 try:
     import fcntl
-except ImportError:  # not on this system: a swap then rests on comparing alone
+except ImportError:  # not on this system: compare_and_swap is then not atomic
     fcntl = None  # type: ignore[assignment]
 
-#: Names that end so are objects on their way; they are never listed, and `remove_partial` removes them.
+#: Ending of the names of objects being written; they are never listed.
 UNFINISHED = ".unfinished"
 
 _MOST_BUFFERS = 512  # fewer than IOV_MAX (1024 on Linux and macOS)
 
-_MENDS = {
-    errno.ENOSPC: "free some space, then run the same command again: it goes on where it stopped",
-    errno.EDQUOT: "free some of your quota, then run the same command again: it goes on",
+_HINTS = {
+    errno.ENOSPC: "free some space, then run the same command again: it resumes where it stopped",
+    errno.EDQUOT: "free some of your quota, then run the same command again: it resumes",
     errno.EACCES: "choose a place that you have the rights for",
     errno.EROFS: "choose a place that is not read-only",
     errno.ENOTDIR: "one part of the path is a file; choose another destination",
@@ -167,7 +167,7 @@ class FolderStorage(Storage):
             raise _storage_error(error, top, "remove") from error
 
     def remove_partial(self) -> int:
-        """Remove half-written files of puts that never ended."""
+        """Remove files of puts that never ended."""
         count = 0
         for folder, _, names in os.walk(self.root):
             for name in names:
@@ -180,11 +180,11 @@ class FolderStorage(Storage):
 
 @contextmanager
 def _locked(place: Path) -> Iterator[None]:
-    """Hold a lock among the processes of this machine; it dies with the process that holds it."""
+    """Hold a lock between the processes of this machine; it ends with the process that holds it."""
     handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         if fcntl is not None:
-            # A file system without locks: comparing alone is left.
+            # A file system may have no locks: then compare_and_swap is not atomic.
             with suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -219,5 +219,5 @@ def _write(place: str, buffers: Sequence[Buffer]) -> int:
 
 
 def _storage_error(error: OSError, place: str | Path, verb: str) -> StorageError:
-    mend = _MENDS.get(error.errno or 0)
-    return StorageError(f"cannot {verb}: {error.strerror or error}", file=place, hint=mend)
+    hint = _HINTS.get(error.errno or 0)
+    return StorageError(f"cannot {verb}: {error.strerror or error}", file=place, hint=hint)

@@ -1,4 +1,4 @@
-"""Objects in a dictionary: for tests, and for stores that are made and read in one process."""
+"""Objects in a dictionary: for tests, and for stores that are written and read in one process."""
 
 from __future__ import annotations
 

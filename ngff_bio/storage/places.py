@@ -1,4 +1,4 @@
-"""From what a user writes (a path, a URL) to the storage behind it."""
+"""The storage at a path or URL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ngff_bio.storage.zipped import ENDINGS, ZipStorage
 def storage_at(
     place: str | os.PathLike[str] | Storage, options: Mapping[str, Any] | None = None
 ) -> Storage:
-    """The storage at a path or URL; a storage is handed back as it is.
+    """The storage at a path or URL; a storage is returned as it is.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ def storage_at(
         A folder, ``file://``, ``s3://``, ``gs://``, ``az://``, or ``http(s)://`` to read; or a
         ``.zip`` or ``.ozx`` in one of them, to read.
     options
-        Of a bucket: :class:`ngff_bio.storage.BucketStorage` lists them.
+        Options of a bucket: see :class:`ngff_bio.storage.BucketStorage`.
 
     Raises
     ------
     ngff_bio.errors.ArgumentError
-        If the URL's scheme is of no known kind, or names no bucket.
+        If the URL's scheme is unknown, or the URL has no bucket.
     """
     if not isinstance(place, str | os.PathLike):
         return place
@@ -49,13 +49,13 @@ def storage_at(
     if scheme in (*BUCKETS, *WEB):
         if not urlsplit(text).netloc:
             raise ArgumentError(
-                "the URL names no bucket",
+                "the URL has no bucket",
                 file=shown(text),
                 expected=f"{scheme}://name/path",
             )
         return BucketStorage(text.rstrip("/"), dict(options or {}))
     raise ArgumentError(
-        "this kind of place is not known",
+        "unknown kind of URL",
         file=shown(text),
         expected="a folder, s3://, gs://, az:// or https://",
         found=f"{scheme}://",

@@ -1,4 +1,4 @@
-"""A stored object as a file to seek in: what is not asked for is not fetched."""
+"""A stored object as a seekable file: only what is read is fetched."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Window(io.RawIOBase):
     Parameters
     ----------
     storage, key
-        Where it lies.
+        The object.
     tail
         Bytes of its end that are fetched at first.
 
@@ -30,7 +30,7 @@ class Window(io.RawIOBase):
         if held is None:
             raise FileNotFoundError(key)
         self._storage, self._key, self._held, self._at = storage, key, held, 0
-        # A shorter end than was asked for is all there is.
+        # Fewer bytes than requested: the object is not larger.
         self._size = len(held) if len(held) < tail else storage.size(key) or len(held)
 
     def readable(self) -> bool:

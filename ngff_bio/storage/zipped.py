@@ -1,8 +1,8 @@
-"""Objects in a zip (``.zip``, ``.ozx``), to be read: a local file, or one behind any other storage.
+"""Objects in a zip (``.zip``, ``.ozx``), read-only: a local file, or one in any other storage.
 
 The file is never fetched whole: its directory is read once, and then each object, or the part of
-an object that is asked for. Objects that are stored without compression, as ``.ozx`` has them
-(OME-NGFF RFC 9), are read in place.
+an object that is needed. Objects that are stored without compression, as in ``.ozx`` (OME-NGFF
+RFC 9), are read in place.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ZipStorage(Storage):
     Parameters
     ----------
     outer
-        Storage that the zip lies in.
+        Storage that contains the zip.
     key
         Its key there.
     """
@@ -53,12 +53,12 @@ class ZipStorage(Storage):
 
     @property
     def url(self) -> str:
-        """Where the zip lies."""
+        """Where the zip is."""
         return f"{self.outer.url}/{self.key}"
 
     @property
     def locality(self) -> Locality:
-        """As far as that of the storage that it lies in."""
+        """That of the storage that contains it."""
         return self.outer.locality
 
     @property
@@ -85,7 +85,7 @@ class ZipStorage(Storage):
                 return {i.filename: i for i in archive.infolist() if not i.is_dir()}
         except zipfile.BadZipFile as error:
             raise StorageError(
-                "the file is no zip, or a damaged one",
+                "the file is not a zip, or is damaged",
                 file=self.url,
                 found=error,
                 hint="copy it again from where it came",
@@ -128,8 +128,8 @@ class ZipStorage(Storage):
         if not length:
             return b""
         if key not in self._starts:
-            # Only the header before the data tells where the data begins: it may hold extras that
-            # the directory does not.
+            # Where the data begins is only known from the header before it: its extra fields can
+            # differ from those in the directory.
             head = self.outer.get_range(self.key, entry.header_offset, _HEADER.size)
             if head is None or len(head) < _HEADER.size or head[:4] != b"PK\x03\x04":
                 self._damaged(entry)
@@ -149,7 +149,7 @@ class ZipStorage(Storage):
         except zlib.error:
             self._damaged(entry)
         raise StorageError(
-            "an object in the zip is compressed in a way that is not read",
+            "unsupported compression of an object in the zip",
             file=self.url,
             record=entry.filename,
             expected="stored, or deflated, without a password",

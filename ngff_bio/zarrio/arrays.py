@@ -33,7 +33,7 @@ class ShardIndex:
     """How the chunks of a shard are found (Zarr v3, codec ``sharding_indexed``).
 
     ``checked`` says whether a CRC-32C of four bytes follows the index; ``at_start`` whether the
-    index lies before the chunks.
+    index comes before the chunks.
     """
 
     checked: bool = True
@@ -198,7 +198,7 @@ def parse_array(
     Raises
     ------
     UnsupportedLayoutError
-        If not even shape, type and chunks can be told without zarr-python.
+        If shape, type or chunks cannot be understood without zarr-python.
     ngff_bio.errors.StoreError
         If the document is not that of an array.
     """

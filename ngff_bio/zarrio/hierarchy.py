@@ -94,7 +94,7 @@ class Hierarchy:
         return self._sorted
 
     def below(self, path: str) -> Self:
-        """The metadata of one group and of what lies below it: what a worker needs of a store."""
+        """The metadata of a group and of the nodes below it: what a worker needs of a store."""
         paths = self.paths()
         if path:
             start = bisect_left(paths, f"{path}/")

@@ -27,7 +27,7 @@ from ngff_bio.zarrio.documents import Document, store_errors
 
 
 class StorageStore(Store):
-    """Any storage, or what lies below one path of it, as a read-only store of zarr-python."""
+    """A storage, or the part of it below a path, as a read-only store of zarr-python."""
 
     supports_writes = False
     supports_deletes = False
@@ -39,7 +39,7 @@ class StorageStore(Store):
         self.start = f"{below}/" if below else ""
 
     def with_read_only(self, read_only: bool = False) -> StorageStore:
-        """The same store that says of itself whether it may be written to; it never can be."""
+        """The same store with this flag; it can never be written to."""
         return StorageStore(self.storage, self.start.rstrip("/"), read_only=read_only)
 
     def __eq__(self, other: object) -> bool:
@@ -88,11 +88,11 @@ class StorageStore(Store):
         return await asyncio.to_thread(self.storage.size, f"{self.start}{key}") is not None
 
     async def set(self, key: str, value: Buffer) -> None:
-        """Not possible: the store is for reading, even where it does not say so of itself."""
+        """Not possible: raises, whatever the flag ``read_only`` is."""
         raise StorageError("the store is open for reading", file=f"{self}/{key}")
 
     async def delete(self, key: str) -> None:
-        """Not possible: the store is for reading, even where it does not say so of itself."""
+        """Not possible: raises, whatever the flag ``read_only`` is."""
         raise StorageError("the store is open for reading", file=f"{self}/{key}")
 
     def _keys(self, prefix: str = "") -> Iterator[str]:
@@ -105,7 +105,7 @@ class StorageStore(Store):
             yield key
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
-        """Keys that start so."""
+        """Keys with a prefix."""
         for key in self._keys(prefix):
             yield key
 

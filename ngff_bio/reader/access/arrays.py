@@ -196,7 +196,7 @@ def take(array: Readable, key: Any) -> NDArray[Any]:
             places = _positions(one, axis, n)
             runs = np.flatnonzero(np.diff(places) != 1) + 1
             if len(runs) and len(places):
-                # Each run of neighbours is read by itself: what lies between is not wanted.
+                # Each run of neighbours is read by itself, not what is between them.
                 parts = [_with(keys, axis, slice(p[0], p[-1] + 1)) for p in np.split(places, runs)]
                 kept = axis - sum(isinstance(k, int | np.integer) for k in keys[:axis])
                 return np.concatenate([take(array, part) for part in parts], axis=kept)

@@ -48,7 +48,7 @@ class _Fetch:
 
 @dataclass
 class ChunkReader:
-    """Reads regions of one array from a storage, and keeps the indexes of shards that it met.
+    """Reads regions of one array from a storage, and keeps the indexes of the shards that it has read.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class ChunkReader:
     _indexes: dict[str, NDArray[np.uint64] | None] = field(default_factory=dict, repr=False)
 
     def read(self, region: Region) -> NDArray[Any]:
-        """Pixels of a region that lies in the array, C-contiguous.
+        """Pixels of a region inside the array, C-contiguous.
 
         Raises
         ------
@@ -77,7 +77,8 @@ class ChunkReader:
         if not out.size:
             return out
         fetches = list(self._fetches(region, out))
-        if not self.remote and len(fetches) * self.meta.chunk_nbytes < _WORTH_THREADS:
+        few = not self.remote and len(fetches) * self.meta.chunk_nbytes < _WORTH_THREADS
+        if few or len(fetches) == 1:
             for fetch in fetches:
                 self._run(fetch, out)
         else:

@@ -15,7 +15,7 @@ from ngff_bio.storage import join_key
 
 
 class Multiscale:
-    """Levels of one array and where their pixels lie in the world.
+    """Levels of one array and the world coordinates of their pixels.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Multiscale:
     path
         Path of the group.
     meta
-        What the group says.
+        Metadata of the group.
     """
 
     def __init__(self, nodes: NodeTree, path: str, meta: MultiscaleMeta) -> None:
@@ -34,7 +34,7 @@ class Multiscale:
 
     @property
     def url(self) -> str:
-        """Where it lies."""
+        """Where it is."""
         return f"{self.nodes.storage.url}/{self.path}".rstrip("/")
 
     @property
@@ -75,7 +75,7 @@ class Multiscale:
         array = self._open(number)
         if array.ndim != len(self.axes):
             raise StoreError(
-                "a level has another number of axes than its image says",
+                "the array of a level does not have the axes of its image",
                 file=array.url,
                 expected=", ".join(self.names),
                 found=f"shape {array.shape}",
