@@ -1,8 +1,8 @@
-"""A small web server over one folder, so that viewers in a browser can read a store on this machine.
+"""A web server for one folder, so that viewers in a browser can read a store on this machine.
 
-It answers GET and HEAD with byte ranges (a shard is read in parts) and allows any page to ask
-(CORS: Neuroglancer and the like run on other origins). It writes nothing, lists nothing, and hands out
-nothing that lies outside its folder.
+It answers GET and HEAD with byte ranges (a shard is read in parts) and allows requests from any origin
+(CORS: viewers such as Neuroglancer run on other origins). It is read-only, lists no folders, and serves
+nothing outside of its folder.
 """
 
 from __future__ import annotations
@@ -10,15 +10,25 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
+from ngff_bio.errors import StoreNotFoundError
+
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 _PIECE = 1 << 20
+
+#: Pages of any origin may read, also parts of files.
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
+    "Access-Control-Allow-Headers": "Range, Content-Type",
+    "Access-Control-Expose-Headers": "Content-Range, Content-Length, Accept-Ranges",
+}
 
 
 class StoreServer(ThreadingHTTPServer):
@@ -29,7 +39,7 @@ class StoreServer(ThreadingHTTPServer):
     root
         The folder; its name is the first part of every path.
     host, port
-        Where it listens; port 0 takes a free one.
+        Address to listen on; port 0 for a free port.
     """
 
     daemon_threads = True
@@ -45,7 +55,7 @@ class StoreServer(ThreadingHTTPServer):
         return f"http://{host!s}:{port}/{quote(self.root.name)}"
 
     def place_of(self, path: str) -> Path | None:
-        """The file behind a URL path, or ``None``."""
+        """The file of a URL path, or ``None``."""
         name, _, rest = unquote(urlsplit(path).path).lstrip("/").partition("/")
         if name != self.root.name:
             return None
@@ -65,32 +75,27 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def do_OPTIONS(self) -> None:
-        self.send_response(HTTPStatus.NO_CONTENT)
-        self._allow()
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self._begin(HTTPStatus.NO_CONTENT, 0, {})
 
     def _answer(self, *, body: bool) -> None:
         place = self.server.place_of(self.path)
         if place is None:
-            self._empty(HTTPStatus.NOT_FOUND)
+            self._begin(HTTPStatus.NOT_FOUND, 0, {})
             return
         size = place.stat().st_size
         span = _span(self.headers.get("Range"), size)
         if span is None:
-            self._empty(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, f"bytes */{size}")
+            wrong = {"Content-Range": f"bytes */{size}"}
+            self._begin(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, 0, wrong)
             return
         start, stop = span
-        partial = self.headers.get("Range") is not None
-        self.send_response(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK)
-        self._allow()
-        if partial:
-            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
         kind = "application/json" if place.suffix == ".json" else "application/octet-stream"
-        self.send_header("Content-Type", kind)
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(stop - start))
-        self.end_headers()
+        headers = {"Content-Type": kind, "Accept-Ranges": "bytes"}
+        status = HTTPStatus.OK
+        if self.headers.get("Range") is not None:
+            status = HTTPStatus.PARTIAL_CONTENT
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        self._begin(status, stop - start, headers)
         if body:
             with place.open("rb") as file:
                 self._send(file, start, stop)
@@ -101,28 +106,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(piece)
             start += len(piece)
 
-    def _empty(self, status: HTTPStatus, content_range: str | None = None) -> None:
+    def _begin(self, status: HTTPStatus, length: int, headers: Mapping[str, str]) -> None:
         self.send_response(status)
-        self._allow()
-        if content_range is not None:
-            self.send_header("Content-Range", content_range)
-        self.send_header("Content-Length", "0")
+        for name, value in {**_CORS, **headers, "Content-Length": str(length)}.items():
+            self.send_header(name, value)
         self.end_headers()
 
-    def _allow(self) -> None:
-        self.send_header("Access-Control-Allow-Origin", "*")
-        self.send_header("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
-        self.send_header("Access-Control-Allow-Headers", "Range, Content-Type")
-        self.send_header(
-            "Access-Control-Expose-Headers", "Content-Range, Content-Length, Accept-Ranges"
-        )
-
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: a viewer asks thousands of times."""
+        """Log nothing: a viewer sends thousands of requests."""
 
 
 def _span(header: str | None, size: int) -> tuple[int, int] | None:
-    """Half-open byte range that a Range header asks for; ``None`` if there is no such (RFC 9110)."""
+    """Half-open byte range of a Range header; ``None`` if it cannot be satisfied (RFC 9110)."""
     if header is None:
         return 0, size
     match = _RANGE.match(header.strip())
@@ -136,7 +131,7 @@ def _span(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 def viewer_links(url: str, labels: Sequence[str] = ()) -> dict[str, str]:
-    """Links that open an image and its labels in viewers on the web, by viewer.
+    """Links that open an image and its labels in web viewers, by viewer.
 
     Parameters
     ----------
@@ -162,13 +157,11 @@ def folder_of(store: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ngff_bio.errors.StoreNotFoundError
-        If there is none.
+        If it is not a folder.
     """
-    from ngff_bio.errors import StoreNotFoundError
-
     place = Path(store)
     if not place.is_dir():
         raise StoreNotFoundError(
-            "there is no such folder", file=place, hint="name the folder of a store"
+            "there is no such folder", file=place, hint="give the folder of a store"
         )
     return place

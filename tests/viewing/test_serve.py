@@ -45,7 +45,9 @@ def ask(server: StoreServer, path: str, **headers: str) -> tuple[int, dict[str, 
     return answer.status, {k.lower(): v for k, v in answer.getheaders()}, body
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(a=st.integers(0, 1400), b=st.integers(0, 1400))
 def test_a_range_is_what_was_asked_for(server: StoreServer, a: int, b: int) -> None:
     status, headers, body = ask(server, "/a%20store.zarr/bytes", Range=f"bytes={a}-{b}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,11 +15,8 @@ from ngff_bio.reader.access.arrays import Readable
 #: against decoding, small enough that a chunk for each thread fits into any memory.
 CHUNK_BYTES = 32 << 20
 
-#: What may be asked for: ``"auto"``, bytes (``16 << 20``, ``"64 MiB"``), or sizes along axes.
+#: Chunks of an array: ``"auto"``, bytes (``16 << 20``, ``"64 MiB"``), or sizes along axes.
 Chunks = int | str | Sequence[int] | Mapping[str, int] | None
-
-_BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B\s*")
-_POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4}
 
 
 def block_shape(
@@ -36,15 +32,15 @@ def block_shape(
     Parameters
     ----------
     shape
-        Of the array.
+        Shape of the array.
     stored
-        Of one stored object (a shard, or a chunk where there are none).
+        Shape of one stored object: a shard, or a chunk without sharding.
     inner
-        Of what is decoded at once: a chunk never cuts it.
+        Shape of what is decoded at once; a dask chunk does not split it.
     itemsize
         Bytes of a pixel.
     names
-        Of the axes.
+        Names of the axes.
     chunks
         ``"auto"``: whole objects of about 32 MiB together; bytes: about that size; a mapping or
         sequence: sizes in pixels (-1 for the whole axis; axes not named follow the objects); an
@@ -62,7 +58,7 @@ def block_shape(
     if isinstance(chunks, Sequence) and not isinstance(chunks, str):
         if len(chunks) != len(shape):
             raise ArgumentError(
-                "chunks have another number of axes than the array",
+                "the number of chunk sizes differs from the number of axes",
                 expected=", ".join(names),
                 found=list(chunks),
             )
@@ -74,19 +70,22 @@ def _explicit(sizes: Sequence[int], shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(max(n if s < 0 else min(s, n), 1) for s, n in zip(sizes, shape, strict=True))
 
 
-def _nbytes(chunks: Any) -> int:
+def _nbytes(chunks: Chunks) -> int:
+    from dask.utils import parse_bytes
+
     if chunks == "auto":
         return CHUNK_BYTES
-    if isinstance(chunks, int) and chunks > 0:
-        return chunks
-    match = _BYTES.fullmatch(chunks) if isinstance(chunks, str) else None
-    if match is None:
+    try:
+        size = parse_bytes(chunks) if isinstance(chunks, int | str) else 0
+    except ValueError:
+        size = 0
+    if size < 1:
         raise ArgumentError(
-            "chunks are not understood",
+            "invalid chunks",
             expected="'auto', None, bytes such as '64 MiB', or sizes along the axes",
             found=repr(chunks),
         )
-    return int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2]])
+    return int(size)
 
 
 def _of_size(
@@ -96,7 +95,7 @@ def _of_size(
     itemsize: int,
     wanted: int,
 ) -> tuple[int, ...]:
-    """Whole objects, as many as fit, planes first; parts of one object if it is far too large."""
+    """Whole objects, as many as fit, planes first; parts of one object if it is too large."""
     size = list(stored)
     if math.prod(size) * itemsize > 2 * wanted:
         size = [min(c, n) for c, n in zip(inner, shape, strict=True)]
@@ -108,7 +107,7 @@ def _of_size(
         if room < 2:
             break
         size[axis] = min(unit[axis] * room, limit[axis])
-    if limit is stored:  # whole blocks of an object, so that no block crosses two
+    if limit is stored:  # a whole number of chunks in an object: no chunk crosses two
         size = [_divisor(s, u, o) for s, u, o in zip(size, unit, stored, strict=True)]
     return tuple(max(min(s, n), 1) for s, n in zip(size, shape, strict=True))
 
@@ -123,12 +122,11 @@ def _divisor(size: int, unit: int, whole: int) -> int:
 
 
 def to_dask(array: Readable, block: tuple[int, ...], name: str) -> Any:
-    """A dask array that reads blocks of another one; ``name`` tells it from all others."""
+    """A dask array that reads blocks of another one; ``name`` must be unique."""
     import dask.array as da
 
-    # dask joins a later slice to the read of a chunk, so that no more is read than is wanted, but
-    # only where it takes the array for one that lists of indices may be passed to. It does not
-    # annotate this function.
+    # dask fuses a later slice with the read of a chunk, so that no more is read than is used, but
+    # only if it may pass lists of indices (fancy). It does not annotate this function.
     return da.from_array(  # type: ignore[no-untyped-call]
         array,
         chunks=block,

@@ -1,33 +1,40 @@
 """Lazy physical coordinates: an axis of a million pixels costs as much as one of ten.
 
-A coordinate is the world position of each pixel's centre, ``origin + index * step``. Nothing is
-computed before somebody looks at the values, and slicing keeps it so.
+A coordinate is the world position of the centre of each pixel, ``origin + index * step``. Values are
+computed when they are used; slices stay lazy.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from xarray.core.indexes import PandasIndex
+from numpy.typing import NDArray
+
+# The result of Index.sel, which custom indexes must return, has no public import path: xarray's
+# guide "How to create a custom index" takes it from here. tests/reader/test_world_coordinates.py
+# notices if it moves.
 from xarray.core.indexing import IndexSelResult
-from xarray.indexes import CoordinateTransform, CoordinateTransformIndex, Index
+from xarray.indexes import CoordinateTransform, CoordinateTransformIndex, Index, PandasIndex
 
-from ngff_bio.reader.xarray.units import magnitude
+from ngff_bio.reader.xarray.units import Position, magnitude
 
-#: Two positions are one if they differ by less than this part of a pixel.
+#: Two positions are the same if they differ by less than this part of a pixel.
 _SAME = 1e-6
+
+Floats: TypeAlias = NDArray[np.float64]
+Number = TypeVar("Number", float, Floats)
 
 
 class PixelTransform(CoordinateTransform):
     """Index to world along one axis: ``origin + (first + index * stride) * step``.
 
-    First and stride are kept apart from origin and step, so that a slice of a slice names exactly
-    the positions that the whole axis names.
+    First and stride are separate from origin and step, so that a slice of a slice has exactly the
+    positions of the whole axis.
     """
 
     def __init__(
@@ -57,42 +64,44 @@ class PixelTransform(CoordinateTransform):
 
     @property
     def spacing(self) -> float:
-        """Distance of neighbours."""
+        """Distance between neighbours."""
         return self.step * self.stride
 
-    def world(self, index: Any) -> Any:
+    def world(self, index: Number) -> Number:
         """World positions of indices."""
         return self.origin + (self.first + index * self.stride) * self.step
 
-    def index(self, world: Any) -> Any:
+    def index(self, world: Number) -> Number:
         """Fractional indices of world positions."""
         return ((world - self.origin) / self.step - self.first) / self.stride
 
-    def forward(self, dim_positions: dict[str, Any]) -> dict[Hashable, Any]:
+    def forward(self, dim_positions: dict[str, Any]) -> dict[Hashable, Floats]:
         """World positions of indices."""
-        return {self.coord_names[0]: self.world(np.asarray(dim_positions[self.dim]))}
+        return {self.coord_names[0]: self.world(np.asarray(dim_positions[self.dim], np.float64))}
 
-    def reverse(self, coord_labels: dict[Hashable, Any]) -> dict[str, Any]:
+    def reverse(self, coord_labels: dict[Hashable, Any]) -> dict[str, Floats]:
         """Fractional indices of world positions."""
-        return {self.dim: self.index(np.asarray(coord_labels[self.coord_names[0]]))}
+        return {self.dim: self.index(np.asarray(coord_labels[self.coord_names[0]], np.float64))}
 
-    def equals(self, other: CoordinateTransform, **kwargs: Any) -> bool:
-        """Whether both name the same positions."""
+    def equals(
+        self, other: CoordinateTransform, *, exclude: frozenset[Hashable] | None = None
+    ) -> bool:
+        """Whether both have the same positions."""
         if not isinstance(other, PixelTransform) or other.size != self.size:
             return False
         return not self.size or self.offset(other) == 0
 
     def offset(self, other: PixelTransform) -> int | None:
-        """Index here of the other's first pixel, if both lie on one grid; it may be negative."""
+        """Index here of the first pixel of the other (may be negative), if both are on one grid."""
         near = _SAME * abs(self.spacing)
         apart = abs(other.spacing - self.spacing) * max(self.size, other.size, 1)
-        start = float(self.index(other.world(0)))
+        start = self.index(other.world(0.0))
         if apart > near or abs(start - round(start)) > _SAME:
             return None
         return round(start)
 
     def part(self, start: int, size: int, step: int = 1) -> PixelTransform:
-        """The positions of a slice; ``start`` may lie outside."""
+        """The positions of a slice; ``start`` may be outside."""
         return PixelTransform(
             self.dim,
             size,
@@ -107,9 +116,9 @@ class PixelTransform(CoordinateTransform):
 class PixelIndex(CoordinateTransformIndex):
     """Selection by world position.
 
-    A slice takes the pixels whose centres lie in it, both ends included; a value must be a pixel's
-    centre unless ``method="nearest"`` is said, and must not lie beyond the outermost pixels. Values
-    may carry a unit: ``"12.5 um"``.
+    A slice selects the pixels whose centres are in it, both ends included. A single value must be
+    the centre of a pixel, or, with ``method="nearest"``, inside a pixel. Values may carry a unit:
+    ``"12.5 um"``.
     """
 
     transform: PixelTransform
@@ -126,16 +135,17 @@ class PixelIndex(CoordinateTransformIndex):
             wanted = range(self.transform.size)[indexer]
             step = wanted.step if len(wanted) > 1 else 1
             return PixelIndex(self.transform.part(wanted.start, len(wanted), step))
-        places = np.asarray(indexer)
+        places = np.asarray(indexer, np.float64)
         if places.ndim != 1:
             return None
         dim = str(indexer.dims[0]) if isinstance(indexer, xr.Variable) else self.dim
-        values = pd.Index(self.transform.world(places), name=self.dim)
-        made: Index = PandasIndex(values, dim)
-        return made
+        return PandasIndex(pd.Index(self.transform.world(places), name=self.dim), dim)
 
     def sel(
-        self, labels: dict[Any, Any], method: str | None = None, tolerance: Any = None
+        self,
+        labels: dict[Any, Any],
+        method: str | None = None,
+        tolerance: Position | None = None,
     ) -> IndexSelResult:
         """Indices of world positions."""
         label = labels[self.dim]
@@ -143,17 +153,13 @@ class PixelIndex(CoordinateTransformIndex):
             return IndexSelResult({self.dim: self._sliced(label)})
         if isinstance(label, xr.DataArray | xr.Variable):
             places = self._placed(np.asarray(label.values, np.float64), method, tolerance)
-            made = xr.Variable(label.dims, places)
-            if isinstance(label, xr.DataArray):
-                coords = {k: v for k, v in label._coords.items() if k not in labels}
-                return IndexSelResult({self.dim: xr.DataArray(made, coords=coords)})
-            return IndexSelResult({self.dim: made})
-        unit = self.transform.unit
-        if np.ndim(label) == 0:
-            place = self._placed(np.float64(magnitude(label, unit)), method, tolerance)
-            return IndexSelResult({self.dim: int(place)})
-        values = np.array([magnitude(v, unit) for v in np.asarray(label).ravel()])
-        return IndexSelResult({self.dim: self._placed(values, method, tolerance)})
+            if isinstance(label, xr.Variable):
+                return IndexSelResult({self.dim: xr.Variable(label.dims, places)})
+            coords = {k: v for k, v in label.coords.items() if k not in labels}
+            return IndexSelResult({self.dim: xr.DataArray(places, coords, label.dims)})
+        values = np.array([magnitude(v, self.transform.unit) for v in np.asarray(label).ravel()])
+        places = self._placed(values, method, tolerance)
+        return IndexSelResult({self.dim: places if np.ndim(label) else int(places[0])})
 
     def _sliced(self, label: slice) -> slice:
         unit = self.transform.unit
@@ -167,11 +173,13 @@ class PixelIndex(CoordinateTransformIndex):
             stop = min(max(math.floor(found[1] + _SAME) + 1, 0), stop)
         return slice(min(start, stop), stop, label.step)
 
-    def _placed(self, values: Any, method: str | None, tolerance: Any) -> Any:
+    def _placed(
+        self, values: Floats, method: str | None, tolerance: Position | None
+    ) -> NDArray[np.intp]:
         exact = self.transform.index(values)
         places = np.rint(exact)
         if method not in (None, "nearest"):
-            raise ValueError(f"positions are exact or nearest, not {method!r}")
+            raise ValueError(f"method must be None or 'nearest', not {method!r}")
         if method is None:
             limit = _SAME
         elif tolerance is None:
@@ -181,35 +189,37 @@ class PixelIndex(CoordinateTransformIndex):
             limit = min(near / abs(self.transform.spacing), 0.5) + _SAME
         outside = (places < 0) | (places >= self.transform.size)
         if np.any(outside | (abs(exact - places) > limit)):
-            ends = self.transform.world(0), self.transform.world(self.transform.size - 1)
-            hint = "" if method else "; say method='nearest' for the pixel that holds a position"
+            hint = "" if method else "; method='nearest' selects the pixel that contains a position"
             raise KeyError(
-                f"not all of {values} are pixels of {self.dim}, "
-                f"which goes from {ends[0]:g} to {ends[1]:g} in steps of "
-                f"{self.transform.spacing:g}{hint}"
+                f"not all of {values} are pixels of {self.dim}, which goes from "
+                f"{self.transform.world(0.0):g} to {self.transform.world(self.transform.size - 1.0):g} "
+                f"in steps of {self.transform.spacing:g}{hint}"
             )
         return places.astype(np.intp)
 
-    def join(self, other: Any, how: str = "inner") -> PixelIndex:
-        """Positions of both (or of either) where the two lie on one grid."""
+    def _span(self, other: Index) -> tuple[int, int]:
+        """First and stop index here of the pixels of another index on the same grid."""
         start = self.transform.offset(other.transform) if isinstance(other, PixelIndex) else None
-        if start is None:
+        if start is None or not isinstance(other, PixelIndex):
             raise ValueError(
-                f"pixels along {self.dim} do not lie on one grid: they differ in size or are "
-                "shifted by a part of a pixel"
+                f"pixels along {self.dim} are not on one grid: they differ in size or are shifted "
+                "by a part of a pixel"
             )
-        stop, size = start + other.transform.size, self.transform.size
-        low, high = (max(0, start), min(size, stop)) if how == "inner" else (
-            min(0, start), max(size, stop)
-        )  # fmt: skip
+        return start, start + other.transform.size
+
+    def join(self, other: Index, how: str = "inner") -> PixelIndex:
+        """Positions of both (or of either), if the two are on one grid."""
+        start, stop = self._span(other)
+        size = self.transform.size
+        if how == "inner":
+            low, high = max(0, start), min(size, stop)
+        else:
+            low, high = min(0, start), max(size, stop)
         return PixelIndex(self.transform.part(low, max(high - low, 0)))
 
-    def reindex_like(self, other: Any) -> dict[Hashable, Any]:
-        """Index here of each of the other's pixels, -1 where there is none."""
-        start = self.transform.offset(other.transform)
-        if start is None:
-            raise ValueError(f"pixels along {self.dim} do not lie on one grid")
-        places = np.arange(start, start + other.transform.size)
+    def reindex_like(self, other: Index) -> dict[Hashable, NDArray[np.intp]]:
+        """Index here of each pixel of the other, -1 if there is none."""
+        places = np.arange(*self._span(other))
         places[(places < 0) | (places >= self.transform.size)] = -1
         return {self.dim: places}
 
@@ -220,7 +230,7 @@ class PixelIndex(CoordinateTransformIndex):
         dim: Hashable,
         positions: Any = None,
     ) -> Any:
-        """Neighbours join to one; anything else becomes a list of positions."""
+        """Adjacent indexes become one; anything else becomes a list of positions."""
         first = indexes[0].transform
         at = 0
         for one in indexes:
@@ -234,13 +244,12 @@ class PixelIndex(CoordinateTransformIndex):
 
     def to_pandas_index(self) -> pd.Index:
         """All positions."""
-        values = self.transform.world(np.arange(self.transform.size))
-        made: pd.Index = pd.Index(values, name=self.dim)
-        return made
+        values = self.transform.world(np.arange(self.transform.size, dtype=np.float64))
+        return pd.Index(values, name=self.dim)
 
     def _repr_inline_(self, max_width: int) -> str:
         t = self.transform
-        return f"{type(self).__name__} ({t.world(0):g}, step {t.spacing:g}, {t.size} pixels)"
+        return f"{type(self).__name__} ({t.world(0.0):g}, step {t.spacing:g}, {t.size} pixels)"
 
 
 def pixel_coordinates(
