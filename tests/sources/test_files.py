@@ -220,6 +220,12 @@ def test_a_damaged_archive_is_one_clear_error(kind: str, tmp_path: Path) -> None
     assert kind in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["x.zip", "x.tar"])
+def test_an_archive_of_zeros_is_not_an_empty_one(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="cannot be read"):
+        open_tree(put(tmp_path, {name: bytes(10240)}) / name)
+
+
 def test_a_changed_byte_in_a_zip_is_found_by_its_checksum(tmp_path: Path) -> None:
     for kind in ("deflated.zip", "stored.zip"):
         data = bytearray(PLACES[kind] or b"")

@@ -13,10 +13,17 @@ from pathlib import PurePosixPath
 
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.coco.layers import Progress
+from ngff_bio.formats.images.headers import EXTENSIONS
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset
-from ngff_bio.sources.assembly import base_of, image_files, paths_below, probe_all
+from ngff_bio.sources.assembly import (
+    DOCUMENTS,
+    base_of,
+    image_files,
+    paths_below,
+    probe_all,
+)
 from ngff_bio.sources.coco.files import CocoFiles
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
@@ -56,6 +63,9 @@ def read(
             found=f"{len(annotated)} such JSON files, {len(pictures)} image files",
             hint="name the folder that holds both",
         )
+    for name in names:
+        if name not in annotated and not name.lower().endswith((*EXTENSIONS, *DOCUMENTS)):
+            problems.skip("neither an image file nor a COCO file", record=name)
     stems = {n: PurePosixPath(n).stem for n in annotated}
     if len(set(stems.values())) < len(stems):
         stems = {n: PurePosixPath(n).with_suffix("").as_posix() for n in annotated}

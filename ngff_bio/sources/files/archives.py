@@ -192,6 +192,8 @@ def list_archive(
     try:
         with container.open() as stream:
             magic = stream.read(6)
+        if not magic.strip(b"\0"):  # an empty tar, by the letter
+            raise tarfile.ReadError("no header")
         members = _zip_members if magic.startswith(b"PK") else partial(_tar_members, magic, limits)
         return {m.name: m for m in members(container, prefix)}
     except NgffBioError:  # a StorageError is an OSError too
