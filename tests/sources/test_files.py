@@ -281,6 +281,15 @@ def test_a_bucket_like_url_gives_the_same_files() -> None:
         assert file.read_range(2, 4) == FILES["deep/er/b.bin"][2:6]
 
 
+def test_a_file_in_a_bucket_has_another_identity_when_it_changes() -> None:
+    system = fsspec.filesystem("memory")
+    found = []
+    for content in (b"one", b"two"):
+        system.pipe("/ngff-bio-changed/a.txt", content)
+        found.append(open_tree("memory://ngff-bio-changed").file("a.txt").identity)
+    assert found[0] != found[1]
+
+
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass

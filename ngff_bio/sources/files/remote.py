@@ -34,6 +34,9 @@ def _file_system(url: str, options: str) -> tuple[Any, str]:
     return system, str(root)
 
 
+#: Members of an fsspec entry that change when the file does, the most reliable first.
+_VERSION = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
+
 #: Names of obstore for a bucket, and those of s3fs for the same.
 _S3FS = {
     "access_key_id": "key",
@@ -88,7 +91,7 @@ class RemoteFile:
     """A file behind a URL.
 
     ``url`` is the source's root, ``key`` the file system's own name of the file; ``options`` are
-    fsspec's storage options as JSON text.
+    fsspec's storage options as JSON text; ``version`` is the ETag or time that the server lists.
     """
 
     url: str
@@ -96,11 +99,12 @@ class RemoteFile:
     name: str
     size: int
     options: str = field(default="{}", repr=False)
+    version: str = ""
 
     @property
     def identity(self) -> str:
-        """Name and size."""
-        return f"{self.name} {self.size}"
+        """Name, size, and the ETag or time that the server lists, if any."""
+        return f"{self.name} {self.size} {self.version}"
 
     @property
     def path(self) -> None:
@@ -173,7 +177,8 @@ def list_url(
                 )
             name = str(key)[len(top) :].lstrip("/")
             named = name or top.rpartition("/")[2]
-            found[name] = RemoteFile(url, str(key), named, int(size), options)
+            version = next((str(info[k]) for k in _VERSION if info.get(k) is not None), "")
+            found[name] = RemoteFile(url, str(key), named, int(size), options, version)
     if not found:
         raise SourceNotFoundError(
             "no files are listed there",
