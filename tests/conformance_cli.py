@@ -1,11 +1,10 @@
-"""Say whether a group's metadata is valid, in the way that the specification's runner asks.
+"""Print whether a group's metadata is valid, as the runner of the specification's cases expects it.
 
 The runner calls ``conformance_cli.py [options] PATH`` for each of its cases. PATH is a JSON file
 that holds the attributes of a group (or a whole ``zarr.json``), or the folder of a group. Printed
 is ``{"valid": bool, "message": str}``; the exit code is 0 whatever the verdict.
 
-A case says itself whether it is one of the strict ones: in ``_conformance``, or by lying below a
-folder ``strict``.
+A case is a strict one if its ``_conformance`` says so, or if it is below a folder ``strict``.
 """
 
 from __future__ import annotations
@@ -34,18 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the verdict on one file or folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("path", type=Path)
-    parser.add_argument("--strict", action="store_true", help="SHOULD counts as MUST")
-    parser.add_argument("--version", choices=VERSIONS, help="told from the data if not given")
-    parser.add_argument("--kind", choices=KINDS, help="told from the data if not given")
+    parser.add_argument("--strict", action="store_true", help="a broken SHOULD is an error")
+    parser.add_argument("--version", choices=VERSIONS, help="detected from the data if not given")
+    parser.add_argument("--kind", choices=KINDS, help="detected from the data if not given")
     parser.add_argument(
         "--by-text",
         action="store_true",
-        help="hold against the text where the published cases are milder",
+        help="judge by the text where the published cases are milder",
     )
     options = parser.parse_args(arguments)
     attributes = read_attributes(options.path)
     if not isinstance(attributes, dict):
-        print(json.dumps({"valid": False, "message": "the attributes are no JSON object"}))
+        print(json.dumps({"valid": False, "message": "the attributes are not a JSON object"}))
         return
     case = attributes.get("_conformance")
     strict_case = isinstance(case, dict) and case.get("strict") is True

@@ -1,4 +1,4 @@
-"""Is a store valid, and is it equal to its source?"""
+"""Checks of a store: against the specification, against itself, and against its source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each rule is broken once, alone, and told by its name, place and sentence."""
+"""Each rule is broken once, alone, and is found with its id, place and sentence."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_every_rule_on_attributes_is_broken_by_some_test_here() -> None:
 
 
 @pytest.mark.parametrize(("rule", "kind", "versions", "spoil"), BROKEN)
-def test_a_finding_says_where_what_why_and_how_to_mend(
+def test_a_finding_has_place_value_sentence_and_hint(
     rule: str, kind: str, versions: tuple[str, ...], spoil: Spoil
 ) -> None:
     version = versions[0]
@@ -203,7 +203,7 @@ def test_images_of_a_well_name_their_acquisition_where_the_plate_has_several(ver
 
 @pytest.mark.parametrize("version", ALL)
 @pytest.mark.parametrize("kind", ["image", "label", "plate", "well"])
-def test_the_version_is_told_from_the_data(version: str, kind: str) -> None:
+def test_the_version_is_detected_from_the_data(version: str, kind: str) -> None:
     attributes = example(version, kind)
     metadata_of(attributes)["well"] = {"images": []}
     finding = validate_attributes(attributes)[-1]
@@ -245,7 +245,9 @@ def test_channels_without_an_image_are_no_image() -> None:
 @pytest.mark.parametrize(
     ("options", "choice"), [({"version": "0.3"}, VERSIONS[0]), ({"kind": "picture"}, KINDS[0])]
 )
-def test_an_unknown_version_or_kind_tells_the_choice(options: dict[str, str], choice: str) -> None:
+def test_an_unknown_version_or_kind_is_an_error_with_the_known_ones(
+    options: dict[str, str], choice: str
+) -> None:
     with pytest.raises(ArgumentError, match=choice):
         validate_attributes({}, **options)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="mapping"):

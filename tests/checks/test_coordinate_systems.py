@@ -182,7 +182,7 @@ def test_systems_of_a_scene_are_not_bound_to_the_axes_of_images() -> None:
     assert levels == {"warning"}
 
 
-def test_a_broken_link_of_a_sequence_is_told_at_the_link() -> None:
+def test_a_broken_link_of_a_sequence_is_found_at_the_link() -> None:
     attributes = image(
         SCALE,
         edge(

@@ -1,4 +1,4 @@
-"""Each kind of dataset, made anew: its store is proved equal, valid, and no object is unknown."""
+"""The store of each kind of dataset is verified, valid, and has no unknown objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifest that a conversion leaves: it covers everything, and says what was read."""
+"""The manifest of a conversion covers every object and every file that was read."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def test_ome_zarr_models_takes_every_group_that_we_hold_valid(make, version, tmp
         if (a := dict(root[p].attrs)).get("ome") or "multiscales" in a or "well" in a
     ]
     assert len(described) >= 6
-    # A list of labels, or of series, is no group that ome-zarr-models opens by itself.
+    # A list of labels, or of series, is not a group that ome-zarr-models opens by itself.
     alone = [p for p in described if p.rpartition("/")[2] not in ("labels", "OME")]
     assert {p: agrees(store, p) for p in alone} == dict.fromkeys(alone, True)
 
@@ -162,7 +162,7 @@ DISAGREED = {
     "levels of another order": (
         lambda o: o["multiscales"][0]["datasets"].reverse(), True, True,
     ),
-    # The text says MUST; their models leave the labels' levels to whoever reads them.
+    # The text says MUST; their models do not check the levels of labels.
     "a label with fewer levels": (None, True, False),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The specification's own cases, and the program through which its runner asks."""
+"""The specification's own cases, and the program for its runner."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CASES = Path(os.environ.get("NGFF_BIO_CONFORMANCE", ROOT.parent / "shared" / "conformance"))
 PROGRAM = ROOT / "tests" / "conformance_cli.py"
 #: Cases of 0.5 that are judged the other way elsewhere: see the rule "well-path-swapped".
-MENDED_IN_05 = {"plate/well_path_has_column_before_row"}
+CORRECTED_IN_05 = {"plate/well_path_has_column_before_row"}
 
 Case = tuple[str, bool, dict[str, Any], bool]
 
@@ -103,7 +103,7 @@ def test_what_the_cases_say_of_0_5_holds_in_the_other_versions(
     for name, strict, attributes, valid in cases:
         moved = as_04(attributes, strict=strict) if version == "0.4" else as_06(attributes)
         found, errors = verdict(moved, strict=strict)
-        if found != valid and name.split(": ")[1] not in MENDED_IN_05:
+        if found != valid and name.split(": ")[1] not in CORRECTED_IN_05:
             disagreed.append((name, valid, errors))
     assert disagreed == []
 
@@ -173,4 +173,4 @@ def test_the_program_opens_a_group_of_either_zarr_format(
 def test_the_program_answers_where_the_file_holds_no_object(tmp_path: Path) -> None:
     path = tmp_path / "case.json"
     path.write_text("[]")
-    assert run(path) == {"valid": False, "message": "the attributes are no JSON object"}
+    assert run(path) == {"valid": False, "message": "the attributes are not a JSON object"}

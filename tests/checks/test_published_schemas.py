@@ -22,7 +22,7 @@ from ngff_bio.checks.spec.conformance import validate_attributes
 
 SCHEMAS = Path(__file__).with_name("published_schemas")
 VERSIONS = ("0.4", "0.5", "0.6")
-#: The schema of each kind; series and lists of labels have none that says more than its key.
+#: The schema of each kind; there is none for lists of labels, and that for series checks only its key.
 NAMES = {
     "image": "image",
     "label": "label",

@@ -1,4 +1,4 @@
-"""A store as a whole: each way to damage one is found under its own rule, all of them at once."""
+"""Each way to damage a store is found under its own rule, and all of them are found together."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def paths(changed: dict[str, bytes]) -> set[str]:
     return {d.path for d in verify(MemoryStorage(changed)).differences}
 
 
-def test_a_store_that_nothing_happened_to_is_proved(whole):
+def test_an_unchanged_store_is_verified(whole):
     done = verify(MemoryStorage(dict(whole)), pixels=True)
     assert done.equal
     assert done.objects == len(whole) - 2
@@ -54,7 +54,7 @@ def test_each_of_50_removed_objects_is_found_and_named(whole):
         assert key in paths(left)
 
 
-def test_without_the_manifest_and_its_checksum_nothing_is_called_proved(whole):
+def test_without_the_manifest_and_its_checksum_nothing_is_verified(whole):
     left = {k: v for k, v in whole.items() if k not in (MANIFEST, MANIFEST_CHECKSUM)}
     with pytest.raises(StoreError, match="manifest"):
         verify(MemoryStorage(left))
@@ -93,7 +93,7 @@ def test_large_objects_are_read_in_ranges(whole, monkeypatch):
     assert all(len(whole[k]) <= 100 or k in (MANIFEST, MANIFEST_CHECKSUM) for k in asked)
 
 
-def test_a_place_that_cannot_be_listed_is_proved_by_asking_for_each_object(whole):
+def test_a_store_that_cannot_be_listed_is_verified_object_by_object(whole):
     class Web(MemoryStorage):
         def list(self, prefix=""):
             raise StorageError("a web server cannot be asked what it holds")
@@ -137,7 +137,7 @@ def test_a_sample_reads_so_many_objects_and_compares_the_sizes_of_all(whole):
     assert {d.path for d in found} == {key for key in whole if "/c/" in key}
 
 
-def test_no_store_and_a_half_made_one_are_told_apart(tmp_path):
+def test_a_missing_store_and_an_incomplete_one_are_different_errors(tmp_path):
     with pytest.raises(StoreNotFoundError):
         verify(tmp_path / "nothing")
     with pytest.raises(IncompleteStoreError):

@@ -66,7 +66,7 @@ def test_levels_hold_whatever_the_chunks_are(chunk, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["mean", "gaussian", "mode", "nearest"])
-def test_levels_of_each_method_are_made_again_alike(method, tmp_path):
+def test_levels_of_each_method_are_recomputed_equal(method, tmp_path):
     label_method = "nearest" if method == "nearest" else "mode"
     settings = Settings(chunk=(4, 16, 16), method=method, label_method=label_method)
     assert verify(write_proof(tmp_path / "a.zarr", None, settings), proof_dataset()).equal
@@ -231,7 +231,7 @@ def test_a_calibration_that_differs_is_found(store):
     assert ("image", "volume") in found(store)
 
 
-def test_what_the_dataset_is_said_to_be_is_compared(store):
+def test_attributes_of_the_dataset_are_compared(store):
     edit_attributes(store, "", lambda a: a["ngff_bio"].__setitem__("licence", "CC-BY"))
     assert ("dataset", "") in found(store)
 
@@ -265,7 +265,7 @@ def test_metadata_that_is_no_json_is_a_difference_and_not_the_end(store):
     )
 
 
-def test_a_source_that_has_changed_is_told_by_its_files(tmp_path):
+def test_a_source_that_has_changed_is_found_by_its_files(tmp_path):
     make_platelet_em(tmp_path / "source")
     ngff_bio.convert(tmp_path / "source", tmp_path / "a.zarr")
     image = next((tmp_path / "source").rglob("*-images.tif"))

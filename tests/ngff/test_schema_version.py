@@ -1,4 +1,4 @@
-"""Stores of older and newer versions of the schemas open; what is newer by far is said."""
+"""Stores with older and newer versions of the schemas open; a newer major version gives a warning."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def say_version(store, version):
 
 
 @pytest.mark.parametrize("version", ["0.3", "1.0", "1.7", "odd"])
-def test_an_older_version_and_a_newer_minor_one_open_without_a_word(version, store):
+def test_an_older_version_and_a_newer_minor_one_open_without_a_warning(version, store):
     say_version(store, version)
     with warnings.catch_warnings():
         warnings.simplefilter("error", NewerVersionWarning)
@@ -40,7 +40,7 @@ def test_a_newer_major_version_opens_with_a_warning(store):
         assert len(ngff_bio.open(store)) == 2
 
 
-def test_what_is_no_version_is_not_newer():
+def test_a_value_that_is_not_a_version_is_not_newer():
     assert newer_than_known(None) is None
     assert newer_than_known({"version": 3}) is None
     assert newer_than_known({"version": "10.0"}) is not None

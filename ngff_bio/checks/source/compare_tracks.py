@@ -43,7 +43,7 @@ def _compare(
     except Exception as error:  # any error that zarr-python raises for damaged bytes
         what = f"the graph cannot be read: {type(error).__name__}: {error}"[:200]
         return Found([Difference("tracks", path, what)])
-    found = Found(list(_differences(path, "node", wanted, Counter(nodes))))
+    found = Found([*_differences(path, "node", wanted, Counter(nodes))])
     seen: dict[int, list[int]] = {}
     for label, t in sorted(wanted):
         seen.setdefault(label, []).append(t)
@@ -76,11 +76,7 @@ def _read(store: Store, path: str, zarr_format: int) -> tuple[list[Node], list[t
 def _differences(
     path: str, what: str, wanted: Counter[Any], there: Counter[Any]
 ) -> Iterator[Difference]:
-    for (label, at), _ in sorted((wanted - there).items()):
-        yield Difference(
-            "tracks", path, f"a {what} is missing", where=f"t={at}", instance=f"label {label}"
-        )
-    for (label, at), _ in sorted((there - wanted).items()):
-        yield Difference(
-            "tracks", path, f"a {what} is too many", where=f"t={at}", instance=f"label {label}"
-        )
+    for state, counts in (("is missing", wanted - there), ("is too many", there - wanted)):
+        for label, at in sorted(counts):
+            name = f"label {label}"
+            yield Difference("tracks", path, f"a {what} {state}", where=f"t={at}", instance=name)

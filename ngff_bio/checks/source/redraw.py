@@ -48,7 +48,11 @@ def _moved(pixels: Flat, window: Window, size: tuple[int, int]) -> Flat:
     """Pixels of a part of a frame, as pixels of the frame."""
     top, left, _, width = window
     y, x = np.divmod(pixels, width)
-    y, x = y + top, x + left
+    return _offsets(y + top, x + left, size)
+
+
+def _offsets(y: Flat, x: Flat, size: tuple[int, int]) -> Flat:
+    """Row-major offsets of the pixels that are inside a frame."""
     kept = (y >= 0) & (y < size[0]) & (x >= 0) & (x < size[1])
     return np.asarray(y[kept] * size[1] + x[kept])
 
@@ -110,8 +114,7 @@ def _unpack(rles: list[dict[str, Any]], size: tuple[int, int]) -> list[Flat]:
         total = np.cumsum(length)
         inside = np.arange(int(length.sum())) - np.repeat(total - length, length)
         x, y = np.divmod(np.repeat(begin, length) + inside, int(rle["size"][0]))
-        kept = (y < size[0]) & (x < size[1])
-        found.append(np.sort(y[kept] * size[1] + x[kept]))
+        found.append(np.sort(_offsets(y, x, size)))
     return found
 
 
@@ -152,6 +155,4 @@ def _mask(shape: Shape, size: tuple[int, int]) -> Flat:
         inside = np.asarray(stored).astype(bool)
     left, top = (int(v) for v in shape.points[0])
     y, x = np.nonzero(inside)
-    y, x = y + top, x + left
-    kept = (y >= 0) & (y < size[0]) & (x >= 0) & (x < size[1])
-    return np.sort(y[kept] * size[1] + x[kept])
+    return np.sort(_offsets(y + top, x + left, size))

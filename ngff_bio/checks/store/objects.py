@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from ngff_bio.checks.differences import Difference
+from ngff_bio.checks.reading import Progress
 from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.manifest import (
     MANIFEST,
@@ -22,8 +23,6 @@ from ngff_bio.storage import Storage
 #: Objects larger than this are read in ranges: memory stays bounded whatever the shard size.
 _RANGE = 16 << 20
 
-Progress = Callable[[int, int], None]
-
 
 def load_manifest(storage: Storage) -> tuple[list[Entry], list[Difference]]:
     """Rows of the manifest, and what is wrong with the manifest itself.
@@ -31,11 +30,11 @@ def load_manifest(storage: Storage) -> tuple[list[Entry], list[Difference]]:
     Raises
     ------
     ngff_bio.errors.StoreError
-        If the store has none at all.
+        If the store has none.
     """
-    data, seal = storage.get(MANIFEST), storage.get(MANIFEST_CHECKSUM)
+    data, checksum = storage.get(MANIFEST), storage.get(MANIFEST_CHECKSUM)
     if data is None:
-        if seal is None:
+        if checksum is None:
             raise StoreError(
                 "the store has no manifest",
                 file=storage.url,
@@ -44,20 +43,13 @@ def load_manifest(storage: Storage) -> tuple[list[Entry], list[Difference]]:
             )
         return [], [Difference("object", MANIFEST, "the manifest is missing")]
     found: list[Difference] = []
-    if seal is None:
-        found.append(
-            Difference("object", MANIFEST_CHECKSUM, "the checksum of the manifest is missing")
-        )
-    elif seal != checksum_line(data):
-        found.append(
-            Difference(
-                "object",
-                MANIFEST,
-                "the manifest or its checksum is damaged",
-                expected=shorten_bytes(checksum_line(data)),
-                found=shorten_bytes(seal),
-            )
-        )
+    if checksum is None:
+        what = "the checksum of the manifest is missing"
+        found.append(Difference("object", MANIFEST_CHECKSUM, what))
+    elif checksum != (expected := checksum_line(data)):
+        what = "the manifest or its checksum is damaged"
+        lines = {"expected": _line_text(expected), "found": _line_text(checksum)}
+        found.append(Difference("object", MANIFEST, what, **lines))
     try:
         return parse_manifest(data), found
     except StoreError as error:
@@ -65,8 +57,8 @@ def load_manifest(storage: Storage) -> tuple[list[Entry], list[Difference]]:
         return [], [*found, wrong]
 
 
-def shorten_bytes(line: bytes) -> str:
-    """A line of text that may be none."""
+def _line_text(line: bytes) -> str:
+    """A line that should be text."""
     return line[:60].decode("ascii", "backslashreplace").strip()
 
 
@@ -77,22 +69,15 @@ def check_objects(
     progress: Progress,
     sample: int | None = None,
 ) -> Iterator[Difference | int]:
-    """Hold every object against its entry.
+    """Check every object against its entry.
 
-    Parameters
-    ----------
-    sample
-        Read only so many objects, always the same ones; of the others the size is compared.
-
-    Yields
-    ------
-    Difference or int
-        What is wrong; the bytes of each object that was read.
+    Yields differences, and the bytes of each object that was read. With ``sample``, only so many are
+    read, always the same ones; of the others the size is compared.
     """
     known = {e.path: e for e in entries if e.kind == "object"}
     try:
         there = dict(storage.list())
-    except StorageError:  # a web server: what is there can be asked for, not listed
+    except StorageError:  # a web server cannot list its objects, but has a size for each
         sizes = pool.map(storage.size, known)
         there = {k: size for k, size in zip(known, sizes, strict=True) if size is not None}
     for key in sorted(known.keys() - there.keys()):
@@ -117,13 +102,8 @@ def check_objects(
 
 
 def _other_size(entry: Entry, size: int) -> Difference:
-    return Difference(
-        "object",
-        entry.path,
-        "the object has another size",
-        expected=f"{entry.size} bytes",
-        found=f"{size} bytes",
-    )
+    sizes = {"expected": f"{entry.size} bytes", "found": f"{size} bytes"}
+    return Difference("object", entry.path, "the size of the object differs", **sizes)
 
 
 def _check(storage: Storage, entry: Entry, size: int) -> tuple[int, Difference | None]:
@@ -137,13 +117,9 @@ def _check(storage: Storage, entry: Entry, size: int) -> tuple[int, Difference |
         return size, Difference("object", entry.path, f"the object cannot be read: {error.what}")
     if crc == entry.crc32c:
         return size, None
-    return size, Difference(
-        "object",
-        entry.path,
-        "the bytes of the object are not those that were written",
-        expected=f"CRC-32C {entry.crc32c:08x}",
-        found=f"CRC-32C {crc:08x}",
-    )
+    what = "the bytes of the object are not those that were written"
+    sums = {"expected": f"CRC-32C {entry.crc32c:08x}", "found": f"CRC-32C {crc:08x}"}
+    return size, Difference("object", entry.path, what, **sums)
 
 
 def _blocks(storage: Storage, key: str, size: int) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""What a conversion that skips left out is told of, and is no difference; what is missing is one."""
+"""Images that a conversion skipped are notes of its verification; missing images are differences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ngff_bio.checks.source.verify import verify
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three pictures, of which the pixels of one cannot be decoded though its header can."""
+    """Three image files; the header of one can be read, but not its pixels."""
     rng = np.random.default_rng(0)
     place = tmp_path / "pictures"
     place.mkdir()
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-def test_a_damaged_picture_that_was_left_out_is_a_note(folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_image_file_that_was_skipped_is_a_note(folder: Path, tmp_path: Path) -> None:
     store = tmp_path / "a.zarr"
     report = ngff_bio.convert(folder, store, on_error="skip")
     assert report.images == 2
@@ -41,14 +41,14 @@ def test_a_damaged_picture_that_was_left_out_is_a_note(folder: Path, tmp_path: P
     assert [note for note in done.notes if "two" in note]
 
 
-def test_a_whole_picture_that_is_missing_is_a_difference(folder: Path, tmp_path: Path) -> None:
+def test_an_intact_image_file_without_image_is_a_difference(folder: Path, tmp_path: Path) -> None:
     store = tmp_path / "a.zarr"
     ngff_bio.convert(folder, store, on_error="skip")
-    shutil.copy(folder / "one.tif", folder / "two.tif")  # it has been mended since
+    shutil.copy(folder / "one.tif", folder / "two.tif")  # it was repaired later
     assert "image" in {d.kind for d in verify(store, folder).differences}
 
 
-def test_a_damaged_label_picture_leaves_its_image_out_too(folder: Path, tmp_path: Path) -> None:
+def test_an_image_is_skipped_for_a_damaged_label_file_too(folder: Path, tmp_path: Path) -> None:
     (folder / "masks").mkdir()
     for name in ("one", "two", "three"):
         (folder / f"{name}.tif").rename(folder / "masks" / f"{name}.tif")
