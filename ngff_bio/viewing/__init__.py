@@ -1,1 +1,1 @@
-"""Pictures of a store."""
+"""Previews of a store, and a web server for viewers."""

@@ -65,8 +65,10 @@ def read_tables(
     found = shared_pool(remote=remote).map(TablePart.read, parts)
     joined = pa.concat_tables(found, promote_options="permissive") if found else pa.table({})
     present = joined.schema.names
-    seen = joined["category"].unique().to_pylist() if "category" in present else []
-    _check_categories(parts, [c for c in wanted if c not in seen], url)
+    if wanted and "category" in present:
+        seen = joined["category"].unique().to_pylist()
+        wanted = tuple(c for c in wanted if c not in seen)
+    _check_categories(parts, wanted, url)
     for column in columns or () if parts else ():
         if column not in present:
             every = dict.fromkeys(name for part in parts for name in part.open().schema.names)
