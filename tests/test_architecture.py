@@ -17,24 +17,7 @@ PACKAGE = "ngff_bio"
 LIBRARIES = ("tifffile", "xarray", "zarr")
 
 #: Modules that still import each other in a circle.
-KNOWN_CIRCLES: set[str] = {
-    "ngff_bio.engine.plan.plan",
-    "ngff_bio.engine.resume.fingerprint",
-    "ngff_bio.reader.access.arrays",
-    "ngff_bio.reader.access.dataset",
-    "ngff_bio.reader.access.image",
-    "ngff_bio.reader.access.listing",
-    "ngff_bio.reader.access.nodes",
-    "ngff_bio.reader.access.plates",
-    "ngff_bio.reader.analysis.masks",
-    "ngff_bio.reader.analysis.thumbnail",
-    "ngff_bio.reader.tables.rows",
-    "ngff_bio.reader.tables.tables",
-    "ngff_bio.reader.tables.tracks",
-    "ngff_bio.reader.xarray.backend",
-    "ngff_bio.reader.xarray.html",
-    "ngff_bio.reader.xarray.views",
-}
+KNOWN_CIRCLES: set[str] = set()
 
 #: Files of more than `MOST_LINES` lines, and why they are one idea.
 MOST_LINES = 400
@@ -43,18 +26,12 @@ LONG_FILES: dict[str, str] = {
 }
 
 #: Private names of another part of the package, or of a library, without a comment: (module, name).
-KNOWN_REACHES: set[tuple[str, str]] = {
-    ("ngff_bio.export.stored", "_nodes"),
-    ("ngff_bio.reader.xarray.coordinates", "_coords"),
-    ("ngff_bio.reader.xarray.coordinates", "xarray.core.indexes"),
-    ("ngff_bio.reader.xarray.coordinates", "xarray.core.indexing"),
-    ("ngff_bio.reader.xarray.views", "xarray.core"),
-    ("ngff_bio.zarrio.zarr_python", "zarr.core.buffer"),
-}
+KNOWN_REACHES: set[tuple[str, str]] = set()
 
 #: Public classes of one name.
 KNOWN_HOMONYMS: set[str] = {
     "Entry",
+    "Frame",
     "Level",
     "Multiscale",
     "Objects",
