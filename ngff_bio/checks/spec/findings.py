@@ -6,10 +6,8 @@ The rules themselves are data, in ``rules.toml``; code names them by id.
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
 
 Level = Literal["error", "warning"]
@@ -57,6 +55,9 @@ class Rule:
 @cache
 def rule_table() -> dict[str, dict[str, Any]]:
     """The fields of each rule by id, as they stand in ``rules.toml``."""
+    import tomllib
+    from importlib.resources import files
+
     return tomllib.loads((files(__package__) / "rules.toml").read_text(encoding="utf-8"))
 
 
