@@ -1,4 +1,4 @@
-"""``convert``: the way from a source's files to a store, in one call."""
+"""``convert``: write the dataset of a source to a store."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ def convert(
     reading: Callable[[str, int, int], None] | None = None,
     checksums: bool = True,
 ) -> ConversionReport:
-    """Convert a dataset into an OME-Zarr store.
+    """Convert a dataset to an OME-Zarr store.
 
     Parameters
     ----------
     source
-        Folder, archive (zip, tar, compressed tar) or URL that the dataset lies in.
+        Folder, archive (zip, tar, compressed tar) or URL of the dataset.
     destination
-        Where the store goes. Running the same call again goes on where a stopped one was.
+        Path, URL or storage of the store. The same call resumes a cancelled conversion.
     format
-        Name of the source format; ``None`` to look.
+        Name of the source format; ``None`` to detect it.
     settings
-        How the store is written.
+        Settings of the store: version, levels, chunks, shards, codecs.
     runner
         Where the work runs; threads of this process if ``None``.
     progress
-        Called with raw bytes done and in all after every unit of work.
+        Called after every unit of work with the raw bytes done and their total.
     overwrite
-        Whether a store at the destination is replaced.
+        Whether to replace an existing store.
     append
-        Whether what a store at the destination does not hold yet is added to it.
+        Whether to add what an existing store does not contain yet.
     options
         Options of the source, as ``ngff-bio formats`` lists them.
     source_options
@@ -65,25 +65,25 @@ def convert(
         Options of the bucket that the store is written to, as in
         :class:`ngff_bio.storage.BucketStorage`.
     limits
-        How large a picture or a member of an archive may claim to be.
+        Maximum size of an image plane and of an archive member.
     on_error
-        ``stop``: a wrong record ends the conversion with one error. ``skip``: the rest is converted,
-        and the report names what was not.
+        ``stop``: an invalid record ends the conversion with an error. ``skip``: the rest is converted,
+        and the report lists what was skipped.
     reading
-        Called while annotation files are read, before the work begins: with a file's name, the bytes
-        read of it, and its size.
+        Called while annotation files are read, before the conversion starts, with the name of a file,
+        the bytes read and its size.
     checksums
-        Whether the manifest names size and checksum of each source file.
+        Whether to record size and checksum of each source file in the manifest.
 
     Returns
     -------
     ConversionReport
-        What was written, what was skipped and why.
+        What was written, and what was skipped and why.
 
     Raises
     ------
     ngff_bio.errors.NgffBioError
-        Of the kinds in :mod:`ngff_bio.errors`; nothing that opens is left behind.
+        One of :mod:`ngff_bio.errors`. The store cannot be opened until a conversion succeeds.
     """
     tree = open_tree(source, source_options=source_options, limits=limits)
     kind = find_source(tree, format)
@@ -114,12 +114,12 @@ def estimate(
     on_error: OnError = "stop",
     reading: Callable[[str, int, int], None] | None = None,
 ) -> Estimate:
-    """What :func:`convert` would make, with the same parameters. Reads annotations, but no pixels.
+    """Estimate what :func:`convert` would write with these parameters; reads annotations, no pixels.
 
     Raises
     ------
     ngff_bio.errors.NgffBioError
-        As :func:`convert` does for a wrong source.
+        As :func:`convert` for an invalid source.
     """
     tree = open_tree(source, source_options=source_options, limits=limits)
     kind = find_source(tree, format)
