@@ -11,11 +11,14 @@ from ngff_bio.formats.images.decoding import ORIENTATIONS, ImageFile
 from ngff_bio.formats.images.headers import ImageHeader, probe_image
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.formats.names import safe_name, safe_names
-from ngff_bio.model import SourceFile
+from ngff_bio.formats.tiff.images import OpenedImage, open_tiff
+from ngff_bio.model import SourceFile, axes_from
 
 __all__ = [
     "ImageHeader",
     "Limits",
+    "OpenedImage",
+    "open_image",
     "probe_image",
     "safe_name",
     "safe_names",
@@ -107,3 +110,31 @@ def stack_frames(
         parts.append(ImageFile(part, head.axes, shape, head.dtype, indices, orientation))
     names = ["" if f is None else f.name for f in files]
     return stack_pixels(parts, head.axes, along, counts, names)
+
+
+def open_image(
+    file: SourceFile,
+    header: ImageHeader,
+    *,
+    axes: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> tuple[OpenedImage, ...]:
+    """All images of an image file; no pixel is read.
+
+    Parameters
+    ----------
+    axes
+        Axes of a TIFF that does not define them, as in `open_tiff`.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If the file is damaged, or is a TIFF with unknown axes.
+    """
+    if header.format == "tiff":
+        return open_tiff(file, axes=axes, limits=limits)
+    pixels = stack_frames([file], headers=[header], limits=limits)
+    found = OpenedImage(
+        "", pixels, axes_from(pixels.axes), channels=header.channels, files=(file.name,)
+    )
+    return (found,)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import tifffile
 
 from ngff_bio.errors import ArgumentError, SourceError
+from ngff_bio.formats.images.composed import PixelStack
 from ngff_bio.formats.images.headers import CHANNELS
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.formats.problems import damage_named
@@ -39,8 +41,8 @@ _DESCRIPTION = 64_000
 
 
 @dataclass(frozen=True, slots=True)
-class TiffImage:
-    """One series of a TIFF.
+class OpenedImage:
+    """One image of an image file: a series of a TIFF, or the only image of another file.
 
     Parameters
     ----------
@@ -61,18 +63,18 @@ class TiffImage:
     """
 
     name: str
-    pixels: TiffPixels
+    pixels: TiffPixels | PixelStack
     axes: tuple[Axis, ...]
     channels: tuple[Channel, ...] = ()
     elapsed_hours: tuple[float, ...] = ()
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
     files: tuple[str, ...] = ()
 
 
 def open_tiff(
     file: SourceFile, *, axes: str | None = None, limits: Limits = DEFAULT_LIMITS
-) -> tuple[TiffImage, ...]:
+) -> tuple[OpenedImage, ...]:
     """All images of a TIFF; no pixel is read.
 
     Parameters
@@ -112,7 +114,7 @@ def open_tiff_volume(file: SourceFile) -> TiffPixels:
     """
     images = open_tiff(file, axes="zyx")
     pixels = images[0].pixels
-    if len(images) > 1 or len(pixels.outer) > 1:
+    if len(images) > 1 or not isinstance(pixels, TiffPixels) or len(pixels.outer) > 1:
         raise SourceError(
             "the TIFF is not a stack of equal planes",
             file=file.name,
@@ -149,7 +151,7 @@ def _image(
     metadata: TiffMetadata,
     axes: str | None,
     limits: Limits,
-) -> TiffImage:
+) -> OpenedImage:
     series = tiff.series[number]
     key = series.keyframe
     planar, depth, length, width, contig = key.shaped
@@ -197,7 +199,7 @@ def _image(
     if samples > 1 and "c" not in outer:
         channels = CHANNELS.get(samples, ()) if key.photometric in (2, 3, 6) else channels
     times = metadata.elapsed_hours if len(metadata.elapsed_hours) == size.get("t", 0) else ()
-    return TiffImage(
+    return OpenedImage(
         name=clean_name(metadata.name),
         pixels=pixels,
         axes=axes_from(letters, **{a: s for a, s in metadata.scales.items() if a in letters}),

@@ -54,13 +54,13 @@ def read(
     names = tree.names()
     problems = Problems(on_error)
     annotated = [n for n in names if _is_coco(tree, n)]
-    pictures = image_files(names)
-    if not annotated or not pictures:
+    image_names = image_files(names)
+    if not annotated or not image_names:
         raise SourceNotFoundError(
             "not a COCO dataset",
             file=tree.origin,
             expected='a JSON file with "images" and "annotations", and image files',
-            found=f"{len(annotated)} such JSON files, {len(pictures)} image files",
+            found=f"{len(annotated)} such JSON files, {len(image_names)} image files",
             hint="name the folder that holds both",
         )
     for name in names:
@@ -70,10 +70,10 @@ def read(
     if len(set(stems.values())) < len(stems):
         stems = {n: PurePosixPath(n).with_suffix("").as_posix() for n in annotated}
     coco = CocoFiles.open(tree, annotated, None, stems.__getitem__, problems, progress)
-    finder = _Finder(pictures)
-    headers = probe_all(tree, pictures, problems)
+    finder = _Finder(image_names)
+    headers = probe_all(tree, image_names, problems)
     entries = coco.entries(headers, lambda _, name: finder.find(name))
-    paths = paths_below("", pictures)
+    paths = paths_below("", image_names)
     images = []
     for name, header in headers.items():
         with problems.caught():

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
+from ngff_bio.formats.images.frames import OpenedImage
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
@@ -21,7 +22,7 @@ from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.label_layers import LabelKind, PlacedFile, label_grid, label_layer
 from ngff_bio.sources.images.label_names import LabelFile, LabelRule, Partners, split_labels
 from ngff_bio.sources.images.numbered import Naming, Series, find_series, stem_of
-from ngff_bio.sources.images.opening import OpenedImage, open_series
+from ngff_bio.sources.images.opening import open_series
 from ngff_bio.sources.registry import Source
 
 #: JSON files that are sniffed for annotations: the first ones show what the others are.
@@ -138,8 +139,10 @@ class _Reader:
                         self.problems.skip("labels of a later file of one image", record=file)
                 continue
             with self.problems.caught():
-                opened = open_series(self.tree, one, self.headers, self.axes, self.problems)
-                seen.update(f for image in opened for f in image.files)
+                opened = open_series(self.tree, one, self.headers, self.axes)
+                for image in opened:
+                    seen.update(image.files)
+                    self.problems.notices.extend(image.notices)
                 images = [
                     _image(one, image, index if len(opened) > 1 else None)
                     for index, image in enumerate(opened)

@@ -30,7 +30,7 @@ _TOKEN = re.compile(
     re.IGNORECASE,
 )
 
-#: Row and column of a well by numbers, as in r02c03: the c is no channel.
+#: Row and column of a well by numbers, as in r02c03: the c is not a channel.
 _ROW_BEFORE = re.compile(r"r\d+$", re.IGNORECASE)
 
 #: A well by its row's letter.

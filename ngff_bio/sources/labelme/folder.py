@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 
 from ngff_bio.errors import SourceNotFoundError
-from ngff_bio.formats.images.frames import stack_frames
+from ngff_bio.formats.images.frames import OpenedImage, open_image, stack_frames
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader, exif_orientation, probe_image
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.labelme.labelme import EmbeddedImage, LabelmeFile, read_labelme
@@ -25,7 +25,6 @@ from ngff_bio.sources.assembly import (
     placed,
 )
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.opening import OpenedImage, open_image
 from ngff_bio.sources.labelme.shapes import (
     SCALE_HELP,
     note_embedded,
@@ -73,8 +72,8 @@ def read(
     """
     problems = Problems(on_error)
     names = tree.names()
-    pictures = image_files(names)
-    pairs = _Pairs(pictures, problems)
+    image_names = image_files(names)
+    pairs = _Pairs(image_names, problems)
     for name in names:
         if name.lower().endswith(".json") and _is_labelme(tree, name):
             with problems.caught():
@@ -92,7 +91,7 @@ def read(
     layer = layer_name(label for content in pairs.contents for label in content.labels)
     reader = _Reader(tree, problems, scale_annotations, axes, layer)
     images = [
-        (folder_of(name), i) for name in pictures for i in reader.of_file(name, pairs.of[name])
+        (folder_of(name), i) for name in image_names for i in reader.of_file(name, pairs.of[name])
     ]
     images += [(folder_of(c.name), i) for c in pairs.alone for i in reader.of_embedded(c)]
     if not images:
@@ -115,7 +114,7 @@ class _Pairs:
     the only one below the root with the name in ``imagePath``, or with the annotation file's name.
     """
 
-    pictures: Sequence[str]
+    image_names: Sequence[str]
     problems: Problems
     of: dict[str, list[LabelmeFile]] = field(default_factory=lambda: defaultdict(list))
     #: Files without an image file.
@@ -135,7 +134,7 @@ class _Pairs:
 
     def _find(self, content: LabelmeFile) -> str | None:
         if not self._known:
-            for name in self.pictures:
+            for name in self.image_names:
                 for key in {name, _stem(name), base_of(name), _stem(base_of(name))}:
                     self._known.setdefault(key.lower(), []).append(name)
         folder, stem = folder_of(content.name), _stem(base_of(content.name))
@@ -176,10 +175,12 @@ class _Reader:
         """The images of an image file; annotations are of the first."""
         found: list[SourceImage] = []
         with self.problems.caught():
-            header = probe_image(self.tree.file(name), self.tree.limits)
+            file = self.tree.file(name)
+            header = probe_image(file, self.tree.limits)
             if not contents:
                 self.problems.note("image files without annotations", record=name)
-            for one in open_image(self.tree, name, header, self.axes, self.problems):
+            for one in open_image(file, header, axes=self.axes, limits=self.tree.limits):
+                self.problems.notices.extend(one.notices)
                 turned = self._turned(name, header, one)
                 found.append(self._image(name, turned, () if found else contents))
         return found
@@ -191,7 +192,7 @@ class _Reader:
             expected = f"an image file {PurePosixPath(content.name).stem}.*"
             pixels = open_embedded(self.tree, content, expected)
             header = probe_image(EmbeddedImage(self.tree.file(content.name)), self.tree.limits)
-            one = OpenedImage(pixels, axes_from(pixels.axes), channels=header.channels)
+            one = OpenedImage("", pixels, axes_from(pixels.axes), channels=header.channels)
             found.append(self._image(content.name, one, [content]))
         return found
 

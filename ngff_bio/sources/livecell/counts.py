@@ -43,12 +43,12 @@ def find_counts(names: list[str]) -> dict[str, CountSet]:
     sets = {
         base_of(n).removesuffix(_ENDING): CountSet(n) for n in names if base_of(n).endswith(_ENDING)
     }
-    pictures = image_files(names)
+    image_names = image_files(names)
     for found in sets.values():
         start = found.counts.removesuffix(_ENDING)
         for files, ending in ((found.phase, ""), (found.fluorescence, "_fluorescent_images")):
             folders = (f"{start}{ending}/", f"{start}{ending}.zip/")
-            files.update((base_of(n), n) for n in pictures if n.startswith(folders))
+            files.update((base_of(n), n) for n in image_names if n.startswith(folders))
     return sets
 
 
