@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
-_SOURCE, _STORE, _WORK = "Source", "Store", "Execution"
 
 
 class OnError(StrEnum):
@@ -26,147 +25,59 @@ class Where(StrEnum):
     processes = "processes"
 
 
+_source = partial(typer.Option, rich_help_panel="Source")
+_store = partial(typer.Option, rich_help_panel="Store")
+_execution = partial(typer.Option, rich_help_panel="Execution")
+_PAIR = "NAME=VALUE"
+
 # Several commands.
 Store = Annotated[str, typer.Argument(help="Path or URL of the store.", show_default=False)]
-StorageOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Option of the store's bucket: endpoint=..., region=...; repeatable.",
-        metavar="NAME=VALUE",
-        rich_help_panel=_STORE,
-    ),
-]
-SourceOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Option of the source's URL: endpoint=..., skip_signature=true; repeatable.",
-        metavar="NAME=VALUE",
-        rich_help_panel=_SOURCE,
-    ),
-]
-Option = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--option",
-        "-O",
-        help="Option of the source format (see `ngff-bio formats`); repeatable.",
-        metavar="NAME=VALUE",
-        rich_help_panel=_SOURCE,
-    ),
-]
+_BUCKET = "Option of the store's bucket: endpoint=..., region=...; repeatable."
+StorageOption = Annotated[list[str] | None, _store(help=_BUCKET, metavar=_PAIR)]
+_URL = "Option of the source's URL: endpoint=..., skip_signature=true; repeatable."
+SourceOption = Annotated[list[str] | None, _source(help=_URL, metavar=_PAIR)]
+_FORMAT = "Option of the source format (see `ngff-bio formats`); repeatable."
+Option = Annotated[list[str] | None, _source("--option", "-O", help=_FORMAT, metavar=_PAIR)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no report.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing destination.")]
-ReportFile = Annotated[
-    Path | None, typer.Option(help="Write the report to this file as JSON.", metavar="FILE")
-]
-Workers = Annotated[
-    int,
-    typer.Option(help="Number of workers; 0 for one per core.", min=0, rich_help_panel=_WORK),
-]
+_REPORT = "Write the report to this file as JSON."
+ReportFile = Annotated[Path | None, typer.Option(help=_REPORT, metavar="FILE")]
+Workers = Annotated[int, _execution(help="Number of workers; 0 for one per core.", min=0)]
 
 # What `convert` reads.
-Format = Annotated[
-    str | None,
-    typer.Option(help="Format of the source (see `ngff-bio formats`); detected by default."),
-]
-Labels = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Label images of a folder of images, `*` standing for the image name; repeatable.",
-        metavar="NAME=GLOB",
-        rich_help_panel=_SOURCE,
-    ),
-]
-Stitch = Annotated[
-    bool,
-    typer.Option(
-        "--stitch", help="LIVECell: write whole frames, not crops.", rich_help_panel=_SOURCE
-    ),
-]
-ScaleAnnotations = Annotated[
-    bool,
-    typer.Option(
-        "--scale-annotations",
-        help="Organoid: scale annotations whose file states another image size.",
-        rich_help_panel=_SOURCE,
-    ),
-]
-MaxPixels = Annotated[
-    str | None, typer.Option(help="Largest plane to read, e.g. 30G.", rich_help_panel=_SOURCE)
-]
-MaxBytes = Annotated[
-    str | None,
-    typer.Option(help="Largest archive member to read, e.g. 100G.", rich_help_panel=_SOURCE),
-]
+_DETECTED = "Format of the source (see `ngff-bio formats`); detected by default."
+Format = Annotated[str | None, typer.Option(help=_DETECTED)]
+_LABELS = "Label images of a folder of images, `*` standing for the image name; repeatable."
+Labels = Annotated[list[str] | None, _source(help=_LABELS, metavar="NAME=GLOB")]
+Stitch = Annotated[bool, _source("--stitch", help="LIVECell: write whole frames, not crops.")]
+_SCALE = "Organoid: scale annotations whose file states another image size."
+ScaleAnnotations = Annotated[bool, _source("--scale-annotations", help=_SCALE)]
+MaxPixels = Annotated[str | None, _source(help="Largest plane to read, e.g. 30G.")]
+MaxBytes = Annotated[str | None, _source(help="Largest archive member to read, e.g. 100G.")]
 
 # What `convert` writes.
-OmeVersion = Annotated[
-    str,
-    typer.Option(
-        help="OME-Zarr version: 0.5 or 0.6 (Zarr v3), 0.4 (Zarr v2).", rich_help_panel=_STORE
-    ),
-]
-Levels = Annotated[
-    int | None,
-    typer.Option(
-        help="Number of resolution levels; by default as many as the image size needs.",
-        min=1,
-        rich_help_panel=_STORE,
-    ),
-]
-Chunk = Annotated[
-    str | None,
-    typer.Option(help="Chunk shape, Y,X or Z,Y,X; chosen by default.", rich_help_panel=_STORE),
-]
-Shard = Annotated[
-    str | None,
-    typer.Option(help="Shard shape, or `none`; chosen by default.", rich_help_panel=_STORE),
-]
-Frames = Annotated[
-    int | None,
-    typer.Option(
-        help="Maximum number of frames per shard; 1 allows to --append single frames.",
-        min=1,
-        rich_help_panel=_STORE,
-    ),
-]
-ImageCodec = Annotated[
-    str,
-    typer.Option(
-        help="Codec of images: auto, blosc-zstd-5-shuffle, zstd-3, none, ...",
-        rich_help_panel=_STORE,
-    ),
-]
-LabelCodec = Annotated[str, typer.Option(help="Codec of label images.", rich_help_panel=_STORE)]
-Method = Annotated[
-    str,
-    typer.Option(
-        help="Downsampling of images: mean, gaussian, mode, nearest.", rich_help_panel=_STORE
-    ),
-]
+_VERSION = "OME-Zarr version: 0.5 or 0.6 (Zarr v3), 0.4 (Zarr v2)."
+OmeVersion = Annotated[str, _store(help=_VERSION)]
+_LEVELS = "Number of resolution levels; by default as many as the image size needs."
+Levels = Annotated[int | None, _store(help=_LEVELS, min=1)]
+Chunk = Annotated[str | None, _store(help="Chunk shape, Y,X or Z,Y,X; chosen by default.")]
+Shard = Annotated[str | None, _store(help="Shard shape, or `none`; chosen by default.")]
+_FRAMES = "Maximum number of frames per shard; with 1, single frames can be added by --append."
+Frames = Annotated[int | None, _store(help=_FRAMES, min=1)]
+_CODEC = "Codec of images: auto, blosc-zstd-5-shuffle, zstd-3, none, ..."
+ImageCodec = Annotated[str, _store(help=_CODEC)]
+LabelCodec = Annotated[str, _store(help="Codec of label images.")]
+_METHOD = "Downsampling of images: mean, gaussian, mode, nearest."
+Method = Annotated[str, _store(help=_METHOD)]
 
 # Where `convert` runs.
-LocalRunner = Annotated[
-    Where,
-    typer.Option(
-        help="Kind of local workers; processes for images with very many outlines.",
-        rich_help_panel=_WORK,
-    ),
-]
-Scheduler = Annotated[
-    str | None,
-    typer.Option(
-        help="Run on the dask cluster at this address.", metavar="ADDRESS", rich_help_panel=_WORK
-    ),
-]
-Memory = Annotated[
-    str | None,
-    typer.Option(
-        help="Memory limit of units in flight, e.g. 500M; by default half of the free memory.",
-        rich_help_panel=_WORK,
-    ),
-]
+_RUNNER = "Kind of local workers; processes for images with very many outlines."
+LocalRunner = Annotated[Where, _execution(help=_RUNNER)]
+_SCHEDULER = "Run on the dask cluster at this address."
+Scheduler = Annotated[str | None, _execution(help=_SCHEDULER, metavar="ADDRESS")]
+_MEMORY = "Memory limit of units in flight, e.g. 500M; by default half of the free memory."
+Memory = Annotated[str | None, _execution(help=_MEMORY)]
 
 
 def parse_size(text: str, option: str) -> int:

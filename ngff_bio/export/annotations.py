@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.export.selection import Plane, SelectedImage
+from ngff_bio.export.selection import Plane, SelectedImage, Selection
 from ngff_bio.model import Box, Geometry, Instance, Polygons, Rle, Shape
 from ngff_bio.raster.rings import Ring, rings_of_mask
 from ngff_bio.raster.runs import run_extents, runs_of_labels
@@ -208,6 +209,15 @@ class LayerRows:
         named = next((c for c in self.categories if c.get("id") == value), None)
         name = str(named["name"]) if named else str(value)
         return Instance(value, None, category=name, category_id=value)
+
+
+def annotated_planes(selection: Selection) -> Iterator[tuple[Plane, Iterator[Annotation]]]:
+    """All selected planes with the instances of all selected layers on each."""
+    for image in selection.images:
+        layers = [LayerRows(image, layer) for layer in image.layers]
+        for plane in image.planes():
+            yield plane, chain.from_iterable(layer.on(plane) for layer in layers)
+        image.stored.forget()
 
 
 def _on_plane(instance: Instance, plane: Plane) -> Instance:

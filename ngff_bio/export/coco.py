@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ngff_bio.export.annotations import Annotation, LayerRows
+from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import ClassEntry, Classes, instance_layers
 from ngff_bio.export.coco_copy import source_files, write_copy
-from ngff_bio.export.image_files import lossless_name, source_name, write_image
+from ngff_bio.export.image_files import plane_name, write_image
 from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Selection
@@ -41,26 +41,22 @@ def write_new(selection: Selection, place: Path, report: ExportReport) -> None:
     folder = place if place.is_dir() else None
     target = place / "annotations.json" if folder is not None else place
     with CocoWriter(target, _info(selection)) as out:
-        for image in selection.images:
-            layers = [LayerRows(image, layer) for layer in image.layers]
-            for plane in image.planes():
-                name = lossless_name(plane) if selection.with_images else source_name(plane)
-                number = out.add_image(
-                    {
-                        "id": len(out.images) + 1,
-                        "width": plane.width,
-                        "height": plane.height,
-                        "file_name": name,
-                    }
-                )
-                for layer in layers:
-                    for one in layer.on(plane):
-                        record = _record(one, classes.of(one), number, several, selection, report)
-                        if record is not None:
-                            out.add_annotation(record)
-                if selection.with_images and folder is not None:
-                    write_image(plane, folder / "images", name, report)
-            image.stored.forget()
+        for plane, instances in annotated_planes(selection):
+            name = plane_name(plane, lossless=bool(selection.with_images))
+            number = out.add_image(
+                {
+                    "id": len(out.images) + 1,
+                    "width": plane.width,
+                    "height": plane.height,
+                    "file_name": name,
+                }
+            )
+            for one in instances:
+                record = _record(one, classes.of(one), number, several, selection, report)
+                if record is not None:
+                    out.add_annotation(record)
+            if selection.with_images and folder is not None:
+                write_image(plane, folder / "images", name, report)
         for entry in classes.all():
             out.categories.append({"id": entry.id, "name": entry.name, **entry.record})
     report.images, report.instances = len(out.images), out.count

@@ -21,22 +21,21 @@ _PIL = {".png", ".bmp", *_JPEG}
 _KNOWN = {*_PIL, ".tif", ".tiff"}
 
 
-def lossless_name(plane: Plane) -> str:
-    """Name of a plane with the suffix of a lossless format for its pixels."""
-    stored = plane.image.stored
-    png = _fits_png(stored.dtype(None), stored.size("c"))
-    stem = plane.name
-    while PurePosixPath(stem).suffix.lower() in _KNOWN and PurePosixPath(stem).stem:
-        stem = str(PurePosixPath(stem).with_suffix(""))
-    return f"{stem}.png" if png else f"{stem}.tif"
+def plane_name(plane: Plane, *, lossless: bool) -> str:
+    """Name of the image file of a plane.
 
-
-def source_name(plane: Plane) -> str:
-    """Name of the plane's file in the source, or a lossless one if it had no image file."""
+    That of the source if it has one, and `lossless` is false; else one with the suffix of a lossless
+    format for the pixels.
+    """
     stored = plane.image.stored
     single = stored.size("z") == 1 or (plane.t, plane.z) in plane.image.slices
     known = PurePosixPath(plane.name).suffix.lower() in _KNOWN
-    return plane.name if known and single and plane.frame else lossless_name(plane)
+    if known and single and plane.frame and not lossless:
+        return plane.name
+    stem = plane.name
+    while PurePosixPath(stem).suffix.lower() in _KNOWN and PurePosixPath(stem).stem:
+        stem = str(PurePosixPath(stem).with_suffix(""))
+    return f"{stem}.png" if _fits_png(stored.dtype(None), stored.size("c")) else f"{stem}.tif"
 
 
 def _fits_png(dtype: np.dtype[Any], channels: int) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ngff_bio.export.annotations import Annotation, LayerRows
+from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import instance_layers
-from ngff_bio.export.image_files import lossless_name, source_name, write_image
+from ngff_bio.export.image_files import plane_name, write_image
 from ngff_bio.export.labelme_copy import came_from_labelme, write_copy
 from ngff_bio.export.output import place_below, unused_name, write_json
 from ngff_bio.export.registry import Exporter
@@ -32,30 +32,20 @@ def write_new(selection: Selection, place: Path, report: ExportReport) -> None:
     selection = instance_layers(selection, report)
     with_images = selection.with_images is not False
     used: set[str] = set()
-    for image in selection.images:
-        layers = [LayerRows(image, layer) for layer in image.layers]
-        for plane in image.planes():
-            name = lossless_name(plane) if with_images else source_name(plane)
-            shapes: list[dict[str, Any]] = []
-            for layer in layers:
-                for one in layer.on(plane):
-                    shapes += _shapes(one, len(shapes), selection, report)
-                    report.instances += 1
-            suffix = PurePosixPath(name).suffix
-            name = unused_name(name, used)
-            file = place_below(place, str(PurePosixPath(name).with_suffix(".json")))
-            content = new_file(
-                shapes,
-                file.with_suffix(suffix).name,
-                plane.height,
-                plane.width,
-            )
-            write_json(file, content)
-            if with_images:
-                beside = file.with_suffix(suffix).relative_to(place)
-                write_image(plane, place, beside.as_posix(), report)
-            report.images += 1
-        image.stored.forget()
+    for plane, instances in annotated_planes(selection):
+        shapes: list[dict[str, Any]] = []
+        for one in instances:
+            shapes += _shapes(one, len(shapes), selection, report)
+            report.instances += 1
+        name = plane_name(plane, lossless=with_images)
+        suffix = PurePosixPath(name).suffix
+        json_name = PurePosixPath(unused_name(name, used)).with_suffix(".json")
+        file = place_below(place, str(json_name))
+        beside = file.with_suffix(suffix)
+        write_json(file, new_file(shapes, beside.name, plane.height, plane.width))
+        if with_images:
+            write_image(plane, place, beside.relative_to(place).as_posix(), report)
+        report.images += 1
     if not with_images:
         report.note("image files are not written: labelme expects them beside the JSON files")
 

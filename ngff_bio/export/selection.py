@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any, Literal, get_args
 from numpy.typing import NDArray
 
 import ngff_bio.reader as reader
-from ngff_bio.errors import ArgumentError, NameNotFoundError
+from ngff_bio.errors import ArgumentError, NameNotFoundError, closest_names
 from ngff_bio.export.stored import StoredImage
 from ngff_bio.storage import Storage
 
@@ -272,12 +271,10 @@ def _paths(dataset: reader.Dataset, image: str | Sequence[str] | None) -> list[s
         if not hits:
             hits = [p for p in every if text and text in _own_names(dataset[p])]
         if not hits:
-            near = difflib.get_close_matches(text, every, 5) or every[:10]
-            rest = f" and {len(every) - len(near)} more" if len(near) < len(every) else ""
             raise NameNotFoundError(
                 f"the store has no image {one!r}",
                 file=dataset.url,
-                expected=", ".join(p or "'' (the root)" for p in near) + rest,
+                expected=closest_names(text, [p or "'' (the root)" for p in every]),
                 found=one,
             )
         wanted.update(hits)

@@ -10,9 +10,9 @@ import json
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
-from ngff_bio.export.annotations import Annotation, LayerRows
+from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import Classes, instance_layers
-from ngff_bio.export.image_files import lossless_name, source_name, write_image
+from ngff_bio.export.image_files import plane_name, write_image
 from ngff_bio.export.output import place_below, unused_name
 from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import ExportReport
@@ -39,26 +39,18 @@ def _write(selection: Selection, place: Path, report: ExportReport, *, outlines:
     used: set[str] = set()
     (place / "images").mkdir()
     (place / "labels").mkdir()
-    for image in selection.images:
-        layers = [LayerRows(image, layer) for layer in image.layers]
-        for plane in image.planes():
-            name = lossless_name(plane) if selection.with_images else source_name(plane)
-            name = unused_name(name, used)
-            lines = []
-            for layer in layers:
-                for one in layer.on(plane):
-                    line = _line(one, classes, report, outlines=outlines)
-                    if line is not None:
-                        lines.append(line)
-            report.instances += len(lines)
-            report.images += 1
-            text = place_below(place / "labels", str(PurePosixPath(name).with_suffix(".txt")))
-            text.write_text("".join(f"{line}\n" for line in lines))
-            if selection.with_images:
-                write_image(plane, place / "images", name, report)
-            for split in plane.frame.get("splits") or ():
-                splits[split].append(name)
-        image.stored.forget()
+    for plane, instances in annotated_planes(selection):
+        name = unused_name(plane_name(plane, lossless=bool(selection.with_images)), used)
+        found = (_line(one, classes, report, outlines=outlines) for one in instances)
+        lines = [line for line in found if line is not None]
+        report.instances += len(lines)
+        report.images += 1
+        text = place_below(place / "labels", str(PurePosixPath(name).with_suffix(".txt")))
+        text.write_text("".join(f"{line}\n" for line in lines))
+        if selection.with_images:
+            write_image(plane, place / "images", name, report)
+        for split in plane.frame.get("splits") or ():
+            splits[split].append(name)
     _write_lists(place, classes, splits)
     if not selection.with_images:
         report.note("image files are not written: copy them to images/, or export with --images")
