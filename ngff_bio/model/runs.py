@@ -1,8 +1,9 @@
-"""A label volume given as runs instead of pixels."""
+"""A label volume as runs instead of pixels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,16 @@ class RunVolume:
     def read_block_shape(self) -> tuple[int, ...]:
         """Any block can be drawn by itself."""
         return (1,) * len(self.shape)
+
+    def between(self, first: int, stop: int) -> RunVolume:
+        """The same volume with only those runs that touch planes `first` to `stop` (exclusive)."""
+        plane = math.prod(self.shape[1:])
+        low = int(np.searchsorted(self.starts + self.lengths, first * plane, side="right"))
+        high = int(np.searchsorted(self.starts, stop * plane, side="left"))
+        near = slice(low, high)
+        return replace(
+            self, starts=self.starts[near], lengths=self.lengths[near], values=self.values[near]
+        )
 
     def source_parts(self) -> SourceParts:
         """The arrays."""

@@ -120,7 +120,7 @@ def test_regions_come_back_from_their_text():
 
 
 def test_a_store_without_a_manifest_says_what_to_do_instead():
-    with pytest.raises(StoreError, match="name the source"):
+    with pytest.raises(StoreError, match="name a source"):
         read_manifest(MemoryStorage())
 
 

@@ -46,7 +46,7 @@ def test_the_cheapest_candidate_within_three_percent_is_taken(
         "ramp": np.arange(2400).reshape(40, 60).astype(dtype),
         "random": rng.integers(0, 200, (40, 60)).astype(dtype),
     }[kind]
-    choice = choose_codec([chunk], labels=labels, pool=WorkerPool())
+    choice = choose_codec([chunk], "label" if labels else "image", WorkerPool())
     tried = {parse_codec(name): size for name, size in choice.sizes.items()}
     for codec, size in tried.items():
         assert size == len(codec.encode(chunk))
@@ -62,8 +62,8 @@ def test_the_cheapest_candidate_within_three_percent_is_taken(
 
 def test_the_choice_does_not_depend_on_hands() -> None:
     sample = [noise((100, 100), seed=n) for n in range(3)]
-    assert choose_codec(sample, labels=False, pool=WorkerPool()) == choose_codec(
-        sample, labels=False, pool=WorkerPool(4)
+    assert choose_codec(sample, "image", WorkerPool()) == choose_codec(
+        sample, "image", WorkerPool(4)
     )
 
 
@@ -133,7 +133,7 @@ def test_where_there_is_nothing_but_background_a_codec_is_taken_all_the_same() -
 
 
 def test_labels_are_compressed_by_plain_zstd() -> None:
-    choice = choose_codec([cells((60, 90))], labels=True, pool=WorkerPool())
+    choice = choose_codec([cells((60, 90))], "label", WorkerPool())
     assert choice.codec.name == "zstd"
     assert list(choice.sizes) == ["zstd-1", "zstd-3", "zstd-5"]
 

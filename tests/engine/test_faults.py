@@ -93,7 +93,7 @@ def test_a_file_that_vanishes_half_way_is_named_and_the_rest_is_kept(
     write_dataset(dataset, expected, SMALL)
     content = (tmp_path / "in" / gone).read_bytes()
     (tmp_path / "in" / gone).unlink()
-    with pytest.raises(SourceNotFoundError, match="has gone") as caught:
+    with pytest.raises(SourceNotFoundError, match="is missing") as caught:
         write_dataset(dataset, storage, SMALL, runner=runner)
     assert gone in str(caught.value)
     assert "A/1/2" in str(caught.value)
@@ -229,5 +229,5 @@ def test_a_source_that_gives_another_shape_than_it_said_is_an_error() -> None:
             return np.zeros((1, 1, 1), "u1")
 
     broken = replace(image, pixels=Wrong("", image.pixels.shape))
-    with pytest.raises(SourceError, match="another shape than it said"):
+    with pytest.raises(SourceError, match="another shape than requested"):
         write_dataset(replace(dataset, images=(broken,)), MemoryStorage())

@@ -23,7 +23,7 @@ from ngff_bio.engine import (
     write_dataset,
 )
 from ngff_bio.engine.run.scheduler import Scheduler, pilots
-from ngff_bio.engine.write.codec_selection import Choice
+from ngff_bio.engine.write.codec_selection import CodecChoice
 from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.errors import ArgumentError, SourceError, WorkerError
 from ngff_bio.model import ArrayPixels, Region, SourceDataset
@@ -189,7 +189,7 @@ def test_the_first_unit_of_a_kind_chooses_its_codec_while_the_others_wait() -> N
     chosen = [kind for unit, kind in zip(plan.units, kinds, strict=True) if unit in first]
     assert sorted(k for kind in chosen for k in kind) == sorted(set().union(*kinds))
     assert list(scheduler.ready(99, 1 << 40)) == []  # all others wait
-    codecs = {k: Choice(ZSTD) for k in kinds[0]}
+    codecs = {k: CodecChoice(ZSTD) for k in kinds[0]}
     scheduler.done(first[0], UnitRecord(first[0].id, choices=codecs))
     now = list(scheduler.ready(99, 1 << 40))
     assert now == [

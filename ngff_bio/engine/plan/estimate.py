@@ -1,4 +1,4 @@
-"""What a conversion will make, told before anything is read or written."""
+"""An estimate of what a conversion writes, before anything is read or written."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from dataclasses import dataclass
 
 from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Plan, below
-from ngff_bio.model import InstanceLayer, LabelLayer
-
-#: The manifest, and its seal.
-_MANIFEST = 2
+from ngff_bio.model import InstanceLayer
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a plan comes to.
+    """What a conversion writes.
 
-    ``instances`` counts outlines, runs and boxes that the source lists (objects of label volumes are
+    ``instances`` counts outlines, runs and boxes in the annotations (objects of label volumes are
     found in their pixels); ``bytes_raw`` counts pixels of images and labels at level 0.
 
-    ``objects`` is the most that the store can have (those that would hold nothing but background
-    are left out), but for the graphs of tracked layers, and for ``objects_hidden`` more with each
-    hidden label image that an image needs where its instances overlap: how many, only the outlines
-    tell.
+    ``objects`` is the maximum number of objects (those of nothing but background are not written),
+    without the graphs of tracked layers. Each hidden label image that overlapping instances of an
+    image need has at most ``objects_hidden`` more; their number depends on the outlines.
     """
 
     name: str
@@ -38,7 +34,7 @@ class Estimate:
 
 
 def estimate_plan(plan: Plan) -> Estimate:
-    """What a plan comes to."""
+    """Count what a plan writes."""
     images = plan.dataset.images
     layers = [layer for image in images for layer in image.labels]
     drawn = [
@@ -54,7 +50,7 @@ def estimate_plan(plan: Plan) -> Estimate:
         labels=tuple(sorted({layer.name for layer in layers})),
         bytes_raw=plan.bytes_raw,
         units=len(plan.units),
-        objects=_documents(plan) + plan.objects + _MANIFEST,
+        objects=_documents(plan) + plan.objects + 2,  # the manifest and its checksum
         objects_hidden=max((_of_label_image(array, plan) for array in drawn), default=0),
     )
 
@@ -71,10 +67,11 @@ def _documents(plan: Plan) -> int:
         groups.add(planned.plan.path)
         arrays += len(planned.plan.levels)
         image = dataset.images[planned.image]
-        if planned.layer is not None and _has_table(layer := image.labels[planned.layer]):
+        layer = None if planned.layer is None else image.labels[planned.layer]
+        if isinstance(layer, InstanceLayer) or (layer is not None and layer.kind == "instance"):
             groups.add(below(image, f"tables/{layer.name}"))
             tables += 1
-    for path in list(groups):  # wells, rows and what else lies between
+    for path in list(groups):  # wells, rows and other groups in between
         while path := path.rpartition("/")[0]:
             groups.add(path)
     if plan.settings.zarr_format == 3:
@@ -82,11 +79,7 @@ def _documents(plan: Plan) -> int:
     return 2 * len(groups) + arrays + tables + int(plan.settings.consolidated)
 
 
-def _has_table(layer: LabelLayer) -> bool:
-    return isinstance(layer, InstanceLayer) or layer.kind == "instance"
-
-
 def _of_label_image(array: ArrayPlan, plan: Plan) -> int:
-    """Objects of one more label image that is laid out as an array is."""
+    """Objects of one more label image with the layout of an array."""
     groups = 1 if plan.settings.zarr_format == 3 else 2
     return groups + sum(1 + math.prod(level.object_grid()) for level in array.levels)

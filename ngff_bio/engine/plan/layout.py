@@ -10,9 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ngff_bio.engine.plan.chunks import chunk_shape, region_shape, shard_shape
-from ngff_bio.engine.plan.settings import Settings
-from ngff_bio.engine.write.pyramid import Method, level_factors, reduced_shape
+from ngff_bio.engine.plan.settings import Method, Settings
+from ngff_bio.engine.plan.shapes import (
+    chunk_shape,
+    level_factors,
+    reduced_shape,
+    region_shape,
+    shard_shape,
+)
 from ngff_bio.model import Region
 from ngff_bio.zarrio.arrays import ArrayMeta, zero
 from ngff_bio.zarrio.codecs import Codec, CodecPipeline
@@ -20,11 +25,11 @@ from ngff_bio.zarrio.documents import Document
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """One array: its shape, its chunks, the shard that holds several of them.
+class LevelPlan:
+    """One level: its shape, and the shapes of its chunks and shards.
 
     ``shard`` is ``None`` where each chunk is an object of its own. ``factor`` is the reduction
-    against the level before.
+    relative to the level before.
     """
 
     path: str
@@ -61,9 +66,9 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An array that lies in a store already: its levels, and how many frames it holds."""
+    """An array that is in a store already: its levels and its number of frames."""
 
-    levels: tuple[Level, ...]
+    levels: tuple[LevelPlan, ...]
     dtype: str
     codec: Codec
     frames: int
@@ -76,7 +81,7 @@ class ArrayPlan:
     path: str
     axes: str
     dtype: str
-    levels: tuple[Level, ...]
+    levels: tuple[LevelPlan, ...]
     passes: tuple[Pass, ...]
     method: Method
     codec: Codec
@@ -90,7 +95,7 @@ class ArrayPlan:
 
     @property
     def codec_group(self) -> str:
-        """What it shares with arrays that an automatic codec is chosen for together."""
+        """Arrays of one group share the codec that is chosen for ``auto``."""
         channels = self.shape[self.axes.index("c")] if "c" in self.axes else 1
         return f"{self.role} {np.dtype(self.dtype).name} x{channels}"
 
@@ -116,7 +121,7 @@ class ArrayPlan:
         return {meta.path: meta.document() for meta in arrays}
 
     def regions(self, step: Pass, start: int = 0) -> Iterator[Region]:
-        """Work regions of a pass, in pixels of what it reads; frames before ``start`` left out."""
+        """Work regions of a pass, in pixels of what it reads; without frames before ``start``."""
         shape = self.levels[max(step.source, 0)].shape
         spans = [
             [(i, min(i + t, n)) for i in range(start if axis == "t" else 0, n, t)]
@@ -159,7 +164,7 @@ def plan_array(
     region_itemsize
         Bytes of a pixel that regions are cut for, where several arrays share their regions.
     stored
-        The same array as it lies in the store, with fewer frames: its layout is kept.
+        The same array in the store, with fewer frames: its layout is kept.
     """
     if stored is not None:
         chunk = stored.levels[0].chunk
@@ -178,14 +183,14 @@ def plan_array(
         shapes.append(reduced_shape(shapes[-1], factor))
     wanted = shard_shape(axes, shape, chunk, settings)
     itemsize = region_itemsize or dtype.itemsize
-    levels: list[Level] = []
+    levels: list[LevelPlan] = []
     passes: list[Pass] = []
     source, first = -1, 0
     while first < len(factors):
         base = max(source, 0)
         own = stored.levels[first].object_shape if stored else chunk
         if source >= 0:
-            read_block_shape = _own_grain(levels[base], own, factors[first])
+            read_block_shape = _level_block(levels[base], own, factors[first])
             own = (1,) * len(axes)
         elif wanted is not None and stored is None:
             own = wanted
@@ -198,7 +203,7 @@ def plan_array(
                     break
                 size = halved
             whole = stored.levels[stop].object_shape if stored else chunk
-            # A Gaussian looks beyond its region, into what others wrote.
+            # A Gaussian reads beyond its region, what other units write.
             if stop > first and (method == "gaussian" or not _whole(size, shapes[stop], whole)):
                 break
             if stored is not None:
@@ -238,8 +243,10 @@ def _whole(size: tuple[int, ...], shape: tuple[int, ...], chunk: tuple[int, ...]
     return all(s >= n or s % c == 0 for s, n, c in zip(size, shape, chunk, strict=True))
 
 
-def _own_grain(level: Level, chunk: tuple[int, ...], factor: tuple[int, ...]) -> tuple[int, ...]:
-    """What a pass over a level in the store reads at least: whole objects, for whole next chunks."""
+def _level_block(
+    level: LevelPlan, chunk: tuple[int, ...], factor: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Smallest block of a written level to read: whole objects, and whole chunks of the next level."""
     return tuple(
         math.lcm(o, c * f) for o, c, f in zip(level.object_shape, chunk, factor, strict=True)
     )
@@ -253,7 +260,7 @@ def _level(
     factor: tuple[int, ...],
     settings: Settings,
     wanted: tuple[int, ...] | None,
-) -> Level:
+) -> LevelPlan:
     inner = tuple(min(c, n) for c, n in zip(chunk, shape, strict=True))
     outer = []
     for i, (r, n, c) in enumerate(zip(region, shape, inner, strict=True)):
@@ -262,4 +269,4 @@ def _level(
             side = min(side, wanted[i])
         outer.append(side)
     shard = tuple(outer) if settings.sharded and tuple(outer) != inner else None
-    return Level(str(number), shape, inner, shard, factor)
+    return LevelPlan(str(number), shape, inner, shard, factor)

@@ -1,4 +1,4 @@
-"""The plan: from a dataset and settings to arrays, and to units that each own whole objects."""
+"""The plan: the arrays of a store, and the units of work, each of which owns whole objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ngff_bio.engine.plan.layout import ArrayPlan, Pass, Stored, plan_array
+from ngff_bio.engine.plan.layout import ArrayPlan, Stored, plan_array
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.model import (
     InstanceLayer,
@@ -25,17 +25,17 @@ from ngff_bio.model import (
 )
 from ngff_bio.zarrio.codecs import AUTO, Codec
 
-#: What a unit holds at its fullest, in multiples of its raw bytes: the block, its levels (a third),
-#: the compressed objects, and what the decoder holds meanwhile; and what it holds beside that.
-_HELD = 3
-_BESIDE = 8 << 20
+#: Peak memory of a unit: a multiple of its raw bytes (the block, its levels, compressed objects, and
+#: what the decoder needs), and a constant.
+_MEMORY_FACTOR = 3
+_MEMORY_CONSTANT = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedArray:
-    """An array of the store and where it comes from: an image, or one of its label layers.
+    """An array of the store and its source: an image (by its number), or one of its label layers.
 
-    Frames before ``start`` lie in the store already; ``None`` if all of it does.
+    Frames before ``start`` are in the store already; ``None`` if all of them are.
     """
 
     plan: ArrayPlan
@@ -45,7 +45,7 @@ class PlannedArray:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class UnitPart:
     """One region of one array, made by one pass."""
 
     array: int
@@ -55,7 +55,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What one worker does at a time. It alone writes the objects of its parts.
+    """What a worker does at a time. No other unit writes the objects of its parts.
 
     ``phase`` 0 reads the source; a later phase reads the level that an earlier one wrote.
     ``nbytes`` is the raw size of what it reads or draws.
@@ -63,20 +63,20 @@ class Unit:
 
     id: str
     phase: int
-    parts: tuple[Part, ...]
+    parts: tuple[UnitPart, ...]
     nbytes: int
 
     @property
     def memory(self) -> int:
-        """Bytes that it holds at its fullest, as far as can be said beforehand."""
-        return _HELD * self.nbytes + _BESIDE
+        """Estimate of its peak memory in bytes."""
+        return _MEMORY_FACTOR * self.nbytes + _MEMORY_CONSTANT
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A unit with all that is needed to run it anywhere: pickles, and names no other unit.
+    """A unit with all that is needed to run it anywhere; pickles.
 
-    ``names`` are the images' names, for messages.
+    ``names`` are the names of images, for messages.
     """
 
     unit: Unit
@@ -90,7 +90,7 @@ class Job:
 class Plan:
     """All arrays and units of a conversion, in a fixed order.
 
-    ``choices`` are the codecs that stand for ``auto``, by what arrays have in common.
+    ``choices`` are the codecs that were chosen for ``auto``, by `ArrayPlan.codec_group`.
     """
 
     dataset: SourceDataset
@@ -101,7 +101,7 @@ class Plan:
 
     @property
     def objects(self) -> int:
-        """Most objects that the arrays can have, metadata and tables not counted."""
+        """Maximum number of objects of the arrays, without metadata and tables."""
         return sum(math.prod(lv.object_grid()) for p in self.arrays for lv in p.plan.levels)
 
     @property
@@ -117,13 +117,18 @@ class Plan:
         return [found[k] for k in sorted(found)]
 
     def undecided(self, unit: Unit) -> set[str]:
-        """What arrays of a unit have in common for which no codec is chosen yet."""
+        """Codec groups of a unit's arrays for which no codec is chosen yet."""
         plans = (self.arrays[p.array].plan for p in unit.parts)
         return {a.codec_group for a in plans if a.codec == AUTO} - set(self.choices)
 
     def with_choices(self, choices: Mapping[str, Codec]) -> Plan:
-        """The plan with codecs in the place of ``auto``."""
-        arrays = tuple(replace(p, plan=_decided(p.plan, choices)) for p in self.arrays)
+        """The plan with codecs in place of ``auto``."""
+
+        def decided(plan: ArrayPlan) -> ArrayPlan:
+            chosen = choices.get(plan.codec_group)
+            return plan if plan.codec != AUTO or chosen is None else replace(plan, codec=chosen)
+
+        arrays = tuple(replace(p, plan=decided(p.plan)) for p in self.arrays)
         return replace(self, arrays=arrays, choices=dict(choices))
 
     def job(self, unit: Unit) -> Job:
@@ -149,57 +154,43 @@ class Plan:
         return Job(unit, arrays, sources, layers, names)
 
 
-def _decided(plan: ArrayPlan, choices: Mapping[str, Codec]) -> ArrayPlan:
-    if plan.codec != AUTO or plan.codec_group not in choices:
-        return plan
-    return replace(plan, codec=choices[plan.codec_group])
-
-
 def clip_to_regions(layer: LabelLayer, regions: list[Region]) -> LabelLayer:
-    """A layer with only those runs that its regions touch: a job travels to other processes."""
+    """A layer with only those runs that its regions touch: a job is sent to other processes."""
     if not isinstance(layer, VolumeLayer):
         return layer
-    compare = None if layer.compare is None else _near_runs(layer.compare, regions)
-    return replace(layer, pixels=_near_runs(layer.pixels, regions), compare=compare)
+    planes = min(r[0][0] for r in regions), max(r[0][1] for r in regions)
 
+    def clip(source: Pixels | RunVolume) -> Pixels | RunVolume:
+        return source.between(*planes) if isinstance(source, RunVolume) else source
 
-def _near_runs(source: Pixels | RunVolume, regions: list[Region]) -> Pixels | RunVolume:
-    if not isinstance(source, RunVolume):
-        return source
-    plane = math.prod(source.shape[1:])
-    low = min(r[0][0] for r in regions) * plane
-    high = max(r[0][1] for r in regions) * plane
-    first = int(np.searchsorted(source.starts + source.lengths, low, side="right"))
-    stop = int(np.searchsorted(source.starts, high, side="left"))
-    near = slice(first, stop)
-    return replace(
-        source, starts=source.starts[near], lengths=source.lengths[near], values=source.values[near]
-    )
+    compare = None if layer.compare is None else clip(layer.compare)
+    return replace(layer, pixels=clip(layer.pixels), compare=compare)
 
 
 def plan_dataset(
     dataset: SourceDataset, settings: Settings, stored: Mapping[str, Stored] | None = None
 ) -> Plan:
-    """Lay out every array of a dataset and cut the work into units.
+    """Lay out every array of a dataset and divide the work into units.
 
-    Small parts share a unit until it is worth its overhead; parts of one region whose label layers
-    refer to each other share one, so that their pixels are read once.
+    Small parts share a unit until it is worth its overhead; label layers of one region share one, so
+    that pixels that several of them need are read once.
 
     Parameters
     ----------
     stored
-        Arrays that lie in the store already, by path: they keep their layout, and only frames that
-        are not there yet are made.
+        Arrays that are in the store already, by path: they keep their layout, and only new frames are
+        written.
     """
     arrays: list[PlannedArray] = []
     known = stored or {}
     for number, image in enumerate(dataset.images):
-        plan = _plan_image(image, settings, known.get(image.path))
-        arrays.append(PlannedArray(plan, number, None, _start(plan, known.get(image.path))))
+        stored_image = known.get(image.path)
+        plan = _plan_image(image, settings, stored_image)
+        arrays.append(PlannedArray(plan, number, None, _start(plan, stored_image)))
         for index, layer in enumerate(image.labels):
-            path = label_path(image, layer)
-            one = _plan_layer(image, layer, plan, settings, known.get(path))
-            arrays.append(PlannedArray(one, number, index, _start(one, known.get(path))))
+            stored_layer = known.get(label_path(image, layer))
+            one = _plan_layer(image, layer, plan, settings, stored_layer)
+            arrays.append(PlannedArray(one, number, index, _start(one, stored_layer)))
     return Plan(dataset, settings, tuple(arrays), tuple(_units(arrays, dataset, settings)))
 
 
@@ -246,7 +237,7 @@ def _plan_layer(
     keep = [i for i, a in enumerate(image.axes) if a.name != "c"]
     axes = "".join(image.axes[i].name for i in keep)
     shape = tuple(image.pixels.shape[i] for i in keep)
-    if isinstance(layer, InstanceLayer):  # a frame is drawn as a whole: instances cross any cut
+    if isinstance(layer, InstanceLayer):  # a frame is drawn as a whole: instances cross any border
         read_block_shape = tuple(1 if a == "t" else n for a, n in zip(axes, shape, strict=True))
         size = None
     else:
@@ -273,15 +264,17 @@ def _plan_layer(
 def _units(
     arrays: list[PlannedArray], dataset: SourceDataset, settings: Settings
 ) -> Iterable[Unit]:
-    groups: dict[tuple[Any, ...], list[Part]] = {}
+    groups: dict[tuple[Any, ...], list[UnitPart]] = {}
     for number, planned in enumerate(arrays):
         if planned.start is None:
             continue
         for step, made in enumerate(planned.plan.passes):
             for region in planned.plan.regions(made, planned.start):
-                key = _group(planned, dataset, step, region, number)
-                groups.setdefault(key, []).append(Part(number, step, region))
-    batch: list[Part] = []
+                # Label volumes of one region of one image are done together.
+                shared = "labels" if _is_volume(planned, dataset) else number
+                key = (step, planned.image, shared, region)
+                groups.setdefault(key, []).append(UnitPart(number, step, region))
+    batch: list[UnitPart] = []
     size = phase = count = 0
     for (step, *_), parts in sorted(groups.items(), key=lambda item: item[0][0]):
         nbytes = sum(_nbytes(arrays[p.array].plan, p) for p in parts)
@@ -295,20 +288,10 @@ def _units(
         yield Unit(f"{count:06d}", phase, tuple(batch), size)
 
 
-def _group(
-    planned: PlannedArray, dataset: SourceDataset, step: int, region: Region, number: int
-) -> tuple[Any, ...]:
-    """Parts with one key are done together: label volumes of one region of one image."""
-    layer = planned.layer
-    if layer is not None and isinstance(dataset.images[planned.image].labels[layer], VolumeLayer):
-        return (step, planned.image, "labels", region)
-    return (step, planned.image, number, region)
+def _is_volume(planned: PlannedArray, dataset: SourceDataset) -> bool:
+    layers = dataset.images[planned.image].labels
+    return planned.layer is not None and isinstance(layers[planned.layer], VolumeLayer)
 
 
-def _nbytes(plan: ArrayPlan, part: Part) -> int:
+def _nbytes(plan: ArrayPlan, part: UnitPart) -> int:
     return math.prod(b - a for a, b in part.region) * np.dtype(plan.dtype).itemsize
-
-
-def pass_of(plan: ArrayPlan, part: Part) -> Pass:
-    """The pass that makes a part."""
-    return plan.passes[part.step]

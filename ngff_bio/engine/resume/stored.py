@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ngff_bio import ngff
-from ngff_bio.engine.plan.layout import Level, Stored
+from ngff_bio.engine.plan.layout import LevelPlan, Stored
 from ngff_bio.errors import StoreError
 from ngff_bio.model import SourcePlate
 from ngff_bio.zarrio.arrays import ArrayMeta, parse_array
@@ -21,13 +21,13 @@ def stored_array(nodes: Nodes, path: str, axes: str) -> Stored | None:
     ngff_bio.errors.StoreError
         If it is laid out in a way that this converter does not write.
     """
-    levels: list[Level] = []
+    levels: list[LevelPlan] = []
     metas: list[ArrayMeta] = []
     while (document := nodes.arrays.get(f"{path}/{len(levels)}".lstrip("/"))) is not None:
         meta = parse_array(document, nodes.zarr_format, f"{path}/{len(levels)}".lstrip("/"))
         before = levels[-1].shape if levels else meta.shape
         factor = tuple(1 if n == b else 2 for n, b in zip(meta.shape, before, strict=True))
-        levels.append(Level(str(len(levels)), meta.shape, meta.chunk, meta.shard, factor))
+        levels.append(LevelPlan(str(len(levels)), meta.shape, meta.chunk, meta.shard, factor))
         metas.append(meta)
     if not levels:
         return None

@@ -1,53 +1,41 @@
-"""Checksums of what is written and read, taken while it passes."""
+"""Checksums of what is written and read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.storage import Buffer, Storage
+from ngff_bio.storage.base import pieces
 
 
-class ChecksummingStorage:
-    """A storage that remembers size and checksum of every object that is put through it.
+class ChecksummingWriter:
+    """Writes objects to a storage, and remembers size and checksum of each.
 
-    Parameters
-    ----------
-    storage
-        Where everything goes, and what answers everything else.
+    ``written`` has them by key. Several threads may write at once.
     """
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
-        self.noted: dict[str, tuple[int, int]] = {}
+        self.written: dict[str, tuple[int, int]] = {}
 
-    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
-        """Write one object, and note it."""
-        whole = [data] if isinstance(data, bytes | bytearray | memoryview) else list(data)
-        crc = 0
+    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> None:
+        """Write one object."""
+        whole, crc = pieces(data), 0
         for piece in whole:
             crc = crc32c(piece, crc)
-        size = self.storage.put(key, whole)
-        self.noted[key] = size, crc
-        return size
-
-    def checksums(self, keys: Iterable[str]) -> dict[str, int]:
-        """Checksum of each of some objects."""
-        return {key: self.noted[key][1] for key in keys}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.storage, name)
+        self.written[key] = self.storage.put(key, whole), crc
 
 
 def crc32c(data: Buffer, start: int = 0) -> int:
     """CRC-32C (Castagnoli) of bytes, continued from ``start``."""
-    if not isinstance(data, bytes):  # the library takes no memoryview, but an array without a copy
-        data = cast("bytes", np.frombuffer(data, np.uint8))
-    return int(google_crc32c.extend(start, data))
+    # The library takes no memoryview, but an array without a copy.
+    array = data if isinstance(data, bytes) else np.frombuffer(data, np.uint8)
+    return int(google_crc32c.extend(start, array))
 
 
 def checksum(block: NDArray[Any]) -> int:

@@ -1,7 +1,7 @@
-"""The last step: tables and metadata, written when every pixel is in place.
+"""The last step: tables, metadata and the manifest, written when all pixels are.
 
-Metadata goes from the leaves to the root, so that nothing opens before all below it is whole. All of
-it is made again from the records if this is stopped half-way.
+Metadata is written from the leaves to the root, so that nothing opens before all below it is complete.
+All of it is made again from the records if this is interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 from ngff_bio import ngff
 from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Plan, PlannedArray, below
-from ngff_bio.engine.write.manifest import ManifestWriter, SourceFiles, no_files
+from ngff_bio.engine.write.checksums import ChecksummingWriter, crc32c
+from ngff_bio.engine.write.manifest import SourceFiles, make_entries, no_files, write_manifest
 from ngff_bio.engine.write.metadata import (
     dataset_attributes,
     image_attributes,
@@ -40,14 +41,14 @@ from ngff_bio.parallel import WorkerPool, shared_pool
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.nodes import Nodes
 
-#: Attributes of a dataset that stay as they were when something is added.
-_OF_THE_BEGINNING = ("converter", "options", "licence", "citation", "attributes")
+#: Attributes of a dataset that do not change when something is appended: who began the store, and how.
+_UNCHANGED = ("converter", "options", "licence", "citation", "attributes")
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """A store that is added to: what it said, and the dataset that it holds in the end (of images
-    that stay as they are, only the path is known).
+    """A store that is appended to: its documents, and the dataset that it contains in the end (of
+    images that do not change, only the path is known).
     """
 
     nodes: Nodes
@@ -73,13 +74,12 @@ def finish(
     source_files
         Names the files that were read, for the manifest.
     before
-        The store that is added to, if it is not a new one.
+        The store that is appended to, if it is not a new one.
     """
     old = Nodes(plan.settings.zarr_format) if before is None else before.nodes
-    added = before is not None
-    manifest = ManifestWriter(plan, list(records), storage, source_files, added=added)
-    storage = manifest.storage
-    maker = _Maker(plan, storage, parts_by_array(manifest.records), old)
+    done = list(records)
+    writer = ChecksummingWriter(storage)
+    maker = _Maker(plan, writer, parts_by_array(done), old)
     layers: dict[int, list[tuple[int, PlannedArray]]] = defaultdict(list)
     for number, planned in enumerate(plan.arrays):
         layers[planned.image].append((number, planned))
@@ -88,23 +88,38 @@ def finish(
     whole = plan if before is None else replace(plan, dataset=before.whole)
     if plan.dataset.layout != "image":
         root = dataset_attributes(whole)
-        if before is not None:  # who began the store, and how, stays as it is
-            root[KEY] |= {k: v for k, v in old.groups[""][KEY].items() if k in _OF_THE_BEGINNING}
+        if before is not None:
+            root[KEY] |= {k: v for k, v in old.groups[""][KEY].items() if k in _UNCHANGED}
         maker.nodes.add_group("", root)
     for path, attributes in plate_groups(whole):
         maker.nodes.add_group(path, attributes)
     maker.nodes.add_missing(old)
     consolidated = plan.settings.consolidated if before is None else before.consolidated
     pool = shared_pool(remote=True) if storage.locality == "network" else WorkerPool()
-    for lot in manifest.before_root(maker.nodes.documents(consolidated, old), pool.map):
-        maker.sizes += pool.map(lambda one: storage.put(*one), lot)
-    return [*maker.sizes, *manifest.sizes]
+    roots = []
+    for batch in maker.nodes.documents(consolidated, old):
+        if any("/" in key for key, _ in batch):
+            pool.map(lambda one: writer.put(*one), batch)
+        else:
+            roots.append(batch)
+    last = {key: (len(data), crc32c(data)) for batch in roots for key, data in batch}
+    entries = make_entries(
+        plan,
+        done,
+        storage,
+        {**writer.written, **last},
+        source_files,
+        pool,
+        added=before is not None,
+    )
+    sizes = write_manifest(storage, entries)
+    for batch in roots:
+        pool.map(lambda one: writer.put(*one), batch)
+    return [*sizes, *(size for size, _ in writer.written.values())]
 
 
 def parts_by_array(records: Iterable[UnitRecord]) -> dict[int, list[PartRecord]]:
-    """What is known of each array's parts, in order, whatever the order was in which they were
-    made.
-    """
+    """Records of each array's parts, in an order that does not depend on the order of writing."""
     parts: dict[int, list[PartRecord]] = defaultdict(list)
     for record in sorted(records, key=lambda r: r.id):
         for part in record.parts:
@@ -116,13 +131,12 @@ def parts_by_array(records: Iterable[UnitRecord]) -> dict[int, list[PartRecord]]
 
 @dataclass(slots=True)
 class _Maker:
-    """Makes tables and metadata, image by image. ``old`` is what the store said before."""
+    """Makes tables and metadata, image by image; ``old`` are the documents before appending."""
 
     plan: Plan
-    storage: Storage
+    writer: ChecksummingWriter
     parts: dict[int, list[PartRecord]]
     old: Nodes
-    sizes: list[int] = field(default_factory=list)
     nodes: Nodes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -154,7 +168,7 @@ class _Maker:
         self, image: SourceImage, planned: PlannedArray, parts: list[PartRecord]
     ) -> dict[str, Any]:
         found = image_attributes(self.plan, image, planned.plan, parts)
-        if image.path in self.old.groups:  # how channels are shown was settled on all old frames
+        if image.path in self.old.groups:  # display settings were computed from all old frames
             before = self.old.groups[image.path]
             for new, known in ((found, before), (found.get("ome"), before.get("ome"))):
                 if new is not None and known is not None and "omero" in known:
@@ -191,10 +205,10 @@ class _Maker:
                 self.put(key, volume_table(layer, planned.plan.axes, objects))
             return bool(objects) or there
         rows = [p.rows for p in parts if p.rows]
-        if rows and (there or rows != [key]):  # several parts left their rows beside the data
-            tables = [from_parquet(_rows(self.storage, r)) for r in rows]
-            if there:  # less what a stopped run may have added already
-                known = from_parquet(_rows(self.storage, key))
+        if rows and (there or rows != [key]):  # several parts wrote their rows beside the data
+            tables = [from_parquet(_rows(self.writer.storage, r)) for r in rows]
+            if there:  # without rows that an interrupted run may have added already
+                known = from_parquet(_rows(self.writer.storage, key))
                 tables.insert(0, rows_before(known, planned.start or 0))
             self.put(key, concatenate(tables))
         return bool(rows) or there
@@ -205,16 +219,15 @@ class _Maker:
             return
         from ngff_bio.engine.write.tracks import write_tracks
 
-        table = from_parquet(_rows(self.storage, table_key(image, layer)))
+        table = from_parquet(_rows(self.writer.storage, table_key(image, layer)))
         zarr_format = self.plan.settings.zarr_format
-        groups, arrays, sizes = write_tracks(image, layer, table, zarr_format, self.storage)
+        groups, arrays = write_tracks(image, layer, table, zarr_format, self.writer)
         for path, attributes in groups.items():
             self.nodes.add_group(path, attributes)
         self.nodes.arrays.update(arrays)
-        self.sizes += sizes
 
     def put(self, key: str, table: Any) -> None:
-        self.sizes.append(self.storage.put(key, to_parquet(table)))
+        self.writer.put(key, to_parquet(table))
 
 
 def table_key(image: SourceImage, layer: LabelLayer) -> str:
@@ -226,8 +239,8 @@ def _rows(storage: Storage, key: str) -> bytes:
     found = storage.get(key)
     if found is None:
         raise StoreError(
-            "table rows of a unit that is done have gone",
+            "table rows of a finished unit are missing",
             file=f"{storage.url}/{key}",
-            hint="run the same command again: it makes what is missing",
+            hint="run the same command again to write what is missing",
         )
     return found

@@ -1,10 +1,9 @@
-"""Drawing the instances of some frames: label pixels, hidden layers, and the rows of the table."""
+"""Drawing the instances of some frames: label pixels, hidden label images, and rows of the table."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.engine.plan.layout import ArrayPlan
-from ngff_bio.engine.plan.plan import Part
+from ngff_bio.engine.plan.plan import UnitPart
+from ngff_bio.engine.write.checksums import ChecksummingWriter
 from ngff_bio.engine.write.records import STATE
 from ngff_bio.engine.write.tables import FILE, instance_table, to_parquet
 from ngff_bio.errors import SourceError
@@ -34,16 +34,15 @@ from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.overlap import Painted, paint_instances
 from ngff_bio.raster.runs import run_pixels
 from ngff_bio.raster.shapes import rasterize_shapes
-from ngff_bio.storage import Storage
 
 
 @dataclass(slots=True)
 class Drawn:
     """Some frames of a layer, drawn.
 
-    ``labels`` has the label image's axes over the region; ``whole_in`` is for each instance the
-    number of the label image in which it is whole (0 is the visible one), ``pixels`` what it
-    covers.
+    ``labels`` has the label image's axes over the region. ``whole_in`` is for each instance the number
+    of the label image in which it is whole (0 is the visible one), ``pixels`` how many it covers.
+    ``hidden`` are the blocks of hidden label images, by their number.
     """
 
     layer: str
@@ -54,47 +53,26 @@ class Drawn:
     hidden: dict[int, NDArray[Any]] = field(default_factory=dict)
     notices: list[dict[str, Any]] = field(default_factory=list)
 
-    @property
-    def count(self) -> int:
-        """Number of instances."""
-        return len(self.instances)
-
-    @property
-    def layers(self) -> int:
-        """Number of hidden label images that are needed here."""
-        return max(self.whole_in, default=0)
-
-    @property
-    def overlaps(self) -> int:
-        """Number of instances that others cover in part."""
-        return sum(1 for k in self.whole_in if k)
-
-    def hidden_blocks(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Number and pixels of each hidden label image."""
-        yield from sorted(self.hidden.items())
-
-    def save_rows(
-        self, plan: ArrayPlan, part: Part, storage: Storage, objects: list[tuple[str, int]]
-    ) -> str:
-        """Write the rows: in their final place if these are all frames, else beside the data."""
+    def save_rows(self, plan: ArrayPlan, part: UnitPart, writer: ChecksummingWriter) -> str:
+        """Write the rows: to their table if these are all frames, else beside the data."""
         names = [self.layer if k == 0 else f"{self.layer}-hidden-{k}" for k in self.whole_in]
         data = to_parquet(instance_table(self.instances, names, self.pixels))
         if all(r == (0, n) for r, n in zip(part.region, plan.shape, strict=True)):
             image = plan.path.rpartition("labels/")[0]
             key = f"{image}tables/{self.layer}/{FILE}"
-            objects.append((key, storage.put(key, data)))
+            writer.put(key, data)
         else:
             first = "-".join(str(a) for a, _ in part.region)
             key = f"{STATE}/rows/{part.array:06d}-{first}.parquet"
-            storage.put(key, data)
+            writer.storage.put(key, data)
         return key
 
 
 def draw_instances(plan: ArrayPlan, region: Region, layer: InstanceLayer) -> Drawn:
     """Draw the instances of a layer on the frames of a region.
 
-    Each frame is drawn as a whole, by the overlap rule. On a stack of planes an instance lies on
-    its own plane, or on every plane where it has none.
+    Each frame is drawn as a whole, by the overlap rule. In a stack of planes an instance is drawn on
+    its own plane, or on every plane if it has none.
 
     Raises
     ------
@@ -165,7 +143,7 @@ def _paint(masks: InstanceRuns, instances: list[Instance], out: NDArray[Any]) ->
     values = np.array([i.value for i in instances], np.int64)
     if len(np.unique(values)) == len(values):
         return paint_instances(masks, values, out)
-    # One object outlined twice on a frame: both outlines are one mask, each has a row.
+    # An object with two outlines on a frame: both are one mask, and each has a row.
     unique, owner = np.unique(values, return_inverse=True)
     order = np.argsort(owner, kind="stable")
     ordered = masks.row_major().select(order)
@@ -188,7 +166,7 @@ def _masks(
 ) -> InstanceRuns:
     """Pixels of each instance on one plane, whatever its geometry is, in order.
 
-    One that cannot be drawn ends the conversion, or gets a notice and no pixel.
+    An instance that cannot be drawn ends the conversion, or gets a notice and no pixel.
     """
     kinds: dict[tuple[str, Window | None], list[int]] = {}
     for i, instance in enumerate(instances):
@@ -197,7 +175,7 @@ def _masks(
         return InstanceRuns.empty(size, 0)
     tables, order = [], []
     for (kind, window), rows in kinds.items():
-        tables.append(_drawn_alike(kind, [instances[i] for i in rows], window, size, on_error))
+        tables.append(_draw_kind(kind, [instances[i] for i in rows], window, size, on_error))
         order += rows
     if len(tables) == 1:
         return tables[0]
@@ -207,7 +185,7 @@ def _masks(
 Window = tuple[int, int, int, int]
 
 
-def _drawn_alike(
+def _draw_kind(
     kind: str,
     instances: list[Instance],
     window: Window | None,
@@ -239,19 +217,19 @@ def _one(kind: str, instance: Instance, size: tuple[int, int], on_error: OnError
                 record=record,
                 expected=error.expected,
                 found=error.found,
-                hint=error.hint or "mend the record, or go on without it with --on-error skip",
+                hint=error.hint or "fix the record, or skip it with --on-error skip",
             ) from error
         instance.notice = Notice("skipped", error.what, file, record)
         return _rasterize("none", [instance], size)
 
 
 def _moved(runs: InstanceRuns, window: Window, size: tuple[int, int]) -> InstanceRuns:
-    """Instances drawn on a part of a frame, put where that part lies in the frame.
+    """Instances drawn on a part of a frame, moved to its place in the frame.
 
-    Outlines are never moved before they are drawn: their coordinates would be rounded otherwise.
+    Outlines are not moved before they are drawn, since their coordinates would be rounded.
     """
     top, left, _, width = window
-    if runs.step == 1:  # runs may go on from one row to the next: only columns can be moved
+    if runs.step == 1:  # runs may continue in the next row: only columns can be moved
         pixels = run_pixels(runs.starts, runs.lengths)
         owners = np.repeat(runs.owners, runs.lengths)
     else:
@@ -298,7 +276,7 @@ def _coco(instance: Instance) -> Any:
 def _labelme(instance: Instance) -> dict[str, Any]:
     shape = instance.geometry
     if not isinstance(shape, Shape):
-        raise TypeError(f"{type(shape).__name__} is no labelme shape")
+        raise TypeError(f"{type(shape).__name__} is not a labelme shape")
     record: dict[str, Any] = {"points": shape.points, "shape_type": shape.type}
     if shape.mask is not None:
         record["mask"] = _decoded_mask(shape.mask, instance)
@@ -310,11 +288,11 @@ def _decoded_mask(text: str, instance: Instance) -> NDArray[Any]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
-            return np.asarray(picture).astype(bool)
+        with Image.open(io.BytesIO(base64.b64decode(text))) as image:
+            return np.asarray(image).astype(bool)
     except (ValueError, OSError, UnidentifiedImageError) as error:
         raise SourceError(
-            "the mask of a shape is no picture",
+            "the mask of a shape is not an image file",
             record=f"shape with label {instance.category!r}",
             expected="a PNG in base64",
             found=error,

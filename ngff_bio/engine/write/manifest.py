@@ -1,46 +1,42 @@
-"""The manifest: what a store must hold, to the byte, so that it can be proved without its source.
+"""The manifest: what a store must contain, to the byte, so that it can be verified without its source.
 
 One Parquet file in the store, ``ngff_bio/manifest.parquet``, with a row for each
 
-- ``object``: an object of the store, but for the two of the manifest itself. ``path`` is its key.
-- ``pixels``: a region of an image or label image as it was read from the source, decoded. ``path`` is
-  the array of level 0, ``region`` half-open ranges as text (``0:50,0:800,0:800``); the checksum is of
-  the pixels in C order, little-endian, in the type of the array.
-- ``source``: a file that the pixels and annotations were read from. ``path`` is its name below the
-  folder of the source, or that of the archive that it was read from.
+- ``object``: an object of the store, except the two of the manifest itself. ``path`` is its key.
+- ``pixels``: a region of an image or label image as it was decoded from the source. ``path`` is the
+  array of level 0, ``region`` half-open ranges as text (``0:50,0:800,0:800``); the checksum is of the
+  pixels in C order, little-endian, in the type of the array.
+- ``source``: a file that pixels or annotations were read from. ``path`` is its name below the folder
+  of the source, or that of the archive that contains it.
 
 ``size`` is in bytes, ``crc32c`` the CRC-32C (Castagnoli, RFC 3720) of these bytes, null where it was
 not calculated. Rows are sorted by kind, path, region. ``ngff_bio/manifest.crc32c`` holds size and
-checksum of the Parquet file as one line of text, so that damage to the manifest is told from damage
-to the store.
+checksum of the Parquet file as one line of text, so that damage to the manifest can be distinguished
+from damage to the store.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
 from ngff_bio.engine.plan.plan import Plan
-from ngff_bio.engine.write.checksums import ChecksummingStorage, crc32c
+from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.columns import numbers, texts
-from ngff_bio.engine.write.records import UnitRecord, load_record
+from ngff_bio.engine.write.records import STATE, UnitRecord, load_record
 from ngff_bio.errors import StoreError
+from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
 
 MANIFEST = "ngff_bio/manifest.parquet"
 MANIFEST_CHECKSUM = "ngff_bio/manifest.crc32c"
 
 Kind = Literal["object", "pixels", "source"]
-
-#: Documents of a store that are written at once.
-Batch = list[tuple[str, bytes]]
-
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,7 +50,7 @@ class Entry:
     crc32c: int | None
 
 
-#: Gives the source's files when the store is about to be finished: name, size, checksum.
+#: Returns name, size and checksum of each source file; called when the store is about to be finished.
 SourceFiles = Callable[[], Iterable[tuple[str, int, int | None]]]
 
 
@@ -63,96 +59,81 @@ def no_files() -> Iterator[tuple[str, int, int | None]]:
     return iter(())
 
 
-class ManifestWriter:
-    """Gathers what is written when a store is finished, and writes the manifest before the root.
+def make_entries(
+    plan: Plan,
+    records: Sequence[UnitRecord],
+    storage: Storage,
+    written: Mapping[str, tuple[int, int]],
+    source_files: SourceFiles,
+    pool: WorkerPool,
+    *,
+    added: bool = False,
+) -> Iterable[Entry]:
+    """Rows of the manifest of a store that is about to be finished.
 
     Parameters
     ----------
     plan
-        Of what was converted. Objects of images that are not in it were removed again.
+        Of what was converted. Objects of images that are not in it were removed.
     records
         Of all units.
-    storage
-        The store; :attr:`storage` is to be written to instead. :attr:`sizes` are those of the
-        manifest's own objects, once they are written.
+    written
+        Size and checksum of all other objects: tables, documents.
     source_files
         Names the files that were read.
+    pool
+        Reads records and objects, several at once where each is a request.
     added
-        Whether something is added to a store: then what its manifest says of the rest stays.
+        Whether something was appended to a store: rows of its manifest are kept.
     """
+    found: dict[tuple[str, str, str | None], Entry] = {}
 
-    def __init__(
-        self,
-        plan: Plan,
-        records: Sequence[UnitRecord],
-        storage: Storage,
-        source_files: SourceFiles,
-        *,
-        added: bool = False,
-    ) -> None:
-        self.records = records
-        self.sizes: tuple[int, ...] = ()
-        self._plan, self._storage, self._source_files = plan, storage, source_files
-        self._noting = ChecksummingStorage(storage)
-        self._added = added
+    def add(entries: Iterable[Entry]) -> None:
+        found.update(((e.kind, e.path, e.region), e) for e in entries)
 
-    @property
-    def storage(self) -> Storage:
-        """The store, noting what is put."""
-        return cast("Storage", self._noting)
+    if added:
+        add(_entries_before(storage))
+    # The objects of a large store are not held in memory.
+    whole = pool.map(lambda r: r if r.objects else load_record(storage, r.id), records)
+    starts = tuple(f"{image.path}/" if image.path else "" for image in plan.dataset.images)
+    add(
+        Entry("object", key, None, size, record.checksums.get(key))
+        for record in whole
+        if record is not None
+        for key, size in record.objects
+        if key.startswith(starts)
+    )
+    add(_pixel_entries(plan, records))
+    add(object_entries(written))
+    add(Entry("source", name, None, size, crc) for name, size, crc in source_files())
+    return found.values()
 
-    def before_root(self, lots: Iterable[Batch], each: Map) -> Iterator[Batch]:
-        """The same lots of documents; the manifest is written before those of the root."""
-        root: list[Batch] = []
-        for lot in lots:
-            if any("/" in key for key, _ in lot):
-                yield lot
-            else:
-                root.append(lot)
-        entries = {(e.kind, e.path, e.region): e for e in self._entries(root, each)}
-        self.sizes = write_manifest(self._storage, entries.values())
-        yield from root
 
-    def _entries(self, root: Iterable[Batch], each: Map) -> Iterator[Entry]:
-        """Rows, a later one of the same thing in place of an earlier one."""
-        if self._added:
-            yield from self._before()
-        yield from self._of_units(each)
-        for key, (size, crc) in self._noting.noted.items():
-            yield Entry("object", key, None, size, crc)
-        for lot in root:
-            for key, data in lot:
-                yield Entry("object", key, None, len(data), crc32c(data))
-        for name, length, checksum in self._source_files():
-            yield Entry("source", name, None, length, checksum)
+def object_entries(written: Mapping[str, tuple[int, int]]) -> Iterator[Entry]:
+    """Rows of objects, from size and checksum by key."""
+    for key, (size, crc) in written.items():
+        yield Entry("object", key, None, size, crc)
 
-    def _before(self) -> Iterator[Entry]:
-        """What is known of a store that is added to; its objects are read where it is nothing."""
-        if self._storage.size(MANIFEST) is not None:
-            yield from read_manifest(self._storage)
-            return
-        for key, size in self._storage.list():
-            if not key.startswith(".ngff_bio/"):
-                yield Entry("object", key, None, size, crc32c(self._storage.get(key) or b""))
 
-    def _whole(self, record: UnitRecord) -> UnitRecord | None:
-        """A record with its objects: those of a large store are not held in memory."""
-        return record if record.objects else load_record(self._storage, record.id)
+def _entries_before(storage: Storage) -> Iterable[Entry]:
+    """Rows of a store that was appended to; its objects are read if it has no manifest."""
+    if storage.size(MANIFEST) is not None:
+        return read_manifest(storage)
+    return [
+        Entry("object", key, None, size, crc32c(storage.get(key) or b""))
+        for key, size in storage.list()
+        if not key.startswith(f"{STATE}/")
+    ]
 
-    def _of_units(self, each: Map) -> Iterator[Entry]:
-        images = self._plan.dataset.images
-        starts = tuple(f"{image.path}/" if image.path else "" for image in images)
-        for record in each(self._whole, self.records):
-            for key, size in record.objects if record is not None else ():
-                if key.startswith(starts):
-                    yield Entry("object", key, None, size, record.checksums.get(key))
-        for record in self.records:
-            for part in record.parts:
-                array = self._plan.arrays[part.array].plan
-                if part.crc32c is not None:
-                    size = math.prod(b - a for a, b in part.region) * np.dtype(array.dtype).itemsize
-                    path = f"{array.path}/{array.levels[0].path}".lstrip("/")
-                    yield Entry("pixels", path, region_text(part.region), size, part.crc32c)
+
+def _pixel_entries(plan: Plan, records: Iterable[UnitRecord]) -> Iterator[Entry]:
+    for record in records:
+        for part in record.parts:
+            array = plan.arrays[part.array].plan
+            if part.crc32c is not None:
+                size = math.prod(b - a for a, b in part.region) * np.dtype(array.dtype).itemsize
+                path = f"{array.path}/{array.levels[0].path}".lstrip("/")
+                yield Entry("pixels", path, region_text(part.region), size, part.crc32c)
 
 
 def region_text(region: Iterable[tuple[int, int]]) -> str:
@@ -167,7 +148,7 @@ def parse_region(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def write_manifest(storage: Storage, entries: Iterable[Entry]) -> tuple[int, int]:
-    """Write the manifest of a store, and its seal; returns their sizes in bytes.
+    """Write the manifest of a store, and its checksum; returns their sizes in bytes.
 
     The same entries give the same bytes.
     """
@@ -192,7 +173,7 @@ def write_manifest(storage: Storage, entries: Iterable[Entry]) -> tuple[int, int
 
 
 def checksum_line(manifest: bytes) -> bytes:
-    """The line that says what the bytes of the manifest are."""
+    """The content of `MANIFEST_CHECKSUM`: size and checksum of the manifest."""
     return f"{len(manifest)} {crc32c(manifest):08x}\n".encode()
 
 
@@ -210,7 +191,7 @@ def read_manifest(storage: Storage) -> list[Entry]:
             "the store has no manifest",
             file=storage.url,
             expected=MANIFEST,
-            hint="stores of other programs have none; name the source to compare with instead",
+            hint="only stores written by ngff_bio have one; name a source to compare with instead",
         )
     return parse_manifest(data, f"{storage.url}/{MANIFEST}")
 

@@ -1,68 +1,20 @@
-"""Resolution levels: shapes, spacings, and the reduction of a block by two along some axes."""
+"""Reduction of a block by two along some axes."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Method = Literal["mean", "gaussian", "mode", "nearest"]
+from ngff_bio.engine.plan.settings import Method
+from ngff_bio.engine.plan.shapes import reduced_shape
 
 _WIDER = {"u1": "u2", "u2": "u4", "u4": "u8", "i1": "i2", "i2": "i4", "i4": "i8"}
 
 #: Bytes of source that are reduced at once: intermediate sums then stay in the cache.
 _SLAB = 1 << 20
-
-
-def level_factors(
-    axes: str,
-    shape: tuple[int, ...],
-    steps: tuple[float | None, ...],
-    fits: tuple[int, int],
-    levels: int | None,
-) -> list[tuple[int, ...]]:
-    """Reduction of each level against the level before it; the first is all ones.
-
-    y and x are halved until a plane fits into ``fits`` (or ``levels`` is reached). z joins in only
-    where its spacing is known and is not more than the plane's next one, so that z is never reduced
-    while it is the coarser axis.
-
-    Parameters
-    ----------
-    axes, shape
-        Letters of the axes, and sizes.
-    steps
-        Spacing along each axis; ``None`` where the source gives none.
-    fits
-        Height and width of a plane that needs no further level.
-    levels
-        Number of levels wanted; ``None`` for as many as it takes.
-    """
-    size = dict(zip(axes, shape, strict=True))
-    step = dict(zip(axes, steps, strict=True))
-    factors = [(1,) * len(axes)]
-    while True:
-        small = size["y"] <= fits[0] and size["x"] <= fits[1]
-        if (levels is None and small) or (levels is not None and len(factors) >= levels):
-            return factors
-        halve = {a for a in "yx" if size[a] > 1}
-        z, plane = step.get("z"), step.get("x")
-        if size.get("z", 1) > 1 and z is not None and plane is not None and z < 2 * plane:
-            halve.add("z")
-        if not halve:
-            return factors
-        for a in halve:
-            size[a] = -(-size[a] // 2)
-            if (spacing := step[a]) is not None:
-                step[a] = 2 * spacing
-        factors.append(tuple(2 if a in halve else 1 for a in axes))
-
-
-def reduced_shape(shape: tuple[int, ...], factor: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape after reduction; an odd edge keeps a last, partial pixel, so that nothing is cut off."""
-    return tuple(-(-n // f) for n, f in zip(shape, factor, strict=True))
 
 
 def reduce_block(block: NDArray[Any], factor: tuple[int, ...], method: Method) -> NDArray[Any]:

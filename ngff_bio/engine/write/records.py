@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ngff_bio.engine.write.codec_selection import Choice
+from ngff_bio.engine.write.codec_selection import CodecChoice
 from ngff_bio.storage import Storage
 
 #: Folder in the destination that holds the state of a running conversion; gone when it has ended.
@@ -65,7 +65,7 @@ class UnitRecord:
     id: str
     objects: list[tuple[str, int]] = field(default_factory=list)
     parts: list[PartRecord] = field(default_factory=list)
-    choices: dict[str, Choice] = field(default_factory=dict)
+    choices: dict[str, CodecChoice] = field(default_factory=dict)
     checksums: dict[str, int] = field(default_factory=dict)
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ngff_bio.engine.write.checksums import ChecksummingWriter
 from ngff_bio.errors import SourceError
 from ngff_bio.model import Axis, InstanceLayer, SourceImage
 from ngff_bio.raster.coco_rle import rasterize_rles
-from ngff_bio.storage import Storage
 
 #: Name of the group that holds the graphs of an image.
 GROUP = "tracks"
@@ -88,17 +88,19 @@ def _whole_numbers(names: list[str | None]) -> NDArray[np.int64] | None:
 
 
 def write_tracks(
-    image: SourceImage, layer: InstanceLayer, table: Any, zarr_format: int, storage: Storage
-) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], list[int]]:
+    image: SourceImage,
+    layer: InstanceLayer,
+    table: Any,
+    zarr_format: int,
+    writer: ChecksummingWriter,
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Write the arrays of a tracked layer's graph.
 
     Returns
     -------
     groups, arrays
-        Metadata documents by path, for the caller to write when all else is in place: attributes of
-        groups, whole documents of arrays.
-    sizes
-        Bytes of each object that was written.
+        Metadata documents by path, for the caller to write later: attributes of groups, whole
+        documents of arrays.
     """
     import zarr
     from zarr.storage import MemoryStore
@@ -120,7 +122,7 @@ def write_tracks(
         _write_array(root, f"nodes/props/{name}/values", values)
     root.attrs["geff"] = _metadata(image, layer, properties)
     path = f"{image.path}/{GROUP}/{layer.name}".lstrip("/")
-    return _stored(path, {k: bytes(v.to_bytes()) for k, v in held.items()}, storage)
+    return _stored(path, {k: bytes(v.to_bytes()) for k, v in held.items()}, writer)
 
 
 def _write_array(root: Any, path: str, values: NDArray[Any]) -> None:
@@ -174,17 +176,16 @@ def _metadata(
 
 
 def _stored(
-    path: str, held: Mapping[str, bytes], storage: Storage
-) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], list[int]]:
-    """Put chunks in their place, and sort metadata documents into groups and arrays."""
+    path: str, held: Mapping[str, bytes], writer: ChecksummingWriter
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Write chunks, and sort metadata documents into groups and arrays."""
     groups: dict[str, dict[str, Any]] = {}
     arrays: dict[str, dict[str, Any]] = {}
-    sizes = []
     for key, data in sorted(held.items()):
         folder, _, name = key.rpartition("/")
         place = f"{path}/{folder}".rstrip("/")
         if name not in _DOCUMENTS:
-            sizes.append(storage.put(f"{path}/{key}", data))
+            writer.put(f"{path}/{key}", data)
             continue
         document = json.loads(data)
         if name == ".zarray" or document.get("node_type") == "array":
@@ -193,7 +194,7 @@ def _stored(
             groups.setdefault(place, {}).update(document)
         else:
             groups.setdefault(place, {}).update(document.get("attributes", {}))
-    return {p: a for p, a in groups.items() if p not in arrays}, arrays, sizes
+    return {p: a for p, a in groups.items() if p not in arrays}, arrays
 
 
 def _boxes(table: Any) -> NDArray[np.float64]:

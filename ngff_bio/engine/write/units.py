@@ -1,19 +1,19 @@
-"""Running one unit: read, reduce, compress, write, and say what was done."""
+"""Running one unit: read, reduce, compress, write, and record what was done."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.engine.plan.layout import ArrayPlan, Pass
-from ngff_bio.engine.plan.plan import Job, Part, pass_of
-from ngff_bio.engine.write.checksums import ChecksummingStorage, checksum
-from ngff_bio.engine.write.codec_selection import choose_codec, sample_of
+from ngff_bio.engine.plan.plan import Job, UnitPart
+from ngff_bio.engine.write.checksums import ChecksummingWriter, checksum
+from ngff_bio.engine.write.codec_selection import CodecChoice, choose_codec, sample_of
 from ngff_bio.engine.write.levels import read_level
 from ngff_bio.engine.write.pyramid import reduce_block, reduce_smooth
 from ngff_bio.engine.write.records import Failure, PartRecord, UnitRecord, save_record
@@ -40,15 +40,15 @@ def run_unit(
     Raises
     ------
     ngff_bio.errors.SourceError, ngff_bio.errors.SourceNotFoundError
-        If a source file is damaged or has gone.
+        If a source file is damaged or missing.
     ngff_bio.errors.StorageError
-        If an object cannot be written. Nothing else is undone: the unit is not recorded, and a
-        second run does it again.
+        If an object cannot be written. Nothing is undone: the unit is not recorded, and a second run
+        does it again.
     ngff_bio.parallel.Cancelled
-        If the conversion is being stopped.
+        If the conversion is being cancelled.
     """
-    noting = ChecksummingStorage(storage)
-    worker = _Worker(job, cast("Storage", noting), pool or WorkerPool(), UnitRecord(job.unit.id))
+    worker = _Worker(job, ChecksummingWriter(storage), pool or WorkerPool())
+    record = UnitRecord(job.unit.id, choices=worker.choices)
     for part in job.unit.parts:
         worker.pool.check()
         try:
@@ -58,25 +58,27 @@ def run_unit(
                 raise
             failed = Failure(error.what, error.file, error.record or job.names[part.array])
             done = PartRecord(part.array, part.step, list(part.region), failed=failed)
-        worker.record.parts.append(done)
-    worker.decide_rest()
-    worker.record.checksums = noting.checksums(key for key, _ in worker.record.objects)
-    save_record(storage, worker.record)
-    return worker.record
+        record.parts.append(done)
+    worker.choose_missing(p.array for p in record.parts if p.failed is None)
+    for key, (size, crc) in worker.writer.written.items():
+        record.objects.append((key, size))
+        record.checksums[key] = crc
+    save_record(storage, record)
+    return record
 
 
 @dataclass(slots=True)
 class _Worker:
     job: Job
-    storage: Storage
+    writer: ChecksummingWriter
     pool: WorkerPool
-    record: UnitRecord
+    choices: dict[str, CodecChoice] = field(default_factory=dict)
     volumes: dict[tuple[int, Region], NDArray[Any]] = field(default_factory=dict)
 
-    def run(self, part: Part) -> PartRecord:
+    def run(self, part: UnitPart) -> PartRecord:
         plan, source = self.job.arrays[part.array], self.job.sources[part.array]
         done = PartRecord(part.array, part.step, list(part.region))
-        step = pass_of(plan, part)
+        step = plan.passes[part.step]
         if step.source >= 0:
             self.reduce(plan, part, step, done)
         elif isinstance(source, InstanceLayer):
@@ -89,21 +91,21 @@ class _Worker:
             self.write(plan, part, block, done)
         return done
 
-    def read(self, source: Any, part: Part) -> NDArray[Any]:
+    def read(self, source: Any, part: UnitPart) -> NDArray[Any]:
         """A block of the source."""
         with _as_source_errors(self.job.names[part.array]):
             block: NDArray[Any] = source.read(part.region)
         shape = tuple(b - a for a, b in part.region)
         if block.shape != shape:
             raise SourceError(
-                "the source gave another shape than it said",
+                "a block of the source has another shape than requested",
                 record=self.job.names[part.array],
                 expected=shape,
                 found=block.shape,
             )
         return block
 
-    def reduce(self, plan: ArrayPlan, part: Part, step: Pass, done: PartRecord) -> None:
+    def reduce(self, plan: ArrayPlan, part: UnitPart, step: Pass, done: PartRecord) -> None:
         """Make levels from one that an earlier phase wrote."""
         below = plan.levels[step.source].shape
         factor = plan.levels[step.first].factor
@@ -112,7 +114,7 @@ class _Worker:
             for (a, b), n, f in zip(part.region, below, factor, strict=True)
         )
         wide = tuple((a - x, b + y) for (a, b), (x, y) in zip(part.region, halo, strict=True))
-        block = read_level(plan, step.source, wide, self.storage, self.pool.map)
+        block = read_level(plan, step.source, wide, self.writer.storage, self.pool.map)
         if step.halo:
             start = tuple(a // f for (a, _), f in zip(part.region, factor, strict=True))
             block = reduce_smooth(block, factor, halo)
@@ -121,22 +123,23 @@ class _Worker:
         else:
             self.write(plan, part, block, done)
 
-    def draw(self, plan: ArrayPlan, part: Part, layer: InstanceLayer, done: PartRecord) -> None:
+    def draw(self, plan: ArrayPlan, part: UnitPart, layer: InstanceLayer, done: PartRecord) -> None:
         from ngff_bio.engine.write.instances import draw_instances
 
         with _as_source_errors(self.job.names[part.array]):
             drawn = draw_instances(plan, part.region, layer)
         self.write(plan, part, drawn.labels, done)
-        for number, hidden in drawn.hidden_blocks():
+        for number, hidden in sorted(drawn.hidden.items()):
             self.write(hidden_plan(plan, number), part, hidden, done)
-        done.instances, done.hidden = drawn.count, drawn.layers
-        done.overlaps = drawn.overlaps
+        done.instances = len(drawn.instances)
+        done.hidden = max(drawn.whole_in, default=0)
+        done.overlaps = sum(map(bool, drawn.whole_in))
         done.notices = drawn.notices
-        if drawn.count:
-            done.rows = drawn.save_rows(plan, part, self.storage, self.record.objects)
+        if drawn.instances:
+            done.rows = drawn.save_rows(plan, part, self.writer)
 
     def label_volume(
-        self, plan: ArrayPlan, part: Part, layer: VolumeLayer, done: PartRecord
+        self, plan: ArrayPlan, part: UnitPart, layer: VolumeLayer, done: PartRecord
     ) -> None:
         from ngff_bio.engine.write.volumes import compare_volumes, measure_volume, read_volume
 
@@ -154,8 +157,8 @@ class _Worker:
             done.objects = measure_volume(block, part.region, classes[0] if classes else None)
         self.write(plan, part, block, done)
 
-    def volume(self, layer: VolumeLayer, part: Part) -> NDArray[Any]:
-        """A label volume's block; read once in this unit, whoever asks."""
+    def volume(self, layer: VolumeLayer, part: UnitPart) -> NDArray[Any]:
+        """A label volume's block; read once for all layers of this unit that need it."""
         from ngff_bio.engine.write.volumes import read_volume
         from ngff_bio.model import RunVolume
 
@@ -170,9 +173,9 @@ class _Worker:
                 self.volumes[key] = self.read(layer.pixels, part)
         return self.volumes[key]
 
-    def write(self, plan: ArrayPlan, part: Part, block: NDArray[Any], done: PartRecord) -> None:
+    def write(self, plan: ArrayPlan, part: UnitPart, block: NDArray[Any], done: PartRecord) -> None:
         """Write every level of a pass from the block that it starts from."""
-        made = pass_of(plan, part)
+        made = plan.passes[part.step]
         start = tuple(a for a, _ in part.region)
         for level in range(made.first, made.stop):
             factor = plan.levels[level].factor
@@ -191,28 +194,23 @@ class _Worker:
 
     def put(self, key: str, data: list[bytes]) -> None:
         self.pool.check()
-        self.record.objects.append((key, self.storage.put(key, data)))
+        self.writer.put(key, data)
 
     def decide(self, plan: ArrayPlan, level: int, block: NDArray[Any]) -> ArrayPlan:
-        """Choose the codec of an array on the first of its pixels that are more than background."""
-        if plan.codec_group not in self.record.choices:
+        """Choose the codec of an array on the first of its pixels that are not background."""
+        if plan.codec_group not in self.choices:
             sample = sample_of(chunk for _, chunk in parts_of(block, plan.levels[level].chunk))
             if not sample:
-                return plan  # nothing but background: nothing is written either
-            self.record.choices[plan.codec_group] = choose_codec(
-                sample, labels=plan.role == "label", pool=self.pool
-            )
-        return replace(plan, codec=self.record.choices[plan.codec_group].codec)
+                return plan  # nothing but background: nothing is written
+            self.choices[plan.codec_group] = choose_codec(sample, plan.role, self.pool)
+        return replace(plan, codec=self.choices[plan.codec_group].codec)
 
-    def decide_rest(self) -> None:
-        """Settle the codec of arrays of which there was nothing but background to look at."""
-        choices = self.record.choices
-        for done in self.record.parts:
-            plan = self.job.arrays[done.array]
-            if plan.codec == AUTO and done.failed is None and plan.codec_group not in choices:
-                choices[plan.codec_group] = choose_codec(
-                    [], labels=plan.role == "label", pool=self.pool
-                )
+    def choose_missing(self, arrays: Iterable[int]) -> None:
+        """Choose the codec of arrays that have nothing but background here."""
+        for number in arrays:
+            plan = self.job.arrays[number]
+            if plan.codec == AUTO and plan.codec_group not in self.choices:
+                self.choices[plan.codec_group] = choose_codec([], plan.role, self.pool)
 
     def extremes(self, block: NDArray[Any], done: PartRecord) -> None:
         if block.size and block.dtype.kind in "uif":
@@ -223,24 +221,24 @@ class _Worker:
 
 @contextmanager
 def _as_source_errors(name: str) -> Iterator[None]:
-    """Tell an error of the system as one of the source."""
+    """Raise errors of the operating system as errors of the source."""
     try:
         yield
     except OSError as error:
         if isinstance(error, NgffBioError):
             raise
-        gone = isinstance(error, FileNotFoundError)
-        kind = SourceNotFoundError if gone else SourceError
+        missing = isinstance(error, FileNotFoundError)
+        kind = SourceNotFoundError if missing else SourceError
         raise kind(
-            "a file of the source has gone" if gone else "the source cannot be read",
+            "a source file is missing" if missing else "the source cannot be read",
             file=error.filename,
             record=name,
             found=error.strerror or error,
-            hint="put it right, then run the same command again: it goes on where it stopped; "
-            "or leave the image out with --on-error skip",
+            hint="fix it, then run the same command again to resume (with --overwrite if files were "
+            "changed), or skip the image with --on-error skip",
         ) from error
 
 
 def hidden_plan(plan: ArrayPlan, number: int) -> ArrayPlan:
-    """The label image that holds hidden instances of another one: laid out alike."""
+    """A label image of hidden instances of another one, with the same layout."""
     return replace(plan, path=f"{plan.path}-hidden-{number}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ngff_bio.engine.write.checksums import crc32c
-from ngff_bio.engine.write.manifest import MANIFEST, Entry, read_manifest, write_manifest
+from ngff_bio.engine.write.manifest import MANIFEST, object_entries, read_manifest, write_manifest
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.documents import load_document, to_json
 from ngff_bio.zarrio.hierarchy import Hierarchy
@@ -54,7 +54,8 @@ def update_store(
     entries = None
     if storage.size(MANIFEST) is not None:
         entries = {(e.kind, e.path, e.region): e for e in read_manifest(storage)}
-        for entry in _entries(written):
+        sizes = {key: (len(data), crc32c(data)) for key, data in written.items()}
+        for entry in object_entries(sizes):
             entries[entry.kind, entry.path, entry.region] = entry
     for key, data in {**objects, **documents}.items():
         storage.put(key, data)
@@ -62,11 +63,6 @@ def update_store(
         write_manifest(storage, entries.values())
     for key, data in root.items():
         storage.put(key, data)
-
-
-def _entries(written: Mapping[str, bytes]) -> Iterator[Entry]:
-    for key, data in written.items():
-        yield Entry("object", key, None, len(data), crc32c(data))
 
 
 def _consolidated(tree: Hierarchy, nodes: Nodes) -> dict[str, bytes]:

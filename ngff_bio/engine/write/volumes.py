@@ -1,7 +1,8 @@
-"""Label images that come as pixels: what can be said of each object in one block."""
+"""Label images whose source has pixels: what each object measures in one block."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,11 @@ def read_volume(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
     shape = tuple(b - a for a, b in region)
     out = np.zeros(shape, source.dtype)
     whole = all(r == (0, n) for r, n in zip(region[1:], source.shape[1:], strict=True))
-    plane = int(np.prod(source.shape[1:]))
+    plane = math.prod(source.shape[1:])
+    near = source.between(*region[0])
     low, high = region[0][0] * plane, region[0][1] * plane
-    first = int(np.searchsorted(source.starts + source.lengths, low, side="right"))
-    stop = int(np.searchsorted(source.starts, high, side="left"))
-    near = slice(first, stop)
-    starts, lengths, kept = clip_runs(source.starts[near], source.lengths[near], low, high)
-    values = source.values[near][kept]
+    starts, lengths, kept = clip_runs(near.starts, near.lengths, low, high)
+    values = near.values[kept]
     if whole:
         paint_many(out, starts, lengths, values)
         return out

@@ -1,4 +1,4 @@
-"""Shapes of chunks and of work regions: from what an array is and how its source can be read."""
+"""Shapes of chunks, shards, levels and work regions: from an array's shape and its read blocks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.errors import ArgumentError
 
-#: Planes of a z chunk where z is a calibrated axis: cross sections then cost no more than planes.
+#: Planes of a chunk where z is a calibrated axis: cross sections then cost no more than planes.
 _DEPTH = 8
 
 #: Chunk sides are multiples of this, so that bit shuffles and reductions by two stay aligned.
@@ -80,7 +80,7 @@ def named_shape(
     """
     if not 2 <= len(given) <= 3 or min(given) < 1:
         raise ArgumentError(
-            "such a shape has two or three sizes of at least 1",
+            "a shape has two or three sizes of at least 1",
             expected=f"{option} Y,X or {option} Z,Y,X",
             found=",".join(map(str, given)),
         )
@@ -88,20 +88,20 @@ def named_shape(
     return {a: min(n, size[a]) for a, n in named.items() if a in axes}
 
 
-def _side(size: int, most: int, read_block_shape: int, align: int) -> int:
-    """A chunk's side of at most ``most``: whole read blocks, an even part of a read block, or an even
-    part of the axis (padding at the edge is work for nothing).
+def _side(size: int, limit: int, read_block_shape: int, align: int) -> int:
+    """A chunk's side of at most `limit` pixels: whole read blocks, or an even part of a block or of
+    the axis (padding at the edge is wasted work).
     """
-    if size <= most:
+    if size <= limit:
         return size
     if 1 < read_block_shape < size:
-        if read_block_shape <= most:
-            return most // read_block_shape * read_block_shape
-        for parts in range(-(-read_block_shape // most), 4 * -(-read_block_shape // most)):
+        if read_block_shape <= limit:
+            return limit // read_block_shape * read_block_shape
+        for parts in range(-(-read_block_shape // limit), 4 * -(-read_block_shape // limit)):
             if read_block_shape % parts == 0:
                 return read_block_shape // parts
-    parts = -(-size // most)
-    return min(most, -(-size // parts // align) * align)
+    parts = -(-size // limit)
+    return min(limit, -(-size // parts // align) * align)
 
 
 def region_shape(
@@ -112,23 +112,72 @@ def region_shape(
     itemsize: int,
     settings: Settings,
 ) -> tuple[int, ...]:
-    """Work region: whole objects and whole read blocks, grown along x, y, z, t, c while it stays below
-    the size of a shard.
+    """Work region: whole objects and whole read blocks, grown along x, y, z, t, c up to the size of a
+    shard.
 
     It grows by doubling, so that it halves into whole chunks on the levels above.
     """
-    most, frames = settings.shard_bytes, settings.frames
+    limit, frames = settings.shard_bytes, settings.frames
     region = [
         min(n, math.lcm(c, g)) for n, c, g in zip(shape, whole, read_block_shape, strict=True)
     ]
     for axis in (a for a in "xyztc" if a in axes):
         i = axes.index(axis)
         others = math.prod(region[:i] + region[i + 1 :]) * itemsize
-        if axis == "x" and shape[i] * others <= most:
+        if axis == "x" and shape[i] * others <= limit:
             region[i] = shape[i]  # whole rows: sources lie in rows
-        limit = shape[i] if axis != "t" or frames is None else min(shape[i], frames)
-        while region[i] < limit and min(2 * region[i], limit) * others <= most:
-            region[i] = min(2 * region[i], limit)
+        end = shape[i] if axis != "t" or frames is None else min(shape[i], frames)
+        while region[i] < end and min(2 * region[i], end) * others <= limit:
+            region[i] = min(2 * region[i], end)
         if region[i] < shape[i]:
             break
     return tuple(region)
+
+
+def level_factors(
+    axes: str,
+    shape: tuple[int, ...],
+    steps: tuple[float | None, ...],
+    fits: tuple[int, int],
+    levels: int | None,
+) -> list[tuple[int, ...]]:
+    """Reduction of each level against the level before it; the first is all ones.
+
+    y and x are halved until a plane fits into ``fits`` (or ``levels`` is reached). z joins in only
+    where its spacing is known and is not more than the plane's next one, so that z is never reduced
+    while it is the coarser axis.
+
+    Parameters
+    ----------
+    axes, shape
+        Letters of the axes, and sizes.
+    steps
+        Spacing along each axis; ``None`` where the source gives none.
+    fits
+        Height and width of a plane that needs no further level.
+    levels
+        Number of levels wanted; ``None`` for as many as it takes.
+    """
+    size = dict(zip(axes, shape, strict=True))
+    step = dict(zip(axes, steps, strict=True))
+    factors = [(1,) * len(axes)]
+    while True:
+        small = size["y"] <= fits[0] and size["x"] <= fits[1]
+        if (levels is None and small) or (levels is not None and len(factors) >= levels):
+            return factors
+        halve = {a for a in "yx" if size[a] > 1}
+        z, plane = step.get("z"), step.get("x")
+        if size.get("z", 1) > 1 and z is not None and plane is not None and z < 2 * plane:
+            halve.add("z")
+        if not halve:
+            return factors
+        for a in halve:
+            size[a] = -(-size[a] // 2)
+            if (spacing := step[a]) is not None:
+                step[a] = 2 * spacing
+        factors.append(tuple(2 if a in halve else 1 for a in axes))
+
+
+def reduced_shape(shape: tuple[int, ...], factor: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape after reduction; an odd edge keeps a last, partial pixel, so that nothing is cut off."""
+    return tuple(-(-n // f) for n, f in zip(shape, factor, strict=True))
