@@ -1,7 +1,6 @@
 """From a dataset to a store: pyramid, chunks, codecs, plan, units, runners.
 
-The names load what they need when they are first used: runners of other processes need more than
-threads do, and a small conversion takes less time than loading all of them.
+Names are imported when they are first used: a small conversion takes less time than all imports.
 """
 
 from __future__ import annotations

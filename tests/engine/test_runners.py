@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -129,6 +131,26 @@ def test_a_unit_that_kills_every_worker_ends_clearly_and_can_be_gone_on_with(
     report = write_dataset(deadly(tmp_path / "trap", 0), storage, tiny, runner=ProcessRunner(1))
     assert report.resumed > 0
     assert contents(storage) == contents(expected)
+
+
+def _bytes_kept_after_freeing() -> int:
+    """How much larger this process is after it has freed 100 blocks of 1 MB."""
+
+    def size() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = size()
+    blocks = [b"x" * (1 << 20) for _ in range(100)]
+    assert size() - before > 80 << 20
+    del blocks
+    return size() - before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_workers_of_a_cluster_return_memory_as_they_did_before(client: Any, tmp_path: Path) -> None:
+    write_dataset(collection(), FolderStorage(tmp_path / "s"), runner=DaskRunner(client))
+    kept = client.run(_bytes_kept_after_freeing)
+    assert all(size < 50 << 20 for size in kept.values()), kept
 
 
 @pytest.mark.parametrize("runner_kind", [ProcessRunner, lambda: DaskRunner("tcp://127.0.0.1:1")])

@@ -1,9 +1,8 @@
-"""Who is converting into a destination: only one may at a time, and a dead one does not count.
+"""The lease on a destination: only one conversion writes at a time, and a dead one does not count.
 
-The claim is an object in the destination's state that names a process. Whether that process still
-runs is asked of the system where it ran on this machine (its number and its start time, so that
-another process with the same number does not count). From elsewhere it is told by the claim being
-renewed: one that has been silent for two minutes is void.
+The lease is an object in the destination's state that names a process. On the same machine the system
+reports whether that process still runs (by its number and its start time, since numbers are reused).
+A process on another machine renews its lease; one that was not renewed for two minutes has expired.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from ngff_bio.storage import Storage
 
 LEASE = f"{STATE}/claim.json"
 
-#: Seconds between two signs of life, and the silence after which a claim from elsewhere is void.
+#: Seconds between renewals, and after which a lease of another machine has expired.
 HEARTBEAT_SECONDS = 15.0
 LEASE_TIMEOUT = 120.0
 
-#: Claims that this process holds: one that it could not give back (no answer) is void.
+#: Leases that this process holds: one that it could not give back (no response) has expired.
 _held: set[str] = set()
 
 
@@ -40,7 +39,7 @@ class Lease:
     Parameters
     ----------
     lost
-        Called if another process has taken the claim over: this one was silent for too long.
+        Called if another process has taken over the lease, because it was not renewed in time.
     """
 
     def __init__(self, storage: Storage, lost: Callable[[], None]) -> None:
@@ -63,7 +62,7 @@ class Lease:
         except BaseException:
             _held.discard(self._content["token"])
             raise
-        threading.Thread(target=self._renew, name="claim", daemon=True).start()
+        threading.Thread(target=self._renew, name="lease", daemon=True).start()
         return self
 
     def __exit__(
@@ -74,23 +73,23 @@ class Lease:
     ) -> None:
         self._done.set()
         _held.discard(self._content["token"])
-        with suppress(StorageError):  # what went wrong before is what the user has to know
+        with suppress(StorageError):  # an earlier error is what the user needs to see
             if self._storage.get(LEASE) == self._written:
                 self._storage.delete(LEASE)
 
     def _take(self) -> None:
         for _ in range(10):
             found = self._storage.get(LEASE)
-            if found == self._written:  # a request that was repeated: the first one had succeeded
+            if found == self._written:  # a repeated request: the first one had succeeded
                 return
             if found is not None and alive(other := _parsed(found)):
                 raise StoreBusyError(
                     "another conversion is writing into this destination",
                     file=self._storage.url,
-                    found=f"process {other.get('pid')} on {other.get('host')}, last heard of "
+                    found=f"process {other.get('pid')} on {other.get('host')}, last active "
                     f"{max(0, time.time() - other.get('beat', 0)):.0f} s ago",
-                    hint="wait until it has ended, or stop it; one that is dead on another machine "
-                    f"no longer counts after {LEASE_TIMEOUT:.0f} s",
+                    hint="wait until it has finished, or stop it; the lease of a dead process on "
+                    f"another machine expires after {LEASE_TIMEOUT:.0f} s",
                 )
             if self._storage.compare_and_swap(LEASE, found, self._written):
                 return
@@ -109,20 +108,20 @@ class Lease:
                     self._lost()
                     return
             except StorageError:
-                continue  # the units will find out for themselves
+                continue  # the units will fail on their own
 
 
-def alive(claim: dict[str, Any]) -> bool:
-    """Whether the process of a claim still runs, as far as can be known."""
-    if claim.get("machine") == machine() and claim.get("started") is not None:
-        if claim.get("pid") == os.getpid():
-            return claim.get("token") in _held
-        return started(int(claim.get("pid", 0))) == str(claim["started"])
-    return abs(time.time() - float(claim.get("beat", 0.0))) < LEASE_TIMEOUT
+def alive(lease: dict[str, Any]) -> bool:
+    """Whether the process of a lease still runs, as far as is known."""
+    if lease.get("machine") == machine() and lease.get("started") is not None:
+        if lease.get("pid") == os.getpid():
+            return lease.get("token") in _held
+        return started(int(lease.get("pid", 0))) == str(lease["started"])
+    return abs(time.time() - float(lease.get("beat", 0.0))) < LEASE_TIMEOUT
 
 
 def machine() -> str:
-    """This machine since it was switched on, and the space in which its processes are numbered."""
+    """An identifier of this machine since it was started, and of the namespace of its processes."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.stat('/proc/self/ns/pid').st_ino}"
@@ -131,14 +130,14 @@ def machine() -> str:
 
 
 def started(pid: int) -> str | None:
-    """When a process of this machine started, in the system's own unit; ``None`` if none runs."""
+    """Start time of a process of this machine, in the system's unit; ``None`` if it does not run."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         if Path("/proc/self/stat").exists() or os.name != "posix":
             return None
     else:
-        # The name in parentheses may hold anything; state is the first field after it, start time
+        # The name in parentheses may contain anything; state is the first field after it, start time
         # the twentieth (proc(5)). A zombie is dead.
         rest = stat.rpartition(")")[2].split()
         return None if rest[0] in "ZX" else rest[19]
@@ -152,10 +151,10 @@ def started(pid: int) -> str | None:
 
 
 def holder(storage: Storage) -> dict[str, Any] | None:
-    """The claim on a destination if its process still runs, else ``None``."""
+    """The lease on a destination if its process still runs, else ``None``."""
     found = storage.get(LEASE)
-    claim = None if found is None else _parsed(found)
-    return claim if claim is not None and alive(claim) else None
+    lease = None if found is None else _parsed(found)
+    return lease if lease is not None and alive(lease) else None
 
 
 def _json(content: dict[str, Any]) -> bytes:
@@ -165,6 +164,6 @@ def _json(content: dict[str, Any]) -> bytes:
 def _parsed(found: bytes) -> dict[str, Any]:
     try:
         content = json.loads(found)
-    except ValueError:  # no claim of ours: it names nobody who could be alive
+    except ValueError:  # not a lease: it names no process
         return {}
     return content if isinstance(content, dict) else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import signal
 import sys
@@ -12,35 +13,42 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ngff_bio.engine.plan.plan import Job, Plan, Unit
-from ngff_bio.engine.run.memory import free_memory, keep_freed_memory
-from ngff_bio.engine.run.runners import Workers
+from ngff_bio.engine.run.runners import (
+    Workers,
+    described,
+    memory_limit,
+    refuse_private_storage,
+    worker_count,
+)
 from ngff_bio.engine.run.scheduler import Scheduler
 from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.engine.write.units import run_unit
-from ngff_bio.errors import ArgumentError, WorkerError
+from ngff_bio.errors import WorkerError
 from ngff_bio.model import OnError
-from ngff_bio.parallel import WorkerPool, cpu_count
+from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
 
-#: Times that a unit is begun before it is taken to be what kills its worker.
+#: Number of times that a unit is begun before it is considered to be what kills its worker.
 TRIES = 3
+
+# Parameters of glibc's mallopt(3).
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True)
 class ProcessRunner:
-    """Processes of this machine, each started anew (spawned), so that no lock or thread of this
-    process is copied half-way.
+    """Processes of this machine. They are spawned, so that no lock or thread of this one is copied.
 
-    A script that uses it has its own work below ``if __name__ == "__main__":``, since each process
-    imports the script. A process that is killed is replaced, and its unit done again.
+    A script that uses it needs ``if __name__ == "__main__":``, since each process imports the script.
+    A process that is killed is replaced, and its unit done again.
 
     Parameters
     ----------
     workers
-        Number of processes; 0 for one per core.
+        Number of processes; 0 for one per processor.
     memory
-        Bytes that the units in flight may take together; 0 for half of what is free. One unit is
-        always in flight, whatever it takes.
+        Bytes that the units in flight may take together; 0 for half of the free memory. One unit is
+        always in flight.
     """
 
     workers: int = 0
@@ -49,14 +57,8 @@ class ProcessRunner:
     @contextmanager
     def start(self, storage: Storage, on_error: OnError = "stop") -> Iterator[Workers]:
         """Start processes; they load while the first unit runs here."""
-        if storage.locality == "process":
-            raise ArgumentError(
-                "a store in the memory of this process cannot be written by others",
-                found=storage.url,
-                hint="use threads, or a folder",
-            )
-        count = self.workers or cpu_count()
-        pool = _Processes(storage, on_error, count, self.memory or free_memory() // 2)
+        refuse_private_storage(storage)
+        pool = _Processes(storage, on_error, worker_count(self.workers), memory_limit(self.memory))
         try:
             yield pool
         finally:
@@ -114,8 +116,7 @@ class _Processes:
         if tries[unit.id] > TRIES:
             raise WorkerError(
                 f"a worker was killed {TRIES} times at the same unit of work",
-                record=", ".join(sorted(set(plan.job(unit).names.values()))[:5]),
-                expected=f"about {unit.memory >> 20} MB of memory for it",
+                **described(plan, unit),
                 hint="if memory is short, use fewer --workers or a smaller --shard; "
                 "the same command resumes the conversion",
             )
@@ -147,7 +148,7 @@ class _Processes:
         return found
 
     def close(self) -> None:
-        """End the processes. What they have half-written never appears, see Storage.put."""
+        """End the processes. Objects that they were writing do not appear, see Storage.put."""
         for worker in self._workers:
             if worker.unit is None:
                 with suppress(OSError):
@@ -163,15 +164,15 @@ class _Processes:
 
 
 def _serve(pipe: Connection, storage: Storage, on_error: OnError) -> None:
-    """Do units until there are no more. The one who asked is told of errors, and ends this."""
+    """Do units until there are no more. Errors are sent to the parent, which then ends this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    keep_freed_memory()
+    _keep_freed_memory()
     pool = WorkerPool()
     while True:
         try:
             job: Job | None = pipe.recv()
         except (EOFError, ConnectionError):
-            sys.exit()  # the one who asked has died
+            sys.exit()  # the parent has died
         if job is None:
             return
         outcome: UnitRecord | Exception
@@ -185,3 +186,19 @@ def _serve(pipe: Connection, storage: Storage, on_error: OnError) -> None:
             sys.exit()
         except Exception:  # an error that does not pickle
             pipe.send(RuntimeError(f"{type(outcome).__name__}: {outcome}"))
+
+
+def _keep_freed_memory() -> None:
+    """Let this process keep up to 256 MB that it has freed, for the next unit.
+
+    By default, glibc returns large blocks to the system at once and requests new ones page by page,
+    which takes a third of the time with a fast codec. Does nothing with another C library.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+    mallopt(_M_TRIM_THRESHOLD, 256 << 20)

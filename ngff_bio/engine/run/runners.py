@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
 
 from ngff_bio.engine.plan.plan import Plan, Unit
-from ngff_bio.engine.run.memory import free_memory
 from ngff_bio.engine.run.scheduler import Scheduler
 from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.engine.write.units import run_unit
@@ -20,18 +20,21 @@ from ngff_bio.model import OnError
 from ngff_bio.parallel import WorkerPool, cpu_count
 from ngff_bio.storage import Storage
 
-#: Seconds that units have to notice that they are to stop; then they are left behind.
-_PATIENCE = 1.5
+#: Seconds that units have to notice that they are cancelled; then their threads are abandoned.
+_TIMEOUT = 1.5
 
-#: Units beyond the cores where objects travel: while one waits for an answer another computes.
-_TRAVELLING = 2
+#: Units in flight beyond the number of threads if storage has latency: some wait, others compute.
+_EXTRA_UNITS = 2
+
+#: Memory that is assumed to be free if the system does not report it.
+DEFAULT_MEMORY = 8 << 30
 
 
 class Workers(Protocol):
-    """Workers that are at hand."""
+    """Workers that are ready."""
 
     def run(self, scheduler: Scheduler) -> Iterator[tuple[Unit, UnitRecord]]:
-        """Yield each unit with its record as it is done; the first error ends the run."""
+        """Yield each unit with its record when it is done; the first error ends the run."""
         ...
 
 
@@ -39,15 +42,13 @@ class Runner(Protocol):
     """A kind of workers."""
 
     def start(self, storage: Storage, on_error: OnError) -> AbstractContextManager[Workers]:
-        """Make workers ready to write into a storage. On exit all of them have stopped, or can no
-        longer be waited for.
-        """
+        """Start workers that write into a storage. On exit all have stopped, or are abandoned."""
         ...
 
 
 @dataclass(frozen=True)
 class ThreadRunner:
-    """Threads of this process: decoding, reduction and compression leave the interpreter's lock.
+    """Threads of this process: decoding, reduction and compression release the interpreter's lock.
 
     The default, since nothing has to be started or sent. Threads help each other, so that a single
     large unit uses all of them.
@@ -55,10 +56,10 @@ class ThreadRunner:
     Parameters
     ----------
     workers
-        Number of threads; 0 for one per core.
+        Number of threads; 0 for one per processor.
     memory
-        Bytes that the units in flight may take together; 0 for half of what is free. One unit is
-        always in flight, whatever it takes.
+        Bytes that the units in flight may take together; 0 for half of the free memory. One unit is
+        always in flight.
     """
 
     workers: int = 0
@@ -66,12 +67,8 @@ class ThreadRunner:
 
     @contextmanager
     def start(self, storage: Storage, on_error: OnError = "stop") -> Iterator[Workers]:
-        """Make threads ready."""
-        count = self.workers or cpu_count()
-        pool = WorkerPool(count)
-        threads = _Threads(
-            storage, on_error, pool, lanes(count, storage), self.memory or free_memory() // 2
-        )
+        """Start threads."""
+        threads = _Threads(storage, on_error, worker_count(self.workers), memory_limit(self.memory))
         try:
             yield threads
         finally:
@@ -79,23 +76,22 @@ class ThreadRunner:
 
 
 class _Threads:
-    """Threads that take units from a queue. They are daemons: one that hangs in a read is left."""
+    """Daemon threads that take units from a queue: one that hangs in a read is abandoned."""
 
-    def __init__(
-        self, storage: Storage, on_error: OnError, pool: WorkerPool, lanes: int, memory: int
-    ) -> None:
-        self._storage, self._on_error, self._pool = storage, on_error, pool
-        self._lanes, self._memory = lanes, memory
+    def __init__(self, storage: Storage, on_error: OnError, count: int, memory: int) -> None:
+        self._storage, self._on_error, self._memory = storage, on_error, memory
+        self._pool = WorkerPool(count)
+        self._limit = count + (_EXTRA_UNITS if storage.locality == "network" else 0)
         self._todo: SimpleQueue[tuple[Plan, Unit] | None] = SimpleQueue()
         self._done: SimpleQueue[tuple[Unit, UnitRecord | BaseException]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
     def run(self, scheduler: Scheduler) -> Iterator[tuple[Unit, UnitRecord]]:
-        """Yield each unit with its record as it is done."""
-        most = min(self._lanes, scheduler.waiting)
+        """Yield each unit with its record when it is done."""
+        needed = min(self._limit, scheduler.waiting)
         while scheduler.left:
-            for unit in scheduler.ready(self._lanes, self._memory):
-                if len(self._threads) < most:
+            for unit in scheduler.ready(self._limit, self._memory):
+                if len(self._threads) < needed:
                     name = f"unit-{len(self._threads)}"
                     thread = threading.Thread(target=self._work, name=name, daemon=True)
                     self._threads.append(thread)
@@ -118,17 +114,63 @@ class _Threads:
                 self._done.put((unit, error))
 
     def close(self) -> None:
-        """Stop what runs, and wait a moment for it."""
+        """Cancel the units in flight, and wait a moment for them."""
         self._pool.close()
         for _ in self._threads:
             self._todo.put(None)
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _TIMEOUT
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
 
 
-def lanes(workers: int, storage: Storage) -> int:
-    """Units in flight for a number of cores."""
-    if workers < 1:
+def worker_count(workers: int) -> int:
+    """Number of workers; 0 is one per processor."""
+    if workers < 0:
         raise ArgumentError("there is at least one worker", expected="1 or more", found=workers)
-    return workers + (_TRAVELLING if storage.locality == "network" else 0)
+    return workers or cpu_count()
+
+
+def memory_limit(memory: int) -> int:
+    """Bytes that units in flight may take together; 0 is half of what is free."""
+    return memory or free_memory() // 2
+
+
+def free_memory() -> int:
+    """Bytes of memory that this process may still take: of the machine, and of its cgroup."""
+    free = DEFAULT_MEMORY
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free = int(line.split()[1]) << 10
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        if limit != "max":  # a container
+            stat = Path("/sys/fs/cgroup/memory.stat").read_text().split()
+            free = min(free, int(limit) - int(stat[stat.index("anon") + 1]))
+    except (OSError, ValueError):
+        pass
+    return max(free, 0)
+
+
+def refuse_private_storage(storage: Storage) -> None:
+    """Refuse a storage that other processes cannot write to.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If it is in the memory of this process.
+    """
+    if storage.locality == "process":
+        raise ArgumentError(
+            "other processes cannot write to a store in the memory of this process",
+            found=storage.url,
+            hint="use threads, or write to a folder or bucket",
+        )
+
+
+def described(plan: Plan, unit: Unit) -> dict[str, str]:
+    """Images and memory of a unit, for the error of a worker that died."""
+    names = sorted(set(plan.job(unit).names.values()))
+    return {
+        "record": ", ".join(names[:5]),
+        "expected": f"about {unit.memory >> 20} MB of memory for it",
+    }

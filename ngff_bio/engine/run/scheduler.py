@@ -1,4 +1,4 @@
-"""The order in which units are begun: who chooses a codec goes first, and memory holds what flies."""
+"""The order in which units begin: those that choose a codec first, and as many as memory holds."""
 
 from __future__ import annotations
 
@@ -10,75 +10,75 @@ from ngff_bio.engine.write.records import UnitRecord
 
 
 class Scheduler:
-    """Units that do not need each other, and which of them may begin.
+    """Units that do not depend on each other, and which of them may begin.
 
     Where a codec is not chosen yet, the first unit with such an array chooses it on its pixels, and
-    the others with such arrays wait. So the choice does not depend on what runs at once.
+    the others with such arrays wait. So the choice does not depend on what runs at the same time.
 
     Parameters
     ----------
     plan
-        With the codecs that are chosen; `plan` of the scheduler gains those that its units choose.
+        With the codecs that are chosen; the attribute `plan` gains those that units choose.
     units
-        In the order in which they are to be begun.
+        In the order in which they begin.
     """
 
     def __init__(self, plan: Plan, units: Iterable[Unit]) -> None:
         self.plan = plan
         self._waiting = deque(units)
-        self._flying: dict[str, Unit] = {}
+        self._in_flight: dict[str, Unit] = {}
 
     @property
     def left(self) -> bool:
         """Whether any unit is waiting or in flight."""
-        return bool(self._waiting or self._flying)
+        return bool(self._waiting or self._in_flight)
 
     @property
     def waiting(self) -> int:
         """Number of units that have not begun."""
         return len(self._waiting)
 
-    def ready(self, lanes: int, memory: int) -> list[Unit]:
+    def ready(self, limit: int, memory: int) -> list[Unit]:
         """Units that may begin now; each counts as begun.
 
         Parameters
         ----------
-        lanes
-            Most units in flight.
+        limit
+            Maximum number of units in flight.
         memory
-            Bytes that the units in flight may take together. One may always fly, whatever it takes.
+            Bytes that the units in flight may take together. One unit may always be in flight.
         """
-        held = sum(unit.memory for unit in self._flying.values())
-        chosen_now = {a for unit in self._flying.values() for a in self.plan.undecided(unit)}
+        held = sum(unit.memory for unit in self._in_flight.values())
+        being_chosen = {a for unit in self._in_flight.values() for a in self.plan.undecided(unit)}
         passed: list[Unit] = []
         begun: list[Unit] = []
-        while self._waiting and len(self._flying) < lanes:
+        while self._waiting and len(self._in_flight) < limit:
             unit = self._waiting.popleft()
             undecided = self.plan.undecided(unit)
-            waits = not undecided.isdisjoint(chosen_now)
-            chosen_now |= undecided
+            waits = not undecided.isdisjoint(being_chosen)
+            being_chosen |= undecided
             if waits:
                 passed.append(unit)
                 continue
-            if self._flying and held + unit.memory > memory:
+            if self._in_flight and held + unit.memory > memory:
                 passed.append(unit)
                 break
-            self._flying[unit.id] = unit
+            self._in_flight[unit.id] = unit
             held += unit.memory
             begun.append(unit)
         self._waiting.extendleft(reversed(passed))
         return begun
 
     def done(self, unit: Unit, record: UnitRecord) -> None:
-        """A unit has ended; what it chose holds for those that follow."""
-        del self._flying[unit.id]
+        """A unit has ended; the codecs that it chose are used by those that follow."""
+        del self._in_flight[unit.id]
         if record.choices:
             chosen = {k: choice.codec for k, choice in record.choices.items()}
             self.plan = self.plan.with_choices({**self.plan.choices, **chosen})
 
 
 def pilots(plan: Plan, units: Iterable[Unit]) -> list[Unit]:
-    """Those units on whose pixels all codecs that are not chosen yet will be."""
+    """The units on whose pixels all codecs that are not chosen yet will be."""
     found: list[Unit] = []
     covered: set[str] = set()
     for unit in units:

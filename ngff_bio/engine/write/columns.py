@@ -1,7 +1,6 @@
-"""Columns of Arrow tables, made of buffers.
+"""Columns of Arrow tables, made from buffers.
 
-``pyarrow.array`` imports pandas to see whether it is given any of its objects, and that takes longer
-than a small conversion.
+``pyarrow.array`` imports pandas, to check for its objects: that takes longer than a small conversion.
 """
 
 from __future__ import annotations

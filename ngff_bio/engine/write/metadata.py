@@ -1,4 +1,4 @@
-"""What the metadata says of a dataset, an image, a label image, a plate."""
+"""Attributes of a dataset, an image, a label image, a plate."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.write.records import PartRecord
 from ngff_bio.model import Channel, InstanceLayer, LabelLayer, SourceImage
-from ngff_bio.ngff import attributes as own
+from ngff_bio.ngff.attributes import (
+    KEY,
+    CategoryEntry,
+    Converter,
+    DatasetAttributes,
+    FrameEntry,
+    LabelAttributes,
+    RootImageAttributes,
+)
 
-#: More label values than this are told by the table alone: attributes are read at every open.
-MOST_PROPERTIES = 256
+#: Maximum number of label values that attributes list; they are read whenever a store is opened.
+MAX_PROPERTIES = 256
 
-#: How each level is made from the one before it, in words.
+#: Description of each method of reduction.
 _METHODS = {
     "mean": "mean of two pixels along each axis that is halved, rounded half up",
     "gaussian": "binomial kernel (1, 3, 3, 1) / 8 along each axis that is halved, rounded half up",
@@ -27,27 +35,27 @@ _METHODS = {
     "nearest": "first of two pixels along each axis that is halved",
 }
 
-_RED_GREEN_BLUE = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
+_PRIMARY = {"red": "FF0000", "green": "00FF00", "blue": "0000FF"}
 
 
-def _with_own(attributes: dict[str, Any], mine: Any) -> dict[str, Any]:
-    return {**attributes, own.KEY: mine.to_json()}
+def _with_mine(attributes: dict[str, Any], mine: Any) -> dict[str, Any]:
+    return {**attributes, KEY: mine.to_json()}
 
 
 def dataset_attributes(plan: Plan) -> dict[str, Any]:
-    """Attributes of the root: collection or plates, and where the data comes from."""
+    """Attributes of the root: collection or plates, and the origin of the data."""
     outer: dict[str, Any] = {}
     if plan.dataset.layout == "collection":
         outer = ngff.encode(ngff.GroupMeta(collection=True), plan.settings.version)
-    return _with_own(outer, _dataset(plan))
+    return _with_mine(outer, _dataset(plan))
 
 
-def _dataset(plan: Plan) -> own.DatasetAttributes:
+def _dataset(plan: Plan) -> DatasetAttributes:
     dataset = plan.dataset
-    return own.DatasetAttributes(
+    return DatasetAttributes(
         name=dataset.name,
         source=dataset.source,
-        converter=own.Converter(name="ngff_bio", version=__version__),
+        converter=Converter(name="ngff_bio", version=__version__),
         options={**plan.settings.changed(), **dataset.options},
         licence=dataset.licence,
         citation=dataset.citation,
@@ -66,10 +74,10 @@ def image_attributes(
         multiscales=(_multiscale(image, array, image.name or image.path),),
         channels=_channels(image, parts),
     )
-    mine = own.RootImageAttributes(
+    mine = RootImageAttributes(
         name=image.name,
         frames=tuple(
-            own.FrameEntry(
+            FrameEntry(
                 name=f.name,
                 t=f.t,
                 size=f.size,
@@ -82,7 +90,7 @@ def image_attributes(
         attributes=dict(image.attributes) or None,
         dataset=_dataset(plan) if plan.dataset.layout == "image" else None,
     )
-    return _with_own(ngff.encode(meta, plan.settings.version), mine)
+    return _with_mine(ngff.encode(meta, plan.settings.version), mine)
 
 
 def label_attributes(
@@ -101,11 +109,11 @@ def label_attributes(
         multiscales=(_multiscale(image, array, name),),
         label=_label_meta(layer) if semantic else ngff.LabelMeta(),
     )
-    mine = own.LabelAttributes(
+    mine = LabelAttributes(
         layer=layer.name,
         values="semantic" if semantic else "instance",
         categories=tuple(
-            own.CategoryEntry(id=c.id, name=c.name, color=c.color, record=c.record or None)
+            CategoryEntry(id=c.id, name=c.name, color=c.color, record=c.record or None)
             for c in layer.categories
         ),
         table=f"../../tables/{layer.name}" if table else None,
@@ -118,20 +126,20 @@ def label_attributes(
         tracks=_tracks(layer, table and number == 0),
         attributes=dict(layer.attributes) or None,
     )
-    return _with_own(ngff.encode(meta, plan.settings.version), mine)
+    return _with_mine(ngff.encode(meta, plan.settings.version), mine)
 
 
 def _tracks(layer: LabelLayer, table: bool) -> str | None:
-    """Where the graph of a tracked layer lies, seen from its label image."""
+    """Path of the graph of a tracked layer, relative to its label image."""
     tracked = isinstance(layer, InstanceLayer) and layer.tracked
     return f"../../tracks/{layer.name}" if tracked and table else None
 
 
 def _label_meta(layer: LabelLayer) -> ngff.LabelMeta:
-    """Class names and colours of a semantic label image: its values are the categories' ids."""
-    known = [c for c in layer.categories if isinstance(c.id, int)][:MOST_PROPERTIES]
+    """Class names and colors of a semantic label image: its values are the ids of categories."""
+    known = [c for c in layer.categories if isinstance(c.id, int)][:MAX_PROPERTIES]
     colors = {int(c.id): c.color for c in known if c.color is not None}
-    # ome-zarr-models wants colours and properties to name the same values.
+    # ome-zarr-models requires colors and properties of the same values.
     listed = [c for c in known if c.color is not None] if colors else known
     properties = tuple({"label-value": int(c.id), "class": c.name} for c in listed)
     return ngff.LabelMeta(colors=colors, properties=properties)
@@ -165,7 +173,7 @@ def _multiscale(image: SourceImage, array: ArrayPlan, name: str) -> ngff.Multisc
 
 
 def _channels(image: SourceImage, parts: list[PartRecord]) -> tuple[ngff.ChannelMeta, ...]:
-    """Rendering settings, where the source names channels: colour images, named channels."""
+    """Rendering settings, if the source names channels."""
     channels = image.channels
     if not channels:
         return ()
@@ -182,10 +190,9 @@ def _channels(image: SourceImage, parts: list[PartRecord]) -> tuple[ngff.Channel
 def _hex(channel: Channel, index: int, count: int) -> str:
     if channel.color is not None:
         return "{:02X}{:02X}{:02X}".format(*channel.color[:3])
-    names = [n for n, _ in _RED_GREEN_BLUE]
-    if channel.name.lower() in names:
-        return _RED_GREEN_BLUE[names.index(channel.name.lower())][1]
-    return "FFFFFF" if count == 1 else _RED_GREEN_BLUE[index % 3][1]
+    if channel.name.lower() in _PRIMARY:
+        return _PRIMARY[channel.name.lower()]
+    return "FFFFFF" if count == 1 else list(_PRIMARY.values())[index % 3]
 
 
 def _extremes(parts: list[PartRecord]) -> tuple[float, float] | None:

@@ -1,7 +1,7 @@
-"""What a unit leaves behind when it is done: which objects it wrote, and what it learned.
+"""The record of a unit that is done: which objects it wrote, and what it found.
 
-Records lie beside the data while a conversion runs. They are how a second run of the same command
-knows what is done, and what the last step (tables, metadata) is made from.
+Records are stored beside the data while a conversion runs. A second run of the same command reads from
+them what is done, and the last step (tables, metadata) is made from them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import msgspec
 from ngff_bio.engine.write.codec_selection import CodecChoice
 from ngff_bio.storage import Storage
 
-#: Folder in the destination that holds the state of a running conversion; gone when it has ended.
+#: Folder in the destination with the state of a conversion; removed when it has finished.
 STATE = ".ngff_bio"
 UNITS = f"{STATE}/units"
 
 
 @dataclass(slots=True)
 class Failure:
-    """Why a part could not be made: what was wrong with the source, and where."""
+    """Why a part could not be written: what is wrong with the source, and where."""
 
     what: str
     file: str | None = None
@@ -31,11 +31,11 @@ class Failure:
 
 @dataclass(slots=True)
 class PartRecord:
-    """What one part of a unit learned.
+    """What was found in one part of a unit.
 
-    ``low`` and ``high`` are the extremes of the coarsest level that the part made; ``rows`` is the
-    key of its table rows; ``failed`` says why there is nothing. ``crc32c`` is that of the pixels that
-    were read, in C order, little-endian, in the type of the array.
+    ``low`` and ``high`` are the extremes of the coarsest level that the part wrote; ``rows`` is the
+    key of its table rows. ``crc32c`` is that of the pixels that were read, in C order, little-endian,
+    in the type of the array.
     """
 
     array: int
@@ -59,7 +59,7 @@ class UnitRecord:
     """A unit that is done.
 
     ``objects`` are keys and sizes in bytes, ``checksums`` the CRC-32C of each by key; ``choices``
-    are codecs that were chosen on its pixels, by what the arrays that share them have in common.
+    are codecs that were chosen on its pixels, by `ArrayPlan.codec_group`.
     """
 
     id: str
@@ -70,7 +70,7 @@ class UnitRecord:
 
 
 def record_key(unit: str) -> str:
-    """Where the record of a unit lies."""
+    """Key of the record of a unit."""
     return f"{UNITS}/{unit}.json"
 
 

@@ -2,7 +2,7 @@
 
 The layout is that of ngio's table specification (group ``tables`` with an attribute ``tables``, a group
 per table with its backend, a ``table.parquet`` in it), so that ngio, pandas, polars, dask and DuckDB
-read it. A row holds what the source said of the instance, value for value.
+read it. A row has what the source states about the instance, value for value.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ FILE = "table.parquet"
 def instance_schema() -> Any:
     """Arrow schema of the table of an instance layer.
 
-    ``offset_y`` and ``offset_x`` are null where coordinates count from the corner of the frame, else
-    they are what has to be added to them. ``files`` and ``indices`` name the annotation files that
-    hold the record, and its place in each; ``variants`` what differs there (see `Instance`).
+    ``offset_y`` and ``offset_x`` are to be added to coordinates of a part of the frame, else null.
+    ``files`` and ``indices`` name the annotation files that contain the record, and its position in
+    each; ``variants`` what differs there (see `Instance`).
     """
     import pyarrow as pa
 
@@ -125,7 +125,7 @@ _NO_BOX = (None, None, None, None)
 
 
 def _box_of(instance: Instance) -> tuple[float | None, float | None, float | None, float | None]:
-    """The box that is all its geometry, where the source says it there alone."""
+    """The box that an instance has as its geometry."""
     shape = instance.geometry
     if not isinstance(shape, Box):
         return _NO_BOX
@@ -137,7 +137,7 @@ def _texts(values: list[int | str | None]) -> list[str | None]:
 
 
 def _file_lists(instances: list[Instance]) -> Any:
-    """Names of files: there are few, and each stands in many rows."""
+    """Names of files: they are few, and repeat in many rows."""
     import pyarrow as pa
 
     code: dict[str, int] = {}
@@ -202,7 +202,7 @@ def _offsets(sizes: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def volume_table(layer: VolumeLayer, axes: str, objects: dict[int, dict[str, Any]]) -> Any:
-    """Arrow table of the objects of a label image that came as pixels.
+    """Arrow table of the objects of a label image whose source has pixels.
 
     A row: label value, label image, source id, class by majority of the semantic layer's pixels and
     the fraction that agrees, pixel count, half-open bounding box along each axis.

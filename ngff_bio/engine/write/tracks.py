@@ -38,8 +38,8 @@ class TrackGraph:
         float64 (nodes, 2): y and x of the middle of its box, in pixels; 0 is the middle of the first
         pixel.
     track
-        int64; the source's own id of the object; ``None`` where ids are not all whole numbers (the
-        graph then leaves them to the table: texts have no stable form in Zarr v3).
+        int64; the source's own id of the object; ``None`` if ids are not all integers (strings have
+        no stable form in Zarr v3, and are in the table only).
     edges
         uint64 (edges, 2): numbers of the nodes that follow each other.
     """
@@ -54,7 +54,7 @@ class TrackGraph:
 def graph_of(table: Any) -> TrackGraph:
     """The graph of a layer's table: one node for each label value and frame.
 
-    Objects that are outlined twice on a frame are one node, in the middle of both.
+    An object with two outlines on a frame is one node, in the middle of both.
     """
     boxes = _boxes(table)
     label = table["label"].to_numpy().astype(np.int64)
@@ -70,14 +70,14 @@ def graph_of(table: Any) -> TrackGraph:
     return TrackGraph(
         label=labels,
         t=times,
-        # Sources count from the corner of the first pixel, the store from its middle.
+        # Sources count from the corner of the first pixel, stores from its center.
         centre=(low + high) / 2 - 0.5,
-        track=_whole_numbers([names[order[i]] for i in first]),
+        track=_integers([names[order[i]] for i in first]),
         edges=np.stack([same, same + 1], axis=1).astype(np.uint64),
     )
 
 
-def _whole_numbers(names: list[str | None]) -> NDArray[np.int64] | None:
+def _integers(names: list[str | None]) -> NDArray[np.int64] | None:
     try:
         numbers = [int(n or "") for n in names]
     except ValueError:
@@ -224,7 +224,7 @@ def _extent(row: dict[str, Any]) -> tuple[float, float, float, float]:
         (y0, x0), (y1, x1) = runs.bboxes()[0].tolist()
         return y0, x0, y1, x1
     raise SourceError(
-        "a tracked object has no place",
+        "a tracked object has no geometry",
         record=f"label {row['label']}",
         expected="a box, an outline or a mask",
     )

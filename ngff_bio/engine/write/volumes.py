@@ -126,8 +126,8 @@ def merge_objects(parts: list[dict[str, dict[str, Any]]]) -> dict[int, dict[str,
 def compare_volumes(layer: VolumeLayer, block: NDArray[Any], other: NDArray[Any]) -> int:
     """Number of pixels on which a second source of a layer disagrees.
 
-    Classes are compared value by value. Objects are compared as background and foreground, since a
-    colour does not say which object it stands for.
+    Classes are compared value by value. Objects are compared as background and foreground, since
+    colors do not identify objects.
     """
     if layer.kind == "semantic":
         return int(np.count_nonzero(block != other))
