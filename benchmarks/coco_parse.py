@@ -101,7 +101,7 @@ def parse(way: str, path: Path) -> int:
     if way == "msgspec typed":
         return len(msgspec.json.decode(path.read_bytes(), type=Coco).annotations)
     from ngff_bio.formats.coco.layers import (
-        Entry,
+        ImageEntry,
         Placement,
         annotation_sets,
         instance_layers,
@@ -115,7 +115,7 @@ def parse(way: str, path: Path) -> int:
         return coco.count
     found = 0
     for image in coco.images:
-        (annotations,) = annotation_sets([Entry(coco, image)])
+        (annotations,) = annotation_sets([ImageEntry(coco, image)])
         place = Placement(annotations, 0)
         (layer,), _ = instance_layers("cell", [place], {coco.name: ""})
         found += len(layer.instances.read(0))

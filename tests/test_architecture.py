@@ -29,14 +29,7 @@ LONG_FILES: dict[str, str] = {
 KNOWN_REACHES: set[tuple[str, str]] = set()
 
 #: Public classes of one name.
-KNOWN_HOMONYMS: set[str] = {
-    "Entry",
-    "Frame",
-    "Level",
-    "Multiscale",
-    "Objects",
-    "Part",
-}
+KNOWN_HOMONYMS: set[str] = set()
 
 
 @cache

@@ -165,7 +165,7 @@ class LayerRows:
         stored = image.stored
         table = stored.table(layer)
         self.semantic = stored.is_semantic(layer)
-        self.categories = list(stored.layer(layer).get("categories") or ())
+        self.categories = list(stored.label_attributes(layer).get("categories") or ())
         self._frames: dict[int, list[tuple[Instance, str, int | None]]] = {}
         self._values: dict[int, Instance] = {}
         if table is None:

@@ -35,7 +35,7 @@ class Classes:
         agree = True
         for image in selection.images:
             for layer in image.layers:
-                for one in image.stored.layer(layer).get("categories") or ():
+                for one in image.stored.label_attributes(layer).get("categories") or ():
                     known = declared.setdefault(str(one["name"]), one)
                     agree &= known["id"] == one["id"]
         ids = [one["id"] for one in declared.values()]

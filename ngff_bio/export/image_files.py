@@ -35,7 +35,7 @@ def plane_name(plane: Plane, *, lossless: bool) -> str:
     stem = plane.name
     while PurePosixPath(stem).suffix.lower() in _KNOWN and PurePosixPath(stem).stem:
         stem = str(PurePosixPath(stem).with_suffix(""))
-    return f"{stem}.png" if _fits_png(stored.dtype(None), stored.size("c")) else f"{stem}.tif"
+    return f"{stem}.png" if _fits_png(stored.dtype, stored.size("c")) else f"{stem}.tif"
 
 
 def _fits_png(dtype: np.dtype[Any], channels: int) -> bool:

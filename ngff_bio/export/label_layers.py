@@ -27,7 +27,7 @@ def label_images(selection: Selection, report: ExportReport) -> list[LabelImage]
     found = []
     for image in selection.images:
         for layer in image.layers:
-            hidden = image.stored.hidden(layer)
+            hidden = image.stored.layers[layer]
             if hidden:
                 report.warn(
                     "instances overlap: overlapped ones are in separate files",

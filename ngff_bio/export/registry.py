@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ngff_bio.errors import ArgumentError
+from ngff_bio.errors import ArgumentError, closest_names
 
 if TYPE_CHECKING:
     from ngff_bio.export.report import ExportReport
@@ -73,12 +72,11 @@ def find_exporter(name: str) -> Exporter:
     """
     key = name.strip().lower().replace("_", "-")
     if key not in _FORMATS:
-        near = difflib.get_close_matches(key, _FORMATS, 1)
         raise ArgumentError(
             "unknown export format",
             expected=", ".join(_FORMATS),
             found=name,
-            hint=f"did you mean {near[0]}?" if near else None,
+            hint=f"did you mean {closest_names(key, _FORMATS)}?",
         )
     return _load(_FORMATS[key])
 

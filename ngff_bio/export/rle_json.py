@@ -36,14 +36,14 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
 def _encoded(label: LabelImage, report: ExportReport) -> bytes:
     image, layer, name = label
     stored = image.stored
-    axes = stored.label_axes(name)
+    axes = stored.axes_of(name)
     attributes = stored.source_attributes(layer)
     spelling = attributes.get("run_length") if image.whole and not label.is_hidden else None
     writer = RunLengthWriter(tuple(b - a for a, b in map(image.span, axes)))
     for number, plane in enumerate(image.blocks(name, axes)):
         writer.add(plane, number * plane.size)
     report.instances += writer.count
-    return writer.finish(source_ids(image, layer), spelling, str(stored.dtype(name)))
+    return writer.finish(source_ids(image, layer), spelling, str(stored.variable(name).dtype))
 
 
 def source_ids(image: SelectedImage, layer: str) -> dict[int, str]:

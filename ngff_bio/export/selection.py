@@ -126,7 +126,7 @@ class SelectedImage:
     @property
     def name(self) -> str:
         """A name for files: the image's path, else its own name."""
-        own = self.stored.attributes.get("name") or self.stored.image.multiscale.name
+        own = self.stored.attributes.get("name") or self.stored.multiscale.name
         return self.path or str(own or "image")
 
     def span(self, axis: str) -> tuple[int, int]:
@@ -242,7 +242,7 @@ def select(
     wanted = (labels,) if isinstance(labels, str) else labels
     found = []
     for path in _paths(dataset, image):
-        stored = StoredImage(dataset[path])
+        stored = StoredImage(dataset.nodes, path)
         own = _spans(stored, spans)
         whole = all(own[a] == (0, stored.size(a)) for a in stored.axes)
         layers = tuple(n for n in stored.layers if wanted is None or n in wanted)

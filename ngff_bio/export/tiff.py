@@ -128,13 +128,13 @@ def _equal_parts(image: SelectedImage) -> Iterator[tuple[SelectedImage, str]]:
 def _stack(image: SelectedImage, name: str | None) -> Stack:
     """The image (``None``) or a label image as a stack of planes."""
     stored = image.stored
-    axes = stored.axes if name is None else stored.label_axes(name)
-    meta = stored.image.multiscale
+    axes = stored.axes_of(name)
+    meta = stored.multiscale
     scale = dict(zip(stored.axes, meta.levels[0].scale, strict=True))
     units = {a.name: a.unit for a in meta.axes}
     # Stores have a scale of 1 without a unit where the source has no pixel size.
     steps = {a: Step(scale[a], units[a]) for a in axes if units[a] is not None or scale[a] != 1.0}
-    channels = [c.label for c in stored.image.meta.channels] if name is None else []
+    channels = [c.label for c in stored.meta.channels] if name is None else []
     if "c" in axes and [c.lower() for c in channels] == ["red", "green", "blue"]:
         axes = axes.replace("c", "") + "s"
     sizes = {a: image.span(a)[1] - image.span(a)[0] for a in axes if a != "s"} | {"s": 3}
@@ -142,7 +142,7 @@ def _stack(image: SelectedImage, name: str | None) -> Stack:
     return Stack(
         axes=axes,
         shape=tuple(sizes[a] for a in axes),
-        dtype=stored.dtype(name),
+        dtype=stored.variable(name).dtype,
         planes=image.blocks(name, axes),
         name=stored.attributes.get("name") or image.name,
         steps=steps,

@@ -113,12 +113,12 @@ def test_a_folder_is_proved_as_memory_is(tmp_path):
 
 def test_pixels_that_decode_to_something_else_are_found_though_no_byte_has_changed(whole):
     """An object that was written wrong has the checksum that it was written with."""
-    from ngff_bio.engine.write.manifest import Entry, read_manifest, write_manifest
+    from ngff_bio.engine.write.manifest import ManifestEntry, read_manifest, write_manifest
 
     storage = MemoryStorage(dict(whole))
     entries = read_manifest(storage)
     wrong = [
-        Entry(e.kind, e.path, e.region, e.size, e.crc32c ^ 1) if e.path == "movie/0" else e
+        ManifestEntry(e.kind, e.path, e.region, e.size, e.crc32c ^ 1) if e.path == "movie/0" else e
         for e in entries
     ]
     write_manifest(storage, wrong)

@@ -42,7 +42,7 @@ def failing(monkeypatch):
     monkeypatch.setattr(registry, "_load", lambda p: found if p == "x:X" else load(p))
 
 
-def test_an_unknown_format_tells_those_there_are(store, tmp_path):
+def test_the_error_for_an_unknown_format_lists_all_formats(store, tmp_path):
     with pytest.raises(ArgumentError) as error:
         export(store, tmp_path / "out", to="cocoo")
     for name in exporters():

@@ -14,7 +14,7 @@ import pytest
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.coco.layers import (
     CocoFile,
-    Entry,
+    ImageEntry,
     Placement,
     annotation_sets,
     frame_record,
@@ -69,7 +69,7 @@ def opened(
 
 
 def instances_of(coco: CocoFile, number: int = 0, on_error: OnError = "stop") -> list[Instance]:
-    (found,) = annotation_sets([Entry(coco, coco.images[number])])
+    (found,) = annotation_sets([ImageEntry(coco, coco.images[number])])
     layers, _ = instance_layers("cell", [Placement(found, 0)], {coco.name: "f"}, on_error)
     return pickle.loads(pickle.dumps(layers[0].instances)).read(0) if layers else []
 
@@ -228,7 +228,7 @@ def test_label_values_are_unique_over_all_frames(tmp_path: Path) -> None:
     records = [annotation(k, 1 + k // 3) for k in range(6)]
     coco, _ = opened(tmp_path, content(*records))
     places = [
-        Placement(annotation_sets([Entry(coco, image)])[0], t)
+        Placement(annotation_sets([ImageEntry(coco, image)])[0], t)
         for t, image in enumerate(coco.images)
     ]
     (layer,), names = instance_layers("cell", places, {coco.name: "f"})
@@ -246,7 +246,7 @@ def test_equal_sets_of_two_files_are_one_and_differing_ones_two_layers(tmp_path:
     for name, which in (("a", records), ("b", moved), ("c", renumbered), ("d", records)):
         file = written(tmp_path, content(*which), f"{name}.json")
         entries.append(open_coco(file, Problems(), digests=True))
-    sets = annotation_sets([Entry(c, c.images[0]) for c in entries])
+    sets = annotation_sets([ImageEntry(c, c.images[0]) for c in entries])
     assert [[e.coco.name for e in s.entries] for s in sets] == [
         ["a.json", "c.json", "d.json"],
         ["b.json"],
@@ -289,7 +289,7 @@ def test_short_names_take_as_many_folders_as_they_need() -> None:
 
 def test_a_pickled_layer_holds_places_and_no_annotations(tmp_path: Path) -> None:
     coco, _ = opened(tmp_path, content(*(annotation(k) for k in range(5000))))
-    (found,) = annotation_sets([Entry(coco, coco.images[0])])
+    (found,) = annotation_sets([ImageEntry(coco, coco.images[0])])
     (layer,), _ = instance_layers("cell", [Placement(found, 0)], {coco.name: "f"})
     assert len(pickle.dumps(layer)) < 2000
 

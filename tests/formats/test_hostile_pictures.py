@@ -14,7 +14,7 @@ from makers import damage
 from PIL import Image
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.images.frames import probe_image
+from ngff_bio.formats.images.headers import probe_image
 from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.tiff.images import open_tiff, open_tiff_volume
 from ngff_bio.sources.files.ranges import LocalFile

@@ -16,13 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.images.frames import (
-    Limits,
-    probe_image,
-    safe_name,
-    safe_names,
-    stack_frames,
-)
+from ngff_bio.formats.images.frames import stack_frames
+from ngff_bio.formats.images.headers import probe_image
+from ngff_bio.formats.limits import Limits
+from ngff_bio.formats.names import safe_name, safe_names
 from ngff_bio.sources.files.ranges import LocalFile
 
 GREY = (np.arange(40 * 50) % 251).astype(np.uint8).reshape(40, 50)

@@ -22,7 +22,7 @@ from ngff_bio.checks.reading import (
 from ngff_bio.checks.source.tasks import Found, Task, reading_source
 from ngff_bio.checks.store.documents import Documents
 from ngff_bio.engine.write.checksums import checksum
-from ngff_bio.engine.write.manifest import Entry, parse_region
+from ngff_bio.engine.write.manifest import ManifestEntry, parse_region
 from ngff_bio.model import Pixels, Region
 
 #: Raw bytes of a block that is compared at once.
@@ -102,7 +102,9 @@ def pixel_differences(
         )
 
 
-def checksum_tasks(documents: Documents, store: Store, regions: Iterable[Entry]) -> Iterator[Task]:
+def checksum_tasks(
+    documents: Documents, store: Store, regions: Iterable[ManifestEntry]
+) -> Iterator[Task]:
     """Compare decoded pixels with the checksums of those that were read from the source."""
     for entry in regions:
         info = documents.array(entry.path)
@@ -113,7 +115,7 @@ def checksum_tasks(documents: Documents, store: Store, regions: Iterable[Entry])
             yield Task(entry.size, partial(_compare_checksum, CheckedArray(store, info), entry))
 
 
-def _compare_checksum(array: CheckedArray, entry: Entry) -> Found:
+def _compare_checksum(array: CheckedArray, entry: ManifestEntry) -> Found:
     region = parse_region(entry.region or "")
     found = checksum(array.read(region))
     if found == entry.crc32c:

@@ -47,7 +47,7 @@ def draw(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
     return shaped[(slice(None), *(slice(*r) for r in region[1:]))]
 
 
-class Objects:
+class ObjectCounts:
     """Counts the objects of a layer, block by block: pixels and extent, by class."""
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ def _runs(
 
 
 def volume_tasks(
-    array: CheckedArray, layer: VolumeLayer, classes: VolumeLayer | None, objects: Objects
+    array: CheckedArray, layer: VolumeLayer, classes: VolumeLayer | None, objects: ObjectCounts
 ) -> Iterator[Task]:
     """Compare every voxel with the source's own label, and count the pixels of every object."""
     info = array.info
@@ -127,7 +127,7 @@ def _compare(
     array: CheckedArray,
     layer: VolumeLayer,
     classes: VolumeLayer | None,
-    objects: Objects,
+    objects: ObjectCounts,
     region: Region,
 ) -> Found:
     with reading_source(array.path):
@@ -171,7 +171,7 @@ def _counts(values: NDArray[Any]) -> dict[int, int]:
 
 
 def compare_objects(
-    path: str, table: pa.Table | None, layer: VolumeLayer, axes: str, objects: Objects
+    path: str, table: pa.Table | None, layer: VolumeLayer, axes: str, objects: ObjectCounts
 ) -> Found:
     """Compare the table of a layer's objects with the objects that were counted in the source."""
     counted = objects.counted()

@@ -25,12 +25,12 @@ from ngff_bio.checks.source.compare_pixels import (
 )
 from ngff_bio.checks.source.compare_rows import StoredTables
 from ngff_bio.checks.source.compare_tracks import track_tasks
-from ngff_bio.checks.source.compare_volumes import Objects, compare_objects, volume_tasks
+from ngff_bio.checks.source.compare_volumes import ObjectCounts, compare_objects, volume_tasks
 from ngff_bio.checks.source.tasks import Found, Task
 from ngff_bio.checks.store.documents import Documents, join, read_documents, texts
 from ngff_bio.checks.store.multiscales import first_multiscale
 from ngff_bio.checks.store.objects import check_objects, load_manifest
-from ngff_bio.engine.write.manifest import Entry
+from ngff_bio.engine.write.manifest import ManifestEntry
 from ngff_bio.errors import StoreError
 from ngff_bio.model import InstanceLayer, LabelLayer, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.parallel import WorkerPool
@@ -46,13 +46,13 @@ class Comparison:
     done: Verification
     pool: WorkerPool
     progress: Progress
-    _counted: dict[str, tuple[VolumeLayer, str, Objects]] = field(default_factory=dict)
+    _counted: dict[str, tuple[VolumeLayer, str, ObjectCounts]] = field(default_factory=dict)
     _tables: StoredTables = field(init=False)
 
     def __post_init__(self) -> None:
         self._tables = StoredTables(self.storage)
 
-    def objects(self, *, required: bool) -> list[Entry]:
+    def objects(self, *, required: bool) -> list[ManifestEntry]:
         """Check the store's objects against its manifest; returns the manifest's rows.
 
         Raises
@@ -80,7 +80,7 @@ class Comparison:
                 self.done.bytes_objects += found
         return entries
 
-    def checksums(self, documents: Documents, entries: list[Entry]) -> None:
+    def checksums(self, documents: Documents, entries: list[ManifestEntry]) -> None:
         """Check decoded pixels against the checksums of those that were read."""
         regions = [e for e in entries if e.kind == "pixels"]
         self._run(list(checksum_tasks(documents, zarr_store(self.storage), regions)))
@@ -176,7 +176,7 @@ class Comparison:
             frames = shape[0] if axes.startswith("t") else 1
             yield from track_tasks(documents, store, image.path, layer, frames)
         else:
-            objects = Objects()
+            objects = ObjectCounts()
             self._counted[table_path] = (layer, axes, objects)
             named = (x for x in image.labels if x.name == layer.classes)
             classes = next((x for x in named if isinstance(x, VolumeLayer)), None)

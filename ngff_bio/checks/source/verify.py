@@ -12,7 +12,7 @@ from ngff_bio.checks.reading import Progress, blocks
 from ngff_bio.checks.source.comparison import Comparison
 from ngff_bio.checks.store.documents import Documents, read_documents
 from ngff_bio.deprecation import renamed_keywords
-from ngff_bio.engine.write.manifest import Entry
+from ngff_bio.engine.write.manifest import ManifestEntry
 from ngff_bio.errors import NgffBioError
 from ngff_bio.model import (
     InstanceLayer,
@@ -130,7 +130,7 @@ def _conversion(documents: Documents) -> dict[str, Any]:
 
 
 def _file_differences(
-    tree: FileTree, entries: list[Entry], *, checked: bool
+    tree: FileTree, entries: list[ManifestEntry], *, checked: bool
 ) -> Iterator[Difference]:
     """Whether the source's files are still those that were converted: by size, or by checksum."""
     known = {e.path: e for e in entries if e.kind == "source"}

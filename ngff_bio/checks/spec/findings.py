@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
-Level = Literal["error", "warning"]
+Severity = Literal["error", "warning"]
 
 #: Longest excerpt of the data that a finding shows.
 _EXCERPT = 120
@@ -100,7 +100,7 @@ class Finding:
     """
 
     rule: str
-    level: Level
+    level: Severity
     group: str
     pointer: str
     found: str
@@ -170,7 +170,7 @@ class Findings:
             )
         )
 
-    def _level(self, rule: Rule) -> Level:
+    def _level(self, rule: Rule) -> Severity:
         if rule.demand == "ADVICE":
             return "warning"
         must = rule.demand == "MUST" and not (self.as_cases and self.version in rule.contested)

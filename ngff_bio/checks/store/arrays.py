@@ -9,7 +9,7 @@ import numpy as np
 
 from ngff_bio.checks.spec.findings import Findings
 from ngff_bio.checks.store.documents import Documents
-from ngff_bio.checks.store.multiscales import Multiscale, first_multiscale, multiscales
+from ngff_bio.checks.store.multiscales import CheckedMultiscale, first_multiscale, multiscales
 
 
 def check_arrays(documents: Documents, path: str, findings: Findings) -> None:
@@ -28,7 +28,7 @@ def check_arrays(documents: Documents, path: str, findings: Findings) -> None:
             _check_against_image(first_multiscale(documents, above), image, findings)
 
 
-def _check_levels(documents: Documents, multiscale: Multiscale, findings: Findings) -> None:
+def _check_levels(documents: Documents, multiscale: CheckedMultiscale, findings: Findings) -> None:
     axes = multiscale.axes
     for level in multiscale.levels:
         document = documents.arrays.get(level.path)
@@ -58,7 +58,7 @@ def _check_levels(documents: Documents, multiscale: Multiscale, findings: Findin
             findings.add("level-dtype", level.pointer, f"{info.dtype} after {before.dtype}")
 
 
-def _check_scales(multiscale: Multiscale, findings: Findings) -> None:
+def _check_scales(multiscale: CheckedMultiscale, findings: Findings) -> None:
     """Shapes against scales: a level's pixel is as much larger as the level is smaller."""
     if not multiscale.arrays:
         return
@@ -85,7 +85,7 @@ def _check_scales(multiscale: Multiscale, findings: Findings) -> None:
 
 
 def _check_channels(
-    content: dict[str, Any], image: Multiscale, pointer: str, findings: Findings
+    content: dict[str, Any], image: CheckedMultiscale, pointer: str, findings: Findings
 ) -> None:
     omero = content.get("omero")
     channels = omero.get("channels") if isinstance(omero, dict) else None
@@ -111,7 +111,9 @@ def image_of(documents: Documents, path: str) -> str | None:
     return above if above in documents.groups else None
 
 
-def _check_against_image(image: Multiscale | None, label: Multiscale, findings: Findings) -> None:
+def _check_against_image(
+    image: CheckedMultiscale | None, label: CheckedMultiscale, findings: Findings
+) -> None:
     if image is None:
         return
     if len(image.levels) != len(label.levels):
@@ -133,7 +135,9 @@ def _check_against_image(image: Multiscale | None, label: Multiscale, findings: 
     _check_space(image, label, at, findings)
 
 
-def _check_space(image: Multiscale, label: Multiscale, at: list[int], findings: Findings) -> None:
+def _check_space(
+    image: CheckedMultiscale, label: CheckedMultiscale, at: list[int], findings: Findings
+) -> None:
     units = [image.units[i] for i in at]
     if list(label.units) != units:
         found = f"units {list(label.units)}, not {units}"

@@ -20,7 +20,7 @@ Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class CheckedLevel:
     """One dataset of a multiscale.
 
     Parameters
@@ -46,23 +46,23 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Multiscale:
+class CheckedMultiscale:
     """Axes and levels of one multiscale of a group, and the method by which levels were made."""
 
     pointer: str
     axes: tuple[str, ...]
     types: tuple[str | None, ...]
     units: tuple[str | None, ...]
-    levels: tuple[Level, ...]
+    levels: tuple[CheckedLevel, ...]
     method: str | None
 
     @property
-    def arrays(self) -> list[tuple[Level, ArrayMeta]]:
+    def arrays(self) -> list[tuple[CheckedLevel, ArrayMeta]]:
         """Levels whose arrays exist and can be understood."""
         return [(level, level.array) for level in self.levels if level.array is not None]
 
 
-def multiscales(documents: Documents, path: str) -> Iterator[Multiscale]:
+def multiscales(documents: Documents, path: str) -> Iterator[CheckedMultiscale]:
     """All multiscales of a group."""
     listed = documents.ome(path).get("multiscales")
     for number, entry in enumerate(listed if isinstance(listed, list) else []):
@@ -71,12 +71,14 @@ def multiscales(documents: Documents, path: str) -> Iterator[Multiscale]:
             yield _multiscale(documents, path, entry, pointer)
 
 
-def first_multiscale(documents: Documents, path: str) -> Multiscale | None:
+def first_multiscale(documents: Documents, path: str) -> CheckedMultiscale | None:
     """The first multiscale of a group, which is the image; ``None`` if there is none."""
     return next(multiscales(documents, path), None)
 
 
-def _multiscale(documents: Documents, path: str, entry: dict[str, Any], pointer: str) -> Multiscale:
+def _multiscale(
+    documents: Documents, path: str, entry: dict[str, Any], pointer: str
+) -> CheckedMultiscale:
     listed = entry.get("datasets")
     datasets = [d for d in listed if isinstance(d, dict)] if isinstance(listed, list) else []
     axes = _axes(entry, datasets)
@@ -89,8 +91,8 @@ def _multiscale(documents: Documents, path: str, entry: dict[str, Any], pointer:
             inner = dataset.get("coordinateTransformations") or []
             placement = _placement(inner, outer, len(axes))
             place = f"{pointer}/datasets/{number}"
-            levels.append(Level(place, name, at, *placement, documents.array(at)))
-    return Multiscale(
+            levels.append(CheckedLevel(place, name, at, *placement, documents.array(at)))
+    return CheckedMultiscale(
         pointer,
         tuple(str(a.get("name")) for a in axes),
         tuple(a.get("type") for a in axes),

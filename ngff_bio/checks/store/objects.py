@@ -12,7 +12,7 @@ from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.manifest import (
     MANIFEST,
     MANIFEST_CHECKSUM,
-    Entry,
+    ManifestEntry,
     checksum_line,
     parse_manifest,
 )
@@ -24,7 +24,7 @@ from ngff_bio.storage import Storage
 _RANGE = 16 << 20
 
 
-def load_manifest(storage: Storage) -> tuple[list[Entry], list[Difference]]:
+def load_manifest(storage: Storage) -> tuple[list[ManifestEntry], list[Difference]]:
     """Rows of the manifest, and what is wrong with the manifest itself.
 
     Raises
@@ -64,7 +64,7 @@ def _line_text(line: bytes) -> str:
 
 def check_objects(
     storage: Storage,
-    entries: Iterable[Entry],
+    entries: Iterable[ManifestEntry],
     pool: WorkerPool,
     progress: Progress,
     sample: int | None = None,
@@ -101,12 +101,12 @@ def check_objects(
             yield difference
 
 
-def _other_size(entry: Entry, size: int) -> Difference:
+def _other_size(entry: ManifestEntry, size: int) -> Difference:
     sizes = {"expected": f"{entry.size} bytes", "found": f"{size} bytes"}
     return Difference("object", entry.path, "the size of the object differs", **sizes)
 
 
-def _check(storage: Storage, entry: Entry, size: int) -> tuple[int, Difference | None]:
+def _check(storage: Storage, entry: ManifestEntry, size: int) -> tuple[int, Difference | None]:
     if size != entry.size:
         return size, _other_size(entry, size)
     crc = 0

@@ -40,7 +40,7 @@ Kind = Literal["object", "pixels", "source"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Entry:
+class ManifestEntry:
     """A row of the manifest."""
 
     kind: Kind
@@ -68,7 +68,7 @@ def make_entries(
     pool: WorkerPool,
     *,
     added: bool = False,
-) -> Iterable[Entry]:
+) -> Iterable[ManifestEntry]:
     """Rows of the manifest of a store that is about to be finished.
 
     Parameters
@@ -86,9 +86,9 @@ def make_entries(
     added
         Whether something was appended to a store: rows of its manifest are kept.
     """
-    found: dict[tuple[str, str, str | None], Entry] = {}
+    found: dict[tuple[str, str, str | None], ManifestEntry] = {}
 
-    def add(entries: Iterable[Entry]) -> None:
+    def add(entries: Iterable[ManifestEntry]) -> None:
         found.update(((e.kind, e.path, e.region), e) for e in entries)
 
     if added:
@@ -97,7 +97,7 @@ def make_entries(
     whole = pool.map(lambda r: r if r.objects else load_record(storage, r.id), records)
     starts = tuple(f"{image.path}/" if image.path else "" for image in plan.dataset.images)
     add(
-        Entry("object", key, None, size, record.checksums.get(key))
+        ManifestEntry("object", key, None, size, record.checksums.get(key))
         for record in whole
         if record is not None
         for key, size in record.objects
@@ -105,35 +105,35 @@ def make_entries(
     )
     add(_pixel_entries(plan, records))
     add(object_entries(written))
-    add(Entry("source", name, None, size, crc) for name, size, crc in source_files())
+    add(ManifestEntry("source", name, None, size, crc) for name, size, crc in source_files())
     return found.values()
 
 
-def object_entries(written: Mapping[str, tuple[int, int]]) -> Iterator[Entry]:
+def object_entries(written: Mapping[str, tuple[int, int]]) -> Iterator[ManifestEntry]:
     """Rows of objects, from size and checksum by key."""
     for key, (size, crc) in written.items():
-        yield Entry("object", key, None, size, crc)
+        yield ManifestEntry("object", key, None, size, crc)
 
 
-def _entries_before(storage: Storage) -> Iterable[Entry]:
+def _entries_before(storage: Storage) -> Iterable[ManifestEntry]:
     """Rows of a store that was appended to; its objects are read if it has no manifest."""
     if storage.size(MANIFEST) is not None:
         return read_manifest(storage)
     return [
-        Entry("object", key, None, size, crc32c(storage.get(key) or b""))
+        ManifestEntry("object", key, None, size, crc32c(storage.get(key) or b""))
         for key, size in storage.list()
         if not key.startswith(f"{STATE}/")
     ]
 
 
-def _pixel_entries(plan: Plan, records: Iterable[UnitRecord]) -> Iterator[Entry]:
+def _pixel_entries(plan: Plan, records: Iterable[UnitRecord]) -> Iterator[ManifestEntry]:
     for record in records:
         for part in record.parts:
             array = plan.arrays[part.array].plan
             if part.crc32c is not None:
                 size = math.prod(b - a for a, b in part.region) * np.dtype(array.dtype).itemsize
                 path = f"{array.path}/{array.levels[0].path}".lstrip("/")
-                yield Entry("pixels", path, region_text(part.region), size, part.crc32c)
+                yield ManifestEntry("pixels", path, region_text(part.region), size, part.crc32c)
 
 
 def region_text(region: Iterable[tuple[int, int]]) -> str:
@@ -147,7 +147,7 @@ def parse_region(text: str) -> tuple[tuple[int, int], ...]:
     return tuple((int(a), int(b)) for a, b in pairs)
 
 
-def write_manifest(storage: Storage, entries: Iterable[Entry]) -> tuple[int, int]:
+def write_manifest(storage: Storage, entries: Iterable[ManifestEntry]) -> tuple[int, int]:
     """Write the manifest of a store, and its checksum; returns their sizes in bytes.
 
     The same entries give the same bytes.
@@ -177,7 +177,7 @@ def checksum_line(manifest: bytes) -> bytes:
     return f"{len(manifest)} {crc32c(manifest):08x}\n".encode()
 
 
-def read_manifest(storage: Storage) -> list[Entry]:
+def read_manifest(storage: Storage) -> list[ManifestEntry]:
     """Rows of a store's manifest.
 
     Raises
@@ -196,7 +196,7 @@ def read_manifest(storage: Storage) -> list[Entry]:
     return parse_manifest(data, f"{storage.url}/{MANIFEST}")
 
 
-def parse_manifest(data: bytes, file: str = MANIFEST) -> list[Entry]:
+def parse_manifest(data: bytes, file: str = MANIFEST) -> list[ManifestEntry]:
     """Rows of a manifest's bytes.
 
     Raises
@@ -212,4 +212,4 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> list[Entry]:
         columns = [table[name].to_pylist() for name in ("kind", "path", "region", "size", "crc32c")]
     except (pa.ArrowException, KeyError, OSError) as error:
         raise StoreError("the manifest cannot be read", file=file, found=error) from error
-    return [Entry(*row) for row in zip(*columns, strict=True)]
+    return [ManifestEntry(*row) for row in zip(*columns, strict=True)]

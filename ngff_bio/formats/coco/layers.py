@@ -26,7 +26,7 @@ __all__ = [
     "CocoFile",
     "CocoImage",
     "CocoInstances",
-    "Entry",
+    "ImageEntry",
     "Placement",
     "Progress",
     "annotation_sets",
@@ -41,7 +41,7 @@ KEY = "coco"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class ImageEntry:
     """The entry of one image in one file."""
 
     coco: CocoFile
@@ -63,7 +63,7 @@ class AnnotationSet:
         ids.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ImageEntry, ...]
     runs: tuple[AnnotationRuns, ...]
     same: tuple[bool, ...]
 
@@ -73,12 +73,12 @@ class AnnotationSet:
         return self.runs[0].count
 
 
-def annotation_sets(entries: Sequence[Entry]) -> list[AnnotationSet]:
+def annotation_sets(entries: Sequence[ImageEntry]) -> list[AnnotationSet]:
     """The different sets of annotations that files have for one image, in the order of files.
 
     Sets are the same if their records are equal, in the same order, except for ids.
     """
-    groups: list[tuple[list[Entry], list[AnnotationRuns], list[bool]]] = []
+    groups: list[tuple[list[ImageEntry], list[AnnotationRuns], list[bool]]] = []
     for entry in entries:
         runs = entry.coco.annotations(entry.image)
         for members, known, same in groups:

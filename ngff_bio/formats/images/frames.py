@@ -10,20 +10,8 @@ from ngff_bio.formats.images.composed import PixelStack, stack_pixels
 from ngff_bio.formats.images.decoding import ORIENTATIONS, ImageFile
 from ngff_bio.formats.images.headers import ImageHeader, probe_image
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
-from ngff_bio.formats.names import safe_name, safe_names
 from ngff_bio.formats.tiff.images import OpenedImage, open_tiff
 from ngff_bio.model import SourceFile, axes_from
-
-__all__ = [
-    "ImageHeader",
-    "Limits",
-    "OpenedImage",
-    "open_image",
-    "probe_image",
-    "safe_name",
-    "safe_names",
-    "stack_frames",
-]
 
 
 def stack_frames(

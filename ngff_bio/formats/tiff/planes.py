@@ -25,7 +25,7 @@ Page = tifffile.TiffPage | tifffile.TiffFrame
 Span = tuple[int, int]
 
 
-class Part(NamedTuple):
+class PlanePart(NamedTuple):
     """A part of a plane, as half-open ranges."""
 
     rows: Span
@@ -59,7 +59,9 @@ def raw_layout(page: Page) -> str:
     return "segments" if plain else "coded"
 
 
-def read_plane(source: TiffBytes, page: Page, part: Part, out: NDArray[Any], file: str) -> None:
+def read_plane(
+    source: TiffBytes, page: Page, part: PlanePart, out: NDArray[Any], file: str
+) -> None:
     """Read a part of one page.
 
     Parameters
@@ -100,8 +102,12 @@ def read_plane(source: TiffBytes, page: Page, part: Part, out: NDArray[Any], fil
 
 
 def _overlap(
-    out: NDArray[Any], part: Part, corner: tuple[int, int, int], size: tuple[int, int], planar: int
-) -> tuple[Part, NDArray[Any]]:
+    out: NDArray[Any],
+    part: PlanePart,
+    corner: tuple[int, int, int],
+    size: tuple[int, int],
+    planar: int,
+) -> tuple[PlanePart, NDArray[Any]]:
     """The part of a segment that is wanted, counted from its corner, and where it goes."""
     s, y, x = corner
     rows, columns, samples = part
@@ -110,7 +116,7 @@ def _overlap(
     target = out[top - rows[0] : bottom - rows[0], left - columns[0] : right - columns[0]]
     if planar > 1:
         target, samples = target[..., s - samples[0] : s - samples[0] + 1], (0, 1)
-    return Part((top - y, bottom - y), (left - x, right - x), samples), target
+    return PlanePart((top - y, bottom - y), (left - x, right - x), samples), target
 
 
 def read_rows(
@@ -118,7 +124,7 @@ def read_rows(
     offset: int,
     shape: tuple[int, int, int, int],
     dtype: np.dtype[Any],
-    part: Part,
+    part: PlanePart,
     out: NDArray[Any],
     file: str,
 ) -> None:
@@ -175,7 +181,7 @@ def _segment_size(key: tifffile.TiffPage) -> tuple[int, int]:
     return (key.tilelength, key.tilewidth) if key.is_tiled else (key.rowsperstrip, key.shaped[3])
 
 
-def _segments(key: tifffile.TiffPage, part: Part) -> list[tuple[int, tuple[int, int, int]]]:
+def _segments(key: tifffile.TiffPage, part: PlanePart) -> list[tuple[int, tuple[int, int, int]]]:
     """Number and position (planar sample, row, column) of the segments that a part needs."""
     planar, _, length, width, _ = key.shaped
     height, across = _segment_size(key)
@@ -189,7 +195,7 @@ def _segments(key: tifffile.TiffPage, part: Part) -> list[tuple[int, tuple[int, 
     ]
 
 
-def _read_coded(source: TiffBytes, page: Page, part: Part, out: NDArray[Any]) -> None:
+def _read_coded(source: TiffBytes, page: Page, part: PlanePart, out: NDArray[Any]) -> None:
     key = keyframe_of(page)
     planar = key.shaped[0]
     options: dict[str, Any] = {}

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import damage_named
 from ngff_bio.formats.tiff.files import OpenTiff, locked_tiff
-from ngff_bio.formats.tiff.planes import Page, Part, keyframe_of, raw_layout, read_plane, read_rows
+from ngff_bio.formats.tiff.planes import (
+    Page,
+    PlanePart,
+    keyframe_of,
+    raw_layout,
+    read_plane,
+    read_rows,
+)
 from ngff_bio.model import Region, SourceFile, SourceParts
 from ngff_bio.model.pixels import flat_index
 
@@ -77,7 +84,7 @@ class TiffPixels:
             number = flat_index(place, counts)
             target, channels = self._target(out, spans, dict(zip(self.outer, place, strict=True)))
             with damage_named(self.file.name, UNREADABLE, f"plane {number}"):
-                self._read_plane(number, Part(spans["y"], spans["x"], channels), target)
+                self._read_plane(number, PlanePart(spans["y"], spans["x"], channels), target)
         return out
 
     def source_parts(self) -> SourceParts:
@@ -103,7 +110,7 @@ class TiffPixels:
         target = out[tuple(index)]
         return (np.moveaxis(target, 0, -1) if self.samples else target[..., None]), channels
 
-    def _read_plane(self, number: int, part: Part, out: NDArray[Any]) -> None:
+    def _read_plane(self, number: int, part: PlanePart, out: NDArray[Any]) -> None:
         with locked_tiff(self.file) as opened:
             series = opened.tiff.series[self.series]
             # Planes that follow each other without gaps need no pages of their own.
@@ -117,7 +124,7 @@ class TiffPixels:
         key = series.keyframe
         rows, columns, channels = part
         plane = np.zeros((rows[1] - rows[0], columns[1] - columns[0], 1), key.dtype)
-        self._read_part(opened, series, page, number, Part(rows, columns, (0, 1)), plane)
+        self._read_part(opened, series, page, number, PlanePart(rows, columns, (0, 1)), plane)
         out[...] = palette_of(key)[plane[..., 0]][..., slice(*channels)]
 
     def _read_part(
@@ -126,7 +133,7 @@ class TiffPixels:
         series: tifffile.TiffPageSeries,
         page: Page | None,
         number: int,
-        part: Part,
+        part: PlanePart,
         out: NDArray[Any],
     ) -> None:
         if page is None:

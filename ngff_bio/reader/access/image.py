@@ -23,7 +23,7 @@ IMAGE = "image"
 Attributes = dict[str, Any]
 
 
-class Frame(TypedDict, total=False):
+class FrameAttributes(TypedDict, total=False):
     """A source image as the attributes of an image describe it (:class:`.FrameEntry`)."""
 
     name: str
@@ -138,7 +138,7 @@ class ImageNode:
         ]
 
     @property
-    def frames(self) -> tuple[Frame, ...]:
+    def frames(self) -> tuple[FrameAttributes, ...]:
         """Source images: name, t, elapsed hours, splits, true size."""
         return tuple(self.attributes.get("frames") or ())
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ngff_bio.errors import ArgumentError
 from ngff_bio.model import Region
 from ngff_bio.reader.access.arrays import Readable
-from ngff_bio.reader.access.image import Frame, ImageNode, in_split
+from ngff_bio.reader.access.image import FrameAttributes, ImageNode, in_split
 from ngff_bio.reader.analysis.masks import boxes_of
 from ngff_bio.reader.dataset import Dataset
 from ngff_bio.reader.tables.rows import values_of
@@ -21,7 +21,7 @@ from ngff_bio.reader.tables.tables import classes_of
 
 
 @dataclass(frozen=True)
-class Objects:
+class PatchObjects:
     """Instances of one label image in a patch.
 
     Parameters
@@ -60,7 +60,7 @@ class Patch:
 
     image: NDArray[Any]
     labels: dict[str, NDArray[Any]]
-    objects: dict[str, Objects]
+    objects: dict[str, PatchObjects]
     path: str
     at: dict[str, int]
 
@@ -198,14 +198,14 @@ def _read(
     return whole
 
 
-def _objects(values: NDArray[Any], classes: Mapping[int, str]) -> Objects:
+def _objects(values: NDArray[Any], classes: Mapping[int, str]) -> PatchObjects:
     found = boxes_of(values)
     ids = np.array([v for v, _ in found], np.int64)
     boxes = np.array(
         [[*(a for a, _ in reversed(b)), *(z for _, z in reversed(b))] for _, b in found],
         np.float32,
     ).reshape(len(found), 2 * values.ndim)
-    return Objects(ids, boxes, tuple(classes.get(int(v)) for v in ids))
+    return PatchObjects(ids, boxes, tuple(classes.get(int(v)) for v in ids))
 
 
 def patches(
@@ -302,7 +302,7 @@ def _frames(image: ImageNode, ndim: int, level: int, split: str | None) -> Itera
     known = {f.get("t", 0): f for f in image.frames}
     finest = image.sizes
     for t in range(sizes.get("t", 1)):
-        frame = known.get(t, Frame())
+        frame = known.get(t, FrameAttributes())
         if split is not None and not in_split(frame.get("splits") or (), split):
             continue
         true = frame.get("size")

@@ -62,7 +62,7 @@ def _shape(row: Mapping[str, Any], shapely: Any) -> Any:
     return None
 
 
-class Part(Protocol):
+class Partition(Protocol):
     """A table that is read as one partition."""
 
     @property
@@ -75,7 +75,7 @@ class Part(Protocol):
         ...
 
 
-def dask_frame(parts: Sequence[Part]) -> Any:
+def dask_frame(parts: Sequence[Partition]) -> Any:
     """A dask data frame with a partition per part; one of each name is read for its columns.
 
     Raises
@@ -97,7 +97,7 @@ def dask_frame(parts: Sequence[Part]) -> Any:
     return frames.from_map(_read_partition, list(parts), schema=schema, meta=meta)
 
 
-def _read_partition(part: Part, schema: pa.Schema) -> pd.DataFrame:
+def _read_partition(part: Partition, schema: pa.Schema) -> pd.DataFrame:
     """One partition with the columns of all."""
     parts = [schema.empty_table(), part.read()]
     table = pa.concat_tables(parts, promote_options="permissive").select(schema.names)

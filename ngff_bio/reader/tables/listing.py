@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ngff_bio.errors import ArgumentError, NgffBioError, closest_names
-from ngff_bio.reader.access.image import Frame, ImageNode, in_split
+from ngff_bio.reader.access.image import FrameAttributes, ImageNode, in_split
 from ngff_bio.reader.tables.rows import values_of
 
 #: Plate, well and field of an image.
@@ -71,7 +71,7 @@ def _image_row(images: Mapping[str, ImageNode], path: str, place: Place) -> dict
     return row
 
 
-def _splits(*frames: Frame) -> str | None:
+def _splits(*frames: FrameAttributes) -> str | None:
     return ", ".join(dict.fromkeys(s for f in frames for s in f.get("splits") or ())) or None
 
 
@@ -102,7 +102,7 @@ def frame_table(images: Mapping[str, ImageNode], places: Mapping[str, Place]) ->
             continue
         known = {f.get("t", 0): f for f in image.frames}
         for t in range(sizes.get("t", 1)):
-            frame = known.get(t, Frame())
+            frame = known.get(t, FrameAttributes())
             name, hours = frame.get("name"), frame.get("elapsed_hours")
             size = frame.get("size") or (sizes.get("y"), sizes.get("x"))
             rows.append((path, *place, t, name, hours, _splits(frame), *size))

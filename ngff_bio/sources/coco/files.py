@@ -12,7 +12,7 @@ from ngff_bio.formats.coco.layers import (
     AnnotationSet,
     CocoFile,
     CocoImage,
-    Entry,
+    ImageEntry,
     Placement,
     Progress,
     annotation_sets,
@@ -106,7 +106,7 @@ class CocoFiles:
         find: Callable[[CocoFile, str], str | None],
         *,
         lenient: bool = False,
-    ) -> dict[str, list[Entry]]:
+    ) -> dict[str, list[ImageEntry]]:
         """Entries of each image file; entries without one, or of another size, are reported.
 
         Parameters
@@ -118,7 +118,7 @@ class CocoFiles:
         lenient
             Whether entries without an image file are usual in the dataset, and not an error.
         """
-        found: dict[str, list[Entry]] = {name: [] for name in headers}
+        found: dict[str, list[ImageEntry]] = {name: [] for name in headers}
         for coco in self.files:
             missing = []
             for image in coco.images:
@@ -130,7 +130,7 @@ class CocoFiles:
                 else:
                     with self.problems.caught():
                         _check_size(image, coco, headers[name], name)
-                        found[name].append(Entry(coco, image))
+                        found[name].append(ImageEntry(coco, image))
             if missing:
                 self.missing[coco.name] = missing
                 error = coco.missing_error(missing)
@@ -155,7 +155,7 @@ class CocoFiles:
             {name: number for number, name in enumerate(names)},
         )
 
-    def splits_of(self, entries: Sequence[Entry]) -> tuple[str, ...]:
+    def splits_of(self, entries: Sequence[ImageEntry]) -> tuple[str, ...]:
         """Names of the splits that list an image."""
         return tuple(dict.fromkeys(self.splits[e.coco.name] for e in entries))
 
@@ -164,7 +164,7 @@ class CocoFiles:
         return [c.attributes(self.missing.get(c.name, ())) for c in self.files]
 
     def image(
-        self, name: str, path: str, header: ImageHeader, entries: Sequence[Entry]
+        self, name: str, path: str, header: ImageHeader, entries: Sequence[ImageEntry]
     ) -> SourceImage:
         """One image file as an image with its labels."""
         file = self.tree.file(name)

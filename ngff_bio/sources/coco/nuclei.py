@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ngff_bio.errors import SourceNotFoundError
-from ngff_bio.formats.coco.layers import CocoFile, Entry, Progress
+from ngff_bio.formats.coco.layers import CocoFile, ImageEntry, Progress
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset, SourceImage
 from ngff_bio.sources.assembly import image_files, paths_below, probe_all
@@ -127,7 +127,7 @@ def _set_of(name: str) -> str:
     return PurePosixPath(name).stem
 
 
-def _nuclei_class(entries: Sequence[Entry]) -> dict[str, Any]:
+def _nuclei_class(entries: Sequence[ImageEntry]) -> dict[str, Any]:
     """The image's class, as the collection's own key has it."""
     classes = dict.fromkeys(
         str(e.image.record["nuclei_class"]) for e in entries if "nuclei_class" in e.image.record

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
-from ngff_bio.formats.images.frames import OpenedImage
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.tiff.images import OpenedImage
 from ngff_bio.model import Frame, OnError, SourceDataset, SourceImage
 from ngff_bio.sources.assembly import DOCUMENTS, base_of, image_files, placed, probe_all
 from ngff_bio.sources.files.tree import FileTree

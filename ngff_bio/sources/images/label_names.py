@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from ngff_bio.errors import ArgumentError, SourceError
-from ngff_bio.formats.images.frames import safe_name
+from ngff_bio.formats.names import safe_name
 from ngff_bio.sources.assembly import folder_of
 from ngff_bio.sources.images.numbered import Naming, Series, stem_of
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ngff_bio.formats.images.composed import stack_pixels
-from ngff_bio.formats.images.frames import OpenedImage, open_image, stack_frames
+from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
+from ngff_bio.formats.tiff.images import OpenedImage
 from ngff_bio.model import Axis
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.numbered import Series

@@ -9,12 +9,13 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 
 from ngff_bio.errors import SourceNotFoundError
-from ngff_bio.formats.images.frames import OpenedImage, open_image, stack_frames
+from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader, exif_orientation, probe_image
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.labelme.labelme import EmbeddedImage, LabelmeFile, read_labelme
 from ngff_bio.formats.names import safe_name
 from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.tiff.images import OpenedImage
 from ngff_bio.model import Frame, InstanceLayer, OnError, SourceDataset, SourceImage, axes_from
 from ngff_bio.sources.assembly import (
     DOCUMENTS,

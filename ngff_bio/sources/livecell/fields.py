@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from ngff_bio.formats.coco.layers import AnnotationSet, Entry, Placement, annotation_sets
+from ngff_bio.formats.coco.layers import AnnotationSet, ImageEntry, Placement, annotation_sets
 from ngff_bio.formats.images.composed import Mosaic
 from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
@@ -26,12 +26,12 @@ class Crop:
     name: CropName
     file: SourceFile
     header: ImageHeader
-    entries: Sequence[Entry]
+    entries: Sequence[ImageEntry]
     sets: Sequence[AnnotationSet]
 
     @classmethod
     def of(
-        cls, name: CropName, file: SourceFile, header: ImageHeader, entries: Sequence[Entry]
+        cls, name: CropName, file: SourceFile, header: ImageHeader, entries: Sequence[ImageEntry]
     ) -> Crop:
         """A crop with the annotations of its entries."""
         return cls(name, file, header, entries, annotation_sets(entries))
