@@ -216,6 +216,43 @@ def test_stacks_numbered_over_time_are_one_image(tmp_path: Path) -> None:
     assert calibration(store)["z"] == (2.0, "micrometer")
 
 
+def test_numbered_files_with_a_display_table_of_imagej_keep_their_indices(tmp_path: Path) -> None:
+    frames = [GREY, GREY[::-1]]
+    table = np.random.default_rng(0).integers(0, 256, (3, 256), np.uint8)
+    (tmp_path / "in").mkdir()
+    for t, frame in enumerate(frames):
+        info = {"LUTs": [table], "mode": "grayscale"}
+        file = tmp_path / "in" / f"a_t{t}.tif"
+        tifffile.imwrite(
+            file,
+            frame,
+            imagej=True,
+            photometric="palette",
+            colormap=table.astype(np.uint16) * 257,
+            metadata=info,
+        )
+    store = tmp_path / "out.zarr"
+    ngff_bio.convert(tmp_path / "in", store)
+    assert axes(store) == "tyx"
+    np.testing.assert_array_equal(pixels(store), np.stack(frames))
+
+
+@pytest.mark.parametrize("ome", [True, False])
+def test_numbered_files_with_a_color_table_are_expanded_as_one_file_is(
+    tmp_path: Path, ome: bool
+) -> None:
+    table = np.random.default_rng(0).integers(0, 256, (3, 256), np.uint16) * 257
+    names = ["a_t0", "a_t1"]
+    for name in names:
+        file = tmp_path / "in" / f"{name}{'.ome' if ome else ''}.tif"
+        put(file, GREY, photometric="palette", colormap=table, metadata={}, ome=ome)
+    ngff_bio.convert(tmp_path / "in", tmp_path / "one.zarr")
+    ngff_bio.convert(tmp_path / "in", tmp_path / "each.zarr", options={"series": "none"})
+    assert axes(tmp_path / "one.zarr") == "tcyx"
+    each = [pixels(tmp_path / "each.zarr", name) for name in images(tmp_path / "each.zarr")]
+    np.testing.assert_array_equal(pixels(tmp_path / "one.zarr"), np.stack(each))
+
+
 def test_coloured_files_numbered_over_planes_keep_their_colours(tmp_path: Path) -> None:
     planes = [np.dstack([GREY, GREY + z, GREY[::-1]]) for z in range(4)]
     for z, plane in enumerate(planes):

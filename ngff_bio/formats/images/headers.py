@@ -224,12 +224,12 @@ def _tiff(stream: BinaryIO) -> ImageHeader:
         count = len(tiff.pages)
         check_pages(tiff)
         samples, dtype = page.samplesperpixel, sample_type(page)
-        if count == 1 and not (tiff.is_ome or tiff.is_imagej or tiff.is_shaped):
-            size = (page.imagelength, page.imagewidth)
-            if page.photometric == tifffile.PHOTOMETRIC.PALETTE and samples == 1:
-                return _header("tiff", *size, 3, palette_of(page).dtype, palette=True)
-            if page.imagedepth == 1:
-                return _header("tiff", *size, samples, dtype)
+        size = (page.imagelength, page.imagewidth)
+        alone = count == 1 and not tiff.is_imagej
+        if alone and page.photometric == tifffile.PHOTOMETRIC.PALETTE and samples == 1:
+            return _header("tiff", *size, 3, palette_of(page).dtype, palette=True)
+        if alone and page.imagedepth == 1 and not (tiff.is_ome or tiff.is_shaped):
+            return _header("tiff", *size, samples, dtype)
         series = tiff.series
         axes, shape = _ngff_order(series[0].axes, series[0].shape)
         if "S" not in series[0].axes:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import tifffile
 
 from ngff_bio.model import Channel
@@ -202,7 +203,9 @@ _IMAGEJ_KNOWN = {
 def _imagej_channels(given: Mapping[str, Any]) -> tuple[Channel, ...]:
     tables = given.get("LUTs")
     count = int(given.get("channels") or 1)
-    if not tables or len(tables) != count:
+    if isinstance(tables, np.ndarray) and tables.ndim == 2:  # tifffile unpacks a list of one
+        tables = [tables]
+    if tables is None or len(tables) != count:
         return ()
     last = [tuple(int(n) for n in table[:3, -1]) for table in tables]
     if any(len(c) != 3 for c in last):
