@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from ngff_bio.errors import ArgumentError, SourceNotFoundError
+from ngff_bio.errors import ArgumentError
 from ngff_bio.model import OnError, SourceDataset
 from ngff_bio.sources.files.tree import FileTree
 
@@ -117,13 +117,9 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
     confidence = {n: s.detect(tree) for n, s in known.items()}
     best = [n for n, v in confidence.items() if v and v == max(confidence.values())]
     if not best:
-        raise SourceNotFoundError(
-            "the format of the source is not recognized",
-            file=tree.origin,
-            expected="; ".join(f"{s.name}: {s.layout}" for s in sources().values()),
-            found=_some(names),
-            hint="name the folder that holds the dataset, or give its format with --format",
-        )
+        from ngff_bio.sources.unrecognized import unrecognized
+
+        raise unrecognized(tree)
     if len(best) > 1:
         raise ArgumentError(
             "the source matches several formats",
@@ -165,10 +161,3 @@ def read_source(
     dataset = source.read(tree, **given, **{k: v for k, v in general.items() if k in takes})
     skipping = {"on_error": on_error} if on_error != "stop" else {}
     return replace(dataset, options={**given, **skipping})
-
-
-def _some(names: list[str]) -> str:
-    if not names:
-        return "no files"
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

@@ -15,7 +15,7 @@ from ngff_bio.sources.files.ranges import LocalFile
 from ngff_bio.sources.files.remote import list_url
 
 #: Objects of a Zarr store: folders that hold one are not part of a source.
-_STORE_MARKS = {"zarr.json", ".zgroup", ".zarray", ".zattrs"}
+STORE_MARKS = {"zarr.json", ".zgroup", ".zarray", ".zattrs"}
 
 #: Files and folders that operating systems leave.
 _SYSTEM_FILES = ("__MACOSX", "Thumbs.db", "desktop.ini")
@@ -135,7 +135,7 @@ def _tree_of_file(origin: str, file: SourceFile, limits: Limits) -> FileTree:
 def _walk(top: str) -> Iterator[str]:
     inside = os.path.realpath(top) + os.sep
     for folder, below, names in os.walk(top):
-        if folder != top and _STORE_MARKS.intersection(names):
+        if folder != top and STORE_MARKS.intersection(names):
             below.clear()
             continue
         below[:] = [b for b in below if not b.startswith(".")]

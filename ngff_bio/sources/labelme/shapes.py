@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from ngff_bio.formats.labelme.labelme import (
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Category, InstanceLayer
 from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.unrecognized import file_alone_hint
 
 #: Factors of x and y.
 Scale = tuple[float, float]
@@ -41,12 +43,15 @@ def open_embedded(tree: FileTree, content: LabelmeFile, expected: str) -> PixelS
         If there is none; the message names the `expected` image file.
     """
     if not content.embedded:
+        hint = "add the image file, or skip such annotations with --on-error skip"
+        if os.path.isfile(tree.origin) and tree.names() == [content.name]:
+            hint = file_alone_hint(tree)
         raise SourceError(
             "annotations without their image",
             file=content.name,
             expected=f"{expected} beside it",
             found=f"imagePath {content.image_path!r}, and no image inside the file",
-            hint="add the image file, or skip such annotations with --on-error skip",
+            hint=hint,
         )
     return stack_frames([EmbeddedImage(tree.file(content.name))], limits=tree.limits)
 
