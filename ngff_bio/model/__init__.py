@@ -1,5 +1,8 @@
 """The vocabulary: what a dataset of images and annotations is. No input, no output, no Zarr."""
 
+import warnings
+from typing import Any
+
 from ngff_bio.model.annotations import (
     Box,
     Category,
@@ -56,3 +59,16 @@ __all__ = [
     "label_dtype",
     "parts_of",
 ]
+
+#: Names until version 0.1.
+_RENAMED = {"Dataset": SourceDataset, "Image": SourceImage, "Plate": SourcePlate}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    new = _RENAMED[name]
+    warnings.warn(
+        f"ngff_bio.model.{name} is deprecated: use {new.__name__}", DeprecationWarning, stacklevel=2
+    )
+    return new

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.model.files import SourceParts, parts_of
 from ngff_bio.model.notices import Notice, OnError
@@ -24,13 +23,13 @@ class Category:
     Parameters
     ----------
     id
-        The source's own id, whatever its type.
+        The source's own id, of any type.
     name
         The source's own name.
     color
-        Red, green, blue, alpha in 0..255, where the source or its page gives one.
+        Red, green, blue, alpha in 0..255, if the source or its documentation gives one.
     record
-        What else the source says of it (``supercategory``, ``skeleton``, ...).
+        Its other attributes in the source (``supercategory``, ``skeleton``, ...).
     """
 
     id: int | str
@@ -43,7 +42,7 @@ class Category:
 class Polygons:
     """One or several closed outlines, each ``x0, y0, x1, y1, ...`` in pixels, verbatim.
 
-    What they cover is what pycocotools says (COCO), union of the parts.
+    They cover the union of what pycocotools draws for each (COCO).
     """
 
     parts: tuple[Sequence[float], ...]
@@ -72,7 +71,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A labelme shape; ``points`` are (x, y) in pixels. Covers what labelme says it covers.
+    """A labelme shape; ``points`` are (x, y) in pixels. It covers what labelme draws.
 
     ``mask`` is the raw base64 PNG of a labelme ``mask`` shape, else ``None``.
     """
@@ -92,35 +91,35 @@ class Instance:
     Parameters
     ----------
     value
-        Label value that shows it: 1 or more, unique in its layer over all frames and planes; a
-        tracked object keeps one value.
+        Its label value: 1 or more, unique in its layer over all frames and planes; a tracked object
+        has one value.
     t, z
-        Index of the frame and of the plane; ``z`` is ``None`` where it holds for every plane.
+        Index of the frame and of the plane; ``z`` is ``None`` if it applies to every plane.
     geometry
-        What it covers; ``None`` where the source gives no outline.
+        What it covers; ``None`` if the source gives no outline.
     category
         Name of its class, if any.
     category_id, source_id, track_id
-        The source's own ids, whatever their type; ``None`` where there are none.
+        The source's own ids, of any type; ``None`` if there are none.
     box
-        x, y, width, height in pixels, as the source says it; ``None`` where it does not.
+        x, y, width, height in pixels in the source; ``None`` if it gives none.
     area
-        Area in pixels as the source says it.
+        Area in pixels in the source.
     iscrowd
         COCO's flag.
     record
         The source's record as JSON text with its keys in their order; the geometry that other
         columns hold verbatim is null in it.
     files, indices
-        Names of the annotation files that hold the record, and its place in each.
+        Names of the annotation files that contain the record, and its position in each.
     variants
-        Where the record is not the same in all of these files: for each of them JSON text of the
-        members that differ (its id there), or ``None``.
+        If the record differs between these files: for each of them JSON text of the members that
+        differ (its id there), or ``None``.
     window
-        Row, column, height and width of the part of the frame that the coordinates count from:
-        a crop that was put into a larger frame. ``None`` for the whole frame.
+        Row, column, height and width of the part of the frame that coordinates refer to (a crop in a
+        larger frame); ``None`` for the whole frame.
     notice
-        What is wrong with it. If that is of kind ``skipped``, it is not drawn, but keeps its row.
+        What is wrong with it. If it is ``skipped``, it is not drawn, but has a row.
     """
 
     value: int
@@ -152,7 +151,7 @@ class Instance:
 
 @runtime_checkable
 class Instances(Protocol):
-    """Where a layer's instances come from, frame by frame. Pickles, and opens its own files."""
+    """Instances of a layer, read frame by frame. Pickles, and opens its own files."""
 
     def read(self, t: int) -> list[Instance]:
         """All instances of frame ``t``, in source order, with their label values set."""
@@ -165,11 +164,10 @@ class Instances(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InstanceLayer:
-    """A label layer whose instances are given by outlines, runs or boxes.
+    """A label layer whose instances have outlines, runs or boxes.
 
     ``count`` is the number of instances over all frames; ``max_value`` the largest label value.
-    ``links`` are tracks' edges beyond "same value in the next frame", if the source has any.
-    ``on_error`` tells whether an instance that cannot be drawn ends the conversion, or is reported.
+    ``on_error`` decides whether an instance that cannot be drawn ends the conversion, or is reported.
     """
 
     name: str
@@ -188,7 +186,7 @@ class InstanceLayer:
 
 @dataclass(frozen=True, slots=True)
 class VolumeLayer:
-    """A label layer that the source gives as pixels (or runs over a whole volume).
+    """A label layer that the source has as pixels (or as runs of a whole volume).
 
     Parameters
     ----------
@@ -198,11 +196,11 @@ class VolumeLayer:
         ``semantic``: values are classes, listed in ``categories``. ``instance``: values are
         objects, and get a table row each.
     source_ids
-        Label value to source id, where the two differ.
+        Source id by label value, where the two differ.
     classes
         Name of the semantic layer that gives each instance its class by majority.
     compare
-        A second source of the same layer; where the two disagree is reported.
+        A second source of the same layer; pixels on which the two disagree are reported.
     """
 
     name: str
@@ -228,7 +226,4 @@ def label_dtype(max_value: int) -> np.dtype[Any]:
     for kind in (np.uint8, np.uint16, np.uint32):
         if max_value <= np.iinfo(kind).max:
             return np.dtype(kind)
-    raise ValueError(f"{max_value} objects are more than 32-bit labels can tell apart")
-
-
-LabelArray = NDArray[np.unsignedinteger[Any]]
+    raise ValueError(f"{max_value} objects are more than label values of 32 bits")

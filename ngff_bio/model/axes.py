@@ -8,7 +8,7 @@ from typing import Literal
 AxisName = Literal["t", "c", "z", "y", "x"]
 AxisType = Literal["time", "channel", "space"]
 
-#: The one order in which axes may stand (OME-Zarr 0.4 and 0.5, section "axes").
+#: The order of axes (OME-Zarr 0.4 and 0.5, section "axes").
 ORDER = "tczyx"
 
 _TYPES: dict[str, AxisType] = {
@@ -24,8 +24,8 @@ _TYPES: dict[str, AxisType] = {
 class Axis:
     """One axis.
 
-    ``scale`` and ``unit`` are what the source gives; ``None`` is "not given", and then the store
-    says 1.0 without a unit, so that nothing is invented.
+    ``scale`` and ``unit`` are ``None`` if the source does not give them; the store then has 1.0
+    without a unit.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Axis:
 
     @property
     def type(self) -> AxisType:
-        """Kind of axis in the words of the specification."""
+        """Type of the axis in the specification."""
         return _TYPES[self.name]
 
     @property

@@ -1,4 +1,4 @@
-"""A dataset: images with their frames and annotations, and how they hang together."""
+"""A dataset: images with their frames and annotations, and how they are arranged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ngff_bio.model.pixels import Pixels
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel: its name, and the colour that a viewer should show it in."""
+    """A channel: its name, and the color in which viewers should show it."""
 
     name: str
     color: Rgba | None = None
@@ -28,17 +28,17 @@ class Frame:
     Parameters
     ----------
     name
-        The source's own file name (below the dataset's folder), whatever its characters.
+        The source's own file name (below the dataset's folder), with any characters.
     t
-        Index along t; 0 where there is none.
+        Index along t; 0 if there is no such axis.
     size
-        True (height, width) where the frame is smaller than the image's plane.
+        True (height, width) if the frame is smaller than the image's plane.
     elapsed_hours
         Time since the start of the experiment.
     splits
         Names of the splits or annotation files that the frame belongs to.
     record
-        What else the source says of it (ids, focus scores, ...), JSON values only.
+        Its other attributes in the source (ids, focus scores, ...), JSON values only.
     """
 
     name: str
@@ -56,23 +56,23 @@ class SourceImage:
     Parameters
     ----------
     path
-        Where it lies in the store, ``""`` for the root: ``50``, ``A172/B/7/0``.
+        Its group in the store, ``""`` for the root: ``50``, ``A172/B/7/0``.
     name
-        The source's own name of it.
+        Its name in the source.
     axes
         In the order t, c, z, y, x.
     pixels
-        Its pixels, on these axes.
+        Its pixels, with these axes.
     labels
         Its label layers; their axes are the image's without c.
     channels
         One for each index along c.
     frames
-        What is known of each frame.
+        Attributes of each frame.
     translation
         World position of pixel 0 along each axis, in the axis's unit (or pixels); ``None`` is 0.
     attributes
-        What else the source says of it; goes to the ``ngff_bio`` attribute.
+        Its other attributes in the source; they become part of the ``ngff_bio`` attribute.
     """
 
     path: str
@@ -97,10 +97,9 @@ class SourceImage:
 
 @dataclass(frozen=True, slots=True)
 class SourcePlate:
-    """An HCS plate: its wells' images are those whose path lies below ``path``.
+    """An HCS plate; its images have the path ``<path>/<row>/<column>/<field>``.
 
     ``rows`` and ``columns`` are all names of the layout, not only those in use.
-    An image of the plate lies at ``<path>/<row>/<column>/<field>``.
     """
 
     path: str
@@ -114,9 +113,9 @@ class SourceDataset:
     """Everything that one conversion writes into one store.
 
     ``layout`` is ``image`` (one image at the root), ``collection`` (a group per image, at the
-    image's path) or ``plates``. ``origin`` is the folder, archive or URL as the user named it.
+    image's path) or ``plates``. ``origin`` is the folder, archive or URL that the user named.
     ``collections`` are paths of groups below the root that are collections of their own.
-    ``options`` are those that the source was read with: they give the same dataset again.
+    ``options`` are those that the source was read with: with them it reads the same dataset again.
     """
 
     name: str
@@ -143,7 +142,7 @@ class SourceDataset:
         return parts_of(*self.images)
 
     def with_images(self, images: Iterable[SourceImage]) -> SourceDataset:
-        """The same with some of its images, without plates that none of them lies in."""
+        """The same with some of its images, and the plates of these."""
         kept = tuple(images)
         plates = tuple(
             p for p in self.plates if any(i.path.startswith(f"{p.path}/".lstrip("/")) for i in kept)

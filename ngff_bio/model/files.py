@@ -1,4 +1,4 @@
-"""Files of a source wherever they lie, and how a source declares what it is made of."""
+"""Files of a source, and how a source declares what it is made of."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SourceFile(Protocol):
 
     @property
     def name(self) -> str:
-        """Its path below the source's root, with ``/``, as the source spells it."""
+        """Its path below the source's root, with ``/``."""
         ...
 
     @property
@@ -25,14 +25,14 @@ class SourceFile(Protocol):
 
     @property
     def identity(self) -> str:
-        """Name, size and whatever else is known without reading the file (modification time, checksum,
+        """Name, size and what else is known without reading the file (modification time, checksum,
         ETag): changes when the content does.
         """
         ...
 
     @property
     def path(self) -> Path | None:
-        """Its path on this machine, or ``None`` where it has none."""
+        """Its path on this machine, or ``None`` if it has none."""
         ...
 
     def open(self) -> BinaryIO:
@@ -44,7 +44,7 @@ class SourceFile(Protocol):
         ...
 
     def read_range(self, offset: int, size: int) -> bytes:
-        """Up to `size` of its bytes from `offset` on; fewer at its end."""
+        """`size` bytes from `offset` on; fewer at the end of the file."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What the user should know of a conversion besides its result."""
+"""Notices of a conversion besides its result."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-#: What is done about a wrong record: end with one error, or go on without it and say so.
+#: What to do about a wrong record: end with an error, or skip it and report it.
 OnError = Literal["stop", "skip"]
 
-#: How the end of a gathered list of records looks.
+#: End of a gathered list of records.
 _MORE = re.compile(r" and \d+ more$")
 
-#: So many records of one kind are named; of the rest the number is told.
-NAMED = 5
+#: Number of records of one kind that are named; the rest are counted.
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that the user should know of the conversion.
+    """A notice to the user, of one line.
 
-    ``kind`` is ``skipped`` (not in the store), ``warning`` (in the store, with a doubt) or
-    ``note``. ``what`` says it in one line; ``file`` and ``record`` say where.
+    ``kind`` is ``skipped`` (not in the store), ``warning`` (in the store, but questionable) or
+    ``note``.
     """
 
     kind: Literal["skipped", "warning", "note"]
@@ -33,10 +33,7 @@ class Notice:
 
 
 def gathered(notices: Iterable[Notice]) -> list[Notice]:
-    """One notice for each kind, text and file: counts are added, the first records named.
-
-    A million annotations of one missing image are one line of a report.
-    """
+    """One notice for each kind, text and file: counts are added, and the first records are named."""
     found: dict[tuple[str, str, str | None], Notice] = {}
     records: dict[tuple[str, str, str | None], list[str]] = {}
     for notice in notices:
@@ -45,7 +42,7 @@ def gathered(notices: Iterable[Notice]) -> list[Notice]:
         found[key] = notice if first is None else replace(first, count=first.count + notice.count)
         named = records.setdefault(key, [])
         for record in _MORE.sub("", notice.record or "").split(", "):
-            if record and len(named) < NAMED and record not in named:
+            if record and len(named) < _MAX_NAMED and record not in named:
                 named.append(record)
     return [
         replace(notice, record=_listed(records[key], notice.count)) for key, notice in found.items()

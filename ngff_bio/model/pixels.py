@@ -1,4 +1,4 @@
-"""Pixels that are somewhere else and are read block by block."""
+"""Pixels that are read block by block."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def flat_index(place: Sequence[int], counts: Sequence[int]) -> int:
 class Pixels(Protocol):
     """An array that is read in blocks.
 
-    An implementation pickles to a few hundred bytes and opens its own files, so that a work unit
+    An implementation pickles to a few hundred bytes and opens its own files, so that a unit of work
     can be sent to another process or machine.
     """
 
@@ -45,7 +45,7 @@ class Pixels(Protocol):
     def read_block_shape(self) -> tuple[int, ...]:
         """Smallest block that can be read without decoding anything twice.
 
-        A work unit's region starts and ends on multiples of it (or at the end of the axis).
+        The region of a unit of work starts and ends at multiples of it (or at the end of the axis).
         """
         ...
 
@@ -69,7 +69,7 @@ class Pixels(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ArrayPixels:
-    """Pixels that are in memory already."""
+    """Pixels in memory."""
 
     array: NDArray[Any]
 
@@ -85,7 +85,7 @@ class ArrayPixels:
 
     @property
     def read_block_shape(self) -> tuple[int, ...]:
-        """Any block will do."""
+        """Any block can be read by itself."""
         return (1,) * self.array.ndim
 
     def read(self, region: Region) -> NDArray[Any]:

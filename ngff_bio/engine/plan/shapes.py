@@ -125,7 +125,7 @@ def region_shape(
         i = axes.index(axis)
         others = math.prod(region[:i] + region[i + 1 :]) * itemsize
         if axis == "x" and shape[i] * others <= limit:
-            region[i] = shape[i]  # whole rows: sources lie in rows
+            region[i] = shape[i]  # whole rows: sources store rows
         end = shape[i] if axis != "t" or frames is None else min(shape[i], frames)
         while region[i] < end and min(2 * region[i], end) * others <= limit:
             region[i] = min(2 * region[i], end)

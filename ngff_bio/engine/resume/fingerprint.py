@@ -1,4 +1,4 @@
-"""What tells one conversion from another: its settings, its source, its layout.
+"""What distinguishes one conversion from another: its settings, its source, its layout.
 
 An incomplete store is only resumed with the plan that it was begun with, so the summary of a plan
 covers all that decides a byte: also the identity of the source's files, so that a source that was

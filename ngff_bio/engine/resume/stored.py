@@ -1,4 +1,4 @@
-"""What a store holds that this converter wrote: the layout of its arrays, its images and plates."""
+"""What a store that ngff_bio wrote contains: the layout of its arrays, its images and plates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def stored_array(nodes: Nodes, path: str, axes: str) -> Stored | None:
     Raises
     ------
     ngff_bio.errors.StoreError
-        If it is laid out in a way that this converter does not write.
+        If it is laid out in a way that ngff_bio does not write.
     """
     levels: list[LevelPlan] = []
     metas: list[ArrayMeta] = []
@@ -34,7 +34,7 @@ def stored_array(nodes: Nodes, path: str, axes: str) -> Stored | None:
     pipeline = metas[0].pipeline
     if pipeline is None or pipeline.order is not None or len(pipeline.codecs) > 1:
         raise StoreError(
-            "an array is laid out in a way that this converter does not write",
+            "an array is laid out in a way that ngff_bio does not write",
             record=path or "(root)",
             hint="convert everything anew into another destination",
         )
@@ -44,7 +44,7 @@ def stored_array(nodes: Nodes, path: str, axes: str) -> Stored | None:
 
 
 def layout_of(nodes: Nodes, version: str) -> Literal["image", "collection", "plates"]:
-    """How the images of a store lie in it."""
+    """The layout of a store."""
     root = nodes.groups[""]
     content = root if version == "0.4" else root.get("ome") or {}
     if "multiscales" in content:

@@ -178,7 +178,7 @@ class _Run:
 
     @contextmanager
     def cancellable(self) -> Iterator[None]:
-        """Raise Ctrl-C as an error that says how to resume."""
+        """Raise Ctrl-C as an error with a hint how to resume."""
         try:
             yield
         except KeyboardInterrupt:

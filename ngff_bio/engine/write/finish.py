@@ -231,7 +231,7 @@ class _Maker:
 
 
 def table_key(image: SourceImage, layer: LabelLayer) -> str:
-    """Where the table of a layer lies."""
+    """Key of the table of a layer."""
     return below(image, f"tables/{layer.name}/{FILE}")
 
 

@@ -108,7 +108,7 @@ def _draw_frame(
         for z, rows in _planes(instances, depth).items():
             chosen = [instances[i] for i in rows]
             painted = _paint(masks.select(rows), chosen, frame[z])
-            # One that lies on every plane is whole only where each plane has it whole.
+            # An instance on every plane is whole only if it is on each.
             whole_in[rows] = np.maximum(whole_in[rows], painted.layer)
             _keep_hidden(drawn, painted, (*at, z))
         areas = areas * np.array([1 if i.z is not None else depth for i in instances], np.int64)
@@ -164,7 +164,7 @@ def _keep_hidden(drawn: Drawn, painted: Painted, at: tuple[int, ...]) -> None:
 def _masks(
     instances: list[Instance], size: tuple[int, int], on_error: OnError = "stop"
 ) -> InstanceRuns:
-    """Pixels of each instance on one plane, whatever its geometry is, in order.
+    """Pixels of each instance on one plane, in order.
 
     An instance that cannot be drawn ends the conversion, or gets a notice and no pixel.
     """

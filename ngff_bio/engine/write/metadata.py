@@ -154,7 +154,7 @@ def _multiscale(image: SourceImage, array: ArrayPlan, name: str) -> ngff.Multisc
     for level in array.levels:
         total = total * level.factor
         scale = [a.step * float(f) for a, f in zip(axes, total, strict=True)]
-        # Half-pixel rule: the centre of a pixel of n lies (n - 1) / 2 pixels from the first one's.
+        # Half-pixel rule: the center of a pixel of n is (n - 1) / 2 pixels from the first one's.
         shift = [
             offsets[a.name] + a.step * (float(f) - 1) / 2 for a, f in zip(axes, total, strict=True)
         ]

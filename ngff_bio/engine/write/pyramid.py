@@ -52,7 +52,7 @@ def reduce_smooth(
     """A block smoothed by the binomial kernel (1, 3, 3, 1) / 8 along each axis and reduced by two.
 
     The kernel is the shortest Gaussian that is symmetric about the centre of two pixels, so a level
-    lies where the half-pixel rule says. Integers are rounded half up; beyond the edge of the array
+    is placed by the half-pixel rule. Integers are rounded half up; beyond the edge of the array
     the last pixel is repeated.
 
     Parameters

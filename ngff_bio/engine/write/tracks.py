@@ -1,8 +1,8 @@
 """Tracks as a graph in the store: GEFF (https://liveimagetrackingtools.org/geff), the field's format.
 
-A node is an object on a frame, an edge leads to where it is seen next. The graph lies beside the
-image's labels and tables, at ``tracks/<layer>``; its attributes name the label image and the property
-of a node that is the label value there.
+A node is an object on a frame, an edge leads to the same object on a later frame. The graph is stored
+beside the image's labels and tables, at ``tracks/<layer>``; its attributes name the label image and
+the property of a node that is the label value there.
 """
 
 from __future__ import annotations
@@ -147,16 +147,16 @@ def _metadata(
 
     def axis(one: Axis) -> Any:
         time = one.name == "t"
-        said: dict[str, Any] = {"name": one.name, "type": "time" if time else "space"}
+        given: dict[str, Any] = {"name": one.name, "type": "time" if time else "space"}
         if not time:
-            said["unit"] = "pixel"
+            given["unit"] = "pixel"
         if one.scale is not None:
-            said |= {"scale": one.scale, "scaled_unit": one.unit}
+            given |= {"scale": one.scale, "scaled_unit": one.unit}
         if offsets.get(one.name):
-            said["offset"] = offsets[one.name]
+            given["offset"] = offsets[one.name]
         if len(values := properties[one.name]):
-            said |= {"min": values.min().item(), "max": values.max().item()}
-        return GraphAxis(**said)
+            given |= {"min": values.min().item(), "max": values.max().item()}
+        return GraphAxis(**given)
 
     metadata = GeffMetadata(
         directed=True,

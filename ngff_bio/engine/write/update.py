@@ -16,7 +16,7 @@ from ngff_bio.zarrio.nodes import Nodes
 def update_store(
     storage: Storage, objects: Mapping[str, bytes], groups: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Write objects and groups into a finished store, so that it stays what its manifest says.
+    """Write objects and groups into a finished store, so that its manifest stays true.
 
     All bytes are made before the first one is written. They are written in an order in which nothing
     is named before it is there: objects, groups (children first), manifest, documents of the root.

@@ -42,7 +42,7 @@ def measure_volume(
     block
         Label values; 0 is background.
     region
-        Where the block lies in the whole image.
+        Of the block, in the whole image.
     classes
         Class of each voxel (0 for none), or ``None``.
 
