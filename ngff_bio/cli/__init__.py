@@ -27,6 +27,8 @@ def main() -> NoReturn:
     gc.set_threshold(_ALLOCATIONS)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # searching for them takes time
     code = _run()
+    if ranges := sys.modules.get("ngff_bio.sources.files.ranges"):
+        ranges.remove_copies()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

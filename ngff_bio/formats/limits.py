@@ -12,8 +12,14 @@ _PLANE = 20_000_000_000
 #: Pixels of one plane that is decoded as a whole, and so must fit into memory.
 _WHOLE_PLANE = 2_000_000_000
 
+#: Bytes of such a plane.
+_WHOLE_BYTES = 8 << 30
+
 #: Uncompressed bytes of one member of an archive.
 _MEMBER = 16 << 30
+
+#: Bytes of JSON of one annotation; parsed, it takes about fifty times as much memory.
+RECORD_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +42,28 @@ class Limits:
         """Largest member of an archive, and largest unpacked size of a compressed tar."""
         return _MEMBER if self.max_bytes is None else self.max_bytes
 
-    def check_plane(self, rows: int, columns: int, file: str, *, whole: bool) -> None:
+    def check_plane(
+        self, rows: int, columns: int, file: str, *, whole: bool, pixel_bytes: int = 0
+    ) -> None:
         """Refuse a plane by its header, before anything is decoded.
 
         Parameters
         ----------
         whole
             Whether it can only be decoded as a whole.
+        pixel_bytes
+            Bytes of a pixel in all channels; 0 if unknown.
 
         Raises
         ------
         ngff_bio.errors.SourceError
-            If it has more pixels than allowed.
+            If it has more pixels than allowed, or is to be decoded as a whole and has too many bytes.
         """
         most = self.max_pixels
         if most is None:
             most = _WHOLE_PLANE if whole else _PLANE
+            if whole and pixel_bytes:
+                most = min(most, _WHOLE_BYTES // pixel_bytes)
         if rows * columns > most:
             raise SourceError(
                 "the image is larger than allowed",
@@ -77,6 +89,18 @@ class Limits:
                 found=f"{size:,} bytes",
                 hint="raise the limit with --max-bytes if the archive can be trusted",
             )
+
+
+def record_too_large(size: int, file: str, record: str) -> SourceError:
+    """The error for an annotation with more than `RECORD_BYTES` of JSON."""
+    return SourceError(
+        "the record of an annotation is larger than allowed",
+        file=file,
+        record=record,
+        expected=f"at most {RECORD_BYTES:,} bytes of JSON",
+        found=f"{size:,} bytes",
+        hint="outline it with fewer points, or skip it with --on-error skip",
+    )
 
 
 DEFAULT_LIMITS = Limits()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,27 +9,13 @@ from dataclasses import dataclass, field
 from ngff_bio.errors import NgffBioError, SourceError
 from ngff_bio.model import Notice, OnError, gathered
 
-#: What image libraries raise for a damaged file (tifffile's errors are `ValueError`, those of
-#: imagecodecs `RuntimeError`, or `ImportError` for a codec that is missing).
-_DAMAGE = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    ArithmeticError,
-    OSError,
-    EOFError,
-    ImportError,
-    SyntaxError,
-    struct.error,
-    zlib.error,
-)
-
 
 @contextmanager
 def damage_named(file: str, what: str, record: str | None = None) -> Iterator[None]:
-    """Turn whatever an image library raises for a damaged file into one error that names the file.
+    """Turn whatever a library raises for a damaged file into one error that names the file.
+
+    Image libraries raise nearly every built-in exception for one damaged byte or another, also
+    `MemoryError`, and `ImportError` for a codec that is missing.
 
     Parameters
     ----------
@@ -50,7 +34,7 @@ def damage_named(file: str, what: str, record: str | None = None) -> Iterator[No
     except NgffBioError as error:
         error.file = error.file or file
         raise
-    except _DAMAGE as error:
+    except Exception as error:
         raise SourceError(
             what,
             file=file,

@@ -26,6 +26,8 @@ from ngff_bio.raster.runs import IntArray, runs_from_mask, union_runs
 #: labelme's defaults, pixels.
 LINE_WIDTH = 10
 POINT_SIZE = 5
+#: Largest radius of a circle, pixels: with those of millions, Pillow's 32-bit numbers overflow.
+MAX_RADIUS = 2**18
 
 Points = Sequence[Sequence[float]]
 Runs = tuple[IntArray, IntArray]  # starts and lengths
@@ -78,6 +80,12 @@ def _shape_runs(
         radius = float(POINT_SIZE)
         if shape_type == "circle":
             radius = math.sqrt((x - xy[1, 0]) ** 2 + (y - xy[1, 1]) ** 2)
+        if radius > MAX_RADIUS:
+            raise SourceError(
+                "a circle is too large to be drawn",
+                expected=f"a radius of at most {MAX_RADIUS:,} pixels",
+                found=f"{radius:,.0f} pixels",
+            )
         xy = np.array([[x - radius, y - radius], [x + radius, y + radius]])
         return _drawn(shape, xy, "ellipse", 1, from_left=False)
     if shape_type in ("line", "linestrip"):

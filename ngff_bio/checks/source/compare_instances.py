@@ -110,7 +110,8 @@ class _Frame:
 
     def differences(self) -> Iterator[Difference]:
         *_, height, width = self.stored.shape
-        self.masks = redraw(self.instances, (height, width))
+        with reading_source(self.stored.visible.path):
+            self.masks = redraw(self.instances, (height, width))
         yield from self._rows()
         whole_in = self._whole_in()
         by_plane: dict[int, list[int]] = {}

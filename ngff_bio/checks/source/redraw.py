@@ -16,13 +16,21 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
+from ngff_bio.errors import SourceError
 from ngff_bio.model import Box, Instance, Polygons, Rle, Shape
+from ngff_bio.raster.boxes import coco_boxes, fill_boxes
 from ngff_bio.raster.coco_rle import decode_counts
+from ngff_bio.raster.polygons import FARTHEST, rasterize_polygons
+from ngff_bio.raster.runs import run_pixels
+from ngff_bio.raster.shapes import MAX_RADIUS
 
 Flat = NDArray[np.int64]
 
 #: labelme's defaults, pixels.
 _LINE_WIDTH, _POINT_SIZE = 10, 5
+
+#: Pixels along an outline up to which pycocotools draws it.
+_LONGEST = 1 << 22
 
 _NOTHING: Flat = np.empty(0, np.int64)
 
@@ -62,12 +70,14 @@ def _redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Flat]:
     rles: dict[int, dict[str, Any]] = {}
     for i, instance in enumerate(instances):
         geometry = instance.geometry
-        if isinstance(geometry, Polygons):
+        if isinstance(geometry, Polygons | Box) and _is_far(geometry):
+            drawn[i] = _far(geometry, size)
+        elif isinstance(geometry, Polygons):
             packed = _from_polygons(geometry, size)
             if packed is not None:
                 rles[i] = packed
         elif isinstance(geometry, Rle):
-            rles[i] = _packed(geometry)
+            rles[i] = _packed(geometry, size)
         elif isinstance(geometry, Box):
             rles[i] = _from_box(geometry, size)
         elif isinstance(geometry, Shape):
@@ -75,6 +85,41 @@ def _redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Flat]:
     for i, pixels in zip(rles, _unpack(list(rles.values()), size), strict=True):
         drawn[i] = pixels
     return drawn
+
+
+def _is_far(geometry: Polygons | Box) -> bool:
+    """Whether an outline is too long for pycocotools, which takes memory for each pixel along it.
+
+    It ends the process if there is not enough, or if a coordinate does not fit 32 bits.
+    """
+    if isinstance(geometry, Box):
+        x0, y0, x1, y1 = geometry.x0, geometry.y0, geometry.x1, geometry.y1
+        parts: Sequence[Sequence[float]] = [[x0, y0, x1, y0, x1, y1, x0, y1]]
+    else:
+        parts = geometry.parts
+    length = 0.0
+    for part in parts:
+        xy = np.asarray(part[: len(part) // 2 * 2], np.float64).reshape(-1, 2)
+        if not (np.abs(xy) < FARTHEST).all():
+            return True
+        length += float(np.abs(np.diff(xy, axis=0, append=xy[:1])).sum())
+    return length > _LONGEST
+
+
+def _far(geometry: Polygons | Box, size: tuple[int, int]) -> Flat:
+    """Pixels of such an outline: drawn by the same code as the store, for want of another.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If a coordinate is out of range.
+    """
+    if isinstance(geometry, Polygons):
+        runs = rasterize_polygons([geometry.parts], size)
+    else:
+        width, height = geometry.x1 - geometry.x0, geometry.y1 - geometry.y0
+        runs = fill_boxes(coco_boxes([[geometry.x0, geometry.y0, width, height]], size), size)
+    return np.sort(run_pixels(runs.starts, runs.lengths, runs.step))
 
 
 def _from_polygons(polygons: Polygons, size: tuple[int, int]) -> dict[str, Any] | None:
@@ -94,7 +139,17 @@ def _from_box(box: Box, size: tuple[int, int]) -> dict[str, Any]:
     return found
 
 
-def _packed(rle: Rle) -> dict[str, Any]:
+def _packed(rle: Rle, size: tuple[int, int]) -> dict[str, Any]:
+    counts: Any = rle.counts
+    if isinstance(counts, str):
+        counts = decode_counts([counts])[0]
+    fits = all(c >= 0 for c in counts) and sum(int(c) for c in counts) == size[0] * size[1]
+    if tuple(rle.size) != tuple(size) or not fits:
+        raise SourceError(
+            "the counts of an RLE do not add up to its size",
+            expected=f"{size[0] * size[1]} pixels ({size[0]} x {size[1]})",
+            found=f"size {list(rle.size)}",
+        )
     plain = {"size": list(rle.size), "counts": rle.counts}
     if isinstance(rle.counts, str):
         return plain
@@ -140,6 +195,8 @@ def _shape(shape: Shape, size: tuple[int, int]) -> Flat:
         (x, y), radius = xy[0], float(_POINT_SIZE)
         if shape.type == "circle":
             radius = float(np.hypot(x - xy[1][0], y - xy[1][1]))
+        if radius > MAX_RADIUS:
+            raise SourceError("a circle is too large to be drawn", found=f"radius {radius}")
         draw.ellipse([x - radius, y - radius, x + radius, y + radius], outline=1, fill=1)
     elif shape.type in ("line", "linestrip"):
         draw.line(xy, fill=1, width=_LINE_WIDTH)

@@ -11,19 +11,25 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.text import checked, parse_json
+from ngff_bio.formats.limits import RECORD_BYTES, record_too_large
 from ngff_bio.model import Box, Geometry, Instance, Polygons, Rle
+
+#: Height or width; a count of a run (in 32 bits, as pycocotools has it); a flag.
+_Length = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+_Count = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**32 - 1)]
+_Flag = Annotated[int, msgspec.Meta(ge=-128, le=127)]
 
 
 class _Rle(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    size: tuple[int, int]
-    counts: str | list[int]
+    size: tuple[_Length, _Length]
+    counts: str | list[_Count]
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -32,7 +38,7 @@ class _Record(msgspec.Struct, gc=False):
     segmentation: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     bbox: tuple[float, float, float, float] | None = None
     area: float | None = None
-    iscrowd: int | None = None
+    iscrowd: _Flag | None = None
     category_id: int | str | None = None
     id: int | str | None = None
 
@@ -78,6 +84,9 @@ def read_records(
     outlines: list[list[list[float]]] = []
     owners: list[int] = []
     for i, text in enumerate(texts):
+        if len(text) > RECORD_BYTES:
+            errors[i] = record_too_large(len(text), file, f"annotations[{places[i]}]")
+            text = b"{}"
         try:
             found = _record.decode(text)
             raw = found.segmentation
@@ -221,7 +230,7 @@ def _lenient(text: bytes, file: str, place: str) -> tuple[_Record, Any, str, Sou
 
     found.id = member("id", int | str)
     found.category_id = member("category_id", int | str)
-    crowd = member("iscrowd", int | bool)
+    crowd = member("iscrowd", _Flag | bool)
     found.iscrowd = None if crowd is None else int(crowd)
     found.area = member("area", float)
     box = member("bbox", tuple[float, float, float, float])

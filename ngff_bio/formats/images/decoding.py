@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import damage_named
+from ngff_bio.formats.tiff.planes import lacks_end
 from ngff_bio.formats.tiff.tiff import palette_of
 from ngff_bio.model import Region, SourceFile, SourceParts
 
@@ -150,12 +151,27 @@ def _decode(data: bytes, indices: bool) -> NDArray[Any]:
 def _jpeg(data: bytes) -> NDArray[Any]:
     # libjpeg fills missing data with gray. After the start of the first scan, the end marker cannot
     # be part of the data; a file without it is truncated.
-    if data.find(b"\xff\xd9", max(data.find(b"\xff\xda"), 0)) < 0:
+    if data.find(b"\xff\xd9", _first_scan(data)) < 0:
         raise ValueError("the end of the JPEG is missing")
     pixels: NDArray[Any] = imagecodecs.jpeg_decode(data)
+    if pixels.flat[-1] == 128 and (pixels[-8:, -8:] == 128).all():
+        # Either the corner is gray, or data are missing before the end marker: libjpeg does not
+        # report which, but libjxl refuses such files (and takes nine times as long).
+        imagecodecs.jpegxl_encode_jpeg(data)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         return _pillow(data, colors=True)
     return pixels
+
+
+def _first_scan(data: bytes) -> int:
+    """Position of the first scan: behind all segments, of which some embed a small JPEG (EXIF)."""
+    at = 2
+    while data[at] == 0xFF:
+        code = data[at + 1]
+        if code == 0xDA:
+            return at
+        at += 1 if code == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    raise ValueError("the JPEG has no scan")
 
 
 def _png(data: bytes) -> NDArray[Any]:
@@ -193,6 +209,9 @@ def _tiff(data: bytes, indices: bool) -> NDArray[Any]:
             pixels: NDArray[Any] = imagecodecs.tiff_decode(data)
             if pixels.shape == page.shape and pixels.dtype == page.dtype:
                 return pixels
+        spans = zip(page.dataoffsets, page.databytecounts, strict=True)
+        if any(n and lacks_end(page, data[o : o + n]) for o, n in spans):
+            raise ValueError("the end of a JPEG is missing")
         pixels = page.asarray()
         if page.samplesperpixel > 1 and page.planarconfig == 2:
             pixels = np.moveaxis(pixels, 0, -1)

@@ -71,6 +71,7 @@ def stack_frames(
                 expected="an image of rows x columns, in gray or color",
                 found=f"axes {header.axes} of {header.shape}",
             )
+        header.check_size(limits, file.name, whole=True)
         if (header.dtype, header.axes, header.samples) != (head.dtype, head.axes, head.samples):
             raise SourceError(
                 "the files of one image differ in type",

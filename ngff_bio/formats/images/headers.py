@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import tifffile
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.formats.problems import damage_named
-from ngff_bio.formats.tiff.tiff import check_pages, palette_of, sample_type
+from ngff_bio.formats.tiff.tiff import check_pages, check_segments, palette_of, sample_type
 from ngff_bio.model import Channel, SourceFile
 
 #: File name extensions of image files, in lower case.
@@ -76,6 +77,11 @@ class ImageHeader:
         """Channels that the format defines; empty for one sample."""
         return CHANNELS.get(self.samples, ())
 
+    def check_size(self, limits: Limits, file: str, *, whole: bool) -> None:
+        """Refuse an image that is too large; see `Limits.check_plane`."""
+        pixel = math.prod(self.shape[:-2]) * self.dtype.itemsize
+        limits.check_plane(*self.size, file, whole=whole, pixel_bytes=pixel)
+
     def of_indices(self) -> ImageHeader:
         """The header of an image with a color table whose indices are read."""
         dtype = np.dtype(np.uint8)
@@ -105,10 +111,35 @@ def probe_image(file: SourceFile, limits: Limits = DEFAULT_LIMITS) -> ImageHeade
             )
         header = parse(stream)
         _check_end(stream, header.format)
-    if min(header.shape) < 1:
-        raise SourceError("the image file has no pixels", file=file.name, found=header.shape)
-    limits.check_plane(*header.size, file.name, whole=header.format != "tiff")
+        if min(header.shape) < 1:
+            raise SourceError("the image file has no pixels", found=header.shape)
+        header.check_size(limits, file.name, whole=header.format != "tiff")
+        if limits.max_pixels is None:
+            _check_content(header, file.size)
     return header
+
+
+#: Most pixels that a byte of a JPEG can encode: a bit for a block of 8 x 8.
+_JPEG_PIXELS = 512
+
+#: Most bytes that a byte of deflate can encode.
+_DEFLATE_BYTES = 1032
+
+
+def _check_content(header: ImageHeader, size: int) -> None:
+    """Refuse a JPEG or PNG whose header gives more pixels than its bytes can encode."""
+    rows, columns = header.size
+    least = {
+        "jpeg": rows * columns // _JPEG_PIXELS,
+        "png": rows * columns // 8 // _DEFLATE_BYTES,  # a pixel has one bit or more
+    }.get(header.format, 0)
+    if least > size:
+        raise SourceError(
+            "the file is too small for the pixels that its header gives",
+            expected=f"{least:,} bytes or more for {rows:,} x {columns:,} pixels",
+            found=f"{size:,} bytes",
+            hint="the file is damaged or truncated: download or copy it again",
+        )
 
 
 def _jpeg(stream: BinaryIO) -> ImageHeader:
@@ -211,9 +242,9 @@ def _header(
     palette: bool = False,
 ) -> ImageHeader:
     if samples == 1:
-        return ImageHeader(name, "yx", (rows, columns), dtype)
+        return ImageHeader(name, "yx", (int(rows), int(columns)), dtype)
     return ImageHeader(
-        name, "cyx", (samples, rows, columns), dtype, palette=palette, samples=samples
+        name, "cyx", (samples, int(rows), int(columns)), dtype, palette=palette, samples=samples
     )
 
 
@@ -226,6 +257,8 @@ def _tiff(stream: BinaryIO) -> ImageHeader:
         samples, dtype = page.samplesperpixel, sample_type(page)
         size = (page.imagelength, page.imagewidth)
         alone = count == 1 and not tiff.is_imagej
+        if alone:
+            check_segments(page, stream.seek(0, 2))
         if alone and page.photometric == tifffile.PHOTOMETRIC.PALETTE and samples == 1:
             return _header("tiff", *size, 3, palette_of(page).dtype, palette=True)
         if alone and page.imagedepth == 1 and not (tiff.is_ome or tiff.is_shaped):

@@ -25,6 +25,9 @@ _SHAPES = re.compile(rb'"shapes"\s*:\s*\[')
 _LABELME = re.compile(rb'"(?:imageData|imagePath)"\s*:')
 _COCO = re.compile(rb'"(images|annotations|categories)"\s*:\s*[\[{]')
 
+#: An escape of half a character; pairs of them are one.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
 #: A comment after something that can stand before one in JSON.
 _COMMENT = re.compile(rb'(?:^|[\[\]{},"\d])\s*(?://|/\*|#)')
 
@@ -91,7 +94,10 @@ def parse_json(
         except msgspec.DecodeError:
             if not lenient:
                 raise
-            return json.loads(data.decode())
+            value = json.loads(data.decode())
+            if _SURROGATE.search(data):  # half of a character, which no text can store
+                json.dumps(value, ensure_ascii=False).encode()
+            return value
     except SourceError:
         raise
     except (ValueError, RecursionError) as error:
@@ -149,6 +155,8 @@ def invalid_json(
         found, hint = "brackets nested too deeply", "check that it is an annotation file"
     elif isinstance(error, UnicodeDecodeError):
         found = f"byte {error.start} is not UTF-8"
+    elif isinstance(error, UnicodeEncodeError):
+        found = "an escape such as \\ud800 that is half a character"
     elif not text.strip() and record is None:
         found = "an empty file"
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

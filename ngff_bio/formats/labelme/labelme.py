@@ -13,12 +13,13 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.text import checked, parse_json, shown
+from ngff_bio.formats.limits import RECORD_BYTES, record_too_large
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Instance, OnError, Shape, SourceFile, SourceParts
 
@@ -136,10 +137,12 @@ def decode_labelme(data: bytes, name: str, problems: Problems) -> LabelmeFile:
         for key, value in raw.items()
     }
     about: _File = checked(record, _File, file=name, record="")
-    listed = checked(parse_json(bytes(raw["shapes"]), name), list, file=name, record="shapes")
     shapes, places = [], []
-    for number, shape in enumerate(listed):
+    for number, shape in enumerate(_listed_shapes(bytes(raw["shapes"]), name)):
         with problems.caught():
+            if isinstance(shape, msgspec.Raw):
+                size_of_text = len(memoryview(shape))
+                raise record_too_large(size_of_text, name, f"shapes[{number}]")
             _check_shape(shape, name, f"shapes[{number}]")
             shapes.append(shape)
             places.append(number)
@@ -147,6 +150,14 @@ def decode_labelme(data: bytes, name: str, problems: Problems) -> LabelmeFile:
     if about.imageHeight is not None and about.imageWidth is not None:
         size = (about.imageHeight, about.imageWidth)
     return LabelmeFile(name, shapes, places, record, size, about.imagePath, embedded)
+
+
+def _listed_shapes(text: bytes, name: str) -> list[Any]:
+    """Values of the shapes; those that are too large stay text."""
+    if len(text) <= RECORD_BYTES:
+        return cast("list[Any]", checked(parse_json(text, name), list, file=name, record="shapes"))
+    texts = checked(parse_json(text, name, list[msgspec.Raw]), list, file=name, record="shapes")
+    return [t if len(memoryview(t)) > RECORD_BYTES else parse_json(bytes(t), name) for t in texts]
 
 
 def _check_shape(value: Any, name: str, record: str) -> None:

@@ -8,6 +8,7 @@ page, whose example is a test.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -122,8 +123,9 @@ def _check_dtype(text: Any, name: str) -> None:
     """Refuse an unknown type; ``np.`` and ``numpy.`` in front of it and ``int`` alone are known."""
     if text is None:
         return
-    try:
-        known = np.dtype(str(text).removeprefix("numpy.").removeprefix("np.")).kind in "uib"
+    name_of_type = str(text).removeprefix("numpy.").removeprefix("np.")
+    try:  # NumPy also parses lists of types, with Python's own parser
+        known = name_of_type.isalnum() and np.dtype(name_of_type).kind in "uib"
     except TypeError:
         known = False
     if not known:
@@ -181,11 +183,11 @@ def _runs(
     if numbers.size % 2:
         raise wrong("an odd number of entries", "pairs of start and length", numbers.size)
     starts, lengths = numbers[0::2] - 1, numbers[1::2]
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     for bad, what, expected in (
         (lengths <= 0, "a run without length", "a length of 1 or more"),
         (
-            (starts < 0) | (starts + lengths > size),
+            (starts < 0) | (starts > size) | (lengths > size - starts),
             "a run beyond the volume",
             f"starts from 1, and ends at most at {size}, for the shape {list(shape)}",
         ),

@@ -26,6 +26,7 @@ class TiffBytes:
     def __init__(self, file: SourceFile) -> None:
         self._stream: Any = None
         self._held: memoryview | None = None
+        self._size = file.size
         stream = file.path.open("rb", buffering=0) if file.path is not None else file.open()
         if isinstance(stream, io.BytesIO):
             self._held = stream.getbuffer()
@@ -65,7 +66,7 @@ class TiffBytes:
         """`size` bytes from `offset` on; fewer where the file ends."""
         if self._held is not None:
             return self._held[offset : offset + size]
-        data = memoryview(bytearray(size))
+        data = memoryview(bytearray(max(min(size, self._size - offset), 0)))
         return data[: self.read_into(data, offset)]
 
 

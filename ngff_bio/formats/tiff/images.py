@@ -22,6 +22,7 @@ from ngff_bio.formats.tiff.metadata import (
     ome_metadata,
     resolution_metadata,
 )
+from ngff_bio.formats.tiff.planes import segment_size
 from ngff_bio.formats.tiff.tiff import (
     UNREADABLE,
     TiffPixels,
@@ -155,9 +156,12 @@ def _image(
     series = tiff.series[number]
     key = series.keyframe
     planar, depth, length, width, contig = key.shaped
-    # A page that is one compressed strip can only be decoded as a whole.
-    whole = key.compression != 1 and not key.is_tiled and key.rowsperstrip >= key.imagelength
-    limits.check_plane(length, width, file.name, whole=whole)
+    limits.check_plane(length, width, file.name, whole=False)
+    if key.compression != 1:  # a strip or tile can only be decoded as a whole
+        rows, columns = segment_size(key)
+        rows = rows if key.is_tiled else min(rows, length)
+        pixel = contig * key.dtype.itemsize if key.dtype else 0
+        limits.check_plane(rows, columns, file.name, whole=True, pixel_bytes=pixel)
     if depth > 1 or series.transform is not None:
         raise SourceError(
             "this kind of TIFF is not supported",

@@ -108,7 +108,7 @@ def _ome_times(pixels: ElementTree.Element) -> tuple[float, ...]:
             value = _number(plane.get("DeltaT"))
             if hours is not None and value is not None:
                 times[int(plane.get("TheT", "0"))] = value * hours
-    if count < 2 or sorted(times) != list(range(count)):
+    if count < 2 or len(times) != count or sorted(times) != list(range(count)):
         return ()
     return tuple(times[t] for t in range(count))
 

@@ -89,7 +89,7 @@ def read_plane(
         shape = (planar, length, width, contig)
         read_rows(source, page.dataoffsets[0], shape, dtype, part, out, file)
         return
-    height, across = _segment_size(key)
+    height, across = segment_size(key)
     for number, (s, y, x) in _segments(key, part):
         # The last strip may be shorter than the others; a tile never is.
         tall = height if key.is_tiled else min(height, length - y)
@@ -176,7 +176,7 @@ def _fill(source: TiffBytes, target: NDArray[Any], offset: int, file: str) -> No
         )
 
 
-def _segment_size(key: tifffile.TiffPage) -> tuple[int, int]:
+def segment_size(key: tifffile.TiffPage) -> tuple[int, int]:
     """Rows and columns of a tile or strip."""
     return (key.tilelength, key.tilewidth) if key.is_tiled else (key.rowsperstrip, key.shaped[3])
 
@@ -184,7 +184,7 @@ def _segment_size(key: tifffile.TiffPage) -> tuple[int, int]:
 def _segments(key: tifffile.TiffPage, part: PlanePart) -> list[tuple[int, tuple[int, int, int]]]:
     """Number and position (planar sample, row, column) of the segments that a part needs."""
     planar, _, length, width, _ = key.shaped
-    height, across = _segment_size(key)
+    height, across = segment_size(key)
     down, wide = -(-length // height), -(-width // across)
     rows, columns, samples = part
     return [
@@ -209,6 +209,8 @@ def _read_coded(source: TiffBytes, page: Page, part: PlanePart, out: NDArray[Any
             start = page.dataoffsets[number] - first
             count = page.databytecounts[number]
             coded = bytes(data[start : start + count]) if count else None
+            if coded is not None and (len(coded) < count or lacks_end(key, coded)):
+                raise ValueError(f"strip or tile {number} is truncated")
             pixels, (s, _, y, x, _), shape = key.decode(coded, number, **options)
             size = shape[1:3] if pixels is None else pixels.shape[1:3]
             inner, target = _overlap(out, part, (s, y, x), size, planar)
@@ -216,6 +218,11 @@ def _read_coded(source: TiffBytes, page: Page, part: PlanePart, out: NDArray[Any
                 target[...] = key.nodata
             else:
                 target[...] = pixels[0][tuple(slice(*span) for span in inner)]
+
+
+def lacks_end(key: tifffile.TiffPage, coded: bytes) -> bool:
+    """Whether the end marker of a JPEG is missing; libjpeg fills what is missing with gray."""
+    return key.compression == 7 and b"\xff\xd9" not in coded
 
 
 def _together(page: Page, numbers: list[int]) -> list[list[int]]:

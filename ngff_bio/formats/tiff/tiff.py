@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from dataclasses import dataclass
 from itertools import product
@@ -204,16 +205,14 @@ def check_end(file: SourceFile, series: tifffile.TiffPageSeries) -> None:
     """Refuse a file that ends before the pixels of a series do."""
     if series.is_multifile:
         return
-    gapless = series.dataoffset is not None
-    page = series[0] if gapless else series[-1]
+    page = series[-1] if series.dataoffset is None else series[0]
     if page is None:
         return
-    if gapless:
-        size = math.prod(series.get_shape(False)) * series.dtype.itemsize
-        end = page.dataoffsets[0] + size if page.dataoffsets else 0
-    else:
-        ends = (o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True))
-        end = max(ends, default=0)
+    if series.dataoffset is None:
+        check_segments(page, file.size)
+        return
+    size = math.prod(series.get_shape(False)) * series.dtype.itemsize
+    end = page.dataoffsets[0] + size if page.dataoffsets else 0
     if end > file.size:
         raise SourceError(
             "the TIFF is truncated",
@@ -224,8 +223,43 @@ def check_end(file: SourceFile, series: tifffile.TiffPageSeries) -> None:
         )
 
 
+def check_segments(page: tifffile.TiffPage | tifffile.TiffFrame, size: int) -> None:
+    """Refuse a file of `size` bytes that ends before the strips or tiles of a page do."""
+    ends = (o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True) if n)
+    end = max(ends, default=0)
+    if page.compression == 1 and 0 not in page.databytecounts:
+        key = keyframe_of(page)
+        end = max(end, key.size * key.bitspersample // 8)
+    if end > size:
+        raise SourceError(
+            "the TIFF is truncated",
+            expected=f"{end} bytes",
+            found=f"{size} bytes",
+            hint="download or copy the file again",
+        )
+
+
+#: Sizes in OME-XML along the axes of planes, and how many planes a file may list. tifffile makes a
+#: list of all of them, whatever the file contains.
+_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b([^<]*)")
+_SIZES = re.compile(r"\bSize[TCZ]\s*=\s*[\"']([^\"']*)")
+_PLANES = 1_000_000
+
+
 def check_pages(tiff: tifffile.TiffFile) -> None:
-    """Refuse a file whose chain of pages leads out of it: tifffile only logs that, and stops."""
+    """Refuse metadata of very many planes, and a chain of pages that leads out of the file.
+
+    tifffile only logs the latter, and stops.
+    """
+    for sizes in _PIXELS.findall(tiff.ome_metadata or "") if tiff.is_ome else ():
+        planes = math.prod(int(size) for size in _SIZES.findall(sizes))
+        if planes > _PLANES:
+            raise SourceError(
+                "the metadata of the file gives more planes than allowed",
+                expected=f"at most {_PLANES:,} planes",
+                found=f"{planes:,} planes",
+                hint="correct the sizes in its OME-XML, or split the file",
+            )
     last = tiff.pages[-1]
     if not last.offset:
         return

@@ -38,16 +38,8 @@ _IN_MEMORY = 256 << 20
 #: Local file header of a zip (APPNOTE 4.3.7): signature, ..., lengths of the name and of extras.
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
-#: What reading a damaged archive raises.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    lzma.LZMAError,
-    zlib.error,
-    OSError,
-    EOFError,
-    NotImplementedError,
-)
+#: Most bytes that a byte of deflate can encode.
+_DEFLATE_BYTES = 1032
 
 _OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -151,7 +143,7 @@ class ArchiveMember:
                     complete = _copy_at_most(source, target, self.size)
         except NgffBioError:
             raise
-        except _DAMAGE as error:
+        except Exception as error:  # the modules of archives raise many kinds for damaged ones
             raise self._damaged(error) from error
         if not complete:
             raise self._damaged(f"more than {self.size} bytes, the size in the directory")
@@ -163,6 +155,18 @@ class ArchiveMember:
             found=found,
             hint=f"download or copy {self.container.name} again",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackedTar(LocalFile):
+    """The temporary copy of a compressed tar, `container`, without its compression."""
+
+    container: SourceFile
+
+    @property
+    def identity(self) -> str:
+        """That of the compressed tar."""
+        return self.container.identity
 
 
 def is_archive(name: str) -> bool:
@@ -196,9 +200,9 @@ def list_archive(
             raise tarfile.ReadError("no header")
         members = _zip_members if magic.startswith(b"PK") else partial(_tar_members, magic, limits)
         return {m.name: m for m in members(container, prefix)}
-    except NgffBioError:  # a StorageError is an OSError too
+    except NgffBioError:
         raise
-    except _DAMAGE as error:
+    except Exception as error:  # the modules of archives raise many kinds for damaged ones
         raise SourceError(
             "the archive cannot be read",
             file=container.name,
@@ -210,10 +214,23 @@ def list_archive(
 
 def _zip_members(container: SourceFile, prefix: str) -> Iterator[ArchiveMember]:
     with zipfile.ZipFile(container.open()) as archive:
-        for info in archive.infolist():
+        free = 0  # first byte after the members so far
+        for info in sorted(archive.infolist(), key=lambda i: i.header_offset):
             if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
                 continue
             name = _checked_name(info.filename, container.name)
+            start, free = info.header_offset - free, info.header_offset + info.compress_size
+            free += _LOCAL_HEADER.size
+            deflated = info.compress_type == zipfile.ZIP_DEFLATED
+            most = (info.compress_size + 1) * _DEFLATE_BYTES if deflated else info.file_size
+            if start < 0 or free > container.size or info.file_size > most:
+                what = "is larger than its data" if start >= 0 else "has the bytes of another"
+                raise SourceError(
+                    f"the archive is damaged: a member {what}",
+                    file=container.name,
+                    record=name,
+                    hint="download or copy it again; do not trust it if that does not help",
+                )
             if info.flag_bits & 1:
                 raise SourceError(
                     "the archive is encrypted",
@@ -241,12 +258,15 @@ def _tar_members(
             if not info.isreg():
                 continue
             name = _checked_name(info.name, container.name)
-            if info.offset_data + info.size > plain.size:
+            if info.size < 0 or info.offset_data + info.size > plain.size or info.issparse():
+                what = (
+                    "has a sparse file, which cannot be read" if info.issparse() else "is truncated"
+                )
                 raise SourceError(
-                    "the archive is truncated",
+                    f"the archive {what}",
                     file=container.name,
                     record=name,
-                    hint="download or copy it again",
+                    hint="unpack it" if info.issparse() else "download or copy it again",
                 )
             yield ArchiveMember(plain, prefix + name, info.size, info.offset_data, info.size)
 
@@ -267,8 +287,8 @@ def _uncompressed(container: SourceFile, magic: bytes, limits: Limits) -> Source
                     hint="raise the limit with --max-bytes if the archive can be trusted",
                 )
 
-    path = temporary_copy(("tar", container, limits.most_bytes), write)
-    return LocalFile(str(path.parent), path.name)
+    path = temporary_copy(("tar", container, container.identity), write)
+    return UnpackedTar(str(path.parent), path.name, container)
 
 
 def _copy_at_most(source: Any, target: BinaryIO, limit: int) -> bool:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import google_crc32c
 
 from ngff_bio.model import SourceDataset, SourceFile
-from ngff_bio.sources.files.archives import ArchiveMember
+from ngff_bio.sources.files.archives import ArchiveMember, UnpackedTar
 from ngff_bio.sources.files.tree import FileTree
 
 _BLOCK = 1 << 20
@@ -46,7 +46,7 @@ def checksums(
             return
         file: SourceFile = tree.file(name)
         if isinstance(file, ArchiveMember):
-            while isinstance(file, ArchiveMember):
+            while isinstance(file, ArchiveMember | UnpackedTar):
                 file = file.container
             if file.name in archives:
                 continue

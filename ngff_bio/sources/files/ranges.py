@@ -108,6 +108,16 @@ def temporary_copy(key: object, write: Callable[[BinaryIO], object]) -> Path:
         return _copies[key]
 
 
+def remove_copies() -> None:
+    """Remove all temporary files: for a process that ends without the interpreter's own shutdown."""
+    global _folder
+    with _lock:
+        _copies.clear()
+        if _folder is not None:
+            _folder.cleanup()
+            _folder = None
+
+
 def existing_copy(key: object) -> Path | None:
     """The file that an earlier call of `temporary_copy` has made."""
     return _copies.get(key)

@@ -37,6 +37,14 @@ class FileTree:
     def __init__(
         self, origin: str, files: Mapping[str, SourceFile], limits: Limits = DEFAULT_LIMITS
     ) -> None:
+        for name in files:
+            if not name.isprintable() and any("\ud800" <= c <= "\udfff" for c in name):
+                raise SourceError(
+                    "the name of a file is not UTF-8",
+                    file=ascii(name),
+                    expected="names in UTF-8",
+                    hint="rename the file",
+                )
         self.origin = origin
         self.limits = limits
         self._files = {n: f for n, f in sorted(files.items()) if not _is_system_file(n)}
