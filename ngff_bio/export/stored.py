@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ngff_bio.errors import StoreError
 from ngff_bio.reader import Image
 from ngff_bio.reader.access.nodes import NodeTree
 
@@ -45,7 +46,15 @@ class StoredImage(Image):
 
     def variable(self, name: str | None) -> xr.DataArray:
         """The image (``None``) or a label image."""
-        return self._level0["image" if name is None else name]
+        key = "image" if name is None else name
+        if key not in self._level0:
+            raise StoreError(
+                "a label image is listed but cannot be read",
+                file=self.url,
+                record=key,
+                hint="select other label layers, or run `ngff-bio validate` on the store",
+            )
+        return self._level0[key]
 
     def axes_of(self, name: str | None) -> str:
         """Letters of the axes of the image (``None``) or of a label image."""

@@ -74,7 +74,7 @@ def decode(attributes: dict[str, Any]) -> GroupMeta | None:
             series=tuple(content["series"]) if content.get("series") is not None else None,
             version=version,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(
             "the OME-Zarr metadata of a group cannot be understood",
             expected=f"metadata of OME-Zarr {version}",

@@ -3,7 +3,7 @@
 from ngff_bio.storage.base import Buffer, Locality, Storage
 from ngff_bio.storage.bucket import BucketStorage
 from ngff_bio.storage.folder import FolderStorage
-from ngff_bio.storage.keys import checked_key, is_key, join_key
+from ngff_bio.storage.keys import checked_key, is_key, is_relative, join_key, leads_out
 from ngff_bio.storage.memory import MemoryStorage
 from ngff_bio.storage.places import storage_at
 from ngff_bio.storage.zipped import ZipStorage
@@ -18,6 +18,8 @@ __all__ = [
     "ZipStorage",
     "checked_key",
     "is_key",
+    "is_relative",
     "join_key",
+    "leads_out",
     "storage_at",
 ]

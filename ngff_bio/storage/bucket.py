@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ngff_bio.errors import ArgumentError, StorageError
 from ngff_bio.storage.base import Buffer, Locality, Storage, pieces
+from ngff_bio.storage.keys import refuse_escape
 
 #: URL schemes of buckets, and of web servers.
 BUCKETS = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
@@ -198,6 +199,7 @@ class BucketStorage(Storage):
             self._call("remove", prefix, lambda o: o.delete(self.store, keys))
 
     def _call(self, verb: str, key: str, ask: Callable[[Any], Any]) -> Any:
+        refuse_escape(key, self.url)
         """One request; ``None`` where there is no such object to read or remove."""
         import obstore
 

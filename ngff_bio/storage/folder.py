@@ -15,6 +15,7 @@ from typing import Any
 
 from ngff_bio.errors import StorageError
 from ngff_bio.storage.base import Buffer, Locality, Storage, pieces
+from ngff_bio.storage.keys import refuse_escape
 
 try:
     import fcntl
@@ -55,9 +56,13 @@ class FolderStorage(Storage):
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.root,))
 
+    def _place(self, key: str) -> str:
+        refuse_escape(key, self.url)
+        return os.path.join(self.root, key)
+
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
         """Write one object whole."""
-        place = os.path.join(self.root, key)
+        place = self._place(key)
         beside = f"{place}.{os.getpid()}-{threading.get_ident()}{UNFINISHED}"
         try:
             folder = os.path.dirname(place)
@@ -74,7 +79,7 @@ class FolderStorage(Storage):
 
     def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         """Replace an object only if it still is ``before``."""
-        place = self.root / key
+        place = Path(self._place(key))
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             with _locked(place.with_name(f"{place.name}.lock{UNFINISHED}")):
@@ -90,40 +95,46 @@ class FolderStorage(Storage):
     def get(self, key: str) -> bytes | None:
         """All bytes of an object, or ``None``."""
         try:
-            with open(os.path.join(self.root, key), "rb", buffering=0) as file:
+            with open(self._place(key), "rb", buffering=0) as file:
                 return file.readall()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
-            raise _storage_error(error, self.root / key, "read") from error
+            if error.errno == errno.ENAMETOOLONG:  # nothing can have such a name
+                return None
+            raise _storage_error(error, self._place(key), "read") from error
 
     def get_range(self, key: str, start: int, length: int) -> bytes | None:
         """Part of an object, or ``None``; a negative ``start`` counts from the end."""
-        place = os.path.join(self.root, key)
+        place = self._place(key)
         try:
             handle = os.open(place, os.O_RDONLY)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise _storage_error(error, self.root / key, "read") from error
+            if error.errno == errno.ENAMETOOLONG:  # nothing can have such a name
+                return None
+            raise _storage_error(error, self._place(key), "read") from error
         try:
             if start < 0:
                 start = max(os.fstat(handle).st_size + start, 0)
             return os.pread(handle, length, start)
         except OSError as error:
-            raise _storage_error(error, self.root / key, "read") from error
+            raise _storage_error(error, self._place(key), "read") from error
         finally:
             os.close(handle)
 
     def size(self, key: str) -> int | None:
         """Size in bytes, or ``None``."""
         try:
-            found = os.stat(os.path.join(self.root, key))
+            found = os.stat(self._place(key))
             return found.st_size if stat.S_ISREG(found.st_mode) else None
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise _storage_error(error, self.root / key, "read") from error
+            if error.errno == errno.ENAMETOOLONG:  # nothing can have such a name
+                return None
+            raise _storage_error(error, self._place(key), "read") from error
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
@@ -149,11 +160,11 @@ class FolderStorage(Storage):
     def delete(self, key: str) -> None:
         """Remove an object."""
         try:
-            (self.root / key).unlink(missing_ok=True)
+            Path(self._place(key)).unlink(missing_ok=True)
         except NotADirectoryError:
             return
         except OSError as error:
-            raise _storage_error(error, self.root / key, "remove") from error
+            raise _storage_error(error, self._place(key), "remove") from error
 
     def delete_all(self, prefix: str = "") -> None:
         """Remove everything below ``prefix``, and the folder itself."""

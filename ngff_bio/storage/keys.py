@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from posixpath import normpath
+
 from ngff_bio.errors import StoreError
 
 
@@ -25,7 +27,7 @@ def join_key(base: str, *names: str, file: str | None = None) -> str:
     """
     parts = [base] if base else []
     for name in names:
-        if not isinstance(name, str) or not _is_relative(name):
+        if not isinstance(name, str) or not is_relative(name):
             raise _not_a_key(name, file)
         parts += [part for part in name.split("/") if part not in ("", ".")]
     return "/".join(parts)
@@ -40,7 +42,8 @@ def _not_a_key(name: object, file: str | None) -> StoreError:
     )
 
 
-def _is_relative(name: str) -> bool:
+def is_relative(name: str) -> bool:
+    """Whether a name leads to something below what names it: no absolute path, URL, ``..``, NUL."""
     return not (
         name.startswith("/")
         or "\\" in name
@@ -53,7 +56,26 @@ def _is_relative(name: str) -> bool:
 
 def is_key(path: str) -> bool:
     """Whether a path is that of a node below the root of a store, or of the root."""
-    return not path or (_is_relative(path) and not {"", "."} & set(path.split("/")))
+    return not path or (is_relative(path) and not {"", "."} & set(path.split("/")))
+
+
+def leads_out(path: str, target: str) -> bool:
+    """Whether a relative path that may lead upwards from a node ends outside of the root."""
+    below = [part for part in target.split("/") if part != ".."]
+    end = normpath(f"{path or '.'}/{target}")
+    return not is_relative("/".join(below)) or end == ".." or end.startswith("../")
+
+
+def refuse_escape(key: str, url: str) -> None:
+    """Raise if a key leads out of a storage: the last line of defence, cheap enough for each request.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        As :func:`join_key`.
+    """
+    if (".." in key or "\0" in key or key[:1] in ("/", "\\")) and not is_relative(key):
+        raise _not_a_key(key, url)
 
 
 def checked_key(key: str, file: str | None = None) -> str:

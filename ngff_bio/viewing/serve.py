@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ngff_bio.errors import StoreNotFoundError
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
 _PIECE = 1 << 20
 
 #: Pages of any origin may read, also parts of files.
@@ -59,9 +59,12 @@ class StoreServer(ThreadingHTTPServer):
         name, _, rest = unquote(urlsplit(path).path).lstrip("/").partition("/")
         if name != self.root.name:
             return None
-        place = (self.root / rest).resolve()
-        inside = place == self.root or self.root in place.parents
-        return place if inside and place.is_file() else None
+        try:
+            place = (self.root / rest).resolve()
+            inside = place == self.root or self.root in place.parents
+            return place if inside and place.is_file() else None
+        except (OSError, ValueError):  # a name that no file can have: too long, with NUL
+            return None
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -141,6 +141,7 @@ class Hierarchy:
         """
         if path in self.known:
             return self.known[path]
+        checked_key(path, self.storage.url)  # consolidated metadata can name any path, too
         found: Document | None
         pending = self.pending.get(path)
         if pending is not None:
@@ -149,7 +150,7 @@ class Hierarchy:
         elif self.consolidated:
             return None
         else:
-            found = load_node(self.storage, checked_key(path, self.storage.url), self.zarr_format)
+            found = load_node(self.storage, path, self.zarr_format)
             self._sorted = []
         self.known[path] = found
         self.pending.pop(path, None)

@@ -8,8 +8,10 @@ from typing import Any
 
 from ngff_bio.checks.spec.conformance import detect_version
 from ngff_bio.checks.spec.findings import Findings, excerpt
-from ngff_bio.checks.store.documents import Documents, join
+from ngff_bio.checks.store.documents import Documents, join, texts
 from ngff_bio.ngff import version_of
+from ngff_bio.ngff.schema_version import KEY
+from ngff_bio.storage import is_relative, leads_out
 
 
 def check_documents(documents: Documents, findings: Findings) -> None:
@@ -75,6 +77,56 @@ def check_group(documents: Documents, path: str, findings: Findings) -> None:
         _check_labels(documents, path, content["labels"], findings, start)
     if isinstance(content.get("image-label"), dict):
         _check_source(documents, path, content["image-label"], findings, start)
+
+
+def check_names(documents: Documents, path: str, findings: Findings) -> None:
+    """Check that no path in a group's attributes leads out of the store."""
+    attributes, own, start = (
+        documents.attributes(path),
+        documents.own(path),
+        documents.pointer(path),
+    )
+    content = documents.ome(path)
+    plate, well, label = (content.get(key) for key in ("plate", "well", "image-label"))
+    names = {
+        f"{start}/labels": texts(content.get("labels")),
+        f"{start}/series": texts(content.get("series")),
+        f"{start}/plate/wells": texts(plate.get("wells"), "path")
+        if isinstance(plate, dict)
+        else [],
+        f"{start}/well/images": texts(well.get("images"), "path") if isinstance(well, dict) else [],
+        "/tables": texts(attributes.get("tables")),
+        "/tracks": texts(attributes.get("tracks")),
+        f"/{KEY}/groups": texts(own.get("groups")),
+        f"/{KEY}/hidden": texts(own.get("hidden")),
+        f"/{KEY}/hides": texts([own.get("hides")]),
+        "": list(documents.consolidated.get(path, ())),
+    }
+    images = content.get("multiscales")
+    for number, image in enumerate(images if isinstance(images, list) else ()):
+        datasets = image.get("datasets") if isinstance(image, dict) else None
+        names[f"{start}/multiscales/{number}/datasets"] = texts(datasets, "path")
+    for pointer, found in names.items():
+        for name in found:
+            if not is_relative(name):
+                findings.add("path-inside", pointer, excerpt(name))
+    source = label.get("source") if isinstance(label, dict) else None
+    graph, region = attributes.get("geff"), attributes.get("region")
+    targets = {
+        f"/{KEY}/table": texts([own.get("table")]),
+        f"/{KEY}/tracks": texts([own.get("tracks")]),
+        f"{start}/image-label/source/image": texts([source], "image"),
+        "/region/path": texts([region], "path"),
+        "/geff/related_objects": texts(
+            graph.get("related_objects") if isinstance(graph, dict) else None, "path"
+        ),
+    }
+    for pointer, found in targets.items():
+        for target in found:
+            # A label image that is opened by itself keeps the path to its image.
+            alone = target.strip("/") == "../.." and path.count("/") < 2
+            if leads_out(path, target) and not alone:
+                findings.add("path-inside", pointer, excerpt(target))
 
 
 def _paths(entries: Any) -> Iterator[tuple[int, str]]:

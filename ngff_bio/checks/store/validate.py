@@ -12,7 +12,7 @@ from ngff_bio.checks.spec.findings import Finding, Findings
 from ngff_bio.checks.store.arrays import check_arrays, image_of
 from ngff_bio.checks.store.decoding import check_pixels
 from ngff_bio.checks.store.documents import Documents, join, read_documents
-from ngff_bio.checks.store.hierarchy import check_documents, check_group
+from ngff_bio.checks.store.hierarchy import check_documents, check_group, check_names
 from ngff_bio.checks.store.ngff_bio_attributes import check_own
 from ngff_bio.checks.store.tables import Table, check_rows, check_tables
 from ngff_bio.deprecation import renamed_keywords
@@ -96,6 +96,7 @@ def _check_group(documents: Documents, path: str, findings: Findings) -> None:
         here = findings.of(path, detect_version(attributes))
         check_arrays(documents, path, here)
         check_group(documents, path, here)
+    check_names(documents, path, findings.of(path))
     check_own(documents, path, findings.of(path))
 
 
