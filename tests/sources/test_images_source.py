@@ -122,7 +122,15 @@ def test_numbered_files_are_one_image_sorted_by_number(tmp_path: Path) -> None:
     [
         ("x_t001_z002_c1", "x_{t}_{z}_{c}", {"t": 1, "z": 2, "c": 1}, "x"),
         ("cells_z0003", "cells_{z}", {"z": 3}, "cells"),
-        ("posT00012", "pos{t}", {"t": 12}, "pos"),
+        ("posT00012", "posT00012", {}, "posT00012"),
+        ("mouse_3t1", "mouse_3t1", {}, "mouse_3t1"),
+        ("control_C1", "control_C1", {}, "control_C1"),
+        ("tumor_T2", "tumor_T2", {}, "tumor_T2"),
+        ("patient_t_1", "patient_t_1", {}, "patient_t_1"),
+        ("88d98f2f5d3c-1", "88d98f2f5d3c-1", {}, "88d98f2f5d3c-1"),
+        ("0f9b-c-1", "0f9b-c-1", {}, "0f9b-c-1"),
+        ("a_T1_C2", "a_{t}_{c}", {"t": 1, "c": 2}, "a"),
+        ("a_frame_07_z3", "a_{t}_{z}", {"t": 7, "z": 3}, "a"),
         ("t000", "{t}", {"t": 0}, ""),
         ("a_ch2-time7", "a_{c}-{t}", {"c": 2, "t": 7}, "a"),
         ("a_T01Z02", "a_{t}{z}", {"t": 1, "z": 2}, "a"),
@@ -147,7 +155,9 @@ def test_numbers_along_axes_are_told_from_other_numbers(
         (["a_z0003.tif", "a_z0001.tif"], "z"),
         (["exp-T00012.tif", "exp-T00013.tif"], "t"),
         (["t1z1.tif", "t1z2.tif"], "z"),
-        (["mitoZ01.tif", "mitoZ02.tif"], "z"),
+        (["mito_Z01.tif", "mito_Z02.tif"], "z"),
+        (["a_T09.tif", "a_T10.tif"], "t"),
+        (["a_incenp_t1.tif", "a_incenp_t70.tif"], "t"),
         (["frame_001.png", "frame_002.png"], "t"),
         (["a_ch00.tif", "a_ch01.tif"], "c"),
         (["a_t=1.tif", "a_t=2.tif"], "t"),
@@ -168,11 +178,30 @@ def test_usual_names_make_an_axis(names: list[str], along: str) -> None:
         ["img_000.png", "img_001.png"],
         ["one/z1.tif", "two/z2.tif"],
         ["a_z1.tif", "a_z2.png"],
+        ["mouse_3t1.tif", "mouse_3t2.tif"],
+        ["control_C1.tif", "control_C2.tif"],
+        ["control_C01.tif", "control_C02.tif"],
+        ["tumor_T1.tif", "tumor_T10.tif", "tumor_T11.tif"],
+        ["patient_t_1.tif", "patient_t_2.tif"],
+        ["88d98f2f5d3c-1.png", "88d98f2f5d3c-2.png"],
+        ["mitoZ01.tif", "mitoZ02.tif"],
     ],
 )
 def test_wells_rows_words_and_folders_make_no_axis(names: list[str]) -> None:
     found = find_series(names, Naming.of(names), lambda _: None, pytest.fail)
     assert [s.files for s in found] == [(n,) for n in sorted(names)]
+
+
+def test_joined_files_are_reported_with_the_option_that_undoes_it(tmp_path: Path) -> None:
+    for t in (1, 2):
+        put(tmp_path / "in" / f"a_t{t}.png", GREY)
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
+    (note,) = [n for n in report.notices if "joined" in n.what]
+    assert "t (time points)" in note.what
+    assert note.record == "a_t1.png ... a_t2.png: 2 files"
+    assert note.what.endswith("-O series=none")
+    ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", options={"series": "none"})
+    assert images(tmp_path / "b.zarr") == ["a_t1", "a_t2"]
 
 
 def test_picture_endings_are_no_part_of_a_name() -> None:

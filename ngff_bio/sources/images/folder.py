@@ -28,6 +28,8 @@ from ngff_bio.sources.registry import Source
 #: JSON files that are sniffed for annotations: the first ones show what the others are.
 _SNIFFED_FILES = 16
 
+_MEANING = {"t": "time points", "c": "channels", "z": "planes"}
+
 #: An ending that is not part of an image's name.
 _OME = re.compile(r"\.ome(?=\.tiff?$)", re.IGNORECASE)
 
@@ -154,9 +156,18 @@ class _Reader:
         return _numbered_names(found)
 
     def _series(self, names: Sequence[str]) -> list[Series]:
-        return find_series(
+        found = find_series(
             names, self.naming, self._unlike, lambda why, file: self.problems.note(why, record=file)
         )
+        for one in found:
+            if len(one.files) > 1:
+                axes = " and ".join(f"{a} ({_MEANING[a]})" for a in one.along)
+                self.problems.note(
+                    f"numbered files are joined into one image, by the numbers of {axes} in their "
+                    "names; if they are separate images, add -O series=none",
+                    record=f"{one.files[0]} ... {base_of(one.files[-1])}: {len(one.files)} files",
+                )
+        return found
 
     def _unlike(self, files: Sequence[str]) -> str | None:
         """Why numbered files cannot be one image."""

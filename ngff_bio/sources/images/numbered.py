@@ -1,7 +1,8 @@
 """Files numbered along time, planes or channels: ``..._t001_z002_c1.tif``.
 
-A capital C with a number can also be a well: if other names have another letter of a plate's rows in
-its place, or if the number of a row precedes it.
+A letter stands by itself between separators, or beside that of another axis (``T01Z02``). A capital
+letter alone can also be a condition or a well: T and Z count if their numbers start with 0, C only
+beside another axis, and not if other names have another letter of a plate's rows in its place.
 """
 
 from __future__ import annotations
@@ -21,17 +22,20 @@ _LETTERS = {"t": "t", "tp": "t", "time": "t", "timepoint": "t", "frame": "t"}
 _LETTERS |= {"z": "z", "slice": "z", "plane": "z"}
 _LETTERS |= {"c": "c", "ch": "c", "chan": "c", "channel": "c"}
 
-#: A letter or word for an axis and its number. It starts a part of the name (``_t001``, ``1z002``) or
-#: is a capital after a small letter (``posT00012``), and ends where the next part starts.
+#: A letter or word for an axis and its number. Only after a word they can be separated: `patient_t_1`
+#: has no time.
 _TOKEN = re.compile(
-    r"(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=[TZC])))"
-    rf"(?P<word>{'|'.join(sorted(_LETTERS, key=len, reverse=True))})[_\-=]?(?P<number>\d+)"
-    r"(?=$|[^A-Za-z0-9]|[tzc]\d)",
+    r"(?P<word>[tzc])=?(?P<number>\d+)|"
+    rf"(?P<long>{'|'.join(sorted((w for w in _LETTERS if len(w) > 1), key=len, reverse=True))})"
+    r"[_\-=]?(?P<count>\d+)",
     re.IGNORECASE,
 )
 
-#: Row and column of a well by numbers, as in r02c03: the c is not a channel.
-_ROW_BEFORE = re.compile(r"r\d+$", re.IGNORECASE)
+#: One or more of them, which fill a part of the name between separators: ``_t001_``, ``_T01Z02``.
+_RUN = re.compile(
+    rf"(?<![A-Za-z0-9])(?:{re.sub(r'[?]P<[a-z]+>', '?:', _TOKEN.pattern)})+(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
 
 #: A well by its row's letter.
 _WELL = re.compile(r"(?<![A-Za-z])[ABD-P](?=\d{1,2}(?!\d))")
@@ -45,6 +49,30 @@ def stem_of(name: str) -> str:
     while stem.lower().endswith(EXTENSIONS) and stem.rpartition(".")[0]:
         stem = stem.rpartition(".")[0]
     return stem[:-4] if stem.lower().endswith(".ome") and len(stem) > 4 else stem
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A letter or word for an axis with its number, and where it stands in a stem."""
+
+    word: str
+    digits: str
+    start: int
+    word_end: int
+    end: int
+
+    @property
+    def axis(self) -> str:
+        return _LETTERS[self.word.lower()]
+
+
+def _tokens(stem: str) -> list[_Token]:
+    return [
+        _Token(m["word"] or m["long"], m["number"] or m["count"], m.start(), end, m.end())
+        for run in _RUN.finditer(stem)
+        for m in _TOKEN.finditer(stem, run.start(), run.end())
+        if (end := m.end("word") if m["word"] else m.end("long"))
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,31 +105,43 @@ class Naming:
         mean nothing.
     wells
         Text before the letter of a well in some name.
+    padded
+        Text up to a capital letter, and digits after it, where some name has a number that starts
+        with 0.
     """
 
     last: str | None = None
     wells: frozenset[str] = frozenset()
+    padded: frozenset[tuple[str, int]] = frozenset()
 
     @classmethod
     def of(cls, names: Iterable[str], last: str | None = None) -> Naming:
         """The naming of some files."""
         stems = [stem_of(name) for name in names]
         wells = {s[: m.start()] for s in stems for m in _WELL.finditer(s)}
-        return cls(last, frozenset(wells))
+        zeros = {
+            (s[: token.word_end], len(token.digits))
+            for s in stems
+            for token in _tokens(s)
+            if token.digits.startswith("0") and len(token.digits) > 1
+        }
+        return cls(last, frozenset(wells), frozenset(zeros))
 
     def take_apart(self, stem: str) -> Numbered:
         """The numbers of a stem by axis."""
-        found = [] if self.last == "none" else [m for m in _TOKEN.finditer(stem) if self._axis(m)]
-        axes = [_LETTERS[m["word"].lower()] for m in found]
+        found = [] if self.last == "none" else [t for t in _tokens(stem) if self._axis(t, stem)]
+        if len(found) == 1 and self._doubtful(found[0], stem):
+            found = []
+        axes = [token.axis for token in found]
         if len(set(axes)) < len(axes):  # two numbers for one axis are ambiguous
             return Numbered(stem, {}, stem)
         numbers: dict[str, int] = {}
         parts, bare, at = [], [], 0
-        for match, axis in zip(found, axes, strict=True):
-            numbers[axis] = int(match["number"])
-            parts += [stem[at : match.start()], f"{{{axis}}}"]
-            bare.append(stem[at : match.start()].rstrip(_EDGES))
-            at = match.end()
+        for token in found:
+            numbers[token.axis] = int(token.digits)
+            parts += [stem[at : token.start], f"{{{token.axis}}}"]
+            bare.append(stem[at : token.start].rstrip(_EDGES))
+            at = token.end
         rest = stem[at:]
         end = _LAST.search(rest)
         if self.last in ("t", "z", "c") and self.last not in numbers and end is not None:
@@ -114,12 +154,16 @@ class Naming:
         template = "".join([*parts, rest])
         return Numbered(template, numbers, "".join([*bare, rest]).strip(_EDGES))
 
-    def _axis(self, match: re.Match[str]) -> bool:
+    def _axis(self, token: _Token, stem: str) -> bool:
         """Whether it is a number along an axis, and not a column of a well."""
-        before = match.string[: match.start()]
-        if match["word"] in "cC" and _ROW_BEFORE.search(before):
+        return token.word != "C" or stem[: token.start] not in self.wells
+
+    def _doubtful(self, token: _Token, stem: str) -> bool:
+        """Whether a token alone can mean something else: a condition (C1), a tumor stage (T2)."""
+        if token.word not in ("T", "Z", "C"):
             return False
-        return match["word"] != "C" or before not in self.wells
+        place = (stem[: token.word_end], len(token.digits))
+        return token.word == "C" or place not in self.padded
 
 
 @dataclass(frozen=True, slots=True)
