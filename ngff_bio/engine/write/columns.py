@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-def texts(values: Sequence[str | None]) -> Any:
+
+def texts(values: Sequence[str | None]) -> pa.Array:
     """A column of texts (``string``; ``large_string`` beyond 2 GB)."""
     import pyarrow as pa
 
@@ -28,7 +31,7 @@ def texts(values: Sequence[str | None]) -> Any:
     return pa.Array.from_buffers(kind, len(values), buffers)
 
 
-def numbers(values: Sequence[float | None], dtype: str) -> Any:
+def numbers(values: Sequence[float | None], dtype: str) -> pa.Array:
     """A column of numbers of a NumPy type."""
     import pyarrow as pa
 

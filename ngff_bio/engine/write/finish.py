@@ -26,9 +26,7 @@ from ngff_bio.engine.write.records import PartRecord, UnitRecord
 from ngff_bio.engine.write.tables import (
     FILE,
     GROUP_ATTRIBUTES,
-    concatenate,
     from_parquet,
-    rows_before,
     to_parquet,
     volume_table,
 )
@@ -202,15 +200,19 @@ class _Maker:
         if isinstance(layer, VolumeLayer):
             objects = merge_objects([p.objects for p in parts])
             if objects:
-                self.put(key, volume_table(layer, planned.plan.axes, objects))
+                table = volume_table(layer, planned.plan.axes, objects)
+                self.writer.put(key, to_parquet(table))
             return bool(objects) or there
         rows = [p.rows for p in parts if p.rows]
         if rows and (there or rows != [key]):  # several parts wrote their rows beside the data
+            import pyarrow as pa
+            import pyarrow.compute as pc
+
             tables = [from_parquet(_rows(self.writer.storage, r)) for r in rows]
             if there:  # without rows that an interrupted run may have added already
                 known = from_parquet(_rows(self.writer.storage, key))
-                tables.insert(0, rows_before(known, planned.start or 0))
-            self.put(key, concatenate(tables))
+                tables.insert(0, known.filter(pc.less(known["t"], planned.start or 0)))
+            self.writer.put(key, to_parquet(pa.concat_tables(tables)))
         return bool(rows) or there
 
     def add_tracks(self, image: SourceImage, layer: LabelLayer) -> None:
@@ -225,9 +227,6 @@ class _Maker:
         for path, attributes in groups.items():
             self.nodes.add_group(path, attributes)
         self.nodes.arrays.update(arrays)
-
-    def put(self, key: str, table: Any) -> None:
-        self.writer.put(key, to_parquet(table))
 
 
 def table_key(image: SourceImage, layer: LabelLayer) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -29,6 +29,15 @@ class Failure:
     record: str | None = None
 
 
+class MeasuredObject(TypedDict, total=False):
+    """An object of a label volume: pixels, half-open bounds along each axis, pixels by class value."""
+
+    count: int
+    start: list[int]
+    stop: list[int]
+    classes: dict[str, int]
+
+
 @dataclass(slots=True)
 class PartRecord:
     """What was found in one part of a unit.
@@ -43,7 +52,7 @@ class PartRecord:
     region: list[tuple[int, int]]
     low: float | None = None
     high: float | None = None
-    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    objects: dict[str, MeasuredObject] = field(default_factory=dict)
     instances: int = 0
     hidden: int = 0
     overlaps: int = 0

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.engine.write.columns import numbers, texts
+from ngff_bio.engine.write.records import MeasuredObject
 from ngff_bio.model import Box, Instance, Polygons, Rle, Shape, VolumeLayer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: Group attributes of a table (ngio table specification, version 1).
 GROUP_ATTRIBUTES = {
@@ -29,52 +33,18 @@ GROUP_ATTRIBUTES = {
 FILE = "table.parquet"
 
 
-def instance_schema() -> Any:
-    """Arrow schema of the table of an instance layer.
-
-    ``offset_y`` and ``offset_x`` are to be added to coordinates of a part of the frame, else null.
-    ``files`` and ``indices`` name the annotation files that contain the record, and its position in
-    each; ``variants`` what differs there (see `Instance`).
-    """
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            pa.field("label", pa.uint32(), nullable=False),
-            pa.field("label_image", pa.string(), nullable=False),
-            pa.field("t", pa.int32(), nullable=False),
-            pa.field("z", pa.int32()),
-            pa.field("category", pa.string()),
-            pa.field("category_id", pa.string()),
-            pa.field("source_id", pa.string()),
-            pa.field("track_id", pa.string()),
-            pa.field("box_x", pa.float64()),
-            pa.field("box_y", pa.float64()),
-            pa.field("box_width", pa.float64()),
-            pa.field("box_height", pa.float64()),
-            pa.field("area", pa.float64()),
-            pa.field("iscrowd", pa.int8()),
-            pa.field("pixels", pa.int64(), nullable=False),
-            pa.field("shape_type", pa.string()),
-            pa.field("polygons", pa.list_(pa.list_(pa.float64()))),
-            pa.field("rle_size", pa.list_(pa.int32())),
-            pa.field("rle_counts", pa.string()),
-            pa.field("rle_runs", pa.list_(pa.int64())),
-            pa.field("mask", pa.string()),
-            pa.field("offset_y", pa.int32()),
-            pa.field("offset_x", pa.int32()),
-            pa.field("files", pa.list_(pa.string())),
-            pa.field("indices", pa.list_(pa.int64())),
-            pa.field("variants", pa.list_(pa.string())),
-            pa.field("record", pa.string()),
-        ]
-    )
+#: Columns of instances that are never null.
+_REQUIRED = {"label", "label_image", "t", "pixels"}
 
 
 def instance_table(
     instances: Sequence[Instance], label_images: Sequence[str], pixels: Sequence[int]
-) -> Any:
+) -> pa.Table:
     """Arrow table of instances.
+
+    ``offset_y`` and ``offset_x`` are to be added to coordinates of a part of the frame, else null.
+    ``files`` and ``indices`` name the annotation files that contain the record, and its position in
+    each; ``variants`` what differs there (see `Instance`).
 
     Parameters
     ----------
@@ -89,46 +59,47 @@ def instance_table(
 
     rows = list(instances)
     boxes = [i.box or _box_of(i) for i in rows]
-    columns: dict[str, Any] = {
-        "label": [i.value for i in rows],
-        "label_image": list(label_images),
-        "t": [i.t for i in rows],
-        "z": [i.z for i in rows],
-        "category": [i.category for i in rows],
-        "category_id": _texts([i.category_id for i in rows]),
-        "source_id": _texts([i.source_id for i in rows]),
-        "track_id": _texts([i.track_id for i in rows]),
-        "box_x": [b[0] for b in boxes],
-        "box_y": [b[1] for b in boxes],
-        "box_width": [b[2] for b in boxes],
-        "box_height": [b[3] for b in boxes],
-        "area": [i.area for i in rows],
-        "iscrowd": [i.iscrowd for i in rows],
-        "pixels": list(pixels),
-        "offset_y": [None if i.window is None else i.window[0] for i in rows],
-        "offset_x": [None if i.window is None else i.window[1] for i in rows],
-        "files": _file_lists(rows),
-        "indices": [i.indices or None for i in rows],
-        "variants": [i.variants for i in rows],
-        "record": [i.record for i in rows],
-        **_geometries(rows),
-    }
-    schema = instance_schema()
-    arrays = [
-        column if isinstance(column := columns[f.name], pa.Array) else pa.array(column, f.type)
-        for f in schema
+    geometry = _geometries(rows)
+    columns: list[tuple[str, pa.DataType, Any]] = [
+        ("label", pa.uint32(), [i.value for i in rows]),
+        ("label_image", pa.string(), list(label_images)),
+        ("t", pa.int32(), [i.t for i in rows]),
+        ("z", pa.int32(), [i.z for i in rows]),
+        ("category", pa.string(), [i.category for i in rows]),
+        ("category_id", pa.string(), _texts([i.category_id for i in rows])),
+        ("source_id", pa.string(), _texts([i.source_id for i in rows])),
+        ("track_id", pa.string(), _texts([i.track_id for i in rows])),
+        ("box_x", pa.float64(), [b[0] for b in boxes]),
+        ("box_y", pa.float64(), [b[1] for b in boxes]),
+        ("box_width", pa.float64(), [b[2] for b in boxes]),
+        ("box_height", pa.float64(), [b[3] for b in boxes]),
+        ("area", pa.float64(), [i.area for i in rows]),
+        ("iscrowd", pa.int8(), [i.iscrowd for i in rows]),
+        ("pixels", pa.int64(), list(pixels)),
+        ("shape_type", pa.string(), geometry["shape_type"]),
+        ("polygons", pa.list_(pa.list_(pa.float64())), geometry["polygons"]),
+        ("rle_size", pa.list_(pa.int32()), geometry["rle_size"]),
+        ("rle_counts", pa.string(), geometry["rle_counts"]),
+        ("rle_runs", pa.list_(pa.int64()), geometry["rle_runs"]),
+        ("mask", pa.string(), geometry["mask"]),
+        ("offset_y", pa.int32(), [None if i.window is None else i.window[0] for i in rows]),
+        ("offset_x", pa.int32(), [None if i.window is None else i.window[1] for i in rows]),
+        ("files", pa.list_(pa.string()), _file_lists(rows)),
+        ("indices", pa.list_(pa.int64()), [i.indices or None for i in rows]),
+        ("variants", pa.list_(pa.string()), [i.variants for i in rows]),
+        ("record", pa.string(), [i.record for i in rows]),
     ]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-_NO_BOX = (None, None, None, None)
+    return pa.Table.from_arrays(
+        [c if isinstance(c, pa.Array) else pa.array(c, kind) for _, kind, c in columns],
+        schema=pa.schema([pa.field(n, k, nullable=n not in _REQUIRED) for n, k, _ in columns]),
+    )
 
 
 def _box_of(instance: Instance) -> tuple[float | None, float | None, float | None, float | None]:
     """The box that an instance has as its geometry."""
     shape = instance.geometry
     if not isinstance(shape, Box):
-        return _NO_BOX
+        return None, None, None, None
     return shape.x0, shape.y0, shape.x1 - shape.x0, shape.y1 - shape.y0
 
 
@@ -136,7 +107,7 @@ def _texts(values: list[int | str | None]) -> list[str | None]:
     return [None if v is None else str(v) for v in values]
 
 
-def _file_lists(instances: list[Instance]) -> Any:
+def _file_lists(instances: list[Instance]) -> pa.ListArray:
     """Names of files: they are few, and repeat in many rows."""
     import pyarrow as pa
 
@@ -187,7 +158,7 @@ def _geometries(instances: list[Instance]) -> dict[str, Any]:
 
 def _polygon_lists(
     parts: Sequence[Sequence[float]], held: NDArray[np.int32], missing: NDArray[np.bool_]
-) -> Any:
+) -> pa.ListArray:
     """Nested lists of numbers: instances of parts of coordinates."""
     import pyarrow as pa
 
@@ -201,7 +172,7 @@ def _offsets(sizes: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.concatenate((np.zeros(1, np.int32), np.cumsum(sizes, dtype=np.int32)))
 
 
-def volume_table(layer: VolumeLayer, axes: str, objects: dict[int, dict[str, Any]]) -> Any:
+def volume_table(layer: VolumeLayer, axes: str, objects: dict[int, MeasuredObject]) -> pa.Table:
     """Arrow table of the objects of a label image whose source has pixels.
 
     A row: label value, label image, source id, class by majority of the semantic layer's pixels and
@@ -236,7 +207,7 @@ def _majority(classes: dict[str, int]) -> tuple[int | None, float | None]:
     return (int(name) or None), count / sum(classes.values())
 
 
-def to_parquet(table: Any) -> bytes:
+def to_parquet(table: pa.Table) -> bytes:
     """Bytes of a table; the same table gives the same bytes."""
     import pyarrow.parquet as pq
 
@@ -245,23 +216,9 @@ def to_parquet(table: Any) -> bytes:
     return out.getvalue()
 
 
-def from_parquet(data: bytes) -> Any:
+def from_parquet(data: bytes) -> pa.Table:
     """Table of bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     return pq.read_table(pa.BufferReader(data))
-
-
-def concatenate(tables: Sequence[Any]) -> Any:
-    """One table of several, in order."""
-    import pyarrow as pa
-
-    return pa.concat_tables(tables)
-
-
-def rows_before(table: Any, frame: int) -> Any:
-    """Rows of frames before one."""
-    import pyarrow.compute as pc
-
-    return table.filter(pc.less(table["t"], frame))

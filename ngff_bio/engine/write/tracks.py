@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from ngff_bio.engine.write.checksums import ChecksummingWriter
 from ngff_bio.errors import SourceError
 from ngff_bio.model import Axis, InstanceLayer, SourceImage
 from ngff_bio.raster.coco_rle import rasterize_rles
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: Name of the group that holds the graphs of an image.
 GROUP = "tracks"
@@ -51,7 +54,7 @@ class TrackGraph:
     edges: NDArray[np.uint64]
 
 
-def graph_of(table: Any) -> TrackGraph:
+def graph_of(table: pa.Table) -> TrackGraph:
     """The graph of a layer's table: one node for each label value and frame.
 
     An object with two outlines on a frame is one node, in the middle of both.
@@ -90,7 +93,7 @@ def _integers(names: list[str | None]) -> NDArray[np.int64] | None:
 def write_tracks(
     image: SourceImage,
     layer: InstanceLayer,
-    table: Any,
+    table: pa.Table,
     zarr_format: int,
     writer: ChecksummingWriter,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
@@ -197,7 +200,7 @@ def _stored(
     return {p: a for p, a in groups.items() if p not in arrays}, arrays
 
 
-def _boxes(table: Any) -> NDArray[np.float64]:
+def _boxes(table: pa.Table) -> NDArray[np.float64]:
     """y0, x0, y1, x1 of each row: the source's box, or what its outline or its mask spans."""
     x, y, width, height = (
         table[f"box_{name}"].to_numpy(zero_copy_only=False).astype(np.float64)

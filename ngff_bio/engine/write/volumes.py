@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ngff_bio.engine.write.records import MeasuredObject
 from ngff_bio.model import Pixels, Region, RunVolume, VolumeLayer
 from ngff_bio.raster.runs import clip_runs, paint_many, runs_of_labels
 
@@ -34,7 +35,7 @@ def read_volume(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
 
 def measure_volume(
     block: NDArray[Any], region: Region, classes: NDArray[Any] | None
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, MeasuredObject]:
     """Voxel count, bounding box and class counts of each value in a block.
 
     Parameters
@@ -49,8 +50,7 @@ def measure_volume(
     Returns
     -------
     dict
-        By label value as text: ``count``, ``start`` and ``stop`` (half-open, per axis, in the whole
-        image), ``classes`` (count by class value as text).
+        By label value as text; bounds are in the whole image.
     """
     values, starts, lengths = runs_of_labels(block)
     if not len(values):
@@ -60,7 +60,7 @@ def measure_volume(
     first = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
     counts = np.add.reduceat(lengths, first)
     lows, highs = _bounds(starts, lengths, block.shape, first)
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, MeasuredObject] = {}
     for i, value in enumerate(values[first].tolist()):
         found[str(value)] = {
             "count": int(counts[i]),
@@ -106,14 +106,17 @@ def _class_counts(block: NDArray[Any], classes: NDArray[Any]) -> dict[str, dict[
     return found
 
 
-def merge_objects(parts: list[dict[str, dict[str, Any]]]) -> dict[int, dict[str, Any]]:
+def merge_objects(parts: list[dict[str, MeasuredObject]]) -> dict[int, MeasuredObject]:
     """Objects of a whole image from the blocks that they were measured in, by label value."""
-    whole: dict[int, dict[str, Any]] = {}
+    whole: dict[int, MeasuredObject] = {}
     for part in parts:
         for value, seen in part.items():
             known = whole.get(int(value))
             if known is None:
-                whole[int(value)] = {**seen, "classes": dict(seen.get("classes", {}))}
+                classes = dict(seen.get("classes", {}))
+                whole[int(value)] = MeasuredObject(
+                    count=seen["count"], start=seen["start"], stop=seen["stop"], classes=classes
+                )
                 continue
             known["count"] += seen["count"]
             known["start"] = [min(a, b) for a, b in zip(known["start"], seen["start"], strict=True)]
