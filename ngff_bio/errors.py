@@ -1,6 +1,7 @@
 """The exceptions of this package: one root, and each is also the builtin that it corresponds to.
 
 A message states what is wrong, in which file and record, what was expected and found, and gives a hint.
+Its parts hold no secret of a URL, and it is printed without what a terminal would obey.
 The root comes before the builtin in each class's order of bases: its ``__str__`` prints all parts.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
+
+from ngff_bio.printing import printable, without_secrets
 
 
 class NgffBioError(Exception):
@@ -41,13 +44,13 @@ class NgffBioError(Exception):
         found: object = None,
         hint: str | None = None,
     ) -> None:
-        self.what = what
-        self.file = None if file is None else str(file)
-        self.record = None if record is None else str(record)
-        self.expected = None if expected is None else str(expected)
-        self.found = None if found is None else str(found)
-        self.hint = hint
-        super().__init__(what)
+        self.what = without_secrets(what)
+        self.file = None if file is None else without_secrets(str(file))
+        self.record = None if record is None else without_secrets(str(record))
+        self.expected = None if expected is None else without_secrets(str(expected))
+        self.found = None if found is None else without_secrets(str(found))
+        self.hint = None if hint is None else without_secrets(hint)
+        super().__init__(self.what)
 
     def parts(self) -> dict[str, str]:
         """The parts of the message that are given, in reading order."""
@@ -56,7 +59,8 @@ class NgffBioError(Exception):
 
     def __str__(self) -> str:
         what, *rest = self.parts().items()
-        return "\n".join([what[1], *(f"  {name}: {value}" for name, value in rest)])
+        lines = [what[1], *(f"  {name}: {value}" for name, value in rest)]
+        return "\n".join(map(printable, lines))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.parts()))

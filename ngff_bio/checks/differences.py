@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from ngff_bio.printing import clean_json
+
 Kind = Literal[
     "object",  # bytes of the store against the manifest
     "source",  # files of the source against the manifest
@@ -112,7 +114,8 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
-        return {"equal": self.equal, **asdict(self)}
+        found: dict[str, Any] = clean_json(asdict(self))
+        return {"equal": self.equal, **found}
 
 
 def shorten(value: object, most: int = 80) -> str:

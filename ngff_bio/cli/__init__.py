@@ -94,7 +94,8 @@ def _print_error(error: BaseException) -> int:
     out = console(stderr=True)
     if isinstance(error, NgffBioError):
         out.print("[bold red]error:[/] ", end="")
-        out.print(str(error), markup=False)
+        for line in str(error).splitlines():
+            out.print(line, markup=False)
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         out.print("interrupted")

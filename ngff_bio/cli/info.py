@@ -25,8 +25,6 @@ def info(
     ] = 20,
 ) -> None:
     """Show the contents of a store: images, shapes, levels, chunks, labels, tables, sizes."""
-    from rich.console import Console
-
     from ngff_bio.errors import IncompleteStoreError
     from ngff_bio.reader.describe import describe
     from ngff_bio.storage import storage_at
@@ -43,7 +41,7 @@ def info(
         return
     # A tree is cut at the width of the console, which is 80 where there is no terminal.
     width = None if sys.stdout.isatty() else sys.maxsize
-    Console(highlight=False, width=width).print(_tree(found, limit))
+    console(soft_wrap=False, width=width).print(_tree(found, limit))
 
 
 def _print_incomplete(storage: Storage, as_json: bool) -> bool:

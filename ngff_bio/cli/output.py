@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ngff_bio.printing import clean_json, printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+    from rich.text import Text
 
     from ngff_bio.model import Notice
 
@@ -25,11 +28,18 @@ class _Report(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console that prints lines whole, however wide the terminal is."""
+def console(**given: Any) -> Console:
+    """A console that prints every string as :func:`ngff_bio.printing.printable` returns it.
+
+    It prints lines whole, however wide the terminal is, if ``given`` does not say otherwise.
+    """
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    class Clean(Console):
+        def render_str(self, text: str, **given: Any) -> Text:
+            return super().render_str(printable(text), **given)
+
+    return Clean(**{"highlight": False, "soft_wrap": True, **given})
 
 
 def size(count: float) -> str:
@@ -42,8 +52,8 @@ def size(count: float) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON."""
-    print(json.dumps(value, indent=2, default=str))
+    """Print a value as JSON, in ASCII: a terminal obeys nothing of it."""
+    print(json.dumps(clean_json(value), indent=2, default=str))
 
 
 def write_report(report: _Report, file: Path | None) -> None:
@@ -132,4 +142,7 @@ class ProgressBar:
 
     def _show(self, what: str, done: int, total: int) -> None:
         if self._bar is not None:
-            self._bar.update(self._task, description=what, completed=done, total=total)
+            from rich.markup import escape
+
+            shown = escape(printable(what))
+            self._bar.update(self._task, description=shown, completed=done, total=total)

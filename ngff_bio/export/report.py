@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ngff_bio.model import Notice
+from ngff_bio.printing import clean_json
 
 
 @dataclass(slots=True)
@@ -54,4 +55,4 @@ class ExportReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
-        return asdict(self)
+        return {key: clean_json(value) for key, value in asdict(self).items()}

@@ -23,6 +23,7 @@ from ngff_bio.model import (
     SourceImage,
 )
 from ngff_bio.parallel import WorkerPool, cpu_count
+from ngff_bio.printing import without_secrets
 from ngff_bio.sources import FileTree, find_source, open_tree, read_source
 from ngff_bio.sources.files.checksums import checksums
 from ngff_bio.storage import Storage, storage_at
@@ -100,7 +101,7 @@ def verify(
             done.source = source.origin
             comparison.dataset(read_documents(storage), source)
         elif source is not None:
-            done.source = os.fspath(source)
+            done.source = without_secrets(os.fspath(source))
             tree = open_tree(source, source_options=source_options)
             done.differences += _file_differences(tree, entries, checked=sample is None)
             documents = read_documents(storage)

@@ -10,6 +10,7 @@ from typing import Any
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.model import Notice, gathered
+from ngff_bio.printing import clean_json
 
 #: Arrays whose codec is named: those of a large dataset repeat.
 _MAX_NAMED = 20
@@ -50,7 +51,7 @@ class ConversionReport:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
-        return asdict(self)
+        return {key: clean_json(value) for key, value in asdict(self).items()}
 
 
 def make_report(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from ngff_bio.errors import ArgumentError, DependencyError, SourceNotFoundError, StorageError
 from ngff_bio.sources.files.ranges import existing_copy, open_range, temporary_copy
@@ -176,7 +177,8 @@ def list_url(
                     hint="copy the dataset to a folder, and name that",
                 )
             name = str(key)[len(top) :].lstrip("/")
-            named = name or top.rpartition("/")[2]
+            web = url.startswith(("http://", "https://"))  # what follows a ? may be a signature
+            named = name or (urlsplit(top).path if web else top).rpartition("/")[2]
             version = next((str(info[k]) for k in _VERSION if info.get(k) is not None), "")
             found[name] = RemoteFile(url, str(key), named, int(size), options, version)
     if not found:

@@ -10,6 +10,7 @@ from typing import Any
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import SourceFile
+from ngff_bio.printing import without_secrets
 from ngff_bio.sources.files.archives import ArchiveMember, is_archive, list_archive
 from ngff_bio.sources.files.ranges import LocalFile
 from ngff_bio.sources.files.remote import list_url
@@ -45,7 +46,7 @@ class FileTree:
                     expected="names in UTF-8",
                     hint="rename the file",
                 )
-        self.origin = origin
+        self.origin = without_secrets(origin)
         self.limits = limits
         self._files = {n: f for n, f in sorted(files.items()) if not _is_system_file(n)}
 

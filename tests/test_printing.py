@@ -1,0 +1,145 @@
+"""No secret of a URL and nothing that a terminal obeys is printed, reported or stored."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import makers
+import pytest
+
+from ngff_bio.errors import SourceError
+from ngff_bio.printing import clean_json, printable, without_secrets
+
+SECRET = "hunter2"
+
+URLS = [
+    f"http://user:{SECRET}@host/a.zip",
+    f"https://{SECRET}@host:8000/a",
+    f"s3://key:{SECRET}@bucket/a",
+    f"http://user:p@{SECRET}@host/a",
+    f"https://host/a?X-Amz-Credential={SECRET}&X-Amz-Signature={SECRET}&x-amz-security-token={SECRET}",
+    f"https://host/a?sv=2022&sig={SECRET}",
+    f"https://host/a?token={SECRET}#x",
+    f"https://host/a?AWSAccessKeyId=x{SECRET}&Signature={SECRET}",
+    f"https://host/a?X-Goog-Signature={SECRET};access_token={SECRET}",
+    f"404, message='Not Found', url='http://user:{SECRET}@host/a?api_key={SECRET}'",
+]
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_no_secret_of_a_url_is_left(url: str) -> None:
+    assert SECRET not in without_secrets(url)
+    assert "host" in without_secrets(url) or "bucket" in without_secrets(url)
+    error = SourceError(url, file=url, record=url, expected=url, found=url, hint=url)
+    assert SECRET not in str(error) + repr(error) + str(error.parts()) + str(error.args)
+    assert SECRET not in json.dumps(clean_json({url: [url, {"a": (url,)}]}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://host/a?id=3&key",
+        "a@b.org and c=d",
+        "/data/x=1&y",
+        "s3://bucket/a@2/b",
+        "Zelle µm 細胞",
+    ],
+)
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert without_secrets(text) == text
+    assert printable(text) == text
+
+
+def test_a_terminal_is_given_nothing_to_obey() -> None:
+    hostile = "a\x1b[2J\x1b]0;title\x07\nerror: \u202egnp.exe\u2066\x9b\ud800\x00\r\u2028b"
+    shown = printable(hostile)
+    assert shown.isprintable()
+    assert "\\x1b" in shown
+    assert "\\u202e" in shown
+    lines = str(SourceError("wrong", file=hostile, found=hostile)).splitlines()
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
+
+
+class _Server(http.server.SimpleHTTPRequestHandler):
+    """Gives files to who knows the password."""
+
+    def do_GET(self) -> None:
+        if "Authorization" in self.headers or SECRET in self.path:
+            super().do_GET()
+        else:
+            self.send_error(401)
+
+    do_HEAD = do_GET  # type: ignore[assignment]  # the same, with a body that is not read
+
+    def log_message(self, *_: Any) -> None:
+        """Log nothing."""
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    makers.make_coco_folder(tmp_path / "made")
+    (tmp_path / "web").mkdir()
+    with zipfile.ZipFile(tmp_path / "web" / "data.zip", "w") as archive:
+        for file in sorted(p for p in (tmp_path / "made").rglob("*") if p.is_file()):
+            archive.write(file, file.relative_to(tmp_path / "made").as_posix())
+    (tmp_path / "web" / "broken.zip").write_bytes(b"PK\3\4 this is not an archive")
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(_Server, directory=str(tmp_path / "web"))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", "from ngff_bio.cli import main; main()", *map(str, arguments)],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "form", ["http://user:{s}@127.0.0.1:{p}/{n}", "http://127.0.0.1:{p}/{n}?X-Amz-Signature={s}"]
+)
+def test_the_secrets_of_a_source_appear_nowhere(form: str, port: int, tmp_path: Path) -> None:
+    url = form.format(s=SECRET, p=port, n="data.zip")
+    store, report = tmp_path / "a.zarr", tmp_path / "report.json"
+    code, shown = run("convert", url, store, "--report", report)
+    assert code == 0, shown
+    code, verified = run("verify", store, "--source", url)
+    assert code == 0, verified
+    shown += verified + run("verify", store, "--source", url, "--json")[1] + run("info", store)[1]
+    for name in ("broken.zip", "absent.zip"):
+        code, wrong = run("convert", form.format(s=SECRET, p=port, n=name), tmp_path / "b.zarr")
+        assert code == 2, wrong
+        shown += wrong
+    assert SECRET not in shown
+    assert SECRET not in report.read_text()
+    for file in (p for p in store.rglob("*") if p.is_file()):
+        assert SECRET.encode() not in file.read_bytes(), file
+
+
+def test_names_of_files_do_not_reach_the_terminal_as_they_are(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    makers.make_coco_folder(made)
+    (made / "a\x1b[31m\u202e\nerror: all is lost.png").write_bytes(b"no image")
+    for on_error in ("stop", "skip"):
+        store = tmp_path / f"{on_error}.zarr"
+        _, shown = run("convert", made, store, "--on-error", on_error)
+        _, listed = run("info", store)
+        assert not {"\x1b", "\u202e"} & set(shown + listed)
+        assert not any(line.startswith("error: all is lost") for line in shown.splitlines())
