@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,8 +20,8 @@ from scenes import Wrapped, collection, noise, plate, volume
 import ngff_bio
 from ngff_bio.engine import Settings, ThreadRunner, parse_codec, progress_of, write_dataset
 from ngff_bio.engine.resume.lease import LEASE
-from ngff_bio.engine.write.records import UNITS
-from ngff_bio.errors import IncompleteStoreError, StoreExistsError, StoreNotFoundError
+from ngff_bio.engine.write.records import STATE, UNITS
+from ngff_bio.errors import IncompleteStoreError, StorageError, StoreExistsError, StoreNotFoundError
 from ngff_bio.model import ArrayPixels, Frame, Region, SourceDataset
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
 from ngff_bio.storage.base import Buffer
@@ -223,6 +224,47 @@ def test_a_file_that_was_changed_meanwhile_is_refused(tmp_path: Path) -> None:
         image.write_bytes(changed)
         with pytest.raises(StoreExistsError, match="files="):
             convert_files(tmp_path / "a", storage)
+
+
+def test_a_file_that_was_replaced_with_size_and_time_kept_is_refused(tmp_path: Path) -> None:
+    from makers import make_tiff_folder
+
+    from ngff_bio.conversion import convert as convert_files
+
+    make_tiff_folder(tmp_path / "a")
+    storage = Mortal(left=4)
+    with pytest.raises(Killed):
+        convert_files(tmp_path / "a", storage)
+    storage.revive()
+    image = sorted((tmp_path / "a").rglob("*.tif"))[0]
+    content, before = image.read_bytes(), image.stat()
+    other = tmp_path / "other.tif"
+    other.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    os.replace(other, image)
+    assert (image.stat().st_size, image.stat().st_mtime_ns) == (len(content), before.st_mtime_ns)
+    with pytest.raises(StoreExistsError, match="files="):
+        convert_files(tmp_path / "a", storage)
+
+
+class Unanswered(MemoryStorage):
+    """A storage whose answers to the last removals are lost: the requests have reached it."""
+
+    def delete(self, key: str) -> None:
+        super().delete(key)
+        if key.endswith("plan.json"):
+            raise StorageError("the request timed out")
+
+    def delete_all(self, prefix: str = "") -> None:
+        super().delete_all(prefix)
+        if prefix == STATE:
+            raise StorageError("the request timed out")
+
+
+def test_a_lost_answer_to_the_last_request_is_not_an_error() -> None:
+    storage, expected = Unanswered(), MemoryStorage()
+    assert convert(collection(), storage).images == convert(collection(), expected).images
+    assert storage.objects == expected.objects
 
 
 def test_annotations_that_were_changed_meanwhile_are_refused(tmp_path: Path) -> None:

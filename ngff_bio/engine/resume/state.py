@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypedDict
@@ -17,7 +18,7 @@ from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.resume.fingerprint import differences
 from ngff_bio.engine.resume.lease import LEASE, holder
 from ngff_bio.engine.write.records import STATE, UNITS, UnitRecord, load_records, record_key
-from ngff_bio.errors import StoreExistsError
+from ngff_bio.errors import StorageError, StoreExistsError
 from ngff_bio.storage import Storage
 
 PLAN = f"{STATE}/plan.json"
@@ -218,8 +219,17 @@ def _clear_units(storage: Storage) -> None:
 
 
 def clear(storage: Storage) -> None:
-    """Remove the state of a store that is complete; ``plan.json`` goes last."""
+    """Remove the state of a store that is complete; ``plan.json`` goes last.
+
+    While it is there, the same command ends with success. A lost answer to its removal is not an
+    error where it is gone: the store is complete, and nothing would be left to recognise it by.
+    """
     _clear_units(storage)
     storage.delete(LEASE)
-    storage.delete(PLAN)
-    storage.delete_all(STATE)
+    try:
+        storage.delete(PLAN)
+    except StorageError:
+        if storage.get(PLAN) is not None:
+            raise
+    with suppress(StorageError):
+        storage.delete_all(STATE)  # folders that are empty now

@@ -30,9 +30,11 @@ class LocalFile:
 
     @property
     def identity(self) -> str:
-        """Name, size and time of the last modification."""
+        """Name, size, time of the last modification, and inode: a file that is put in its place
+        with the same time (``cp -p``, ``rsync -t``) is another one.
+        """
         found = self.path.stat()
-        return f"{self.name} {found.st_size} {found.st_mtime_ns}"
+        return f"{self.name} {found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
     def open(self) -> BinaryIO:
         """The file, open for reading."""
