@@ -100,7 +100,7 @@ class SelectedImage:
     @cached_property
     def all_frames(self) -> list[tuple[int, Mapping[str, Any]]]:
         """Attributes of each source file, with its index along t."""
-        return [(int(f.get("t", 0)), f) for f in self.stored.attributes.get("frames") or ()]
+        return [(int(f.get("t", 0)), f) for f in self.stored.frames]
 
     @property
     def selected_frames(self) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ngff_bio.errors import StoreError
 from ngff_bio.reader import Image
 from ngff_bio.reader.access.nodes import NodeTree
+from ngff_bio.reader.tables.table_files import damaged_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,8 +92,16 @@ class StoredImage(Image):
 
         if layer not in self.tables:
             return None
-        data = self.storage.get(self.below(f"tables/{layer}/table.parquet"))
-        return None if data is None else pq.read_table(pa.BufferReader(data))
+        path = self.below(f"tables/{layer}")
+        data = self.storage.get(f"{path}/table.parquet")
+        if data is None:
+            return None
+        try:
+            found = pq.read_table(pa.BufferReader(data))
+            found.validate(full=True)
+        except (pa.ArrowException, OSError) as error:
+            raise damaged_table(self.nodes.url(path), error) from error
+        return found
 
 
 def _block(variable: xr.DataArray, axis: str, index: int, limit: int) -> tuple[int, int]:

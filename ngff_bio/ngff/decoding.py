@@ -41,6 +41,13 @@ def version_of(attributes: dict[str, Any]) -> str | None:
     return "0.4" if any(key in attributes for key in _KEYS) else None
 
 
+def _names(given: Any) -> tuple[str, ...]:
+    names = tuple(given)
+    if isinstance(given, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError("names are a list of texts")
+    return names
+
+
 def decode(attributes: dict[str, Any]) -> GroupMeta | None:
     """Neutral description of a group's attributes; ``None`` if they are not OME-Zarr.
 
@@ -67,11 +74,11 @@ def decode(attributes: dict[str, Any]) -> GroupMeta | None:
             multiscales=tuple(read(m) for m in content.get("multiscales", ())),
             channels=tuple(_read_channels(content.get("omero") or {})),
             label=_read_label(content["image-label"]) if "image-label" in content else None,
-            labels=tuple(content["labels"]) if "labels" in content else None,
+            labels=_names(content["labels"]) if "labels" in content else None,
             plate=_read_plate(content["plate"]) if "plate" in content else None,
             well=_read_well(content["well"]) if "well" in content else None,
             collection="bioformats2raw.layout" in content,
-            series=tuple(content["series"]) if content.get("series") is not None else None,
+            series=_names(content["series"]) if content.get("series") is not None else None,
             version=version,
         )
     except (LookupError, TypeError, ValueError, AttributeError) as error:

@@ -23,7 +23,7 @@ def newer_than_known(own: Any) -> str | None:
         return None
     major = named.partition(".")[0]
     known = VERSION.partition(".")[0]
-    if major.isdecimal() and int(major) > int(known):
+    if major.isdecimal() and (len(major) > 9 or int(major) > int(known)):
         return f"version {named}, this program knows {VERSION}"
     return None
 

@@ -19,17 +19,8 @@ def worker() -> Iterator[WorkerProcess]:
         yield process
 
 
-#: Damaged documents of a store that still end in another exception.
-KNOWN = (
-    *("store04/00", "store05/00", "store05/02", "store05/04", "store05/06", "store06/04"),
-    *("store06/12", "store06/14", "storeplate/08", "storeplate/14", "storeplate/16"),
-)
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_a_saved_input_ends_as_it_should(case: str, worker: WorkerProcess) -> None:
-    if case in KNOWN:
-        pytest.xfail("not read by one boundary yet")
     kind = case.partition("/")[0]
     name = (CORPUS / case / "name").read_text().strip()
     found = worker.run(kind, name, CORPUS / case / "input")

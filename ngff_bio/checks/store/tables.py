@@ -92,6 +92,7 @@ def _read(data: bytes, backend: str) -> dict[str, Any]:
 
     source = pa.BufferReader(data)
     table = parquet.read_table(source) if backend == "parquet" else csv.read_csv(source)
+    table.validate(full=True)
     return {name: table[name] for name in table.column_names if name in _COLUMNS}
 
 

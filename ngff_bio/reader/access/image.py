@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Self, TypedDict
 
+import msgspec
 import numpy as np
 
 from ngff_bio.errors import NameNotFoundError, StoreError, closest_names
@@ -31,6 +32,17 @@ class FrameAttributes(TypedDict, total=False):
     size: tuple[int, int]
     elapsed_hours: float
     splits: list[str]
+
+
+class _Frame(msgspec.Struct):
+    """Types of the members of a frame; see :class:`ngff_bio.ngff.attributes.FrameEntry`."""
+
+    name: str | None = None
+    t: int = 0
+    size: tuple[int, int] | None = None
+    elapsed_hours: float | None = None
+    splits: list[str] | None = None
+    record: dict[str, Any] | None = None
 
 
 class PartlyUnreadableWarning(UserWarning):
@@ -122,7 +134,7 @@ class ImageNode:
     @cached_property
     def attributes(self) -> Attributes:
         """Attributes of the image under the key ``ngff_bio``: source name, frames, ..."""
-        return dict((self.nodes.attributes(self.path) or {}).get("ngff_bio") or {})
+        return self.nodes.own(self.path)
 
     @property
     def rendering(self) -> list[Attributes]:
@@ -137,10 +149,17 @@ class ImageNode:
             for c in self.meta.channels
         ]
 
-    @property
+    @cached_property
     def frames(self) -> tuple[FrameAttributes, ...]:
         """Source images: name, t, elapsed hours, splits, true size."""
-        return tuple(self.attributes.get("frames") or ())
+        found = self.attributes.get("frames") or ()
+        try:
+            msgspec.convert(found, tuple[_Frame, ...])
+        except msgspec.ValidationError as error:
+            raise StoreError(
+                "the frames of an image have a wrong type", file=self.url, found=error
+            ) from error
+        return tuple(found)
 
     @cached_property
     def elapsed_hours(self) -> tuple[float, ...] | None:
@@ -195,8 +214,7 @@ class ImageNode:
 
     def label_attributes(self, name: str) -> Attributes:
         """Attributes of a label image under the key ``ngff_bio``."""
-        attributes = self.nodes.attributes(self.below(f"labels/{name}")) or {}
-        return dict(attributes.get("ngff_bio") or {})
+        return self.nodes.own(self.below(f"labels/{name}"))
 
     def is_semantic(self, name: str) -> bool:
         """Whether the values of a label image are classes, not instances."""

@@ -90,7 +90,7 @@ class Multiscale:
 
     def shape(self, number: int = 0) -> tuple[int, ...]:
         """Size of a level along each axis; from metadata alone."""
-        return self._open(number).shape
+        return self.array(number).shape
 
     def sizes(self, number: int = 0) -> dict[str, int]:
         """Size of a level by axis; reads metadata only."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from ngff_bio.errors import StoreError
 from ngff_bio.ngff import GroupMeta, decode
+from ngff_bio.ngff.schema_version import KEY
 from ngff_bio.parallel import shared_pool
 from ngff_bio.reader.access.arrays import StoredArray
 from ngff_bio.zarrio.hierarchy import Hierarchy
@@ -38,6 +39,23 @@ class NodeTree(Hierarchy):
             except StoreError as error:
                 raise type(error)(**{"file": self.url(path), **error.parts()}) from error
         return self._metas[path]
+
+    def own(self, path: str) -> dict[str, Any]:
+        """The attributes of a node under the key ``ngff_bio``; empty if it has none.
+
+        Raises
+        ------
+        ngff_bio.errors.StoreError
+            If they are not a JSON object.
+        """
+        found = (self.attributes(path) or {}).get(KEY) or {}
+        if not isinstance(found, dict):
+            raise StoreError(
+                f"the attributes {KEY!r} of a node are not a JSON object",
+                file=self.url(path),
+                found=type(found).__name__,
+            )
+        return dict(found)
 
     def array(self, path: str) -> StoredArray:
         """An array by its path; the same object each time.

@@ -103,9 +103,10 @@ class TablePart:
         needed = list(dict.fromkeys([*columns, *self.rows.needed(present)]))
         try:
             found = self.rows.refine(data.to_table(columns=needed, filter=condition))
+            found.validate(full=True)  # texts that are not UTF-8 fail in pandas otherwise
         except NgffBioError:
             raise
-        except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise damaged_table(f"{self.image.url}/tables/{self.name}", error) from error
         found = found.select(columns)
         for at, column in enumerate(c for c in self.origin if c not in present):
