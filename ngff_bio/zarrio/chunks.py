@@ -198,7 +198,7 @@ def write_block(
 
         def write(one: tuple[tuple[int, ...], NDArray[Any]]) -> None:
             if (data := _encode_chunk(meta, one[1])) is not None:
-                put(meta.key(one[0]), [data])
+                put(meta.key(one[0]), data)
 
         each(write, parts)
         return
@@ -219,9 +219,10 @@ def _encode_shard(meta: ArrayMeta, part: NDArray[Any], each: Map) -> list[bytes]
     for (corner, _), data in zip(chunks, encoded, strict=True):
         if data is not None:
             at = tuple(c // n for c, n in zip(corner, meta.chunk, strict=True))
-            index[at] = end, len(data)
-            pieces.append(data)
-            end += len(data)
+            length = sum(map(len, data))
+            index[at] = end, length
+            pieces += data
+            end += length
     if not pieces:
         return []
     table = index.tobytes()
@@ -230,8 +231,8 @@ def _encode_shard(meta: ArrayMeta, part: NDArray[Any], each: Map) -> list[bytes]
     return [table, *pieces] if meta.index.at_start else [*pieces, table]
 
 
-def _encode_chunk(meta: ArrayMeta, piece: NDArray[Any]) -> bytes | None:
-    """Bytes of a chunk, padded to its full size; ``None`` if it holds only 0."""
+def _encode_chunk(meta: ArrayMeta, piece: NDArray[Any]) -> list[bytes] | None:
+    """Bytes of a chunk in pieces, padded to its full size; ``None`` if it holds only 0."""
     if meta.pipeline is None:
         raise ValueError("the codecs of the array are not known")
     if not piece.flat[0] and not piece.any():

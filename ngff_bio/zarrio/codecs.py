@@ -35,6 +35,9 @@ class Codec:
     a checksum, ``crc32c``.
 
     ``block`` is how many bytes blosc compresses together, in a chunk of more; 0 lets it decide.
+    ``checked`` adds zstd's own checksum to what is encoded (RFC 8878, "Content_Checksum"): every
+    decoder verifies it without being asked to, so the metadata does not name it. numcodecs has a
+    field for it, with which tensorstore does not open a Zarr v2 array.
     ``auto`` stands for a codec that is still to be chosen by trying, see
     :mod:`ngff_bio.engine.write.codec_selection`.
     """
@@ -44,6 +47,7 @@ class Codec:
     level: int = 5
     shuffle: Shuffle = "shuffle"
     block: int = 0
+    checked: bool = False
 
     def __str__(self) -> str:
         if self.name == "blosc":
@@ -70,6 +74,10 @@ class Codec:
                         numthreads=1,
                     ),
                 )
+            case "zstd" if self.checked:
+                from numcodecs.zstd import compress as checked  # imagecodecs has no such option
+
+                return cast("bytes", checked(data, self.level, True))
             case "zstd" | "gzip" | "zlib":
                 compress = getattr(imagecodecs, f"{self.name}_encode")
                 return cast("bytes", compress(data, level=self.level))
@@ -90,7 +98,7 @@ class Codec:
         """
         if self.name == "crc32c":
             body, tail = memoryview(data)[:-4], memoryview(data)[-4:]
-            if crc32c(bytes(body)) != tail:
+            if crc32c(body) != tail:
                 raise ValueError("the checksum (CRC-32C) does not match the bytes")
             return body
         if self.name in ("none", "auto"):
@@ -149,11 +157,13 @@ AUTO = Codec("auto")
 CRC32C = Codec("crc32c")
 
 
-def crc32c(data: bytes) -> bytes:
+def crc32c(data: bytes | memoryview) -> bytes:
     """CRC-32C (Castagnoli) of bytes as Zarr stores it: four bytes, little-endian."""
     import google_crc32c
 
-    return int(google_crc32c.value(data)).to_bytes(4, "little")
+    # The library takes no memoryview, but an array without a copy.
+    whole = data if isinstance(data, bytes) else np.frombuffer(data, np.uint8)
+    return int(google_crc32c.value(whole)).to_bytes(4, "little")
 
 
 def codec_from(name: object, config: Mapping[str, Any]) -> Codec:
@@ -190,14 +200,16 @@ class CodecPipeline:
     codecs: tuple[Codec, ...] = ()
     order: tuple[int, ...] | None = None
 
-    def encode(self, chunk: NDArray[Any]) -> bytes:
-        """Bytes of one whole chunk."""
+    def encode(self, chunk: NDArray[Any]) -> list[bytes]:
+        """Bytes of one whole chunk in pieces: a checksum at the end is one of its own, not a copy."""
         if self.order is not None:
             chunk = chunk.transpose(self.order)
         data: Any = np.ascontiguousarray(chunk, chunk.dtype.newbyteorder("<"))
-        for codec in self.codecs:
+        checked = self.codecs[-1:] == (CRC32C,)
+        for codec in self.codecs[:-1] if checked else self.codecs:
             data = codec.encode(data)
-        return data if isinstance(data, bytes) else cast("bytes", data.tobytes())
+        whole = data if isinstance(data, bytes) else cast("bytes", data.tobytes())
+        return [whole, crc32c(whole)] if checked else [whole]
 
     def decode(self, data: Any, out: NDArray[Any]) -> NDArray[Any]:
         """Pixels of a chunk; ``out`` is a C-contiguous array of its shape and type to be used.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -180,7 +181,11 @@ def _read_raw(plan: ArrayPlan, number: int, storage: MemoryStorage) -> Any:
             table = np.frombuffer(data[-16 * math.prod(grid) - 4 : -4], "<u8").reshape(-1, 2)
         for at, (start, length) in zip(np.ndindex(grid), table.tolist(), strict=True):
             if start != 2**64 - 1:
-                chunk = np.frombuffer(data[start : start + length], dtype).reshape(level.chunk)
+                encoded = data[start : start + length]
+                if plan.zarr_format == 3:  # the codec crc32c
+                    encoded, checksum = encoded[:-4], encoded[-4:]
+                    assert google_crc32c.value(encoded).to_bytes(4, "little") == checksum
+                chunk = np.frombuffer(encoded, dtype).reshape(level.chunk)
                 place = (
                     slice(o + i * c, o + (i + 1) * c)
                     for o, i, c in zip(corner, at, level.chunk, strict=True)

@@ -20,7 +20,7 @@ from ngff_bio.engine.plan.shapes import (
 )
 from ngff_bio.model import Region
 from ngff_bio.zarrio.arrays import ArrayMeta, zero
-from ngff_bio.zarrio.codecs import Codec, CodecPipeline
+from ngff_bio.zarrio.codecs import CRC32C, Codec, CodecPipeline
 from ngff_bio.zarrio.documents import Document
 
 
@@ -71,6 +71,7 @@ class Stored:
     levels: tuple[LevelPlan, ...]
     dtype: str
     codec: Codec
+    checksums: bool
     frames: int
 
 
@@ -85,6 +86,7 @@ class ArrayPlan:
     passes: tuple[Pass, ...]
     method: Method
     codec: Codec
+    checksums: bool
     zarr_format: int
     role: Literal["image", "label"] = "image"
 
@@ -110,10 +112,17 @@ class ArrayPlan:
             lv.chunk,
             lv.shard,
             zero(dtype),
-            CodecPipeline(() if self.codec.name == "none" else (self.codec,)),
+            CodecPipeline(self._codecs()),
             prefix="c" if self.zarr_format == 3 else "",
             dimension_names=tuple(self.axes) if self.zarr_format == 3 else None,
         )
+
+    def _codecs(self) -> tuple[Codec, ...]:
+        codec = self.codec
+        if self.checksums and self.zarr_format == 2 and codec.name == "zstd":
+            codec = replace(codec, checked=True)
+        chain = () if codec.name == "none" else (codec,)
+        return (*chain, CRC32C) if self.checksums and self.zarr_format == 3 else chain
 
     def documents(self) -> dict[str, Document]:
         """Metadata documents of all levels, by path."""
@@ -224,6 +233,7 @@ def plan_array(
         tuple(passes),
         method,
         codec,
+        stored.checksums if stored else settings.checksums,
         settings.zarr_format,
         role,
     )

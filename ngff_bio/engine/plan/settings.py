@@ -43,6 +43,10 @@ class Settings:
         Compressor of images and of labels. ``auto`` tries several on the first pixels and takes the
         cheapest within 3 % of the smallest, since no single codec suits phase contrast, 16-bit noise
         and color alike.
+    checksums
+        Whether each chunk carries a checksum, so that a flipped bit is an error and not a pixel: the
+        codec ``crc32c`` after the compressor in Zarr v3; in Zarr v2, which has no such codec, that
+        of zstd, where that is the compressor.
     levels
         Number of levels; ``None`` for as many as needed until a plane fits into a chunk, so that a
         viewer can show all of it after one request.
@@ -66,6 +70,7 @@ class Settings:
     frames: int | None = None
     codec: Codec = AUTO
     label_codec: Codec = AUTO
+    checksums: bool = True
     levels: int | None = None
     method: Method = "mean"
     label_method: Literal["mode", "nearest"] = "mode"

@@ -9,7 +9,7 @@ from ngff_bio.engine.plan.layout import LevelPlan, Stored
 from ngff_bio.errors import StoreError
 from ngff_bio.model import SourcePlate
 from ngff_bio.zarrio.arrays import ArrayMeta, parse_array
-from ngff_bio.zarrio.codecs import Codec
+from ngff_bio.zarrio.codecs import CRC32C, Codec
 from ngff_bio.zarrio.nodes import Nodes
 
 
@@ -32,15 +32,20 @@ def stored_array(nodes: Nodes, path: str, axes: str) -> Stored | None:
     if not levels:
         return None
     pipeline = metas[0].pipeline
-    if pipeline is None or pipeline.order is not None or len(pipeline.codecs) > 1:
+    codecs = () if pipeline is None else pipeline.codecs
+    # In Zarr v2 a checksum is part of what is encoded: chunks with and without are of one kind.
+    checksums = nodes.zarr_format == 2 or codecs[-1:] == (CRC32C,)
+    if nodes.zarr_format == 3 and checksums:
+        codecs = codecs[:-1]
+    if pipeline is None or pipeline.order is not None or len(codecs) > 1:
         raise StoreError(
             "an array is laid out in a way that ngff_bio does not write",
             record=path or "(root)",
             hint="convert everything anew into another destination",
         )
-    codec = pipeline.codecs[0] if pipeline.codecs else Codec("none")
+    codec = codecs[0] if codecs else Codec("none")
     frames = levels[0].shape[axes.index("t")] if "t" in axes else 1
-    return Stored(tuple(levels), metas[0].dtype.str, codec, frames)
+    return Stored(tuple(levels), metas[0].dtype.str, codec, checksums, frames)
 
 
 def layout_of(nodes: Nodes, version: str) -> Literal["image", "collection", "plates"]:

@@ -130,12 +130,19 @@ def write_tracks(
 
 def _write_array(root: Any, path: str, values: NDArray[Any]) -> None:
     """Write one array in chunks of whole rows and at most 8 MiB, as the geff library has them."""
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+
     if not len(values):
         root[path] = values
         return
     rows = (1 << 23) // values[:1].nbytes
-    chunks = (min(len(values), 1 << (rows.bit_length() - 1)), *values.shape[1:])
-    array = root.create_array(path, shape=values.shape, dtype=values.dtype, chunks=chunks)
+    array = root.create_array(
+        path,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=(min(len(values), 1 << (rows.bit_length() - 1)), *values.shape[1:]),
+        compressors="auto" if root.metadata.zarr_format == 2 else [ZstdCodec(), Crc32cCodec()],
+    )
     array[:] = values
 
 
