@@ -48,7 +48,9 @@ Workers = Annotated[int, _execution(help="Number of workers; 0 for one per core.
 # What `convert` reads.
 _DETECTED = "Format of the source (see `ngff-bio formats`); detected by default."
 Format = Annotated[str | None, typer.Option(help=_DETECTED)]
-_LABELS = "Label images of a folder of images, `*` standing for the image name; repeatable."
+_LABELS = (
+    "Label images of a folder of images, `*` standing for the image name, or none; repeatable."
+)
 Labels = Annotated[list[str] | None, _source(help=_LABELS, metavar="NAME=GLOB")]
 Stitch = Annotated[bool, _source("--stitch", help="LIVECell: write whole frames, not crops.")]
 _SCALE = "Organoid: scale annotations whose file states another image size."

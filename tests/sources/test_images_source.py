@@ -449,12 +449,47 @@ def test_labels_that_may_be_of_several_images_are_refused(tmp_path: Path) -> Non
     assert (report.images, len(report.skipped)) == (2, 1)
 
 
-def test_pictures_named_like_labels_without_an_image_stay_images(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["mask_of_something_else.tif", "GT/z.png", "SEG/z.png", "Segmentations/z.tif", "b_label.png"],
+)
+def test_files_named_like_labels_without_an_image_are_images_only_on_request(
+    name: str, tmp_path: Path
+) -> None:
     put(tmp_path / "in" / "a.tif", GREY)
-    put(tmp_path / "in" / "mask_of_something_else.tif", GREY)
-    report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
+    put(tmp_path / "in" / name, GREY)
+    with pytest.raises(SourceError, match="label images without their image") as caught:
+        ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
+    assert "--labels none" in (caught.value.hint or "")
+    assert "--labels NAME=GLOB" in (caught.value.hint or "")
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", options={"labels": "none"})
     assert (report.images, report.instances) == (2, 0)
-    assert any("named like labels" in n.what for n in report.notices)
+
+
+def test_a_folder_of_nothing_but_masks_is_images_only_on_request(tmp_path: Path) -> None:
+    put(tmp_path / "masks" / "a.png", LABELS.astype(np.uint8))
+    put(tmp_path / "in" / "a_mask.png", LABELS.astype(np.uint8))
+    for source in (tmp_path / "masks", tmp_path / "in", tmp_path / "in" / "a_mask.png"):
+        with pytest.raises(SourceError, match="label images without their image"):
+            ngff_bio.convert(source, tmp_path / "a.zarr")
+        store = tmp_path / "b.zarr"
+        ngff_bio.convert(source, store, options={"labels": "none"}, overwrite=True)
+        np.testing.assert_array_equal(pixels(store), LABELS.astype(np.uint8))
+
+
+def test_folders_of_one_mask_per_object_are_named_as_such(tmp_path: Path) -> None:
+    for one in ("i1", "i2"):
+        put(tmp_path / "in" / one / "images" / f"{one}.png", GREY)
+        for n in range(3):
+            put(tmp_path / "in" / one / "masks" / f"{one}{n}ab.png", GREY)
+    with pytest.raises(SourceError, match="several masks per folder") as caught:
+        ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
+    assert caught.value.found == "6 files named like label images, in i1/masks, i2/masks"
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr", options={"labels": "none"})
+    assert report.images == 8
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", on_error="skip")
+    assert report.images == 2
+    assert sum(n.count for n in report.skipped) == 6
 
 
 def test_a_rule_says_which_files_are_labels_and_replaces_the_conventions(tmp_path: Path) -> None:

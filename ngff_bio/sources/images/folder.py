@@ -17,10 +17,16 @@ from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import OpenedImage
 from ngff_bio.model import Frame, OnError, SourceDataset, SourceImage
-from ngff_bio.sources.assembly import DOCUMENTS, base_of, image_files, placed, probe_all
+from ngff_bio.sources.assembly import DOCUMENTS, base_of, folder_of, image_files, placed, probe_all
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.label_layers import LabelKind, PlacedFile, label_grid, label_layer
-from ngff_bio.sources.images.label_names import LabelFile, LabelRule, Partners, split_labels
+from ngff_bio.sources.images.label_names import (
+    LabelFile,
+    LabelRule,
+    Partners,
+    by_convention,
+    split_labels,
+)
 from ngff_bio.sources.images.numbered import Naming, Series, find_series, stem_of
 from ngff_bio.sources.images.opening import open_series
 from ngff_bio.sources.registry import Source
@@ -55,7 +61,8 @@ def read(
     Parameters
     ----------
     labels
-        ``NAME=GLOB`` for each label layer, in place of the conventions of names.
+        ``NAME=GLOB`` for each label layer, in place of the conventions of names; ``none`` if all files
+        are images, whatever their names.
     axes
         Axes of TIFFs that do not state them: letters of t, c, z, y, x.
     series
@@ -81,7 +88,9 @@ def read(
         raise ArgumentError(
             "unknown kind of labels", expected="instance or semantic", found=label_kind
         )
-    rules = [LabelRule.parse(r) for r in ([labels] if isinstance(labels, str) else labels)]
+    listed = [labels] if isinstance(labels, str) else list(labels)
+    rules = [LabelRule.parse(r) for r in listed] if listed != ["none"] else []
+    by_names = not listed
     problems = Problems(on_error)
     names = tree.names()
     for name in names:
@@ -89,7 +98,10 @@ def read(
             problems.skip("not image files", record=name)
     headers = probe_all(tree, image_files(names), problems)
     reader = _Reader(tree, problems, axes, Naming.of(names, series), label_kind, headers)
-    found = reader.images(rules)
+    within = f"{stem_of(base_of(tree.origin.rstrip('/')))}/"
+    if by_names and headers and by_convention(within) and not any(map(by_convention, headers)):
+        problems.fail(_unpaired_labels(list(headers)), len(headers))
+    found = reader.images(rules, by_names)
     if not found:
         raise SourceNotFoundError(
             "no image files found",
@@ -123,18 +135,17 @@ class _Reader:
     label_kind: LabelKind
     headers: Mapping[str, ImageHeader]
 
-    def images(self, rules: Sequence[LabelRule]) -> list[tuple[str, SourceImage]]:
-        """Every image with its folder."""
-        plain, labels = split_labels(list(self.headers), rules)
-        if not plain and not rules:  # all are named like labels, but of no image
-            plain, labels = list(self.headers), []
+    def images(
+        self, rules: Sequence[LabelRule], by_names: bool = False
+    ) -> list[tuple[str, SourceImage]]:
+        """Every image with its folder; label images are those of `rules`, or known by their names."""
+        plain, labels = split_labels(list(self.headers), rules, by_names)
         series = self._series(plain)
-        layers, unmatched = self._partners(series, labels)
-        series += self._series(unmatched)
+        layers = self._partners(series, labels)
         self._note_numbers(series)
         found: list[tuple[str, SourceImage]] = []
         seen: set[str] = set()
-        for number, one in enumerate(series):  # images that are only named like labels are appended
+        for number, one in enumerate(series):  # files that turn out to be images are appended
             if one.files[0] in seen:  # a part of a set that another file has opened
                 for partners in layers.get(number, {}).values():
                     for _, file in partners:
@@ -200,8 +211,11 @@ class _Reader:
 
     def _partners(
         self, series: Sequence[Series], labels: Sequence[LabelFile]
-    ) -> tuple[dict[int, _Layers], list[str]]:
-        """Label files by image and layer; and those without an image."""
+    ) -> dict[int, _Layers]:
+        """Label files by image and layer.
+
+        Those without an image are an error: they are never taken as images.
+        """
         partners = Partners(series, self.naming)
         found: dict[int, _Layers] = {}
         unmatched = []
@@ -222,15 +236,12 @@ class _Reader:
                     )
                 if place is None:
                     unmatched.append(label.name)
-                    self.problems.note(
-                        "files named like labels, without an image of that name, are converted as "
-                        "images; select label images with --labels NAME=GLOB",
-                        record=label.name,
-                    )
                 else:
                     files = found.setdefault(place[0], {}).setdefault(layer, [])
                     files.append((place[1], label.name))
-        return found, unmatched
+        if unmatched:
+            self.problems.fail(_unpaired_labels(unmatched), len(unmatched))
+        return found
 
     def _labelled(
         self, images: list[SourceImage], one: Series, layers: _Layers, *, asked: bool
@@ -263,6 +274,32 @@ class _Reader:
                         record=file,
                     )
         return [replace(images[0], labels=tuple(found))], others
+
+
+def _unpaired_labels(names: Sequence[str]) -> SourceError:
+    """The error for files that are named like label images, and match no image."""
+    folders = sorted({folder_of(n) for n in names})
+    per_folder = len(names) / len(folders)
+    hint = (
+        "if they are images, convert all files as images with --labels none; label images are named "
+        "like their image, or selected with --labels NAME=GLOB, where `*` is the name of the image"
+    )
+    objects = per_folder >= 2 and all(base_of(f).lower() in ("mask", "masks") for f in folders)
+    if objects:
+        hint = (
+            "folders of one mask per object (as in DSB 2018) are not read: combine the masks of each "
+            "image into one label image of its name, in a folder `masks`; to convert the masks as "
+            "images, add --labels none"
+        )
+    return SourceError(
+        "label images without their image" + (": several masks per folder" if objects else ""),
+        file=names[0],
+        expected="an image of the same name, as in images/a.png and masks/a.png",
+        found=f"{len(names)} files named like label images, in "
+        + ", ".join(f or "the top folder" for f in folders[:3])
+        + (f" and {len(folders) - 3} more folders" if len(folders) > 3 else ""),
+        hint=hint,
+    )
 
 
 def _image(one: Series, opened: OpenedImage, index: int | None) -> SourceImage:
@@ -325,7 +362,7 @@ SOURCE = Source(
     detect=detect,
     read=read,
     options={
-        "labels": "NAME=GLOB: files that are label images, and what the layer is called",
+        "labels": "NAME=GLOB: files that are label images, and the layer's name; none: no file is",
         "axes": "axes of TIFFs that do not state them, as in tyx",
         "series": "axis (t, z, c) that a last number in file names counts along; none for no series",
         "label_kind": "whether values of label images are objects (instance) or classes (semantic)",

@@ -14,8 +14,14 @@ from ngff_bio.sources.assembly import folder_of
 from ngff_bio.sources.images.numbered import Naming, Series, stem_of
 
 _WORD = r"cp_masks|masks?|labels?"
+
+#: Other names of folders of label images; VOC has two of them.
+_FOLDERS = (
+    r"seg|segmentations?|annotations?|(?:\d+_)?gt|\d+_st|ground[ _-]?truths?|"
+    "segmentationclass|segmentationobject"
+)
 _FOLDER = re.compile(
-    rf"^(?:({_WORD})|(?:masks?|labels?)[ _.-]([\w-]+)|([\w-]+)[ _.-](?:masks?|labels?))$",
+    rf"^(?:({_WORD}|{_FOLDERS})|(?:masks?|labels?)[ _.-]([\w-]+)|([\w-]+)[ _.-](?:masks?|labels?))$",
     re.IGNORECASE,
 )
 _PREFIX = re.compile(rf"^(?P<layer>{_WORD})(?![A-Za-z])[ _.-]*", re.IGNORECASE)
@@ -68,7 +74,8 @@ class LabelRule:
         if not equals or not name.strip() or not glob.strip():
             raise ArgumentError(
                 "a rule for label images is a name and a pattern",
-                expected="--labels NAME=GLOB, as in --labels nuclei='masks/*_nuclei.png'",
+                expected="--labels NAME=GLOB, as in --labels nuclei='masks/*_nuclei.png'; or "
+                "--labels none alone",
                 found=text,
             )
         return cls(layer_name(name.strip()), re.compile(_captured(glob.strip())), glob.strip())
@@ -118,9 +125,9 @@ def by_convention(name: str) -> LabelFile | None:
 
 
 def split_labels(
-    names: Iterable[str], rules: Sequence[LabelRule]
+    names: Iterable[str], rules: Sequence[LabelRule], by_names: bool = False
 ) -> tuple[list[str], list[LabelFile]]:
-    """Images and label images. Rules replace the conventions.
+    """Images and label images: those of the rules, or by the conventions of names.
 
     Raises
     ------
@@ -135,7 +142,7 @@ def split_labels(
             used.update(matches)
             found = next(iter(matches.values()), None)
         else:
-            found = by_convention(name)
+            found = by_convention(name) if by_names else None
         if found is None:
             images.append(name)
         else:
