@@ -45,7 +45,6 @@ SAMPLES = (
     "tiff",
     "generic/display_ranges",
     "generic/label_series",
-    "generic/cvat_images/export_task",
 )
 
 

@@ -48,6 +48,7 @@ def convert(
     labels: cli.Labels = None,
     stitch: cli.Stitch = False,
     scale_annotations: cli.ScaleAnnotations = False,
+    ignore_unread: cli.IgnoreUnread = False,
     option: cli.Option = None,
     max_pixels: cli.MaxPixels = None,
     max_bytes: cli.MaxBytes = None,
@@ -82,6 +83,8 @@ def convert(
         options["stitch"] = True
     if scale_annotations:
         options["scale_annotations"] = True
+    if ignore_unread:
+        options["ignore_unread"] = True
     settings = _settings(
         version=ome_version,
         levels=levels,

@@ -13,12 +13,10 @@ from pathlib import PurePosixPath
 
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.coco.layers import Progress
-from ngff_bio.formats.images.headers import EXTENSIONS
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset
 from ngff_bio.sources.assembly import (
-    DOCUMENTS,
     base_of,
     image_files,
     paths_below,
@@ -26,7 +24,9 @@ from ngff_bio.sources.assembly import (
 )
 from ngff_bio.sources.coco.files import CocoFiles
 from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.label_names import by_convention
 from ngff_bio.sources.registry import Source
+from ngff_bio.sources.unread import IGNORE_HELP, account_for
 
 
 def detect(tree: FileTree) -> int:
@@ -40,9 +40,15 @@ def _is_coco(tree: FileTree, name: str) -> bool:
 
 
 def read(
-    tree: FileTree, *, on_error: OnError = "stop", progress: Progress | None = None
+    tree: FileTree,
+    *,
+    ignore_unread: bool = False,
+    on_error: OnError = "stop",
+    progress: Progress | None = None,
 ) -> SourceDataset:
     """Every image file as an image, with the annotations of every COCO file.
+
+    With `ignore_unread`, other files that could hold annotations are left out.
 
     Raises
     ------
@@ -63,9 +69,6 @@ def read(
             found=f"{len(annotated)} such JSON files, {len(image_names)} image files",
             hint="name the folder that holds both",
         )
-    for name in names:
-        if name not in annotated and not name.lower().endswith((*EXTENSIONS, *DOCUMENTS)):
-            problems.skip("neither an image file nor a COCO file", record=name)
     stems = {n: PurePosixPath(n).stem for n in annotated}
     if len(set(stems.values())) < len(stems):
         stems = {n: PurePosixPath(n).with_suffix("").as_posix() for n in annotated}
@@ -73,6 +76,17 @@ def read(
     finder = _Finder(image_names)
     headers = probe_all(tree, image_names, problems)
     entries = coco.entries(headers, lambda _, name: finder.find(name))
+    masks = [n for n in headers if not entries[n] and by_convention(n) is not None]
+    account_for(
+        tree,
+        sorted(set(names).difference(annotated, image_names)),
+        problems,
+        "neither an image file nor a COCO file",
+        ignore=ignore_unread,
+        masks=masks,
+    )
+    for name in masks:
+        del headers[name]
     paths = paths_below("", image_names)
     images = []
     for name, header in headers.items():
@@ -120,4 +134,5 @@ SOURCE = Source(
     layout='*.json with "images" and "annotations", and JPEG, PNG or TIFF files anywhere beside it',
     detect=detect,
     read=read,
+    options={"ignore_unread": IGNORE_HELP},
 )

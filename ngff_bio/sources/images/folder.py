@@ -17,7 +17,7 @@ from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import OpenedImage
 from ngff_bio.model import Frame, OnError, SourceDataset, SourceImage
-from ngff_bio.sources.assembly import DOCUMENTS, base_of, folder_of, image_files, placed, probe_all
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, placed, probe_all
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.label_layers import LabelKind, PlacedFile, label_grid, label_layer
 from ngff_bio.sources.images.label_names import (
@@ -30,6 +30,7 @@ from ngff_bio.sources.images.label_names import (
 from ngff_bio.sources.images.numbered import Naming, Series, find_series, stem_of
 from ngff_bio.sources.images.opening import open_series
 from ngff_bio.sources.registry import Source
+from ngff_bio.sources.unread import IGNORE_HELP, account_for
 
 #: JSON files that are sniffed for annotations: the first ones show what the others are.
 _SNIFFED_FILES = 16
@@ -54,6 +55,7 @@ def read(
     axes: str | None = None,
     series: str | None = None,
     label_kind: LabelKind = "instance",
+    ignore_unread: bool = False,
     on_error: OnError = "stop",
 ) -> SourceDataset:
     """All images, with the label images that belong to them.
@@ -70,6 +72,8 @@ def read(
         mean nothing.
     label_kind
         Whether values of label images are objects (``instance``) or classes (``semantic``).
+    ignore_unread
+        Whether files that could hold annotations, and are not image files, are left out.
 
     Raises
     ------
@@ -93,10 +97,10 @@ def read(
     by_names = not listed
     problems = Problems(on_error)
     names = tree.names()
-    for name in names:
-        if not name.lower().endswith((*EXTENSIONS, *DOCUMENTS)):
-            problems.skip("not image files", record=name)
-    headers = probe_all(tree, image_files(names), problems)
+    images = image_files(names)
+    others = sorted(set(names).difference(images))
+    account_for(tree, others, problems, "not image files", ignore=ignore_unread)
+    headers = probe_all(tree, images, problems)
     reader = _Reader(tree, problems, axes, Naming.of(names, series), label_kind, headers)
     within = f"{stem_of(base_of(tree.origin.rstrip('/')))}/"
     if by_names and headers and by_convention(within) and not any(map(by_convention, headers)):
@@ -366,6 +370,7 @@ SOURCE = Source(
         "axes": "axes of TIFFs that do not state them, as in tyx",
         "series": "axis (t, z, c) that a last number in file names counts along; none for no series",
         "label_kind": "whether values of label images are objects (instance) or classes (semantic)",
+        "ignore_unread": IGNORE_HELP,
     },
 )
 

@@ -18,7 +18,6 @@ from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import OpenedImage
 from ngff_bio.model import Frame, InstanceLayer, OnError, SourceDataset, SourceImage, axes_from
 from ngff_bio.sources.assembly import (
-    DOCUMENTS,
     base_of,
     folder_of,
     image_files,
@@ -35,6 +34,7 @@ from ngff_bio.sources.labelme.shapes import (
     shape_record,
 )
 from ngff_bio.sources.registry import Source
+from ngff_bio.sources.unread import IGNORE_HELP, account_for
 
 
 def detect(tree: FileTree) -> int:
@@ -52,6 +52,7 @@ def read(
     on_error: OnError = "stop",
     scale_annotations: bool = False,
     axes: str | None = None,
+    ignore_unread: bool = False,
 ) -> SourceDataset:
     """Every image file as an image, with the shapes of its labelme file.
 
@@ -63,6 +64,8 @@ def read(
         Scale shapes whose file states another image size than the image has.
     axes
         Axes of TIFFs that do not state them.
+    ignore_unread
+        Whether other files that could hold annotations are left out.
 
     Raises
     ------
@@ -75,12 +78,13 @@ def read(
     names = tree.names()
     image_names = image_files(names)
     pairs = _Pairs(image_names, problems)
+    others = []
     for name in names:
         if name.lower().endswith(".json") and _is_labelme(tree, name):
             with problems.caught():
                 pairs.add(read_labelme(tree.file(name), problems))
-        elif not name.lower().endswith((*EXTENSIONS, *DOCUMENTS)):
-            problems.skip("neither an image file nor a labelme file", record=name)
+        elif not name.lower().endswith(EXTENSIONS):
+            others.append(name)
     if not pairs.contents:
         raise SourceNotFoundError(
             "not a labelme dataset",
@@ -89,6 +93,9 @@ def read(
             found="; ".join(n.what for n in problems.notices[:3]) or "no such file",
             hint="name the folder that holds them",
         )
+    account_for(
+        tree, others, problems, "neither an image file nor a labelme file", ignore=ignore_unread
+    )
     layer = layer_name(label for content in pairs.contents for label in content.labels)
     reader = _Reader(tree, problems, scale_annotations, axes, layer)
     images = [
@@ -260,5 +267,6 @@ SOURCE = Source(
     options={
         "scale_annotations": SCALE_HELP,
         "axes": "axes of TIFFs that do not state them, in the order of the file: tyx",
+        "ignore_unread": IGNORE_HELP,
     },
 )

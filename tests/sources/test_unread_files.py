@@ -1,0 +1,113 @@
+"""No file that could hold annotations is left out unseen: the conversion stops, or reports it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import ngff_bio
+from ngff_bio.cli.app import app
+from ngff_bio.errors import SourceError
+
+COCO = """{"images": [{"id": 1, "file_name": "a.png", "width": 5, "height": 4}],
+"annotations": [], "categories": []}"""
+LABELME = """{"version": "5.0", "flags": {}, "shapes": [], "imagePath": "a.png", "imageData": null,
+"imageHeight": 4, "imageWidth": 5}"""
+
+
+@pytest.fixture(params=["images", "coco", "labelme"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    place = tmp_path / "in"
+    place.mkdir()
+    Image.fromarray(np.ones((4, 5), np.uint8)).save(place / "a.png")
+    if request.param == "coco":
+        (place / "listed.json").write_text(COCO)
+    if request.param == "labelme":
+        (place / "a.json").write_text(LABELME)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.txt", "0 0.5 0.5 0.1 0.1"),
+        ("labels/a.txt", "0 0.5 0.5 0.1 0.1"),
+        ("annotations.xml", "<annotations/>"),
+        ("cells.geojson", "{}"),
+        ("regions.json", "{}"),
+        ("boxes.csv", "file,x\nimages/a.png,3"),
+        ("a_seg.npy", ""),
+        ("a.mat", ""),
+        ("a.h5", ""),
+        ("a.roi", ""),
+        ("RoiSet.zip", ""),
+        ("more.czi", ""),
+    ],
+)
+def test_a_file_that_could_hold_annotations_stops_the_conversion_or_is_reported(
+    folder: Path, name: str, text: str, tmp_path: Path
+) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+    for on_error in ("stop", "skip"):
+        with pytest.raises(SourceError, match="could hold annotations") as error:
+            ngff_bio.convert(folder, tmp_path / "out.zarr", on_error=on_error)
+        assert name in str(error.value.found)
+        assert "--ignore-unread" in str(error.value.hint)
+    with pytest.raises(SourceError, match="could hold annotations"):
+        ngff_bio.conversion.estimate(folder)
+    done = ngff_bio.convert(folder, tmp_path / "out.zarr", options={"ignore_unread": True})
+    assert done.images == 1
+    (skipped,) = done.skipped
+    assert skipped.record == name
+    assert "--ignore-unread" in skipped.what
+    assert ngff_bio.verify(tmp_path / "out.zarr", folder).equal
+
+
+def test_documents_and_tables_of_other_things_are_no_annotations(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name in ("README.md", "LICENSE.txt", "obj.names", "plate.csv", "data.yaml"):
+        (folder / name).write_text("gain, 3")
+    done = ngff_bio.convert(folder, tmp_path / "out.zarr")
+    assert {n.record for n in done.skipped} == {"obj.names, plate.csv"}
+
+
+def test_the_command_line_stops_and_has_the_option(folder: Path, tmp_path: Path) -> None:
+    (folder / "a.txt").write_text("0 0.5 0.5 0.1 0.1")
+    command = ["convert", str(folder), str(tmp_path / "out.zarr")]
+    assert CliRunner().invoke(app, command).exit_code != 0
+    done = CliRunner().invoke(app, [*command, "--ignore-unread"])
+    assert done.exit_code == 0
+    assert "a.txt" in done.output
+
+
+def test_unlisted_images_of_a_coco_folder_that_are_named_like_masks_are_no_images(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "in"
+    (place / "masks").mkdir(parents=True)
+    for name in ("a.png", "masks/a.png"):
+        Image.fromarray(np.ones((4, 5), np.uint8)).save(place / name)
+    (place / "listed.json").write_text(COCO.replace('"a.png"', '"./a.png"').replace("./", ""))
+    with pytest.raises(SourceError, match="could hold annotations") as error:
+        ngff_bio.convert(place, tmp_path / "out.zarr")
+    assert "masks/a.png" in str(error.value.found)
+    done = ngff_bio.convert(place, tmp_path / "out.zarr", options={"ignore_unread": True})
+    assert done.images == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["coco_panoptic", "cvat_images/export_project", "cvat_images/export_task", "dsb", "voc",
+     "yolo_darknet", "yolo_ultralytics"],
+)  # fmt: skip
+def test_real_folders_of_other_tools_are_never_converted_without_their_annotations(
+    name: str, samples: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError):
+        ngff_bio.convert(samples / "generic" / name, tmp_path / "out.zarr")
