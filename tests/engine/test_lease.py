@@ -17,7 +17,7 @@ from references import contents
 from scenes import collection, plate, volume
 
 from ngff_bio.engine import Settings, ThreadRunner, progress_of, write_dataset
-from ngff_bio.engine.resume import lease as claim
+from ngff_bio.engine.resume import lease
 from ngff_bio.engine.resume.lease import LEASE, LEASE_TIMEOUT, Lease, alive, machine, started
 from ngff_bio.errors import ConversionCancelledError, StoreBusyError
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
@@ -76,19 +76,19 @@ def test_of_several_at_once_one_writes(storage: Storage) -> None:
         {"machine": "elsewhere", "beat": 0},
     ],
 )
-def test_a_claim_of_the_dead_is_no_reason_to_refuse(storage: Storage, dead: dict) -> None:
+def test_a_lease_of_a_dead_process_is_ignored(storage: Storage, dead: dict) -> None:
     storage.put(LEASE, json.dumps({**_mine(), **dead}).encode())
     write_dataset(collection(), storage)
     assert storage.get(LEASE) is None
 
 
-def test_a_claim_that_is_no_json_is_no_reason_to_refuse(storage: Storage) -> None:
+def test_a_lease_that_is_not_json_is_ignored(storage: Storage) -> None:
     storage.put(LEASE, b"\0\0")
     write_dataset(collection(), storage)
 
 
 @pytest.mark.parametrize("living", [{}, {"machine": "elsewhere"}])
-def test_a_claim_of_the_living_is(storage: Storage, living: dict) -> None:
+def test_a_lease_of_a_living_process_is_respected(storage: Storage, living: dict) -> None:
     storage.put(LEASE, json.dumps({**_mine(), **living}).encode())
     before = contents(storage)
     with pytest.raises(StoreBusyError):
@@ -118,8 +118,8 @@ def test_a_killed_process_is_dead() -> None:
     assert not alive(found)
 
 
-def test_a_claim_is_renewed_and_its_loss_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim, "HEARTBEAT_SECONDS", 0.01)
+def test_a_lease_is_renewed_and_its_loss_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
     storage, lost = MemoryStorage(), threading.Event()
     with Lease(storage, lost.set):
         first = storage.get(LEASE)
@@ -131,8 +131,8 @@ def test_a_claim_is_renewed_and_its_loss_is_told(monkeypatch: pytest.MonkeyPatch
     assert storage.get(LEASE) == b"{}"
 
 
-def test_one_that_lost_its_claim_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim, "HEARTBEAT_SECONDS", 0.01)
+def test_a_conversion_that_lost_its_lease_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
     storage = MemoryStorage()
 
     def steal(done: int, total: int) -> None:

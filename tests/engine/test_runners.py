@@ -119,7 +119,7 @@ def test_a_worker_that_is_killed_costs_only_its_unit(
     assert contents(storage) == contents(expected)
 
 
-def test_a_unit_that_kills_every_worker_ends_clearly_and_can_be_gone_on_with(
+def test_a_unit_that_kills_every_worker_ends_clearly_and_can_be_resumed(
     tmp_path: Path,
 ) -> None:
     tiny = replace(SMALL, shard_bytes=1 << 14)
@@ -189,7 +189,7 @@ def test_no_more_units_are_in_flight_than_memory_holds(memory: int, most: int) -
     assert pixels.most == most
 
 
-def test_a_course_lets_in_what_memory_holds_and_always_one() -> None:
+def test_a_scheduler_begins_what_memory_holds_and_always_one() -> None:
     plan = plan_dataset(plate(fields=4), replace(SMALL, codec=ZSTD, label_codec=ZSTD))
     units, each = plan.units, plan.units[0].memory
     scheduler = Scheduler(plan, units)
