@@ -127,7 +127,7 @@ def pixel_blocks(
         yield rows, piece_starts, piece_lengths
 
 
-def distinct(numbers: IntArray) -> IntArray:
+def distinct(numbers: LabelArray) -> LabelArray:
     """Sorted distinct numbers. ``np.unique`` of NumPy 2.3 and later hashes: many times slower here."""
     ordered = np.sort(numbers)
     if not ordered.size:

@@ -1,6 +1,6 @@
-"""Where bytes lie: folder, memory, zip, bucket, web server."""
+"""Where bytes are kept: folder, memory, zip, bucket, web server."""
 
-from ngff_bio.storage.base import Buffer, Locality, Storage
+from ngff_bio.storage.base import Buffer, Locality, Storage, open_object
 from ngff_bio.storage.bucket import BucketStorage
 from ngff_bio.storage.folder import FolderStorage
 from ngff_bio.storage.keys import checked_key, is_key, is_relative, join_key, leads_out
@@ -21,5 +21,6 @@ __all__ = [
     "is_relative",
     "join_key",
     "leads_out",
+    "open_object",
     "storage_at",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
+from ngff_bio.ranged_file import RangedFile
+
 Buffer = bytes | bytearray | memoryview
 
 #: Who can see what is put: only this process, this machine (and who mounts the same folder), anyone.
@@ -95,3 +97,28 @@ class Storage(Protocol):
 def pieces(data: Buffer | Sequence[Buffer]) -> Sequence[Buffer]:
     """One buffer or several, as several."""
     return [data] if isinstance(data, bytes | bytearray | memoryview) else data
+
+
+def open_object(storage: Storage, key: str, tail: int) -> RangedFile:
+    """An object as a seekable file; its last `tail` bytes are fetched first, in one request.
+
+    Formats that are read from their end (zip, Parquet) then often need no second one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such object.
+    """
+    end = storage.get_range(key, -tail, tail)
+    if end is None:
+        raise FileNotFoundError(key)
+    # Fewer bytes than requested: the object is not larger.
+    size = len(end) if len(end) < tail else storage.size(key) or len(end)
+    first = size - len(end)
+
+    def read_range(start: int, length: int) -> bytes:
+        if start >= first:
+            return end[start - first : start - first + length]
+        return storage.get_range(key, start, length) or b""
+
+    return RangedFile(read_range, size)

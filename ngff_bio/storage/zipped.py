@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from ngff_bio.errors import StorageError
-from ngff_bio.storage.base import Buffer, Locality, Storage
-from ngff_bio.storage.window import Window
+from ngff_bio.storage.base import Buffer, Locality, Storage, open_object
 
 #: Names of files that are opened as zips.
 ENDINGS = (".zip", ".ozx")
@@ -77,11 +76,11 @@ class ZipStorage(Storage):
 
     def _directory(self) -> dict[str, zipfile.ZipInfo]:
         try:
-            window = Window(self.outer, self.key, _TAIL)
+            file = open_object(self.outer, self.key, _TAIL)
         except FileNotFoundError:
             raise StorageError("there is no such file", file=self.url) from None
         try:
-            with zipfile.ZipFile(window) as archive:
+            with zipfile.ZipFile(file) as archive:
                 return {i.filename: i for i in archive.infolist() if not i.is_dir()}
         except zipfile.BadZipFile as error:
             raise StorageError(
@@ -124,7 +123,7 @@ class ZipStorage(Storage):
                 yield key, entry.file_size
 
     def _raw(self, key: str, entry: zipfile.ZipInfo, start: int, length: int) -> bytes:
-        """Bytes of an entry as they lie in the zip."""
+        """Bytes of an entry as they are in the zip."""
         if not length:
             return b""
         if key not in self._starts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -97,8 +97,7 @@ class Hierarchy:
         """The metadata of a group and of the nodes below it: what a worker needs of a store."""
         paths = self.paths()
         if path:
-            start = bisect_left(paths, f"{path}/")
-            paths = [path, *paths[start : bisect_left(paths, f"{path}0")]]  # "0" comes after "/"
+            paths = [path, *paths_below(paths, path)]
         return type(self)(
             self.storage,
             self.zarr_format,
@@ -175,6 +174,15 @@ class Hierarchy:
                 attributes = self.attributes(path) or {}
                 if word in attributes or word in (attributes.get("ome") or ()):
                     yield path
+
+
+def paths_below(paths: Sequence[str], path: str) -> list[str]:
+    """Those of sorted paths that are below one."""
+    if not path:
+        return [p for p in paths if p]
+    # "0" is the character after "/": all paths that begin with this one and a slash are between.
+    start = bisect_left(paths, f"{path}/")
+    return list(paths[start : bisect_left(paths, f"{path}0", start)])
 
 
 def parse_null(raw: Pending) -> Pending | None:

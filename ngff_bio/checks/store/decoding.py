@@ -29,6 +29,7 @@ from ngff_bio.checks.store.documents import Documents
 from ngff_bio.checks.store.multiscales import first_multiscale
 from ngff_bio.model import Region
 from ngff_bio.parallel import WorkerPool
+from ngff_bio.raster.runs import distinct
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
 
@@ -52,7 +53,10 @@ class LabelValues:
         timed = self.axes[:1] == ("t",)
         frames = enumerate(block, region[0][0]) if timed else [(0, block)]
         for t, frame in frames:
-            self.by_frame.setdefault(t, []).append(distinct(frame))
+            flat = frame.ravel()
+            # Labels are long runs of equal values: without repeats there is little to sort.
+            values = np.concatenate((flat[:1], flat[1:][flat[1:] != flat[:-1]]))
+            self.by_frame.setdefault(t, []).append(distinct(values))
 
     def at(self, t: int | None) -> set[int]:
         """Values on one frame; on all frames if there is no t axis, or ``t`` is None."""
@@ -60,28 +64,19 @@ class LabelValues:
             return set(self.everywhere().tolist())
         found = self.by_frame.get(t, [])
         if len(found) > 1:
-            self.by_frame[t] = found = [np.unique(np.concatenate(found))]
+            self.by_frame[t] = found = [distinct(np.concatenate(found))]
         return set(found[0].tolist()) if found else set()
 
     def everywhere(self) -> NDArray[Any]:
         """All values but the background."""
         found = [v for values in self.by_frame.values() for v in values]
-        every: NDArray[Any] = np.unique(np.concatenate(found or [np.empty(0, np.int64)]))
+        every: NDArray[Any] = distinct(np.concatenate(found or [np.empty(0, np.int64)]))
         return np.asarray(every[every != 0])
 
     def has(self, t: int | None, z: int | None) -> bool:
         """Whether t and z are indices of the array."""
         sizes = dict(zip(self.axes, self.shape, strict=False))
         return all(i is None or 0 <= i < sizes.get(a, 1) for a, i in (("t", t), ("z", z)))
-
-
-def distinct(block: NDArray[Any]) -> NDArray[Any]:
-    """Sorted values of a block of labels, which are long runs of equal ones."""
-    flat = block.ravel()
-    if not flat.size:
-        return flat
-    values: NDArray[Any] = np.unique(flat[np.r_[True, flat[1:] != flat[:-1]]])
-    return values
 
 
 def check_pixels(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from ngff_bio.zarrio.documents import (
     split_by_node,
     v2_node,
 )
-from ngff_bio.zarrio.hierarchy import missing_store
+from ngff_bio.zarrio.hierarchy import missing_store, paths_below
 
 
 @dataclass(slots=True)
@@ -95,11 +94,7 @@ class Documents:
         """Paths of all groups below one, sorted."""
         if len(self._sorted) != len(self.groups):
             self._sorted = sorted(self.groups)
-        if not path:
-            return [p for p in self._sorted if p]
-        # "0" is the character after "/": all paths that begin with this one and a slash are between.
-        first = bisect_left(self._sorted, f"{path}/")
-        return self._sorted[first : bisect_left(self._sorted, f"{path}0", first)]
+        return paths_below(self._sorted, path)
 
     def children(self, path: str) -> list[str]:
         """Paths of groups right below a group."""

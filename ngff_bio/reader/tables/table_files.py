@@ -7,7 +7,7 @@ import pyarrow.dataset as pads
 
 from ngff_bio.errors import NgffBioError, StoreError
 from ngff_bio.reader.access.nodes import NodeTree
-from ngff_bio.storage.window import Window
+from ngff_bio.storage import open_object
 
 #: Bytes from the end that are fetched first: the footer, or all of a small table.
 TAIL = 64 << 10
@@ -34,8 +34,8 @@ def open_table(nodes: NodeTree, path: str) -> pads.Dataset:
     key = f"{path}/table.{backend}"
     try:
         if backend == "parquet":
-            window = pa.PythonFile(Window(nodes.storage, key, TAIL), mode="r")
-            fragment = pads.ParquetFileFormat().make_fragment(window)
+            file_like = pa.PythonFile(open_object(nodes.storage, key, TAIL), mode="r")
+            fragment = pads.ParquetFileFormat().make_fragment(file_like)
             return pads.FileSystemDataset([fragment], fragment.physical_schema, fragment.format)
         import pyarrow.csv
 

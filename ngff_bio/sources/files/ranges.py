@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
+
+from ngff_bio.ranged_file import RangedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,44 +53,13 @@ class LocalFile:
             return stream.read(size) or b""
 
 
-class _RangeReader(io.RawIOBase):
-    """A range of bytes as a seekable file. Reads nothing ahead."""
-
-    def __init__(self, read_range: Callable[[int, int], bytes], offset: int, size: int) -> None:
-        super().__init__()
-        self._read_range, self._offset, self._size, self._at = read_range, offset, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError("a position before the start")
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        count = min(len(view), max(self._size - self._at, 0))
-        data = self._read_range(self._offset + self._at, count) if count else b""
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-
 def open_range(
     read_range: Callable[[int, int], bytes], offset: int, size: int, buffer: int = 1 << 16
 ) -> BinaryIO:
     """A buffered file over `size` bytes from `offset` on."""
+    file = RangedFile(lambda start, length: read_range(offset + start, length), size)
     # BufferedReader has all of BinaryIO that is for reading, but typeshed does not derive it.
-    return cast("BinaryIO", io.BufferedReader(_RangeReader(read_range, offset, size), buffer))
+    return cast("BinaryIO", io.BufferedReader(file, buffer))
 
 
 _lock = threading.Lock()
