@@ -1,11 +1,11 @@
-"""How fast pictures are probed and decoded, library by library. Run it with a folder of pictures.
+"""How fast image files are probed and decoded, library by library. Run it with a folder of image files.
 
     python benchmarks/decode.py FOLDER
 
 Figures of one core of a 2-core machine, milliseconds of the best of 15 runs:
 
 ==============================  ===========  ======  ========  =====================
-picture                         imagecodecs  Pillow  tifffile  taken
+image file                      imagecodecs  Pillow  tifffile  taken
 ==============================  ===========  ======  ========  =====================
 JPEG 1920 x 1200 RGB                   16.1    31.0         -  imagecodecs (turbo)
 PNG 1920 x 1200 RGB                   115.0   152.0         -  imagecodecs (libpng)

@@ -76,9 +76,8 @@ def main() -> None:
     import ngff_bio.conversion as conversion
 
     step("the package with NumPy")
-    from ngff_bio.engine.resume import checksumming as noting
     from ngff_bio.engine.run import conversion as write
-    from ngff_bio.engine.write import instances, units, volumes
+    from ngff_bio.engine.write import checksums, instances, units, volumes
     from ngff_bio.storage import folder
     from ngff_bio.zarrio import codecs
 
@@ -86,8 +85,8 @@ def main() -> None:
     after(conversion, "find_source", "finding out what they are")
     after(conversion, "read_source", "reading annotations")
     after(write.state, "write_plan", "the plan")
-    after(write, "leave_out", "units of work")
-    after(write._New, "finish", "tables, metadata, manifest")
+    after(write._Run, "skip_failed_images", "units of work")
+    after(write._NewStore, "finish", "tables, metadata, manifest")
     around(units._Worker, "read", "reading pixels")
     around(volumes, "read_volume", "painting runs")
     around(volumes, "measure_volume", "measuring objects")
@@ -95,7 +94,7 @@ def main() -> None:
     around(units, "reduce_block", "making levels")
     around(units, "choose_codec", "trying codecs")
     around(units, "checksum", "checksums")
-    around(noting, "crc32c", "checksums")
+    around(checksums, "crc32c", "checksums")
     around(codecs.Codec, "encode", "compressing")
     around(folder.FolderStorage, "put", "writing")
     around(write, "_load_validators", "loading what checks the metadata")

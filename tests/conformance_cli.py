@@ -4,7 +4,7 @@ The runner calls ``conformance_cli.py [options] PATH`` for each of its cases. PA
 that holds the attributes of a group (or a whole ``zarr.json``), or the folder of a group. Printed
 is ``{"valid": bool, "message": str}``; the exit code is 0 whatever the verdict.
 
-A case is a strict one if its ``_conformance`` says so, or if it is below a folder ``strict``.
+A case is strict if its ``_conformance`` marks it so, or if it is below a folder ``strict``.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ class Verification:
         return {"equal": self.equal, **found}
 
 
-def shorten(value: object, most: int = 80) -> str:
+def shorten(value: object, limit: int = 80) -> str:
     """A value in one short line."""
     text = repr(value)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -88,7 +88,7 @@ def blocks(shape: tuple[int, ...], block: tuple[int, ...]) -> Iterator[Region]:
 
 
 def block_shape(
-    shape: tuple[int, ...], *cuts: tuple[int, ...], itemsize: int, most: int, fill: int = 0
+    shape: tuple[int, ...], *cuts: tuple[int, ...], itemsize: int, limit: int, fill: int = 0
 ) -> tuple[int, ...]:
     """Size of blocks on which all ``cuts`` fall, or the later ones alone if that is too large.
 
@@ -100,7 +100,7 @@ def block_shape(
         Shapes of the objects and chunks that are read for a block.
     itemsize
         Bytes of a pixel.
-    most
+    limit
         Raw bytes of a block at most.
     fill
         Small blocks are doubled along the last axes while they stay below so many bytes.
@@ -110,7 +110,7 @@ def block_shape(
             min(n, math.lcm(*(min(c[i], max(n, 1)) for c in cuts[first:])))
             for i, n in enumerate(shape)
         ]
-        if math.prod(block) * itemsize <= most:
+        if math.prod(block) * itemsize <= limit:
             break
     for i in reversed(range(len(block))):
         while block[i] < shape[i] and 2 * math.prod(block) * itemsize <= fill:

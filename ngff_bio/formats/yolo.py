@@ -13,7 +13,7 @@ from collections.abc import Sequence
 def box_line(
     number: int, box: tuple[float, float, float, float], size: tuple[int, int]
 ) -> str | None:
-    """A box, clipped to the image; ``None`` if it lies outside.
+    """A box, clipped to the image; ``None`` if it is outside.
 
     Parameters
     ----------

@@ -193,7 +193,7 @@ def _from_counts(counts: IntArray, offsets: IntArray, shape: tuple[int, int]) ->
     begin = end[ones] - counts[ones] - before[owner[ones]] + owner[ones] * (size + 1)
     begin, length = union_runs(begin, begin + counts[ones])
     owner, begin = np.divmod(begin, size + 1)
-    # Cut at the ends of columns, so that each piece lies in one column.
+    # Cut at the ends of columns, so that each piece is in one column.
     if not height:
         return InstanceRuns.from_owners(shape, number, owner, begin, length, step=max(width, 1))
     column = begin // height

@@ -79,7 +79,7 @@ def paint_instances(table: InstanceRuns, values: npt.ArrayLike, out: LabelArray)
     table
         Their masks, in source order.
     values
-        Label value of each instance: above 0, no two alike.
+        Label value of each instance: above 0, unique.
     out
         C-contiguous label array of the table's shape to paint into; what is in it is overwritten.
 
@@ -129,7 +129,7 @@ def _checked_values(values: npt.ArrayLike, count: int) -> npt.NDArray[Any]:
     if int(ordered[0]) <= 0 or (ordered[1:] == ordered[:-1]).any():
         raise ArgumentError(
             "label values do not distinguish the instances",
-            expected="values above 0, no two alike",
+            expected="values above 0, unique",
             found=f"{np.count_nonzero(np.diff(ordered) == 0)} repeated, smallest {ordered[0]}",
         )
     return checked

@@ -177,7 +177,7 @@ def paint_many(
     last = starts + (lengths - 1) * step
     if int(starts.min()) < 0 or int(last.max()) >= flat.size:
         raise ArgumentError(
-            "a run lies outside the label array",
+            "a run is outside the label array",
             expected=f"offsets from 0 to {flat.size - 1}",
             found=f"{starts.min()} to {last.max()}",
         )

@@ -182,7 +182,7 @@ def _placed_mask(
 
 
 def _placed(shape: tuple[int, int], window: npt.NDArray[Any], top: int, left: int) -> Runs:
-    """Runs in the frame of a mask whose first pixel lies at `top`, `left`."""
+    """Runs in the frame of a mask whose first pixel is at `top`, `left`."""
     height, width = window.shape
     if left == 0 and width == shape[1]:
         starts, lengths = runs_from_mask(window)

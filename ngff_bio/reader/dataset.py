@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
+from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.errors import NameNotFoundError, StoreError, closest_names
 from ngff_bio.ngff.schema_version import KEY, warn_if_newer
 from ngff_bio.reader.access.groups import find_plates, image_paths
@@ -209,17 +210,19 @@ class Dataset(Mapping[str, Image]):
     def __len__(self) -> int:
         return len(self.places)
 
-    def html(self, *, thumbnails: bool = False, most: int = 20) -> str:
-        """HTML representation of up to ``most`` images, optionally with thumbnails."""
+    @renamed_keywords(most="limit")
+    def html(self, *, thumbnails: bool = False, limit: int = 20) -> str:
+        """HTML representation of at most ``limit`` images, optionally with thumbnails."""
         from ngff_bio.reader.html import dataset_html
 
-        return dataset_html(self, self.url, thumbnails=thumbnails, most=most)
+        return dataset_html(self, self.url, thumbnails=thumbnails, limit=limit)
 
-    def show(self, *, thumbnails: bool = True, most: int = 12) -> Html:
+    @renamed_keywords(most="limit")
+    def show(self, *, thumbnails: bool = True, limit: int = 12) -> Html:
         """Display the dataset with thumbnails in a notebook."""
         from ngff_bio.reader.html import Html
 
-        return Html(self.html(thumbnails=thumbnails, most=most))
+        return Html(self.html(thumbnails=thumbnails, limit=limit))
 
     def _repr_html_(self) -> str:
         return self.html()

@@ -59,7 +59,7 @@ def describe(place: str | os.PathLike[str] | Storage) -> dict[str, Any]:
 
 
 class _Sizes:
-    """Sizes of all objects, sorted by key, so that what lies below a prefix is one slice."""
+    """Sizes of all objects, sorted by key: those below a prefix are one slice."""
 
     def __init__(self, storage: Storage) -> None:
         listed = sorted(storage.list())

@@ -46,12 +46,12 @@ def image_html(image: ImageNode, *, thumbnail: bool = False) -> str:
 
 
 def dataset_html(
-    images: Mapping[str, ImageNode], url: str, *, thumbnails: bool = False, most: int = 20
+    images: Mapping[str, ImageNode], url: str, *, thumbnails: bool = False, limit: int = 20
 ) -> str:
-    """A table with a row for each image, up to ``most``."""
+    """A table with a row for each image, at most ``limit``."""
     heads = ("path", "size", "type", "levels", "labels")
     lines = ["<tr>" + "".join(f"<th>{h}</th>" for h in heads) + "</tr>"]
-    for path in list(images)[:most]:
+    for path in list(images)[:limit]:
         try:
             image = images[path]
             size, levels = _sizes(image), len(image.pixels)
@@ -61,7 +61,7 @@ def dataset_html(
         except NgffBioError as error:
             row = _cells([path, f"cannot be read: {error.what}"])
         lines.append(f"<tr>{row}</tr>")
-    more = len(images) - most
+    more = len(images) - limit
     rest = f"<p>... and {more} more</p>" if more > 0 else ""
     title = f"<b>ngff_bio.Dataset</b> of {len(images)} images in {escape(url)}"
     return f"<div>{title}<table>{''.join(lines)}</table>{rest}</div>"

@@ -87,7 +87,7 @@ class Image(ImageNode):
         Parameters
         ----------
         x, y, z
-            (start, stop): pixels whose centre lies in start <= position < stop. A single value:
+            (start, stop): pixels whose centre is in start <= position < stop. A single value:
             the pixel that contains it. Values are positions in the unit of the axis, or carry a
             unit (``"12.5 um"``). A region is clipped to the image.
         t

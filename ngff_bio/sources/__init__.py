@@ -1,4 +1,4 @@
-"""Published datasets, one a module: where their files lie and what their names mean."""
+"""Published datasets, one module each: where their files are and what their names mean."""
 
 from ngff_bio.sources.files.tree import FileTree, open_tree
 from ngff_bio.sources.registry import Source, find_source, read_source, sources

@@ -65,7 +65,7 @@ def probe_all(tree: FileTree, names: Sequence[str], problems: Problems) -> dict[
 
 
 def paths_below(group: str, names: Sequence[str]) -> dict[str, str]:
-    """Store path of each file below `group`, named as below the folder that all files lie in."""
+    """Store path of each file below `group`, by its path below the common folder of all files."""
     shared = commonpath([folder_of(n) for n in names]) if names else ""
     short = {n: n.removeprefix(f"{shared}/") for n in names}
     safe = safe_names(short.values())
@@ -81,7 +81,7 @@ def placed(images: Iterable[tuple[str, SourceImage]]) -> tuple[SourceImage, ...]
     Parameters
     ----------
     images
-        Each with its folder. Its path, or else its name, is what it is called there.
+        Each with its folder. Its path, or else its name, is the last part of its path in the store.
     """
     pairs = list(images)
     if len(pairs) == 1:

@@ -64,7 +64,7 @@ def check_source(
     - Axes, shapes, paths, label layers and frames of the images are consistent.
     - Pixels and instances pickle to a few kilobytes, and read the same afterwards.
     - Any region equals the crop of the whole image, C-contiguous and in native byte order.
-    - Each instance has a valid label value, and lies in its frame or has a notice.
+    - Each instance has a valid label value, and is inside its frame or has a notice.
     - Each file that pixels and labels are read from is declared in ``source_parts``, with an identity
       that changes when the file changes.
     - A damaged file is one `NgffBioError` that names the file, or a notice.
@@ -208,7 +208,7 @@ def _check_instances(
             )
             _require(
                 instance.notice is not None or _touches(instance, planes.get(t) or plane),
-                f"{record}: it lies outside of its frame, and has no notice",
+                f"{record}: it is outside of its frame, and has no notice",
             )
     _require(count == layer.count, f"{place}: {count} instances, but count is {layer.count}")
 

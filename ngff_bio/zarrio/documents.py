@@ -1,7 +1,7 @@
 """Metadata documents: JSON objects of groups and arrays, read and written, for Zarr v2 and v3.
 
-Everything that a store says is foreign: :class:`store_errors` is the one place where whatever a
-parser raises on it becomes a :class:`ngff_bio.errors.StoreError` with file and record.
+The metadata of a store is not trusted: :class:`store_errors` is the one place where whatever a
+parser raises becomes a :class:`ngff_bio.errors.StoreError` with file and record.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def started(*arguments: object) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("runner", ["threads", "processes"])
-def test_ctrl_c_stops_and_says_how_to_go_on(pictures: Path, tmp_path: Path, runner: str) -> None:
+def test_ctrl_c_stops_and_prints_how_to_resume(pictures: Path, tmp_path: Path, runner: str) -> None:
     store = tmp_path / "out.zarr"
     command: list[Any] = ["convert", pictures, store, "--quiet", "--runner", runner, *SLOW]
     process = started(*command)

@@ -1,7 +1,7 @@
 """How many operations a conversion costs: objects put, bytes put, requests, source pages decoded.
 
 Counts, not times: they are the same on every machine, and a change for the worse is seen at once. What
-is expected lies in `operations/<source>.json`. When a change is meant, write it anew and look at the
+is expected is in `operations/<source>.json`. After an intended change, write it again and look at the
 difference before it is committed:
 
     make operations        # python tests/engine/operation_counts.py
@@ -192,7 +192,7 @@ def counts(storage: CountingStorage, counted: Counted) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write what is expected anew."""
+    """Write the expected counts again."""
     EXPECTED.mkdir(exist_ok=True)
     for source in sys.argv[1:] or MAKERS:
         with tempfile.TemporaryDirectory() as folder:

@@ -31,7 +31,7 @@ from ngff_bio.model import (
 
 
 def noise(shape: tuple[int, ...], dtype: str = "u2", seed: int = 0) -> NDArray[Any]:
-    """Smooth ground with noise on it: compresses about as pictures do."""
+    """Smooth ground with noise on it: compresses about as micrographs do."""
     rng = np.random.default_rng(seed)
     ground = np.add.outer(np.arange(shape[-2]), np.arange(shape[-1])) % 97
     return (ground + rng.normal(100, 3, shape)).astype(dtype)
@@ -88,7 +88,7 @@ class Slow(Wrapped):
 
 @dataclass(frozen=True)
 class Deadly(Wrapped):
-    """Pixels whose reading kills the process, as long as a file says so."""
+    """Pixels whose reading kills the process, as long as a file exists."""
 
     pixels: Pixels
     trap: str
@@ -158,7 +158,7 @@ def volume(slow: float = 0.0, shape: tuple[int, ...] = (8, 200, 300)) -> SourceD
 
 
 def collection(count: int = 3, shape: tuple[int, ...] = (3, 90, 120)) -> SourceDataset:
-    """Some colour pictures of unequal size."""
+    """Some colour images of unequal size."""
     images = tuple(
         SourceImage(
             f"{number}",

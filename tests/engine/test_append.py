@@ -52,7 +52,7 @@ def test_new_frames_are_added_behind_the_last_and_nothing_else_is_touched(versio
     mine, theirs = contents(storage), contents(at_once)
     differ = {k for k in theirs if mine.get(k) != theirs[k]}
     assert set(mine) >= set(theirs)
-    # Tables hold the same rows in other row groups, and the manifest says so.
+    # Tables hold the same rows in other row groups, and the manifest lists their checksums.
     assert {k for k in differ if not k.endswith("table.parquet")} <= {
         "ngff_bio/manifest.parquet",
         "ngff_bio/manifest.crc32c",

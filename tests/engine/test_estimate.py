@@ -1,4 +1,4 @@
-"""What a plan says beforehand is what the store has in the end."""
+"""The objects and bytes that a plan estimates are those of the finished store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong on the way: told in one clear error, and gone on with afterwards."""
+"""Failures during a conversion: one clear error, and the conversion can be resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures: headers without decoding, pixels as the libraries give them, stacks with padding."""
+"""Image files: headers without decoding, pixels as the libraries give them, stacks with padding."""
 
 from __future__ import annotations
 

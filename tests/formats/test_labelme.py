@@ -216,7 +216,7 @@ BAD_SHAPES = {
     "a type that labelme does not have": (shape("cuboid", [[0, 0], [1, 1]]), "shape_type"),
     "a number where text is due": (shape("point", [[0, 0]], label=5), "label"),
     "no label": ({"points": [[0, 0]], "shape_type": "point"}, "label"),
-    "a mask without its picture": (shape("mask", [[0, 0], [2, 2]]), "mask"),
+    "a mask without its image": (shape("mask", [[0, 0], [2, 2]]), "mask"),
     "a mask that does not fill its box": (
         shape("mask", [[0, 0], [2, 2]], mask=base64.b64encode(b"\x89PNG" + bytes(40)).decode()),
         "mask",

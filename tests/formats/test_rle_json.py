@@ -18,7 +18,7 @@ from ngff_bio.formats.rle.writer import RunLengthWriter
 from ngff_bio.model import RunVolume
 from ngff_bio.sources.files.ranges import LocalFile
 
-# The page's own example: two blobs of a 10 x 10 picture.
+# The page's own example: two blobs of a 10 x 10 image.
 BLOBS = {
     ".info": {"dtype": "np.int", "shape": [10, 10]},
     "1": "7 2 12 1 21 1 40 1 50 4 60 3 68 1 71 1 81 1",

@@ -198,7 +198,7 @@ def _categories(kind: str, keypoints: bool) -> list[dict[str, Any]]:
 
 
 def _write_image(path: Path, grey: NDArray[np.float32], kind: str) -> NDArray[np.generic]:
-    """Write a picture of some kind; what it holds."""
+    """Write an image file of some kind; returns its pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels: NDArray[np.generic]
     if kind == "png16":

@@ -25,7 +25,7 @@ class Blob:
 def draw_blobs(
     rng: np.random.Generator, shape: tuple[int, int], count: int
 ) -> tuple[NDArray[np.float32], tuple[Blob, ...]]:
-    """A picture from 0 to 1 with `count` bright blobs, which touch at most, and the blobs."""
+    """An image from 0 to 1 with `count` bright blobs, which touch at most, and the blobs."""
     rows, columns = shape
     across = int(np.ceil(np.sqrt(count * columns / rows)))
     down = int(np.ceil(count / across))
@@ -50,13 +50,13 @@ def draw_blobs(
 
 
 def as_integers(grey: NDArray[np.float32], dtype: type[np.unsignedinteger]) -> NDArray[np.generic]:
-    """A picture from 0 to 1 in the whole range of an integer type."""
+    """An image from 0 to 1 in the whole range of an integer type."""
     top = np.iinfo(dtype).max
     return (grey * np.float32(top)).clip(0, top).astype(dtype)
 
 
 def as_rgb(grey: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A picture from 0 to 1 in three channels that differ."""
+    """An image from 0 to 1 in three channels that differ."""
     tint = np.array([1.0, 0.8, 0.55], np.float32)
     picture: NDArray[np.uint8] = (grey[..., None] * tint * 255).astype(np.uint8)
     return picture

@@ -1,4 +1,4 @@
-"""Organoids of one well over time: where they are, how large, and what the picture shows."""
+"""Organoids of one well over time: where they are, how large, and what the image shows."""
 
 from __future__ import annotations
 

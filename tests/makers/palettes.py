@@ -1,4 +1,4 @@
-"""Colours of label pictures that carry no ids."""
+"""Colours of label images without ids."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def distinct(count: int) -> NDArray[np.uint8]:
 def coloured(
     labels: NDArray[np.integer], colours: dict[int, tuple[int, ...]], channels: int
 ) -> NDArray[np.uint8]:
-    """`labels` as a picture with a last axis of 3 or 4 `channels`; 0 becomes 0 in all of them."""
+    """`labels` as an image with a last axis of 3 or 4 `channels`; 0 becomes 0 in all of them."""
     table = np.zeros((int(labels.max(initial=0)) + 1, channels), np.uint8)
     for value, colour in colours.items():
         if value < len(table):

@@ -227,7 +227,7 @@ def _shapes(size: str | Shape | Mapping[str, Shape], volumes: Sequence[str]) -> 
 
 
 def _draw(shape: Shape, seed: tuple[int, int], id_gaps: bool) -> Scene:
-    """Cells that do not overlap, organelles inside them, and the picture that shows them."""
+    """Cells that do not overlap, organelles inside them, and the image that shows them."""
     rng = np.random.default_rng(seed)
     depth, rows, columns = shape
     semantic, cell, organelle = (np.zeros(shape, np.int32) for _ in range(3))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def run_text(labels: NDArray[np.integer]) -> dict[int, str]:
     """``"start length start length …"`` of every non-zero value of `labels`, ascending.
 
-    Starts are 1-based and count over the flattened array in C order; a run goes on across the end
+    Starts are 1-based and count over the flattened array in C order; a run continues across the end
     of a row and of a slice (as the collection's own encoder has it). COCO's run lengths are
     another thing: column by column and 0-based.
     """

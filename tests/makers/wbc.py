@@ -256,7 +256,7 @@ class WbcCrop:
     files
         Path of each plane's crop.
     strip
-        Path of the picture of all planes side by side, if there is one.
+        Path of the image file of all planes side by side, if there is one.
     stack
         The field of view that it is cut from.
     """
@@ -321,7 +321,7 @@ def make_wbc_crops(
     test_ids
         Tests; the crop index runs on over them.
     strips
-        Whether the pictures of all planes are written.
+        Whether the image files of all planes are written.
     shuffled
         Whether crop indices follow no order (the authors' follow that of the directory); else
         number of the image, then of the cell.

@@ -63,7 +63,7 @@ def plane_pixels(recipe: StackRecipe, plane: int) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=2)
 def _field(recipe: StackRecipe) -> tuple[FloatImage, FloatImage, FloatImage]:
-    """The sharp picture, the most blurred one, and the sharpest plane of every pixel."""
+    """The sharp image, the most blurred one, and the sharpest plane of every pixel."""
     rng = np.random.default_rng((*recipe.seed, 7))
     rows, columns = recipe.shape
     grey = np.broadcast_to(_BACK, (rows, columns, 3)).copy()

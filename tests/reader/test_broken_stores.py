@@ -1,4 +1,4 @@
-"""What is broken is named, and reading goes on around it where that is safe."""
+"""Broken parts are named, and the others are read where that is safe."""
 
 from __future__ import annotations
 

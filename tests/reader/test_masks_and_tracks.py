@@ -1,4 +1,4 @@
-"""Masks are whole where instances cover each other; tracks lead from frame to frame; pictures."""
+"""Masks are whole where instances cover each other; tracks lead from frame to frame; thumbnails."""
 
 from __future__ import annotations
 
@@ -202,12 +202,14 @@ def test_a_thumbnail_reads_a_small_level_and_the_plane_that_is_named(
     assert {k.split("/")[3] for _, k in counted.asked if k.startswith("C/7/1/")} == {"1"}
 
 
-def test_notebooks_show_tables_and_pictures_on_request(plate: ngff_bio.reader.Dataset) -> None:
+def test_notebooks_show_tables_and_thumbnails_on_request(plate: ngff_bio.reader.Dataset) -> None:
     text = plate._repr_html_()
     assert "C/7/1" in text
     assert "img" not in text
-    assert plate.show(most=2)._repr_html_().count("data:image/png") == 2
-    assert "and 2 more" in plate.html(most=2)
+    assert plate.show(limit=2)._repr_html_().count("data:image/png") == 2
+    assert "and 2 more" in plate.html(limit=2)
+    with pytest.warns(DeprecationWarning, match="use limit"):
+        assert "and 2 more" in plate.html(most=2)
     one = plate["C/7/1"]
     assert "0.25 micrometer" in one._repr_html_()
     assert "data:image/png" in one.html(thumbnail=True)

@@ -1,6 +1,6 @@
 """How many requests opening and cropping cost: exact numbers, kept in ``request_counts.json``.
 
-Set ``NGFF_BIO_WRITE_COUNTS=1`` to write the file anew after a change that is meant.
+Set ``NGFF_BIO_WRITE_COUNTS=1`` to write the file again after an intended change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Coordinates are lazy and right at every level; regions of the world cut image and labels alike."""
+"""Coordinates are lazy and right at every level; a world region cuts image and labels equally."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ CLASSES = ("round", "flat")
 
 
 def picture(seed: int = 0, shape: tuple[int, ...] = SHAPE) -> NDArray[np.uint16]:
-    """Noise on a slope, so that no two places are alike."""
+    """Noise on a slope, so that no two places are equal."""
     rng = np.random.default_rng(seed)
     slope = np.add.outer(np.arange(shape[-2]) * 7, np.arange(shape[-1]) * 3)
     return (rng.integers(0, 200, shape) + slope).astype(np.uint16)

@@ -1,4 +1,4 @@
-"""Any folder of pictures: pixels, axes, calibration and label pictures are in the store as they are."""
+"""Any folder of image files: pixels, axes, calibration and label images are stored unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any folder with labelme files: each finds its picture, and its shapes lie on it."""
+"""Any folder with labelme files: each finds its image file, and its shapes are in place."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def picture(path: Path, array: np.ndarray = PLANE, **options: Any) -> bytes:
 
 
 def pairs(dataset: Any) -> dict[str, str]:
-    """Annotation file of each picture."""
+    """Annotation file of each image file."""
     return {
         i.frames[0].name: i.frames[0].record["annotation_file"] for i in dataset.images if i.labels
     }

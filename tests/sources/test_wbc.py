@@ -39,7 +39,7 @@ def table(store: Path, path: str = "", name: str = "cell") -> pd.DataFrame:
 
 
 def decoded(file: Path) -> np.ndarray:
-    """Pixels of a picture as Pillow decodes them, (colour, y, x)."""
+    """Pixels of an image file as Pillow decodes them, (colour, y, x)."""
     return np.moveaxis(np.asarray(Image.open(file).convert("RGB")), -1, 0)
 
 
@@ -261,7 +261,7 @@ def test_the_same_images_come_from_a_zip(tmp_path: Path) -> None:
     ngff_bio.convert(archive, tmp_path / "b.zarr")
     files = [p.relative_to(tmp_path / "a.zarr") for p in (tmp_path / "a.zarr").rglob("*")]
     for file in files:
-        # The manifest names the files that were read: one archive instead of many pictures.
+        # The manifest names the files that were read: one archive instead of many image files.
         if (tmp_path / "a.zarr" / file).is_file() and file.parts[0] != "ngff_bio":
             same = (tmp_path / "b.zarr" / file).read_bytes()
             assert (tmp_path / "a.zarr" / file).read_bytes() == same, file
@@ -333,7 +333,7 @@ def test_two_files_of_one_plane_are_refused(tmp_path: Path) -> None:
 def test_a_damaged_plane_is_one_error_or_a_missing_plane(tmp_path: Path) -> None:
     truth = make_wbc(tmp_path)
     file = truth.stacks[0].files[0]
-    file.write_bytes(b"no picture")
+    file.write_bytes(b"not an image")
     with pytest.raises(SourceError) as caught:
         ngff_bio.convert(truth.root, tmp_path / "a.zarr")
     assert caught.value.file == file.name

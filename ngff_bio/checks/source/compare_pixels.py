@@ -26,7 +26,7 @@ from ngff_bio.engine.write.manifest import ManifestEntry, parse_region
 from ngff_bio.model import Pixels, Region
 
 #: Raw bytes of a block that is compared at once.
-MOST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 
 #: Downscaling methods that can be repeated here.
 METHODS = ("mean", "gaussian", "mode", "nearest")
@@ -44,7 +44,7 @@ def pixel_tasks(array: CheckedArray, pixels: Pixels, axes: str) -> Iterator[Task
         info.chunk,
         pixels.read_block_shape,
         itemsize=info.dtype.itemsize,
-        most=MOST_BYTES,
+        limit=MAX_BYTES,
     )
     for region in blocks(info.shape, block):
         nbytes = region_nbytes(region, info.dtype.itemsize)
@@ -150,8 +150,8 @@ def level_tasks(
         return
     info = above.info
     cuts = tuple(max(c // f, 1) for c, f in zip(below.info.chunk, factor, strict=True))
-    most, itemsize = MOST_BYTES // 32, info.dtype.itemsize
-    block = block_shape(info.shape, info.chunk, cuts, itemsize=itemsize, most=most, fill=most)
+    limit, itemsize = MAX_BYTES // 32, info.dtype.itemsize
+    block = block_shape(info.shape, info.chunk, cuts, itemsize=itemsize, limit=limit, fill=limit)
     for region in blocks(info.shape, block):
         nbytes = region_nbytes(region, info.dtype.itemsize)
         yield Task(nbytes, partial(_compare_level, below, above, axes, factor, method, region))

@@ -111,7 +111,7 @@ class RowComparison:
         import pyarrow as pa
 
         try:
-            # A narrow float would round both sides alike.
+            # A narrow float would round both sides to the same value.
             exact = "float" not in str(there.type)
             if exact and pa.chunked_array([pa.array(values, there.type)]).equals(there):
                 return

@@ -17,7 +17,7 @@ from ngff_bio.checks.reading import (
     region_nbytes,
     region_text,
 )
-from ngff_bio.checks.source.compare_pixels import MOST_BYTES
+from ngff_bio.checks.source.compare_pixels import MAX_BYTES
 from ngff_bio.checks.source.compare_rows import RowComparison
 from ngff_bio.checks.source.tasks import Found, Task, reading_source
 from ngff_bio.model import Pixels, Region, RunVolume, VolumeLayer
@@ -116,7 +116,7 @@ def volume_tasks(
     sources = [layer.pixels, *([classes.pixels] if classes is not None else [])]
     read_blocks = [p.read_block_shape for p in sources]
     block = block_shape(
-        info.shape, info.object_shape, info.chunk, *read_blocks, itemsize=4, most=MOST_BYTES // 2
+        info.shape, info.object_shape, info.chunk, *read_blocks, itemsize=4, limit=MAX_BYTES // 2
     )
     for region in blocks(info.shape, block):
         nbytes = region_nbytes(region, info.dtype.itemsize)

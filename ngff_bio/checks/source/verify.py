@@ -47,7 +47,7 @@ def verify(
     """Check that a store is intact and, where the source is given, equal to it.
 
     Without the source, every object is checked against the manifest that ``convert`` wrote: this
-    finds a flipped bit, and missing, swapped or foreign files. With the source, both are read again,
+    finds a flipped bit, and missing, swapped or unknown files. With the source, both are read again,
     the store by zarr-python: level 0 is compared pixel for pixel, each further level is recomputed,
     each instance's mask is drawn again, and every row, every frame and all metadata are compared.
 

@@ -54,7 +54,7 @@ class Rule:
 
 @cache
 def rule_table() -> dict[str, dict[str, Any]]:
-    """The fields of each rule by id, as they stand in ``rules.toml``."""
+    """The fields of each rule by id, as in ``rules.toml``."""
     import tomllib
     from importlib.resources import files
 

@@ -1,6 +1,6 @@
 """A value inside a group's attributes, with its place.
 
-Attributes under validation can hold anything, so that no check may rely on a type. Each ``as_…``
+Attributes under validation can contain anything: no check may rely on a type. Each ``as_…``
 method returns the value in the form that is asked for, or adds a finding and returns None.
 """
 

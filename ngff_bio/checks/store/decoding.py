@@ -141,7 +141,7 @@ def _blocks(info: ArrayMeta) -> Iterator[Region]:
         yield from blocks(
             info.shape,
             block_shape(
-                info.shape, *cuts, itemsize=itemsize, most=_BLOCK_BYTES, fill=_BLOCK_BYTES // 4
+                info.shape, *cuts, itemsize=itemsize, limit=_BLOCK_BYTES, fill=_BLOCK_BYTES // 4
             ),
         )
 

@@ -1,4 +1,4 @@
-"""A store's objects against its manifest: damaged, missing and foreign bytes."""
+"""A store's objects against its manifest: damaged, missing and unknown objects."""
 
 from __future__ import annotations
 

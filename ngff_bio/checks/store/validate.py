@@ -109,7 +109,7 @@ def _kind(documents: Documents, path: str) -> str | None:
 
 
 def _plate_of(documents: Documents, path: str) -> dict[str, Any] | None:
-    """Attributes of the plate that a well lies in: two groups up."""
+    """Attributes of the plate of a well: two groups up."""
     if "/" not in path:
         return None
     above = "/".join(path.split("/")[:-2])
@@ -117,7 +117,7 @@ def _plate_of(documents: Documents, path: str) -> dict[str, Any] | None:
 
 
 def _holds_tables(documents: Documents, path: str) -> bool:
-    """Whether a group holds the tables of an image."""
+    """Whether a group contains the tables of an image."""
     above, _, name = path.rpartition("/")
     if name != "tables" or "multiscales" not in documents.ome(above):
         return False

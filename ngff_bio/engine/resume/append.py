@@ -130,7 +130,7 @@ class Addition:
                 f"the label layer {layer.name!r} needs a larger type than it was stored with",
                 stored.dtype,
                 f"values up to {layer.max_value}",
-                "convert everything anew into another destination",
+                "convert the whole source to a new destination",
             )
         if grows and isinstance(layer, VolumeLayer) and layer.kind == "instance":
             raise _refused(
@@ -139,7 +139,7 @@ class Addition:
                 "have to be measured again",
                 None,
                 None,
-                "convert everything anew into another destination",
+                "convert the whole source to a new destination",
             )
         self._stored[path] = stored
         return grows
@@ -165,7 +165,7 @@ class Addition:
                     "its last shard is not full, and would have to be written again",
                     f"a multiple of {level.object_shape[at]} frames in the store",
                     f"{stored.frames} frames",
-                    "convert everything anew into another destination; with --frames 1 single "
+                    "convert the whole source to a new destination; with --frames 1 single "
                     "frames can be appended to it",
                 )
         return shape[at]
@@ -184,7 +184,7 @@ class Addition:
                 "the interrupted conversion cannot be resumed: the source does not declare the files "
                 "that it is made of (source_parts)",
                 file=storage.url,
-                hint="convert everything anew into another destination",
+                hint="convert the whole source to a new destination",
             )
         return "resume"
 
@@ -217,7 +217,7 @@ class Addition:
                         f"frames in the store have other instances now (label layer {layer.name!r})",
                         f"{len(rows)} rows",
                         f"{len(now)} instances",
-                        "convert everything anew into another destination",
+                        "convert the whole source to a new destination",
                     )
 
     def _collections(self) -> list[str]:

@@ -200,7 +200,7 @@ def resumed_records(storage: Storage) -> Iterator[UnitRecord]:
 
 
 def remove_store(storage: Storage) -> None:
-    """Remove a store, so that it never opens half removed and a second run can continue."""
+    """Remove a store; after an interruption it does not open, and a second run can continue."""
     storage.put(PLAN, json.dumps(Begun(removing=True)).encode())
     for key in _ROOTS:
         storage.delete(key)

@@ -41,7 +41,7 @@ def stored_array(nodes: Nodes, path: str, axes: str) -> Stored | None:
         raise StoreError(
             "an array is laid out in a way that ngff_bio does not write",
             record=path or "(root)",
-            hint="convert everything anew into another destination",
+            hint="convert the whole source to a new destination",
         )
     codec = codecs[0] if codecs else Codec("none")
     frames = levels[0].shape[axes.index("t")] if "t" in axes else 1

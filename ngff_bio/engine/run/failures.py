@@ -1,6 +1,6 @@
-"""Images whose source could not be read: they are skipped as a whole, and named.
+"""Images whose source cannot be read: they are skipped as a whole, and reported.
 
-Never half: a frame of zeros in the place of a missing one would be data that nobody acquired.
+A missing frame is not filled with zeros, which would look like acquired data.
 """
 
 from __future__ import annotations

@@ -266,7 +266,7 @@ def _outer_axes(
 def _files(
     series: tifffile.TiffPageSeries, file: SourceFile, notices: list[Notice]
 ) -> tuple[str, ...]:
-    """Files of a series that lies in several; missing planes are reported, or refused."""
+    """Files of a series, which may have several; missing planes are reported, or refused."""
     pages = [] if series.dataoffset is not None else list(series)
     missing = sum(p is None for p in pages)
     folder = file.name.rpartition("/")[0]

@@ -23,7 +23,7 @@ from ngff_bio.zarrio.chunks import (
     stored_chunks,
 )
 
-#: Chunks of one shard whose bytes lie this near are fetched in one request over a network, where
+#: Chunks of one shard whose bytes are this close are fetched in one request over a network, where
 #: a request takes as long as some hundred kB.
 _MAX_GAP = 128 << 10
 
@@ -101,7 +101,7 @@ class ChunkReader:
             yield from self._requests(key, stored)
 
     def _requests(self, key: str, chunks: list[Chunk]) -> Iterator[_Fetch]:
-        """One request a chunk; over a network, one for several that lie side by side."""
+        """One request a chunk; over a network, one for several that are adjacent."""
         if not self.remote:
             for chunk in chunks:
                 yield _Fetch(key, [chunk], (chunk.start, chunk.length))

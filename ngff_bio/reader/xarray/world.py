@@ -60,7 +60,7 @@ def index_region(
     number
         The level.
     spans
-        Along x, y and z (start, stop): pixels whose centre lies in start <= position < stop, at
+        Along x, y and z (start, stop): pixels whose centre is in start <= position < stop, at
         least one; a single value: the pixel that contains it. Other axes have no positions: indices.
 
     Raises

@@ -308,7 +308,7 @@ def _checked_name(name: str, archive: str) -> str:
     parts = PurePosixPath(name).parts
     if ".." in parts or name.startswith("/") or name[1:3] == ":/":
         raise SourceError(
-            "a member of the archive lies outside of it",
+            "a member of the archive is outside of it",
             file=archive,
             record=name,
             expected="names without .. that do not start with /",

@@ -94,7 +94,7 @@ class LabelRule:
 def _captured(glob: str) -> str:
     """A glob as a regular expression with a group for each ``*``; ``**/`` is any folder.
 
-    It may start at any folder, so that it does not depend on the root of the source.
+    It matches from any folder on: the root of the source does not matter.
     """
     meaning = {"**/": "(?:.*/)?", "*": "([^/]*)", "?": "[^/]"}
     parts = re.split(r"(\*\*/|\*|\?)", glob)
@@ -102,7 +102,7 @@ def _captured(glob: str) -> str:
 
 
 def layer_name(text: str) -> str:
-    """A safe name for a layer. ``labels`` is allowed: layers lie in a separate group."""
+    """A safe name for a layer. ``labels`` is allowed: layers have a group of their own."""
     return text if text in ("labels", "Labels") else safe_name(text)
 
 
@@ -111,7 +111,7 @@ def _without_affix(stem: str) -> str:
 
 
 def by_convention(name: str) -> LabelFile | None:
-    """The file as a label image, if its name says so: ``masks/x``, ``labels/x``, ``mask*``, ..."""
+    """The file as a label image, if it is named as one: ``masks/x``, ``labels/x``, ``mask*``, ..."""
     stem = stem_of(name)
     folders = [m for p in folder_of(name).split("/") if (m := _FOLDER.match(p))]
     affix = _SUFFIX.search(stem) or _PREFIX.match(stem)

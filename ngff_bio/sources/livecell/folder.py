@@ -2,7 +2,7 @@
 
 The name ``<type>_Phase_<well>_<location>_<time>_<crop>.tif`` places an image: one plate per cell type,
 one field per location and crop, frames over time. The four crops of a location are the quarters of
-one frame of twice their size, in column-major order. Images lie in ``images.zip`` or in a folder, flat
+one frame of twice their size, in column-major order. Images are in ``images.zip`` or in a folder, flat
 or by cell type; any number of COCO files list them (train, val, test; by cell type; parts of the
 training set).
 """

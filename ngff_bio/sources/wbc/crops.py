@@ -97,7 +97,7 @@ def read_crops(
 def _label_of(folder: str, crop: int, labels: _Labels, alone: bool) -> tuple[str, CropLabel] | None:
     """The row of a crop: of the test that its folder is named after.
 
-    If all crops lie in one folder that is not named after a test, the row is found by the number
+    If all crops are in one folder that is not named after a test, the row is found by the number
     alone, if that is unique.
     """
     above = [

@@ -267,7 +267,7 @@ def _check_inside(cell: MilabCell, size: tuple[int, int], file: str, record: str
     rows, columns = size
     if x >= columns or y >= rows or x + width <= 0 or y + height <= 0:
         raise SourceError(
-            "a location lies outside of its image",
+            "a location is outside of its image",
             file=file,
             record=record,
             expected=f"within {columns} x {rows} pixels",
