@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.export.annotations import Annotation, LayerRows
@@ -16,6 +16,10 @@ from ngff_bio.export.output import target
 from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Plane, SelectedImage, Selection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 #: Rows to collect before writing a row group: one small image is too few.
 _ROWS = 1 << 16
@@ -47,7 +51,7 @@ def write_table(selection: Selection, place: Path, report: ExportReport) -> None
     report.instances = out.count
 
 
-def _named(image: SelectedImage, layer: str, table: Any, selection: Selection) -> Any:
+def _named(image: SelectedImage, layer: str, table: pa.Table, selection: Selection) -> pa.Table:
     """A table, preceded by the columns for the origin of its rows."""
     import pyarrow as pa
 
@@ -64,7 +68,7 @@ def _named(image: SelectedImage, layer: str, table: Any, selection: Selection) -
     return pa.table([*own.values(), *table.columns], names=names)
 
 
-def _common_schema(selection: Selection) -> Any | None:
+def _common_schema(selection: Selection) -> pa.Schema | None:
     """Schema with every column of every table, preceded by those for the origin of rows."""
     import pyarrow as pa
 
@@ -89,7 +93,7 @@ def _common_schema(selection: Selection) -> Any | None:
     return pa.schema([*first, *(f.with_nullable(True) for f in fields)])
 
 
-def _rows_within(image: SelectedImage, layer: str, table: Any) -> list[int]:
+def _rows_within(image: SelectedImage, layer: str, table: pa.Table) -> list[int]:
     """Indices of the rows whose instances have pixels in the region."""
     by_frame = "t" in table.column_names
     rows = LayerRows(image, layer)
@@ -111,12 +115,12 @@ def _rows_within(image: SelectedImage, layer: str, table: Any) -> list[int]:
 class _Rows:
     """A Parquet file, written in row groups of `_ROWS` rows."""
 
-    def __init__(self, place: Path, schema: Any, *, store_schema: bool = True) -> None:
+    def __init__(self, place: Path, schema: pa.Schema, *, store_schema: bool = True) -> None:
         self._store_schema = store_schema
         self._place, self._schema = place, schema
-        self._tables: list[Any] = []
+        self._tables: list[pa.Table] = []
         self._gathered = 0
-        self._writer: Any = None
+        self._writer: pq.ParquetWriter  # open inside of `with`
         self.count = 0
 
     def __enter__(self) -> _Rows:
@@ -127,7 +131,7 @@ class _Rows:
         )
         return self
 
-    def add(self, table: Any) -> None:
+    def add(self, table: pa.Table) -> None:
         """Add rows; missing columns are null."""
         import pyarrow as pa
 
@@ -229,7 +233,7 @@ def _geo_row(
     }
 
 
-def _geo_schema() -> Any:
+def _geo_schema() -> pa.Schema:
     import pyarrow as pa
 
     text, integer, real = pa.string(), pa.int32(), pa.float64()

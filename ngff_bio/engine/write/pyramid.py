@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,9 @@ def _even(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:
     return np.pad(block, odd, mode="edge") if any(o[1] for o in odd) else block
 
 
-def _slabs(block: NDArray[Any], out: NDArray[Any], factor: tuple[int, ...]) -> Any:
+def _slabs(
+    block: NDArray[Any], out: NDArray[Any], factor: tuple[int, ...]
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """Pairs of views, cut along the first axis that has more than one step to go."""
     axis = next((i for i, n in enumerate(out.shape) if n > 1), 0)
     rows = max(1, int(_SLAB // max(block.nbytes // max(out.shape[axis], 1), 1)))
