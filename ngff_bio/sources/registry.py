@@ -116,6 +116,8 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
     known = _load(_possible(names))
     confidence = {n: s.detect(tree) for n, s in known.items()}
     best = [n for n, v in confidence.items() if v and v == max(confidence.values())]
+    if len(best) > 1:  # folders of any format of annotations have image files, too
+        best = [n for n in best if n != "images"]
     if not best:
         from ngff_bio.sources.unrecognized import unrecognized
 
