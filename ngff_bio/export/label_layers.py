@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from ngff_bio.errors import ArgumentError
+from ngff_bio.export.output import check_one_file, target
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
 
@@ -37,16 +40,30 @@ def label_images(selection: Selection, report: ExportReport) -> list[LabelImage]
     return found
 
 
-def no_labels(selection: Selection) -> ArgumentError:
-    """The error for a selection without label layers."""
-    return ArgumentError(
-        "the selection has no label layers",
-        file=selection.url,
-        hint="select another image with --image",
-    )
+def label_files(
+    selection: Selection, place: Path, report: ExportReport, *suffixes: str
+) -> Iterator[tuple[LabelImage, Path]]:
+    """All label images of the selected layers, each with the file to write.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If there are none, or several for one file.
+    """
+    labels = label_images(selection, report)
+    if not labels:
+        raise ArgumentError(
+            "the selection has no label layers",
+            file=selection.url,
+            hint="select another image with --image",
+        )
+    check_one_file(place, [label.name for label in labels], "label images")
+    for label in labels:
+        yield label, target(place, _file_name(label, *suffixes))
+        label.image.stored.forget()
 
 
-def file_name(label: LabelImage, *suffixes: str) -> str:
+def _file_name(label: LabelImage, *suffixes: str) -> str:
     """The layer's file in the source if it has one of the suffixes, else image and label name."""
     listed = label.image.stored.source_attributes(label.layer).get("files") or ()
     own = [str(f) for f in listed if str(f).lower().endswith(suffixes)]

@@ -9,7 +9,6 @@ from typing import Any
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.export.output import check_one_file, target, write_json
-from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
 from ngff_bio.formats.milab import restored_entry
@@ -57,11 +56,3 @@ def _cells(image: SelectedImage, layer: str) -> dict[str, Any]:
         return {}
     keys, records = (table.column(n).to_pylist() for n in ("source_id", "record"))
     return {k: json.loads(r) for k, r in zip(keys, records, strict=True)}
-
-
-MILAB = Exporter(
-    name="milab",
-    title="predictions of blood cells (analyze_result.json), for stores converted from them",
-    suffixes=(".json",),
-    write=write,
-)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,15 @@ from ngff_bio.export.annotations import Annotation, LayerRows
 from ngff_bio.export.classes import instance_layers
 from ngff_bio.export.geometry import Bounds, geo_metadata, wkb_of_rings, wkb_of_shape
 from ngff_bio.export.output import target
-from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Plane, SelectedImage, Selection
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+#: Name of the file if the destination is a folder.
+_FILE = "instances.parquet"
 
 #: Rows to collect before writing a row group: one small image is too few.
 _ROWS = 1 << 16
@@ -36,7 +38,7 @@ def write_table(selection: Selection, place: Path, report: ExportReport) -> None
             file=selection.url,
             hint="select other images with --image, or export label values to geoparquet",
         )
-    with _Rows(place, schema) as out:
+    with _Rows(target(place, _FILE), schema) as out:
         for image in selection.images:
             for layer in image.layers:
                 table = image.stored.table(layer)
@@ -171,8 +173,8 @@ def write_geometry(selection: Selection, place: Path, report: ExportReport) -> N
     selection = instance_layers(selection, report)
     bounds = Bounds()
     # Without a copy of the Arrow schema, readers use the metadata of the file, which has "geo".
-    schema = _geo_schema()
-    with _Rows(place, schema, store_schema=False) as out:
+    schema = pa.schema(list(_GEO_COLUMNS.items()))
+    with _Rows(target(place, _FILE), schema, store_schema=False) as out:
         for image in selection.images:
             for layer in image.layers:
                 table = LayerRows(image, layer)
@@ -233,54 +235,25 @@ def _geo_row(
     }
 
 
-def _geo_schema() -> pa.Schema:
-    import pyarrow as pa
-
-    text, integer, real = pa.string(), pa.int32(), pa.float64()
-    columns = {
-        "dataset": text,
-        "image": text,
-        "frame": text,
-        "layer": text,
-        "label": pa.uint32(),
-        "t": integer,
-        "z": integer,
-        "category": text,
-        "category_id": text,
-        "source_id": text,
-        "track_id": text,
-        "box_x": real,
-        "box_y": real,
-        "box_width": real,
-        "box_height": real,
-        "area": real,
-        "iscrowd": pa.int8(),
-        "record": text,
-        "geometry": pa.binary(),
-    }
-    return pa.schema(list(columns.items()))
-
-
-def _one_file(
-    write: Callable[[Selection, Path, ExportReport], None],
-) -> Callable[[Selection, Path, ExportReport], None]:
-    """A writer of one file, which is inside a folder if the destination is one."""
-
-    def written(selection: Selection, place: Path, report: ExportReport) -> None:
-        write(selection, target(place, "instances.parquet"), report)
-
-    return written
-
-
-PARQUET = Exporter(
-    name="parquet",
-    title="the tables of all instances as one Parquet file",
-    suffixes=(".parquet", ".pq"),
-    write=_one_file(write_table),
-)
-GEOPARQUET = Exporter(
-    name="geoparquet",
-    title="all instances as one GeoParquet file, outlines as geometry",
-    suffixes=(".parquet", ".geoparquet", ".pq"),
-    write=_one_file(write_geometry),
-)
+#: Columns of a GeoParquet file and their Arrow types.
+_GEO_COLUMNS = {
+    "dataset": "string",
+    "image": "string",
+    "frame": "string",
+    "layer": "string",
+    "label": "uint32",
+    "t": "int32",
+    "z": "int32",
+    "category": "string",
+    "category_id": "string",
+    "source_id": "string",
+    "track_id": "string",
+    "box_x": "float64",
+    "box_y": "float64",
+    "box_width": "float64",
+    "box_height": "float64",
+    "area": "float64",
+    "iscrowd": "int8",
+    "record": "string",
+    "geometry": "binary",
+}

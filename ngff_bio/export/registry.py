@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ngff_bio.errors import ArgumentError, closest_names
 
@@ -27,39 +26,84 @@ class Exporter:
         Description, one line.
     suffixes
         Suffixes of a destination that is one file; any other destination is a folder.
-    write
-        Writes a selection of a store to a file to create, or into an existing folder.
+    function
+        Module of this package and function that writes, imported on demand: ``coco:write``.
     """
 
     name: str
     title: str
     suffixes: tuple[str, ...]
-    write: Callable[[Selection, Path, ExportReport], None]
+    function: str
 
     def is_file(self, out: Path) -> bool:
         """Whether the destination `out` is one file."""
-        return out.name.lower().endswith(self.suffixes) if self.suffixes else False
+        return bool(self.suffixes) and out.name.lower().endswith(self.suffixes)
+
+    def write(self, selection: Selection, place: Path, report: ExportReport) -> None:
+        """Write a selection of a store to a file to create, or into an existing folder."""
+        module, _, name = self.function.partition(":")
+        getattr(import_module(f"ngff_bio.export.{module}"), name)(selection, place, report)
 
 
-#: Module and attribute of each format, imported on demand.
-_FORMATS = {
-    "coco": "coco:COCO",
-    "labelme": "labelme:LABELME",
-    "rle-json": "rle_json:RLE_JSON",
-    "milab": "milab:MILAB",
-    "label-tiff": "tiff:LABEL_TIFF",
-    "ome-tiff": "tiff:OME_TIFF",
-    "wbc-crops": "wbc_crops:WBC_CROPS",
-    "yolo": "yolo:YOLO",
-    "yolo-seg": "yolo:YOLO_SEG",
-    "parquet": "parquet:PARQUET",
-    "geoparquet": "parquet:GEOPARQUET",
-}
+_EXPORTERS = (
+    Exporter(
+        "coco",
+        "COCO: polygons and RLE of the source, other masks as RLE",
+        (".json",),
+        "coco:write",
+    ),
+    Exporter("labelme", "labelme JSON files beside their image files", (), "labelme:write"),
+    Exporter(
+        "rle-json",
+        "run-length JSON of label volumes, as in platelet-em",
+        (".json",),
+        "rle_json:write",
+    ),
+    Exporter(
+        "milab",
+        "predictions of blood cells (analyze_result.json), for stores converted from them",
+        (".json",),
+        "milab:write",
+    ),
+    Exporter(
+        "label-tiff",
+        "label layers as calibrated TIFF (ImageJ hyperstack if possible)",
+        (".tif", ".tiff"),
+        "tiff:write_labels",
+    ),
+    Exporter(
+        "ome-tiff",
+        "images and label layers as OME-TIFF with physical sizes",
+        (".tif", ".tiff"),
+        "tiff:write_ome",
+    ),
+    Exporter(
+        "wbc-crops",
+        "crops of white blood cells with labels.csv, as by the authors of WBC",
+        (),
+        "wbc_crops:write",
+    ),
+    Exporter("yolo", "YOLO text with a box per instance", (), "yolo:write_boxes"),
+    Exporter("yolo-seg", "YOLO text with an outline per instance", (), "yolo:write_outlines"),
+    Exporter(
+        "parquet",
+        "the tables of all instances as one Parquet file",
+        (".parquet", ".pq"),
+        "parquet:write_table",
+    ),
+    Exporter(
+        "geoparquet",
+        "all instances as one GeoParquet file, outlines as geometry",
+        (".parquet", ".geoparquet", ".pq"),
+        "parquet:write_geometry",
+    ),
+)
+_BY_NAME = {exporter.name: exporter for exporter in _EXPORTERS}
 
 
 def exporters() -> dict[str, Exporter]:
     """All formats by name."""
-    return {name: _load(place) for name, place in _FORMATS.items()}
+    return dict(_BY_NAME)
 
 
 def find_exporter(name: str) -> Exporter:
@@ -71,19 +115,11 @@ def find_exporter(name: str) -> Exporter:
         If there is no such format; the message lists all.
     """
     key = name.strip().lower().replace("_", "-")
-    if key not in _FORMATS:
+    if key not in _BY_NAME:
         raise ArgumentError(
             "unknown export format",
-            expected=", ".join(_FORMATS),
+            expected=", ".join(_BY_NAME),
             found=name,
-            hint=f"did you mean {closest_names(key, _FORMATS)}?",
+            hint=f"did you mean {closest_names(key, _BY_NAME)}?",
         )
-    return _load(_FORMATS[key])
-
-
-def _load(place: str) -> Exporter:
-    module, _, name = place.partition(":")
-    found: Any = getattr(import_module(f"ngff_bio.export.{module}"), name)
-    if not isinstance(found, Exporter):
-        raise TypeError(f"{place} is not an Exporter")
-    return found
+    return _BY_NAME[key]

@@ -7,15 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ngff_bio.export.label_layers import (
-    LabelImage,
-    file_name,
-    label_images,
-    no_labels,
-    report_losses,
-)
-from ngff_bio.export.output import check_one_file, target
-from ngff_bio.export.registry import Exporter
+from ngff_bio.export.label_layers import LabelImage, label_files, report_losses
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
 from ngff_bio.formats.rle.writer import RunLengthWriter
@@ -23,12 +15,8 @@ from ngff_bio.formats.rle.writer import RunLengthWriter
 
 def write(selection: Selection, place: Path, report: ExportReport) -> None:
     """Write every selected label layer."""
-    labels = label_images(selection, report)
-    if not labels:
-        raise no_labels(selection)
-    check_one_file(place, [label.name for label in labels], "label images")
-    for label in labels:
-        target(place, file_name(label, ".json")).write_bytes(_encoded(label, report))
+    for label, file in label_files(selection, place, report, ".json"):
+        file.write_bytes(_encoded(label, report))
     if selection.source != "platelet-em":
         report_losses(selection, report, "run-length JSON")
 
@@ -63,11 +51,3 @@ def _is_integer(text: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-RLE_JSON = Exporter(
-    name="rle-json",
-    title="run-length JSON of label volumes, as in platelet-em",
-    suffixes=(".json",),
-    write=write,
-)

@@ -10,15 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.export.label_layers import (
-    LabelImage,
-    file_name,
-    label_images,
-    no_labels,
-    report_losses,
-)
+from ngff_bio.export.label_layers import label_files, label_images, report_losses
 from ngff_bio.export.output import check_one_file, target
-from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
 from ngff_bio.formats.tiff.writer import (
@@ -32,13 +25,8 @@ from ngff_bio.formats.tiff.writer import (
 
 def write_labels(selection: Selection, place: Path, report: ExportReport) -> None:
     """Write each label layer as a TIFF of integers, or of colours if its source was one of colours."""
-    labels = label_images(selection, report)
-    if not labels:
-        raise no_labels(selection)
-    check_one_file(place, [label.name for label in labels], "label images")
-    for label in labels:
+    for label, file in label_files(selection, place, report, ".tif", ".tiff"):
         image, layer, name = label
-        file = target(place, file_name(label, ".tif", ".tiff"))
         stack = _stack(image, name)
         colors = None if label.is_hidden else colors_of(image, layer)
         if colors is not None:
@@ -52,7 +40,6 @@ def write_labels(selection: Selection, place: Path, report: ExportReport) -> Non
                     "32-bit labels are not written as ImageJ hyperstacks: open them in Fiji with "
                     "Bio-Formats"
                 )
-        image.stored.forget()
     _report_labels(selection, report)
 
 
@@ -61,7 +48,7 @@ def write_ome(selection: Selection, place: Path, report: ExportReport) -> None:
     stacks: list[tuple[SelectedImage, str | None]] = []
     if selection.with_images is not False and not selection.named_layers:
         stacks += [(image, None) for image in selection.images]
-    labels: list[LabelImage] = label_images(selection, report)
+    labels = label_images(selection, report)
     if place.is_dir() or not stacks:
         stacks += [(label.image, label.name) for label in labels]
     elif labels:
@@ -151,17 +138,3 @@ def _stack(image: SelectedImage, name: str | None) -> Stack:
         if None not in hours and "t" in axes
         else [],
     )
-
-
-LABEL_TIFF = Exporter(
-    name="label-tiff",
-    title="label layers as calibrated TIFF (ImageJ hyperstack if possible)",
-    suffixes=(".tif", ".tiff"),
-    write=write_labels,
-)
-OME_TIFF = Exporter(
-    name="ome-tiff",
-    title="images and label layers as OME-TIFF with physical sizes",
-    suffixes=(".tif", ".tiff"),
-    write=write_ome,
-)

@@ -22,7 +22,6 @@ from ngff_bio.errors import ArgumentError
 from ngff_bio.export.annotations import LayerRows
 from ngff_bio.export.image_files import write_pixels
 from ngff_bio.export.output import place_below
-from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
 from ngff_bio.formats.milab import COLUMNS
@@ -168,11 +167,3 @@ def _copy_crops(images: list[SelectedImage], place: Path, report: ExportReport) 
             for row in rows:
                 table.writerow(dict(row["row"]))
     report.instances += len(images)
-
-
-WBC_CROPS = Exporter(
-    name="wbc-crops",
-    title="crops of white blood cells with labels.csv, as by the authors of WBC",
-    suffixes=(),
-    write=write,
-)

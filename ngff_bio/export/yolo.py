@@ -8,28 +8,18 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import Classes, instance_layers
 from ngff_bio.export.image_files import plane_name, write_image
 from ngff_bio.export.output import place_below, unused_name
-from ngff_bio.export.registry import Exporter
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Selection
 from ngff_bio.formats.yolo import box_line, outline_line
 from ngff_bio.model import Polygons
 from ngff_bio.raster.rings import joined_ring
-
-
-def write_boxes(selection: Selection, place: Path, report: ExportReport) -> None:
-    """Write a box for each instance."""
-    _write(selection, place, report, outlines=False)
-
-
-def write_outlines(selection: Selection, place: Path, report: ExportReport) -> None:
-    """Write an outline for each instance."""
-    _write(selection, place, report, outlines=True)
 
 
 def _write(selection: Selection, place: Path, report: ExportReport, *, outlines: bool) -> None:
@@ -107,12 +97,5 @@ def _write_lists(place: Path, classes: Classes, splits: dict[str, list[str]]) ->
         text.write_text("".join(f"./images/{name}\n" for name in names))
 
 
-YOLO = Exporter(
-    name="yolo", title="YOLO text with a box per instance", suffixes=(), write=write_boxes
-)
-YOLO_SEG = Exporter(
-    name="yolo-seg",
-    title="YOLO text with an outline per instance",
-    suffixes=(),
-    write=write_outlines,
-)
+write_boxes = partial(_write, outlines=False)
+write_outlines = partial(_write, outlines=True)

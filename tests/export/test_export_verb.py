@@ -31,15 +31,14 @@ def store(tmp_path_factory) -> Path:
 def failing(monkeypatch):
     """A format whose writing stops in the middle."""
 
-    def write(selection, place, report):
-        target = place / "half.txt" if place.is_dir() else place
-        target.write_text("half")
-        raise OSError(28, "No space left on device")
+    class Failing(Exporter):
+        def write(self, selection, place, report):
+            target = place / "half.txt" if place.is_dir() else place
+            target.write_text("half")
+            raise OSError(28, "No space left on device")
 
-    found = Exporter("failing", "", (".txt",), write)
-    monkeypatch.setitem(registry._FORMATS, "failing", "x:X")
-    load = registry._load
-    monkeypatch.setattr(registry, "_load", lambda p: found if p == "x:X" else load(p))
+    found = Failing("failing", "", (".txt",), "")
+    monkeypatch.setitem(registry._BY_NAME, "failing", found)
 
 
 def test_the_error_for_an_unknown_format_lists_all_formats(store, tmp_path):
