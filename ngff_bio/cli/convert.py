@@ -48,6 +48,7 @@ def convert(
     labels: cli.Labels = None,
     stitch: cli.Stitch = False,
     scale_annotations: cli.ScaleAnnotations = False,
+    tracked: cli.Tracked = False,
     ignore_unread: cli.IgnoreUnread = False,
     option: cli.Option = None,
     max_pixels: cli.MaxPixels = None,
@@ -83,6 +84,8 @@ def convert(
         options["stitch"] = True
     if scale_annotations:
         options["scale_annotations"] = True
+    if tracked:
+        options["tracked"] = True
     if ignore_unread:
         options["ignore_unread"] = True
     settings = _settings(

@@ -167,18 +167,21 @@ class LayerRows:
         self.semantic = stored.is_semantic(layer)
         self.categories = list(stored.label_attributes(layer).get("categories") or ())
         self._frames: dict[int, list[tuple[Instance, str, int | None]]] = {}
-        self._values: dict[int, Instance] = {}
+        self._by_frame = False
+        self._values: dict[tuple[int, int], Instance] = {}
         if table is None:
             return
         columns = {name: table.column(name).to_pylist() for name in table.column_names}
-        if "t" in columns and "label_image" in columns:
+        if {"t", "label_image"} <= columns.keys() and "x_start" not in columns:
             for row in range(table.num_rows):
                 instance = _instance(columns, row)
                 whole_in, pixels = columns["label_image"][row], columns["pixels"][row]
                 self._frames.setdefault(instance.t, []).append((instance, whole_in, pixels))
-        elif "label" in columns:
+        elif "label" in columns:  # objects of a label image: on each frame, or on all
+            self._by_frame = "t" in columns
             for row in range(table.num_rows):
-                self._values[columns["label"][row]] = _instance(columns, row)
+                one = _instance(columns, row)
+                self._values[one.t, one.value] = one
 
     def on(self, plane: Plane) -> Iterator[Annotation]:
         """Instances of a plane, in table order or else by label value."""
@@ -192,7 +195,8 @@ class LayerRows:
                     yield one
             return
         for value in found.extents(self.layer):
-            known = self._values.get(value) or self._unlisted(value)
+            key = (plane.t if self._by_frame else 0, value)
+            known = self._values.get(key) or self._unlisted(value)
             known = _on_plane(known, plane)
             yield Annotation(self.layer, known, plane, self.layer, None, found)
 
@@ -229,6 +233,7 @@ def _on_plane(instance: Instance, plane: Plane) -> Instance:
         category=instance.category,
         category_id=instance.category_id,
         source_id=instance.source_id,
+        track_id=instance.track_id,
     )
 
 

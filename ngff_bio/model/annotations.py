@@ -194,13 +194,16 @@ class VolumeLayer:
         Unsigned label values on the image's axes without c.
     kind
         ``semantic``: values are classes, listed in ``categories``. ``instance``: values are
-        objects, and get a table row each.
+        objects, and get a table row each; on an image with axis t a row for each frame.
     source_ids
         Source id by label value, where the two differ.
     classes
         Name of the semantic layer that gives each instance its class by majority.
     compare
         A second source of the same layer; pixels on which the two disagree are reported.
+    tracked
+        On an image with axis t: whether a value is one object on all frames, or equal values on two
+        frames are different objects.
     """
 
     name: str
@@ -211,6 +214,7 @@ class VolumeLayer:
     source_ids: dict[int, int | str] = field(default_factory=dict)
     classes: str | None = None
     compare: Pixels | RunVolume | None = None
+    tracked: bool | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
 
     def source_parts(self) -> SourceParts:

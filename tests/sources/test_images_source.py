@@ -375,9 +375,12 @@ def check_labels(store: Path, path: str, layer: str, expected: np.ndarray) -> No
     np.testing.assert_array_equal(found, expected)
     assert found.dtype.kind == "u"
     rows = pd.read_parquet(store / path / "tables" / layer / "table.parquet")
-    values, counts = np.unique(expected[expected > 0], return_counts=True)
-    assert rows.label.tolist() == values.tolist()
-    assert rows.pixels.tolist() == counts.tolist()
+    frames = expected if "t" in rows else [expected]
+    for t, frame in enumerate(frames):
+        values, counts = np.unique(frame[frame > 0], return_counts=True)
+        here = rows[rows.t == t] if "t" in rows else rows
+        assert here.label.tolist() == values.tolist()
+        assert here.pixels.tolist() == counts.tolist()
 
 
 @pytest.mark.parametrize(

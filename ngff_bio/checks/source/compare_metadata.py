@@ -158,7 +158,7 @@ def label_differences(
         "layer": layer.name,
         "values": "semantic" if semantic else "instance",
         "categories": [_category(c) for c in layer.categories],
-        "tracked": layer.tracked if isinstance(layer, InstanceLayer) else None,
+        "tracked": layer.tracked,
         "attributes": dict(layer.attributes) or None,
     }
     yield from _fields("label", path, expected, {"categories": [], **own})

@@ -48,42 +48,57 @@ def draw(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
 
 
 class ObjectCounts:
-    """Counts the objects of a layer, block by block: pixels and extent, by class."""
+    """Counts the objects of a layer, block by block: pixels and extent, by frame and class.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    axes
+        Axes of the layer.
+    """
+
+    def __init__(self, axes: str) -> None:
+        self.axes = axes
         self._blocks: list[pa.Table] = []
 
     def add(self, block: NDArray[Any], region: Region, classes: NDArray[Any] | None) -> None:
         """Count the objects of a block."""
         import pyarrow as pa
 
-        self._blocks.append(_merged(pa.table(_runs(block, region, classes)), "label", "class"))
+        runs = pa.table(_runs(block, region, classes, self.axes))
+        self._blocks.append(_merged(runs, "t", "label", "class"))
 
     def counted(self) -> pa.Table | None:
-        """A row for each object and class; ``None`` if nothing was added."""
+        """A row for each frame, object and class; ``None`` if nothing was added."""
         import pyarrow as pa
 
-        return _merged(pa.concat_tables(self._blocks), "label", "class") if self._blocks else None
+        if not self._blocks:
+            return None
+        return _merged(pa.concat_tables(self._blocks), "t", "label", "class")
 
 
 def _merged(table: pa.Table, *keys: str) -> pa.Table:
     """One row for each value of the keys."""
     how = {
-        name: "sum" if name == "pixels" else "min" if name.startswith("start") else "max"
+        name: "sum" if name == "pixels" else "min" if name.endswith("start") else "max"
         for name in table.column_names
-        if name not in ("label", "class")
+        if name not in ("t", "label", "class")
     }
     merged = table.group_by(keys, use_threads=False).aggregate(list(how.items()))
     named = [f"{name}_{function}" for name, function in how.items()]
-    return merged.select([*keys, *named]).rename_columns([*keys, *how]).sort_by(keys[0])
+    return (
+        merged.select([*keys, *named])
+        .rename_columns([*keys, *how])
+        .sort_by([("t", "ascending"), ("label", "ascending")])
+    )
 
 
 def _runs(
-    block: NDArray[Any], region: Region, classes: NDArray[Any] | None
+    block: NDArray[Any], region: Region, classes: NDArray[Any] | None, axes: str
 ) -> dict[str, NDArray[Any] | list[None]]:
     """Stretches of one label (and class) along the last axis, without the background.
 
-    Columns: label; class, null without classes; pixels; half-open extent along each axis.
+    Columns: frame, 0 without an axis t; label; class, null without classes; pixels; half-open extent
+    along each other axis.
     """
     flat = np.ascontiguousarray(block).reshape(-1)
     new = np.ones(flat.size, bool)
@@ -97,14 +112,18 @@ def _runs(
     shown = flat[first] != 0
     first, length = first[shown], length[shown]
     columns: dict[str, NDArray[Any] | list[None]] = {
+        "t": np.zeros(first.size, np.int64),
         "label": flat[first].astype(np.int64),
         "class": [None] * first.size if also is None else also[first].astype(np.int64),
         "pixels": length,
     }
     places = np.unravel_index(first, block.shape)
-    for axis, (place, (offset, _)) in enumerate(zip(places, region, strict=True)):
-        columns[f"start{axis}"] = place + offset
-        columns[f"stop{axis}"] = place + offset + (length if axis == block.ndim - 1 else 1)
+    for axis, place, (offset, _) in zip(axes, places, region, strict=True):
+        if axis == "t":
+            columns["t"] = place + offset
+            continue
+        columns[f"{axis}_start"] = place + offset
+        columns[f"{axis}_stop"] = place + offset + (length if axis == axes[-1] else 1)
     return columns
 
 
@@ -171,12 +190,13 @@ def _counts(values: NDArray[Any]) -> dict[int, int]:
 
 
 def compare_objects(
-    path: str, table: pa.Table | None, layer: VolumeLayer, axes: str, objects: ObjectCounts
+    path: str, table: pa.Table | None, layer: VolumeLayer, objects: ObjectCounts
 ) -> Found:
     """Compare the table of a layer's objects with the objects that were counted in the source."""
     counted = objects.counted()
-    by_label = None if counted is None else _merged(counted, "label")
+    by_label = None if counted is None else _merged(counted, "t", "label")
     seen = [] if by_label is None else by_label["label"].to_pylist()
+    frames = [] if by_label is None else by_label["t"].to_pylist()
     if table is None:
         missing = Difference("row", path, f"the table of {len(seen)} objects is missing")
         return Found([missing] if seen and layer.kind == "instance" else [], len(seen))
@@ -186,32 +206,42 @@ def compare_objects(
         "source_id": [str(layer.source_ids.get(v, v)) for v in seen],
         "pixels": [] if by_label is None else by_label["pixels"].to_pylist(),
     }
+    if "t" in objects.axes:
+        columns["t"] = frames
+    if layer.tracked:
+        columns["track_id"] = columns["source_id"]
     if layer.classes is not None:
         names = {c.id: c.name for c in layer.categories}
         classes = _majorities(counted)
-        majority = [classes[label] for label in seen]
+        majority = [classes[key] for key in zip(frames, seen, strict=True)]
         columns |= {
             "category": [None if k is None else names.get(k) for k, _ in majority],
             "category_id": [None if k is None else str(k) for k, _ in majority],
             "category_fraction": [share for _, share in majority],
         }
-    for i, axis in enumerate(axes):
-        for end in ("start", "stop"):
-            values = [] if by_label is None else by_label[f"{end}{i}"].to_pylist()
-            columns[f"{axis}_{end}"] = values
-    comparison = RowComparison(path, [f"label {v}" for v in seen])
+    for name in (
+        f"{axis}_{end}" for axis in objects.axes if axis != "t" for end in ("start", "stop")
+    ):
+        columns[name] = [] if by_label is None else by_label[name].to_pylist()
+    named = [
+        f"label {v}" + (f" at t={t}" if "t" in objects.axes else "")
+        for t, v in zip(frames, seen, strict=True)
+    ]
+    comparison = RowComparison(path, named)
     return Found(list(comparison.differences(table, columns)), len(seen))
 
 
-def _majorities(counted: pa.Table | None) -> dict[int, tuple[int | None, float | None]]:
-    """The most frequent class of each object and its share; of equals the smallest class.
+def _majorities(
+    counted: pa.Table | None,
+) -> dict[tuple[int, int], tuple[int | None, float | None]]:
+    """The most frequent class of each object (frame, label) and its share; of equals the smallest.
 
     No class if most pixels have class 0; no share either if there are no classes.
     """
-    pixels: dict[int, dict[int | None, int]] = {}
+    pixels: dict[tuple[int, int], dict[int | None, int]] = {}
     for row in [] if counted is None else counted.to_pylist():
-        pixels.setdefault(row["label"], {})[row["class"]] = row["pixels"]
-    found: dict[int, tuple[int | None, float | None]] = {}
+        pixels.setdefault((row["t"], row["label"]), {})[row["class"]] = row["pixels"]
+    found: dict[tuple[int, int], tuple[int | None, float | None]] = {}
     for label, by_class in pixels.items():
         most = min(by_class, key=lambda k: (-by_class[k], k or 0))
         share = by_class[most] / sum(by_class.values())

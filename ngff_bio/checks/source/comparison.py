@@ -46,7 +46,7 @@ class Comparison:
     done: Verification
     pool: WorkerPool
     progress: Progress
-    _counted: dict[str, tuple[VolumeLayer, str, ObjectCounts]] = field(default_factory=dict)
+    _counted: dict[str, tuple[VolumeLayer, ObjectCounts]] = field(default_factory=dict)
     _tables: StoredTables = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,9 +93,8 @@ class Comparison:
         self.done.images = len(dataset.images)
         self._run(list(self._tasks(documents, dataset)))
         if self.done.sampled is None:
-            for path, (layer, axes, objects) in self._counted.items():
-                table = self._tables.read(path)
-                self._add(compare_objects(path, table, layer, axes, objects))
+            for path, (layer, objects) in self._counted.items():
+                self._add(compare_objects(path, self._tables.read(path), layer, objects))
         self.done.differences += self._tables.differences
 
     def _differs(self, kind: Kind, path: str, what: str, **parts: str) -> None:
@@ -176,8 +175,8 @@ class Comparison:
             frames = shape[0] if axes.startswith("t") else 1
             yield from track_tasks(documents, store, image.path, layer, frames)
         else:
-            objects = ObjectCounts()
-            self._counted[table_path] = (layer, axes, objects)
+            objects = ObjectCounts(axes)
+            self._counted[table_path] = (layer, objects)
             named = (x for x in image.labels if x.name == layer.classes)
             classes = next((x for x in named if isinstance(x, VolumeLayer)), None)
             yield from volume_tasks(images[layer.name], layer, classes, objects)

@@ -28,7 +28,7 @@ from ngff_bio.engine.resume.stored import (
 from ngff_bio.engine.write.manifest import SourceFiles
 from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.errors import StoreError, StoreExistsError, StoreNotFoundError
-from ngff_bio.model import ArrayPixels, InstanceLayer, SourceDataset, SourceImage, VolumeLayer
+from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.nodes import Nodes, read_nodes
 
@@ -132,15 +132,6 @@ class Addition:
                 f"values up to {layer.max_value}",
                 "convert the whole source to a new destination",
             )
-        if grows and isinstance(layer, VolumeLayer) and layer.kind == "instance":
-            raise _refused(
-                image,
-                f"objects of the label layer {layer.name!r} may continue in new frames, and would "
-                "have to be measured again",
-                None,
-                None,
-                "convert the whole source to a new destination",
-            )
         self._stored[path] = stored
         return grows
 
@@ -201,9 +192,21 @@ class Addition:
         for image in self.plan.dataset.images:
             for layer in image.labels:
                 stored = self._stored.get(label_path(image, layer))
-                if stored is None or not isinstance(layer, InstanceLayer):
+                if stored is None:
                     continue
                 data = storage.get(table_key(image, layer))
+                if isinstance(layer, VolumeLayer):
+                    names = [] if data is None else from_parquet(data).column_names
+                    if names and ("t" in names, "track_id" in names) != (True, bool(layer.tracked)):
+                        raise _refused(
+                            image,
+                            f"the table of the label layer {layer.name!r} has other columns",
+                            ", ".join(names),
+                            "a row for each object and frame"
+                            + (", with its track_id" if layer.tracked else ""),
+                            "convert the whole source to a new destination",
+                        )
+                    continue
                 rows: list[tuple[int, int]] = []
                 if data is not None:
                     table = from_parquet(data).select(["t", "label"]).to_pydict()

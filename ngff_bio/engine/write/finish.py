@@ -199,21 +199,22 @@ class _Maker:
         there = below(image, f"tables/{layer.name}") in self.old.groups
         if isinstance(layer, VolumeLayer):
             objects = merge_objects([p.objects for p in parts])
-            if objects:
-                table = volume_table(layer, planned.plan.axes, objects)
-                self.writer.put(key, to_parquet(table))
-            return bool(objects) or there
-        rows = [p.rows for p in parts if p.rows]
-        if rows and (there or rows != [key]):  # several parts wrote their rows beside the data
-            import pyarrow as pa
+            tables = [volume_table(layer, planned.plan.axes, objects)] if objects else []
+        else:  # several parts wrote their rows beside the data
+            rows = [p.rows for p in parts if p.rows]
+            if rows == [key] and not there:
+                return True
+            tables = [from_parquet(_rows(self.writer.storage, r)) for r in rows]
+        if tables and there:  # without rows that an interrupted run may have added already
             import pyarrow.compute as pc
 
-            tables = [from_parquet(_rows(self.writer.storage, r)) for r in rows]
-            if there:  # without rows that an interrupted run may have added already
-                known = from_parquet(_rows(self.writer.storage, key))
-                tables.insert(0, known.filter(pc.less(known["t"], planned.start or 0)))
+            known = from_parquet(_rows(self.writer.storage, key))
+            tables.insert(0, known.filter(pc.less(known["t"], planned.start or 0)))
+        if tables:
+            import pyarrow as pa
+
             self.writer.put(key, to_parquet(pa.concat_tables(tables)))
-        return bool(rows) or there
+        return bool(tables) or there
 
     def add_tracks(self, image: SourceImage, layer: LabelLayer) -> None:
         """The graph of a tracked layer, made of its whole table."""

@@ -122,7 +122,7 @@ def label_attributes(
         else None,
         hides=layer.name if number else None,
         overlap="larger first, ties in source order" if isinstance(layer, InstanceLayer) else None,
-        tracked=layer.tracked if isinstance(layer, InstanceLayer) else None,
+        tracked=layer.tracked,
         tracks=_tracks(layer, table and number == 0),
         attributes=dict(layer.attributes) or None,
     )

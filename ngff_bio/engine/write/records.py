@@ -30,7 +30,9 @@ class Failure:
 
 
 class MeasuredObject(TypedDict, total=False):
-    """An object of a label volume: pixels, half-open bounds along each axis, pixels by class value."""
+    """An object of a label volume on one frame: pixels, half-open bounds along each axis but t, pixels
+    by class value.
+    """
 
     count: int
     start: list[int]
@@ -44,7 +46,7 @@ class PartRecord:
 
     ``low`` and ``high`` are the extremes of the coarsest level that the part wrote; ``rows`` is the
     key of its table rows. ``crc32c`` is that of the pixels that were read, in C order, little-endian,
-    in the type of the array.
+    in the type of the array. ``objects`` are those of a label volume, by ``frame:label``.
     """
 
     array: int

@@ -172,28 +172,35 @@ def _offsets(sizes: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.concatenate((np.zeros(1, np.int32), np.cumsum(sizes, dtype=np.int32)))
 
 
-def volume_table(layer: VolumeLayer, axes: str, objects: dict[int, MeasuredObject]) -> pa.Table:
+def volume_table(
+    layer: VolumeLayer, axes: str, objects: dict[tuple[int, int], MeasuredObject]
+) -> pa.Table:
     """Arrow table of the objects of a label image whose source has pixels.
 
-    A row: label value, label image, source id, class by majority of the semantic layer's pixels and
-    the fraction that agrees, pixel count, half-open bounding box along each axis.
+    A row: label value, label image, frame, source id, track id of a tracked layer, class by majority
+    of the semantic layer's pixels and the fraction that agrees, pixel count, half-open bounding box
+    along each axis but t.
     """
     import pyarrow as pa
 
     names = {c.id: c.name for c in layer.categories}
     classes = [_majority(seen.get("classes") or {}) for seen in objects.values()]
     columns = {
-        "label": numbers(list(objects), "u4"),
+        "label": numbers([value for _, value in objects], "u4"),
         "label_image": texts([layer.name] * len(objects)),
-        "source_id": texts([str(layer.source_ids.get(v, v)) for v in objects]),
     }
+    if "t" in axes:
+        columns["t"] = numbers([frame for frame, _ in objects], "i4")
+    columns["source_id"] = texts([str(layer.source_ids.get(v, v)) for _, v in objects])
+    if layer.tracked:
+        columns["track_id"] = columns["source_id"]
     if layer.classes is not None:
         named = [None if c[0] is None else names.get(c[0]) for c in classes]
         columns["category"] = texts(named)
         columns["category_id"] = texts([None if c[0] is None else str(c[0]) for c in classes])
         columns["category_fraction"] = numbers([c[1] for c in classes], "f8")
     columns["pixels"] = numbers([o["count"] for o in objects.values()], "i8")
-    for i, axis in enumerate(axes):
+    for i, axis in enumerate(axes.replace("t", "")):
         columns[f"{axis}_start"] = numbers([o["start"][i] for o in objects.values()], "i4")
         columns[f"{axis}_stop"] = numbers([o["stop"][i] for o in objects.values()], "i4")
     return pa.Table.from_arrays(list(columns.values()), names=list(columns))

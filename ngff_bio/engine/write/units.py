@@ -154,7 +154,8 @@ class _Worker:
                 for other in self.job.layers.get(part.array, ())
                 if isinstance(other, VolumeLayer)
             ]
-            done.objects = measure_volume(block, part.region, classes[0] if classes else None)
+            kinds = classes[0] if classes else None
+            done.objects = measure_volume(block, part.region, kinds, frames="t" in plan.axes)
         self.write(plan, part, block, done)
 
     def volume(self, layer: VolumeLayer, part: UnitPart) -> NDArray[Any]:

@@ -34,9 +34,9 @@ def read_volume(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
 
 
 def measure_volume(
-    block: NDArray[Any], region: Region, classes: NDArray[Any] | None
+    block: NDArray[Any], region: Region, classes: NDArray[Any] | None, *, frames: bool = False
 ) -> dict[str, MeasuredObject]:
-    """Voxel count, bounding box and class counts of each value in a block.
+    """Voxel count, bounding box and class counts of each value on each frame of a block.
 
     Parameters
     ----------
@@ -46,12 +46,29 @@ def measure_volume(
         Of the block, in the whole image.
     classes
         Class of each voxel (0 for none), or ``None``.
+    frames
+        Whether the first axis is t.
 
     Returns
     -------
     dict
-        By label value as text; bounds are in the whole image.
+        By ``frame:label``, the frame 0 without an axis t; bounds are in the whole image, without t.
     """
+    if not frames:
+        return {f"0:{value}": one for value, one in _measure(block, region, classes).items()}
+    return {
+        f"{t}:{value}": one
+        for i, t in enumerate(range(*region[0]))
+        for value, one in _measure(
+            block[i], region[1:], None if classes is None else classes[i]
+        ).items()
+    }
+
+
+def _measure(
+    block: NDArray[Any], region: Region, classes: NDArray[Any] | None
+) -> dict[str, MeasuredObject]:
+    """Objects of one frame by label value as text."""
     values, starts, lengths = runs_of_labels(block)
     if not len(values):
         return {}
@@ -106,15 +123,19 @@ def _class_counts(block: NDArray[Any], classes: NDArray[Any]) -> dict[str, dict[
     return found
 
 
-def merge_objects(parts: list[dict[str, MeasuredObject]]) -> dict[int, MeasuredObject]:
-    """Objects of a whole image from the blocks that they were measured in, by label value."""
-    whole: dict[int, MeasuredObject] = {}
+def merge_objects(
+    parts: list[dict[str, MeasuredObject]],
+) -> dict[tuple[int, int], MeasuredObject]:
+    """Objects of a whole image from the blocks that they were measured in, by frame and label."""
+    whole: dict[tuple[int, int], MeasuredObject] = {}
     for part in parts:
-        for value, seen in part.items():
-            known = whole.get(int(value))
+        for key, seen in part.items():
+            frame, _, value = key.partition(":")
+            place = (int(frame), int(value))
+            known = whole.get(place)
             if known is None:
                 classes = dict(seen.get("classes", {}))
-                whole[int(value)] = MeasuredObject(
+                whole[place] = MeasuredObject(
                     count=seen["count"], start=seen["start"], stop=seen["stop"], classes=classes
                 )
                 continue

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 #: What pip installs to read track graphs.
 _EXTRA = "ngff-bio[tracks]"
 
-_COLUMNS = ("t", "label", "track_id", "category", "box_x", "box_y", "box_width", "box_height")
+_COLUMNS = ("t", "label", "track_id", "category", "box_x", "box_y", "box_width", "box_height",
+            *(f"{axis}_{end}" for axis in "zyx" for end in ("start", "stop")))  # fmt: skip
 
 
 def read_tracks(image: ImageNode, name: str | None = None) -> nx.DiGraph:

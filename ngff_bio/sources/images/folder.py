@@ -55,6 +55,7 @@ def read(
     axes: str | None = None,
     series: str | None = None,
     label_kind: LabelKind = "instance",
+    tracked: bool = False,
     ignore_unread: bool = False,
     on_error: OnError = "stop",
 ) -> SourceDataset:
@@ -72,6 +73,8 @@ def read(
         mean nothing.
     label_kind
         Whether values of label images are objects (``instance``) or classes (``semantic``).
+    tracked
+        Whether equal values on two time points are one object, and not two.
     ignore_unread
         Whether files that could hold annotations, and are not image files, are left out.
 
@@ -101,7 +104,7 @@ def read(
     others = sorted(set(names).difference(images))
     account_for(tree, others, problems, "not image files", ignore=ignore_unread)
     headers = probe_all(tree, images, problems)
-    reader = _Reader(tree, problems, axes, Naming.of(names, series), label_kind, headers)
+    reader = _Reader(tree, problems, axes, Naming.of(names, series), label_kind, tracked, headers)
     within = f"{stem_of(base_of(tree.origin.rstrip('/')))}/"
     if by_names and headers and by_convention(within) and not any(map(by_convention, headers)):
         problems.fail(_unpaired_labels(list(headers)), len(headers))
@@ -113,6 +116,13 @@ def read(
             expected=f"files that end in {', '.join(EXTENSIONS)}",
             found="; ".join(n.what for n in problems.notices[:3]) or None,
             hint="name the folder that holds the image files",
+        )
+    if tracked and not any(layer.tracked for _, i in found for layer in i.labels):
+        raise ArgumentError(
+            "there are no labels of a time series to track",
+            file=tree.origin,
+            expected="an image with axis t and label images of its frames",
+            hint="convert without --tracked, or number the frames of one image with --option series=t",
         )
     return SourceDataset(
         name=stem_of(tree.origin.replace("\\", "/").rstrip("/")) or "images",
@@ -137,6 +147,7 @@ class _Reader:
     axes: str | None
     naming: Naming
     label_kind: LabelKind
+    tracked: bool
     headers: Mapping[str, ImageHeader]
 
     def images(
@@ -265,10 +276,17 @@ class _Reader:
                 grid = label_grid(one, files, self.naming)
                 layer = label_layer(
                     self.tree, images[0], name, grid, self.headers, self.problems,
-                    kind=self.label_kind, asked=asked,
+                    kind=self.label_kind, asked=asked, tracked=self.tracked,
                 )  # fmt: skip
                 if layer is not None:
                     found.append(layer)
+                    if layer.tracked is False:
+                        self.problems.note(
+                            "equal label values on two time points are separate objects; if they "
+                            "are the same object, add --tracked",
+                            file=one.files[0],
+                            record=f"layer {name}",
+                        )
                     continue
                 others += grid.names
                 for file in grid.names:
@@ -370,6 +388,7 @@ SOURCE = Source(
         "axes": "axes of TIFFs that do not state them, as in tyx",
         "series": "axis (t, z, c) that a last number in file names counts along; none for no series",
         "label_kind": "whether values of label images are objects (instance) or classes (semantic)",
+        "tracked": "whether equal label values on two time points are one object",
         "ignore_unread": IGNORE_HELP,
     },
 )

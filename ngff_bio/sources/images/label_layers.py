@@ -96,6 +96,7 @@ def label_layer(
     *,
     kind: LabelKind = "instance",
     asked: bool = False,
+    tracked: bool = False,
 ) -> VolumeLayer | None:
     """The layer, on the image's axes.
 
@@ -106,6 +107,8 @@ def label_layer(
     asked
         Whether the files were selected by a rule. If not, files of other axes than the image's are
         not labels, and ``None`` is returned.
+    tracked
+        Whether equal values on two time points are one object.
 
     Raises
     ------
@@ -159,5 +162,6 @@ def label_layer(
         pixels=fitted,
         kind=kind,
         max_value=most,
+        tracked=tracked if kind == "instance" and "t" in image.axis_names else None,
         attributes={"files": names},
     )
