@@ -60,6 +60,7 @@ BUILT_IN = {
     "wbc": ("ngff_bio.sources.wbc.folder:SOURCE", r"\.(jpe?g|json|csv)$"),
     "coco": ("ngff_bio.sources.coco.folder:SOURCE", r"\.json$"),
     "labelme": ("ngff_bio.sources.labelme.folder:SOURCE", r"\.json$"),
+    "object-masks": ("ngff_bio.sources.paired.object_masks:SOURCE", r"(^|/)masks?/|\.csv$"),
     "images": ("ngff_bio.sources.images.folder:SOURCE", ""),
     "tiff": ("ngff_bio.sources.images.folder:TIFF", "$^"),
 }

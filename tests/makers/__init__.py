@@ -13,6 +13,7 @@ from makers.generic_tiff import make_tiff_folder
 from makers.livecell import make_livecell
 from makers.nuclei import make_nuclei
 from makers.organoid import make_organoid
+from makers.paired import make_object_masks
 from makers.platelet_em import make_platelet_em
 from makers.wbc import make_wbc, make_wbc_crops
 
@@ -21,6 +22,7 @@ __all__ = [
     "make_labelme_folder",
     "make_livecell",
     "make_nuclei",
+    "make_object_masks",
     "make_organoid",
     "make_platelet_em",
     "make_tiff_folder",

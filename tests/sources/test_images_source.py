@@ -480,17 +480,21 @@ def test_a_folder_of_nothing_but_masks_is_images_only_on_request(tmp_path: Path)
         np.testing.assert_array_equal(pixels(store), LABELS.astype(np.uint8))
 
 
-def test_folders_of_one_mask_per_object_are_named_as_such(tmp_path: Path) -> None:
+def test_folders_of_one_mask_per_object_are_not_label_images(tmp_path: Path) -> None:
     for one in ("i1", "i2"):
         put(tmp_path / "in" / one / "images" / f"{one}.png", GREY)
         for n in range(3):
             put(tmp_path / "in" / one / "masks" / f"{one}{n}ab.png", GREY)
-    with pytest.raises(SourceError, match="several masks per folder") as caught:
-        ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
+    with pytest.raises(SourceError, match="label images without their image") as caught:
+        ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", format="images")
     assert caught.value.found == "6 files named like label images, in i1/masks, i2/masks"
-    report = ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr", options={"labels": "none"})
+    report = ngff_bio.convert(
+        tmp_path / "in", tmp_path / "a.zarr", format="images", options={"labels": "none"}
+    )
     assert report.images == 8
-    report = ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", on_error="skip")
+    report = ngff_bio.convert(
+        tmp_path / "in", tmp_path / "b.zarr", format="images", on_error="skip"
+    )
     assert report.images == 2
     assert sum(n.count for n in report.skipped) == 6
 

@@ -6,7 +6,6 @@ are one image. Axes, pixel size, time interval and channel names are those that 
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +14,7 @@ from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
-from ngff_bio.formats.tiff.images import OpenedImage
-from ngff_bio.model import Frame, OnError, SourceDataset, SourceImage
+from ngff_bio.model import OnError, SourceDataset, SourceImage
 from ngff_bio.sources.assembly import base_of, folder_of, image_files, placed, probe_all
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.label_layers import LabelKind, PlacedFile, label_grid, label_layer
@@ -28,7 +26,7 @@ from ngff_bio.sources.images.label_names import (
     split_labels,
 )
 from ngff_bio.sources.images.numbered import Naming, Series, find_series, stem_of
-from ngff_bio.sources.images.opening import open_series
+from ngff_bio.sources.images.opening import open_series, series_images
 from ngff_bio.sources.registry import Source
 from ngff_bio.sources.unread import IGNORE_HELP, account_for
 
@@ -36,9 +34,6 @@ from ngff_bio.sources.unread import IGNORE_HELP, account_for
 _SNIFFED_FILES = 16
 
 _MEANING = {"t": "time points", "c": "channels", "z": "planes"}
-
-#: An ending that is not part of an image's name.
-_OME = re.compile(r"\.ome(?=\.tiff?$)", re.IGNORECASE)
 
 
 def detect(tree: FileTree) -> int:
@@ -171,10 +166,7 @@ class _Reader:
                 for image in opened:
                     seen.update(image.files)
                     self.problems.notices.extend(image.notices)
-                images = [
-                    _image(one, image, index if len(opened) > 1 else None)
-                    for index, image in enumerate(opened)
-                ]
+                images = series_images(one, opened)
                 if number in layers:
                     images, others = self._labelled(images, one, layers[number], asked=bool(rules))
                     series += self._series(others)
@@ -301,20 +293,12 @@ class _Reader:
 def _unpaired_labels(names: Sequence[str]) -> SourceError:
     """The error for files that are named like label images, and match no image."""
     folders = sorted({folder_of(n) for n in names})
-    per_folder = len(names) / len(folders)
     hint = (
         "if they are images, convert all files as images with --labels none; label images are named "
         "like their image, or selected with --labels NAME=GLOB, where `*` is the name of the image"
     )
-    objects = per_folder >= 2 and all(base_of(f).lower() in ("mask", "masks") for f in folders)
-    if objects:
-        hint = (
-            "folders of one mask per object (as in DSB 2018) are not read: combine the masks of each "
-            "image into one label image of its name, in a folder `masks`; to convert the masks as "
-            "images, add --labels none"
-        )
     return SourceError(
-        "label images without their image" + (": several masks per folder" if objects else ""),
+        "label images without their image",
         file=names[0],
         expected="an image of the same name, as in images/a.png and masks/a.png",
         found=f"{len(names)} files named like label images, in "
@@ -322,44 +306,6 @@ def _unpaired_labels(names: Sequence[str]) -> SourceError:
         + (f" and {len(folders) - 3} more folders" if len(folders) > 3 else ""),
         hint=hint,
     )
-
-
-def _image(one: Series, opened: OpenedImage, index: int | None) -> SourceImage:
-    """An image of a series; `index` is that of one of several images in a file."""
-    name = one.name
-    attributes = dict(opened.attributes)
-    if opened.name and opened.name != name:
-        attributes["name"] = opened.name
-    if index is not None:
-        name = f"{stem_of(one.name)}_{opened.name or index}"
-        attributes["series"] = index
-    return SourceImage(
-        path=_OME.sub("", name),
-        name=name,
-        axes=opened.axes,
-        pixels=opened.pixels,
-        channels=opened.channels,
-        frames=_frames(one, opened),
-        attributes=attributes,
-    )
-
-
-def _frames(one: Series, opened: OpenedImage) -> tuple[Frame, ...]:
-    """A frame for each file, or for each time point if the file states times."""
-    if len(one.files) > 1:
-        frames = []
-        for index, name in enumerate(one.files):
-            at = one.place(index)
-            numbers = {a: (one.numbers or {})[a][i] for a, i in at.items()}
-            rest = {a: i for a, i in at.items() if a != "t"}
-            frames.append(Frame(name=name, t=at.get("t", 0), record={**rest, "numbers": numbers}))
-        return tuple(frames)
-    if opened.elapsed_hours:
-        return tuple(
-            Frame(name=one.files[0], t=t, elapsed_hours=hours)
-            for t, hours in enumerate(opened.elapsed_hours)
-        )
-    return tuple(Frame(name=name) for name in opened.files)
 
 
 def _numbered_names(found: list[tuple[str, SourceImage]]) -> list[tuple[str, SourceImage]]:

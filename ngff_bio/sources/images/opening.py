@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 from ngff_bio.formats.images.composed import stack_pixels
 from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.tiff.images import OpenedImage
-from ngff_bio.model import Axis
+from ngff_bio.model import Axis, Frame, SourceImage
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.numbered import Series
+from ngff_bio.sources.images.numbered import Series, stem_of
+
+#: An ending that is not part of an image's name.
+_OME = re.compile(r"\.ome(?=\.tiff?$)", re.IGNORECASE)
 
 
 def open_series(
@@ -51,3 +55,47 @@ def open_series(
         files=series.files,
     )
     return (image,)
+
+
+def series_images(one: Series, opened: Sequence[OpenedImage]) -> list[SourceImage]:
+    """The images of a series, as `open_series` opens it: without labels, each named after its file."""
+    several = len(opened) > 1
+    return [_image(one, image, index if several else None) for index, image in enumerate(opened)]
+
+
+def _image(one: Series, opened: OpenedImage, index: int | None) -> SourceImage:
+    """An image of a series; `index` is that of one of several images in a file."""
+    name = one.name
+    attributes = dict(opened.attributes)
+    if opened.name and opened.name != name:
+        attributes["name"] = opened.name
+    if index is not None:
+        name = f"{stem_of(one.name)}_{opened.name or index}"
+        attributes["series"] = index
+    return SourceImage(
+        path=_OME.sub("", name),
+        name=name,
+        axes=opened.axes,
+        pixels=opened.pixels,
+        channels=opened.channels,
+        frames=_frames(one, opened),
+        attributes=attributes,
+    )
+
+
+def _frames(one: Series, opened: OpenedImage) -> tuple[Frame, ...]:
+    """A frame for each file, or for each time point if the file states times."""
+    if len(one.files) > 1:
+        frames = []
+        for index, name in enumerate(one.files):
+            at = one.place(index)
+            numbers = {a: (one.numbers or {})[a][i] for a, i in at.items()}
+            rest = {a: i for a, i in at.items() if a != "t"}
+            frames.append(Frame(name=name, t=at.get("t", 0), record={**rest, "numbers": numbers}))
+        return tuple(frames)
+    if opened.elapsed_hours:
+        return tuple(
+            Frame(name=one.files[0], t=t, elapsed_hours=hours)
+            for t, hours in enumerate(opened.elapsed_hours)
+        )
+    return tuple(Frame(name=name) for name in opened.files)

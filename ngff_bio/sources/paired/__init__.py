@@ -1,0 +1,1 @@
+"""Layouts of images that are paired with label images or masks by folder or name."""

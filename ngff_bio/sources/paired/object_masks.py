@@ -1,0 +1,287 @@
+"""Images whose objects have a mask file each: the Data Science Bowl 2018 (BBBC038) and its like.
+
+``ID/images/ID.png`` with ``ID/masks/*.png``: all masks beside the folder of one image are objects of
+it. ``images/a.png`` with ``masks/a_1.png``, ``masks/a_2.png``, or ``masks/a/*.png``: masks named after
+their image. A table ``ImageId,EncodedPixels`` has masks as run lengths, for images without mask files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from ngff_bio.errors import SourceError, SourceNotFoundError
+from ngff_bio.formats.images.mask_files import MaskFiles
+from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.run_length_csv import (
+    HEADER,
+    RowSpan,
+    RunLengthRows,
+    index_rows,
+    is_run_length_csv,
+)
+from ngff_bio.model import InstanceLayer, OnError, SourceDataset, SourceImage
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, placed, probe_all
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.numbered import Series, stem_of
+from ngff_bio.sources.images.opening import open_series, series_images
+from ngff_bio.sources.registry import Source
+from ngff_bio.sources.unread import IGNORE_HELP, account_for
+
+#: Name of the label layer.
+LAYER = "masks"
+
+_IMAGES = re.compile(r"^images?$", re.IGNORECASE)
+_MASKS = re.compile(r"^masks?$", re.IGNORECASE)
+
+#: What follows the name of the image in that of a mask: a number, or a digest. Not a layer's name.
+_OBJECT = re.compile(r"^[ _.-]+(?:(?:mask|object|obj|cell|nucleus)[ _.-]*)?\d+$|"
+                     r"^[ _.-]+[0-9a-f]{16,}(?:-\d+)?$", re.IGNORECASE)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Masks:
+    """Mask files by image, and those without one."""
+
+    of: Mapping[str, list[str]]
+    without_image: list[str]
+    numbered: bool
+
+    @property
+    def single(self) -> bool:
+        """Whether no image has two: what is named so can be a label image."""
+        return all(len(masks) < 2 for masks in self.of.values())
+
+
+def _find_masks(names: Iterable[str]) -> _Masks:
+    """Masks of single objects, by the layout of folders."""
+    images: dict[str, list[str]] = defaultdict(list)
+    masks: dict[str, list[str]] = defaultdict(list)
+    for name in image_files(names):
+        *above, folder = folder_of(name).split("/")
+        if _IMAGES.match(folder):
+            images["/".join(above)].append(name)
+        elif _MASKS.match(folder):
+            masks["/".join(above)].append(name)
+        elif above and _MASKS.match(above[-1]):
+            masks["/".join(above[:-1])].append(name)
+    found: dict[str, list[str]] = {}
+    without, numbered = [], False
+    for place, members in masks.items():
+        beside = images.get(place, [])
+        stems = {stem_of(n): n for n in beside}
+        if not beside:
+            without += members
+        elif any(stem_of(m) in stems for m in members):
+            continue  # label images
+        elif len(beside) == 1 and base_of(place) == next(iter(stems)):
+            found[beside[0]] = members
+        else:
+            owners = [_owner(m, stems) for m in members]
+            if None not in owners:
+                numbered = True
+                for mask, owner in zip(members, owners, strict=True):
+                    found.setdefault(str(owner), []).append(mask)
+            elif len(beside) == 1 and len(members) > 1 and not any(owners):
+                found[beside[0]] = members
+    return _Masks(found, without, numbered)
+
+
+def _owner(mask: str, images: Mapping[str, str]) -> str | None:
+    """The image that a mask is named after, the longest name first."""
+    stem, folder = stem_of(mask), base_of(folder_of(mask))
+    if folder in images:
+        return images[folder]
+    for cut in range(len(stem) - 1, 0, -1):
+        if stem[:cut] in images and _OBJECT.match(stem[cut:]):
+            return images[stem[:cut]]
+    return None
+
+
+def _tables(tree: FileTree) -> list[str]:
+    names = [n for n in tree.names() if n.lower().endswith(".csv")]
+    return [n for n in names if is_run_length_csv(tree.file(n))]
+
+
+def detect(tree: FileTree) -> int:
+    """1 if there are several masks for an image, or a table of masks and image files."""
+    names = tree.names()
+    masks = _find_masks(names)
+    if masks.of and not (masks.numbered and masks.single):
+        return 1
+    return int(bool(image_files(names)) and bool(_tables(tree)))
+
+
+def read(
+    tree: FileTree, *, ignore_unread: bool = False, on_error: OnError = "stop"
+) -> SourceDataset:
+    """Every image with its masks, overlaps kept; the name of each mask file is in its record.
+
+    Parameters
+    ----------
+    ignore_unread
+        Whether other files that could hold annotations are left out.
+    on_error
+        ``stop`` at the first file that is damaged or does not fit, or ``skip`` it and report.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceNotFoundError
+        If there is no image.
+    ngff_bio.errors.SourceError
+        If a file is damaged, or masks have no image.
+    """
+    names = tree.names()
+    problems = Problems(on_error)
+    masks = _find_masks(names)
+    files = {m for listed in masks.of.values() for m in listed}
+    tables = _tables(tree)
+    lost = masks.without_image
+    if lost:
+        problems.fail(
+            SourceError(
+                "masks without their image",
+                file=lost[0],
+                expected="one image file in a folder `images` beside the folder of masks",
+                found=f"{len(lost)} masks without one",
+                hint="add the image, or continue without such masks with --on-error skip",
+            ),
+            len(lost),
+        )
+    images = [n for n in image_files(names) if n not in files and n not in lost]
+    unread = set(names).difference(images, files, lost, tables)
+    account_for(tree, sorted(unread), problems, "not image files", ignore=ignore_unread)
+    reader = _Reader(tree, problems, masks.of, _read_tables(tree, tables, problems))
+    found = reader.images(images)
+    if not found:
+        raise SourceNotFoundError(
+            "no image file is readable",
+            file=tree.origin,
+            expected="ID/images/ID.png, with masks in ID/masks",
+            hint="name the folder that holds the image files",
+        )
+    return SourceDataset(
+        name=stem_of(tree.origin.replace("\\", "/").rstrip("/")) or "masks",
+        source="object-masks",
+        origin=tree.origin,
+        layout="image" if len(found) == 1 else "collection",
+        images=placed(found),
+        notices=problems.gathered(),
+    )
+
+
+#: Rows of each image id, with the table that they are in and the names of its columns.
+_Rows = dict[str, tuple[str, tuple[str, ...], list[RowSpan]]]
+
+
+def _read_tables(tree: FileTree, tables: Iterable[str], problems: Problems) -> _Rows:
+    found: _Rows = {}
+    for name in tables:
+        columns, rows = index_rows(tree.file(name))
+        for image, spans in rows.items():
+            if image in found:
+                problems.fail(
+                    SourceError(
+                        "an image has rows in two tables of masks",
+                        file=name,
+                        record=f"{HEADER[0]} {image}",
+                        found=f"{found[image][0]} and {name}",
+                        hint="remove one of the two files, or use the first with --on-error skip",
+                    )
+                )
+                continue
+            found[image] = (name, columns, spans)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    tree: FileTree
+    problems: Problems
+    masks: Mapping[str, list[str]]
+    rows: _Rows
+
+    def images(self, names: list[str]) -> list[tuple[str, SourceImage]]:
+        """Images, each with its folder in the store."""
+        headers = probe_all(self.tree, names, self.problems)
+        found = []
+        for name in headers:
+            with self.problems.caught():
+                one = Series(folder_of(name), base_of(name), (name,))
+                opened = open_series(self.tree, one, headers, None)
+                folder, image = one.folder, series_images(one, opened)[0]
+                for notice in opened[0].notices:
+                    self.problems.notices.append(notice)
+                parts = folder.split("/")
+                if _IMAGES.match(parts[-1]):  # ID/images/ID.png is ID
+                    alone = len(parts) > 1 and parts[-2] == stem_of(name)
+                    folder = "/".join(parts[: -2 if alone else -1])
+                if len(opened) > 1 or set(image.axis_names) - set("cyx"):
+                    raise SourceError(
+                        "masks of objects are of an image that is not a single plane",
+                        file=name,
+                        expected="an image of rows x columns, in gray or color",
+                        found=f"axes {image.axis_names} of {list(image.pixels.shape)}",
+                        hint="skip such images with --on-error skip",
+                    )
+                found.append((folder, replace(image, labels=self._layers(name, image))))
+        known = {k for n in headers for k in (stem_of(n), base_of(n))}
+        lost = [i for i in self.rows if i not in known]
+        if lost:
+            table = self.rows[lost[0]][0]
+            self.problems.fail(
+                SourceError(
+                    "rows of a table of masks have no image file",
+                    file=table,
+                    record=f"{HEADER[0]} {lost[0]}",
+                    found=f"{len(lost)} images without a file",
+                    hint="add the image files, or continue without such rows with --on-error skip",
+                ),
+                sum(len(self.rows[i][2]) for i in lost),
+            )
+        return found
+
+    def _layers(self, name: str, image: SourceImage) -> tuple[InstanceLayer, ...]:
+        size = (image.pixels.shape[-2], image.pixels.shape[-1])
+        files = self.masks.get(name, [])
+        key = next((k for k in (stem_of(name), base_of(name)) if k in self.rows), None)
+        if key is not None:
+            table, columns, spans = self.rows[key]
+            if not files:
+                rows = RunLengthRows(
+                    self.tree.file(table), columns, tuple(spans), size, self.problems.on_error
+                )
+                return (_layer(rows, len(spans), self.problems),)
+            if len(spans) == len(files):
+                self.problems.note(
+                    "images have mask files and rows of a table: the mask files are read", table
+                )
+            else:
+                self.problems.warn(
+                    f"{len(files)} mask files, {len(spans)} rows of {table}: the mask files are read",
+                    record=name,
+                )
+        if not files:
+            self.problems.note("images without masks", record=name)
+            return ()
+        masks = MaskFiles(
+            tuple(self.tree.file(m) for m in files), size, self.problems.on_error, self.tree.limits
+        )
+        return (_layer(masks, len(files), self.problems),)
+
+
+def _layer(instances: MaskFiles | RunLengthRows, count: int, problems: Problems) -> InstanceLayer:
+    return InstanceLayer(LAYER, instances, count, count, on_error=problems.on_error)
+
+
+SOURCE = Source(
+    name="object-masks",
+    title="a mask file for each object (Data Science Bowl 2018), or run lengths in a CSV",
+    layout="ID/images/ID.png with ID/masks/*.png; images/a.png with masks/a_1.png, masks/a_2.png; "
+    "ImageId,EncodedPixels in *.csv",
+    detect=detect,
+    read=read,
+    options={"ignore_unread": IGNORE_HELP},
+)
