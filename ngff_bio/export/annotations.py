@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ngff_bio.export.selection import Plane, SelectedImage, Selection
 from ngff_bio.model import Box, Geometry, Instance, Polygons, Rle, Shape
 from ngff_bio.raster.rings import Ring, rings_of_mask
-from ngff_bio.raster.runs import run_extents, runs_of_labels
+from ngff_bio.raster.runs import label_extents
 
 Corner = tuple[int, int]
 
@@ -137,24 +137,10 @@ class LabelPlanes:
     def extents(self, name: str) -> dict[int, tuple[int, int, int, int]]:
         """x0, y0, x1, y1 of each label value, ascending."""
         if name not in self._extents:
-            self._extents[name] = _extents(self.labels(name))
+            values, _, low, high = label_extents(self.labels(name))
+            boxes = np.hstack((low[:, ::-1], high[:, ::-1])).tolist()
+            self._extents[name] = dict(zip(values.tolist(), map(tuple, boxes), strict=True))
         return self._extents[name]
-
-
-def _extents(labels: NDArray[Any]) -> dict[int, tuple[int, int, int, int]]:
-    values, starts, lengths = runs_of_labels(labels)
-    if not values.size:
-        return {}
-    (y0, x0), (y1, x1) = run_extents(starts, lengths, labels.shape)
-    first = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
-    bounds = zip(
-        np.minimum.reduceat(x0, first).tolist(),
-        np.minimum.reduceat(y0, first).tolist(),
-        np.maximum.reduceat(x1, first).tolist(),
-        np.maximum.reduceat(y1, first).tolist(),
-        strict=True,
-    )
-    return dict(zip(values[first].tolist(), bounds, strict=True))
 
 
 class LayerRows:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ngff_bio.errors import StoreError
 from ngff_bio.reader import Image
 from ngff_bio.reader.access.nodes import NodeTree
-from ngff_bio.reader.tables.table_files import damaged_table
+from ngff_bio.reader.tables.tables import damaged_table
 
 if TYPE_CHECKING:
     import pyarrow as pa

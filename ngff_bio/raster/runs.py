@@ -7,7 +7,7 @@ across rows and planes. Everything here is vectorised: no Python loop over runs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -273,3 +273,31 @@ def run_extents(
         high.append(np.where(crosses, shape[axis], end + 1))
         crosses = crosses | (begin != end)
     return low, high
+
+
+class LabelExtents(NamedTuple):
+    """Values of a label array but 0, ascending, each with its pixels and half-open extent.
+
+    ``counts`` is int64 (n,); ``low`` and ``high`` are int64 (n, axes).
+    """
+
+    values: LabelArray
+    counts: IntArray
+    low: IntArray
+    high: IntArray
+
+
+def label_extents(labels: LabelArray) -> LabelExtents:
+    """Number of pixels and extent of each value of a label array that is not 0."""
+    values, starts, lengths = runs_of_labels(labels)
+    if not values.size:
+        none = np.empty((0, labels.ndim), np.int64)
+        return LabelExtents(values, none[:, 0], none, none)
+    first = np.concatenate(([0], np.flatnonzero(values[1:] != values[:-1]) + 1))
+    low, high = run_extents(starts, lengths, labels.shape)
+    return LabelExtents(
+        values[first],
+        np.add.reduceat(lengths, first),
+        np.stack([np.minimum.reduceat(along, first) for along in low], axis=1),
+        np.stack([np.maximum.reduceat(along, first) for along in high], axis=1),
+    )

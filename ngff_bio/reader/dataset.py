@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.errors import NameNotFoundError, StoreError, closest_names
 from ngff_bio.ngff.schema_version import KEY, warn_if_newer
-from ngff_bio.reader.access.groups import find_plates, image_paths
 from ngff_bio.reader.access.image import Attributes
-from ngff_bio.reader.access.nodes import NodeTree
+from ngff_bio.reader.access.nodes import NodeTree, find_plates, image_paths
 from ngff_bio.reader.image import Image
 from ngff_bio.reader.plates import Plate
 from ngff_bio.storage import Storage, storage_at

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from ngff_bio.reader.tables.frames import Library
     from ngff_bio.reader.tables.rows import RowSelection
     from ngff_bio.reader.xarray.blocks import Chunks
-    from ngff_bio.reader.xarray.units import Position
-    from ngff_bio.reader.xarray.world import Span, Units
+    from ngff_bio.reader.xarray.world import Position, Span, Units
 
 
 class Image(ImageNode):

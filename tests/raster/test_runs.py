@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from skimage.measure import regionprops
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.raster.runs import (
     clip_runs,
+    label_extents,
     paint_many,
     pixel_blocks,
     run_pixels,
@@ -149,3 +151,12 @@ def test_real_run_lists_of_a_volume_are_painted_as_by_a_loop(samples: Path, name
     assert {int(v): int(encoded[2][encoded[0] == v].sum()) for v in set(values)} == {
         int(v): int(lengths[values == v].sum()) for v in set(values)
     }
+
+
+@given(hnp.arrays(np.uint8, st.tuples(*[st.integers(2, 5)] * 3), elements=st.integers(0, 4)))
+def test_extents_of_labels_are_those_of_regionprops(labels: np.ndarray) -> None:
+    values, counts, low, high = label_extents(labels)
+    expected = regionprops(labels)
+    assert values.tolist() == [r.label for r in expected]
+    assert counts.tolist() == [r.area for r in expected]
+    assert np.hstack((low, high)).tolist() == [list(r.bbox) for r in expected]

@@ -15,7 +15,7 @@ from written_stores import HOURS, SCALE, by_hand, our_image, our_plate, picture
 import ngff_bio
 from ngff_bio.errors import ArgumentError
 from ngff_bio.reader.xarray.coordinates import PixelIndex, PixelTransform, pixel_coordinates
-from ngff_bio.reader.xarray.units import factor, magnitude
+from ngff_bio.reader.xarray.world import factor, magnitude
 from ngff_bio.storage import MemoryStorage
 
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.checks.differences import Difference, DifferenceError
+from ngff_bio.checks.differences import Difference, DifferenceError, Found, Task, reading_source
 from ngff_bio.checks.reading import CheckedArray, region_nbytes
 from ngff_bio.checks.source.compare_rows import RowComparison, StoredTables
 from ngff_bio.checks.source.compare_volumes import mask_differences
 from ngff_bio.checks.source.redraw import Flat, redraw
-from ngff_bio.checks.source.tasks import Found, Task, reading_source
 from ngff_bio.model import Instance, InstanceLayer, Polygons, Rle, Shape
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from zarr.abc.store import Store
 
-from ngff_bio.checks.differences import Difference, Kind
+from ngff_bio.checks.differences import Difference, Found, Kind, Task, reading_source
 from ngff_bio.checks.reading import (
     CheckedArray,
     block_shape,
@@ -19,7 +19,6 @@ from ngff_bio.checks.reading import (
     region_nbytes,
     region_text,
 )
-from ngff_bio.checks.source.tasks import Found, Task, reading_source
 from ngff_bio.checks.store.documents import Documents
 from ngff_bio.engine.write.checksums import checksum
 from ngff_bio.engine.write.manifest import ManifestEntry, parse_region

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from zarr.abc.store import Store
 
-from ngff_bio.checks.differences import Difference
+from ngff_bio.checks.differences import Difference, Found, Task, reading_source
 from ngff_bio.checks.reading import open_array
-from ngff_bio.checks.source.tasks import Found, Task, reading_source
 from ngff_bio.checks.store.documents import Documents, join
 from ngff_bio.model import InstanceLayer
 

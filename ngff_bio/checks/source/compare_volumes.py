@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.checks.differences import Difference
+from ngff_bio.checks.differences import Difference, Found, Task, reading_source
 from ngff_bio.checks.reading import (
     CheckedArray,
     block_shape,
@@ -19,7 +19,6 @@ from ngff_bio.checks.reading import (
 )
 from ngff_bio.checks.source.compare_pixels import MAX_BYTES
 from ngff_bio.checks.source.compare_rows import RowComparison
-from ngff_bio.checks.source.tasks import Found, Task, reading_source
 from ngff_bio.model import Pixels, Region, RunVolume, VolumeLayer
 
 if TYPE_CHECKING:

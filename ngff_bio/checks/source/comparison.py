@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from zarr.abc.store import Store
 
-from ngff_bio.checks.differences import Difference, Kind, Verification
+from ngff_bio.checks.differences import Difference, Found, Kind, Task, Verification
 from ngff_bio.checks.reading import CheckedArray, Progress, zarr_store
 from ngff_bio.checks.source.compare_instances import StoredLayer, instance_tasks
 from ngff_bio.checks.source.compare_metadata import (
@@ -26,7 +26,6 @@ from ngff_bio.checks.source.compare_pixels import (
 from ngff_bio.checks.source.compare_rows import StoredTables
 from ngff_bio.checks.source.compare_tracks import track_tasks
 from ngff_bio.checks.source.compare_volumes import ObjectCounts, compare_objects, volume_tasks
-from ngff_bio.checks.source.tasks import Found, Task
 from ngff_bio.checks.store.documents import Documents, join, read_documents, texts
 from ngff_bio.checks.store.multiscales import first_multiscale
 from ngff_bio.checks.store.objects import check_objects, load_manifest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ngff_bio.checks.spec.coordinate_systems import (
+from ngff_bio.checks.spec.axes import (
     Place,
     check_connected,
     check_coordinate_systems,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.engine.write.records import MeasuredObject
 from ngff_bio.model import Pixels, Region, RunVolume, VolumeLayer
-from ngff_bio.raster.runs import clip_runs, paint_many, runs_of_labels
+from ngff_bio.raster.runs import clip_runs, label_extents, paint_many
 
 
 def read_volume(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
@@ -69,41 +69,22 @@ def _measure(
     block: NDArray[Any], region: Region, classes: NDArray[Any] | None
 ) -> dict[str, MeasuredObject]:
     """Objects of one frame by label value as text."""
-    values, starts, lengths = runs_of_labels(block)
-    if not len(values):
-        return {}
-    order = np.argsort(values, kind="stable")
-    values, starts, lengths = values[order], starts[order], lengths[order]
-    first = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
-    counts = np.add.reduceat(lengths, first)
-    lows, highs = _bounds(starts, lengths, block.shape, first)
-    found: dict[str, MeasuredObject] = {}
-    for i, value in enumerate(values[first].tolist()):
-        found[str(value)] = {
-            "count": int(counts[i]),
-            "start": [int(low[i]) + r[0] for low, r in zip(lows, region, strict=True)],
-            "stop": [int(high[i]) + 1 + r[0] for high, r in zip(highs, region, strict=True)],
-        }
+    values, counts, low, high = label_extents(block)
+    start = np.array([a for a, _ in region])
+    found: dict[str, MeasuredObject] = {
+        str(value): {"count": count, "start": first, "stop": stop}
+        for value, count, first, stop in zip(
+            values.tolist(),
+            counts.tolist(),
+            (low + start).tolist(),
+            (high + start).tolist(),
+            strict=True,
+        )
+    }
     if classes is not None:
         for value, by_class in _class_counts(block, classes).items():
             found[value]["classes"] = by_class
     return found
-
-
-def _bounds(
-    starts: NDArray[Any], lengths: NDArray[Any], shape: tuple[int, ...], first: NDArray[Any]
-) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    """First and last index along each axis, by object; a run may cross rows and planes."""
-    low = np.unravel_index(starts, shape)
-    high = np.unravel_index(starts + lengths - 1, shape)
-    lows, highs = [], []
-    for axis, (a, b) in enumerate(zip(low, high, strict=True)):
-        crosses = np.zeros(len(a), bool)
-        for outer_low, outer_high in zip(low[:axis], high[:axis], strict=True):
-            crosses |= outer_low != outer_high
-        lows.append(np.minimum.reduceat(np.where(crosses, 0, a), first))
-        highs.append(np.maximum.reduceat(np.where(crosses, shape[axis] - 1, b), first))
-    return lows, highs
 
 
 def _class_counts(block: NDArray[Any], classes: NDArray[Any]) -> dict[str, dict[str, int]]:

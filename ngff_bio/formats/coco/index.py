@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.coco.entries import CocoImage, parse_category, parse_image
-from ngff_bio.formats.coco.file import CocoFile, read_ranges
+from ngff_bio.formats.coco.file import CocoFile, CocoImage, parse_category, parse_image, read_ranges
 from ngff_bio.formats.json.scan import (
     SEPARATORS,
     WINDOW,

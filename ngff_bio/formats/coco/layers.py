@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from ngff_bio.formats.coco.entries import CocoImage
-from ngff_bio.formats.coco.file import AnnotationRuns, CocoFile
+from ngff_bio.formats.coco.file import AnnotationRuns, CocoFile, CocoImage
 from ngff_bio.formats.coco.index import Progress, open_coco
 from ngff_bio.formats.coco.records import read_records
 from ngff_bio.formats.problems import skipped_notice

@@ -18,7 +18,7 @@ import numpy as np
 import tifffile
 
 from ngff_bio.model import Channel
-from ngff_bio.model.units import LENGTHS, TIMES, unit_factor, unit_name
+from ngff_bio.model.axes import LENGTHS, TIMES, unit_factor, unit_name
 
 Scale = tuple[float, str | None]
 

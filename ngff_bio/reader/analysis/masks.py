@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError, StoreError
 from ngff_bio.model import Region
+from ngff_bio.raster.runs import label_extents
 from ngff_bio.reader.access.image import ImageNode
-from ngff_bio.reader.xarray.units import Position
-from ngff_bio.reader.xarray.world import Span, Units, choose_level, index_region
+from ngff_bio.reader.xarray.world import Position, Span, Units, choose_level, index_region
 
 
 @dataclass(frozen=True)
@@ -114,19 +114,8 @@ def _bounds(span: slice | int, size: int) -> tuple[int, int]:
 
 def boxes_of(values: NDArray[Any]) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
     """Each label value but 0 with its half-open box along each axis, ordered by value."""
-    places = np.flatnonzero(values)
-    if not places.size:
-        return []
-    seen = values.reshape(-1)[places]
-    order = np.argsort(seen, kind="stable")
-    seen, places = seen[order], places[order]
-    starts = np.flatnonzero(np.r_[True, seen[1:] != seen[:-1]])
-    low, high = [], []
-    for along in np.unravel_index(places, values.shape):
-        low.append(np.minimum.reduceat(along, starts))
-        high.append(np.maximum.reduceat(along, starts) + 1)
-    lows, highs = np.stack(low, 1).tolist(), np.stack(high, 1).tolist()
+    found, _, low, high = label_extents(values)
     return [
-        (int(value), tuple(zip(a, b, strict=True)))
-        for value, a, b in zip(seen[starts].tolist(), lows, highs, strict=True)
+        (value, tuple(zip(a, b, strict=True)))
+        for value, a, b in zip(found.tolist(), low.tolist(), high.tolist(), strict=True)
     ]

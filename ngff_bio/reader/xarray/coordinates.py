@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from xarray.core.indexing import IndexSelResult
 from xarray.indexes import CoordinateTransform, CoordinateTransformIndex, Index, PandasIndex
 
-from ngff_bio.reader.xarray.units import Position, magnitude
+from ngff_bio.reader.xarray.world import Position, magnitude
 
 #: Two positions are the same if they differ by less than this part of a pixel.
 _SAME = 1e-6
