@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ngff_bio.export.selection import Plane, SelectedImage, Selection
 from ngff_bio.model import Box, Geometry, Instance, Polygons, Rle, Shape
+from ngff_bio.raster.geometries import rasterize_geometries
 from ngff_bio.raster.rings import Ring, rings_of_mask
-from ngff_bio.raster.runs import label_extents
+from ngff_bio.raster.runs import label_extents, run_pixels
 
 Corner = tuple[int, int]
 
@@ -33,7 +34,8 @@ class Annotation:
     plane
         The plane that it is on.
     label_image
-        The label image in which it is complete.
+        The label image in which it is complete; ``None`` if its row alone is (see
+        :data:`ngff_bio.model.MAX_HIDDEN`).
     pixels
         Number of pixels in the whole frame; ``None`` if it has no table row.
     """
@@ -41,7 +43,7 @@ class Annotation:
     layer: str
     instance: Instance
     plane: Plane
-    label_image: str
+    label_image: str | None
     pixels: int | None
     found: LabelPlanes
 
@@ -53,11 +55,18 @@ class Annotation:
     @property
     def extent(self) -> tuple[int, int, int, int] | None:
         """x0, y0, x1, y1 of its pixels on the plane; ``None`` if it has none there."""
-        return self.found.extents(self.label_image).get(self.instance.value)
+        if self.label_image is not None:
+            return self.found.extents(self.label_image).get(self.instance.value)
+        if self.mask is None:
+            return None
+        (x, y), mask = self.mask
+        return x, y, x + mask.shape[1], y + mask.shape[0]
 
     @cached_property
     def mask(self) -> tuple[Corner, NDArray[np.bool_]] | None:
         """x, y of the upper left pixel and the mask (y, x); ``None`` without pixels."""
+        if self.label_image is None:
+            return _drawn(self.instance, self.plane)
         extent = self.extent
         if extent is None:
             return None
@@ -107,6 +116,23 @@ class Annotation:
         return x0, y0, x1 - x0, y1 - y0
 
 
+def _drawn(instance: Instance, plane: Plane) -> tuple[Corner, NDArray[np.bool_]] | None:
+    """The mask on a plane of an instance that is in no label image, by its outline."""
+    stored = plane.image.stored
+    height, width = stored.size("y"), stored.size("x")
+    runs = rasterize_geometries([instance], (height, width))
+    y, x = np.divmod(run_pixels(runs.starts, runs.lengths, runs.step), width)
+    (top, bottom), (left, right) = plane.y, plane.x
+    inside = (y >= top) & (y < bottom) & (x >= left) & (x < right)
+    y, x = y[inside] - top, x[inside] - left
+    if not y.size:
+        return None
+    y0, x0 = int(y.min()), int(x.min())
+    mask = np.zeros((int(y.max()) - y0 + 1, int(x.max()) - x0 + 1), np.bool_)
+    mask[y - y0, x - x0] = True
+    return (x0, y0), mask
+
+
 def _moved(shape: Geometry, dx: int, dy: int) -> Geometry | None:
     if isinstance(shape, Polygons):
         return Polygons(
@@ -152,7 +178,7 @@ class LayerRows:
         table = stored.table(layer)
         self.semantic = stored.is_semantic(layer)
         self.categories = list(stored.label_attributes(layer).get("categories") or ())
-        self._frames: dict[int, list[tuple[Instance, str, int | None]]] = {}
+        self._frames: dict[int, list[tuple[Instance, str | None, int | None]]] = {}
         self._by_frame = False
         self._values: dict[tuple[int, int], Instance] = {}
         if table is None:

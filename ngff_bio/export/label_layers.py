@@ -10,6 +10,7 @@ from ngff_bio.errors import ArgumentError
 from ngff_bio.export.output import check_one_file, target
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
+from ngff_bio.model import MAX_HIDDEN
 
 
 class LabelImage(NamedTuple):
@@ -35,6 +36,12 @@ def label_images(selection: Selection, report: ExportReport) -> list[LabelImage]
                 report.warn(
                     "instances overlap: overlapped ones are in separate files",
                     record=f"{image.name}: {', '.join(hidden)}",
+                )
+            if len(hidden) >= MAX_HIDDEN and (table := image.stored.table(layer)) is not None:
+                report.skip(
+                    "instances that are in the table only: no label image contains them",
+                    record=f"{image.name}: {layer}",
+                    count=table.column("label_image").null_count,
                 )
             found += [LabelImage(image, layer, name) for name in (layer, *hidden)]
     return found

@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 from ngff_bio.model.annotations import (
+    MAX_HIDDEN,
     Box,
     Category,
     Geometry,
@@ -26,6 +27,7 @@ from ngff_bio.model.pixels import ArrayPixels, Pixels, Region
 from ngff_bio.model.runs import RunVolume
 
 __all__ = [
+    "MAX_HIDDEN",
     "ORDER",
     "ArrayPixels",
     "Axis",

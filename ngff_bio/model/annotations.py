@@ -224,6 +224,9 @@ class VolumeLayer:
 
 LabelLayer = InstanceLayer | VolumeLayer
 
+#: Hidden label images of a layer at most; what finds no place in them is complete in its table only.
+MAX_HIDDEN = 16
+
 
 def label_dtype(max_value: int) -> np.dtype[Any]:
     """Smallest unsigned type of 8, 16 or 32 bits that holds ``max_value`` (0 is background)."""

@@ -4,18 +4,22 @@ One label image shows every instance: larger ones are painted first, so that sma
 on them; of two equal ones the later in the source is on top. An instance that loses a pixel this way
 is also written whole to a hidden label image: those that overlap most others are placed first, each in
 the first image in which it overlaps no other. So each instance can be read whole from exactly one label
-image, and the images are few.
+image, and the images are few. Their number is limited: an instance that finds no place in the first
+`MAX_HIDDEN` hidden images is in none of them, and its outline in the table is its only whole copy.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ngff_bio.errors import ArgumentError
+from ngff_bio.model import MAX_HIDDEN
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.runs import (
     IntArray,
@@ -26,6 +30,12 @@ from ngff_bio.raster.runs import (
     pixel_blocks,
     run_pixels,
 )
+
+#: Layer of an instance that is whole in no label image.
+IN_TABLE = -1
+
+#: Overlaps that are listed pair by pair; where there are more, instances are placed in source order.
+_PAIRS = 1 << 23
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +71,7 @@ class Painted:
         Hidden layers 1, 2, …; none where nothing overlaps.
     layer
         int64 (n): 0 where the instance is whole in the visible labels, k where it is in
-        ``hidden[k - 1]``.
+        ``hidden[k - 1]``, ``IN_TABLE`` where it is in none.
     areas
         int64 (n): pixels of the whole instance; 0 where it covers none.
     """
@@ -163,9 +173,10 @@ def _hidden_layers(
 ) -> tuple[tuple[HiddenLayer, ...], IntArray]:
     """Hidden layers of the instances `cut`, and the layer in which each instance is whole."""
     masks = table.select(cut)
-    place = _places(_meetings(masks), cut.size)
+    pairs = _meetings(masks)
+    place = _places_in_order(masks) if pairs is None else _places(pairs, cut.size)
     layer = np.zeros(len(table), np.int64)
-    layer[cut] = place
+    layer[cut] = np.where(place == 0, IN_TABLE, place)
     hidden = []
     for number in range(1, int(place.max()) + 1):
         chosen = np.flatnonzero(place == number)
@@ -173,11 +184,11 @@ def _hidden_layers(
     return tuple(hidden), layer
 
 
-def _meetings(masks: InstanceRuns) -> IntArray:
+def _meetings(masks: InstanceRuns) -> IntArray | None:
     """Pairs (earlier, later) of instances that share a pixel, each once, sorted by the later.
 
     Computed on the stretches between all run ends, not on pixels: an instance covers a stretch wholly
-    or not at all, and there are few of them even in a volume.
+    or not at all, and there are few of them even in a volume. ``None`` if there are too many.
     """
     begin = masks.line_starts()
     end = begin + masks.lengths
@@ -187,9 +198,14 @@ def _meetings(masks: InstanceRuns) -> IntArray:
     place = np.empty_like(order)
     place[order] = np.cumsum(np.concatenate(([False], bounds[1:] != bounds[:-1])))
     first, covered = place[: begin.size], place[begin.size :] - place[: begin.size]
+    if int(covered.sum()) > _PAIRS:
+        return None
     stretch = run_pixels(first, covered)
     instance = np.repeat(masks.owners, covered)
-    contested = np.bincount(stretch)[stretch] > 1
+    depth = np.bincount(stretch)
+    if int((depth * (depth - 1)).sum()) > 2 * _PAIRS:
+        return None
+    contested = depth[stretch] > 1
     count = len(masks)
     key = np.sort(stretch[contested] * count + instance[contested])
     stretch, instance = np.divmod(key, count)
@@ -206,7 +222,7 @@ def _meetings(masks: InstanceRuns) -> IntArray:
 
 
 def _places(pairs: IntArray, count: int) -> IntArray:
-    """Layer 1, 2, … of each instance: the first without an instance that it overlaps.
+    """Layer 1, 2, … of each instance: the first without an instance that it overlaps; 0 for none.
 
     Those that overlap most others come first, ties in source order (Welsh and Powell, Comput. J. 10,
     1967): on some crowded frames source order alone needs one layer more.
@@ -220,5 +236,23 @@ def _places(pairs: IntArray, count: int) -> IntArray:
         barred = 1  # there is no layer 0
         for other in met[instance]:
             barred |= 1 << place[other]
-        place[instance] = (~barred & (barred + 1)).bit_length() - 1  # the lowest bit not set
+        place[instance] = _lowest_free(barred)
     return np.array(place, np.int64)
+
+
+def _places_in_order(masks: InstanceRuns) -> IntArray:
+    """The same in source order, by the layers that are taken at each pixel."""
+    taken = np.zeros(math.prod(masks.shape), np.uint32)
+    place = np.zeros(len(masks), np.int64)
+    for i, (first, stop) in enumerate(pairwise(masks.offsets.tolist())):
+        pixels = run_pixels(masks.starts[first:stop], masks.lengths[first:stop], masks.step)
+        place[i] = _lowest_free(1 | int(np.bitwise_or.reduce(taken[pixels])))
+        if place[i]:
+            taken[pixels] |= np.uint32(1 << place[i])
+    return place
+
+
+def _lowest_free(barred: int) -> int:
+    """The lowest bit that is not set, 0 if it is above `MAX_HIDDEN`."""
+    free = (~barred & (barred + 1)).bit_length() - 1
+    return free if free <= MAX_HIDDEN else 0

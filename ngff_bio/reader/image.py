@@ -215,7 +215,8 @@ class Image(ImageNode):
             The region, as for :meth:`region`. Instances are clipped to it.
         hidden
             Whether instances that are covered by others are completed from the hidden label images
-            (and included where nothing of them is visible).
+            (and included where nothing of them is visible). Those that are whole in no label image,
+            because too many others overlap them, are left out with a warning.
 
         Raises
         ------

@@ -8,9 +8,11 @@ from hypothesis.extra import numpy as hnp
 from masks import masks_of, table_of
 
 from ngff_bio.errors import ArgumentError
+from ngff_bio.model import MAX_HIDDEN
+from ngff_bio.raster import overlap
 from ngff_bio.raster.boxes import fill_boxes
 from ngff_bio.raster.instances import InstanceRuns
-from ngff_bio.raster.overlap import paint_instances
+from ngff_bio.raster.overlap import IN_TABLE, paint_instances
 from ngff_bio.raster.polygons import rasterize_polygons
 
 
@@ -111,12 +113,12 @@ def test_every_instance_is_whole_in_exactly_the_layer_that_is_named():
         assert whole == [number == painted.layer[index] for number in range(len(planes))]
 
 
-def test_equal_instances_each_get_a_layer_of_their_own():
+def test_equal_instances_each_get_a_layer_of_their_own_while_there_are_any():
     square = np.zeros((6, 6), bool)
     square[1:4, 1:4] = True
     painted, labels = painted_by_us(table_of([square] * 70, (6, 6)), np.arange(1, 71))
     assert labels.max() == 70
-    assert painted.layer.tolist() == [*range(1, 70), 0]
+    assert painted.layer.tolist() == [*range(1, 17), *[IN_TABLE] * 53, 0]
 
 
 def test_instances_apart_need_no_hidden_layer():
@@ -150,3 +152,27 @@ def test_a_value_beyond_the_type_is_refused():
 def test_instances_of_another_frame_are_refused():
     with pytest.raises(ArgumentError, match="another frame"):
         paint_instances(InstanceRuns.empty((2, 2), 0), [], np.zeros((4, 4), np.uint8))
+
+
+@pytest.mark.parametrize("pairs", [overlap._PAIRS, 0])
+def test_instances_beyond_the_last_hidden_label_image_are_in_none(pairs, monkeypatch):
+    """Also where overlaps are too many to be listed in pairs."""
+    monkeypatch.setattr(overlap, "_PAIRS", pairs)
+    rng = np.random.default_rng(7)
+    boxes = [(y, x, y + 9, x + 9) for y, x in rng.integers(0, 12, (80, 2)).tolist()]
+    masks = np.zeros((len(boxes), 24, 24), np.bool_)
+    for mask, (y0, x0, y1, x1) in zip(masks, boxes, strict=True):
+        mask[y0:y1, x0:x1] = True
+    values = np.arange(1, 81)
+    painted, visible = painted_by_us(table_of(masks, (24, 24)), values)
+    hidden = hidden_labels(painted, (24, 24))
+    assert len(hidden) == MAX_HIDDEN
+    assert IN_TABLE in painted.layer
+    for value, mask, layer in zip(values, masks, painted.layer, strict=True):
+        for number, labels in enumerate([visible, *hidden]):
+            if number == layer:
+                assert np.array_equal(labels == value, mask)
+            elif number:
+                assert value not in labels
+        if layer == IN_TABLE:  # there was no place in any
+            assert all(labels[mask].any() for labels in hidden)

@@ -15,7 +15,7 @@ from ngff_bio.checks.reading import CheckedArray, region_nbytes
 from ngff_bio.checks.source.compare_rows import RowComparison, StoredTables
 from ngff_bio.checks.source.compare_volumes import mask_differences
 from ngff_bio.checks.source.redraw import Flat, redraw
-from ngff_bio.model import Instance, InstanceLayer, Polygons, Rle, Shape
+from ngff_bio.model import MAX_HIDDEN, Instance, InstanceLayer, Polygons, Rle, Shape
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -144,15 +144,16 @@ class _Frame:
         comparison = RowComparison(self.stored.table_path, names, self.where)
         yield from comparison.differences(table, columns)
 
-    def _whole_in(self) -> list[str]:
+    def _whole_in(self) -> list[str | None]:
         """Name of the label image in which each instance is whole, by its row."""
-        table, visible = self.table, [self.stored.layer.name] * len(self.instances)
+        visible: list[str | None] = [self.stored.layer.name] * len(self.instances)
+        table = self.table
         if table is None or "label_image" not in table.column_names:
             return visible
-        named = table["label_image"].to_pylist()
+        named: list[str | None] = table["label_image"].to_pylist()
         return named if len(named) == len(visible) else visible
 
-    def _plane(self, z: int, rows: list[int], whole_in: list[str]) -> Iterator[Difference]:
+    def _plane(self, z: int, rows: list[int], whole_in: list[str | None]) -> Iterator[Difference]:
         where = " ".join(
             p for p in (self.where, f"z={z}" if "z" in self.stored.axes else None) if p
         )
@@ -163,6 +164,8 @@ class _Frame:
         for i in rows:
             value, home = self.instances[i].value, whole_in[i]
             mask = masks[value]
+            if home is None and len(self.stored.images) > MAX_HIDDEN:
+                continue  # its outline, compared with the source's, is its only whole copy
             if home not in wanted:
                 yield self._not_whole(
                     i, where, f"its row names the label image {home!r}, which does not exist"

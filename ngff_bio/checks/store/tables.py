@@ -11,6 +11,7 @@ import numpy as np
 from ngff_bio.checks.spec.findings import Findings
 from ngff_bio.checks.store.decoding import LabelValues
 from ngff_bio.checks.store.documents import Documents, join
+from ngff_bio.model import MAX_HIDDEN
 from ngff_bio.storage import Storage
 
 #: File of a table by its backend. Other backends keep arrays below the group.
@@ -99,7 +100,11 @@ def _read(data: bytes, backend: str) -> dict[str, Any]:
 def _check_names(documents: Documents, table: Table, findings: Findings) -> None:
     column = table.columns.get("label_image")
     if column is not None:
+        hidden = documents.own(join(table.image, "labels", table.name)).get("hidden")
+        crowded = isinstance(hidden, list) and len(hidden) >= MAX_HIDDEN
         for name in column.unique().to_pylist():
+            if name is None and crowded:
+                continue  # whole in the row only
             if name is None or join(table.image, "labels", str(name)) not in documents.groups:
                 findings.add("table-label-image", "", f"label image {name!r}")
     region = documents.attributes(table.path).get("region")
@@ -118,7 +123,7 @@ def check_rows(
     ``values`` are the label values of level 0 by path of the label image.
     """
     rows = list(_rows(documents, table))
-    for name in sorted({r.image for r in rows}):
+    for name in sorted({r.image for r in rows if r.image is not None}):
         known = values.get(join(table.image, "labels", name))
         if known is None:
             continue
@@ -140,7 +145,7 @@ def check_rows(
 @dataclass(frozen=True, slots=True)
 class _Row:
     label: int
-    image: str
+    image: str | None
     t: int | None
     z: int | None
     shown: bool
@@ -172,7 +177,7 @@ def _rows(documents: Documents, table: Table) -> Iterator[_Row]:
         strict=True,
     )
     for label, image, t, z, pixels in rows:
-        if isinstance(label, int) and isinstance(image, str):
+        if isinstance(label, int) and isinstance(image, str | None):
             yield _Row(label, image, t, z, pixels is None or pixels > 0)
 
 

@@ -33,12 +33,12 @@ GROUP_ATTRIBUTES = {
 FILE = "table.parquet"
 
 
-#: Columns of instances that are never null.
+#: Columns of instances that are never null, except for the label image of one that is whole in none.
 _REQUIRED = {"label", "label_image", "t", "pixels"}
 
 
 def instance_table(
-    instances: Sequence[Instance], label_images: Sequence[str], pixels: Sequence[int]
+    instances: Sequence[Instance], label_images: Sequence[str | None], pixels: Sequence[int]
 ) -> pa.Table:
     """Arrow table of instances.
 
@@ -51,7 +51,7 @@ def instance_table(
     instances
         In source order.
     label_images
-        Name of the label image in which each is whole.
+        Name of the label image in which each is whole, ``None`` if it is in none.
     pixels
         Number of pixels that each covers.
     """
@@ -60,6 +60,7 @@ def instance_table(
     rows = list(instances)
     boxes = [i.box or _box_of(i) for i in rows]
     geometry = _geometries(rows)
+    required = _REQUIRED - ({"label_image"} if None in label_images else set())
     columns: list[tuple[str, pa.DataType, Any]] = [
         ("label", pa.uint32(), [i.value for i in rows]),
         ("label_image", pa.string(), list(label_images)),
@@ -91,7 +92,7 @@ def instance_table(
     ]
     return pa.Table.from_arrays(
         [c if isinstance(c, pa.Array) else pa.array(c, kind) for _, kind, c in columns],
-        schema=pa.schema([pa.field(n, k, nullable=n not in _REQUIRED) for n, k, _ in columns]),
+        schema=pa.schema([pa.field(n, k, nullable=n not in required) for n, k, _ in columns]),
     )
 
 

@@ -13,6 +13,7 @@ from ngff_bio.errors import ArgumentError, StoreError
 from ngff_bio.model import Region
 from ngff_bio.raster.runs import label_extents
 from ngff_bio.reader.access.image import ImageNode
+from ngff_bio.reader.tables.tables import in_table_only
 from ngff_bio.reader.xarray.world import Position, Span, Units, choose_level, index_region
 
 
@@ -91,6 +92,11 @@ def instance_masks(
             offset = tuple(region[i][0] + box[i][0] for i in keep)
             sides = [mask.shape[i] for i in keep]
             found[value] = InstanceMask(value, name, one, axes, offset, mask.reshape(sides))
+    if hidden and (partial := in_table_only(image, name)):
+        times = region[source.names.index("t")] if "t" in source.names else (0, 1)
+        for t, value in partial:
+            if t in range(*times):
+                found.pop(value, None)
     return [found[value] for value in sorted(found)]
 
 

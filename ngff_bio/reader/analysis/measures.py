@@ -18,7 +18,7 @@ from ngff_bio.errors import ArgumentError, NameNotFoundError, closest_names
 from ngff_bio.model import Region
 from ngff_bio.reader.access.image import ImageNode
 from ngff_bio.reader.tables.rows import values_of
-from ngff_bio.reader.tables.tables import classes_of
+from ngff_bio.reader.tables.tables import classes_of, in_table_only
 from ngff_bio.reader.xarray.blocks import block_shape
 from ngff_bio.reader.xarray.views import label_layer
 from ngff_bio.reader.xarray.world import Units
@@ -252,6 +252,9 @@ def _table(
     table = pd.DataFrame(columns)
     if not len(table):
         table = table.astype({"image": str, "layer": str, "label_image": str})
+    if partial := in_table_only(image, layer) if name == layer else None:
+        keys = zip(frames.tolist(), labels.tolist(), strict=True)
+        table = table[[key not in partial for key in keys]]
     classes = classes_of(image, layer)
     if classes:
         table.insert(4, "category", table["label"].map(classes))

@@ -6,16 +6,19 @@ groups: only those that can contain selected rows are fetched, and only the sele
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from ngff_bio.errors import NameNotFoundError, NgffBioError, StoreError, closest_names
+from ngff_bio.model import MAX_HIDDEN
 from ngff_bio.parallel import shared_pool
-from ngff_bio.reader.access.image import ImageNode, warn_skipped
+from ngff_bio.reader.access.image import ImageNode, PartlyUnreadableWarning, warn_skipped
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.reader.tables.frames import Library, as_frame, dask_frame
 from ngff_bio.reader.tables.rows import RowFilter, RowSelection, row_filter, values_of
@@ -150,6 +153,25 @@ def classes_of(image: ImageNode, layer: str) -> dict[int, str]:
     meta = image.label_meta(layer).label if layer in image.labels else None
     properties = meta.properties if meta is not None else ()
     return {int(p["label-value"]): p["class"] for p in properties if "class" in p}
+
+
+def in_table_only(image: ImageNode, layer: str) -> set[tuple[int, int]]:
+    """Frame and label value of the instances of a layer that are whole in none of its label images.
+
+    A warning states their number: what label images show of them is not all of them.
+    """
+    if len(image.layers.get(layer, ())) < MAX_HIDDEN or layer not in image.tables:
+        return set()
+    every = RowFilter({}, None, {}, pc.field("label_image").is_null())
+    rows = TablePart(image, layer, every, ("t", "label"), ()).read()
+    if rows.num_rows:
+        warnings.warn(
+            f"{rows.num_rows} instances of {image.url}/labels/{layer} are left out: "
+            "they overlap so many others that only the table has their outlines",
+            PartlyUnreadableWarning,
+            stacklevel=4,
+        )
+    return set(zip(rows["t"].to_pylist(), rows["label"].to_pylist(), strict=True))
 
 
 def readable_images(images: Mapping[str, ImageNode], paths: Iterable[str]) -> Iterator[ImageNode]:
