@@ -17,7 +17,7 @@ from ngff_bio.export.image_files import plane_name, write_image
 from ngff_bio.export.output import place_below, unused_name
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Selection
-from ngff_bio.formats.yolo import box_line, outline_line
+from ngff_bio.formats.yolo.writer import box_line, outline_line
 from ngff_bio.model import Polygons
 from ngff_bio.raster.rings import joined_ring
 

@@ -61,6 +61,7 @@ BUILT_IN = {
     "coco": ("ngff_bio.sources.coco.folder:SOURCE", r"\.json$"),
     "labelme": ("ngff_bio.sources.labelme.folder:SOURCE", r"\.json$"),
     "object-masks": ("ngff_bio.sources.paired.object_masks:SOURCE", r"(^|/)masks?/|\.csv$"),
+    "yolo": ("ngff_bio.sources.annotated.yolo:SOURCE", r"\.txt$"),
     "images": ("ngff_bio.sources.images.folder:SOURCE", ""),
     "tiff": ("ngff_bio.sources.images.folder:TIFF", "$^"),
 }

@@ -34,8 +34,8 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("a.txt", "0 0.5 0.5 0.1 0.1"),
-        ("labels/a.txt", "0 0.5 0.5 0.1 0.1"),
+        ("a.txt", "cell 5 5 1 1"),
+        ("labels/a.txt", "cell 5 5 1 1"),
         ("annotations.xml", "<annotations/>"),
         ("cells.geojson", "{}"),
         ("regions.json", "{}"),
@@ -78,7 +78,7 @@ def test_documents_and_tables_of_other_things_are_no_annotations(
 
 
 def test_the_command_line_stops_and_has_the_option(folder: Path, tmp_path: Path) -> None:
-    (folder / "a.txt").write_text("0 0.5 0.5 0.1 0.1")
+    (folder / "a.txt").write_text("cell 5 5 1 1")
     command = ["convert", str(folder), str(tmp_path / "out.zarr")]
     assert CliRunner().invoke(app, command).exit_code != 0
     done = CliRunner().invoke(app, [*command, "--ignore-unread"])
@@ -103,8 +103,7 @@ def test_unlisted_images_of_a_coco_folder_that_are_named_like_masks_are_no_image
 
 @pytest.mark.parametrize(
     "name",
-    ["coco_panoptic", "cvat_images/export_project", "cvat_images/export_task", "dsb", "voc",
-     "yolo_darknet", "yolo_ultralytics"],
+    ["coco_panoptic", "cvat_images/export_project", "cvat_images/export_task", "dsb", "voc"],
 )  # fmt: skip
 def test_real_folders_of_other_tools_are_never_converted_without_their_annotations(
     name: str, samples: Path, tmp_path: Path

@@ -1,0 +1,171 @@
+"""Annotation documents: what text, JSON and XML formats of annotation tools have in common.
+
+A document states the annotations of one image or of several. A format reads it in one place, by its
+`DocumentReader`; sources find the image files, and the rows of each image are read when they are
+written.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Protocol
+
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import Category, Instance, SourceFile, SourceParts
+
+#: Documents that are kept in memory: the images of one are written one after another.
+_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedImage:
+    """What a document states about one image.
+
+    Parameters
+    ----------
+    name
+        The image file as the document names it.
+    instances
+        In the order of the document, their geometry in pixels. Label values are 0, except of tracks:
+        these have one value each, from 1 on.
+    size
+        Height and width according to the document.
+    splits
+        Splits that the document puts the image in.
+    record
+        Other members of its entry, JSON values only.
+    layer
+        What distinguishes these annotations from others of the same image: an annotator, for example.
+    """
+
+    name: str
+    instances: Sequence[Instance]
+    size: tuple[int, int] | None = None
+    splits: tuple[str, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+    layer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The content of a document; ``record`` has what belongs to no image, JSON values only.
+
+    ``movie`` is set if its images are the frames of one movie, in their order; instances are tracks
+    then.
+    """
+
+    images: Sequence[AnnotatedImage]
+    categories: tuple[Category, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+    movie: bool = False
+
+
+class DocumentReader(Protocol):
+    """Reads one document. Pickles to some hundred bytes; hashable."""
+
+    @property
+    def file(self) -> SourceFile:
+        """The file that it is in."""
+        ...
+
+    def read(self, problems: Problems) -> Document:
+        """Read the document.
+
+        Parameters
+        ----------
+        problems
+            Receives the errors of records that cannot be read; they are left out.
+
+        Raises
+        ------
+        ngff_bio.errors.SourceError
+            If it is damaged.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Kept:
+    lock: Lock = field(default_factory=Lock)
+    document: Document | None = None
+
+
+class _Documents:
+    """The documents that were read last, by reader and identity of the file."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[DocumentReader, str], _Kept] = OrderedDict()
+        self._lock = Lock()
+
+    def read(self, reader: DocumentReader, problems: Problems | None) -> Document:
+        key = (reader, reader.file.identity)
+        with self._lock:
+            kept = self._kept.setdefault(key, _Kept())
+            self._kept.move_to_end(key)
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        with kept.lock:  # several threads may need one large document
+            if problems is not None or kept.document is None:
+                # What is wrong was reported, or raised, when the document was first read.
+                kept.document = reader.read(problems or Problems("skip"))
+            return kept.document
+
+
+_documents = _Documents()
+
+
+def read_document(reader: DocumentReader, problems: Problems) -> Document:
+    """Read a document; its errors go to `problems`."""
+    return _documents.read(reader, problems)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DocumentInstances:
+    """Instances of one image: some of the images of a document, as frames.
+
+    Parameters
+    ----------
+    reader
+        Reads the document.
+    images
+        For each frame the position of its image in the document; ``None`` without annotations.
+    tracked
+        Whether instances are tracks, with label values of their own.
+    """
+
+    reader: DocumentReader
+    images: tuple[int | None, ...]
+    tracked: bool = False
+
+    def read(self, t: int) -> list[Instance]:
+        """All instances of frame ``t``, in source order, with their label values set."""
+        index = self.images[t]
+        if index is None:
+            return []
+        document = _documents.read(self.reader, None)
+        earlier = [] if self.tracked else [i for i in self.images[:t] if i is not None]
+        first = 1 + sum(len(document.images[i].instances) for i in earlier)
+        found = []
+        for number, instance in enumerate(document.images[index].instances):
+            one = copy.copy(instance)
+            one.t = t
+            if not self.tracked:
+                one.value = first + number
+            one.files = (self.reader.file.name,)
+            one.indices = one.indices or (number,)
+            found.append(one)
+        return found
+
+    def source_parts(self) -> SourceParts:
+        """The document, and files that its reader needs besides."""
+        return getattr(self.reader, "parts", (self.reader.file,))
+
+
+def record_text(record: Any) -> str:
+    """A record of a document as the text of `Instance.record`."""
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,82 @@
+"""Image files by the names that annotation documents give them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from posixpath import normpath
+
+from ngff_bio.sources.assembly import base_of, folder_of
+
+
+def stem(name: str) -> str:
+    """A name without its last ending: of ``a/b.ome.tif`` it is ``a/b.ome``."""
+    folder, slash, base = name.rpartition("/")
+    return f"{folder}{slash}{base.rpartition('.')[0] or base}"
+
+
+class ImageFinder:
+    """Finds image files by whole names, by the ends of names, and by names without folder or ending.
+
+    Parameters
+    ----------
+    names
+        Names of the image files.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(names)
+        self._known = set(self.names)
+        self._by_base: dict[str, list[str]] = defaultdict(list)
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
+        for name in self.names:
+            self._by_base[base_of(name).lower()].append(name)
+            self._by_stem[stem(base_of(name)).lower()].append(name)
+
+    def find(self, given: str, near: str = "") -> str | None:
+        """The image file that a document in the folder `near` calls `given`; ``None`` if there is no
+        such file, or it is ambiguous.
+
+        It is the file of this path, from `near` or from the root; else the only one whose path ends
+        so; else the only one of this base name, then the only one without the ending; of several the
+        only one that is in the folder of the document, or nearest to it.
+        """
+        plain = given.replace("\\", "/").partition("?")[0].strip()
+        for path in (normpath(f"{near}/{plain}".lstrip("/")), normpath(plain)):
+            if path in self._known:
+                return path
+        base = base_of(plain).lower()
+        same = self._by_base.get(base) or self._by_stem.get(base)
+        same = same or self._by_stem.get(stem(base)) or []
+        if len(same) < 2:
+            return same[0] if same else None
+        return self._nearest(same, plain, near)
+
+    def ending_with(self, path: str) -> list[str]:
+        """All image files below folders of this name, or whose name ends so."""
+        wanted = path.strip("/")
+        inner = f"/{wanted}/"
+        return [n for n in self.names if inner in f"/{n}/" or f"/{n}".endswith(f"/{wanted}")]
+
+    def _nearest(self, names: Sequence[str], given: str, near: str) -> str | None:
+        parts = [p for p in given.lower().split("/") if p not in ("", ".", "..")]
+
+        def common_end(name: str) -> int:
+            own = name.lower().split("/")
+            return next((n for n in range(1, len(own) + 1) if own[-n:] != parts[-n:]), len(own) + 1)
+
+        most = max(map(common_end, names))
+        best = [n for n in names if common_end(n) == most]
+        if len(best) > 1:
+            shared = {n: _common_start(folder_of(n), near) for n in best}
+            best = [n for n in best if shared[n] == max(shared.values())]
+        return best[0] if len(best) == 1 else None
+
+
+def _common_start(one: str, other: str) -> int:
+    count = 0
+    for a, b in zip(one.split("/"), other.split("/"), strict=False):
+        if a != b:
+            break
+        count += 1
+    return count

@@ -1,0 +1,46 @@
+"""Small datasets in the layouts of annotation tools: written by hand, converted, read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import ngff_bio
+
+
+def write_files(folder: Path, files: Mapping[str, str | tuple[int, int]]) -> Path:
+    """Write texts, and image files of (height, width) pixels."""
+    for name, content in files.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            place.write_text(content, "utf-8")
+        else:
+            pixels = np.random.default_rng(len(name)).integers(0, 255, (*content, 3), np.uint8)
+            Image.fromarray(pixels).save(place)
+    return folder
+
+
+def converted(folder: Path, out: Path, **options: Any) -> ngff_bio.Dataset:
+    """Convert a folder without naming its format; the store is valid, and equal to the folder."""
+    ngff_bio.convert(folder, out, **options)
+    done = ngff_bio.verify(out, folder)
+    assert [str(d) for d in done.differences] == []
+    wrong = [str(f) for f in ngff_bio.validate(out) if f.level == "error"]
+    assert wrong == []
+    return ngff_bio.open(out)
+
+
+def rows(data: ngff_bio.Dataset, path: str = "", layer: str | None = None) -> list[dict[str, Any]]:
+    """Rows of the table of a layer, in the order of the source."""
+    return data[path].annotations(layer).to_dict("records")
+
+
+def labels(data: ngff_bio.Dataset, path: str = "", layer: str = "objects") -> NDArray[Any]:
+    """Label values of a layer."""
+    return np.asarray(data[path].level(0)[layer])

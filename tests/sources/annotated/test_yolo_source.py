@@ -1,0 +1,181 @@
+"""YOLO datasets in the layouts of Ultralytics, Roboflow and darknet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from annotated import converted, labels, rows, write_files
+from pycocotools import mask as coco_mask
+
+import ngff_bio
+from ngff_bio.errors import ArgumentError, SourceError
+from ngff_bio.testing import check_source
+
+SIZE = (40, 80)
+
+
+def coco8(folder: Path, **changed: str) -> Path:
+    """The layout of coco8, in the documentation of Ultralytics."""
+    files = {
+        "data.yaml": "path: ../datasets/coco8\ntrain: images/train\nval: images/val\ntest: # optional\n"
+        "names:\n  0: no\n  1: 1e3\n  2: cell\n",
+        "images/train/a.jpg": SIZE,
+        "images/train/empty.png": SIZE,
+        "images/val/b.jpg": SIZE,
+        "labels/train/a.txt": "2 0.25 0.5 0.25 0.5\n0 0.75 0.5 0.125 0.25\n",
+        "labels/train.cache": "\x01",
+        "labels/val/b.txt": "1 0.1 0.1 0.5 0.1 0.5 0.9\n2 0.6 0.1 0.9 0.1 0.9 0.4 0.6 0.4\n",
+    }
+    return write_files(folder, files | changed)
+
+
+def test_detection_and_segmentation_in_the_layout_of_ultralytics(tmp_path: Path) -> None:
+    source = coco8(tmp_path / "in")
+    check_source("yolo", source)
+    data = converted(source, tmp_path / "out.zarr")
+    assert list(data) == ["train/a", "train/empty", "val/b"]
+    assert data.attributes["splits"] == ["train", "val"]
+    assert [f["splits"] for f in data["val/b"].attributes["frames"]] == [["val"]]
+    first, second = rows(data, "train/a")
+    # Class names are text, whatever YAML makes of them.
+    assert (first["category"], second["category"], first["category_id"]) == ("cell", "no", "2")
+    assert [first[f"box_{n}"] for n in ("x", "y", "width", "height")] == [10, 10, 20, 20]
+    drawn = labels(data, "train/a")
+    expected = np.zeros(SIZE, int)
+    expected[10:30, 10:30], expected[15:25, 55:65] = 1, 2
+    assert (drawn == expected).all()
+    outline, obb = rows(data, "val/b")
+    assert (outline["category"], obb["category"]) == ("1e3", "cell")
+    assert np.allclose(np.concatenate(outline["polygons"]), [8, 4, 40, 4, 40, 36])
+    runs = coco_mask.frPyObjects([[8.0, 4, 40, 4, 40, 36], [48.0, 4, 72, 4, 72, 16, 48, 16]], *SIZE)
+    masks = coco_mask.decode(runs)
+    assert (labels(data, "val/b") == masks[..., 0] + 2 * masks[..., 1]).all()
+
+
+def test_predictions_keypoints_and_confidences_are_kept_in_the_record(tmp_path: Path) -> None:
+    yaml = "train: images\nval: images\nkpt_shape: [2, 3]\nnames: [mouse]\n"
+    lines = "0 0.5 0.5 0.5 0.5 0.4 0.4 2 0.6 0.6 1\n0 0.5 0.5 0.25 0.25 0.1 0.1 0 0.2 0.2 2 0.91\n"
+    files = {"a.yaml": yaml, "images/a.png": SIZE, "labels/a.txt": lines}
+    data = converted(write_files(tmp_path / "in", files), tmp_path / "out.zarr")
+    found = rows(data, layer="mouse")
+    assert [r["box_width"] for r in found] == [40, 20]
+    texts = [f'{{"line":"{line}"}}' for line in lines.splitlines()]
+    assert [r["record"] for r in found] == texts
+
+
+def test_the_layout_of_roboflow(tmp_path: Path) -> None:
+    files: dict[str, str | tuple[int, int]] = {
+        "README.roboflow.txt": "This dataset was exported via roboflow.com",
+        "data.yaml": "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n\nnc: 1\n"
+        "names: ['cell']\n\nroboflow:\n  workspace: w\n  version: 1\n",
+    }
+    for split in ("train", "valid", "test"):
+        files[f"{split}/images/{split}_jpg.rf.0a1b.jpg"] = SIZE
+        files[f"{split}/labels/{split}_jpg.rf.0a1b.txt"] = "0 0.5 0.5 0.5 0.5"
+    data = converted(write_files(tmp_path / "in", files), tmp_path / "out.zarr")
+    assert data.attributes["splits"] == ["train", "val", "test"]
+    assert [len(rows(data, path)) for path in data] == [1, 1, 1]
+    assert [data[p].attributes["frames"][0]["splits"] for p in data] == [
+        ["test"],
+        ["train"],
+        ["val"],
+    ]
+
+
+@pytest.mark.parametrize("names", ["obj", "classes", "none"])
+def test_darknet_has_label_files_beside_the_images(names: str, tmp_path: Path) -> None:
+    files: dict[str, str | tuple[int, int]] = {
+        "obj_train_data/1.jpg": SIZE,
+        "obj_train_data/1.txt": "1 0.5 0.5 0.5 0.5\n",
+    }
+    if names == "obj":
+        files |= {
+            "obj.data": "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n",
+            "obj.names": "a\nb\n",
+            "train.txt": "data/obj_train_data/1.jpg\n",
+        }
+    elif names == "classes":
+        files["obj_train_data/classes.txt"] = "a\nb\n"
+    data = converted(write_files(tmp_path / "in", files), tmp_path / "out.zarr")
+    layer = "objects"
+    (row,) = rows(data, layer=layer)
+    assert row["category_id"] == "1"
+    assert row["category"] == (None if names == "none" else "b")
+    assert data.attributes.get("splits") == (["train"] if names == "obj" else None)
+
+
+@pytest.mark.parametrize("sample", ["yolo_darknet", "yolo_ultralytics"])
+def test_the_samples_convert(sample: str, samples: Path, tmp_path: Path) -> None:
+    source = samples / "generic" / sample
+    check_source("yolo", source)
+    data = converted(source, tmp_path / "out.zarr")
+    lines = [
+        line
+        for file in source.rglob("*.txt")
+        if file.with_suffix(".jpg").exists() or "labels" in file.parts
+        for line in file.read_text().splitlines()
+    ]
+    assert sum(len(rows(data, path)) for path in data) == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "record", "found"),
+    [
+        ("3 0.5 0.5 0.1 0.1", "line 2", "3"),
+        ("0 1.5 0.5 0.1 0.1", "line 2", "1.5"),
+        ("0 -0.2 0.5 0.1 0.1", "line 2", "-0.2"),
+        ("0 nan 0.5 0.1 0.1", "line 2", "nan"),
+        ("0 0.5 0.5", "line 2", "3 values"),
+        ("0.5 0.5 0.5 0.1 0.1", "line 2", "0.5"),
+        ("-1 0.5 0.5 0.1 0.1", "line 2", "-1"),
+        ("0 0.5 0.5 0.1 x", "line 2", "0 0.5 0.5 0.1 x"),
+    ],
+)
+def test_a_wrong_line_is_an_error_or_is_skipped(
+    line: str, record: str, found: str, tmp_path: Path
+) -> None:
+    text = f"0 0.25 0.5 0.25 0.5\n{line}\n1 0.5 0.5 0.25 0.25\n"
+    source = coco8(tmp_path / "in", **{"labels/train/a.txt": text})
+    with pytest.raises(SourceError) as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr", format="yolo")
+    told = error.value
+    assert (told.file, told.record, told.found) == ("labels/train/a.txt", record, found)
+    assert told.expected is not None
+    assert "--on-error skip" in str(told.hint)
+    done = ngff_bio.convert(source, tmp_path / "out.zarr", format="yolo", on_error="skip")
+    assert [(n.file, n.record) for n in done.skipped] == [("labels/train/a.txt", record)]
+    data = ngff_bio.open(tmp_path / "out.zarr")
+    assert [r["indices"].tolist() for r in rows(data, "train/a")] == [[0], [2]]
+    assert ngff_bio.verify(tmp_path / "out.zarr", source).equal
+
+
+def test_a_label_file_without_its_image_is_an_error(tmp_path: Path) -> None:
+    source = coco8(tmp_path / "in", **{"labels/train/lost.txt": "0 0.5 0.5 0.1 0.1"})
+    with pytest.raises(SourceError, match="without their image") as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert error.value.file == "labels/train/lost.txt"
+    done = ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip")
+    assert (done.images, done.instances) == (3, 4)
+
+
+def test_files_that_name_classes_differently_are_an_error(tmp_path: Path) -> None:
+    source = coco8(tmp_path / "in", **{"other.yaml": "names: [x, y, z]\n"})
+    with pytest.raises(SourceError, match="name the classes differently"):
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+
+
+def test_two_formats_in_one_folder_are_both_named(tmp_path: Path) -> None:
+    source = coco8(tmp_path / "in", **{"a.json": '{"images": [], "annotations": []}'})
+    with pytest.raises(ArgumentError) as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert error.value.found == "coco and yolo"
+    assert "--format" in str(error.value.hint)
+
+
+def test_texts_of_other_kinds_are_not_label_files(tmp_path: Path) -> None:
+    files = {"a.png": SIZE, "a.txt": "gain 3", "labels.txt": "cell", "config.yaml": "names: [a]"}
+    source = write_files(tmp_path / "in", files)
+    with pytest.raises(SourceError, match="could hold annotations"):
+        ngff_bio.convert(source, tmp_path / "out.zarr")
