@@ -24,9 +24,9 @@ class SourceFile(Protocol):
         ...
 
     @property
-    def identity(self) -> str:
-        """Name, size and what else is known without reading the file (modification time, checksum,
-        ETag): changes when the content does.
+    def identity(self) -> str | None:
+        """Name, size and what else is known without reading the file (times of its last changes,
+        checksum, ETag): changes when the content does. ``None`` if nothing is known that does.
         """
         ...
 
@@ -58,8 +58,8 @@ SourceParts = Iterable[SourcePart | None]
 def parts_of(*things: object) -> Iterator[SourcePart | None]:
     """What things (pixels, label layers) are made of, as their ``source_parts`` declares it.
 
-    ``None`` for each of them that declares nothing: an interrupted conversion of it cannot be resumed,
-    since its content may have changed.
+    ``None`` for each of them that declares nothing: what an interrupted conversion has read of it is
+    read again, since its content may have changed.
     """
     for thing in things:
         declare = getattr(thing, "source_parts", None)

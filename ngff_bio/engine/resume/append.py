@@ -18,7 +18,12 @@ from ngff_bio.engine.plan.layout import Stored
 from ngff_bio.engine.plan.plan import Plan, label_path, plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume import state
-from ngff_bio.engine.resume.fingerprint import differences, summarize
+from ngff_bio.engine.resume.fingerprint import (
+    SourceIdentities,
+    changed_images,
+    differences,
+    summarize,
+)
 from ngff_bio.engine.resume.stored import (
     image_paths,
     layout_of,
@@ -53,7 +58,8 @@ class Addition:
         images = tuple(i for i in dataset.images if self._is_new(i))
         self._all = dataset
         self.plan = plan_dataset(replace(dataset, images=images), settings, self._stored)
-        self._summary = summarize(self.plan)
+        self.files = SourceIdentities()
+        self.summary = summarize(self.plan, self.files)
 
     def _same_kind(self, dataset: SourceDataset, storage: Storage) -> None:
         """Refuse a store of another version, another source or another layout."""
@@ -166,15 +172,17 @@ class Addition:
         begun = _begun(storage)
         if begun is None:
             return "begin"
-        if differences(begun["plan"], self._summary):
-            raise state.other_plan(begun, self._summary, storage)
+        if differences(begun["plan"], self.summary):
+            raise state.other_plan(begun, self.summary, storage)
         if _root(storage) != self._base["root"]:
             return "cleanup"
-        if self._summary["files"] is None:
+        grown = self._stored.keys() & changed_images(begun["plan"], self.summary)
+        if grown:
             raise StoreExistsError(
-                "the interrupted conversion cannot be resumed: the source does not declare the files "
-                "that it is made of (source_parts)",
+                "the interrupted conversion cannot be resumed: an image that it added frames to was "
+                "changed in the source, or nothing is known of it that changes with its content",
                 file=storage.url,
+                record=min(grown),
                 hint="convert the whole source to a new destination",
             )
         return "resume"
@@ -182,7 +190,7 @@ class Addition:
     def begin(self, storage: Storage, action: state.Action) -> None:
         """Keep the current documents of the store, and record what is being added."""
         self._check_values(storage)
-        state.write_plan(storage, self.plan, self._summary, "append", self._base)
+        state.write_plan(storage, self.plan, self.summary, "append", self._base)
 
     def _check_values(self, storage: Storage) -> None:
         """Refuse if annotations of frames in the store have changed."""

@@ -1,14 +1,16 @@
 """What distinguishes one conversion from another: its settings, its source, its layout.
 
-An incomplete store is only resumed with the plan that it was begun with, so the summary of a plan
-covers all that decides a byte: also the identity of the source's files, so that a source that was
-changed in between is not mixed with itself.
+An incomplete store is only resumed with the layout that it was begun with, and an image of it only
+while its source is what it was: the summary of a plan covers all that decides a byte, also the identity
+of each source file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import google_crc32c
@@ -16,56 +18,116 @@ import numpy as np
 
 from ngff_bio._version import __version__
 from ngff_bio.engine.plan.plan import Plan
-from ngff_bio.model import SourceDataset, SourcePart
+from ngff_bio.errors import SourceError
+from ngff_bio.model import SourceFile, SourceImage, SourcePart
 
 
-def summarize(plan: Plan) -> dict[str, Any]:
+def summarize(plan: Plan, files: SourceIdentities) -> dict[str, Any]:
     """All that decides the bytes of a store, as JSON values; long parts as digests.
 
-    ``files`` is ``None`` where a part of the source does not declare what it is made of.
+    ``images`` has for each path a digest of the image's description, and one of the identities of what
+    it is made of: ``None`` where a part of it declares nothing, or nothing is known of a file that
+    changes with its content.
     """
     dataset = plan.dataset
     return {
         "converter": f"ngff_bio {__version__}",
         "source": dataset.source,
         "name": dataset.name,
-        "images": _digest(_images(dataset)),
-        "files": _files(dataset),
         "layout": _digest(_layout(plan)),
+        "images": {i.path: [_digest(_description(i)), files.digest(i)] for i in dataset.images},
         "settings": plan.settings.to_json(),
     }
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Values that differ between two summaries, by name: the one before, the one now."""
-    flat_before = {k: v for k, v in before.items() if k != "settings"} | before["settings"]
-    flat_now = {k: v for k, v in now.items() if k != "settings"} | now["settings"]
-    differ = {
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Values of two summaries that do not allow to resume, by name: the one before, the one now.
+
+    Images whose source alone differs are not among them: see `changed_images`.
+    """
+    flat_before, flat_now = _comparable(before), _comparable(now)
+    return {
         k: (flat_before.get(k), flat_now.get(k))
         for k in {**flat_before, **flat_now}
         if json.dumps(flat_before.get(k)) != json.dumps(flat_now.get(k))
     }
-    if len(differ) > 1:  # the layout follows from the rest: naming it explains nothing
-        differ.pop("layout", None)
-    return differ
+
+
+def _comparable(summary: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {k: v for k, v in summary.items() if k not in ("settings", "images")}
+    return {**rest, **summary["settings"]}
+
+
+def changed_images(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Paths of images that are not, or may not be, the same in two summaries."""
+    then, found = before["images"], now["images"]
+    return [
+        path
+        for path in {**then, **found}
+        if then.get(path) != found.get(path) or found[path][1] is None
+    ]
+
+
+def undeclared_images(summary: Mapping[str, Any]) -> list[str]:
+    """Paths of images of whose source nothing is known that changes with its content."""
+    return [path for path, (_, files) in summary["images"].items() if files is None]
+
+
+class SourceIdentities:
+    """Identities of what images are made of, each asked once: many images share a file."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[SourcePart, str | None]] = {}
+
+    def digest(self, image: SourceImage) -> str | None:
+        """Digest of all that an image is made of; ``None`` if a part of it cannot be identified."""
+        found: set[str] = set()
+        for part in image.source_parts():
+            identity = None if part is None else self._of(part)
+            if identity is None:
+                return None
+            found.add(identity)
+        return _digest(sorted(found))
+
+    def check(self, images: Iterable[SourceImage]) -> None:
+        """Check that no file of some images has changed since it was asked.
+
+        Raises
+        ------
+        ngff_bio.errors.SourceError
+            If one has: what was read of it may be of two versions.
+        """
+        used = {id(part) for image in images for part in image.source_parts()}
+        for part, known in (self._known[i] for i in used & self._known.keys()):
+            if isinstance(part, SourceFile) and _identity(part) != known:
+                raise SourceError(
+                    "a source file was changed while it was converted",
+                    file=part.name,
+                    hint="run the same command again: images that it belongs to are read again",
+                )
+
+    def _of(self, part: SourcePart) -> str | None:
+        if id(part) not in self._known:  # with the part itself: its id stays its own
+            self._known[id(part)] = part, _identity(part)
+        return self._known[id(part)][1]
 
 
 def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _images(dataset: SourceDataset) -> list[Any]:
-    return [
-        [i.path, i.name, i.axis_names, list(i.pixels.shape), i.pixels.dtype.str]
-        + [[a.scale, a.unit] for a in i.axes]
-        + [[layer.name, layer.max_value] for layer in i.labels]
-        + [[f.name, f.t] for f in i.frames]
-        for i in dataset.images
-    ]
+def _description(image: SourceImage) -> list[Any]:
+    return (
+        [image.name, image.axis_names, list(image.pixels.shape), image.pixels.dtype.str]
+        + [[a.scale, a.unit] for a in image.axes]
+        + [[layer.name, layer.max_value] for layer in image.labels]
+        + [[f.name, f.t] for f in image.frames]
+    )
 
 
 def _layout(plan: Plan) -> list[Any]:
     return [
+        [[i.path, i.axis_names] for i in plan.dataset.images],
         [
             [p.plan.path, p.plan.dtype, [[v.shape, v.chunk, v.shard] for v in p.plan.levels]]
             for p in plan.arrays
@@ -74,32 +136,30 @@ def _layout(plan: Plan) -> list[Any]:
     ]
 
 
-def _files(dataset: SourceDataset) -> str | None:
-    """Digest of all that the source is made of; ``None`` if a part of it declares nothing."""
-    parts: dict[int, SourcePart] = {}
-    for part in dataset.source_parts():
-        if part is None:
-            return None
-        parts[id(part)] = part  # many images share a file
-    return _digest(sorted({_identity(part) for part in parts.values()}))
-
-
-def _identity(part: SourcePart) -> str:
+def _identity(part: SourcePart) -> str | None:
+    """What changes with the content of a part; ``None`` if nothing is known that does."""
     if isinstance(part, str):
         return f"text {part}"
     if isinstance(part, np.ndarray):
         return f"array {part.shape} {part.dtype.str} {_checksum(part)}"
     try:
-        return f"file {part.identity}"
+        return None if part.identity is None else f"file {part.identity}"
     except FileNotFoundError:  # reported when it is read
         return f"file {part.name}"
 
 
-def _checksum(array: np.ndarray[Any, Any]) -> int:
-    """CRC-32C of an array in memory; of a sample of one that is mapped from a file."""
+def _checksum(array: np.ndarray[Any, Any]) -> str:
+    """CRC-32C of an array in memory; for one that is mapped from a file, that of a sample, and what
+    the file system says of the file.
+    """
     if not array.nbytes:
-        return 0
+        return "empty"
+    of_file = ""
     if isinstance(array, np.memmap):
         step = max(1, array.size // 4096)
+        if array.filename is not None:
+            found = os.stat(array.filename)
+            of_file = f" {found.st_size} {found.st_mtime_ns} {found.st_ino} {found.st_ctime_ns}"
         array = array.reshape(-1)[::step] if array.flags.c_contiguous else array.flat[::step]
-    return int(google_crc32c.value(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))
+    crc = google_crc32c.value(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return f"{crc}{of_file}"

@@ -15,10 +15,11 @@ from itertools import islice
 from typing import Any, Literal, TypedDict
 
 from ngff_bio.engine.plan.plan import Plan
-from ngff_bio.engine.resume.fingerprint import differences
+from ngff_bio.engine.resume.fingerprint import changed_images, differences, undeclared_images
 from ngff_bio.engine.resume.lease import LEASE, holder
 from ngff_bio.engine.write.records import STATE, UNITS, UnitRecord, load_records, record_key
 from ngff_bio.errors import StorageError, StoreExistsError
+from ngff_bio.model import Notice
 from ngff_bio.storage import Storage
 
 PLAN = f"{STATE}/plan.json"
@@ -125,7 +126,8 @@ def decide_action(summary: dict[str, Any], storage: Storage, overwrite: bool) ->
     if begun is not None and "removing" in begun:
         return "replace"
     if begun is not None and begun["kind"] == "new" and not differences(begun["plan"], summary):
-        if summary["files"] is None:
+        changed = changed_images(begun["plan"], summary)
+        if changed and (whole or len(changed) == len(summary["images"])):
             return "restart"
         return "cleanup" if whole else "resume"
     if (whole or begun is not None) and overwrite:
@@ -156,6 +158,15 @@ def _foreign_object(storage: Storage) -> str | None:
 def other_plan(begun: Begun, summary: dict[str, Any], storage: Storage) -> StoreExistsError:
     """The error for a conversion that was begun with other settings or another source."""
     differ = differences(begun["plan"], summary)
+    if list(differ) == ["layout"]:
+        return StoreExistsError(
+            "the source has changed since the conversion was interrupted: its images have other "
+            "shapes, types or label layers",
+            file=storage.url,
+            record=_some(changed_images(begun["plan"], summary)),
+            hint="undo the change and run the same command again to resume, or use --overwrite to "
+            "begin again",
+        )
     return StoreExistsError(
         "the destination contains an incomplete store that was begun with other settings or another "
         "source",
@@ -167,11 +178,54 @@ def other_plan(begun: Begun, summary: dict[str, Any], storage: Storage) -> Store
 
 
 def _short(value: Any) -> str:
-    """The first letters of a digest; a shape as options spell it; anything else as it is."""
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    digest = isinstance(value, str) and len(value) == 64 and " " not in value
-    return f"{value[:8]}..." if digest else str(value)
+    """A shape as options spell it; anything else as it is."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(n or "(root)" for n in names[:3]) + (
+        f" and {len(names) - 3} more" if len(names) > 3 else ""
+    )
+
+
+def reread_notices(summary: dict[str, Any], storage: Storage) -> list[Notice]:
+    """What is not resumed of the conversion that was begun, and why."""
+    begun = read_plan(storage)
+    if begun is None or "plan" not in begun:
+        return []
+    unknown = undeclared_images(summary)
+    changed = [p for p in changed_images(begun["plan"], summary) if p not in set(unknown)]
+    reasons = {
+        "their source was changed since the conversion was interrupted": changed,
+        "nothing is known of their source that changes with its content": unknown,
+    }
+    return [
+        Notice(
+            "note", f"images were not resumed but read again: {why}", None, _some(paths), len(paths)
+        )
+        for why, paths in reasons.items()
+        if paths
+    ]
+
+
+def forget_changed(plan: Plan, summary: dict[str, Any], storage: Storage) -> None:
+    """Remove what was written of images whose source has changed, and record what it is now.
+
+    ``plan.json`` changes last: if this is interrupted, a second run does it again.
+    """
+    begun = read_plan(storage)
+    paths = set() if begun is None else set(changed_images(begun["plan"], summary))
+    if begun is None or not paths:
+        return
+    numbers = {i for i, image in enumerate(plan.dataset.images) if image.path in paths}
+    done = {key for key, _ in storage.list(UNITS)}
+    for unit in plan.units:
+        key = record_key(unit.id)
+        if key in done and any(plan.arrays[p.array].image in numbers for p in unit.parts):
+            storage.delete(key)
+    for path in sorted(paths):
+        storage.delete_all(path)
+    write_plan(storage, plan, summary, begun["kind"], begun["base"])
 
 
 def resumed_records(storage: Storage) -> Iterator[UnitRecord]:

@@ -13,7 +13,7 @@ from ngff_bio import ngff
 from ngff_bio.engine.plan.plan import Plan, Unit, plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume import state
-from ngff_bio.engine.resume.fingerprint import summarize
+from ngff_bio.engine.resume.fingerprint import SourceIdentities, summarize
 from ngff_bio.engine.resume.lease import Lease
 from ngff_bio.engine.run.failures import skip_failed_images
 from ngff_bio.engine.run.report import ConversionReport, make_report
@@ -30,12 +30,6 @@ Progress = Callable[[int, int], None]
 
 #: Objects whose names are held in memory until the manifest is written; those of more are read again.
 _MAX_HELD = 20_000
-
-_RESTARTED = Notice(
-    "note",
-    "the interrupted conversion was not resumed but begun again: the source does not declare the "
-    "files that it is made of (source_parts)",
-)
 
 
 def write_dataset(
@@ -99,14 +93,16 @@ def write_dataset(
         if action == "cleanup":
             run.resumed = len(work.plan.units)
         else:
+            if action in ("resume", "restart"):
+                run.notices += state.reread_notices(work.summary, storage)
             if action == "resume":
+                state.forget_changed(work.plan, work.summary, storage)
                 run.resume(state.resumed_records(storage))
             else:
                 work.begin(storage, action)
-            if action == "restart":
-                run.notices.append(_RESTARTED)
             run.do_units(runner or ThreadRunner())
             run.skip_failed_images()
+            work.files.check(run.plan.dataset.images)
             sizes = work.finish(run.plan, run.records.values(), storage, source_files)
             run.count(sizes)
         report = run.report()
@@ -116,9 +112,11 @@ def write_dataset(
 
 
 class Work(Protocol):
-    """What is to be written to a destination."""
+    """What is to be written to a destination, and what its source is now."""
 
     plan: Plan
+    files: SourceIdentities
+    summary: dict[str, Any]
 
     def decide_action(self, storage: Storage) -> state.Action:
         """What to do there; changes nothing."""
@@ -144,15 +142,16 @@ class _NewStore:
 
     def __init__(self, dataset: SourceDataset, settings: Settings, overwrite: bool) -> None:
         self.plan, self._overwrite = plan_dataset(dataset, settings), overwrite
-        self._summary = summarize(self.plan)
+        self.files = SourceIdentities()
+        self.summary = summarize(self.plan, self.files)
 
     def decide_action(self, storage: Storage) -> state.Action:
-        return state.decide_action(self._summary, storage, self._overwrite)
+        return state.decide_action(self.summary, storage, self._overwrite)
 
     def begin(self, storage: Storage, action: state.Action) -> None:
         if action != "begin":
             state.remove_store(storage)
-        state.write_plan(storage, self.plan, self._summary, "new")
+        state.write_plan(storage, self.plan, self.summary, "new")
 
     def finish(self, *given: Any) -> list[int]:
         from ngff_bio.engine.write.finish import finish

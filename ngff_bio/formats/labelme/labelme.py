@@ -334,9 +334,10 @@ class EmbeddedImage:
         return len(self.read())
 
     @property
-    def identity(self) -> str:
+    def identity(self) -> str | None:
         """That of the labelme file."""
-        return f"{self.file.identity}#imageData"
+        of_file = self.file.identity
+        return None if of_file is None else f"{of_file}#imageData"
 
     @property
     def path(self) -> None:

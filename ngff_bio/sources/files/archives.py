@@ -79,9 +79,11 @@ class ArchiveMember:
     crc: int | None = None
 
     @property
-    def identity(self) -> str:
+    def identity(self) -> str | None:
         """That of the archive, with its own name, size and checksum."""
-        return f"{self.container.identity}/{self.name} {self.size} {self.crc}"
+        of_archive = self.container.identity
+        known = of_archive is not None or self.crc is not None
+        return f"{of_archive}/{self.name} {self.size} {self.crc}" if known else None
 
     @property
     def path(self) -> None:
@@ -164,7 +166,7 @@ class UnpackedTar(LocalFile):
     container: SourceFile
 
     @property
-    def identity(self) -> str:
+    def identity(self) -> str | None:  # type: ignore[override]  # of a file that may be remote
         """That of the compressed tar."""
         return self.container.identity
 

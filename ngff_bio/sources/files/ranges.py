@@ -32,11 +32,13 @@ class LocalFile:
 
     @property
     def identity(self) -> str:
-        """Name, size, time of the last modification, and inode: a file that is put in its place
-        with the same time (``cp -p``, ``rsync -t``) is another one.
+        """Name, size, time of the last modification, inode (a file that is put in its place with the
+        same time, by ``cp -p`` or ``rsync -t``, is another one), and the time of the last change of
+        the inode, which no program can set back as it can the other (``touch -d``).
         """
         found = self.path.stat()
-        return f"{self.name} {found.st_size} {found.st_mtime_ns} {found.st_ino}"
+        times = f"{found.st_mtime_ns} {found.st_ctime_ns}"
+        return f"{self.name} {found.st_size} {found.st_ino} {times}"
 
     def open(self) -> BinaryIO:
         """The file, open for reading."""

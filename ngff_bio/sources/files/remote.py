@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ngff_bio.errors import ArgumentError, DependencyError, SourceNotFoundError, StorageError
 from ngff_bio.sources.files.ranges import existing_copy, open_range, temporary_copy
@@ -36,7 +36,10 @@ def _file_system(url: str, options: str) -> tuple[Any, str]:
 
 
 #: Members of an fsspec entry that change when the file does, the most reliable first.
-_VERSION = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
+_VERSION = (
+    *("ETag", "etag", "md5Hash", "Content-MD5", "Digest"),
+    *("LastModified", "last_modified", "Last-Modified", "mtime", "created"),
+)
 
 #: Names of obstore for a bucket, and those of s3fs for the same.
 _S3FS = {
@@ -103,9 +106,9 @@ class RemoteFile:
     version: str = ""
 
     @property
-    def identity(self) -> str:
-        """Name, size, and the ETag or time that the server lists, if any."""
-        return f"{self.name} {self.size} {self.version}"
+    def identity(self) -> str | None:
+        """Name, size, and the ETag or time that the server lists; ``None`` if it lists neither."""
+        return f"{self.name} {self.size} {self.version}" if self.version else None
 
     @property
     def path(self) -> None:
@@ -167,17 +170,18 @@ def list_url(
         for key, info in listed.items():
             if info.get("type") not in (None, "file"):
                 continue
+            if info.get("size") is None:  # the listing of a web server
+                info = system.info(key)
             size = info.get("size")
-            if size is None:
-                size = system.info(key).get("size")
             if size is None:
                 raise StorageError(
                     "the server does not report the size of a file",
                     file=f"{url} ({key})",
                     hint="copy the dataset to a folder, and name that",
                 )
-            name = str(key)[len(top) :].lstrip("/")
             web = url.startswith(("http://", "https://"))  # what follows a ? may be a signature
+            name = str(key)[len(top) :].lstrip("/")
+            name = unquote(name) if web else name
             named = name or (urlsplit(top).path if web else top).rpartition("/")[2]
             version = next((str(info[k]) for k in _VERSION if info.get(k) is not None), "")
             found[name] = RemoteFile(url, str(key), named, int(size), options, version)
