@@ -60,6 +60,7 @@ BUILT_IN = {
     "wbc": ("ngff_bio.sources.wbc.folder:SOURCE", r"\.(jpe?g|json|csv)$"),
     "coco": ("ngff_bio.sources.coco.folder:SOURCE", r"\.json$"),
     "labelme": ("ngff_bio.sources.labelme.folder:SOURCE", r"\.json$"),
+    "cell-tracking": ("ngff_bio.sources.paired.cell_tracking:SOURCE", r"(^|/)\d\d_(GT|ST|ERR|RES)"),
     "object-masks": ("ngff_bio.sources.paired.object_masks:SOURCE", r"(^|/)masks?/|\.csv$"),
     "yolo": ("ngff_bio.sources.annotated.yolo:SOURCE", r"\.txt$"),
     "images": ("ngff_bio.sources.images.folder:SOURCE", ""),

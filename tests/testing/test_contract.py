@@ -36,6 +36,7 @@ DATASETS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "wbc crops": ("wbc", makers.make_wbc_crops),
     "coco": ("coco", makers.make_coco_folder),
     "labelme": ("labelme", makers.make_labelme_folder),
+    "cell-tracking": ("cell-tracking", makers.make_cell_tracking),
     "object-masks": ("object-masks", makers.make_object_masks),
     "images": ("images", lambda p: makers.make_tiff_folder(p, labels=True)),
 }

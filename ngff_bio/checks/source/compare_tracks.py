@@ -1,9 +1,11 @@
-"""The graph of a tracked layer against the source: a node for each object and frame, edges in time."""
+"""The graph of a tracked layer against the source: a node for each object and frame, edges in time, and
+from an object to the parts that it divides into.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -33,23 +35,42 @@ def _compare(
     documents: Documents, store: Store, path: str, layer: InstanceLayer, frames: int
 ) -> Found:
     with reading_source(path):
-        wanted = Counter({(i.value, t): 1 for t in range(frames) for i in layer.instances.read(t)})
+        wanted = {(i.value, t) for t in range(frames) for i in layer.instances.read(t)}
+    return compare_graph(documents, store, path, wanted, {})
+
+
+def compare_graph(
+    documents: Documents, store: Store, path: str, nodes: Iterable[Node], parents: Mapping[int, int]
+) -> Found:
+    """Compare a graph with the objects that the source has on each frame, and their parents."""
+    wanted = Counter(set(nodes))
     if path not in documents.groups:
         missing = Difference("tracks", path, "the graph of the tracks is missing")
         return Found([missing] if wanted else [])
     try:
-        nodes, edges = _read(store, path, documents.zarr_format)
+        stored, edges = _read(store, path, documents.zarr_format)
     except Exception as error:  # any error that zarr-python raises for damaged bytes
         what = f"the graph cannot be read: {type(error).__name__}: {error}"[:200]
         return Found([Difference("tracks", path, what)])
-    found = Found([*_differences(path, "node", wanted, Counter(nodes))])
+    found = Found([*_differences(path, "node", wanted, Counter(stored))])
     seen: dict[int, list[int]] = {}
     for label, t in sorted(wanted):
         seen.setdefault(label, []).append(t)
     follows = Counter((label, pair) for label, ts in seen.items() for pair in pairwise(ts))
     there = Counter((a[0], (a[1], b[1])) for a, b in edges if a[0] == b[0])
-    strange = [(a, b) for a, b in edges if a[0] != b[0]]
+    divided = {
+        ((parent, seen[parent][-1]), (label, seen[label][0]))
+        for label, parent in parents.items()
+        if label in seen and parent in seen
+    }
+    strange = [(a, b) for a, b in edges if a[0] != b[0] and (a, b) not in divided]
     found.differences += _differences(path, "edge", follows, there)
+    found.differences += [
+        Difference(
+            "tracks", path, "an edge from an object to its part is missing", where=f"{a} to {b}"
+        )
+        for a, b in sorted(divided.difference(edges))
+    ]
     found.differences += [
         Difference("tracks", path, "an edge leads from one object to another", found=f"{a} to {b}")
         for a, b in strange

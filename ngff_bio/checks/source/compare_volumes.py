@@ -74,6 +74,13 @@ class ObjectCounts:
             return None
         return _merged(pa.concat_tables(self._blocks), "t", "label", "class")
 
+    def nodes(self) -> set[tuple[int, int]]:
+        """Label value and frame of each object."""
+        table = self.counted()
+        if table is None:
+            return set()
+        return set(zip(table["label"].to_pylist(), table["t"].to_pylist(), strict=True))
+
 
 def _merged(table: pa.Table, *keys: str) -> pa.Table:
     """One row for each value of the keys."""
@@ -209,6 +216,11 @@ def compare_objects(
         columns["t"] = frames
     if layer.tracked:
         columns["track_id"] = columns["source_id"]
+    if layer.parents:
+        above = [layer.parents.get(v) for v in seen]
+        columns["parent_id"] = [
+            None if p is None else str(layer.source_ids.get(p, p)) for p in above
+        ]
     if layer.classes is not None:
         names = {c.id: c.name for c in layer.categories}
         classes = _majorities(counted)

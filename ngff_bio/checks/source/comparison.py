@@ -24,7 +24,7 @@ from ngff_bio.checks.source.compare_pixels import (
     pixel_tasks,
 )
 from ngff_bio.checks.source.compare_rows import StoredTables
-from ngff_bio.checks.source.compare_tracks import track_tasks
+from ngff_bio.checks.source.compare_tracks import compare_graph, track_tasks
 from ngff_bio.checks.source.compare_volumes import ObjectCounts, compare_objects, volume_tasks
 from ngff_bio.checks.store.documents import Documents, join, read_documents, texts
 from ngff_bio.checks.store.multiscales import first_multiscale
@@ -94,6 +94,14 @@ class Comparison:
         if self.done.sampled is None:
             for path, (layer, objects) in self._counted.items():
                 self._add(compare_objects(path, self._tables.read(path), layer, objects))
+                if layer.tracked:
+                    graph = f"{path.rpartition('tables/')[0]}tracks/{layer.name}"
+                    nodes = objects.nodes()
+                    self._add(
+                        compare_graph(
+                            documents, zarr_store(self.storage), graph, nodes, layer.parents
+                        )
+                    )
         self.done.differences += self._tables.differences
 
     def _differs(self, kind: Kind, path: str, what: str, **parts: str) -> None:

@@ -33,7 +33,7 @@ from ngff_bio.engine.write.tables import (
 from ngff_bio.engine.write.units import hidden_plan
 from ngff_bio.engine.write.volumes import merge_objects
 from ngff_bio.errors import StoreError
-from ngff_bio.model import InstanceLayer, LabelLayer, SourceDataset, SourceImage, VolumeLayer
+from ngff_bio.model import LabelLayer, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.ngff.attributes import KEY
 from ngff_bio.parallel import WorkerPool, shared_pool
 from ngff_bio.storage import Storage
@@ -218,7 +218,7 @@ class _Maker:
 
     def add_tracks(self, image: SourceImage, layer: LabelLayer) -> None:
         """The graph of a tracked layer, made of its whole table."""
-        if not isinstance(layer, InstanceLayer) or not layer.tracked:
+        if not layer.tracked:
             return
         from ngff_bio.engine.write.tracks import write_tracks
 

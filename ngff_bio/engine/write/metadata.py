@@ -131,8 +131,7 @@ def label_attributes(
 
 def _tracks(layer: LabelLayer, table: bool) -> str | None:
     """Path of the graph of a tracked layer, relative to its label image."""
-    tracked = isinstance(layer, InstanceLayer) and layer.tracked
-    return f"../../tracks/{layer.name}" if tracked and table else None
+    return f"../../tracks/{layer.name}" if layer.tracked and table else None
 
 
 def _label_meta(layer: LabelLayer) -> ngff.LabelMeta:

@@ -178,9 +178,9 @@ def volume_table(
 ) -> pa.Table:
     """Arrow table of the objects of a label image whose source has pixels.
 
-    A row: label value, label image, frame, source id, track id of a tracked layer, class by majority
-    of the semantic layer's pixels and the fraction that agrees, pixel count, half-open bounding box
-    along each axis but t.
+    A row: label value, label image, frame, source id, track id of a tracked layer and that of its
+    parent, class by majority of the semantic layer's pixels and the fraction that agrees, pixel count,
+    half-open bounding box along each axis but t.
     """
     import pyarrow as pa
 
@@ -195,6 +195,11 @@ def volume_table(
     columns["source_id"] = texts([str(layer.source_ids.get(v, v)) for _, v in objects])
     if layer.tracked:
         columns["track_id"] = columns["source_id"]
+    if layer.parents:
+        above = [layer.parents.get(value) for _, value in objects]
+        columns["parent_id"] = texts(
+            [None if p is None else str(layer.source_ids.get(p, p)) for p in above]
+        )
     if layer.classes is not None:
         named = [None if c[0] is None else names.get(c[0]) for c in classes]
         columns["category"] = texts(named)

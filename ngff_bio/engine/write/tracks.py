@@ -1,6 +1,7 @@
 """Tracks as a graph in the store: GEFF (https://liveimagetrackingtools.org/geff), the field's format.
 
-A node is an object on a frame, an edge leads to the same object on a later frame. The graph is stored
+A node is an object on a frame, an edge leads to the same object on a later frame, or from an object to
+the parts that it divides into. The graph is stored
 beside the image's labels and tables, at ``tracks/<layer>``; its attributes name the label image and
 the property of a node that is the label value there.
 """
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.engine.write.checksums import ChecksummingWriter
 from ngff_bio.errors import SourceError
-from ngff_bio.model import Axis, InstanceLayer, SourceImage
+from ngff_bio.model import Axis, LabelLayer, SourceImage, VolumeLayer
 from ngff_bio.raster.coco_rle import rasterize_rles
 
 if TYPE_CHECKING:
@@ -37,47 +38,87 @@ class TrackGraph:
     ----------
     label, t
         int64; label value and frame of each node, sorted by both.
+    axes
+        ``yx`` or ``zyx``.
     centre
-        float64 (nodes, 2): y and x of the middle of its box, in pixels; 0 is the middle of the first
-        pixel.
+        float64 (nodes, axes): the middle of its box, in pixels; 0 is the middle of the first pixel.
     track
         int64; the source's own id of the object; ``None`` if ids are not all integers (strings have
         no stable form in Zarr v3, and are in the table only).
     edges
         uint64 (edges, 2): numbers of the nodes that follow each other.
+    lineage
+        int64; label value of the first ancestor of each node.
     """
 
     label: NDArray[np.int64]
     t: NDArray[np.int64]
+    axes: str
     centre: NDArray[np.float64]
     track: NDArray[np.int64] | None
     edges: NDArray[np.uint64]
+    lineage: NDArray[np.int64]
 
 
-def graph_of(table: pa.Table) -> TrackGraph:
+def graph_of(table: pa.Table, parents: Mapping[int, int] | None = None) -> TrackGraph:
     """The graph of a layer's table: one node for each label value and frame.
 
     An object with two outlines on a frame is one node, in the middle of both.
+
+    Parameters
+    ----------
+    parents
+        As in `VolumeLayer`: an edge leads from the last node of a parent to the first of each part.
     """
-    boxes = _boxes(table)
+    axes = "zyx" if "z_start" in table.column_names else "yx"
+    boxes = _extents(table, axes) if "y_start" in table.column_names else _boxes(table)
     label = table["label"].to_numpy().astype(np.int64)
     t = table["t"].to_numpy().astype(np.int64)
     names = table["track_id"].to_pylist()
     order = np.lexsort((t, label))
     key = np.stack([label[order], t[order]], axis=1)
     first = np.flatnonzero(np.r_[True, (key[1:] != key[:-1]).any(axis=1)][: len(key)])
-    low = np.minimum.reduceat(boxes[order, :2], first) if len(first) else np.empty((0, 2))
-    high = np.maximum.reduceat(boxes[order, 2:], first) if len(first) else np.empty((0, 2))
+    count = len(axes)
+    low, high = np.empty((2, 0, count))
+    if len(first):
+        low = np.minimum.reduceat(boxes[order, :count], first)
+        high = np.maximum.reduceat(boxes[order, count:], first)
     labels, times = key[first, 0], key[first, 1]
     same = np.flatnonzero(labels[1:] == labels[:-1])
+    edges = np.stack([same, same + 1], axis=1)
+    values, begin = np.unique(labels, return_index=True)
+    ends = dict(zip(values.tolist(), np.append(begin, len(labels))[1:] - 1, strict=True))
+    begins = dict(zip(values.tolist(), begin, strict=True))
+    divided = [
+        (ends[parent], begins[child])
+        for child, parent in sorted((parents or {}).items())
+        if child in begins and parent in ends
+    ]
+    if divided:
+        edges = np.concatenate([edges, np.array(divided, edges.dtype)])
     return TrackGraph(
         label=labels,
         t=times,
+        axes=axes,
         # Sources count from the corner of the first pixel, stores from its center.
         centre=(low + high) / 2 - 0.5,
         track=_integers([names[order[i]] for i in first]),
-        edges=np.stack([same, same + 1], axis=1).astype(np.uint64),
+        edges=edges.astype(np.uint64),
+        lineage=_roots(labels, {int(labels[b]): int(labels[a]) for a, b in divided}),
     )
+
+
+def _roots(labels: NDArray[np.int64], parents: Mapping[int, int]) -> NDArray[np.int64]:
+    """The first ancestor of each label value. A parent is before its parts, so there is no circle."""
+    if not parents:
+        return labels
+    found: dict[int, int] = {}
+    for label in np.unique(labels).tolist():
+        at = label
+        while at in parents:
+            at = parents[at]
+        found[label] = at
+    return np.array([found[label] for label in labels.tolist()], np.int64)
 
 
 def _integers(names: list[str | None]) -> NDArray[np.int64] | None:
@@ -92,7 +133,7 @@ def _integers(names: list[str | None]) -> NDArray[np.int64] | None:
 
 def write_tracks(
     image: SourceImage,
-    layer: InstanceLayer,
+    layer: LabelLayer,
     table: pa.Table,
     zarr_format: int,
     writer: ChecksummingWriter,
@@ -108,13 +149,15 @@ def write_tracks(
     import zarr
     from zarr.storage import MemoryStore
 
-    graph = graph_of(table)
+    parents = layer.parents if isinstance(layer, VolumeLayer) else {}
+    graph = graph_of(table, parents)
     properties: dict[str, NDArray[Any]] = {
         "t": graph.t,
-        "y": graph.centre[:, 0],
-        "x": graph.centre[:, 1],
+        **{axis: graph.centre[:, i] for i, axis in enumerate(graph.axes)},
         "label": graph.label.astype(np.uint64),
     }
+    if parents:
+        properties["lineage"] = graph.lineage.astype(np.uint64)
     if graph.track is not None:
         properties["track_id"] = graph.track
     held: dict[str, Any] = {}
@@ -146,9 +189,7 @@ def _write_array(root: Any, path: str, values: NDArray[Any]) -> None:
     array[:] = values
 
 
-def _metadata(
-    image: SourceImage, layer: InstanceLayer, properties: Mapping[str, NDArray[Any]]
-) -> Any:
+def _metadata(image: SourceImage, layer: LabelLayer, properties: Mapping[str, NDArray[Any]]) -> Any:
     """The ``geff`` attribute, as the models of the specification write it."""
     from geff_spec import Axis as GraphAxis
     from geff_spec import GeffMetadata, PropMetadata, RelatedObject
@@ -170,13 +211,16 @@ def _metadata(
 
     metadata = GeffMetadata(
         directed=True,
-        axes=[axis(a) for a in image.axes if a.name in "tyx"],
+        axes=[axis(a) for a in image.axes if a.name in properties],
         node_props_metadata={
             name: PropMetadata(identifier=name, dtype=values.dtype.name)
             for name, values in properties.items()
         },
         edge_props_metadata={},
-        track_node_props={"lineage": "label", "tracklet": "label"},
+        track_node_props={
+            "lineage": "lineage" if "lineage" in properties else "label",
+            "tracklet": "label",
+        },
         related_objects=[
             RelatedObject(type="labels", path=f"../../labels/{layer.name}", node_prop="label"),
             RelatedObject(type="image", path="../.."),
@@ -205,6 +249,12 @@ def _stored(
         else:
             groups.setdefault(place, {}).update(document.get("attributes", {}))
     return {p: a for p, a in groups.items() if p not in arrays}, arrays
+
+
+def _extents(table: pa.Table, axes: str) -> NDArray[np.float64]:
+    """Start along each axis and stop along each, of each row of a label image's table."""
+    names = [*(f"{a}_start" for a in axes), *(f"{a}_stop" for a in axes)]
+    return np.stack([table[n].to_numpy().astype(np.float64) for n in names], axis=1)
 
 
 def _boxes(table: pa.Table) -> NDArray[np.float64]:
