@@ -46,12 +46,7 @@ def write_new(selection: Selection, place: Path, report: ExportReport) -> None:
         for plane, instances in annotated_planes(selection):
             name = plane_name(plane, lossless=bool(selection.with_images))
             number = out.add_image(
-                {
-                    "id": len(out.images) + 1,
-                    "width": plane.width,
-                    "height": plane.height,
-                    "file_name": name,
-                }
+                {"width": plane.width, "height": plane.height, "file_name": name}
             )
             for one in instances:
                 record = _record(one, classes.of(one), number, several, selection, report)
@@ -139,7 +134,7 @@ def _segmentation(one: Annotation, selection: Selection, report: ExportReport) -
 _ROWS = 1 << 11
 
 
-def source_files(selection: Selection) -> list[Mapping[str, Any]]:
+def source_files(selection: Selection) -> list[dict[str, Any]]:
     """What the store keeps of the COCO files of its source; empty for other sources."""
     kept = (selection.attributes.get("attributes") or {}).get(KEY) or []
     return list(kept.values()) if isinstance(kept, dict) else list(kept)

@@ -16,12 +16,12 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.json.text import checked, parse_json, shown
+from ngff_bio.formats.json.text import JsonObject, checked, parse_json, shown
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Box, SourceFile
 
@@ -43,7 +43,7 @@ class _Cell(msgspec.Struct):
 
 class _Entry(msgspec.Struct):
     img_name: str | None = None
-    cell_prediction: dict[str, Any] = {}
+    cell_prediction: JsonObject = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class MilabImage:
     schema: Literal["new", "old"]
     img_name: str | None
     cells: tuple[MilabCell, ...]
-    entry: Mapping[str, Any]
+    entry: Mapping[str, object]
 
 
 def class_name(prediction: int) -> str:
@@ -139,25 +139,24 @@ def read_milab(file: SourceFile, problems: Problems) -> tuple[MilabImage, ...]:
     return tuple(found)
 
 
-def _image(key: str, position: int, entry: Any, file: str, problems: Problems) -> MilabImage:
+def _image(key: str, position: int, entry: object, file: str, problems: Problems) -> MilabImage:
     record = f"image {key!r}"
     if not key.isdecimal():
         raise SourceError(
             "a key is not an image index", file=file, record=record, expected="an integer"
         )
     new = isinstance(entry, dict) and (_CELLS in entry or "img_name" in entry)
-    if new:
-        about: _Entry = checked(entry, _Entry, file=file, record=record)
+    if isinstance(entry, dict) and new:
+        about = checked(entry, _Entry, file=file, record=record)
         name, listed, bare = about.img_name, about.cell_prediction, {**entry}
         if _CELLS in bare:
             bare[_CELLS] = {}
     else:
-        name, listed, bare = None, checked(entry, dict[str, Any], file=file, record=record), {}
+        name, listed, bare = None, checked(entry, JsonObject, file=file, record=record), {}
     cells = []
     for cell_key, value in listed.items():
         with problems.caught():
             place = f"{record}, cell {cell_key!r}"
-            cell: _Cell
             if new:
                 cell = checked(value, _Cell, file=file, record=place)
             else:
@@ -167,7 +166,9 @@ def _image(key: str, position: int, entry: Any, file: str, problems: Problems) -
     return MilabImage(key, position, "new" if new else "old", name, tuple(cells), bare)
 
 
-def restored_entry(schema: str, entry: Mapping[str, Any], cells: Mapping[str, Any]) -> Any:
+def restored_entry(
+    schema: str, entry: Mapping[str, object], cells: Mapping[str, object]
+) -> JsonObject:
     """An image's value in the file again, from `MilabImage.entry` and the records of its cells."""
     if schema == "old":
         return dict(cells)
@@ -260,7 +261,7 @@ def read_crop_labels(file: SourceFile, problems: Problems) -> tuple[CropLabel, .
     return tuple(found.values())
 
 
-def _label(row: dict[str, Any], file: str, line: int) -> CropLabel:
+def _label(row: JsonObject, file: str, line: int) -> CropLabel:
     record = f"line {line}"
     if any(not isinstance(value, str) for value in row.values()):
         raise SourceError(
@@ -270,12 +271,12 @@ def _label(row: dict[str, Any], file: str, line: int) -> CropLabel:
             expected=f"{len(row)} fields",
             hint="put fields that contain commas into quotes",
         )
-    content: dict[str, Any] = {"test_id": row["test_id"]}
+    content: JsonObject = {"test_id": row["test_id"]}
     for column in ("crop_index", "img_num", "cell_location"):
         try:
             content[column] = msgspec.json.decode(row[column].strip())
         except msgspec.DecodeError:
             content[column] = row[column]
-    found: _Row = checked(content, _Row, file=file, record=record)
+    found = checked(content, _Row, file=file, record=record)
     location = found.cell_location
     return CropLabel(found.crop_index, found.test_id, found.img_num, location, dict(row), line)

@@ -23,7 +23,7 @@ from ngff_bio.model.axes import ORDER, Axis, axes_from
 from ngff_bio.model.dataset import Channel, Frame, SourceDataset, SourceImage, SourcePlate
 from ngff_bio.model.files import SourceFile, SourcePart, SourceParts, parts_of
 from ngff_bio.model.notices import Notice, OnError, gathered
-from ngff_bio.model.pixels import ArrayPixels, Pixels, Region
+from ngff_bio.model.pixels import ArrayPixels, PixelArray, Pixels, Region, SampleType
 from ngff_bio.model.runs import RunVolume
 
 __all__ = [
@@ -42,12 +42,14 @@ __all__ = [
     "LabelLayer",
     "Notice",
     "OnError",
+    "PixelArray",
     "Pixels",
     "Polygons",
     "Region",
     "Rgba",
     "Rle",
     "RunVolume",
+    "SampleType",
     "Shape",
     "SourceDataset",
     "SourceFile",

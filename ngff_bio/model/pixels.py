@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,12 @@ from ngff_bio.model.files import SourceParts
 
 Region = tuple[tuple[int, int], ...]
 """Half-open (start, stop) for each axis."""
+
+PixelArray: TypeAlias = NDArray[Any]
+"""Pixels or label values, of any type of sample."""
+
+SampleType: TypeAlias = np.dtype[Any]
+"""Type of one sample of a pixel."""
 
 
 def flat_index(place: Sequence[int], counts: Sequence[int]) -> int:

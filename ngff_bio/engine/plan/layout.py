@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ngff_bio.engine.plan.shapes import (
     region_shape,
     shard_shape,
 )
-from ngff_bio.model import Region
+from ngff_bio.model import Region, SampleType
 from ngff_bio.zarrio.arrays import ArrayMeta, zero
 from ngff_bio.zarrio.codecs import CRC32C, Codec, CodecPipeline
 from ngff_bio.zarrio.documents import Document
@@ -143,7 +143,7 @@ def plan_array(
     path: str,
     axes: str,
     shape: tuple[int, ...],
-    dtype: np.dtype[Any],
+    dtype: SampleType,
     read_block_shape: tuple[int, ...],
     steps: tuple[float | None, ...],
     settings: Settings,

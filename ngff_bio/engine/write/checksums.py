@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import google_crc32c
 import numpy as np
-from numpy.typing import NDArray
 
+from ngff_bio.model import PixelArray
 from ngff_bio.storage import Buffer, Storage
 from ngff_bio.storage.base import pieces
 
@@ -38,7 +37,7 @@ def crc32c(data: Buffer, start: int = 0) -> int:
     return int(google_crc32c.extend(start, array))
 
 
-def checksum(block: NDArray[Any]) -> int:
+def checksum(block: PixelArray) -> int:
     """CRC-32C of pixels in C order, little-endian."""
     if not block.size:
         return 0

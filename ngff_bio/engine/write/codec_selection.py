@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ngff_bio.model import PixelArray
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.zarrio.codecs import Codec
 
@@ -57,7 +57,7 @@ class CodecChoice:
 
 
 def choose_codec(
-    sample: Sequence[NDArray[Any]], role: Literal["image", "label"], pool: WorkerPool
+    sample: Sequence[PixelArray], role: Literal["image", "label"], pool: WorkerPool
 ) -> CodecChoice:
     """The cheapest candidate within 3 % of the smallest.
 
@@ -88,7 +88,7 @@ def choose_codec(
 
 
 def _sizes(
-    candidates: list[Codec], sample: Sequence[NDArray[Any]], pool: WorkerPool
+    candidates: list[Codec], sample: Sequence[PixelArray], pool: WorkerPool
 ) -> dict[Codec, int]:
     tries = [(c, chunk) for c in candidates for chunk in sample]
     found = pool.map(lambda one: len(one[0].encode(one[1])), tries)
@@ -98,14 +98,14 @@ def _sizes(
     return sizes
 
 
-def sample_of(chunks: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
+def sample_of(chunks: Iterable[PixelArray]) -> list[PixelArray]:
     """A few chunks of a block, spread evenly over those that are not background."""
     filled = [chunk for chunk in chunks if chunk.any()]
     count = min(len(filled), CHUNKS)
     return [_cut(filled[i * len(filled) // count]) for i in range(count)]
 
 
-def _cut(chunk: NDArray[Any]) -> NDArray[Any]:
+def _cut(chunk: PixelArray) -> PixelArray:
     """A leading part of a chunk of at most `CHUNK_BYTES`, C-contiguous."""
     for axis, size in enumerate(chunk.shape):
         if chunk.nbytes <= CHUNK_BYTES:

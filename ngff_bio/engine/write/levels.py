@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.engine.plan.layout import ArrayPlan
-from ngff_bio.model import Region
+from ngff_bio.model import PixelArray, Region
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
 from ngff_bio.zarrio.chunks import (
@@ -24,7 +22,7 @@ from ngff_bio.zarrio.chunks import (
 
 def read_level(
     plan: ArrayPlan, level: int, region: Region, storage: Storage, each: Map
-) -> NDArray[Any]:
+) -> PixelArray:
     """The block of a region, from objects of a level that this conversion wrote itself.
 
     Raises

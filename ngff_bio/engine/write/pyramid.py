@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.engine.plan.settings import Method
 from ngff_bio.engine.plan.shapes import reduced_shape
+from ngff_bio.model import PixelArray
 
 _WIDER = {"u1": "u2", "u2": "u4", "u4": "u8", "i1": "i2", "i2": "i4", "i4": "i8"}
 
@@ -18,7 +17,7 @@ _WIDER = {"u1": "u2", "u2": "u4", "u4": "u8", "i1": "i2", "i2": "i4", "i4": "i8"
 _SLAB = 1 << 20
 
 
-def reduce_block(block: NDArray[Any], factor: tuple[int, ...], method: Method) -> NDArray[Any]:
+def reduce_block(block: PixelArray, factor: tuple[int, ...], method: Method) -> PixelArray:
     """A block reduced by 1 or 2 along each axis.
 
     ``mean`` rounds half up, and a partial pixel at an odd edge is the mean of what there is.
@@ -48,8 +47,8 @@ def reduce_block(block: NDArray[Any], factor: tuple[int, ...], method: Method) -
 
 
 def reduce_smooth(
-    block: NDArray[Any], factor: tuple[int, ...], halo: tuple[tuple[int, int], ...] | None = None
-) -> NDArray[Any]:
+    block: PixelArray, factor: tuple[int, ...], halo: tuple[tuple[int, int], ...] | None = None
+) -> PixelArray:
     """A block smoothed by the binomial kernel (1, 3, 3, 1) / 8 along each axis and reduced by two.
 
     The kernel is the shortest Gaussian that is symmetric about the centre of two pixels, so a level
@@ -82,7 +81,7 @@ def reduce_smooth(
     return np.asarray(out >> bits).astype(dtype)
 
 
-def _binomial(block: NDArray[Any], axis: int, before: int, after: int) -> NDArray[Any]:
+def _binomial(block: PixelArray, axis: int, before: int, after: int) -> PixelArray:
     """Sums with weights 1, 3, 3, 1 about every second gap along an axis."""
     size = block.shape[axis] - before - after
     pad = [(0, 0)] * block.ndim
@@ -95,15 +94,15 @@ def _binomial(block: NDArray[Any], axis: int, before: int, after: int) -> NDArra
     return np.asarray(middle + middle + middle + one + four)
 
 
-def _even(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:
+def _even(block: PixelArray, factor: tuple[int, ...]) -> PixelArray:
     """Repeat the last pixel of odd axes: the mean of a and a, b and b is that of a and b."""
     odd = [(0, n % f) for n, f in zip(block.shape, factor, strict=True)]
     return np.pad(block, odd, mode="edge") if any(o[1] for o in odd) else block
 
 
 def _slabs(
-    block: NDArray[Any], out: NDArray[Any], factor: tuple[int, ...]
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    block: PixelArray, out: PixelArray, factor: tuple[int, ...]
+) -> Iterator[tuple[PixelArray, PixelArray]]:
     """Pairs of views, cut along the first axis that has more than one step to go."""
     axis = next((i for i, n in enumerate(out.shape) if n > 1), 0)
     rows = max(1, int(_SLAB // max(block.nbytes // max(out.shape[axis], 1), 1)))
@@ -114,7 +113,7 @@ def _slabs(
         yield block[(*lead, slice(first * f, stop * f))], out[(*lead, slice(first, stop))]
 
 
-def _mean(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:
+def _mean(block: PixelArray, factor: tuple[int, ...]) -> PixelArray:
     dtype = block.dtype
     count = int(np.prod(factor))
     if dtype.kind == "f":
@@ -141,7 +140,7 @@ def _mean(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:
     return total.astype(dtype)
 
 
-def _sum(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:
+def _sum(block: PixelArray, factor: tuple[int, ...]) -> PixelArray:
     for axis, f in enumerate(factor):
         if f == 2:
             lead = (slice(None),) * axis
@@ -149,10 +148,10 @@ def _sum(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:
     return block
 
 
-def _mode(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:
+def _mode(block: PixelArray, factor: tuple[int, ...]) -> PixelArray:
     if _are_squares(block, factor):
         return _mode_of_squares(block, factor)
-    corners: list[NDArray[Any]] = [block]
+    corners: list[PixelArray] = [block]
     for axis, f in enumerate(factor):
         if f == 2:
             lead = (slice(None),) * axis
@@ -175,7 +174,7 @@ def _mode(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:
     return best
 
 
-def _are_squares(block: NDArray[Any], factor: tuple[int, ...]) -> bool:
+def _are_squares(block: PixelArray, factor: tuple[int, ...]) -> bool:
     """Whether two neighbours along x can be seen as one number, and each is halved with y or z."""
     return (
         sys.byteorder == "little"
@@ -186,7 +185,7 @@ def _are_squares(block: NDArray[Any], factor: tuple[int, ...]) -> bool:
     )
 
 
-def _mode_of_squares(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[Any]:
+def _mode_of_squares(block: PixelArray, factor: tuple[int, ...]) -> PixelArray:
     """Votes only on those squares that are not of one value: few of a label image are not."""
     lead = (slice(None),) * factor.index(2)
     pairs = block.view(_WIDER[block.dtype.str[1:]])
@@ -201,7 +200,7 @@ def _mode_of_squares(block: NDArray[Any], factor: tuple[int, ...]) -> NDArray[An
     return out
 
 
-def _mode_of_four(corners: list[NDArray[Any]]) -> NDArray[Any]:
+def _mode_of_four(corners: list[PixelArray]) -> PixelArray:
     """Of two: the first. Of four: the first that occurs twice or more, or else the first."""
     first = corners[0]
     if len(corners) < 4:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.engine.write.records import MeasuredObject
-from ngff_bio.model import Pixels, Region, RunVolume, VolumeLayer
+from ngff_bio.model import PixelArray, Pixels, Region, RunVolume, VolumeLayer
 from ngff_bio.raster.runs import clip_runs, label_extents, paint_many
 
 
-def read_volume(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
+def read_volume(source: Pixels | RunVolume, region: Region) -> PixelArray:
     """The block of a region, read or drawn."""
     if not isinstance(source, RunVolume):
         return source.read(region)
@@ -34,7 +32,7 @@ def read_volume(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
 
 
 def measure_volume(
-    block: NDArray[Any], region: Region, classes: NDArray[Any] | None, *, frames: bool = False
+    block: PixelArray, region: Region, classes: PixelArray | None, *, frames: bool = False
 ) -> dict[str, MeasuredObject]:
     """Voxel count, bounding box and class counts of each value on each frame of a block.
 
@@ -66,7 +64,7 @@ def measure_volume(
 
 
 def _measure(
-    block: NDArray[Any], region: Region, classes: NDArray[Any] | None
+    block: PixelArray, region: Region, classes: PixelArray | None
 ) -> dict[str, MeasuredObject]:
     """Objects of one frame by label value as text."""
     values, counts, low, high = label_extents(block)
@@ -87,7 +85,7 @@ def _measure(
     return found
 
 
-def _class_counts(block: NDArray[Any], classes: NDArray[Any]) -> dict[str, dict[str, int]]:
+def _class_counts(block: PixelArray, classes: PixelArray) -> dict[str, dict[str, int]]:
     """Voxels of each class by object, counted on stretches in which neither changes."""
     objects, kinds = block.reshape(-1), classes.reshape(-1)
     changes = objects[1:] != objects[:-1]
@@ -128,7 +126,7 @@ def merge_objects(
     return dict(sorted(whole.items()))
 
 
-def compare_volumes(layer: VolumeLayer, block: NDArray[Any], other: NDArray[Any]) -> int:
+def compare_volumes(layer: VolumeLayer, block: PixelArray, other: PixelArray) -> int:
     """Number of pixels on which a second source of a layer disagrees.
 
     Classes are compared value by value. Objects are compared as background and foreground, since

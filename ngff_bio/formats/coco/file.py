@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.scan import SEPARATORS, JsonWalk
-from ngff_bio.formats.json.text import checked
+from ngff_bio.formats.json.text import JsonObject, checked
 from ngff_bio.model import Category, SourceFile
 
 
@@ -134,7 +134,7 @@ class CocoFile:
     file: SourceFile
     name: str
     keys: tuple[str, ...]
-    rest: dict[str, Any]
+    rest: JsonObject
     form: Literal["list", "object", "missing"]
     images: tuple[CocoImage, ...]
     categories: tuple[Category, ...]
@@ -153,12 +153,12 @@ class CocoFile:
             digest = self._digests.get(code, b"")
         return AnnotationRuns(self.file, self.name, self.form == "list", runs.copy(), digest)
 
-    def attributes(self, missing: Iterable[CocoImage] = ()) -> dict[str, Any]:
+    def attributes(self, missing: Iterable[CocoImage] = ()) -> JsonObject:
         """What a store keeps of it, so that the file can be written again.
 
         `missing` are entries without an image file: no image of the store has their records.
         """
-        found: dict[str, Any] = {
+        found: JsonObject = {
             "file": self.name,
             "keys": list(self.keys),
             "annotations": self.form,
@@ -203,7 +203,7 @@ class CocoImage:
     id: int | str
     file_name: str
     size: tuple[int, int] | None
-    record: dict[str, Any]
+    record: JsonObject
 
 
 class _Image(msgspec.Struct):
@@ -218,10 +218,10 @@ class _Category(msgspec.Struct):
     name: str
 
 
-def parse_image(index: int, entry: Any, name: str) -> CocoImage:
+def parse_image(index: int, entry: JsonObject, name: str) -> CocoImage:
     """One entry of ``images`` of the file `name`."""
     record = f"images[{index}]"
-    found: _Image = checked(entry, _Image, file=name, record=record)
+    found = checked(entry, _Image, file=name, record=record)
     path = found.file_name
     parts = PurePosixPath(path.replace("\\", "/")).parts
     if ".." in parts or path.startswith(("/", "\\")) or path[1:2] == ":":
@@ -239,8 +239,8 @@ def parse_image(index: int, entry: Any, name: str) -> CocoImage:
     return CocoImage(index, found.id, path, size, entry)
 
 
-def parse_category(index: int, entry: Any, name: str) -> Category:
+def parse_category(index: int, entry: JsonObject, name: str) -> Category:
     """One entry of ``categories`` of the file `name`."""
-    found: _Category = checked(entry, _Category, file=name, record=f"categories[{index}]")
+    found = checked(entry, _Category, file=name, record=f"categories[{index}]")
     rest = {k: v for k, v in entry.items() if k not in ("id", "name")}
     return Category(found.id, found.name, None, rest)

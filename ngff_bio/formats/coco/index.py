@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -31,14 +31,20 @@ from ngff_bio.formats.json.scan import (
     JsonWalk,
     split_element,
 )
-from ngff_bio.formats.json.text import parse_json, shown
+from ngff_bio.formats.json.text import JsonObject, parse_json, shown
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Category, SourceFile
+from ngff_bio.model import Category, PixelArray, SourceFile
 
 Progress = Callable[[str, int, int], None]
 """Called with a file's name, the bytes read of it, and its size."""
 
 _Entry = TypeVar("_Entry", CocoImage, Category)
+
+#: An id in an annotation; not set where there is none, ``None`` where it is not usable.
+Id: TypeAlias = int | str | msgspec.UnsetType | None
+
+#: A small integer for each id.
+Codes: TypeAlias = dict[Id, int]
 
 #: Code of an annotation that is left out.
 _DROPPED = -1
@@ -82,7 +88,7 @@ def open_coco(
         walk = JsonWalk(stream, file.name, {"annotations"}, window, report)
         for part in walk:
             reading.take(part)
-    known: dict[str, Any] = {}
+    known: JsonObject = {}
     for key, value in walk.members.items():
         if not isinstance(value, Container):
             known[key] = value
@@ -117,14 +123,14 @@ class _Reading:
     digests: bool
     form: Literal["list", "object", "missing"] = "missing"
     count: int = 0
-    image_codes: dict[Any, int] = field(default_factory=dict)
-    category_codes: dict[Any, int] = field(default_factory=dict)
+    image_codes: Codes = field(default_factory=dict)
+    category_codes: Codes = field(default_factory=dict)
     images: list[NDArray[np.int32]] = field(default_factory=list)
     categories: list[NDArray[np.int32]] = field(default_factory=list)
     hashes: list[NDArray[np.int64]] = field(default_factory=list)
     starts: list[NDArray[np.int64]] = field(default_factory=list)
     stops: list[NDArray[np.int64]] = field(default_factory=list)
-    hashers: dict[int, Any] = field(default_factory=dict)
+    hashers: dict[int, hashlib.blake2b] = field(default_factory=dict)
     last: int | None = None
 
     def take(self, part: Elements) -> None:
@@ -195,7 +201,7 @@ class _Reading:
             "an annotation is not an object", file=self.name, record=record, found=shown(found)
         )
 
-    def _coded(self, heads: list[_Head], member: str, codes: dict[Any, int]) -> NDArray[np.int32]:
+    def _coded(self, heads: list[_Head], member: str, codes: Codes) -> NDArray[np.int32]:
         """A small integer for each id; `_DROPPED` where it is not usable."""
         values = [getattr(head, member) for head in heads]
         if not set(map(type, values)) <= {int, str}:
@@ -204,7 +210,7 @@ class _Reading:
             codes[value] = _DROPPED if value is None else len(codes)
         return np.fromiter(map(codes.__getitem__, values), np.int32, len(values))
 
-    def _id_of(self, value: Any, member: str, i: int, head: _Head) -> Any:
+    def _id_of(self, value: object, member: str, i: int, head: _Head) -> Id:
         """An id that is an integer or text; else ``None``, which drops the annotation."""
         if isinstance(value, int | str) and not isinstance(value, bool):
             return value
@@ -229,7 +235,7 @@ class _Reading:
                         self._refuse("id", value, i)
         return np.fromiter(map(hash, values), np.int64, len(values)), unusable
 
-    def _refuse(self, member: str, value: Any, i: int, own: Any = None) -> None:
+    def _refuse(self, member: str, value: object, i: int, own: object = None) -> None:
         number = f" (id {own})" if isinstance(own, int | str) else ""
         self.problems.fail(
             SourceError(
@@ -241,7 +247,7 @@ class _Reading:
             )
         )
 
-    def finish(self, keys: tuple[str, ...], known: dict[str, Any]) -> CocoFile:
+    def finish(self, keys: tuple[str, ...], known: JsonObject) -> CocoFile:
         """Combine annotations, images and categories."""
         if "images" not in known:
             raise SourceError(
@@ -285,7 +291,10 @@ class _Reading:
         )
 
     def _entries(
-        self, key: str, entries: list[Any] | None, parse: Callable[[int, Any, str], _Entry]
+        self,
+        key: str,
+        entries: list[JsonObject] | None,
+        parse: Callable[[int, JsonObject, str], _Entry],
     ) -> list[_Entry]:
         """Valid entries of ``images`` or ``categories``."""
         found: dict[int | str, tuple[int, _Entry]] = {}
@@ -297,7 +306,7 @@ class _Reading:
                 found[entry.id] = index, entry
         return [entry for _, entry in found.values()]
 
-    def _repeated(self, key: str, index: int, own: Any, first: int) -> SourceError:
+    def _repeated(self, key: str, index: int, own: object, first: int) -> SourceError:
         return SourceError(
             f"two entries of {key!r} have the same id",
             file=self.name,
@@ -311,18 +320,18 @@ class _Reading:
         self,
         image: NDArray[np.int32],
         coded: NDArray[np.int32],
-        codes: dict[Any, int],
+        codes: Codes,
         what: str,
         known: set[int | str],
     ) -> None:
         """Drop annotations of images or categories that are not listed."""
         for value, code in codes.items():
-            if code < 0 or value in known or value is msgspec.UNSET:
+            if code < 0 or value in known or not isinstance(value, int | str):
                 continue
             rows = np.flatnonzero((coded == code) & (image != _DROPPED))
             if not rows.size:
                 continue
-            other: Any = str(value) if isinstance(value, int) else _as_number(value)
+            other = str(value) if isinstance(value, int) else _as_number(value)
             hint = f"list it under {'images' if what == 'image' else 'categories'!r}, or remove the"
             hint += " annotation"
             if other in known:
@@ -348,7 +357,7 @@ class _Reading:
         order = np.argsort(hashes, kind="stable")
         same = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
         suspects = np.unique(np.concatenate((order[same], order[same + 1])))
-        seen: dict[Any, int] = {}
+        seen: dict[object, int] = {}
         for row in suspects.tolist():
             (text,) = read_ranges(self.file, np.array([[starts[row], stops[row]]]))
             _, text = split_element(text, is_list=self.form == "list")
@@ -360,18 +369,18 @@ class _Reading:
             image[row] = _DROPPED
 
 
-def _as_number(value: Any) -> Any:
+def _as_number(value: str) -> int | None:
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except ValueError:
         return None
 
 
-def _some(known: Iterable[Any]) -> str:
+def _some(known: Iterable[object]) -> str:
     return ", ".join(shown(v) for v in islice(known, 3)) or "none"
 
 
-def _joined(pieces: list[NDArray[Any]], kind: Any) -> NDArray[Any]:
+def _joined(pieces: list[PixelArray], kind: Any) -> PixelArray:
     """The numbers of all windows in one array; those of the windows are released."""
     whole = np.concatenate(pieces) if pieces else np.empty(0, kind)
     pieces.clear()

@@ -11,11 +11,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
 
 from ngff_bio.formats.coco.file import AnnotationRuns, CocoFile, CocoImage
 from ngff_bio.formats.coco.index import Progress, open_coco
 from ngff_bio.formats.coco.records import read_records
+from ngff_bio.formats.json.text import JsonObject
 from ngff_bio.formats.problems import skipped_notice
 from ngff_bio.model import Category, Instance, InstanceLayer, OnError, SourceParts
 
@@ -106,8 +106,8 @@ def _equal_but_ids(one: AnnotationRuns, other: AnnotationRuns) -> bool:
     )
 
 
-def _less_ids(text: bytes) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(text)
+def _less_ids(text: bytes) -> JsonObject:
+    record: JsonObject = json.loads(text)
     return {k: v for k, v in record.items() if k not in ("id", "image_id")}
 
 
@@ -190,7 +190,7 @@ def _set_variants(instances: list[Instance], part: _Part, keys: list[str] | None
         texts, own = (None, keys) if number == 0 else runs.texts()
         column: list[str | None] = []
         for i, instance in enumerate(instances):
-            differs: dict[str, Any] = {}
+            differs: JsonObject = {}
             source_id = instance.source_id
             if texts is not None and not part.same[number]:
                 record = json.loads(texts[i])
@@ -208,7 +208,7 @@ def _set_variants(instances: list[Instance], part: _Part, keys: list[str] | None
 @dataclass(slots=True)
 class _Layer:
     parts: dict[int, list[_Part]] = field(default_factory=dict)
-    categories: dict[Any, Category] = field(default_factory=dict)
+    categories: dict[tuple[int | str, str], Category] = field(default_factory=dict)
     count: int = 0
 
 
@@ -217,7 +217,6 @@ def instance_layers(
     placements: Sequence[Placement],
     short: Mapping[str, str],
     on_error: OnError = "stop",
-    attributes: Mapping[str, Any] | None = None,
 ) -> tuple[tuple[InstanceLayer, ...], dict[int, str]]:
     """Label layers of one image from the sets of annotations on its frames.
 
@@ -234,8 +233,6 @@ def instance_layers(
         Short name of each file, for names of layers; see `short_names`.
     on_error
         See `CocoInstances`.
-    attributes
-        Attributes of each layer.
 
     Returns
     -------
@@ -246,7 +243,7 @@ def instance_layers(
     """
     layers: dict[str, _Layer] = {}
     names: dict[int, str] = {}
-    taken: dict[tuple[int, Any], set[str]] = {}
+    taken: dict[tuple[int, tuple[int, int, int, int] | None], set[str]] = {}
     for number, placed in enumerate(placements):
         if not placed.annotations.count:
             continue
@@ -280,7 +277,6 @@ def instance_layers(
             layers[name].count,
             layers[name].count,
             tuple(layers[name].categories.values()),
-            attributes=dict(attributes or {}),
             on_error=on_error,
         )
         for name in sorted(layers, key=lambda n: (n != base, n))
@@ -290,7 +286,7 @@ def instance_layers(
 
 def frame_record(
     sets: Iterable[tuple[AnnotationSet, str | None]], numbers: Mapping[str, int]
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """The entries of one image in the files, each different one once.
 
     Parameters
@@ -305,7 +301,7 @@ def frame_record(
     list
         Of ``{"record": entry, "files": [[file number, index in its images], ...], "layer": name}``.
     """
-    found: dict[tuple[str, str | None], dict[str, Any]] = {}
+    found: dict[tuple[str, str | None], JsonObject] = {}
     for one, layer in sets:
         for entry in one.entries:
             key = (json.dumps(entry.image.record), layer)

@@ -91,7 +91,7 @@ def read_records(
             found = _record.decode(text)
             raw = found.segmentation
             shape = None if raw is msgspec.UNSET else _segmentation.decode(raw)
-            record = _without_segmentation(text, raw, keep=not shape)
+            record = _without_segmentation(text, raw if shape else None)
         except (msgspec.DecodeError, RecursionError):
             try:
                 found, shape, record, wrong = _lenient(text, file, f"annotations[{places[i]}]")
@@ -173,16 +173,16 @@ def _fault(parts: Sequence[Sequence[float]]) -> str | None:
     return None
 
 
-def _named(record: str, own: Any) -> str:
+def _named(record: str, own: object) -> str:
     return record if own is None else f"{record} (id {own})"
 
 
-def _without_segmentation(text: bytes, raw: Any, *, keep: bool) -> str:
+def _without_segmentation(text: bytes, raw: msgspec.Raw | msgspec.UnsetType | None) -> str:
     """The record's text with null for its segmentation, which other columns hold.
 
     An empty or missing one is kept as it is. An RLE with its counts first keeps that order.
     """
-    if keep:
+    if not isinstance(raw, msgspec.Raw):
         return text.decode()
     if text.count(_KEY) == 1:
         blank = COUNTS_FIRST if _COUNTS.match(bytes(memoryview(raw)[:40])) else b"null"

@@ -18,6 +18,8 @@ from typing import IO, Any
 import msgspec
 import numpy as np
 
+from ngff_bio.formats.json.text import JsonObject
+
 _encode = msgspec.json.Encoder().encode
 #: Replaces a segmentation that other columns hold; the second form an RLE with its counts first.
 _EMPTY_SEGMENTATION = re.compile(
@@ -33,9 +35,9 @@ class CocoWriter:
     Annotations are written to the file as they are added, with ids from 1.
     """
 
-    def __init__(self, path: Path, info: Mapping[str, Any]) -> None:
-        self.images: list[Mapping[str, Any]] = []
-        self.categories: list[Mapping[str, Any]] = []
+    def __init__(self, path: Path, info: Mapping[str, object]) -> None:
+        self.images: list[Mapping[str, object]] = []
+        self.categories: list[Mapping[str, object]] = []
         self.count = 0
         self._path, self._info = path, info
         self._file: IO[bytes] | None = None
@@ -45,12 +47,13 @@ class CocoWriter:
         self._file.write(b'{"info":' + _encode(self._info) + b',"annotations":[')
         return self
 
-    def add_image(self, record: Mapping[str, Any]) -> int:
-        """Add an image; returns its id."""
-        self.images.append(record)
-        return int(record["id"])
+    def add_image(self, record: Mapping[str, object]) -> int:
+        """Add an image; its id is set, and returned."""
+        number = len(self.images) + 1
+        self.images.append({"id": number, **record})
+        return number
 
-    def add_annotation(self, record: Mapping[str, Any]) -> None:
+    def add_annotation(self, record: Mapping[str, object]) -> None:
         """Add an annotation; its id is set."""
         if self._file is None:
             raise ValueError("the file is not open")
@@ -75,7 +78,7 @@ class CocoWriter:
 def restored_record(
     record: str,
     polygons: Sequence[Sequence[float]] | None,
-    rle: Mapping[str, Any] | None,
+    rle: Mapping[str, object] | None,
     variant: str | None = None,
 ) -> bytes:
     """The JSON text of an annotation, restored from a row of the table.
@@ -129,9 +132,9 @@ class CocoCopy:
         Entries of ``images`` by their positions.
     """
 
-    about: Mapping[str, Any]
+    about: JsonObject
     folder: Path
-    images: dict[int, Any] = field(default_factory=dict)
+    images: dict[int, object] = field(default_factory=dict)
     #: Position in the file, first byte in the temporary file and size of each annotation.
     _places: array[int] = field(default_factory=lambda: array("q"))
     _spool: IO[bytes] | None = None

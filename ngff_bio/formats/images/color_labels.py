@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,15 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.label_pixels import check_integers
 from ngff_bio.formats.tiff.images import open_tiff_volume
 from ngff_bio.formats.tiff.tiff import TiffPixels
-from ngff_bio.model import Pixels, Region, SourceFile, SourceParts, label_dtype
+from ngff_bio.model import (
+    PixelArray,
+    Pixels,
+    Region,
+    SampleType,
+    SourceFile,
+    SourceParts,
+    label_dtype,
+)
 
 Palette = Mapping[tuple[int, int, int], int]
 _MOST_LISTED = 10
@@ -48,7 +55,7 @@ class ColorLabels:
         return self.source.shape[1:]
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> SampleType:
         """Smallest type that holds the values."""
         return label_dtype(int(self.values.max(initial=0)))
 
@@ -57,7 +64,7 @@ class ColorLabels:
         """That of the colors."""
         return self.source.read_block_shape[1:]
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """Label values of a region."""
         known = np.concatenate([[0], self.colors]).astype(np.uint32)
         labels = np.concatenate([[0], self.values]).astype(self.dtype)
@@ -94,7 +101,7 @@ class LabelTiff:
     pixels: Pixels
     max_value: int
     arbitrary_ids: bool
-    dtype: np.dtype[Any]
+    dtype: SampleType
     samples: int = 1
     colors: Mapping[int, str] = field(default_factory=dict)
 
@@ -150,7 +157,7 @@ def open_color_labels(file: SourceFile, palettes: Sequence[Palette] | None) -> L
     )
 
 
-def _pages(source: TiffPixels) -> Iterator[NDArray[Any]]:
+def _pages(source: TiffPixels) -> Iterator[PixelArray]:
     """Each page: (y, x) or (c, y, x)."""
     *outer, pages, rows, columns = source.shape
     for number in range(pages):

@@ -6,14 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.formats.images.decoding import ImageFile
-from ngff_bio.model import ORDER, Pixels, Region, SourceParts, parts_of
+from ngff_bio.model import ORDER, PixelArray, Pixels, Region, SampleType, SourceParts, parts_of
 from ngff_bio.model.pixels import flat_index
 
 
@@ -42,7 +40,7 @@ class PixelStack:
     along: str
     axes: str
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: SampleType
     read_block_shape: tuple[int, ...]
 
     @property
@@ -52,14 +50,14 @@ class PixelStack:
         known = {size for size in found if size != (0, 0)}
         return None if known == {self.shape[-2:]} else tuple(found)
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """The block of a region, C-contiguous."""
         spans = dict(zip(self.axes, region, strict=True))
         shape = [b - a for a, b in region]
         wanted = tuple(spans[a] for a in self.inner)
         counts = [self.shape[self.axes.index(a)] for a in self.along]
         places = list(product(*(range(*spans[a]) for a in self.along)))
-        out: NDArray[Any] | None = None
+        out: PixelArray | None = None
         for place in places:
             part = self.parts[flat_index(place, counts)]
             cut = wanted
@@ -173,7 +171,7 @@ class Mosaic:
             )
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> SampleType:
         """Type of one pixel."""
         return self.tiles[0][0].dtype
 
@@ -187,7 +185,7 @@ class Mosaic:
             for sizes, steps in zip(whole, blocks, strict=True)
         )
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """The block of a region, C-contiguous."""
         out = np.zeros([b - a for a, b in region], self.dtype)
         for tile, place in self.tiles:

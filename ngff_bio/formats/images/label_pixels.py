@@ -5,17 +5,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.formats.tiff.images import open_tiff
-from ngff_bio.model import Pixels, Region, SourceFile, SourceParts, label_dtype, parts_of
+from ngff_bio.model import (
+    PixelArray,
+    Pixels,
+    Region,
+    SampleType,
+    SourceFile,
+    SourceParts,
+    label_dtype,
+    parts_of,
+)
 
 _HINT = (
     "save the ids as gray values of 8, 16 or 32 bits, or name the label files with "
@@ -41,7 +48,7 @@ class LabelPixels:
 
     source: Pixels
     places: tuple[int | None, ...]
-    dtype: np.dtype[Any]
+    dtype: SampleType
     file: str
 
     @property
@@ -54,7 +61,7 @@ class LabelPixels:
         """The source's own."""
         return tuple(1 if p is None else self.source.read_block_shape[p] for p in self.places)
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """The block of a region, C-contiguous.
 
         Raises
@@ -78,7 +85,7 @@ class LabelPixels:
         return parts_of(self.source)
 
 
-def check_integers(block: NDArray[Any], file: str) -> NDArray[Any]:
+def check_integers(block: PixelArray, file: str) -> PixelArray:
     """A block of label values, unchanged.
 
     Raises

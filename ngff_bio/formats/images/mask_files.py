@@ -15,11 +15,11 @@ from ngff_bio.errors import NgffBioError, SourceError
 from ngff_bio.formats.images.decoding import decode_image
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.formats.problems import skipped_notice
-from ngff_bio.model import Instance, Notice, OnError, Rle, SourceFile, SourceParts
+from ngff_bio.model import Instance, Notice, OnError, PixelArray, Rle, SourceFile, SourceParts
 from ngff_bio.parallel import shared_pool
 
 
-def rle_of_mask(mask: NDArray[Any]) -> Rle:
+def rle_of_mask(mask: PixelArray) -> Rle:
     """COCO's compressed run lengths of a mask (y, x), which is not 0 on the object."""
     from pycocotools import mask as coco_mask
 

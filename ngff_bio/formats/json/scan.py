@@ -12,13 +12,13 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.json.text import has_comments, invalid_json
+from ngff_bio.formats.json.text import JsonObject, has_comments, invalid_json
 
 Positions = NDArray[np.int64]
 
@@ -171,7 +171,7 @@ class JsonWalk:
     streamed: Collection[str] = ()
     window: int = WINDOW
     progress: Callable[[int], None] | None = None
-    members: dict[str, Any] = field(default_factory=dict)
+    members: JsonObject = field(default_factory=dict)
     #: What is outside of lists and objects, each of which is replaced by ``[]``.
     _outside: bytearray = field(default_factory=bytearray)
     _containers: list[Container] = field(default_factory=list)
@@ -293,7 +293,7 @@ class JsonWalk:
         self._outside += b"[]"
         self._key_from = len(self._outside)
 
-    def _parsed(self) -> dict[str, Any]:
+    def _parsed(self) -> JsonObject:
         try:
             pairs = json.loads(self._outside.decode(), object_pairs_hook=list)
         except (ValueError, RecursionError) as error:
@@ -364,7 +364,7 @@ class JsonWalk:
             text[:first],
         )
 
-    def _check_text(self, block: bytes, decoder: Any, offset: int) -> None:
+    def _check_text(self, block: bytes, decoder: codecs.IncrementalDecoder, offset: int) -> None:
         if block.isascii() and not decoder.getstate()[0]:
             return
         try:

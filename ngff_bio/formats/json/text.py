@@ -8,15 +8,20 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Never, TypeAlias, TypeVar, overload
 
 import msgspec
 
 from ngff_bio.errors import SourceError
 from ngff_bio.model import SourceFile
 
+T = TypeVar("T")
+
 JsonKind = Literal["coco", "labelme"]
+
+#: A parsed JSON object.
+JsonObject: TypeAlias = dict[str, Any]
 
 #: Bytes at each end of a file that are searched for the keys of a format, or for comments.
 _SNIFFED = 1 << 16
@@ -112,8 +117,8 @@ def parse_json(
         raise invalid_json(name, data, error, record=record) from error
 
 
-def _unique(name: str) -> Any:
-    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(name: str) -> Callable[[list[tuple[str, object]]], JsonObject]:
+    def checked(pairs: list[tuple[str, object]]) -> JsonObject:
         found = dict(pairs)
         if len(found) < len(pairs):
             keys = [key for key, _ in pairs]
@@ -129,7 +134,7 @@ def _unique(name: str) -> Any:
     return checked
 
 
-def _not_json(text: str) -> Any:
+def _not_json(text: str) -> Never:
     raise ValueError(f"{text} is not a JSON number")
 
 
@@ -178,7 +183,15 @@ def has_comments(text: bytes) -> bool:
     return _COMMENT.search(text[:_SNIFFED]) is not None
 
 
-def checked(value: Any, kind: Any, *, file: str, record: str, hint: str | None = None) -> Any:
+@overload
+def checked(
+    value: object, kind: type[T], *, file: str, record: str, hint: str | None = None
+) -> T: ...
+@overload
+def checked(
+    value: object, kind: object, *, file: str, record: str, hint: str | None = None
+) -> Any: ...
+def checked(value: object, kind: Any, *, file: str, record: str, hint: str | None = None) -> object:
     """A parsed JSON value as a typed one: an instance of a `msgspec.Struct`, for instance.
 
     Floats without a fraction count as integers.
@@ -205,7 +218,7 @@ def checked(value: Any, kind: Any, *, file: str, record: str, hint: str | None =
             ) from error
 
 
-def _with_integers(value: Any) -> Any:
+def _with_integers(value: object) -> object:
     """The value with each float that has no fraction as an integer."""
     if isinstance(value, float):
         return int(value) if value.is_integer() else value

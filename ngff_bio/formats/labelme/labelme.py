@@ -13,7 +13,7 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -155,7 +155,7 @@ def decode_labelme(data: bytes, name: str, problems: Problems) -> LabelmeFile:
 def _listed_shapes(text: bytes, name: str) -> list[Any]:
     """Values of the shapes; those that are too large stay text."""
     if len(text) <= RECORD_BYTES:
-        return cast("list[Any]", checked(parse_json(text, name), list, file=name, record="shapes"))
+        return checked(parse_json(text, name), list, file=name, record="shapes")
     texts = checked(parse_json(text, name, list[msgspec.Raw]), list, file=name, record="shapes")
     return [t if len(memoryview(t)) > RECORD_BYTES else parse_json(bytes(t), name) for t in texts]
 

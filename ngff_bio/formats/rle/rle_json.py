@@ -28,7 +28,7 @@ _HINT = "correct or replace the file, then run the same command again"
 
 class _Info(msgspec.Struct):
     shape: Annotated[list[Annotated[int, msgspec.Meta(gt=0)]], msgspec.Meta(min_length=1)]
-    dtype: Any = None
+    dtype: object = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +72,9 @@ def read_rle_json(file: SourceFile) -> RunLengthLabels:
     return decode_rle_json(content, file.name)
 
 
-def decode_rle_json(content: Mapping[str, Any], name: str = "run-length JSON") -> RunLengthLabels:
+def decode_rle_json(
+    content: Mapping[str, Any], name: str = "run-length JSON"
+) -> RunLengthLabels:
     """Decode a parsed file.
 
     Parameters
@@ -83,7 +85,7 @@ def decode_rle_json(content: Mapping[str, Any], name: str = "run-length JSON") -
         File name for error messages.
     """
     hint = f"{INFO} needs the shape of the image that the labels belong to"
-    info: _Info = checked(content.get(INFO), _Info, file=name, record=INFO, hint=hint)
+    info = checked(content.get(INFO), _Info, file=name, record=INFO, hint=hint)
     _check_dtype(info.dtype, name)
     shape = tuple(info.shape)
     keys = [k for k in content if k != INFO]
@@ -119,7 +121,7 @@ def decode_rle_json(content: Mapping[str, Any], name: str = "run-length JSON") -
     return RunLengthLabels(volume, tuple(ids), source_ids, spelling)
 
 
-def _check_dtype(text: Any, name: str) -> None:
+def _check_dtype(text: object, name: str) -> None:
     """Refuse an unknown type; ``np.`` and ``numpy.`` in front of it and ``int`` alone are known."""
     if text is None:
         return

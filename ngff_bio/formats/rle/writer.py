@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ngff_bio.model import PixelArray
+
 INFO = ".info"
 _Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -129,7 +131,7 @@ class RunLengthWriter:
         self._starts: list[NDArray[np.int64]] = []
         self._lengths: list[NDArray[np.int64]] = []
 
-    def add(self, labels: NDArray[Any], offset: int) -> None:
+    def add(self, labels: PixelArray, offset: int) -> None:
         """Add a block that is contiguous in the volume, from its flat `offset` on."""
         flat = np.ascontiguousarray(labels).reshape(-1)
         if not flat.size:

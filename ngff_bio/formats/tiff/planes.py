@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.tiff.files import TiffBytes
+from ngff_bio.model import PixelArray, SampleType
 
 #: Neighboring segments are read at once up to this many bytes.
 _MAX_READ = 4 << 20
@@ -59,9 +59,7 @@ def raw_layout(page: Page) -> str:
     return "segments" if plain else "coded"
 
 
-def read_plane(
-    source: TiffBytes, page: Page, part: PlanePart, out: NDArray[Any], file: str
-) -> None:
+def read_plane(source: TiffBytes, page: Page, part: PlanePart, out: PixelArray, file: str) -> None:
     """Read a part of one page.
 
     Parameters
@@ -102,12 +100,12 @@ def read_plane(
 
 
 def _overlap(
-    out: NDArray[Any],
+    out: PixelArray,
     part: PlanePart,
     corner: tuple[int, int, int],
     size: tuple[int, int],
     planar: int,
-) -> tuple[PlanePart, NDArray[Any]]:
+) -> tuple[PlanePart, PixelArray]:
     """The part of a segment that is wanted, counted from its corner, and where it goes."""
     s, y, x = corner
     rows, columns, samples = part
@@ -123,9 +121,9 @@ def read_rows(
     source: TiffBytes,
     offset: int,
     shape: tuple[int, int, int, int],
-    dtype: np.dtype[Any],
+    dtype: SampleType,
     part: PlanePart,
-    out: NDArray[Any],
+    out: PixelArray,
     file: str,
 ) -> None:
     """Read a part of an uncompressed block at an offset.
@@ -161,7 +159,7 @@ def read_rows(
             target[first : first + len(block)] = cut
 
 
-def _fill(source: TiffBytes, target: NDArray[Any], offset: int, file: str) -> None:
+def _fill(source: TiffBytes, target: PixelArray, offset: int, file: str) -> None:
     if not target.size:
         return
     view = target.reshape(-1).view(np.uint8).data
@@ -195,7 +193,7 @@ def _segments(key: tifffile.TiffPage, part: PlanePart) -> list[tuple[int, tuple[
     ]
 
 
-def _read_coded(source: TiffBytes, page: Page, part: PlanePart, out: NDArray[Any]) -> None:
+def _read_coded(source: TiffBytes, page: Page, part: PlanePart, out: PixelArray) -> None:
     key = keyframe_of(page)
     planar = key.shaped[0]
     options: dict[str, Any] = {}

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import damage_named
@@ -24,7 +23,7 @@ from ngff_bio.formats.tiff.planes import (
     read_plane,
     read_rows,
 )
-from ngff_bio.model import Region, SourceFile, SourceParts
+from ngff_bio.model import PixelArray, Region, SampleType, SourceFile, SourceParts
 from ngff_bio.model.pixels import flat_index
 
 #: Error for a TIFF that cannot be read.
@@ -60,13 +59,13 @@ class TiffPixels:
     series: int
     axes: str
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: SampleType
     outer: str
     samples: int
     read_block_shape: tuple[int, ...]
     palette: bool = False
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """The block of a region, C-contiguous."""
         out = np.zeros([b - a for a, b in region], self.dtype)
         spans = dict(zip(self.axes, region, strict=True))
@@ -93,8 +92,8 @@ class TiffPixels:
         return (self.file,)
 
     def _target(
-        self, out: NDArray[Any], spans: dict[str, tuple[int, int]], at: dict[str, int]
-    ) -> tuple[NDArray[Any], tuple[int, int]]:
+        self, out: PixelArray, spans: dict[str, tuple[int, int]], at: dict[str, int]
+    ) -> tuple[PixelArray, tuple[int, int]]:
         """Where a page goes, as (y, x, sample), and which of its samples are wanted."""
         index: list[Any] = []
         channels = (0, 1)
@@ -111,7 +110,7 @@ class TiffPixels:
         target = out[tuple(index)]
         return (np.moveaxis(target, 0, -1) if self.samples else target[..., None]), channels
 
-    def _read_plane(self, number: int, part: PlanePart, out: NDArray[Any]) -> None:
+    def _read_plane(self, number: int, part: PlanePart, out: PixelArray) -> None:
         with locked_tiff(self.file) as opened:
             series = opened.tiff.series[self.series]
             # Planes that follow each other without gaps need no pages of their own.
@@ -135,7 +134,7 @@ class TiffPixels:
         page: Page | None,
         number: int,
         part: PlanePart,
-        out: NDArray[Any],
+        out: PixelArray,
     ) -> None:
         if page is None:
             key = series.keyframe
@@ -158,18 +157,18 @@ class TiffPixels:
             read_plane(opened.bytes, page, part, out, self.file.name)
 
 
-def palette_of(page: tifffile.TiffPage) -> NDArray[Any]:
+def palette_of(page: tifffile.TiffPage) -> PixelArray:
     """The color table of a TIFF page: (index, red-green-blue).
 
     8 bits where nothing is lost by it: entries of 16 bits are 8-bit ones times 256 or times 257.
     """
-    table: NDArray[Any] = np.moveaxis(np.asarray(page.colormap, np.uint16), 0, -1)
+    table: PixelArray = np.moveaxis(np.asarray(page.colormap, np.uint16), 0, -1)
     high, low = table >> 8, table & 255
     narrow = bool((low == 0).all() or (low == high).all())
     return np.ascontiguousarray(high.astype(np.uint8) if narrow else table)
 
 
-def sample_type(page: tifffile.TiffPage) -> np.dtype[Any]:
+def sample_type(page: tifffile.TiffPage) -> SampleType:
     """Type of a sample of a page, in native byte order; bits are read as bytes.
 
     Raises

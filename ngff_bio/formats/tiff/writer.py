@@ -15,6 +15,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from ngff_bio.model import PixelArray, SampleType
 from ngff_bio.model.axes import LENGTHS, SYMBOLS, TIMES, unit_factor
 
 _IMAGEJ_UNITS = {"micrometer": "micron", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm"}
@@ -47,8 +48,8 @@ class Stack:
 
     axes: str
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    planes: Iterable[NDArray[Any]]
+    dtype: SampleType
+    planes: Iterable[PixelArray]
     name: str
     steps: Mapping[str, Step]
     channels: Sequence[str] = ()
@@ -176,6 +177,6 @@ def _photometric(stack: Stack) -> str:
     return "rgb" if stack.axes.endswith("s") else "minisblack"
 
 
-def _iterated(stack: Stack) -> Iterator[NDArray[Any]]:
+def _iterated(stack: Stack) -> Iterator[PixelArray]:
     for plane in stack.planes:
         yield np.ascontiguousarray(plane, dtype=stack.dtype)
