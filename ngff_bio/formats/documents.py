@@ -99,7 +99,7 @@ class _Documents:
     """The documents that were read last, by reader and identity of the file."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[DocumentReader, str], _Kept] = OrderedDict()
+        self._kept: OrderedDict[tuple[DocumentReader, str | None], _Kept] = OrderedDict()
         self._lock = Lock()
 
     def read(self, reader: DocumentReader, problems: Problems | None) -> Document:

@@ -72,9 +72,7 @@ def read_rle_json(file: SourceFile) -> RunLengthLabels:
     return decode_rle_json(content, file.name)
 
 
-def decode_rle_json(
-    content: Mapping[str, Any], name: str = "run-length JSON"
-) -> RunLengthLabels:
+def decode_rle_json(content: Mapping[str, Any], name: str = "run-length JSON") -> RunLengthLabels:
     """Decode a parsed file.
 
     Parameters
