@@ -331,7 +331,9 @@ class _Reading:
             rows = np.flatnonzero((coded == code) & (image != _DROPPED))
             if not rows.size:
                 continue
-            other = str(value) if isinstance(value, int) else _as_number(value)
+            other: int | str | None = str(value)
+            if isinstance(value, str):
+                other = int(value) if value.isdecimal() else None
             hint = f"list it under {'images' if what == 'image' else 'categories'!r}, or remove the"
             hint += " annotation"
             if other in known:
@@ -367,13 +369,6 @@ class _Reading:
                 continue
             self.problems.fail(self._repeated("annotations", row, own, seen[own]))
             image[row] = _DROPPED
-
-
-def _as_number(value: str) -> int | None:
-    try:
-        return int(value)
-    except ValueError:
-        return None
 
 
 def _some(known: Iterable[object]) -> str:
