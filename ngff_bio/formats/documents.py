@@ -103,7 +103,9 @@ class _Documents:
         self._lock = Lock()
 
     def read(self, reader: DocumentReader, problems: Problems | None) -> Document:
-        key = (reader, reader.file.identity)
+        if (identity := reader.file.identity) is None:  # nothing is known that changes with it
+            return reader.read(problems or Problems("skip"))
+        key = (reader, identity)
         with self._lock:
             kept = self._kept.setdefault(key, _Kept())
             self._kept.move_to_end(key)

@@ -30,6 +30,17 @@ from ngff_bio.zarrio.codecs import AUTO, Codec
 _MEMORY_FACTOR = 3
 _MEMORY_CONSTANT = 8 << 20
 
+#: Parts share a unit up to so many bytes and about so many seconds of work: then a unit is worth its
+#: overhead, all workers have some, and a kill loses little.
+_BATCH_BYTES = 64 << 20
+_BATCH_SECONDS = 2.0
+
+#: Work in seconds, as measured on one processor: for each region (a file is opened, an object is
+#: written), each instance that is drawn, each byte that is read and compressed.
+_REGION_SECONDS = 2e-3
+_INSTANCE_SECONDS = 5e-4
+_BYTE_SECONDS = 1.5e-8
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedArray:
@@ -276,13 +287,18 @@ def _units(
                 groups.setdefault(key, []).append(UnitPart(number, step, region))
     batch: list[UnitPart] = []
     size = phase = count = 0
+    work = 0.0
+    limit = min(settings.shard_bytes, _BATCH_BYTES)
     for (step, *_), parts in sorted(groups.items(), key=lambda item: item[0][0]):
         nbytes = sum(_nbytes(arrays[p.array].plan, p) for p in parts)
-        if batch and (step != phase or size + nbytes > settings.shard_bytes):
+        seconds = sum(_seconds(arrays[p.array], p, dataset) for p in parts)
+        full = size + nbytes > limit or work + seconds > _BATCH_SECONDS
+        if batch and (step != phase or full):
             yield Unit(f"{count:06d}", phase, tuple(batch), size)
-            batch, size, count = [], 0, count + 1
+            batch, size, work, count = [], 0, 0.0, count + 1
         batch += parts
         size += nbytes
+        work += seconds
         phase = step
     if batch:
         yield Unit(f"{count:06d}", phase, tuple(batch), size)
@@ -291,6 +307,21 @@ def _units(
 def _is_volume(planned: PlannedArray, dataset: SourceDataset) -> bool:
     layers = dataset.images[planned.image].labels
     return planned.layer is not None and isinstance(layers[planned.layer], VolumeLayer)
+
+
+def _seconds(planned: PlannedArray, part: UnitPart, dataset: SourceDataset) -> float:
+    """Estimate of the work of a part."""
+    seconds = _REGION_SECONDS + _BYTE_SECONDS * _nbytes(planned.plan, part)
+    image = dataset.images[planned.image]
+    layer = None if planned.layer is None else image.labels[planned.layer]
+    if isinstance(layer, InstanceLayer) and planned.plan.passes[part.step].source < 0:
+        axes, shape = planned.plan.axes, planned.plan.shape
+        whole = math.prod(n for a, n in zip(axes, shape, strict=True) if a not in "yx")
+        frames = math.prod(
+            b - a for axis, (a, b) in zip(axes, part.region, strict=True) if axis not in "yx"
+        )
+        seconds += _INSTANCE_SECONDS * layer.count * frames / max(whole, 1)
+    return seconds
 
 
 def _nbytes(plan: ArrayPlan, part: UnitPart) -> int:
