@@ -9,6 +9,7 @@ from typing import Any
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.engine import ConversionReport, Runner, Settings, plan_dataset, write_dataset
 from ngff_bio.engine.plan.estimate import Estimate, estimate_plan
+from ngff_bio.engine.resume.state import check_destination
 from ngff_bio.engine.run.conversion import Progress
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import OnError
@@ -85,13 +86,16 @@ def convert(
     ngff_bio.errors.NgffBioError
         One of :mod:`ngff_bio.errors`. The store cannot be opened until a conversion succeeds.
     """
+    storage = storage_at(destination, storage_options)
+    if not append:
+        check_destination(storage, overwrite)
     tree = open_tree(source, source_options=source_options, limits=limits)
     kind = find_source(tree, format)
     dataset = read_source(kind, tree, options, on_error=on_error, progress=reading)
     with Checksums(tree, files_of(tree, dataset) if checksums else ()) as source_files:
         return write_dataset(
             dataset,
-            storage_at(destination, storage_options),
+            storage,
             settings,
             runner=runner,
             progress=progress,

@@ -119,10 +119,10 @@ def decide_action(summary: dict[str, Any], storage: Storage, overwrite: bool) ->
         If the destination contains a store, an incomplete store that was begun with other settings or
         another source, or anything that is not a store (that is never removed).
     """
-    if all(key == LEASE for key, _ in islice(storage.list(), 2)):
-        return "begin"  # empty: found by one request instead of four
+    if _is_empty(storage):
+        return "begin"
     begun = read_plan(storage)
-    whole = any(storage.size(key) is not None for key in _ROOTS[:2])
+    whole = _is_whole(storage)
     if begun is not None and "removing" in begun:
         return "replace"
     if begun is not None and begun["kind"] == "new" and not differences(begun["plan"], summary):
@@ -132,27 +132,51 @@ def decide_action(summary: dict[str, Any], storage: Storage, overwrite: bool) ->
         return "cleanup" if whole else "resume"
     if (whole or begun is not None) and overwrite:
         return "replace"
+    if begun is not None and not whole:
+        raise other_plan(begun, summary, storage)
+    _refuse_content(storage, whole)
+    return "begin"
+
+
+def check_destination(storage: Storage, overwrite: bool) -> None:
+    """Check what no source can change, before the source is read.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreExistsError
+        If the destination contains a complete store, or anything that is not a store.
+    """
+    if not _is_empty(storage) and storage.size(PLAN) is None:
+        whole = _is_whole(storage)
+        if not (whole and overwrite):
+            _refuse_content(storage, whole)
+
+
+def _is_empty(storage: Storage) -> bool:
+    """Whether there is nothing but a lease: found by one request."""
+    return all(key == LEASE for key, _ in islice(storage.list(), 2))
+
+
+def _is_whole(storage: Storage) -> bool:
+    return any(storage.size(key) is not None for key in _ROOTS[:2])
+
+
+def _refuse_content(storage: Storage, whole: bool) -> None:
+    """Refuse a complete store, and objects that do not belong to the state of a conversion."""
     if whole:
         raise StoreExistsError(
             "the destination already contains a store",
             file=storage.url,
             hint="choose another destination, or use --overwrite to replace it",
         )
-    if begun is not None:
-        raise other_plan(begun, summary, storage)
-    if (other := _foreign_object(storage)) is not None:
+    other = next((key for key, _ in storage.list() if not key.startswith(f"{STATE}/")), None)
+    if other is not None:
         raise StoreExistsError(
             "the destination is not empty, and is not a store",
             file=storage.url,
             found=other,
             hint="choose another destination, or remove its content yourself",
         )
-    return "begin"
-
-
-def _foreign_object(storage: Storage) -> str | None:
-    """An object at a destination that does not belong to its state."""
-    return next((key for key, _ in storage.list() if not key.startswith(f"{STATE}/")), None)
 
 
 def other_plan(begun: Begun, summary: dict[str, Any], storage: Storage) -> StoreExistsError:
