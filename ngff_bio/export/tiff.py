@@ -121,7 +121,7 @@ def _stack(image: SelectedImage, name: str | None) -> Stack:
     units = {a.name: a.unit for a in meta.axes}
     # Stores have a scale of 1 without a unit where the source has no pixel size.
     steps = {a: Step(scale[a], units[a]) for a in axes if units[a] is not None or scale[a] != 1.0}
-    channels = [c.label for c in stored.meta.channels] if name is None else []
+    channels = [c.label for c in stored.meta.channels if c.label] if name is None else []
     if "c" in axes and [c.lower() for c in channels] == ["red", "green", "blue"]:
         axes = axes.replace("c", "") + "s"
     sizes = {a: image.span(a)[1] - image.span(a)[0] for a in axes if a != "s"} | {"s": 3}

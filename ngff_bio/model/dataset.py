@@ -15,10 +15,24 @@ from ngff_bio.model.pixels import Pixels
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel: its name, and the color in which viewers should show it."""
+    """A channel, and how viewers should show it.
+
+    Parameters
+    ----------
+    name
+        Its name; ``""`` if the source gives none.
+    color
+        Its color; ``None`` if the source gives none.
+    window
+        Pixel values that are black and white, if the source gives them.
+    active
+        Whether it is shown at first.
+    """
 
     name: str
     color: Rgba | None = None
+    window: tuple[float, float] | None = None
+    active: bool = True
 
 
 @dataclass(frozen=True, slots=True)

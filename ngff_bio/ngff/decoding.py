@@ -192,12 +192,12 @@ def _made_multiscale(
 
 def _read_channels(content: dict[str, Any]) -> list[ChannelMeta]:
     found = []
-    for i, c in enumerate(content.get("channels") or ()):
+    for c in content.get("channels") or ():
         window = c.get("window") or {}
         low, high = float(window.get("min", 0)), float(window.get("max", 1))
         found.append(
             ChannelMeta(
-                label=str(c.get("label", i)),
+                label=str(c.get("label", "")),
                 color=str(c.get("color", "FFFFFF")),
                 minimum=low,
                 maximum=high,

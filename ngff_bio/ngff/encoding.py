@@ -112,7 +112,7 @@ def _channel(meta: ChannelMeta) -> dict[str, Any]:
     """Rendering settings of a channel (section "omero")."""
     low, high = meta.minimum, meta.maximum
     return {
-        "label": meta.label,
+        **({"label": meta.label} if meta.label else {}),
         "color": meta.color,
         "active": meta.active,
         "window": {"min": low, "max": high, "start": meta.start, "end": meta.end},

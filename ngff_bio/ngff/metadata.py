@@ -49,7 +49,10 @@ class MultiscaleMeta:
 
 @dataclass(frozen=True, slots=True)
 class ChannelMeta:
-    """How a viewer shows a channel: ``color`` is RRGGBB; the window is in pixel values."""
+    """How a viewer shows a channel: ``color`` is RRGGBB; the window is in pixel values.
+
+    ``label`` is ``""`` if the channel has no name.
+    """
 
     label: str
     color: str

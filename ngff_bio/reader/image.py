@@ -122,11 +122,12 @@ class Image(ImageNode):
 
     def _channel(self, name: str) -> int:
         names = [c.label for c in self.meta.channels]
-        if name not in names:
+        if not name or name not in names:
             raise NameNotFoundError(
                 f"no channel {name!r}",
                 file=self.url,
-                expected=closest_names(name, names) or "this image has no named channels",
+                expected=closest_names(name, filter(None, names))
+                or "this image has no named channels",
             )
         return names.index(name)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from posixpath import commonpath
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.images.decoding import decode_image, is_opaque
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader, probe_image
 from ngff_bio.formats.names import safe_name, safe_names
 from ngff_bio.formats.problems import Problems
@@ -43,25 +44,50 @@ def layer_name(classes: Iterable[str]) -> str:
 
 
 def probe_all(tree: FileTree, names: Sequence[str], problems: Problems) -> dict[str, ImageHeader]:
-    """Headers of image files by name; files without a readable header go to `problems`."""
+    """Headers of image files by name; files without a readable header go to `problems`.
 
-    def probe(name: str) -> ImageHeader | SourceError:
+    An alpha channel that is opaque in all files of a folder is not part of their images. Only files
+    with an alpha channel are decoded for this.
+    """
+
+    def probe(name: str) -> tuple[ImageHeader, bool] | SourceError:
         try:
-            return probe_image(tree.file(name), tree.limits)
+            header = probe_image(tree.file(name), tree.limits)
+            opaque = _may_be_opaque(header) and is_opaque(decode_image(tree.file(name)))
         except SourceError as error:
             return error
+        return header, opaque
 
     if names and tree.file(names[0]).path is None:
         headers = shared_pool(remote=True).map(probe, names)
     else:
         headers = list(map(probe, names))
-    found = {}
-    for name, header in zip(names, headers, strict=True):
-        if isinstance(header, SourceError):
-            problems.fail(header)
-        else:
-            found[name] = header
+    found: dict[str, ImageHeader] = {}
+    opaque: dict[str, list[str]] = defaultdict(list)
+    seen: set[str] = set()  # folders with an alpha channel that is not opaque
+    for name, probed in zip(names, headers, strict=True):
+        if isinstance(probed, SourceError):
+            problems.fail(probed)
+            continue
+        found[name] = probed[0]
+        if probed[1]:
+            opaque[folder_of(name)].append(name)
+        elif probed[0].samples in (2, 4):
+            seen.add(folder_of(name))
+    for folder in opaque.keys() - seen:
+        for name in opaque[folder]:
+            found[name] = found[name].without_alpha()
+            problems.note("the alpha channel is opaque everywhere: it is not stored", record=name)
     return found
+
+
+#: Largest image, in pixels, that is decoded to see whether its alpha channel is opaque.
+_ALPHA_PIXELS = 1 << 26
+
+
+def _may_be_opaque(header: ImageHeader) -> bool:
+    alpha = header.format in ("png", "bmp") and header.samples in (2, 4)
+    return alpha and header.size[0] * header.size[1] <= _ALPHA_PIXELS
 
 
 def paths_below(group: str, names: Sequence[str]) -> dict[str, str]:

@@ -73,9 +73,14 @@ def image_differences(
     if meta is None or not meta.multiscales:
         return  # reported by dataset_differences
     yield from _calibration("image", image.path, image, meta.multiscales[0], levels, drop="")
-    channels = [c.name for c in image.channels]
+    channels = [c.name for c in image.channels] or [""] * len(meta.channels)
     if channels != [c.label for c in meta.channels]:
         yield _differs("image", image.path, "channels", channels, [c.label for c in meta.channels])
+    for channel, shown in zip(image.channels, meta.channels, strict=False):
+        window = (shown.start, shown.end)
+        if channel.window not in (None, window):
+            what = f"window of channel {channel.name}"
+            yield _differs("image", image.path, what, channel.window, window)
     expected = {"name": image.name, "attributes": dict(image.attributes) or None}
     yield from _fields("image", image.path, expected, own)
     yield from _frames(image, own)

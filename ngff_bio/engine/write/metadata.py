@@ -12,8 +12,9 @@ from ngff_bio import ngff
 from ngff_bio._version import __version__
 from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Plan
+from ngff_bio.engine.write.display import channels_of
 from ngff_bio.engine.write.records import PartRecord
-from ngff_bio.model import Channel, InstanceLayer, LabelLayer, SourceImage
+from ngff_bio.model import InstanceLayer, LabelLayer, SourceImage
 from ngff_bio.ngff.attributes import (
     KEY,
     CategoryEntry,
@@ -34,8 +35,6 @@ _METHODS = {
     "mode": "most frequent value of two pixels along each axis that is halved",
     "nearest": "first of two pixels along each axis that is halved",
 }
-
-_PRIMARY = {"red": "FF0000", "green": "00FF00", "blue": "0000FF"}
 
 
 def _with_mine(attributes: dict[str, Any], mine: Any) -> dict[str, Any]:
@@ -72,7 +71,7 @@ def image_attributes(
     """Attributes of an image's group."""
     meta = ngff.GroupMeta(
         multiscales=(_multiscale(image, array, image.name or image.path),),
-        channels=_channels(image, parts),
+        channels=channels_of(image, parts),
     )
     mine = RootImageAttributes(
         name=image.name,
@@ -169,35 +168,6 @@ def _multiscale(image: SourceImage, array: ArrayPlan, name: str) -> ngff.Multisc
             "version": __version__,
         },
     )
-
-
-def _channels(image: SourceImage, parts: list[PartRecord]) -> tuple[ngff.ChannelMeta, ...]:
-    """Rendering settings, if the source names channels."""
-    channels = image.channels
-    if not channels:
-        return ()
-    dtype = image.pixels.dtype
-    full = (0.0, float(np.iinfo(dtype).max)) if dtype.kind in "ui" else (0.0, 1.0)
-    seen = _extremes(parts)
-    window = full if dtype.itemsize == 1 or seen is None or seen[0] == seen[1] else seen
-    return tuple(
-        ngff.ChannelMeta(c.name, _hex(c, i, len(channels)), full[0], full[1], *window)
-        for i, c in enumerate(channels)
-    )
-
-
-def _hex(channel: Channel, index: int, count: int) -> str:
-    if channel.color is not None:
-        return "{:02X}{:02X}{:02X}".format(*channel.color[:3])
-    if channel.name.lower() in _PRIMARY:
-        return _PRIMARY[channel.name.lower()]
-    return "FFFFFF" if count == 1 else list(_PRIMARY.values())[index % 3]
-
-
-def _extremes(parts: list[PartRecord]) -> tuple[float, float] | None:
-    lows = [r.low for r in parts if r.low is not None]
-    highs = [r.high for r in parts if r.high is not None]
-    return (min(lows), max(highs)) if lows and highs else None
 
 
 def plate_groups(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:

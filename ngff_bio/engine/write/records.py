@@ -44,16 +44,16 @@ class MeasuredObject(TypedDict, total=False):
 class PartRecord:
     """What was found in one part of a unit.
 
-    ``low`` and ``high`` are the extremes of the coarsest level that the part wrote; ``rows`` is the
-    key of its table rows. ``crc32c`` is that of the pixels that were read, in C order, little-endian,
-    in the type of the array. ``objects`` are those of a label volume, by ``frame:label``.
+    ``quantiles`` are those of the coarsest level that the part of an image wrote, by channel; ``rows``
+    is the key of its table rows. ``crc32c`` is that of the pixels that were read, in C order,
+    little-endian, in the type of the array. ``objects`` are those of a label volume, by
+    ``frame:label``.
     """
 
     array: int
     step: int
     region: list[tuple[int, int]]
-    low: float | None = None
-    high: float | None = None
+    quantiles: list[list[float]] = field(default_factory=list)
     objects: dict[str, MeasuredObject] = field(default_factory=dict)
     instances: int = 0
     hidden: int = 0

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.engine.plan.layout import ArrayPlan, Pass
 from ngff_bio.engine.plan.plan import Job, UnitPart
 from ngff_bio.engine.write.checksums import ChecksummingWriter, checksum
 from ngff_bio.engine.write.codec_selection import CodecChoice, choose_codec, sample_of
+from ngff_bio.engine.write.display import quantiles
 from ngff_bio.engine.write.levels import read_level
 from ngff_bio.engine.write.pyramid import reduce_block, reduce_smooth
 from ngff_bio.engine.write.records import Failure, PartRecord, UnitRecord, save_record
@@ -119,7 +119,7 @@ class _Worker:
             start = tuple(a // f for (a, _), f in zip(part.region, factor, strict=True))
             block = reduce_smooth(block, factor, halo)
             self.put_level(plan, step.first, start, block)
-            self.extremes(block, done)
+            self.sample(plan, block, done)
         else:
             self.write(plan, part, block, done)
 
@@ -184,7 +184,7 @@ class _Worker:
                 block = reduce_block(block, factor, plan.method)
                 start = tuple(s // f for s, f in zip(start, factor, strict=True))
             self.put_level(plan, level, start, block)
-        self.extremes(block, done)
+        self.sample(plan, block, done)
 
     def put_level(
         self, plan: ArrayPlan, level: int, start: tuple[int, ...], block: NDArray[Any]
@@ -213,11 +213,10 @@ class _Worker:
             if plan.codec == AUTO and plan.codec_group not in self.choices:
                 self.choices[plan.codec_group] = choose_codec([], plan.role, self.pool)
 
-    def extremes(self, block: NDArray[Any], done: PartRecord) -> None:
-        if block.size and block.dtype.kind in "uif":
-            low, high = float(block.min()), float(block.max())
-            if np.isfinite(low) and np.isfinite(high):
-                done.low, done.high = low, high
+    def sample(self, plan: ArrayPlan, block: NDArray[Any], done: PartRecord) -> None:
+        """Sample the coarsest level of an image, for the windows of its channels."""
+        if plan.role == "image" and plan.passes[done.step].stop == len(plan.levels):
+            done.quantiles = quantiles(block, plan.axes)
 
 
 @contextmanager

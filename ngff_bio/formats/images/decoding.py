@@ -58,6 +58,8 @@ class ImageFile:
     orientation
         EXIF's value for how the image is to be rotated or mirrored; 1 for not at all. Most
         libraries ignore it, labelme follows it.
+    opaque
+        Whether the last sample is an alpha that is opaque everywhere, and is not read.
     """
 
     file: SourceFile
@@ -66,6 +68,7 @@ class ImageFile:
     dtype: np.dtype[Any]
     indices: bool = False
     orientation: int = 1
+    opaque: bool = False
 
     @property
     def read_block_shape(self) -> tuple[int, ...]:
@@ -96,6 +99,8 @@ class ImageFile:
     def _cut(self, region: Region) -> NDArray[Any]:
         """The rows and columns of a region: (y, x) or (y, x, sample)."""
         frame = decode_image(self.file, indices=self.indices)
+        if self.opaque and is_opaque(frame):
+            frame = frame[..., 0] if frame.shape[-1] == 2 else frame[..., :-1]
         if self.orientation != 1:
             rows, columns, swap = ORIENTATIONS[self.orientation]
             frame = frame[:: -1 if rows else 1, :: -1 if columns else 1]
@@ -116,6 +121,12 @@ def _split_colors(cut: NDArray[Any], region: Region, out: NDArray[Any]) -> None:
     # One color at a time: a strided copy of each is twice as fast as a transposed one.
     for i, c in enumerate(range(*region[0])):
         out[i] = cut[..., c]
+
+
+def is_opaque(frame: NDArray[Any]) -> bool:
+    """Whether the last sample of an image (y, x, sample) of integers is an opaque alpha."""
+    alpha = frame[..., -1]
+    return frame.ndim == 3 and bool((alpha == np.iinfo(frame.dtype).max).all())
 
 
 def decode_image(file: SourceFile, *, indices: bool = False) -> NDArray[Any]:

@@ -98,7 +98,9 @@ def stack_frames(
             shape = (*shape[:-2], shape[-1], shape[-2])
         # ImageJ's color tables are for display: headers of such files do not have `palette`.
         plain = indices or not part_header.palette
-        parts.append(ImageFile(part, head.axes, shape, head.dtype, plain, orientation))
+        parts.append(
+            ImageFile(part, head.axes, shape, head.dtype, plain, orientation, part_header.opaque)
+        )
     names = ["" if f is None else f.name for f in files]
     return stack_pixels(parts, head.axes, along, counts, names)
 

@@ -21,13 +21,14 @@ from ngff_bio.model import Channel, SourceFile
 EXTENSIONS = (".tif", ".tiff", ".jpg", ".jpeg", ".png", ".bmp")
 
 _RED, _GREEN, _BLUE = (255, 0, 0, 255), (0, 255, 0, 255), (0, 0, 255, 255)
+_ALPHA = Channel("alpha", (255, 255, 255, 255), active=False)
 _COLORS = (Channel("red", _RED), Channel("green", _GREEN), Channel("blue", _BLUE))
 
 #: Channels by the number of samples of a pixel, for formats that define their meaning.
 CHANNELS: dict[int, tuple[Channel, ...]] = {
-    2: (Channel("grey"), Channel("alpha")),
+    2: (Channel("grey"), _ALPHA),
     3: _COLORS,
-    4: (*_COLORS, Channel("alpha")),
+    4: (*_COLORS, _ALPHA),
 }
 
 
@@ -52,6 +53,8 @@ class ImageHeader:
         Whether pixels are indices into a color table (and are read as colors).
     samples
         Samples of a pixel: 1, 2 (with alpha), 3 (RGB) or 4 (RGBA).
+    opaque
+        Whether the file has one more sample, an alpha that is opaque everywhere and is not read.
     """
 
     format: str
@@ -61,6 +64,7 @@ class ImageHeader:
     series: int = 1
     palette: bool = False
     samples: int = 1
+    opaque: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -85,7 +89,14 @@ class ImageHeader:
     def of_indices(self) -> ImageHeader:
         """The header of an image with a color table whose indices are read."""
         dtype = np.dtype(np.uint8)
-        return replace(self, axes="yx", shape=self.size, dtype=dtype, palette=False, samples=1)
+        return replace(
+            self, axes="yx", shape=self.size, dtype=dtype, palette=False, samples=1, opaque=False
+        )
+
+    def without_alpha(self) -> ImageHeader:
+        """The header of an image whose last sample is opaque everywhere, and is not read."""
+        axes, shape = ("yx", self.size) if self.samples == 2 else (self.axes, (3, *self.size))
+        return replace(self, axes=axes, shape=shape, samples=self.samples - 1, opaque=True)
 
 
 def probe_image(file: SourceFile, limits: Limits = DEFAULT_LIMITS) -> ImageHeader:

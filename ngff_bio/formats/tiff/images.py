@@ -34,6 +34,9 @@ from ngff_bio.formats.tiff.tiff import (
 )
 from ngff_bio.model import Axis, Channel, Notice, SourceFile, axes_from
 
+#: Keys of tifffile for regions that ImageJ keeps in a TIFF.
+_REGIONS = {"ROI": "the selection", "Overlays": "the overlay"}
+
 #: Letters of tifffile for axes of unknown meaning.
 _UNKNOWN = "IQ"
 
@@ -199,9 +202,22 @@ def _image(
         palette,
     )
     check_end(file, series)
-    channels = metadata.channels if len(metadata.channels) == size.get("c", 0) else ()
+    channels = metadata.channels if len(metadata.channels) == size.get("c", 1) else ()
     if samples > 1 and "c" not in outer:
         channels = CHANNELS.get(samples, ()) if key.photometric in (2, 3, 6) else channels
+    regions = [
+        k for k in ("ROI", "Overlays") if tiff.is_imagej and (tiff.imagej_metadata or {}).get(k)
+    ]
+    if regions and not number:
+        notices.append(
+            Notice(
+                "skipped",
+                "ImageJ regions in the TIFF ("
+                + " and ".join(_REGIONS[r] for r in regions)
+                + ") are not read",
+                file=file.name,
+            )
+        )
     times = metadata.elapsed_hours if len(metadata.elapsed_hours) == size.get("t", 0) else ()
     return OpenedImage(
         name=clean_name(metadata.name),

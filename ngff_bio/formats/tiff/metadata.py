@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from ngff_bio.model import Channel
+from ngff_bio.model import Channel, Rgba
 from ngff_bio.model.axes import LENGTHS, TIMES, unit_factor, unit_name
 
 Scale = tuple[float, str | None]
@@ -145,7 +145,8 @@ def imagej_metadata(page: tifffile.TiffPage, given: Mapping[str, Any]) -> TiffMe
             named = _imagej_unit(given.get(f"{axis}unit")) or unit
             if step is not None:
                 scales[axis] = (step, named)
-    depth = _positive(given.get("spacing"))
+    # ImageJ writes no spacing that is exactly 1 (ij.io.FileSaver).
+    depth = _positive(given.get("spacing", 1))
     if depth is not None and (unit is not None or depth != 1):
         scales["z"] = (depth, _imagej_unit(given.get("zunit")) or unit)
     interval = _positive(given.get("finterval"))
@@ -201,16 +202,52 @@ _IMAGEJ_KNOWN = {
 
 
 def _imagej_channels(given: Mapping[str, Any]) -> tuple[Channel, ...]:
-    tables = given.get("LUTs")
+    """Channels as ImageJ shows them: colors of ``LUTs``, windows of ``Ranges``, ``mode``."""
     count = int(given.get("channels") or 1)
+    windows = _imagej_windows(given, count)
+    colors = _imagej_colors(given.get("LUTs"), count)
+    if colors is None and windows is None:
+        return ()
+    # One channel is shown at a time, in mode grayscale without its color; all in mode composite.
+    mode = given.get("mode", "composite") if colors is not None and count > 1 else "composite"
+    return tuple(
+        Channel(
+            f"Channel {i + 1}" if count > 1 else "",
+            _WHITE if mode == "grayscale" else None if colors is None else colors[i],
+            None if windows is None else windows[i],
+            active=i == 0 or mode == "composite",
+        )
+        for i in range(count)
+    )
+
+
+_WHITE = (255, 255, 255, 255)
+
+
+def _imagej_windows(
+    given: Mapping[str, Any], count: int
+) -> list[tuple[float, float] | None] | None:
+    """The display range of each channel; of the only one, ``min`` and ``max`` are its range too."""
+    ranges = given.get("Ranges")
+    if ranges is None and count == 1 and "min" in given and "max" in given:
+        ranges = (given["min"], given["max"])
+    if not isinstance(ranges, tuple | list) or len(ranges) != 2 * count:
+        return None
+    ends = [_number(r) for r in ranges]
+    return [
+        None if a is None or b is None or a >= b else (a, b)
+        for a, b in zip(ends[::2], ends[1::2], strict=True)
+    ]
+
+
+def _imagej_colors(tables: Any, count: int) -> list[Rgba | None] | None:
+    """The last color of each table; ``None`` for one that ends in black (inverted)."""
     if isinstance(tables, np.ndarray) and tables.ndim == 2:  # tifffile unpacks a list of one
         tables = [tables]
-    if tables is None or len(tables) != count:
-        return ()
+    if tables is None or len(tables) != count or any(len(table) < 3 for table in tables):
+        return None
     last = [tuple(int(n) for n in table[:3, -1]) for table in tables]
-    if any(len(c) != 3 for c in last):
-        return ()
-    return tuple(Channel(f"Channel {i}", (r, g, b, 255)) for i, (r, g, b) in enumerate(last, 1))
+    return [(r, g, b, 255) if r or g or b else None for r, g, b in last]
 
 
 def _imagej_unit(text: Any) -> str | None:

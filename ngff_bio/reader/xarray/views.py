@@ -232,7 +232,7 @@ def _coordinates(image: ImageNode, number: int, shape: tuple[int, ...]) -> xr.Co
         name = axis.name
         if axis.type == "channel":
             names = [c.label for c in image.meta.channels]
-            if len(names) == n:
+            if len(names) == n and all(names):
                 coords = coords.assign({name: (name, np.array(names, dtype=str))})
             continue
         hours = image.elapsed_hours if axis.type == "time" else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ngff_bio.formats.images.composed import stack_pixels
 from ngff_bio.formats.images.frames import open_image, stack_frames
@@ -49,7 +50,10 @@ def open_series(
         "",
         stack,
         tuple(known.get(a, Axis(a)) for a in stack.axes),
-        channels=() if "c" in series.along else first.channels,
+        # A window is that of one file.
+        channels=()
+        if "c" in series.along
+        else tuple(replace(c, window=None) for c in first.channels),
         attributes=first.attributes,
         notices=tuple(notices),
         files=series.files,
