@@ -51,10 +51,10 @@ def main(folder: Path) -> None:
             {"rowsperstrip": 64, "compression": "lzw"},
         ),
     }
-    for number, (name, (pixels, told)) in enumerate(made.items()):
+    for number, (name, (pixels, given)) in enumerate(made.items()):
         path = folder / f"{number}.ome.tif"
         if not path.exists():
-            tifffile.imwrite(path, pixels, bigtiff=True, photometric="minisblack", **told)
+            tifffile.imwrite(path, pixels, bigtiff=True, photometric="minisblack", **given)
         (image,) = open_tiff(
             LocalFile(str(folder), path.name), axes="z" if pixels.ndim == 3 else None
         )

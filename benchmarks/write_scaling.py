@@ -62,8 +62,8 @@ def timed(folder: Path, dest: str, env: dict[str, str], *flags: str) -> float:
     place = Path(tempfile.gettempdir()) / "bucket" if "://" in dest else Path(dest)
     done = run(command, place, 900, env)
     if done.error:
-        raise SystemExit(done.said)
-    return float(done.said.strip().splitlines()[-1].split()[0])  # warnings come before
+        raise SystemExit(done.log_text)
+    return float(done.log_text.strip().splitlines()[-1].split()[0])  # warnings come before
 
 
 def runners(folder: Path, dest: str, rounds: int) -> None:

@@ -77,7 +77,7 @@ def rows_of(work: Path, workload: str, sharded: bool, with_peers: bool) -> dict[
 def seconds(row: Row) -> float:
     """Seconds that the baseline prints itself; of all others those of the whole process."""
     if row.name == "baseline":
-        return statistics.median(float(r.said.split()[-1]) for r in row.runs)
+        return statistics.median(float(r.log_text.split()[-1]) for r in row.runs)
     return row.median("wall")
 
 

@@ -207,7 +207,7 @@ def private_names() -> Iterator[tuple[str, int, str]]:
                             yield module, node.lineno, private[0]
 
 
-def test_private_names_of_others_have_a_comment_that_says_what_is_missing() -> None:
+def test_private_names_of_libraries_have_a_comment_on_what_is_missing() -> None:
     found = set()
     for module, number, name in private_names():
         lines = path_of(module).read_text("utf-8").splitlines()

@@ -37,9 +37,9 @@ def ground(shape: tuple[int, int], read_block_shape: int, rng: np.random.Generat
 def plane(folder: Path) -> None:
     """A large plane of 8 bits: soft shapes, and noise of a camera."""
     rng = np.random.default_rng(7)
-    picture = 40 + 160 * ground((9122, 9163), 100, rng)
-    picture += rng.normal(0, 3, picture.shape).astype("f4")
-    tifffile.imwrite(folder / "plane.tif", picture.clip(0, 255).astype("u1"))
+    img = 40 + 160 * ground((9122, 9163), 100, rng)
+    img += rng.normal(0, 3, img.shape).astype("f4")
+    tifffile.imwrite(folder / "plane.tif", img.clip(0, 255).astype("u1"))
 
 
 def volume(folder: Path) -> None:
@@ -63,12 +63,10 @@ def stack(folder: Path, channels: int = 2, planes: int = 64, side: int = 4096) -
         for fine, wide in fields:
             for z in range(planes):
                 part = z / (planes - 1)
-                picture = (
-                    np.roll(fine, 3 * z, 1) * (1 - part) + np.roll(wide, 5 * z, 0) * part + 400
-                )
-                noise = rng.standard_normal(picture.shape, "f4")
-                picture += noise * (20 + 0.004 * picture)
-                whole = picture.clip(0, 65535).astype("u2")
+                img = np.roll(fine, 3 * z, 1) * (1 - part) + np.roll(wide, 5 * z, 0) * part + 400
+                noise = rng.standard_normal(img.shape, "f4")
+                img += noise * (20 + 0.004 * img)
+                whole = img.clip(0, 65535).astype("u2")
                 for y in range(0, side, 512):
                     for x in range(0, side, 512):
                         yield whole[y : y + 512, x : x + 512]

@@ -16,7 +16,7 @@ from pathlib import Path
 class Run:
     """One run of a command: seconds, CPU seconds, bytes of memory at the most, of output, objects.
 
-    ``said`` is what it printed; ``error`` is why it has no output.
+    ``log_text`` is what it printed; ``error`` is why it has no output.
     """
 
     wall: float
@@ -24,7 +24,7 @@ class Run:
     peak: int
     nbytes: int
     objects: int
-    said: str
+    log_text: str
     error: str | None = None
 
 
@@ -52,15 +52,15 @@ def run(command: list[str], destination: Path, cap: float, env: dict[str, str]) 
     ended.set()
     watch.join()
     process.returncode = os.waitstatus_to_exitcode(status)
-    said = log.read_text(errors="replace")
+    log_text = log.read_text(errors="replace")
     error = None
     if process.returncode:
-        last = said.strip().splitlines()[-1:] or [""]
+        last = log_text.strip().splitlines()[-1:] or [""]
         error = f"over {cap:.0f} s" if wall >= cap else last[0][:120]
     sizes = [p.stat().st_size for p in destination.rglob("*") if p.is_file()]
     most = max(peak[0], usage.ru_maxrss << 10)
     cpu = usage.ru_utime + usage.ru_stime
-    return Run(wall, cpu, most, sum(sizes), len(sizes), said, error)
+    return Run(wall, cpu, most, sum(sizes), len(sizes), log_text, error)
 
 
 def _watch(pid: int, peak: list[int], ended: threading.Event) -> None:

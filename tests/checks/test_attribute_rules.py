@@ -210,10 +210,10 @@ def test_the_version_is_detected_from_the_data(version: str, kind: str) -> None:
     assert finding.source.startswith(f"OME-Zarr {version}, ")
 
 
-@pytest.mark.parametrize("said", ["0.9", "0.6.dev3", "0.4", 0.5, None])
-def test_a_version_that_is_not_known_is_a_finding(said: Any) -> None:
+@pytest.mark.parametrize("named", ["0.9", "0.6.dev3", "0.4", 0.5, None])
+def test_a_version_that_is_not_known_is_a_finding(named: Any) -> None:
     attributes = example("0.6", "image")
-    attributes["ome"]["version"] = said
+    attributes["ome"]["version"] = named
     assert [finding.rule for finding in validate_attributes(attributes)] == ["ome-version"]
 
 

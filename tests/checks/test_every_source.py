@@ -44,7 +44,7 @@ WITHOUT_INSTANCES = ("wbc-crops", "tiff")
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_store_of_each_source_is_proved_equal_and_valid(name, tmp_path):
+def test_a_store_of_each_source_is_verified_equal_and_valid(name, tmp_path):
     format, options, make = SOURCES[name]
     make(tmp_path / "source")
     ngff_bio.convert(tmp_path / "source", tmp_path / "a.zarr", format=format, options=options)
@@ -57,7 +57,7 @@ def test_a_store_of_each_source_is_proved_equal_and_valid(name, tmp_path):
     assert wrong == []
 
 
-def test_a_store_of_an_older_specification_is_proved_equal_too(tmp_path):
+def test_a_store_of_an_older_specification_is_verified_equal(tmp_path):
     makers.make_organoid(tmp_path / "source")
     settings = ngff_bio.Settings(version="0.4")
     ngff_bio.convert(tmp_path / "source", tmp_path / "a.zarr", settings=settings)
@@ -65,13 +65,13 @@ def test_a_store_of_an_older_specification_is_proved_equal_too(tmp_path):
     assert not [f for f in validate(tmp_path / "a.zarr") if f.level == "error"]
 
 
-def test_a_source_in_archives_is_proved_equal(tmp_path):
+def test_a_source_in_archives_is_verified_equal(tmp_path):
     makers.make_livecell(tmp_path / "source", zipped=True)
     ngff_bio.convert(tmp_path / "source", tmp_path / "a.zarr")
     assert verify(tmp_path / "a.zarr", tmp_path / "source").differences == []
 
 
-def test_the_options_of_a_conversion_are_known_to_its_proof(tmp_path):
+def test_the_options_of_a_conversion_are_known_to_verify(tmp_path):
     makers.make_livecell(tmp_path / "source")
     ngff_bio.convert(tmp_path / "source", tmp_path / "a.zarr", options={"stitch": True})
     assert verify(tmp_path / "a.zarr", tmp_path / "source").equal
@@ -82,7 +82,7 @@ def test_the_options_of_a_conversion_are_known_to_its_proof(tmp_path):
     "folder",
     ["platelet-em", "nuclei", "livecell", "wbc", "labelme/bbox_detection", "labelme/primitives"],
 )
-def test_real_files_are_proved_equal_and_valid(folder, samples, tmp_path):
+def test_real_files_are_verified_equal_and_valid(folder, samples, tmp_path):
     ngff_bio.convert(samples / folder, tmp_path / "a.zarr")
     assert verify(tmp_path / "a.zarr", samples / folder, pixels=True).differences == []
     assert not [f for f in validate(tmp_path / "a.zarr") if f.level == "error"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from proof_store import SMALL, plate_dataset, write_proof
+from full_store import SMALL, plate_dataset, write_full_store
 
 import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
@@ -74,7 +74,7 @@ PLACES: dict[str, tuple[str, int, str, Edit]] = {
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     top = tmp_path_factory.mktemp("hostile")
-    write_proof(top / "proof.zarr", settings=replace(SMALL, consolidated=False))
+    write_full_store(top / "full.zarr", settings=replace(SMALL, consolidated=False))
     write_dataset(plate_dataset(), FolderStorage(top / "plate.zarr"), Settings(consolidated=False))
     return top
 
@@ -138,7 +138,7 @@ def test_no_verb_opens_what_is_outside(
     place: str, made: Path, tmp_path: Path, watched: Any
 ) -> None:
     group, depth, tail, edit = PLACES[place]
-    kind = "plate" if place in ("well", "field") else "proof"
+    kind = "plate" if place in ("well", "field") else "full"
     for number, name in enumerate(NAMES):
         top = tmp_path / str(number)
         store = top / "store.zarr"
@@ -172,8 +172,8 @@ def test_no_verb_opens_what_is_outside(
 
 
 def test_consolidated_metadata_cannot_name_a_node_outside(tmp_path: Path, watched: Any) -> None:
-    write_proof(tmp_path / "secret.zarr")
-    write_proof(tmp_path / "store.zarr")
+    write_full_store(tmp_path / "secret.zarr")
+    write_full_store(tmp_path / "store.zarr")
     document = tmp_path / "store.zarr" / "zarr.json"
     content = json.loads(document.read_text())
     nodes = content["consolidated_metadata"]["metadata"]
@@ -208,7 +208,7 @@ def test_the_server_answers_names_that_no_file_can_have(tmp_path: Path) -> None:
 
 
 def test_an_image_cut_from_its_store_may_point_to_what_it_was_cut_from(made: Path) -> None:
-    label = made / "proof.zarr" / MOVIE / "labels" / "cell"
+    label = made / "full.zarr" / MOVIE / "labels" / "cell"
     found = {f.rule for f in ngff_bio.validate(label, quick=True) if "source" in f.pointer}
     assert "path-inside" not in found
     assert np.asarray(ngff_bio.open(label)[""].pixels.array(0)).size

@@ -9,8 +9,8 @@ import google_crc32c
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from full_store import SMALL, full_dataset, plate_dataset, write_full_store
 from makers import make_platelet_em
-from proof_store import SMALL, plate_dataset, proof_dataset, write_proof
 
 import ngff_bio
 from ngff_bio.checks.source.verify import verify
@@ -29,7 +29,7 @@ from ngff_bio.storage import MemoryStorage
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5", "0.6"])
-@pytest.mark.parametrize("make", [proof_dataset, plate_dataset])
+@pytest.mark.parametrize("make", [full_dataset, plate_dataset])
 def test_every_object_is_named_with_its_size_and_checksum(make, version):
     from ngff_bio.engine import Settings
 
@@ -43,7 +43,7 @@ def test_every_object_is_named_with_its_size_and_checksum(make, version):
 
 
 def test_pixel_checksums_are_those_of_the_source_pixels_and_tile_each_image():
-    storage, dataset = MemoryStorage(), proof_dataset()
+    storage, dataset = MemoryStorage(), full_dataset()
     write_dataset(dataset, storage, SMALL)
     for image in dataset.images:
         covered = np.zeros(image.pixels.shape, int)
@@ -87,7 +87,7 @@ def test_checksums_of_source_files_can_be_left_out(tmp_path):
 def test_the_same_conversion_leaves_the_same_manifest(tmp_path):
     stores = [MemoryStorage(), MemoryStorage()]
     for storage in stores:
-        write_dataset(proof_dataset(), storage, SMALL)
+        write_dataset(full_dataset(), storage, SMALL)
     assert stores[0].objects[MANIFEST] == stores[1].objects[MANIFEST]
 
 
@@ -98,13 +98,13 @@ def test_the_manifest_is_written_before_the_root_so_that_no_store_opens_without_
             return super().put(key, data)
 
     order: list[str] = []
-    write_dataset(proof_dataset(), Noting(), SMALL)
+    write_dataset(full_dataset(), Noting(), SMALL)
     assert order[-1] == "zarr.json"
     assert {MANIFEST, MANIFEST_CHECKSUM} <= set(order[-3:])
 
 
 def test_anyone_can_read_it_with_parquet_alone(tmp_path):
-    store = write_proof(tmp_path / "a.zarr")
+    store = write_full_store(tmp_path / "a.zarr")
     table = pq.read_table(store / MANIFEST)
     assert table.column_names == ["kind", "path", "region", "size", "crc32c"]
     kinds = table["kind"].to_pylist()
@@ -119,14 +119,14 @@ def test_regions_come_back_from_their_text():
     assert parse_region(region_text(region)) == region
 
 
-def test_a_store_without_a_manifest_says_what_to_do_instead():
+def test_a_store_without_a_manifest_is_an_error_with_a_hint():
     with pytest.raises(StoreError, match="name a source"):
         read_manifest(MemoryStorage())
 
 
 def some_frames(count: int) -> SourceDataset:
     """The first frames of a movie, and whatever else there is after them."""
-    dataset = proof_dataset()
+    dataset = full_dataset()
     movie = dataset.images[0]
     layer = movie.labels[0]
     assert isinstance(layer, InstanceLayer)
@@ -160,7 +160,7 @@ def test_a_store_without_a_manifest_that_is_added_to_gets_one_of_all_that_it_hol
     assert verify(storage, some_frames(3)).differences == []
 
 
-def test_a_conversion_that_was_killed_and_goes_on_leaves_the_same_manifest():
+def test_a_killed_and_resumed_conversion_writes_the_same_manifest():
     class Mortal(MemoryStorage):
         left = 10**9
 
@@ -171,11 +171,11 @@ def test_a_conversion_that_was_killed_and_goes_on_leaves_the_same_manifest():
             return super().put(key, data)
 
     whole, killed = MemoryStorage(), Mortal()
-    write_dataset(proof_dataset(), whole, SMALL)
+    write_dataset(full_dataset(), whole, SMALL)
     for left in range(20, 10**9, 37):
         killed.left = left
         with suppress(ConversionCancelledError):
-            write_dataset(proof_dataset(), killed, SMALL, runner=ThreadRunner(workers=1))
+            write_dataset(full_dataset(), killed, SMALL, runner=ThreadRunner(workers=1))
             break
     assert left > 60
     assert killed.objects[MANIFEST] == whole.objects[MANIFEST]
@@ -187,7 +187,7 @@ def test_images_that_are_left_out_are_not_in_the_manifest():
         def read(self, region):
             raise SourceError("damaged")
 
-    dataset = proof_dataset()
+    dataset = full_dataset()
     wrong = replace(dataset.images[1], pixels=Broken(dataset.images[1].pixels.array))
     storage = MemoryStorage()
     images = (dataset.images[0], wrong, dataset.images[2])

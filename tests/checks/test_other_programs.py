@@ -9,9 +9,9 @@ import numpy as np
 import ome_zarr_models
 import pytest
 import zarr
+from full_store import edit_attributes, plate_dataset, set_pixel, write_full_store
 from ome_zarr.format import FormatV04, FormatV05
 from ome_zarr.writer import write_image, write_labels
-from proof_store import edit_attributes, plate_dataset, set_pixel, write_proof
 
 from ngff_bio.checks import validate
 from ngff_bio.engine import Settings
@@ -134,7 +134,7 @@ def agrees(store: Path, group: str) -> bool:
 @pytest.mark.parametrize("make", [None, plate_dataset])
 def test_ome_zarr_models_takes_every_group_that_we_hold_valid(make, version, tmp_path):
     settings = Settings(version=version, chunk=(4, 16, 16))
-    store = write_proof(tmp_path / "a.zarr", make and make(), settings)
+    store = write_full_store(tmp_path / "a.zarr", make and make(), settings)
     assert found(store) == {}
     root = zarr.open_group(str(store), mode="r")
     groups = [p for p, node in root.members(max_depth=None) if isinstance(node, zarr.Group)]
@@ -170,7 +170,7 @@ DISAGREED = {
 @pytest.mark.parametrize("name", DISAGREED)
 def test_where_ome_zarr_models_disagrees_we_are_the_stricter(name, tmp_path):
     spoil, ours, theirs = DISAGREED[name]
-    store = write_proof(tmp_path / "a.zarr")
+    store = write_full_store(tmp_path / "a.zarr")
     group = "movie"
     if spoil is None:
         group = "movie/labels/cell"

@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from proof_store import SMALL, proof_dataset, set_pixel, write_proof
+from full_store import SMALL, full_dataset, set_pixel, write_full_store
 
 from ngff_bio.checks import validate
 from ngff_bio.checks.source.verify import verify
@@ -25,7 +25,7 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture
 def web(tmp_path) -> Iterator[tuple[Path, str]]:
     """A store, and its URL on a web server."""
-    store = write_proof(tmp_path / "a.zarr")
+    store = write_full_store(tmp_path / "a.zarr")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield store, f"http://127.0.0.1:{server.server_port}/a.zarr"
@@ -33,18 +33,18 @@ def web(tmp_path) -> Iterator[tuple[Path, str]]:
     server.server_close()
 
 
-def test_a_store_in_a_bucket_is_proved_and_valid(bucket_server):
+def test_a_store_in_a_bucket_is_verified_and_valid(bucket_server):
     storage = bucket_server.storage()
-    write_dataset(proof_dataset(), storage, SMALL)
+    write_dataset(full_dataset(), storage, SMALL)
     assert verify(storage, pixels=True).differences == []
-    assert verify(storage.address, proof_dataset(), storage_options=bucket_server.options).equal
+    assert verify(storage.address, full_dataset(), storage_options=bucket_server.options).equal
     found = validate(storage.address, storage_options=bucket_server.options)
     assert [str(f) for f in found if f.level == "error"] == []
 
 
 def test_damage_in_a_bucket_is_found(bucket_server):
     storage = bucket_server.storage()
-    write_dataset(proof_dataset(), storage, SMALL)
+    write_dataset(full_dataset(), storage, SMALL)
     chunk = next(key for key, _ in storage.list("movie/0/c"))
     storage.put(chunk, (storage.get(chunk) or b"")[::-1])
     storage.delete("volume/zarr.json")
@@ -52,9 +52,9 @@ def test_damage_in_a_bucket_is_found(bucket_server):
     assert {d.path for d in verify(storage).differences} == {chunk, "volume/zarr.json", "stray"}
 
 
-def test_a_store_on_a_web_server_is_proved_and_valid(web):
+def test_a_store_on_a_web_server_is_verified_and_valid(web):
     _, url = web
-    done = verify(url, proof_dataset(), pixels=True)
+    done = verify(url, full_dataset(), pixels=True)
     assert done.differences == []
     assert [str(f) for f in validate(url) if f.level == "error"] == []
 
@@ -68,11 +68,11 @@ def test_damage_behind_a_url_is_found(web):
     assert {"class-unknown", "labels-there", "consolidated-equal"} <= rules
 
 
-def test_a_store_in_a_zip_is_proved_and_valid(tmp_path):
-    store = write_proof(tmp_path / "a.zarr")
+def test_a_store_in_a_zip_is_verified_and_valid(tmp_path):
+    store = write_full_store(tmp_path / "a.zarr")
     with zipfile.ZipFile(tmp_path / "a.zarr.zip", "w") as archive:
         for path in sorted(p for p in store.rglob("*") if p.is_file()):
             archive.write(path, path.relative_to(store).as_posix())
     zipped = tmp_path / "a.zarr.zip"
-    assert verify(zipped, proof_dataset(), pixels=True).differences == []
+    assert verify(zipped, full_dataset(), pixels=True).differences == []
     assert [str(f) for f in validate(zipped) if f.level == "error"] == []

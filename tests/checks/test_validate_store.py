@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from proof_store import (
+from full_store import (
     consolidate,
     edit_attributes,
     edit_json,
     edit_table,
     plate_dataset,
     set_pixel,
-    write_proof,
+    write_full_store,
 )
 
 from ngff_bio.checks import validate
@@ -36,10 +36,10 @@ def made(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("validate")
     small = Settings(version="0.4", chunk=(4, 16, 16))
     return {
-        "proof": write_proof(folder / "proof.zarr"),
-        "plate": write_proof(folder / "plate.zarr", plate_dataset()),
-        "old": write_proof(folder / "old.zarr", settings=small),
-        "new": write_proof(folder / "new.zarr", settings=replace(small, version="0.6")),
+        "full": write_full_store(folder / "full.zarr"),
+        "plate": write_full_store(folder / "plate.zarr", plate_dataset()),
+        "old": write_full_store(folder / "old.zarr", settings=small),
+        "new": write_full_store(folder / "new.zarr", settings=replace(small, version="0.6")),
     }
 
 
@@ -56,12 +56,12 @@ def rules(store) -> set[tuple[str, str]]:
     return {(f.rule, f.group) for f in validate(store)}
 
 
-@pytest.mark.parametrize("name", ["proof", "plate", "old", "new"])
+@pytest.mark.parametrize("name", ["full", "plate", "old", "new"])
 def test_our_own_stores_break_no_demand(name, made):
     assert errors(made[name]) == set()
 
 
-@pytest.mark.parametrize("name", ["proof", "plate", "old", "new"])
+@pytest.mark.parametrize("name", ["full", "plate", "old", "new"])
 def test_what_our_own_stores_are_advised_of_is_what_the_source_does_not_say(name, made):
     """Units and colours that no source gives are not invented."""
     assert {rule for rule, _ in rules(made[name])} <= {"axis-unit", "label-colors"}
@@ -110,18 +110,18 @@ CELL, OBJECT, CLASS = f"{M}/labels/cell", f"{V}/labels/object", f"{V}/labels/cla
 
 # rule, group that it is found at, store, damage
 DAMAGED: list[tuple[str, str, str, Spoil]] = [
-    ("metadata-json", M, "proof", lambda s: (s / M / "zarr.json").write_text("{")),
-    ("metadata-json", M, "proof", lambda s: (s / M / "zarr.json").write_text("[]")),
-    ("metadata-json", M, "proof", lambda s: (s / M / "zarr.json").write_text("{}")),
+    ("metadata-json", M, "full", lambda s: (s / M / "zarr.json").write_text("{")),
+    ("metadata-json", M, "full", lambda s: (s / M / "zarr.json").write_text("[]")),
+    ("metadata-json", M, "full", lambda s: (s / M / "zarr.json").write_text("{}")),
     ("metadata-json", M, "old", lambda s: (s / M / ".zattrs").write_text("{")),
-    ("consolidated-equal", "", "proof",
+    ("consolidated-equal", "", "full",
      lambda s: edit_json(s / M / "zarr.json", lambda d: d["attributes"].update(x=1))),
-    ("consolidated-equal", "", "proof", lambda s: shutil.rmtree(s / "colour")),
+    ("consolidated-equal", "", "full", lambda s: shutil.rmtree(s / "colour")),
     ("consolidated-equal", "", "old", lambda s: edit_json(
         s / M / ".zattrs", lambda d: d.update(x=1))),
-    ("consolidated-equal", "", "proof", lambda s: zarr.open_group(s).create_group("more")),
-    ("hierarchy-version", M, "proof", lambda s: ome(s, M, lambda o: o.update(version="0.6"))),
-    ("zarr-format", M, "proof", lambda s: edit_attributes(s, M, lambda a: a.update(a.pop("ome")))),
+    ("consolidated-equal", "", "full", lambda s: zarr.open_group(s).create_group("more")),
+    ("hierarchy-version", M, "full", lambda s: ome(s, M, lambda o: o.update(version="0.6"))),
+    ("zarr-format", M, "full", lambda s: edit_attributes(s, M, lambda a: a.update(a.pop("ome")))),
     ("level-there", M, "new", lambda s: without(s, f"{M}/1")),
     ("level-dtype", V, "new", lambda s: rewrite(s, f"{V}/1", np.zeros((4, 30, 35), "u1"))),
     ("level-scale", V, "new", lambda s: rewrite(s, f"{V}/1", np.zeros((4, 30, 12), "u2"))),
@@ -129,40 +129,40 @@ DAMAGED: list[tuple[str, str, str, Spoil]] = [
         lambda m: m["datasets"].pop()))),
     ("dimension-names", M, "new",
      lambda s: array(s, f"{M}/0", lambda d: d.update(dimension_names=["t", "x", "y"]))),
-    ("level-there", M, "proof", lambda s: without(s, f"{M}/1")),
-    ("level-ndim", M, "proof", lambda s: array(s, f"{M}/0", lambda d: d["shape"].append(1))),
-    ("level-ndim", M, "proof", lambda s: ome(s, M, multiscale(lambda m: m["axes"].pop(0)))),
-    ("array-opens", f"{M}/0", "proof", lambda s: array(s, f"{M}/0", lambda d: d.pop("codecs"))),
-    ("level-dtype", V, "proof", lambda s: rewrite(s, f"{V}/1", np.zeros((4, 30, 35), "u1"))),
-    ("level-order", M, "proof", lambda s: rewrite(s, f"{M}/1", np.zeros((3, 99, 35), "u1"))),
-    ("level-scale", V, "proof", lambda s: ome(s, V, multiscale(
+    ("level-there", M, "full", lambda s: without(s, f"{M}/1")),
+    ("level-ndim", M, "full", lambda s: array(s, f"{M}/0", lambda d: d["shape"].append(1))),
+    ("level-ndim", M, "full", lambda s: ome(s, M, multiscale(lambda m: m["axes"].pop(0)))),
+    ("array-opens", f"{M}/0", "full", lambda s: array(s, f"{M}/0", lambda d: d.pop("codecs"))),
+    ("level-dtype", V, "full", lambda s: rewrite(s, f"{V}/1", np.zeros((4, 30, 35), "u1"))),
+    ("level-order", M, "full", lambda s: rewrite(s, f"{M}/1", np.zeros((3, 99, 35), "u1"))),
+    ("level-scale", V, "full", lambda s: ome(s, V, multiscale(
         lambda m: m["datasets"][1]["coordinateTransformations"][0]["scale"].__setitem__(1, 99)))),
-    ("level-scale", V, "proof", lambda s: rewrite(s, f"{V}/1", np.zeros((4, 30, 12), "u2"))),
-    ("dimension-names", M, "proof",
+    ("level-scale", V, "full", lambda s: rewrite(s, f"{V}/1", np.zeros((4, 30, 12), "u2"))),
+    ("dimension-names", M, "full",
      lambda s: array(s, f"{M}/0", lambda d: d.update(dimension_names=["t", "x", "y"]))),
-    ("dimension-names", M, "proof", lambda s: array(s, f"{M}/0", lambda d: d.pop(
+    ("dimension-names", M, "full", lambda s: array(s, f"{M}/0", lambda d: d.pop(
         "dimension_names"))),
     ("dimension-separator", M, "old",
      lambda s: edit_json(s / M / "0/.zarray", lambda d: d.update(dimension_separator="."))),
-    ("omero-channel-count", "colour", "proof",
+    ("omero-channel-count", "colour", "full",
      lambda s: ome(s, "colour", lambda o: o["omero"]["channels"].pop())),
-    ("label-integer", CELL, "proof", lambda s: rewrite(
+    ("label-integer", CELL, "full", lambda s: rewrite(
         s, f"{CELL}/0", zarr.open_array(s, path=f"{CELL}/0")[:].astype("f4"))),
-    ("label-levels", CELL, "proof", lambda s: ome(s, CELL, multiscale(
+    ("label-levels", CELL, "full", lambda s: ome(s, CELL, multiscale(
         lambda m: m["datasets"].pop()))),
-    ("label-shape", CELL, "proof", lambda s: rewrite(s, f"{CELL}/0", np.zeros((3, 60, 71), "u1"))),
-    ("label-axes", CELL, "proof", lambda s: ome(s, CELL, multiscale(
+    ("label-shape", CELL, "full", lambda s: rewrite(s, f"{CELL}/0", np.zeros((3, 60, 71), "u1"))),
+    ("label-axes", CELL, "full", lambda s: ome(s, CELL, multiscale(
         lambda m: m["axes"][0].update(name="w", type="other")))),
-    ("label-space", OBJECT, "proof", lambda s: ome(s, OBJECT, multiscale(
+    ("label-space", OBJECT, "full", lambda s: ome(s, OBJECT, multiscale(
         lambda m: m["axes"][0].update(unit="micrometer")))),
-    ("label-space", CELL, "proof", lambda s: ome(s, CELL, multiscale(
+    ("label-space", CELL, "full", lambda s: ome(s, CELL, multiscale(
         lambda m: m["datasets"][0]["coordinateTransformations"].pop()))),
-    ("label-image-label", CELL, "proof", lambda s: ome(s, CELL, lambda o: o.pop("image-label"))),
-    ("label-source-there", CELL, "proof",
+    ("label-image-label", CELL, "full", lambda s: ome(s, CELL, lambda o: o.pop("image-label"))),
+    ("label-source-there", CELL, "full",
      lambda s: ome(s, CELL, lambda o: o["image-label"]["source"].update(image="../../../x"))),
-    ("labels-there", f"{M}/labels", "proof", lambda s: without(s, f"{CELL}-hidden-1")),
-    ("labels-listed", f"{M}/labels", "proof", lambda s: ome(s, f"{M}/labels", drop_first("labels"))),
-    ("labels-between", f"{M}/labels", "proof", lambda s: (
+    ("labels-there", f"{M}/labels", "full", lambda s: without(s, f"{CELL}-hidden-1")),
+    ("labels-listed", f"{M}/labels", "full", lambda s: ome(s, f"{M}/labels", drop_first("labels"))),
+    ("labels-between", f"{M}/labels", "full", lambda s: (
         (s / f"{M}/labels/more").mkdir(),
         shutil.move(s / CELL, s / f"{M}/labels/more/cell"),
         (s / f"{M}/labels/more/zarr.json").write_text(json.dumps(
@@ -175,52 +175,52 @@ DAMAGED: list[tuple[str, str, str, Spoil]] = [
     ("well-image-there", "A/1", "plate", lambda s: without(s, "A/1/1")),
     ("well-path-names", "", "plate",
      lambda s: ome(s, "", lambda o: o["plate"]["rows"].pop())),
-    ("series-image-there", "", "proof", lambda s: without(s, "colour")),
-    ("series-listed", "", "proof", lambda s: ome(s, "OME", drop_first("series"))),
-    ("collection-numbered", "", "proof", lambda s: without(s, "OME")),
-    ("own-attributes", M, "proof", lambda s: own(s, M, lambda o: o.update(frames="none"))),
-    ("own-attributes", M, "proof", lambda s: own(s, M, lambda o: o.pop("name"))),
-    ("own-attributes", CELL, "proof", lambda s: own(s, CELL, lambda o: o.update(kind="cells"))),
-    ("own-attributes", "", "proof", lambda s: edit_attributes(
+    ("series-image-there", "", "full", lambda s: without(s, "colour")),
+    ("series-listed", "", "full", lambda s: ome(s, "OME", drop_first("series"))),
+    ("collection-numbered", "", "full", lambda s: without(s, "OME")),
+    ("own-attributes", M, "full", lambda s: own(s, M, lambda o: o.update(frames="none"))),
+    ("own-attributes", M, "full", lambda s: own(s, M, lambda o: o.pop("name"))),
+    ("own-attributes", CELL, "full", lambda s: own(s, CELL, lambda o: o.update(kind="cells"))),
+    ("own-attributes", "", "full", lambda s: edit_attributes(
         s, "", lambda a: a.update(ngff_bio=[1]))),
-    ("own-version", M, "proof", lambda s: own(s, M, lambda o: o.update(version="2.0", more=1))),
-    ("own-frames", M, "proof", lambda s: own(s, M, lambda o: o["frames"][0].update(t=3))),
-    ("own-frames", M, "proof", lambda s: own(s, M, lambda o: o["frames"][0].update(size=[61, 70]))),
-    ("own-labels", CELL, "proof", lambda s: own(s, CELL, lambda o: o.update(hidden=["none"]))),
-    ("own-labels", CELL, "proof",
+    ("own-version", M, "full", lambda s: own(s, M, lambda o: o.update(version="2.0", more=1))),
+    ("own-frames", M, "full", lambda s: own(s, M, lambda o: o["frames"][0].update(t=3))),
+    ("own-frames", M, "full", lambda s: own(s, M, lambda o: o["frames"][0].update(size=[61, 70]))),
+    ("own-labels", CELL, "full", lambda s: own(s, CELL, lambda o: o.update(hidden=["none"]))),
+    ("own-labels", CELL, "full",
      lambda s: own(s, CELL, lambda o: o.update(table="../../tables/none"))),
-    ("own-images", "", "proof", lambda s: own(s, "", lambda o: o.update(images=2))),
-    ("tables-list", f"{M}/tables", "proof",
+    ("own-images", "", "full", lambda s: own(s, "", lambda o: o.update(images=2))),
+    ("tables-list", f"{M}/tables", "full",
      lambda s: edit_attributes(s, f"{M}/tables", lambda a: a.update(tables=[]))),
-    ("tables-list", f"{M}/tables", "proof",
+    ("tables-list", f"{M}/tables", "full",
      lambda s: edit_attributes(s, f"{M}/tables", lambda a: a["tables"].append("none"))),
-    ("table-attributes", f"{M}/tables/cell", "proof",
+    ("table-attributes", f"{M}/tables/cell", "full",
      lambda s: edit_attributes(s, f"{M}/tables/cell", lambda a: a.pop("backend"))),
-    ("table-file", f"{M}/tables/cell", "proof",
+    ("table-file", f"{M}/tables/cell", "full",
      lambda s: (s / f"{M}/tables/cell/table.parquet").unlink()),
-    ("table-file", f"{M}/tables/cell", "proof",
+    ("table-file", f"{M}/tables/cell", "full",
      lambda s: (s / f"{M}/tables/cell/table.parquet").write_bytes(b"PAR1")),
-    ("table-label-image", f"{M}/tables/cell", "proof", lambda s: edit_table(
+    ("table-label-image", f"{M}/tables/cell", "full", lambda s: edit_table(
         s / f"{M}/tables/cell/table.parquet",
         lambda c: c["label_image"].__setitem__(0, "none"))),
-    ("table-frame", f"{M}/tables/cell", "proof", lambda s: edit_table(
+    ("table-frame", f"{M}/tables/cell", "full", lambda s: edit_table(
         s / f"{M}/tables/cell/table.parquet", lambda c: c["t"].__setitem__(0, 3))),
-    ("table-labels", f"{M}/tables/cell", "proof", lambda s: edit_table(
+    ("table-labels", f"{M}/tables/cell", "full", lambda s: edit_table(
         s / f"{M}/tables/cell/table.parquet", lambda c: c["label"].__setitem__(3, 99))),
-    ("labels-without-row", f"{V}/tables/object", "proof", lambda s: edit_table(
+    ("labels-without-row", f"{V}/tables/object", "full", lambda s: edit_table(
         s / f"{V}/tables/object/table.parquet", lambda c: [v.pop(0) for v in c.values()])),
-    ("labels-without-row", f"{V}/tables/object", "proof",
+    ("labels-without-row", f"{V}/tables/object", "full",
      lambda s: set_pixel(s, f"{OBJECT}/0", (0, 0, 0), 77)),
-    ("chunk-decodes", f"{M}/0", "proof",
+    ("chunk-decodes", f"{M}/0", "full",
      lambda s: first_chunk(s, f"{M}/0").write_bytes(b"not a chunk of anything")),
-    ("chunk-decodes", f"{CELL}/1", "proof",
+    ("chunk-decodes", f"{CELL}/1", "full",
      lambda s: first_chunk(s, f"{CELL}/1").write_bytes(b"")),
-    ("chunk-on-grid", f"{M}/0", "proof", lambda s: (s / M / "0/c/notes.txt").write_text("x")),
-    ("level-values", OBJECT, "proof", lambda s: set_pixel(s, f"{OBJECT}/1", (0, 0, 0), 150)),
-    ("label-value-unused", CLASS, "proof", lambda s: ome(s, CLASS, lambda o: o["image-label"][
+    ("chunk-on-grid", f"{M}/0", "full", lambda s: (s / M / "0/c/notes.txt").write_text("x")),
+    ("level-values", OBJECT, "full", lambda s: set_pixel(s, f"{OBJECT}/1", (0, 0, 0), 150)),
+    ("label-value-unused", CLASS, "full", lambda s: ome(s, CLASS, lambda o: o["image-label"][
         "properties"].append({"label-value": 5, "class": "none"}))),
-    ("class-unknown", CLASS, "proof", lambda s: set_pixel(s, f"{CLASS}/0", (0, 0, 0), 9)),
-    ("label-value-unnamed", OBJECT, "proof", lambda s: ome(s, OBJECT, lambda o: o[
+    ("class-unknown", CLASS, "full", lambda s: set_pixel(s, f"{CLASS}/0", (0, 0, 0), 9)),
+    ("label-value-unnamed", OBJECT, "full", lambda s: ome(s, OBJECT, lambda o: o[
         "image-label"].update(properties=[{"label-value": 4}]))),
 ]  # fmt: skip
 
@@ -235,12 +235,12 @@ def test_each_damage_is_found_under_its_rule(rule, group, name, spoil, copied):
 
 
 def test_all_damages_of_a_store_are_listed_not_only_the_first(copied):
-    store = copied("proof")
+    store = copied("full")
     chosen = ["chunk-decodes", "class-unknown", "own-frames", "table-file", "level-values",
               "level-scale", "label-space", "series-listed", "series-image-there"]  # fmt: skip
     wanted = set()
     for rule in chosen:
-        group, spoil = next((g, s) for r, g, name, s in DAMAGED if r == rule and name == "proof")
+        group, spoil = next((g, s) for r, g, name, s in DAMAGED if r == rule and name == "full")
         wanted.add((rule, group))
         spoil(store)
     (store / M / "tables/zarr.json").write_text("{")
@@ -248,8 +248,8 @@ def test_all_damages_of_a_store_are_listed_not_only_the_first(copied):
                             ("metadata-json", f"{M}/tables")}  # fmt: skip
 
 
-def test_every_finding_says_what_where_and_how_to_mend(copied):
-    store = copied("proof")
+def test_every_finding_has_place_sentence_and_hint(copied):
+    store = copied("full")
     set_pixel(store, f"{CLASS}/0", (0, 0, 0), 9)
     (store / M / "zarr.json").write_text("{")
     for finding in validate(store):
@@ -260,8 +260,8 @@ def test_every_finding_says_what_where_and_how_to_mend(copied):
         assert finding.source
 
 
-def test_quick_decodes_nothing_and_still_sees_metadata(copied):
-    store = copied("proof")
+def test_quick_decodes_nothing_and_checks_metadata(copied):
+    store = copied("full")
     first_chunk(store, f"{M}/0").write_bytes(b"not a chunk")
     edit_json(store / V / "zarr.json", lambda d: d["attributes"].update(x=1))
     found = {f.rule for f in validate(store, quick=True)}
@@ -269,8 +269,8 @@ def test_quick_decodes_nothing_and_still_sees_metadata(copied):
     assert "chunk-decodes" not in found
 
 
-def test_strict_makes_recommendations_demands_but_not_advice(copied):
-    store = copied("proof")
+def test_strict_turns_recommendations_into_errors_but_not_advice(copied):
+    store = copied("full")
     ome(store, CLASS, lambda o: o["image-label"]["properties"].append({"label-value": 5}))
     ome(store, "OME", drop_first("series"))
     levels = {f.rule: f.level for f in validate(store, strict=True)}
@@ -291,7 +291,7 @@ def in_memory(store: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("consolidated", [True, False])
-@pytest.mark.parametrize("name", ["proof", "plate", "old", "new"])
+@pytest.mark.parametrize("name", ["full", "plate", "old", "new"])
 def test_a_place_that_cannot_be_listed_is_checked_as_one_that_can(name, consolidated, copied):
     store = copied(name)
     chunk = next(
@@ -323,7 +323,7 @@ def test_progress_ends_at_the_whole(made):
 
 
 def test_an_older_minor_version_holds_and_a_newer_one_only_adds(copied):
-    store = copied("proof")
+    store = copied("full")
     own(store, M, lambda o: o.update(version="1.9", more={"later": True}))
     assert errors(store) == set()
     own(store, M, lambda o: o.update(version="1.0"))
@@ -331,8 +331,8 @@ def test_an_older_minor_version_holds_and_a_newer_one_only_adds(copied):
 
 
 def test_a_group_inside_a_store_can_be_checked_alone(made):
-    assert errors(made["proof"] / "movie") == set()
-    assert storage_at(made["proof"] / "movie").get("zarr.json")
+    assert errors(made["full"] / "movie") == set()
+    assert storage_at(made["full"] / "movie").get("zarr.json")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from proof_store import SMALL, proof_dataset, write_proof
+from full_store import SMALL, full_dataset, write_full_store
 
 from ngff_bio.checks.source.verify import verify
 from ngff_bio.checks.store import objects
@@ -18,7 +18,7 @@ from ngff_bio.storage import MemoryStorage
 @pytest.fixture(scope="module")
 def whole() -> dict[str, bytes]:
     storage = MemoryStorage()
-    write_dataset(proof_dataset(), storage, SMALL)
+    write_dataset(full_dataset(), storage, SMALL)
     return storage.objects
 
 
@@ -103,8 +103,8 @@ def test_a_store_that_cannot_be_listed_is_verified_object_by_object(whole):
     assert [d.path for d in verify(Web(left)).differences] == ["movie/zarr.json"]
 
 
-def test_a_folder_is_proved_as_memory_is(tmp_path):
-    store = write_proof(tmp_path / "a.zarr")
+def test_a_folder_is_verified_like_memory(tmp_path):
+    store = write_full_store(tmp_path / "a.zarr")
     assert verify(store, pixels=True).equal
     chunk = next(p for p in sorted((store / "movie/0/c").rglob("*")) if p.is_file())
     chunk.write_bytes(chunk.read_bytes()[::-1])

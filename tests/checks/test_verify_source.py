@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given
-from hypothesis import strategies as st
-from makers import make_platelet_em
-from proof_store import (
+from full_store import (
     Listed,
     edit_attributes,
     edit_table,
+    full_dataset,
     plate_dataset,
-    proof_dataset,
     set_pixel,
-    write_proof,
+    write_full_store,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+from makers import make_platelet_em
 
 import ngff_bio
 from ngff_bio.checks.source.compare_pixels import factors, reduce_again
@@ -32,7 +32,7 @@ from ngff_bio.model import InstanceLayer, SourceDataset, SourceImage
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    return write_proof(tmp_path_factory.mktemp("proof") / "a.zarr")
+    return write_full_store(tmp_path_factory.mktemp("full") / "a.zarr")
 
 
 @pytest.fixture
@@ -45,31 +45,31 @@ def store(made, tmp_path) -> Path:
 
 
 def found(store: Path, dataset: SourceDataset | None = None) -> set[tuple[str, str]]:
-    differences = verify(store, dataset or proof_dataset()).differences
+    differences = verify(store, dataset or full_dataset()).differences
     return {(d.kind, d.path) for d in differences}
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5", "0.6"])
-@pytest.mark.parametrize("make", [proof_dataset, plate_dataset])
+@pytest.mark.parametrize("make", [full_dataset, plate_dataset])
 def test_a_store_is_equal_to_the_dataset_that_it_was_written_from(make, version, tmp_path):
     settings = Settings(version=version, chunk=(4, 16, 16), shard_bytes=16384)
-    done = verify(write_proof(tmp_path / "a.zarr", make(), settings), make())
+    done = verify(write_full_store(tmp_path / "a.zarr", make(), settings), make())
     assert done.differences == []
     assert done.images == 3
-    assert done.instances == (24 + 3 if make is proof_dataset else 24)
+    assert done.instances == (24 + 3 if make is full_dataset else 24)
 
 
 @pytest.mark.parametrize("chunk", [(16, 16), (1, 7, 9), (3, 16, 8), (4, 60, 70)])
 def test_levels_hold_whatever_the_chunks_are(chunk, tmp_path):
     settings = Settings(chunk=chunk, shard_bytes=4096, levels=4)
-    assert verify(write_proof(tmp_path / "a.zarr", None, settings), proof_dataset()).equal
+    assert verify(write_full_store(tmp_path / "a.zarr", None, settings), full_dataset()).equal
 
 
 @pytest.mark.parametrize("method", ["mean", "gaussian", "mode", "nearest"])
 def test_levels_of_each_method_are_recomputed_equal(method, tmp_path):
     label_method = "nearest" if method == "nearest" else "mode"
     settings = Settings(chunk=(4, 16, 16), method=method, label_method=label_method)
-    assert verify(write_proof(tmp_path / "a.zarr", None, settings), proof_dataset()).equal
+    assert verify(write_full_store(tmp_path / "a.zarr", None, settings), full_dataset()).equal
 
 
 @pytest.mark.parametrize("size", ["tiny", "small"])
@@ -83,9 +83,9 @@ def test_platelet_em_is_equal_to_its_source(size, tmp_path):
 
 def test_one_wrong_pixel_is_found_with_its_place_and_both_values(store):
     set_pixel(store, "movie/0", (2, 33, 7), 255)
-    (pixel,) = [d for d in verify(store, proof_dataset()).differences if d.kind == "pixels"]
+    (pixel,) = [d for d in verify(store, full_dataset()).differences if d.kind == "pixels"]
     assert (pixel.path, pixel.where) == ("movie/0", "t=2 y=33 x=7")
-    expected = proof_dataset().images[0].pixels.array[2, 33, 7]
+    expected = full_dataset().images[0].pixels.array[2, 33, 7]
     assert (pixel.expected, pixel.found) == (str(expected), "255")
 
 
@@ -97,7 +97,7 @@ def test_one_wrong_pixel_of_a_level_is_found(store):
 
 def test_one_wrong_pixel_of_a_label_is_found_by_instance(store):
     set_pixel(store, "movie/labels/cell/0", (1, 9, 12), 3)
-    masks = [d for d in verify(store, proof_dataset()).differences if d.kind == "mask"]
+    masks = [d for d in verify(store, full_dataset()).differences if d.kind == "mask"]
     named = {d.instance: d.what for d in masks}
     assert named.keys() == {"label 2, id b/2", "label 3"}
     assert named["label 2, id b/2"] == "1 pixels are missing, 0 are too many"
@@ -156,7 +156,7 @@ def test_an_instance_that_its_row_calls_visible_though_others_cover_it_is_found(
         columns["label_image"][covered] = "cell"
 
     edit_table(store / TABLE, change)
-    differences = verify(store, proof_dataset()).differences
+    differences = verify(store, full_dataset()).differences
     assert any("covered by others" in d.what for d in differences)
 
 
@@ -174,9 +174,9 @@ def test_one_wrong_value_of_an_object_of_a_volume_is_found(column, store):
 
 def test_a_missing_row_and_a_row_too_many_are_named(store):
     edit_table(store / TABLE, lambda c: [values.pop(7) for values in c.values()])
-    whats = [d.what for d in verify(store, proof_dataset()).differences if d.kind == "row"]
+    whats = [d.what for d in verify(store, full_dataset()).differences if d.kind == "row"]
     assert "the row is missing" in whats
-    dataset = proof_dataset()
+    dataset = full_dataset()
     movie = dataset.images[0]
     layer = movie.labels[0]
     assert isinstance(layer, InstanceLayer)
@@ -216,7 +216,7 @@ def test_a_missing_graph_is_found(store):
 )
 def test_a_frame_that_is_described_otherwise_is_found(key, value, store):
     edit_attributes(store, "movie", lambda a: a["ngff_bio"]["frames"][1].__setitem__(key, value))
-    (frame,) = [d for d in verify(store, proof_dataset()).differences if d.kind == "frame"]
+    (frame,) = [d for d in verify(store, full_dataset()).differences if d.kind == "frame"]
     assert frame.what == f"{key} differs"
     assert frame.where is not None
     assert frame.where.startswith("t=1 ")
@@ -237,7 +237,7 @@ def test_attributes_of_the_dataset_are_compared(store):
 
 
 def test_a_missing_image_and_one_too_many_are_found(store):
-    dataset = proof_dataset()
+    dataset = full_dataset()
     fewer = replace(dataset, images=dataset.images[1:])
     assert ("image", "movie") in found(store, fewer)
     shutil.rmtree(store / "colour")
@@ -245,7 +245,7 @@ def test_a_missing_image_and_one_too_many_are_found(store):
 
 
 def test_a_layer_that_the_source_does_not_have_is_found(store):
-    dataset = proof_dataset()
+    dataset = full_dataset()
     bare: tuple[SourceImage, ...] = tuple(replace(i, labels=()) for i in dataset.images)
     assert ("label", "movie/labels/cell") in found(store, replace(dataset, images=bare))
 
@@ -277,10 +277,10 @@ def test_a_source_that_has_changed_is_found_by_its_files(tmp_path):
 
 
 def test_a_sample_compares_so_many_pieces_and_always_the_same(store):
-    whole = verify(store, proof_dataset())
-    first = verify(store, proof_dataset(), sample=3)
+    whole = verify(store, full_dataset())
+    first = verify(store, full_dataset(), sample=3)
     assert 0 < first.bytes_pixels < whole.bytes_pixels
-    assert first.bytes_pixels == verify(store, proof_dataset(), sample=3).bytes_pixels
+    assert first.bytes_pixels == verify(store, full_dataset(), sample=3).bytes_pixels
     assert first.equal
 
 
@@ -312,13 +312,13 @@ def test_only_reductions_by_one_or_two_count_as_levels():
 def test_a_store_of_another_program_is_compared_by_zarr_alone(store):
     """The comparison does not rest on our own chunk reader: zarr-python's own arrays do."""
     array = zarr.open_array(store, path="colour/0", mode="r")
-    assert (array[:] == proof_dataset().images[2].pixels.array).all()
+    assert (array[:] == full_dataset().images[2].pixels.array).all()
 
 
 def test_a_layer_that_is_named_like_a_hidden_one_is_none(tmp_path):
-    dataset = proof_dataset()
+    dataset = full_dataset()
     movie = dataset.images[0]
     other = replace(movie.labels[0], name="cell-hidden-x", tracked=False)
     movie = replace(movie, labels=(*movie.labels, other))
     dataset = replace(dataset, images=(movie, *dataset.images[1:]))
-    assert verify(write_proof(tmp_path / "a.zarr", dataset), dataset).differences == []
+    assert verify(write_full_store(tmp_path / "a.zarr", dataset), dataset).differences == []

@@ -40,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out.zarr"
 
 
-def test_convert_tells_what_it_wrote_and_writes_a_report(tmp_path: Path) -> None:
+def test_convert_prints_what_it_wrote_and_writes_a_report(tmp_path: Path) -> None:
     truth = make_platelet_em(tmp_path, size="tiny")
     done = run("convert", truth.root, tmp_path / "out.zarr", "--report", tmp_path / "r.json")
     assert done.returncode == 0, done.stderr
@@ -50,7 +50,7 @@ def test_convert_tells_what_it_wrote_and_writes_a_report(tmp_path: Path) -> None
     assert report["objects"] == sum(len(f) for *_, f in os.walk(tmp_path / "out.zarr"))
 
 
-def test_convert_refuses_a_destination_that_exists_until_told(tmp_path: Path) -> None:
+def test_convert_refuses_a_destination_that_exists_without_overwrite(tmp_path: Path) -> None:
     truth = make_platelet_em(tmp_path, size="tiny", volumes=["24"])
     assert run("convert", truth.root, tmp_path / "out.zarr").returncode == 0
     again = run("convert", truth.root, tmp_path / "out.zarr")
@@ -136,16 +136,18 @@ def test_preview_draws_the_classes_where_the_labels_are(store: Path, tmp_path: P
         64,
     )
     assert done.returncode == 0, done.stderr
-    picture = np.asarray(Image.open(tmp_path / "p.png"))
+    img = np.asarray(Image.open(tmp_path / "p.png"))
     labels = ngff_bio.open(store)["50"].level(0)["semantic"].isel(z=3).values
     colors = {1: (1, 1, 224), 3: (1, 254, 1), 4: (255, 224, 0)}
-    shown = picture[: labels.shape[0], : labels.shape[1]]
+    shown = img[: labels.shape[0], : labels.shape[1]]
     for value, color in colors.items():
         np.testing.assert_array_equal(np.all(shown == color, axis=-1), labels == value)
-    assert picture.shape[0] > labels.shape[0]  # the legend
+    assert img.shape[0] > labels.shape[0]  # the legend
 
 
-def test_preview_of_an_index_outside_says_what_there_is(store: Path, tmp_path: Path) -> None:
+def test_preview_of_an_index_outside_is_an_error_with_the_range(
+    store: Path, tmp_path: Path
+) -> None:
     done = run("preview", store, "-o", tmp_path / "p.png", "--image", "50", "-z", 99)
     assert done.returncode == 2
     assert "0 to 5" in done.stderr
@@ -175,9 +177,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert "--overwrite" in done.stdout
 
 
-def test_what_is_converted_into_a_bucket_is_proved_there(
-    tmp_path: Path, bucket_server: Any
-) -> None:
+def test_a_conversion_into_a_bucket_is_verified_there(tmp_path: Path, bucket_server: Any) -> None:
     truth = make_platelet_em(tmp_path, size="tiny", volumes=["24"])
     options = [f"--storage-option={k}={v}" for k, v in bucket_server.options.items()]
     done = run("convert", truth.root, "s3://bench/proved-there.zarr", "--verify", *options)

@@ -21,10 +21,10 @@ SLOW = ("--codec", "blosc-zlib-9-noshuffle", "--chunk", "64,64")
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def image_folder(tmp_path: Path) -> Path:
     """Enough of them for some seconds of work at the dearest codec."""
     rng = np.random.default_rng(0)
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "image_folder"
     folder.mkdir()
     for number in range(40):
         pixels = rng.integers(0, 16, (1200, 1200), np.uint8) * 16
@@ -46,19 +46,21 @@ def started(*arguments: object) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("runner", ["threads", "processes"])
-def test_ctrl_c_stops_and_prints_how_to_resume(pictures: Path, tmp_path: Path, runner: str) -> None:
+def test_ctrl_c_stops_and_prints_how_to_resume(
+    image_folder: Path, tmp_path: Path, runner: str
+) -> None:
     store = tmp_path / "out.zarr"
-    command: list[Any] = ["convert", pictures, store, "--quiet", "--runner", runner, *SLOW]
+    command: list[Any] = ["convert", image_folder, store, "--quiet", "--runner", runner, *SLOW]
     process = started(*command)
     until = time.monotonic() + 60
     while not list((store / ".ngff_bio" / "units").glob("*")) and time.monotonic() < until:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 130, said
-    assert "units of work are done" in said
-    assert "run the same command again" in said
-    assert "Traceback" not in said
+    _, output = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert "units of work are done" in output
+    assert "run the same command again" in output
+    assert "Traceback" not in output
     assert not (store / "zarr.json").exists()
     again = started(*command)
     assert again.communicate(timeout=120)[1] == ""

@@ -79,9 +79,9 @@ def run(asked: dict[str, Any], kill_after: float | None) -> int:
         start_new_session=True,
     )
     if kill_after is None:
-        _, said = process.communicate(timeout=300)
+        _, output = process.communicate(timeout=300)
         if process.returncode:
-            raise RuntimeError(said)
+            raise RuntimeError(output)
         return 0
     assert process.stdout is not None
     process.stdout.readline()

@@ -270,7 +270,7 @@ def web(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, P
     server.server_close()
 
 
-def test_what_a_server_says_nothing_about_is_read_again(web: tuple[str, Path]) -> None:
+def test_files_without_a_version_from_the_server_are_read_again(web: tuple[str, Path]) -> None:
     url, folder = web
     tiff_folder(folder / "a")
     storage = Mortal(left=14)

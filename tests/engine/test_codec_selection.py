@@ -60,7 +60,7 @@ def test_the_cheapest_candidate_within_three_percent_is_taken(
             assert any(tried[c] > 1.1 * min(tried[d] for d in tried if d.level == 1) for c in same)
 
 
-def test_the_choice_does_not_depend_on_hands() -> None:
+def test_the_codec_does_not_depend_on_the_number_of_workers() -> None:
     sample = [noise((100, 100), seed=n) for n in range(3)]
     assert choose_codec(sample, "image", WorkerPool()) == choose_codec(
         sample, "image", WorkerPool(4)
@@ -78,7 +78,7 @@ def test_a_sample_is_a_few_filled_chunks_and_not_too_large() -> None:
     assert sample_of([np.zeros((4, 4), "u1")]) == []
 
 
-def test_arrays_alike_share_a_choice_and_others_do_not() -> None:
+def test_arrays_of_one_codec_group_share_a_codec_and_others_do_not() -> None:
     dataset = plate(fields=3)
     grey = replace(
         dataset.images[2],

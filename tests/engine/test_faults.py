@@ -105,7 +105,7 @@ def test_a_file_that_vanishes_half_way_is_named_and_the_rest_is_kept(
 
 
 @pytest.mark.parametrize("gone", [["A1 0.raw"], ["A1 2.json"], ["A1 1.raw", "A1 3.raw"]])
-def test_with_skip_the_rest_is_converted_and_the_report_says_what_is_not(
+def test_with_skip_the_rest_is_converted_and_the_report_lists_what_is_not(
     tmp_path: Path, gone: list[str]
 ) -> None:
     dataset, storage = from_files(tmp_path / "in"), FolderStorage(tmp_path / "out")
@@ -181,7 +181,7 @@ class Full(MemoryStorage):
 
 
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
-def test_a_full_disk_ends_it_and_with_room_it_goes_on(on_error: Any) -> None:
+def test_a_conversion_ends_on_a_full_disk_and_resumes_with_free_space(on_error: Any) -> None:
     whole = MemoryStorage()
     write_dataset(collection(), whole)
     storage = Full(room=sum(map(len, whole.objects.values())) // 2)
@@ -220,7 +220,7 @@ def test_a_really_full_disk_leaves_nothing_half_written(
     assert contents(storage) == contents(expected)
 
 
-def test_a_source_that_gives_another_shape_than_it_said_is_an_error() -> None:
+def test_a_source_that_gives_another_shape_than_declared_is_an_error() -> None:
     dataset = collection(1)
     (image,) = dataset.images
 

@@ -151,7 +151,7 @@ def test_an_instance_of_a_window_is_drawn_as_on_its_own_image_and_put_there(
         assert (row["offset_y"], row["offset_x"]) == (7, left)
 
 
-def test_alike_notices_of_many_frames_are_one_line(tmp_path: Path) -> None:
+def test_equal_notices_of_many_frames_are_one_line(tmp_path: Path) -> None:
     outside = Polygons(((100.0, 100.0, 110.0, 100.0, 110.0, 110.0),))
     report, _, _ = drawn(tmp_path, [instance(k, outside) for k in range(1, 31)])
     (notice,) = report.notices

@@ -87,7 +87,7 @@ def test_a_store_that_now_and_then_answers_503_gets_every_object(
     assert contents(bucket_server.storage(storage.address.rpartition("/")[2])) == contents(expected)
 
 
-def test_a_store_that_goes_away_ends_it_clearly_and_it_is_gone_on_with(
+def test_a_lost_connection_is_one_error_and_the_conversion_resumes(
     bucket_server: BucketServer,
 ) -> None:
     path = "goes-away"
@@ -107,7 +107,7 @@ def test_a_store_that_goes_away_ends_it_clearly_and_it_is_gone_on_with(
     assert contents(back) == contents(expected)
 
 
-def test_no_key_is_in_anything_that_is_written_or_told(
+def test_no_secret_is_in_anything_that_is_written_or_printed(
     bucket_server: BucketServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     storage = bucket_server.storage()
@@ -119,8 +119,8 @@ def test_no_key_is_in_anything_that_is_written_or_told(
     with caplog.at_level(logging.DEBUG):
         report = write_dataset(volume(), storage, SMALL, progress=look)
     everything = [storage.get(key) or b"" for key, _ in storage.list()]
-    told = [json.dumps(report.to_json(), default=str), repr(report), caplog.text]
-    for text in (*seen, *everything, *(t.encode() for t in told)):
+    printed = [json.dumps(report.to_json(), default=str), repr(report), caplog.text]
+    for text in (*seen, *everything, *(t.encode() for t in printed)):
         assert SECRET.encode() not in text
         assert KEY.encode() not in text
 

@@ -122,7 +122,7 @@ METHODS = {
     st.sampled_from(["mode", "nearest"]),
     st.sampled_from(["0.4", "0.5"]),
 )
-def test_every_pixel_of_every_level_is_what_an_independent_reference_says(
+def test_every_pixel_of_every_level_equals_an_independent_reference(
     axes: str, data: Any, dtype: str, method: Any, label_method: Any, version: Any
 ) -> None:
     most = {"t": 3, "c": 3, "z": 6, "y": 40, "x": 40}

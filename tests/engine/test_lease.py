@@ -159,7 +159,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("runner", ["ThreadRunner", "ProcessRunner"])
-def test_ctrl_c_does_not_wait_for_units_and_says_how_to_go_on(tmp_path: Path, runner: str) -> None:
+def test_ctrl_c_does_not_wait_for_units_and_hints_how_to_resume(
+    tmp_path: Path, runner: str
+) -> None:
     script = tmp_path / "run.py"
     place = str(tmp_path / "s")
     tests = str(Path(__file__).parent)
@@ -172,14 +174,14 @@ def test_ctrl_c_does_not_wait_for_units_and_says_how_to_go_on(tmp_path: Path, ru
         time.sleep(0.02)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=30)  # a unit takes 60 s
-    assert "run the same command again" in said
+    output, _ = process.communicate(timeout=30)  # a unit takes 60 s
+    assert "run the same command again" in output
     found = progress_of(FolderStorage(Path(place)))
     assert found is not None
     assert found.running is None
 
 
-def test_a_stopped_conversion_is_told_with_how_far_it_was() -> None:
+def test_info_reports_the_progress_of_a_cancelled_conversion() -> None:
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 

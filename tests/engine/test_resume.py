@@ -69,7 +69,7 @@ def test_killed_at_every_single_change_it_ends_with_the_same_bytes(
         assert {k: v for k, v in contents(storage).items() if k != LEASE} == expected
 
 
-def test_killed_while_a_store_is_replaced_it_goes_on_without_asking_again() -> None:
+def test_a_killed_overwrite_resumes_without_overwrite() -> None:
     before = Mortal()
     convert(collection(), before)
     new = Mortal()
@@ -85,7 +85,7 @@ def test_killed_while_a_store_is_replaced_it_goes_on_without_asking_again() -> N
         assert contents(storage) == contents(new)
 
 
-def test_a_half_made_store_does_not_open_and_says_how_far_it_is(tmp_path: Path) -> None:
+def test_an_incomplete_store_does_not_open_and_reports_its_progress(tmp_path: Path) -> None:
     storage = FolderStorage(tmp_path / "s")
     seen = []
 

@@ -18,7 +18,7 @@ from ngff_bio.model import (
 )
 
 
-def test_layers_named_alike_of_images_written_by_one_unit_keep_their_own_labels(tmp_path):
+def test_layers_of_one_name_of_images_written_by_one_unit_keep_their_own_labels(tmp_path):
     made = make_platelet_em(tmp_path, size=(3, 40, 56))
     ngff_bio.convert(made.root, tmp_path / "store.zarr")
     store = ngff_bio.open(tmp_path / "store.zarr")

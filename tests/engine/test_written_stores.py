@@ -154,7 +154,7 @@ def test_a_block_of_any_shape_becomes_shards_that_zarr_reads(
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("sharded", [True, False])
-def test_array_metadata_says_what_zarr_python_would(dtype: str, codec: str, sharded: bool) -> None:
+def test_array_metadata_equals_that_of_zarr_python(dtype: str, codec: str, sharded: bool) -> None:
     for version in ("0.4", "0.5"):
         chosen = Settings(version=version, chunk=(8, 8), sharded=sharded)
         plan = plan_array(
@@ -187,7 +187,7 @@ def test_an_empty_image_takes_no_objects_but_metadata(tmp_path: Path) -> None:
     assert not zarr.open_array(tmp_path / "0", mode="r")[:].any()
 
 
-def test_the_report_counts_what_lies_there(tmp_path: Path) -> None:
+def test_the_report_counts_the_objects_of_the_store(tmp_path: Path) -> None:
     for number, make in enumerate((volume, collection, plate)):
         storage = FolderStorage(tmp_path / str(number))
         report = write_dataset(make(), storage)

@@ -93,12 +93,12 @@ def test_a_region_of_coco_holds_its_pixels(made, tmp_path):
         np.testing.assert_array_equal(found[value], mask)
 
 
-def test_pictures_of_coco_hold_the_pixels(made, tmp_path):
+def test_image_files_of_coco_hold_the_pixels(made, tmp_path):
     store, volume = made
     export(store, tmp_path / "out", to="coco", images=True)
     for image in COCO(tmp_path / "out" / "annotations.json").imgs.values():
-        with Image.open(tmp_path / "out" / "images" / image["file_name"]) as picture:
-            np.testing.assert_array_equal(np.array(picture), volume.image[image["id"] - 1])
+        with Image.open(tmp_path / "out" / "images" / image["file_name"]) as img:
+            np.testing.assert_array_equal(np.array(img), volume.image[image["id"] - 1])
 
 
 def test_labelme_reads_the_files_and_draws_the_same_masks(made, tmp_path):
@@ -147,8 +147,8 @@ def test_yolo_boxes_enclose_the_instances(made, tmp_path):
     store, volume = made
     export(store, tmp_path / "out", to="yolo", labels="instance-organelle", images=True)
     texts = sorted((tmp_path / "out" / "labels").rglob("*.txt"))
-    pictures = sorted(p for p in (tmp_path / "out" / "images").rglob("*") if p.is_file())
-    assert [p.stem for p in texts] == [p.stem for p in pictures]
+    image_files = sorted(p for p in (tmp_path / "out" / "images").rglob("*") if p.is_file())
+    assert [p.stem for p in texts] == [p.stem for p in image_files]
     for z, text in enumerate(texts):
         lines = text.read_text().splitlines()
         boxes = []

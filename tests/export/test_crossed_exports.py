@@ -72,14 +72,14 @@ def test_coco_holds_boxes_tracks_and_pixels_of_labelme_rectangles(organoid, tmp_
     coco, draw = COCO(tmp_path / "a.json"), labelme_shape_to_mask()
     for image in coco.imgs.values():
         content = json.loads((root / image["file_name"]).with_suffix(".json").read_text())
-        picture = tifffile.imread(root / image["file_name"])
-        assert (image["height"], image["width"]) == picture.shape[:2]
+        img = tifffile.imread(root / image["file_name"])
+        assert (image["height"], image["width"]) == img.shape[:2]
         anns = coco.imgToAnns[image["id"]]
         for ann, shape in zip(anns, content["shapes"], strict=True):
             low, high = np.sort(shape["points"], axis=0)
             np.testing.assert_allclose(ann["bbox"], [*low, *(high - low)])
             assert ann["track_id"] == shape["label"]
-            mask = draw(picture.shape[:2], [low.tolist(), high.tolist()], "rectangle")
+            mask = draw(img.shape[:2], [low.tolist(), high.tolist()], "rectangle")
             np.testing.assert_array_equal(coco.annToMask(ann).astype(bool), mask)
 
 
@@ -91,28 +91,28 @@ def test_frames_of_unequal_size_are_cut_back(organoid, tmp_path):
     assert len(sizes) > 1
     written = [np.array(Image.open(p)) for p in (tmp_path / "yolo" / "images").rglob("*.png")]
     assert {p.shape[:2] for p in written} == sizes
-    pictures = {tifffile.imread(p).tobytes() for p in root.rglob("*.tif")}
-    assert {p.tobytes() for p in written} == pictures
+    image_files = {tifffile.imread(p).tobytes() for p in root.rglob("*.tif")}
+    assert {p.tobytes() for p in written} == image_files
     ome = [p for p in (tmp_path / "ome").rglob("*.ome.tif") if p.name.count(".") == 2]
     assert {s for p in ome for s in [tifffile.imread(p).squeeze().shape[:2]]} >= sizes
 
 
-def test_time_is_told_by_ome_tiff(tmp_path):
+def test_times_are_in_ome_tiff(tmp_path):
     made = make_organoid(tmp_path, trees=["Tracking"])
     convert(made.root, tmp_path / "store.zarr")
     export(tmp_path / "store.zarr", tmp_path / "out", to="ome-tiff")
-    told = 0
+    checked = 0
     for path in (tmp_path / "out").rglob("*.ome.tif"):
         with tifffile.TiffFile(path) as tiff:
             image = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]
             if "T" in tiff.series[0].axes and image["Pixels"]["SizeT"] > 1:
                 assert image["Pixels"]["TimeIncrement"] == 24
                 assert image["Pixels"]["TimeIncrementUnit"] == "h"
-                told += 1
-    assert told
+                checked += 1
+    assert checked
 
 
-def test_rgb_pictures_of_ome_tiff_are_rgb(tmp_path):
+def test_rgb_images_of_ome_tiff_are_rgb(tmp_path):
     made = make_wbc(tmp_path)
     convert(made.root, tmp_path / "store.zarr")
     export(tmp_path / "store.zarr", tmp_path / "out", to="ome-tiff", labels=None, images=True)
@@ -131,7 +131,7 @@ def test_rgb_pictures_of_ome_tiff_are_rgb(tmp_path):
         np.testing.assert_array_equal(pixels[z], np.array(Image.open(name)))
 
 
-def test_splits_of_yolo_are_lists_of_pictures(livecell, tmp_path):
+def test_splits_of_yolo_are_lists_of_images(livecell, tmp_path):
     root, store = livecell
     export(store, tmp_path / "out", to="yolo", images=True)
     lines = (tmp_path / "out" / "data.yaml").read_text().splitlines()

@@ -26,7 +26,7 @@ def run(tmp_path_factory):
     return run
 
 
-def test_the_command_tells_what_it_wrote_and_what_the_format_cannot_hold(run, tmp_path):
+def test_the_command_prints_what_it_wrote_and_what_the_format_cannot_hold(run, tmp_path):
     result = run(tmp_path / "out", "--to", "yolo", "--image", "50", "--report", tmp_path / "r.json")
     assert result.exit_code == 0, result.output
     assert "2 images" in result.output

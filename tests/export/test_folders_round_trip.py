@@ -32,7 +32,7 @@ def test_labelme_folders_come_back_value_for_value(tmp_path, quirks):
     assert_files_are_equal(made.root, tmp_path / "out")
 
 
-def test_pictures_inside_of_labelme_files_come_back_as_pixels(tmp_path):
+def test_images_embedded_in_labelme_files_come_back_as_pixels(tmp_path):
     made = make_labelme_folder(tmp_path, image_data=True)
     convert(made.root, tmp_path / "store.zarr")
     report = export(tmp_path / "store.zarr", tmp_path / "out", to="labelme")
@@ -102,7 +102,7 @@ def test_real_tiffs_come_back_as_ome_tiff_with_their_calibration(samples, tmp_pa
             assert pixels[f"PhysicalSize{axis.name.upper()}Unit"] == units[axis.unit]
 
 
-def test_two_labelme_files_over_one_picture_come_back_each(tmp_path):
+def test_two_labelme_files_of_one_image_are_both_written_back(tmp_path):
     made = make_labelme_folder(tmp_path, images=1)
     (file,) = made.root.glob("*.json")
     content = json.loads(file.read_text())

@@ -27,12 +27,12 @@ def test_organoid_files_come_back_value_for_value(tmp_path, quirks):
     convert(made.root, tmp_path / "store.zarr")
     export(tmp_path / "store.zarr", tmp_path / "out", to="labelme")
     assert_files_are_equal(made.root, tmp_path / "out")
-    for picture in made.root.rglob("*.tif"):
-        written = tifffile.imread(tmp_path / "out" / picture.relative_to(made.root))
-        np.testing.assert_array_equal(written, tifffile.imread(picture))
+    for img in made.root.rglob("*.tif"):
+        written = tifffile.imread(tmp_path / "out" / img.relative_to(made.root))
+        np.testing.assert_array_equal(written, tifffile.imread(img))
 
 
-def test_pictures_inside_of_files_come_back_as_pixels(tmp_path):
+def test_images_embedded_in_files_come_back_as_pixels(tmp_path):
     made = make_organoid(tmp_path, image_data="base64", trees=["Detection"])
     convert(made.root, tmp_path / "store.zarr")
     report = export(tmp_path / "store.zarr", tmp_path / "out", to="labelme")
@@ -45,7 +45,7 @@ def test_pictures_inside_of_files_come_back_as_pixels(tmp_path):
         assert len(one.shapes) == len(json.loads(path.read_text())["shapes"])
 
 
-def test_labelme_reads_what_lies_beside_its_picture(tmp_path):
+def test_labelme_reads_the_file_beside_its_image(tmp_path):
     made = make_organoid(tmp_path, image_path="sibling", trees=["Tracking"])
     convert(made.root, tmp_path / "store.zarr")
     export(tmp_path / "store.zarr", tmp_path / "out", to="labelme")
@@ -57,7 +57,7 @@ def test_labelme_reads_what_lies_beside_its_picture(tmp_path):
         assert [s["points"] for s in one.shapes] == [s["points"] for s in shapes]
 
 
-def test_pictures_are_left_out_where_they_are_not_wanted(tmp_path):
+def test_image_files_are_not_written_where_they_are_not_wanted(tmp_path):
     made = make_organoid(tmp_path, trees=["Detection"])
     convert(made.root, tmp_path / "store.zarr")
     export(tmp_path / "store.zarr", tmp_path / "out", to="labelme", images=False)

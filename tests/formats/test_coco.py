@@ -121,7 +121,7 @@ def test_polygons_and_run_lengths_of_both_kinds_are_kept(tmp_path: Path, segment
 
 
 @pytest.mark.parametrize("segmentation", [[], None, "missing"])
-def test_without_a_segmentation_the_box_is_the_shape_and_the_record_says_so(
+def test_without_a_segmentation_the_box_is_the_shape_and_the_record_keeps_it(
     tmp_path: Path, segmentation: Any
 ) -> None:
     record = annotation(1, segmentation=segmentation)
@@ -257,11 +257,11 @@ def test_equal_sets_of_two_files_are_one_and_differing_ones_two_layers(tmp_path:
     first = layers[0].instances.read(0)[0]
     assert first.files == ("a.json", "c.json", "d.json")
     assert first.variants == (None, '{"id": 11, "image_id": 1}', None)
-    told = frame_record(
+    made_entries = frame_record(
         [(s, names[i]) for i, s in enumerate(sets)],
         {c.name: i for i, c in enumerate(entries)},
     )
-    assert [(e["layer"], e["files"]) for e in told] == [
+    assert [(e["layer"], e["files"]) for e in made_entries] == [
         ("cell", [[0, 0], [2, 0], [3, 0]]),
         ("cell-b", [[1, 0]]),
     ]
@@ -354,14 +354,14 @@ def test_a_wrong_record_is_one_error_or_one_line_of_the_report(
         instances_of(coco, number)
 
 
-def test_ids_as_numbers_here_and_text_there_are_told_how_to_mend(tmp_path: Path) -> None:
+def test_ids_as_numbers_here_and_text_there_are_an_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         opened(tmp_path, content(annotation(1, "1")))
     assert "numbers or as text" in str(caught.value.hint)
     assert caught.value.found == '"1"'
 
 
-def test_a_million_alike_problems_are_one_line(tmp_path: Path) -> None:
+def test_a_million_equal_problems_are_one_line(tmp_path: Path) -> None:
     records = [annotation(k, 99) for k in range(500)] + [annotation(500)]
     coco, problems = opened(tmp_path, content(*records), "skip")
     (notice,) = problems.gathered()

@@ -33,8 +33,8 @@ def put(folder: Path, name: str, data: bytes) -> LocalFile:
 
 def saved(array: np.ndarray, kind: str, mode: str | None = None, **options: object) -> bytes:
     stream = io.BytesIO()
-    picture = Image.fromarray(array)
-    (picture.convert(mode) if mode else picture).save(stream, kind, **options)
+    img = Image.fromarray(array)
+    (img.convert(mode) if mode else img).save(stream, kind, **options)
     return stream.getvalue()
 
 
@@ -81,18 +81,18 @@ def reference(name: str, data: bytes) -> np.ndarray:
     if name.endswith("tiff") and "palette" not in name:
         array = tifffile.imread(io.BytesIO(data))
         return np.moveaxis(array, 2, 0) if array.shape[-1] == 3 else array
-    with Image.open(io.BytesIO(data)) as picture:
-        if picture.mode == "P":
-            mode = "RGBA" if "transparency" in picture.info else "RGB"
+    with Image.open(io.BytesIO(data)) as img:
+        if img.mode == "P":
+            mode = "RGBA" if "transparency" in img.info else "RGB"
         else:
-            mode = {"CMYK": "RGB", "1": "L"}.get(picture.mode, picture.mode)
-        array = np.asarray(picture if mode == picture.mode else picture.convert(mode))
+            mode = {"CMYK": "RGB", "1": "L"}.get(img.mode, img.mode)
+        array = np.asarray(img if mode == img.mode else img.convert(mode))
     return np.moveaxis(array, 2, 0) if array.ndim == 3 else array
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_has_the_pixels_that_another_library_reads(name: str, tmp_path: Path) -> None:
-    file = put(tmp_path, "picture", PICTURES[name])
+def test_an_image_file_has_the_pixels_that_another_library_reads(name: str, tmp_path: Path) -> None:
+    file = put(tmp_path, "img", PICTURES[name])
     expected = reference(name, PICTURES[name])
     stack = stack_frames([file])
     assert (stack.shape, stack.dtype) == (expected.shape, expected.dtype.newbyteorder("="))
@@ -105,19 +105,19 @@ def test_a_picture_has_the_pixels_that_another_library_reads(name: str, tmp_path
     np.testing.assert_array_equal(stack.read(inner), expected[..., 5:31, 7:20])
 
 
-def test_indices_of_a_palette_are_read_for_label_pictures(tmp_path: Path) -> None:
+def test_indices_of_a_palette_are_read_for_label_images(tmp_path: Path) -> None:
     from ngff_bio.formats.images.decoding import decode_image
 
-    picture = Image.fromarray(GREY % 5, "P")
-    picture.putpalette([9, 9, 9] * 256)
+    img = Image.fromarray(GREY % 5, "P")
+    img.putpalette([9, 9, 9] * 256)
     for kind in ("PNG", "TIFF", "BMP"):
         stream = io.BytesIO()
-        picture.save(stream, kind)
+        img.save(stream, kind)
         file = put(tmp_path, "labels", stream.getvalue())
         np.testing.assert_array_equal(decode_image(file, indices=True), GREY % 5)
 
 
-def test_the_header_tells_pages_and_series_of_a_tiff(tmp_path: Path) -> None:
+def test_the_header_has_pages_and_series_of_a_tiff(tmp_path: Path) -> None:
     stack = tmp_path / "stack.tif"
     tifffile.imwrite(stack, np.zeros((3, 8, 9), np.uint8), imagej=True, metadata={"axes": "ZYX"})
     header = probe_image(LocalFile(str(tmp_path), "stack.tif"))
@@ -166,7 +166,7 @@ def test_frames_of_different_kinds_are_not_stacked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["rgb jpeg", "grey png", "lzw tiff", "rgb bmp", "float tiff"])
-def test_a_cut_off_picture_is_one_clear_error(name: str, tmp_path: Path) -> None:
+def test_a_truncated_image_file_is_one_clear_error(name: str, tmp_path: Path) -> None:
     data = PICTURES[name]
     for keep in (6, 20, len(data) // 2, len(data) * 9 // 10):
         file = put(tmp_path, "cut", data[:keep])
@@ -175,7 +175,7 @@ def test_a_cut_off_picture_is_one_clear_error(name: str, tmp_path: Path) -> None
         assert caught.value.file == "cut"
 
 
-def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_is_named(tmp_path: Path) -> None:
     for data in (b"", b"<html>not found</html>"):
         with pytest.raises(SourceError, match="not an image file of a known format"):
             probe_image(put(tmp_path, "x.jpg", data))
@@ -193,7 +193,7 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     assert probe_image(bomb, Limits(max_pixels=2**63)).size == (2**31 - 1, 2**31 - 1)
 
 
-def test_a_changed_picture_is_found_out(tmp_path: Path) -> None:
+def test_a_changed_image_file_is_found(tmp_path: Path) -> None:
     stack = stack_frames([put(tmp_path, "a", saved(GREY, "PNG"))])
     put(tmp_path, "a", saved(GREY[:20], "PNG"))
     with pytest.raises(SourceError, match="does not match its header"):
@@ -206,7 +206,7 @@ def test_a_stack_pickles_small(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(stack)) == stack
 
 
-def test_real_pictures_have_the_pixels_of_their_own_decoders(samples: Path) -> None:
+def test_real_image_files_have_the_pixels_of_their_own_decoders(samples: Path) -> None:
     wbc = next((samples / "wbc").rglob("*.jpg"))
     livecell = next((samples / "livecell").rglob("*.tif"))
     for path, expected in (
@@ -217,7 +217,7 @@ def test_real_pictures_have_the_pixels_of_their_own_decoders(samples: Path) -> N
         np.testing.assert_array_equal(stack.read(tuple((0, n) for n in stack.shape)), expected)
 
 
-def test_safe_names_are_plain_and_drop_every_picture_ending() -> None:
+def test_safe_names_are_ascii_and_drop_every_image_extension() -> None:
     assert safe_name("A9 p10d.tif.jpg") == "A9_p10d"
     assert safe_name("scan:0_500_x_0_400.jpg") == "scan_0_500_x_0_400"
     assert safe_name("Zellkern Größe 3µm.png") == "Zellkern_Gro_e_3um"

@@ -27,7 +27,7 @@ GREY = RNG.integers(0, 60000, (3, 70, 90)).astype(np.uint16)
 SMOOTH = (np.add.outer(np.arange(70), np.arange(90)) % 256).astype(np.uint8)
 COLOR = np.dstack([SMOOTH, SMOOTH[::-1], SMOOTH[:, ::-1]])
 
-#: Name to pixels and what tifffile is told.
+#: Name to pixels and what tifffile is keywords.
 LAYOUTS: dict[str, tuple[np.ndarray, dict[str, object]]] = {
     "one strip": (GREY, {"rowsperstrip": 70}),
     "strips": (GREY, {"rowsperstrip": 11}),
@@ -70,10 +70,10 @@ LAYOUTS: dict[str, tuple[np.ndarray, dict[str, object]]] = {
 
 
 def written(folder: Path, name: str) -> tuple[LocalFile, np.ndarray]:
-    pixels, told = LAYOUTS[name]
+    pixels, keywords = LAYOUTS[name]
     path = folder / "a.tif"
-    told = {"photometric": "minisblack", "metadata": None, **told}
-    tifffile.imwrite(path, pixels, **told)
+    keywords = {"photometric": "minisblack", "metadata": None, **keywords}
+    tifffile.imwrite(path, pixels, **keywords)
     expected = tifffile.imread(path)
     if expected.shape[-1] == 3:
         expected = np.moveaxis(expected, -1, 0)
@@ -114,7 +114,7 @@ def test_any_part_of_a_plane_equals_the_same_part_of_the_whole(
 @pytest.mark.parametrize(
     "name", ["lzw strips", "deflate tiles", "jpeg tiles", "planar rgb lzw tiles", "zstd strips"]
 )
-def test_regions_along_the_grain_decode_each_segment_once(
+def test_regions_of_whole_read_blocks_decode_each_segment_once(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, expected = written(tmp_path, name)
@@ -208,9 +208,9 @@ def test_every_kind_of_made_tiff_has_its_pixels_and_its_calibration(tmp_path: Pa
             expected = expected.transpose(order)
         whole = image.pixels.read(tuple((0, n) for n in image.pixels.shape))
         np.testing.assert_array_equal(whole, expected, err_msg=kind)
-        said = {a.name: (a.scale, a.unit) for a in image.axes if a.scale is not None}
+        stated = {a.name: (a.scale, a.unit) for a in image.axes if a.scale is not None}
         wanted = {a.lower(): (step, units[unit]) for a, (step, unit) in made.spacing.items()}
-        assert said == wanted, kind
+        assert stated == wanted, kind
         asked = [n.what for n in image.notices if "-O axes=" in n.what]
         assert len(asked) == (kind == "uint16_stack")
     names = [c.name for c in open_tiff(LocalFile(str(truth.root), "ome.ome.tif"))[0].channels]
@@ -248,8 +248,8 @@ def test_real_imagej_files_give_axes_pixel_size_units_and_colours(samples: Path)
 def test_each_series_of_a_file_is_an_image(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "m.ome.tif", ome=True) as writer:
         for name, array, size in (("one", GREY, 0.5), ("two", SMOOTH, 0.25)):
-            told = {"Name": name, "PhysicalSizeX": size, "axes": "ZYX"[-array.ndim :]}
-            writer.write(array, photometric="minisblack", metadata=told)
+            keywords = {"Name": name, "PhysicalSizeX": size, "axes": "ZYX"[-array.ndim :]}
+            writer.write(array, photometric="minisblack", metadata=keywords)
     one, two = open_tiff(LocalFile(str(tmp_path), "m.ome.tif"))
     assert (one.name, two.name) == ("one", "two")
     np.testing.assert_array_equal(one.pixels.read(((0, 3), (0, 70), (0, 90))), GREY)
@@ -261,8 +261,8 @@ def test_each_series_of_a_file_is_an_image(tmp_path: Path) -> None:
 
 
 def test_times_of_planes_become_elapsed_hours(tmp_path: Path) -> None:
-    told = {"axes": "TYX", "Plane": {"DeltaT": [0.0, 3600.0, 5400.0]}}
-    tifffile.imwrite(tmp_path / "t.ome.tif", GREY, ome=True, metadata=told)
+    keywords = {"axes": "TYX", "Plane": {"DeltaT": [0.0, 3600.0, 5400.0]}}
+    tifffile.imwrite(tmp_path / "t.ome.tif", GREY, ome=True, metadata=keywords)
     (image,) = open_tiff(LocalFile(str(tmp_path), "t.ome.tif"))
     assert image.elapsed_hours == (0.0, 1.0, 1.5)
 

@@ -19,7 +19,7 @@ from ngff_bio.sources.files.ranges import LocalFile
 CUTS = (0.2, 0.5, 0.9, 0.99)
 
 
-def picture(mode: str = "RGB") -> Image.Image:
+def example_image(mode: str = "RGB") -> Image.Image:
     y, x = np.mgrid[:96, :128]
     noise = np.random.default_rng(0).integers(0, 30, (96, 128, 3))
     colors = np.stack([x + y, 2 * y, 90 + 60 * np.sin(x / 9)], axis=-1) + noise
@@ -28,7 +28,7 @@ def picture(mode: str = "RGB") -> Image.Image:
 
 def saved(format: str, mode: str = "RGB", **options: object) -> bytes:
     out = io.BytesIO()
-    picture(mode).save(out, format, **options)
+    example_image(mode).save(out, format, **options)
     return out.getvalue()
 
 
@@ -93,7 +93,7 @@ def test_a_png_that_was_cut_is_an_error(cut, mode, tmp_path):
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw", "packbits", "zstd", "jpeg"])
 def test_a_tiff_whose_strip_was_cut_is_an_error(cut, compression, tmp_path):
     """The file is cut at its end, or a strip is shorter than its pixels."""
-    pixels = np.asarray(picture("RGB"))
+    pixels = np.asarray(example_image("RGB"))
     out = io.BytesIO()
     options = {"photometric": "rgb", "metadata": None, "rowsperstrip": 32}
     tifffile.imwrite(out, pixels, compression=compression, **options)

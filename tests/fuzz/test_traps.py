@@ -191,7 +191,7 @@ def test_counts_that_do_not_fit_are_refused_before_they_are_drawn():
 
 
 @pytest.mark.parametrize("far", [1e3, 1e6, 2e8, -2e8])
-def test_an_outline_that_leads_far_away_is_drawn_alike_by_both(far):
+def test_an_outline_far_outside_is_drawn_the_same_by_both(far):
     shape = (24, 30)
     parts = [[1.0, 1.0, far, 2.0, 5.0, 9.0]]
     polygon = rasterize_polygons([parts], shape).row_major()

@@ -28,7 +28,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, make: Any) -> None:
     assert content[0] == content[1] != content[2]
 
 
-def test_coco_files_and_masks_read_back_as_the_truth_says(tmp_path: Path) -> None:
+def test_coco_files_and_masks_read_back_as_made(tmp_path: Path) -> None:
     truth = make_coco_folder(tmp_path, segmentations=("polygon", "parts", "rle_str", "rle_list"))
     for name, content in truth.content.items():
         assert json.loads(truth.annotation_files[name].read_text()) == content
@@ -48,10 +48,10 @@ def test_coco_images_come_in_every_kind(tmp_path: Path, kind: Any) -> None:
     if kind == "tif":
         found = tifffile.imread(image.path)
     else:
-        with Image.open(image.path) as picture:
+        with Image.open(image.path) as img:
             modes = {"png16": "I;16", "rgba": "RGBA", "palette": "P", "jpg": "RGB"}
-            assert picture.mode == modes.get(kind, "L")
-            found = np.asarray(picture)
+            assert img.mode == modes.get(kind, "L")
+            found = np.asarray(img)
     assert found.shape == image.pixels.shape
     if image.lossy:
         assert np.abs(found.astype(float) - image.pixels).mean() < 8
@@ -110,8 +110,8 @@ def test_labelme_files_have_every_shape_type(tmp_path: Path, samples: Path) -> N
         assert content.keys() == real.keys()
         assert content["shapes"][0].keys() == real["shapes"][0].keys()
         assert {shape["shape_type"] for shape in content["shapes"]} == set(SHAPE_TYPES)
-        with Image.open(image.image_file) as picture:
-            np.testing.assert_array_equal(np.asarray(picture), image.pixels)
+        with Image.open(image.image_file) as img:
+            np.testing.assert_array_equal(np.asarray(img), image.pixels)
     assert {shape["shape_type"] for shape in real["shapes"]} <= set(SHAPE_TYPES)
 
 
@@ -136,8 +136,8 @@ def test_labelme_masks_lie_where_their_points_say(tmp_path: Path) -> None:
     for index, whole in image.masks.items():
         shape = image.content["shapes"][index]
         (left, top), (right, bottom) = shape["points"]
-        with Image.open(io.BytesIO(base64.b64decode(shape["mask"]))) as picture:
-            part = np.asarray(picture)
+        with Image.open(io.BytesIO(base64.b64decode(shape["mask"]))) as img:
+            part = np.asarray(img)
         assert part.shape == (bottom - top + 1, right - left + 1)
         np.testing.assert_array_equal(
             whole[int(top) : int(bottom) + 1, int(left) : int(right) + 1], part
@@ -175,7 +175,7 @@ def tiffs(tmp_path_factory: pytest.TempPathFactory) -> TiffFolderTruth:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in TIFF_KINDS if kind != "series"])
-def test_tiffs_read_back_as_the_truth_says(tiffs: TiffFolderTruth, kind: str) -> None:
+def test_tiffs_read_back_as_made(tiffs: TiffFolderTruth, kind: str) -> None:
     image = tiffs.images[kind]
     with tifffile.TiffFile(image.paths[0]) as tiff:
         np.testing.assert_array_equal(tiff.asarray(), image.pixels)
@@ -206,9 +206,9 @@ def test_tiffs_have_the_layouts_of_their_names(tiffs: TiffFolderTruth) -> None:
 
 def test_tiffs_say_their_calibration(tiffs: TiffFolderTruth) -> None:
     with tifffile.TiffFile(tiffs.images["imagej"].paths[0]) as tiff:
-        said = tiff.imagej_metadata
-        assert said is not None
-        assert (said["unit"], said["spacing"], said["finterval"]) == ("um", 1.5, 2.0)
+        metadata = tiff.imagej_metadata
+        assert metadata is not None
+        assert (metadata["unit"], metadata["spacing"], metadata["finterval"]) == ("um", 1.5, 2.0)
         assert tiff.pages[0].tags["XResolution"].value == (4, 1)
     with tifffile.TiffFile(tiffs.images["ome"].paths[0]) as tiff:
         assert tiff.ome_metadata is not None

@@ -96,7 +96,7 @@ def test_four_crops_are_the_quarters_of_one_frame_column_by_column(whole: LiveCe
         frame = np.block([[part[1], part[3]], [part[2], part[4]]])
         np.testing.assert_array_equal(frame, whole.frame(key).pixels)
         steps.append(np.abs(np.diff(frame.astype(float), axis=1)).mean(axis=0))
-    # The picture goes on across the seam: the step there is as small as elsewhere.
+    # The image goes on across the seam: the step there is as small as elsewhere.
     mean = np.mean(steps, axis=0)
     assert mean[len(mean) // 2] < 1.3 * np.median(mean)
 

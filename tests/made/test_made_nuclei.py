@@ -42,7 +42,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert content[0] != content[2]
 
 
-def test_all_fourteen_sets_lie_where_the_page_says(whole: NucleiTruth) -> None:
+def test_all_fourteen_sets_are_where_the_page_lists_them(whole: NucleiTruth) -> None:
     assert len(whole.sets) == 14
     assert {path.name for path in (whole.root / "annotations").iterdir()} == {
         "stage1_train.json",
@@ -102,10 +102,10 @@ def test_images_are_jpegs_of_three_channels_with_nuclei_where_masks_are(
 ) -> None:
     for images in whole.sets.values():
         image = images[0]
-        with Image.open(image.path) as picture:
-            assert (picture.format, picture.mode) == ("JPEG", "RGB")
-            assert picture.size == image.recipe.shape[::-1]
-            pixels = np.asarray(picture).astype(float)
+        with Image.open(image.path) as img:
+            assert (img.format, img.mode) == ("JPEG", "RGB")
+            assert img.size == image.recipe.shape[::-1]
+            pixels = np.asarray(img).astype(float)
         drawn = image.draw()
         assert np.abs(pixels - drawn.pixels).mean() < 6
         covered = np.any(drawn.masks, axis=0)

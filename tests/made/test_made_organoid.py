@@ -44,7 +44,7 @@ def test_trees_and_pairs_lie_as_published(whole: OrganoidTruth) -> None:
     assert (well.well, well.index) == ("F10", 15)
 
 
-def test_images_and_annotations_read_back_as_the_truth_says(whole: OrganoidTruth) -> None:
+def test_images_and_annotations_read_back_as_made(whole: OrganoidTruth) -> None:
     for well in whole.wells.values():
         for frame in well.frames:
             assert frame.image_file is not None
@@ -139,8 +139,8 @@ def test_the_image_may_be_in_the_json_with_odd_keys(tmp_path: Path) -> None:
     )
     frame = truth.wells["Detection/W_C10_0"].frames[0]
     content = read(frame.json_file)
-    with Image.open(io.BytesIO(base64.b64decode(content["imageData"]))) as picture:
-        np.testing.assert_array_equal(np.asarray(picture), frame.pixels)
+    with Image.open(io.BytesIO(base64.b64decode(content["imageData"]))) as img:
+        np.testing.assert_array_equal(np.asarray(img), frame.pixels)
     assert content["flags"] is content["shapes"][0]["flags"] is None
     assert content["shapes"][0]["group_id"] is None
     assert "reviewedBy" in content

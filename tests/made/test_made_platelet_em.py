@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert content[0] != content[2]
 
 
-def test_images_and_json_labels_read_back_as_the_truth_says(tmp_path: Path) -> None:
+def test_images_and_json_labels_read_back_as_made(tmp_path: Path) -> None:
     truth = make_platelet_em(tmp_path)
     assert {str(file.relative_to(tmp_path)) for file in truth.files} == {
         f"platelet-em/{part}"
@@ -98,13 +98,13 @@ def test_semantic_rgba_has_the_published_colours(
     truth = make_platelet_em(tmp_path, volumes=["50"], labels=["tif"], palette=palette)  # type: ignore[arg-type]
     volume = truth.volumes["50"]
     assert not any(kind == "json" for _, kind in volume.label_files)
-    picture = tifffile.imread(volume.label_files["semantic", "tif"])
-    assert picture.shape == (*volume.shape, 4)
-    assert picture.dtype == np.uint8
+    img = tifffile.imread(volume.label_files["semantic", "tif"])
+    assert img.shape == (*volume.shape, 4)
+    assert img.dtype == np.uint8
     semantic = volume.labels["semantic"]
-    assert (picture[semantic == 0] == 0).all()
+    assert (img[semantic == 0] == 0).all()
     for value, colour in table.items():
-        assert (picture[semantic == value] == (*colour, 255)).all()
+        assert (img[semantic == value] == (*colour, 255)).all()
 
 
 def test_the_jet_table_is_the_jet_colour_map() -> None:
@@ -119,12 +119,12 @@ def test_the_jet_table_is_the_jet_colour_map() -> None:
 def test_instance_rgba_has_one_colour_an_id(tmp_path: Path) -> None:
     volume = make_platelet_em(tmp_path, volumes=["50"], labels=["tif"]).volumes["50"]
     for kind in ("cell", "organelle"):
-        picture = tifffile.imread(volume.label_files[kind, "tif"])
+        img = tifffile.imread(volume.label_files[kind, "tif"])
         labels = volume.labels[kind]
         colours = volume.colours[kind]
         assert len(set(colours.values())) == len(colours)
         for value, colour in colours.items():
-            assert (picture[labels == value] == (*colour, 255)).all()
+            assert (img[labels == value] == (*colour, 255)).all()
 
 
 def test_jet_instance_colours_collide_when_ids_are_many(tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ def test_integer_and_rgb_label_tiffs_store_what_they_say(tmp_path: Path) -> None
     assert ids.dtype == np.uint16
     np.testing.assert_array_equal(ids, volume.labels["organelle"])
     rgb = make_platelet_em(tmp_path / "r", volumes=["24"], labels=["tif"], label_tif="rgb")
-    picture = tifffile.imread(rgb.volumes["24"].label_files["semantic", "tif"])
-    assert picture.shape == (*volume.shape, 3)
+    img = tifffile.imread(rgb.volumes["24"].label_files["semantic", "tif"])
+    assert img.shape == (*volume.shape, 3)
 
 
 def test_ids_may_have_gaps_and_info_other_spellings(tmp_path: Path) -> None:

@@ -71,9 +71,9 @@ def test_images_show_cells_in_their_boxes_sharpest_at_their_focus(tmp_path: Path
     stack = make_wbc(tmp_path).stacks[0]
     planes = []
     for plane, path in stack.files.items():
-        with Image.open(path) as picture:
-            assert (picture.format, picture.mode) == ("JPEG", "RGB")
-            planes.append(np.asarray(picture).astype(float))
+        with Image.open(path) as img:
+            assert (img.format, img.mode) == ("JPEG", "RGB")
+            planes.append(np.asarray(img).astype(float))
         assert np.abs(planes[-1] - stack.pixels(plane)).mean() < 6
     cell = next(cell for cell in stack.cells if cell.prediction >= 2)
     x, y, width, height = cell.location
@@ -103,7 +103,7 @@ def test_json_and_files_may_lack_each_other(tmp_path: Path) -> None:
     assert [len(stack.files) for stack in truth.stacks] == [10, 10, 8, 0]
 
 
-def test_keys_are_sparse_unless_told(tmp_path: Path) -> None:
+def test_keys_are_sparse_by_default(tmp_path: Path) -> None:
     sparse, dense = make_wbc(tmp_path / "a"), make_wbc(tmp_path / "b", sparse=False)
     assert list(dense.content) == ["0", "1", "2"]
     assert list(sparse.content) == ["0", "1", "3"]
@@ -136,13 +136,13 @@ def test_crops_are_those_of_the_authors_rule(tmp_path: Path) -> None:
         assert 0 <= x <= columns - 200
         assert 0 <= y <= rows - 200
         whole = crop.stack.pixels(3)
-        with Image.open(crop.files[3]) as picture:
-            assert picture.size == (200, 200)
-            found = np.asarray(picture).astype(float)
+        with Image.open(crop.files[3]) as img:
+            assert img.size == (200, 200)
+            found = np.asarray(img).astype(float)
         assert np.abs(found - whole[y : y + 200, x : x + 200]).mean() < 6
         assert crop.strip is not None
-        with Image.open(crop.strip) as picture:
-            assert picture.size == (2000, 200)
+        with Image.open(crop.strip) as img:
+            assert img.size == (2000, 200)
     assert all(
         cell.prediction >= 2
         for crop in truth.crops

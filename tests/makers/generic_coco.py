@@ -214,14 +214,14 @@ def _write_image(path: Path, grey: NDArray[np.float32], kind: str) -> NDArray[np
     if kind == "tif":
         tifffile.imwrite(path, pixels, photometric="rgb")
         return pixels
-    picture = Image.fromarray(pixels)
+    img = Image.fromarray(pixels)
     if kind == "palette":
-        picture = picture.convert("P")
-        picture.putpalette([part for grey_value in range(256) for part in (grey_value, 0, 90)])
+        img = img.convert("P")
+        img.putpalette([part for grey_value in range(256) for part in (grey_value, 0, 90)])
     if kind == "jpg":
-        picture.save(path, quality=92)
+        img.save(path, quality=92)
     else:
-        picture.save(path)
+        img.save(path)
     return pixels
 
 

@@ -58,5 +58,5 @@ def as_integers(grey: NDArray[np.float32], dtype: type[np.unsignedinteger]) -> N
 def as_rgb(grey: NDArray[np.float32]) -> NDArray[np.uint8]:
     """An image from 0 to 1 in three channels that differ."""
     tint = np.array([1.0, 0.8, 0.55], np.float32)
-    picture: NDArray[np.uint8] = (grey[..., None] * tint * 255).astype(np.uint8)
-    return picture
+    img: NDArray[np.uint8] = (grey[..., None] * tint * 255).astype(np.uint8)
+    return img

@@ -64,12 +64,12 @@ Scene = Callable[[int], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class _Kind:
-    """How a kind is written: leading axes, data type, and what tifffile is told."""
+    """How a kind is written: leading axes, data type, and what tifffile is given."""
 
     axes: str
     lengths: tuple[int, ...]
     dtype: type[np.generic]
-    told: dict[str, Any]
+    given: dict[str, Any]
     spacing: dict[str, tuple[float, str]]
     suffix: str = ".tif"
 
@@ -225,7 +225,7 @@ def make_tiff_folder(
 
 def _single(place: Path, name: str, kind: _Kind, scene: Scene) -> TiffImage:
     path = place / f"{name}{kind.suffix}"
-    told = dict(kind.told)
+    given = dict(kind.given)
     palette = None
     pixels: NDArray[np.generic]
     if kind.axes in ("S", "s"):
@@ -238,11 +238,11 @@ def _single(place: Path, name: str, kind: _Kind, scene: Scene) -> TiffImage:
         planes = [_converted(scene(plane), kind.dtype) for plane in range(count)]
         pixels = np.stack(planes).reshape(*kind.lengths, *planes[0].shape)
         axes = kind.axes + "YX"
-    if told.get("photometric") == "palette":
+    if given.get("photometric") == "palette":
         ramp = np.arange(256, dtype=np.uint16) * 257
         palette = np.stack([ramp, ramp[::-1], np.full(256, 9000, np.uint16)], axis=1)
-        told["colormap"] = palette.T
-    tifffile.imwrite(path, pixels, **told)
+        given["colormap"] = palette.T
+    tifffile.imwrite(path, pixels, **given)
     return TiffImage(name, (path,), pixels, axes, kind.spacing, palette)
 
 

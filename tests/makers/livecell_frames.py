@@ -136,12 +136,12 @@ def draw_frame(recipe: FrameRecipe) -> Frame:
     count = max(round(4 * recipe.cells * (low + (high - low) * recipe.share**power)), 1)
     centres, kinds = centres[:count], kinds[:count]
 
-    picture = np.random.default_rng((recipe.seed, 4, zlib.crc32(key.file_name(0).encode())))
-    grey = np.float32(126) + clouds(picture, (rows, columns), columns / 3, 2) * np.float32(12)
-    grey += clouds(picture, (rows, columns), 5.0, 1) * np.float32(3)
+    img = np.random.default_rng((recipe.seed, 4, zlib.crc32(key.file_name(0).encode())))
+    grey = np.float32(126) + clouds(img, (rows, columns), columns / 3, 2) * np.float32(12)
+    grey += clouds(img, (rows, columns), 5.0, 1) * np.float32(3)
     for centre, kind in zip(np.floor(centres).astype(int).tolist(), kinds.tolist(), strict=True):
         _stamp(grey, templates[kind].patch, *centre)
-    grey += noise(picture, grey.shape, 2.0)
+    grey += noise(img, grey.shape, 2.0)
     pixels = grey.clip(0, 255).astype(np.uint8)
     return Frame(pixels, _contours(templates, centres, kinds, recipe.crop))
 

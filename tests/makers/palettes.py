@@ -56,5 +56,5 @@ def coloured(
         if value < len(table):
             table[value, :3] = colour
             table[value, 3:] = 255
-    picture: NDArray[np.uint8] = table[labels]
-    return picture
+    img: NDArray[np.uint8] = table[labels]
+    return img

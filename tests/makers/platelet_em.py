@@ -327,9 +327,9 @@ def _write_label_tiff(
     if label_tif == "integer":
         tifffile.imwrite(path, labels.astype(np.uint16), photometric="minisblack")
         return
-    picture = coloured(labels, colours, 4 if label_tif == "rgba" else 3)
+    img = coloured(labels, colours, 4 if label_tif == "rgba" else 3)
     extra: Any = ["unassalpha"] if label_tif == "rgba" else None
-    tifffile.imwrite(path, picture, photometric="rgb", extrasamples=extra)
+    tifffile.imwrite(path, img, photometric="rgb", extrasamples=extra)
 
 
 def _write_tiff(path: Path, image: NDArray[np.uint16], kind: str) -> None:

@@ -18,6 +18,6 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not any(cell.get("outputs") for cell in book.cells), "kept without outputs"
     nbclient.NotebookClient(book, timeout=300, kernel_name="python3").execute(cwd=str(tmp_path))
     shown = [out for cell in book.cells for out in cell.get("outputs", ())]
-    pictures = [out for out in shown if "image/png" in out.get("data", {})]
-    assert len(pictures) >= 5
+    images = [out for out in shown if "image/png" in out.get("data", {})]
+    assert len(images) >= 5
     assert not [out for out in shown if out["output_type"] == "stream" and out["name"] == "stderr"]

@@ -139,7 +139,7 @@ def test_a_small_instance_stays_visible_on_a_large_one_whatever_their_order():
 
 
 @pytest.mark.parametrize("values", [[1, 1], [0, 1], [-1, 1], [1], [1.0, 2.0]])
-def test_values_that_do_not_tell_instances_apart_are_refused(values):
+def test_values_that_do_not_separate_instances_are_refused(values):
     with pytest.raises(ArgumentError):
         painted_by_us(table_of(np.ones((2, 2, 2), bool), (2, 2)), values)
 

@@ -101,7 +101,7 @@ def test_pieces_of_a_block_hold_the_same_pixels_in_the_same_order(rows, step, bl
     assert np.array_equal(painted, np.repeat(values, lengths))
 
 
-def test_long_disjoint_runs_keep_what_lies_between_them():
+def test_long_disjoint_runs_keep_the_pixels_between_them():
     rng = np.random.default_rng(3)
     volume = rng.integers(0, 3, 700_000).cumsum() // 400 % 5
     values, starts, lengths = runs_of_labels(volume.astype(np.uint32).reshape(7, 100, 1000))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from written_stores import by_hand, our_plate, picture
+from written_stores import by_hand, example_pixels, our_plate
 
 import ngff_bio
 from ngff_bio.errors import (
@@ -51,7 +51,7 @@ def test_what_is_no_store_is_not_opened(tmp_path: Path, make: Any) -> None:
         ngff_bio.open(tmp_path / "nothing")
 
 
-def test_a_store_of_something_else_is_said_to_be_no_ome_zarr(tmp_path: Path) -> None:
+def test_a_zarr_store_of_something_else_is_not_ome_zarr(tmp_path: Path) -> None:
     zarr.create_array(tmp_path / "a.zarr", shape=(3,), dtype="u1")
     with pytest.raises(StoreError, match="no OME-Zarr image"):
         ngff_bio.open(tmp_path / "a.zarr")
@@ -99,7 +99,9 @@ def test_a_level_that_is_listed_and_absent_is_left_out(image: Path) -> None:
     with pytest.warns(PartlyUnreadableWarning, match=r"levels \[1\]"):
         tree = found.to_datatree()
     assert list(tree.children) == ["0", "2"]
-    np.testing.assert_array_equal(found.level(2)["image"].values[0, :, 0], picture()[:, ::4, ::4])
+    np.testing.assert_array_equal(
+        found.level(2)["image"].values[0, :, 0], example_pixels()[:, ::4, ::4]
+    )
     assert found.region(resolution=0.6).attrs["level"] == 0
     assert dataset.images["problem"].tolist() == ["no level 1"]
 
@@ -118,7 +120,7 @@ def test_broken_images_of_a_plate_are_marked_and_the_others_read(plate: Path) ->
     assert "cannot be read" in dataset._repr_html_()
     with pytest.warns(PartlyUnreadableWarning):
         tree = dataset.to_datatree()
-    np.testing.assert_array_equal(tree["C/7/1/0"]["image"].values[0, :, 0], picture(3))
+    np.testing.assert_array_equal(tree["C/7/1/0"]["image"].values[0, :, 0], example_pixels(3))
     with pytest.raises(StoreError, match="not JSON"):
         dataset["B/7/1"]
 

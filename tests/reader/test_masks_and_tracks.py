@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.measure import regionprops
-from written_stores import CLASSES, HOURS, OVERLAPPING, our_image, our_plate, picture
+from written_stores import CLASSES, HOURS, OVERLAPPING, example_pixels, our_image, our_plate
 
 import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
@@ -71,7 +71,9 @@ def test_instances_in_a_region_are_cut_off_at_its_border(plate: ngff_bio.reader.
 def test_the_label_image_has_to_be_named_where_there_are_several() -> None:
     storage = MemoryStorage()
     layers = tuple(InstanceLayer(n, Moving(), count=3, max_value=2) for n in ("cell", "nucleus"))
-    image = SourceImage("", "a", axes_from("tyx"), ArrayPixels(picture(0, (3, 20, 20))), layers)
+    image = SourceImage(
+        "", "a", axes_from("tyx"), ArrayPixels(example_pixels(0, (3, 20, 20))), layers
+    )
     write_dataset(SourceDataset("a", "a", "a", "image", (image,)), storage, Settings())
     with pytest.raises(ArgumentError, match="cell, nucleus"):
         ngff_bio.open(storage)[""].instances()
@@ -104,7 +106,7 @@ class Moving:
 def tracked(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     layer = InstanceLayer("cell", Moving(), count=5, max_value=2, tracked=True)
     axes = axes_from("tyx", t=(24, "hour"))
-    image = SourceImage("", "a", axes, ArrayPixels(picture(0, (3, 20, 20))), (layer,))
+    image = SourceImage("", "a", axes, ArrayPixels(example_pixels(0, (3, 20, 20))), (layer,))
     dataset = SourceDataset("a", "a", "a", "image", (image,))
     write_dataset(dataset, FolderStorage(tmp_path / "t"), Settings(version=request.param))
     return tmp_path / "t"
@@ -159,7 +161,7 @@ def test_labels_that_keep_their_value_give_tracks_without_a_graph(tracked: Path)
     assert networkx.is_directed_acyclic_graph(graph)
 
 
-def test_an_image_without_tracks_says_so(plate: ngff_bio.reader.Dataset) -> None:
+def test_an_image_without_tracks_is_an_error(plate: ngff_bio.reader.Dataset) -> None:
     with pytest.raises(NameNotFoundError, match="no tracks"):
         plate["B/7/0"].tracks()
 
@@ -176,7 +178,7 @@ def test_a_thumbnail_shows_the_pixels_in_the_channels_colours() -> None:
     shades = [
         np.clip((plane.astype(float) - c.start) / (c.end - c.start), 0, 1)[..., None]
         * [int(c.color[i : i + 2], 16) for i in (0, 2, 4)]
-        for plane, c in zip(picture(), window, strict=True)
+        for plane, c in zip(example_pixels(), window, strict=True)
     ]
     expected = np.clip(sum(shades), 0, 255)
     assert np.abs(whole - expected).max() <= 2
@@ -192,7 +194,7 @@ def test_a_thumbnail_reads_a_small_level_and_the_plane_that_is_named(
     image = plate["C/7/1"]
     last = np.asarray(image.thumbnail(400, t=2)).astype(int)
     assert (last != np.asarray(image.thumbnail(400, t=0))).any()
-    plane = picture(3, (3, 96, 120))[2]
+    plane = example_pixels(3, (3, 96, 120))[2]
     order = np.argsort(plane, axis=None)
     assert (np.diff(last[..., 0].reshape(-1)[order]) >= 0).all()
     from counting import CountingStorage

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import regionprops
-from written_stores import CLASSES, OVERLAPPING, our_image, our_plate, picture
+from written_stores import CLASSES, OVERLAPPING, example_pixels, our_image, our_plate
 
 import ngff_bio
 import ngff_bio.reader.analysis.measures as measures
@@ -84,7 +84,7 @@ def volume(monkeypatch: pytest.MonkeyPatch) -> tuple[MemoryStorage, np.ndarray, 
     """A volume of several blocks: instances reach over their borders."""
     rng = np.random.default_rng(0)
     labels = np.kron(rng.permutation(60).reshape(3, 4, 5), np.ones((5, 11, 13))).astype(np.uint16)
-    pixels = picture(0, labels.shape)
+    pixels = example_pixels(0, labels.shape)
     axes = axes_from("zyx", z=(2.0, "micrometer"), y=(0.5, "micrometer"), x=(0.25, "micrometer"))
     layer = VolumeLayer("cell", ArrayPixels(labels), "instance", 59)
     image = SourceImage("", "a", axes, ArrayPixels(pixels), (layer,))
@@ -113,7 +113,7 @@ def test_instances_under_others_are_measured_whole() -> None:
     our_plate(storage)
     found = ngff_bio.measure(storage, "cell", images=["C/7/1"])
     assert len(found) == 15
-    pixels = picture(3, (3, 96, 120))
+    pixels = example_pixels(3, (3, 96, 120))
     for row in found.to_dict("records"):
         x, y, w, h = map(int, OVERLAPPING[(row["label"] - 1) % 5])
         assert row["t"] == (row["label"] - 1) // 5
@@ -132,7 +132,7 @@ def test_each_channel_has_its_columns() -> None:
     found = ngff_bio.measure(storage).set_index("label")
     x, y, w, h = map(int, OVERLAPPING[2])
     for i, name in enumerate(("DAPI", "GFP")):
-        inside = picture()[i, y : y + h, x : x + w]
+        inside = example_pixels()[i, y : y + h, x : x + w]
         assert found[f"intensity_mean_{name}"][3] == pytest.approx(inside.mean())
     coarse = ngff_bio.measure(storage, level=1).set_index("label")
     assert coarse["area"][3] == w * h / 4
@@ -170,7 +170,7 @@ def test_what_cannot_be_measured_is_refused() -> None:
 
 @pytest.mark.parametrize("consolidated", [True, False])
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_a_store_with_measures_is_what_its_manifest_says(
+def test_a_store_with_measures_matches_its_manifest(
     tmp_path: Path, version: Any, consolidated: bool
 ) -> None:
     our_plate(FolderStorage(tmp_path / "a"), version=version, consolidated=consolidated)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from patch_digest import digest
 from skimage.measure import regionprops
-from written_stores import CLASSES, our_image, our_plate, picture
+from written_stores import CLASSES, example_pixels, our_image, our_plate
 
 import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
@@ -135,7 +135,7 @@ def test_volumes_are_cut_in_depth_and_semantic_labels_have_no_objects() -> None:
         VolumeLayer("classes", ArrayPixels(values), "semantic", 2),
         VolumeLayer("cell", ArrayPixels(values), "instance", 2),
     )
-    pixels = picture(0, (12, 40, 40))
+    pixels = example_pixels(0, (12, 40, 40))
     image = SourceImage("", "a", axes_from("zyx"), ArrayPixels(pixels), layers)
     storage = MemoryStorage()
     write_dataset(SourceDataset("a", "a", "a", "image", (image,)), storage, Settings())

@@ -16,7 +16,7 @@ import pytest
 import xarray as xr
 from counting import CountingStorage
 from RangeHTTPServer import RangeRequestHandler
-from written_stores import OVERLAPPING, our_image, our_plate, picture
+from written_stores import OVERLAPPING, example_pixels, our_image, our_plate
 
 import ngff_bio
 from ngff_bio.errors import StorageError, StoreNotFoundError
@@ -53,7 +53,7 @@ def test_a_bucket_gives_what_was_written(bucket: tuple[str, dict[str, Any]]) -> 
     dataset = ngff_bio.open(*bucket)
     assert list(dataset) == [f"{row}/7/{field}" for row in "BC" for field in "01"]
     level = dataset["C/7/1"].level(0)
-    np.testing.assert_array_equal(level["image"].values, picture(3, (3, 96, 120)))
+    np.testing.assert_array_equal(level["image"].values, example_pixels(3, (3, 96, 120)))
     rows = dataset["C/7/1"].annotations("cell", t=2)
     assert rows["box_x"].tolist() == [b[0] for b in OVERLAPPING]
     assert "secret" not in repr(dataset)
@@ -63,7 +63,7 @@ def test_the_engine_takes_storage_options(bucket: tuple[str, dict[str, Any]]) ->
     url, options = bucket
     level = xr.open_dataset(url, engine=NgffBioBackend, group="B/7/0", storage_options=options)
     cut = level["image"].isel(t=1, x=slice(5, 9))
-    np.testing.assert_array_equal(cut.values, picture(0, (3, 96, 120))[1, :, 5:9])
+    np.testing.assert_array_equal(cut.values, example_pixels(0, (3, 96, 120))[1, :, 5:9])
 
 
 def test_a_region_in_a_bucket_costs_its_chunks_and_an_index_a_shard(
@@ -77,7 +77,9 @@ def test_a_region_in_a_bucket_costs_its_chunks_and_an_index_a_shard(
     array = image.pixels.array(0)
     assert array.objects != array.chunks == (1, 32, 32)
     part = image.region(t=0, y=(33, 60), x=(33, 60), units="pixel", labels=[], chunks=None)
-    np.testing.assert_array_equal(part["image"].values, picture(0, (3, 96, 120))[0, 33:60, 33:60])
+    np.testing.assert_array_equal(
+        part["image"].values, example_pixels(0, (3, 96, 120))[0, 33:60, 33:60]
+    )
     assert counted.counts() == {"get_range": 2}  # one index, one chunk
     image.region(t=0, y=(33, 60), x=(33, 60), units="pixel", labels=[])["image"].compute()
     assert counted.counts() == {"get_range": 1}
@@ -114,7 +116,9 @@ def test_a_web_server_is_read_by_ranges(web: tuple[str, list[str]]) -> None:
     image = ngff_bio.open(url)["B/7/1"]
     assert len(asked) == 1
     part = image.region(t=0, x=(40, 50), y=(40, 50), units="pixel", chunks=None)
-    np.testing.assert_array_equal(part["image"].values, picture(1, (3, 96, 120))[0, 40:50, 40:50])
+    np.testing.assert_array_equal(
+        part["image"].values, example_pixels(1, (3, 96, 120))[0, 40:50, 40:50]
+    )
     assert not [line for line in asked if "404" in line]
     before = len(asked)
     image.region(t=0, x=(0, 20), y=(0, 20), units="pixel", labels=[], chunks=None).load()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from counting import CountingStorage
-from written_stores import by_hand, our_plate, picture
+from written_stores import by_hand, example_pixels, our_plate
 
 import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
@@ -43,7 +43,7 @@ def many_fields(storage: MemoryStorage, rows: str, **settings: Any) -> None:
 
 
 def one_image(storage: MemoryStorage, **settings: Any) -> None:
-    image = SourceImage("", "a", axes_from("yx"), ArrayPixels(picture(0, (1024, 1024))))
+    image = SourceImage("", "a", axes_from("yx"), ArrayPixels(example_pixels(0, (1024, 1024))))
     settings = {"chunk": (128, 128), "shard_bytes": 512 * 1024 * 2, "levels": 1, **settings}
     write_dataset(SourceDataset("a", "a", "a", "image", (image,)), storage, Settings(**settings))
 
@@ -79,7 +79,7 @@ def count_crops(storage: MemoryStorage) -> dict[str, Any]:
     found: dict[str, Any] = {}
     image = ngff_bio.open(counted)[""]
     found["open"] = counted.counts()
-    expected = picture(0, (1024, 1024))
+    expected = example_pixels(0, (1024, 1024))
     for name, (y, x) in {
         "inside one chunk": (slice(10, 100), slice(10, 100)),
         "two by two chunks": (slice(100, 200), slice(100, 200)),

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
-from written_stores import HOURS, SCALE, by_hand, our_image, our_plate, picture
+from written_stores import HOURS, SCALE, by_hand, example_pixels, our_image, our_plate
 
 import ngff_bio
 from ngff_bio.errors import ArgumentError
@@ -190,16 +190,16 @@ def test_a_region_in_the_world_is_the_same_place_at_each_level(
 
 def test_a_region_in_pixels_is_a_slice(colours: ngff_bio.reader.Image) -> None:
     part = colours.region(x=(7, 31), y=slice(2, 50), c="GFP", units="pixel")
-    np.testing.assert_array_equal(part["image"].values, picture()[1, 2:50, 7:31])
+    np.testing.assert_array_equal(part["image"].values, example_pixels()[1, 2:50, 7:31])
     half = colours.region(x=(8, 32), y=slice(2, 50), level=1, units="pixel", labels=[])
     np.testing.assert_array_equal(half["image"].values, colours.pixels.array(1)[:, 1:25, 4:16])
     one = colours.region(x=7, y=3, c=0, units="pixel")
-    assert one["image"].values == picture()[0, 3, 7]
+    assert one["image"].values == example_pixels()[0, 3, 7]
 
 
 def test_frames_are_counted(plate: ngff_bio.reader.Dataset) -> None:
     image = plate["C/7/0"]
-    assert image.region(t=1)["image"].values.tolist() == picture(2, (3, 96, 120))[1].tolist()
+    assert image.region(t=1)["image"].values.tolist() == example_pixels(2, (3, 96, 120))[1].tolist()
     assert image.region(t=(1, 3)).sizes["t"] == 2
     assert image.region(t=-1)["t"] == HOURS[-1]
 

@@ -10,7 +10,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from written_stores import our_image, our_plate, picture
+from written_stores import example_pixels, our_image, our_plate
 
 import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
@@ -64,7 +64,7 @@ def test_chunks_of_xarray_follow_the_store(colours: Path) -> None:
     assert level["image"].chunksizes["x"] == (120,)
     cut = xr.open_dataset(colours, engine=ENGINE, chunks={"y": 32, "x": 32})
     assert cut["image"].chunksizes["y"] == (32, 32, 32)
-    np.testing.assert_array_equal(cut["image"].values, picture())
+    np.testing.assert_array_equal(cut["image"].values, example_pixels())
 
 
 def test_all_images_are_one_tree(plate: Path) -> None:
@@ -72,7 +72,7 @@ def test_all_images_are_one_tree(plate: Path) -> None:
     assert tree["B/7/1/0"].attrs["path"] == "B/7/1"
     assert set(tree["C/7"].children) == {"0", "1"}
     assert set(tree["C/7/0"].children) == {"0", "1"}
-    np.testing.assert_array_equal(tree["C/7/0/0"]["image"].values, picture(2, (3, 96, 120)))
+    np.testing.assert_array_equal(tree["C/7/0/0"]["image"].values, example_pixels(2, (3, 96, 120)))
     part = xr.open_datatree(plate, engine=ENGINE, group="C/7", chunks={})
     assert set(part.children) == {"0", "1"}
     assert part["0/1"]["image"].chunks is not None
@@ -175,7 +175,7 @@ def test_what_is_sent_to_workers_is_small_and_opens_its_own_store(plate: Path) -
     level = ngff_bio.open(plate)["C/7/1"].level(0)
     data = pickle.dumps(level["image"].data)
     assert len(data) < 10_000
-    np.testing.assert_array_equal(pickle.loads(data).compute(), picture(3, (3, 96, 120)))
+    np.testing.assert_array_equal(pickle.loads(data).compute(), example_pixels(3, (3, 96, 120)))
     image = pickle.dumps(ngff_bio.open(plate)["C/7/1"])
     assert len(image) < 30_000
     assert pickle.loads(image).level(0).equals(level)
@@ -191,5 +191,5 @@ def test_processes_of_a_cluster_compute_on_it(plate: Path) -> None:
         ) as cluster,
         distributed.Client(cluster),
     ):
-        assert float(level["image"].mean().compute()) == picture(3, (3, 96, 120)).mean()
+        assert float(level["image"].mean().compute()) == example_pixels(3, (3, 96, 120)).mean()
         assert ngff_bio.measure(plate).equals(expected)

@@ -34,7 +34,7 @@ SCALE = 0.25
 CLASSES = ("round", "flat")
 
 
-def picture(seed: int = 0, shape: tuple[int, ...] = SHAPE) -> NDArray[np.uint16]:
+def example_pixels(seed: int = 0, shape: tuple[int, ...] = SHAPE) -> NDArray[np.uint16]:
     """Noise on a slope, so that no two places are equal."""
     rng = np.random.default_rng(seed)
     slope = np.add.outer(np.arange(shape[-2]) * 7, np.arange(shape[-1]) * 3)
@@ -81,7 +81,7 @@ def our_plate(storage: Storage, **settings: Any) -> SourceDataset:
     images = []
     for number, well in enumerate(("B/7", "C/7")):
         for field in ("0", "1"):
-            pixels = picture(number * 2 + int(field), (3, *SHAPE[1:]))
+            pixels = example_pixels(number * 2 + int(field), (3, *SHAPE[1:]))
             frames = tuple(
                 Frame(
                     f"{well.replace('/', '')}_{field}_{t}.tif",
@@ -124,7 +124,7 @@ def our_image(storage: Storage, **settings: Any) -> None:
         "",
         "colours",
         (Axis("c"), Axis("y", SCALE, "micrometer"), Axis("x", SCALE, "micrometer")),
-        ArrayPixels(picture()),
+        ArrayPixels(example_pixels()),
         (InstanceLayer("cell", BoxInstances(OVERLAPPING), count=5, max_value=5),),
         channels=(Channel("DAPI"), Channel("GFP")),
     )
@@ -155,7 +155,12 @@ def by_ome_zarr(version: str) -> dict[str, Callable[[Path], Any]]:
 
     def image(group: Any, seed: int = 0) -> None:
         write_image(
-            picture(seed), group, axes="cyx", scale={"c": 1.0, **sizes}, axes_units=units, **how
+            example_pixels(seed),
+            group,
+            axes="cyx",
+            scale={"c": 1.0, **sizes},
+            axes_units=units,
+            **how,
         )
         labels = {"scale": sizes, "axes_units": units}
         write_labels(blobs(), group, name="cell", axes="yx", **labels, **how)
@@ -181,7 +186,7 @@ def by_ngio(version: Any) -> dict[str, Callable[[Path], Any]]:
     def image(path: Path, seed: int = 0) -> None:
         made = ngio.create_ome_zarr_from_array(
             path,
-            picture(seed),
+            example_pixels(seed),
             pixelsize=SCALE,
             axes_names="cyx",
             levels=3,
@@ -250,7 +255,7 @@ def by_hand(
         (path / ".zattrs").write_text(json.dumps(content))
 
     def image(path: Path, seed: int = 0) -> None:
-        multiscale(path, picture(seed)[None, :, None], "tczyx", {})
+        multiscale(path, example_pixels(seed)[None, :, None], "tczyx", {})
         attrs({"labels": ["cell"]}, path / "labels")
         multiscale(path / "labels" / "cell", blobs()[None, None, None], "tczyx",
                    {"image-label": {}})  # fmt: skip

@@ -87,7 +87,7 @@ def test_every_instance_is_whole_and_its_record_is_kept(tmp_path: Path, quirks: 
                 assert kept == record
 
 
-def test_pictures_of_every_kind_have_their_pixels(tmp_path: Path) -> None:
+def test_image_files_of_every_kind_have_their_pixels(tmp_path: Path) -> None:
     kinds = ["png", "png16", "jpg", "tif"]
     truth, store, dataset = converted(tmp_path, kinds=kinds, images=4)
     for name, image in truth.images.items():
@@ -120,7 +120,7 @@ def test_categories_keep_ids_names_and_all_else(tmp_path: Path) -> None:
     ]
 
 
-def test_one_picture_is_the_root(tmp_path: Path) -> None:
+def test_one_image_is_the_root(tmp_path: Path) -> None:
     _, _, dataset = converted(tmp_path, images=1, files=["instances"])
     assert list(dataset) == [""]
 
@@ -193,7 +193,7 @@ def test_a_wrong_record_is_one_clear_error_or_skipped_and_reported(
     assert 0 < report.instances <= total
 
 
-def test_a_listed_picture_without_a_file_is_an_error_or_skipped_with_its_annotations(
+def test_a_listed_image_without_a_file_is_an_error_or_skipped_with_its_annotations(
     tmp_path: Path,
 ) -> None:
     truth = make_coco_folder(tmp_path, files=["instances"])

@@ -237,7 +237,7 @@ def test_a_changed_byte_in_a_zip_is_found_by_its_checksum(tmp_path: Path) -> Non
         assert caught.value.file == "deep/er/b.bin"
 
 
-def test_an_encrypted_zip_says_so(tmp_path: Path) -> None:
+def test_an_encrypted_zip_is_reported(tmp_path: Path) -> None:
     data = bytearray(as_zip({"a.txt": b"a"}))
     data[data.find(b"PK\1\2") + 8] |= 1
     with pytest.raises(SourceError, match="encrypted"):
@@ -321,7 +321,7 @@ def test_a_web_server_gives_folders_and_archives(web: str, tmp_path: Path) -> No
         open_tree(f"{web}/nothing.zip")
 
 
-def test_what_is_unpacked_lies_in_a_folder_of_this_process(tmp_path: Path) -> None:
+def test_unpacked_members_are_in_a_folder_of_this_process(tmp_path: Path) -> None:
     path = ranges.temporary_copy("a key of this test", lambda f: f.write(b"x"))
     assert path.read_bytes() == b"x"
     assert path == ranges.temporary_copy("a key of this test", lambda f: f.write(b"y"))

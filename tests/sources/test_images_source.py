@@ -141,7 +141,7 @@ def test_numbered_files_are_one_image_sorted_by_number(tmp_path: Path) -> None:
         ("A172_Phase_A7_1_00d00h00m_1", "A172_Phase_A7_1_00d00h00m_1", {}, None),
     ],
 )
-def test_numbers_along_axes_are_told_from_other_numbers(
+def test_numbers_along_axes_differ_from_other_numbers(
     stem: str, template: str, numbers: dict[str, int], bare: str | None
 ) -> None:
     found = Naming().take_apart(stem)
@@ -204,7 +204,7 @@ def test_joined_files_are_reported_with_the_option_that_undoes_it(tmp_path: Path
     assert images(tmp_path / "b.zarr") == ["a_t1", "a_t2"]
 
 
-def test_picture_endings_are_no_part_of_a_name() -> None:
+def test_image_extensions_are_not_part_of_a_name() -> None:
     assert [stem_of(n) for n in ("d/a.ome.tif", "A9 p10d.tif.jpg", "x.PNG", ".tif")] == [
         "a",
         "A9 p10d",
@@ -213,7 +213,9 @@ def test_picture_endings_are_no_part_of_a_name() -> None:
     ]
 
 
-def test_numbered_files_that_are_no_full_grid_stay_apart_and_are_told_of(tmp_path: Path) -> None:
+def test_numbered_files_that_are_not_a_full_grid_are_not_stacked_and_reported(
+    tmp_path: Path,
+) -> None:
     for name in ("a_t1_z1", "a_t1_z2", "a_t2_z1"):
         put(tmp_path / "in" / f"{name}.tif", GREY)
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
@@ -221,7 +223,7 @@ def test_numbered_files_that_are_no_full_grid_stay_apart_and_are_told_of(tmp_pat
     assert any("full grid" in n.what for n in report.notices)
 
 
-def test_numbered_files_of_unequal_size_stay_apart_and_are_told_of(tmp_path: Path) -> None:
+def test_numbered_files_of_unequal_size_are_not_stacked_and_reported(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a_t1.png", GREY)
     put(tmp_path / "in" / "a_t2.png", GREY[:20])
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
@@ -292,7 +294,7 @@ def test_coloured_files_numbered_over_planes_keep_their_colours(tmp_path: Path) 
     np.testing.assert_array_equal(pixels(store), np.moveaxis(np.stack(planes), -1, 0))
 
 
-def test_a_last_number_is_an_axis_only_when_the_user_says_so(tmp_path: Path) -> None:
+def test_a_last_number_is_an_axis_only_with_the_option(tmp_path: Path) -> None:
     for n in range(1, 4):
         put(tmp_path / "in" / f"cell {n}.png", GREY + n)
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
@@ -347,7 +349,7 @@ def test_an_image_in_several_files_is_one_image(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels(store), np.stack([GREY, GREY + 1]))
 
 
-def test_pages_that_nothing_describes_are_told_of_and_axes_says_what_they_are(
+def test_pages_without_metadata_are_reported_and_the_option_axes_names_them(
     tmp_path: Path,
 ) -> None:
     truth = make_tiff_folder(tmp_path, kinds=["uint16_stack", "imagej"])
@@ -360,7 +362,7 @@ def test_pages_that_nothing_describes_are_told_of_and_axes_says_what_they_are(
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".bmp", ".tif"])
-def test_pictures_of_every_kind_equal_their_decoder(tmp_path: Path, ending: str) -> None:
+def test_image_files_of_every_kind_equal_their_decoder(tmp_path: Path, ending: str) -> None:
     file = put(tmp_path / "in" / f"a{ending}", np.dstack([GREY, GREY[::-1], 255 - GREY]))
     store = tmp_path / "out.zarr"
     ngff_bio.convert(tmp_path / "in", store)
@@ -404,7 +406,7 @@ def check_labels(store: Path, path: str, layer: str, expected: np.ndarray) -> No
         ("cells_01.tif", "cells_01_nuclei_mask.tif", "nuclei"),
     ],
 )
-def test_label_pictures_are_found_by_the_conventions_of_their_names(
+def test_label_images_are_found_by_the_conventions_of_their_names(
     tmp_path: Path, image: str, label: str, layer: str
 ) -> None:
     put(tmp_path / "in" / image.replace("TIF", "tif"), GREY)
@@ -499,7 +501,7 @@ def test_folders_of_one_mask_per_object_are_not_label_images(tmp_path: Path) -> 
     assert sum(n.count for n in report.skipped) == 6
 
 
-def test_a_rule_says_which_files_are_labels_and_replaces_the_conventions(tmp_path: Path) -> None:
+def test_a_rule_selects_the_label_files_and_replaces_the_conventions(tmp_path: Path) -> None:
     put(tmp_path / "in" / "raw" / "x1.tif", GREY)
     put(tmp_path / "in" / "raw" / "x2_mask.tif", GREY)
     put(tmp_path / "in" / "seg" / "x1_nuc.tif", LABELS)
@@ -532,7 +534,7 @@ def test_label_files_of_a_series_are_its_frames(tmp_path: Path) -> None:
     check_labels(store, "", "masks", np.stack(frames))
 
 
-def test_frames_without_a_label_file_are_0_and_told_of(tmp_path: Path) -> None:
+def test_frames_without_a_label_file_are_0_and_reported(tmp_path: Path) -> None:
     for t in range(4):
         put(tmp_path / "in" / f"t{t:03}.tif", GREY)
     put(tmp_path / "in_GT" / "man_seg002.tif", LABELS)
@@ -601,18 +603,18 @@ def test_values_that_are_no_ids_are_refused(tmp_path: Path, wrong: float, says: 
     assert caught.value.file == "a_mask.tif"
 
 
-def test_a_label_picture_with_a_table_of_colours_is_read_by_index(tmp_path: Path) -> None:
+def test_a_label_image_with_a_color_table_is_read_by_index(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.png", GREY)
     small = (LABELS > 0).astype(np.uint8) * 5
-    picture = Image.fromarray(small, "P")
-    picture.putpalette(list(range(255, -1, -1)) * 3)
-    picture.save(tmp_path / "in" / "a_mask.png")
+    img = Image.fromarray(small, "P")
+    img.putpalette(list(range(255, -1, -1)) * 3)
+    img.save(tmp_path / "in" / "a_mask.png")
     store = tmp_path / "out.zarr"
     ngff_bio.convert(tmp_path / "in", store)
     check_labels(store, "", "mask", small)
 
 
-def test_a_coloured_label_picture_is_refused_with_a_hint_or_left_out(tmp_path: Path) -> None:
+def test_a_coloured_label_image_is_refused_with_a_hint_or_skipped(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.png", GREY)
     put(tmp_path / "in" / "a_mask.png", np.dstack([GREY] * 3))
     with pytest.raises(SourceError, match="colors") as caught:
@@ -631,7 +633,7 @@ def test_labels_of_another_shape_are_refused(tmp_path: Path) -> None:
     assert set(caught.value.parts()) == {"what", "file", "expected", "found", "hint"}
 
 
-def test_pictures_named_like_labels_of_other_axes_are_images_unless_a_rule_names_them(
+def test_images_named_like_labels_of_other_axes_are_images_unless_a_rule_names_them(
     tmp_path: Path,
 ) -> None:
     put(tmp_path / "in" / "a.tif", np.stack([GREY] * 3), imagej=True, metadata={"axes": "TYX"})
@@ -644,7 +646,7 @@ def test_pictures_named_like_labels_of_other_axes_are_images_unless_a_rule_names
         ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", options=options)
 
 
-def test_values_are_objects_unless_the_user_says_that_they_are_classes(tmp_path: Path) -> None:
+def test_values_are_objects_unless_they_are_declared_as_classes(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.tif", GREY)
     put(tmp_path / "in" / "a_mask.tif", LABELS)
     for kind in ("instance", "semantic"):
@@ -675,7 +677,7 @@ def test_a_folder_with_every_kind_and_its_labels_converts_without_an_option(
             np.testing.assert_array_equal(pixels(store, f"{path}/labels/masks"), image.labels)
 
 
-def test_two_label_pictures_of_one_layer_are_refused(tmp_path: Path) -> None:
+def test_two_label_images_of_one_layer_are_refused(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.tif", GREY)
     for name in ("masks/a.tif", "masks/a.png"):
         put(tmp_path / "in" / name, LABELS)
@@ -683,7 +685,7 @@ def test_two_label_pictures_of_one_layer_are_refused(tmp_path: Path) -> None:
         ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
 
 
-def test_damaged_pictures_are_one_error_or_left_out(tmp_path: Path) -> None:
+def test_damaged_image_files_are_one_error_or_skipped(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.png", GREY)
     (tmp_path / "in" / "b.tif").write_bytes(b"II*\0 no")
     (tmp_path / "in" / "c.jpg").write_bytes(b"")
@@ -695,7 +697,7 @@ def test_damaged_pictures_are_one_error_or_left_out(tmp_path: Path) -> None:
     assert {n.file for n in report.skipped} == {"b.tif", "c.jpg", "d.png"}
 
 
-def test_files_that_are_no_pictures_are_named(tmp_path: Path) -> None:
+def test_files_that_are_not_images_are_named(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.png", GREY)
     (tmp_path / "in" / "notes.docx").write_bytes(b"x")
     (tmp_path / "in" / "README.md").write_text("x")
@@ -726,7 +728,9 @@ def test_the_same_store_comes_from_a_zip(tmp_path: Path) -> None:
         )
 
 
-def test_named_datasets_and_annotated_folders_are_not_taken_for_pictures(tmp_path: Path) -> None:
+def test_named_datasets_and_annotated_folders_are_not_taken_for_image_folders(
+    tmp_path: Path,
+) -> None:
     assert find_source(open_tree(make_wbc(tmp_path).root)).name == "wbc"
     put(tmp_path / "plain" / "a.png", GREY)
     assert find_source(open_tree(tmp_path / "plain")).name == "images"
@@ -734,7 +738,7 @@ def test_named_datasets_and_annotated_folders_are_not_taken_for_pictures(tmp_pat
     assert find_source(open_tree(tmp_path / "plain")).name == "images"
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_image_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     with pytest.raises(SourceNotFoundError):
         ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", format="images")

@@ -34,7 +34,7 @@ def put(folder: Path, name: str, **more: Any) -> None:
     path.write_text(json.dumps(content))
 
 
-def picture(path: Path, array: np.ndarray = PLANE, **options: Any) -> bytes:
+def put_image(path: Path, array: np.ndarray = PLANE, **options: Any) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path, **options)
     return path.read_bytes()
@@ -84,15 +84,15 @@ def test_every_real_sample_has_its_shapes_where_labelme_draws_them(
 @pytest.mark.parametrize(
     "given", ["gone.png", "C:\\data\\gone.png", "/home/x/gone.png", "../../a.png"]
 )
-def test_a_sibling_is_its_picture_whatever_imagepath_says(given: str, tmp_path: Path) -> None:
-    picture(tmp_path / "d/a.png")
-    picture(tmp_path / "d/b.jpg")
+def test_the_sibling_image_is_used_whatever_imagepath_is(given: str, tmp_path: Path) -> None:
+    put_image(tmp_path / "d/a.png")
+    put_image(tmp_path / "d/b.jpg")
     put(tmp_path / "d", "a.json", imagePath=given)
     put(tmp_path / "d", "b.json", imagePath=given)
     assert pairs(read(open_tree(tmp_path / "d"))) == {"a.png": "a.json", "b.jpg": "b.json"}
 
 
-def test_imagepath_leads_to_pictures_in_other_folders(tmp_path: Path) -> None:
+def test_imagepath_leads_to_image_files_in_other_folders(tmp_path: Path) -> None:
     truth = make_labelme_folder(tmp_path, split_folders=True)
     found = pairs(read(open_tree(truth.root)))
     assert len(found) == len(truth.images)
@@ -101,15 +101,15 @@ def test_imagepath_leads_to_pictures_in_other_folders(tmp_path: Path) -> None:
 
 
 def test_a_windows_path_is_found_by_its_last_part(tmp_path: Path) -> None:
-    picture(tmp_path / "d/pictures/one.png")
-    picture(tmp_path / "d/pictures/two.png")
+    put_image(tmp_path / "d/pictures/one.png")
+    put_image(tmp_path / "d/pictures/two.png")
     put(tmp_path / "d", "note.json", imagePath="D:\\old\\pictures\\two.png")
     assert pairs(read(open_tree(tmp_path / "d"))) == {"pictures/two.png": "note.json"}
 
 
 def test_the_embedded_image_is_used_only_where_no_file_is_found(tmp_path: Path) -> None:
-    data = picture(tmp_path / "other/x.png", 255 - PLANE)
-    picture(tmp_path / "d/a.png")
+    data = put_image(tmp_path / "other/x.png", 255 - PLANE)
+    put_image(tmp_path / "d/a.png")
     text = base64.b64encode(data).decode()
     put(tmp_path / "d", "a.json", imageData=text)
     put(tmp_path / "d", "b.json", imageData=text)
@@ -120,7 +120,7 @@ def test_the_embedded_image_is_used_only_where_no_file_is_found(tmp_path: Path) 
 
 
 def test_annotations_without_any_image_are_refused_or_passed_over(tmp_path: Path) -> None:
-    picture(tmp_path / "d/a.png")
+    put_image(tmp_path / "d/a.png")
     put(tmp_path / "d", "a.json")
     put(tmp_path / "d", "gone.json", imagePath="gone.png")
     with pytest.raises(SourceError, match="annotations without their image") as caught:
@@ -131,9 +131,9 @@ def test_annotations_without_any_image_are_refused_or_passed_over(tmp_path: Path
     assert [n.file for n in dataset.notices if n.kind == "skipped"] == ["gone.json"]
 
 
-def test_pictures_without_annotations_are_kept(tmp_path: Path) -> None:
-    picture(tmp_path / "d/a.png")
-    picture(tmp_path / "d/b.png")
+def test_images_without_annotations_are_kept(tmp_path: Path) -> None:
+    put_image(tmp_path / "d/a.png")
+    put_image(tmp_path / "d/b.png")
     put(tmp_path / "d", "a.json")
     dataset = read(open_tree(tmp_path / "d"))
     assert {i.name for i in dataset.images} == {"a.png", "b.png"}
@@ -141,7 +141,7 @@ def test_pictures_without_annotations_are_kept(tmp_path: Path) -> None:
 
 
 def test_another_size_is_refused_or_scaled_by_the_option(tmp_path: Path) -> None:
-    picture(tmp_path / "d/a.png")
+    put_image(tmp_path / "d/a.png")
     put(tmp_path / "d", "a.json", imageHeight=40, imageWidth=60)
     with pytest.raises(SourceError, match="another size") as caught:
         read(open_tree(tmp_path / "d"))
@@ -153,12 +153,12 @@ def test_another_size_is_refused_or_scaled_by_the_option(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_a_picture_is_turned_as_its_exif_says_as_labelme_does(turn: int, tmp_path: Path) -> None:
+def test_the_exif_orientation_is_applied_as_labelme_does(turn: int, tmp_path: Path) -> None:
     from PIL import ImageOps
 
     exif = Image.Exif()
     exif[0x0112] = turn
-    picture(tmp_path / "d/a.jpg", np.dstack([PLANE] * 3), exif=exif.tobytes())
+    put_image(tmp_path / "d/a.jpg", np.dstack([PLANE] * 3), exif=exif.tobytes())
     with Image.open(tmp_path / "d/a.jpg") as stored:
         expected = np.moveaxis(np.asarray(ImageOps.exif_transpose(stored)), -1, 0)
     put(tmp_path / "d", "a.json", imageHeight=expected.shape[1], imageWidth=expected.shape[2])
@@ -172,8 +172,8 @@ def test_a_picture_is_turned_as_its_exif_says_as_labelme_does(turn: int, tmp_pat
     )
 
 
-def test_two_files_of_one_picture_are_two_layers(tmp_path: Path) -> None:
-    picture(tmp_path / "d/a.png")
+def test_two_files_of_one_image_are_two_layers(tmp_path: Path) -> None:
+    put_image(tmp_path / "d/a.png")
     put(tmp_path / "d", "a.json")
     put(tmp_path / "d", "second.json", imagePath="a.png")
     dataset = read(open_tree(tmp_path / "d"))
@@ -182,7 +182,7 @@ def test_two_files_of_one_picture_are_two_layers(tmp_path: Path) -> None:
 
 
 def test_a_wrong_shape_ends_it_or_is_passed_over(tmp_path: Path) -> None:
-    picture(tmp_path / "d/a.png")
+    put_image(tmp_path / "d/a.png")
     good = {"label": "cell", "points": [[2, 3], [9, 8]], "shape_type": "rectangle"}
     put(tmp_path / "d", "a.json", shapes=[good | {"points": [[1, 1]]}, good])
     with pytest.raises(SourceError) as caught:
@@ -202,6 +202,6 @@ def test_a_folder_reads_from_a_zip_too(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_labelme_files_is_refused(tmp_path: Path) -> None:
-    picture(tmp_path / "d/a.png")
+    put_image(tmp_path / "d/a.png")
     with pytest.raises(SourceNotFoundError):
         read(open_tree(tmp_path / "d"))

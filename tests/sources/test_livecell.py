@@ -504,13 +504,13 @@ def test_an_images_zip_with_a_path_that_leads_out_is_refused(
         ngff_bio.convert(truth.root, tmp_path / "out.zarr")
 
 
-def test_progress_of_reading_is_told(two_types: Make, tmp_path: Path) -> None:
+def test_progress_of_reading_is_reported(two_types: Make, tmp_path: Path) -> None:
     truth = two_types()
-    told: list[tuple[str, int, int]] = []
-    ngff_bio.convert(truth.root, tmp_path / "out.zarr", reading=lambda *now: told.append(now))
+    reported: list[tuple[str, int, int]] = []
+    ngff_bio.convert(truth.root, tmp_path / "out.zarr", reading=lambda *now: reported.append(now))
     for path in truth.annotation_files.values():
         size = path.stat().st_size
-        assert (path.relative_to(truth.root).as_posix(), size, size) in told
+        assert (path.relative_to(truth.root).as_posix(), size, size) in reported
 
 
 def test_an_annotation_file_with_unusual_keys_keeps_them(two_types: Make, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def by_file(dataset: ngff_bio.reader.Dataset) -> dict[str, str]:
     return {dataset[p].attributes["frames"][0]["name"]: p for p in dataset}
 
 
-def test_every_picture_that_is_there_is_an_image_with_its_pixels(tmp_path: Path) -> None:
+def test_every_existing_image_file_is_an_image_with_its_pixels(tmp_path: Path) -> None:
     truth, store, dataset = converted(tmp_path)
     paths = by_file(dataset)
     files = {p.relative_to(truth.root).as_posix() for p in truth.files if p.suffix == ".jpg"}
@@ -117,7 +117,7 @@ def test_two_spellings_of_stage_1_belong_together(tmp_path: Path) -> None:
     assert all(p.startswith("stage_1_train/") for p in dataset)
 
 
-def test_stage_2_has_no_annotations_and_keeps_its_pictures(tmp_path: Path) -> None:
+def test_stage_2_has_no_annotations_and_keeps_its_images(tmp_path: Path) -> None:
     truth, _, dataset = converted(tmp_path, sets=["nuclei_stage_2_test"])
     assert len(dataset) == len(truth.sets["nuclei_stage_2_test"]) > 0
     assert all(dataset[p].labels == () for p in dataset)
@@ -139,7 +139,7 @@ def test_file_names_with_colons_spaces_and_double_endings_are_made_safe_and_kept
     assert attributes(store, "OME")["ome"]["series"] == list(dataset)
 
 
-def test_pictures_that_are_listed_and_were_never_written_are_reported(tmp_path: Path) -> None:
+def test_listed_images_without_a_file_are_reported(tmp_path: Path) -> None:
     truth = make_nuclei(tmp_path, size="tiny", without_file=1)
     report = ngff_bio.convert(truth.root, tmp_path / "out.zarr")
     absent = [i for images in truth.sets.values() for i in images if not i.written]
@@ -164,7 +164,7 @@ def test_the_files_other_keys_are_kept(tmp_path: Path) -> None:
     assert kept["rest"] == {k: v for k, v in content.items() if k not in ("images", "annotations")}
 
 
-def test_an_entry_of_another_size_than_its_picture_is_an_error_or_skipped(tmp_path: Path) -> None:
+def test_an_entry_of_another_size_than_its_image_is_an_error_or_skipped(tmp_path: Path) -> None:
     truth = make_nuclei(tmp_path, size="tiny", sets=["nuclei_stage1_train"])
     file = truth.root / "annotations" / "stage1_train.json"
 
@@ -184,7 +184,7 @@ def test_an_entry_of_another_size_than_its_picture_is_an_error_or_skipped(tmp_pa
     assert any("another size than its entry" in n.what for n in report.skipped)
 
 
-def test_the_real_pictures_and_masks(samples: Path, tmp_path: Path) -> None:
+def test_the_real_images_and_masks(samples: Path, tmp_path: Path) -> None:
     source = samples / "nuclei" / "Nuclei"
     report = ngff_bio.convert(samples / "nuclei", tmp_path / "out.zarr")
     assert (report.images, report.instances) == (8, 235)

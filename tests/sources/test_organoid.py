@@ -158,7 +158,7 @@ def test_the_labelme_files_can_be_written_again(made) -> None:
 
 
 @pytest.mark.parametrize("image_path", ["sibling", "stale", "windows"])
-def test_images_are_paired_by_sibling_name_whatever_imagepath_says(
+def test_images_are_paired_by_sibling_name_whatever_imagepath_is(
     image_path: str, tmp_path: Path
 ) -> None:
     truth = make_organoid(tmp_path, image_path=image_path, trees=["Detection"])  # type: ignore[arg-type]
@@ -249,9 +249,9 @@ def test_frames_without_annotations_are_kept_and_annotations_without_image_refus
     assert len(image.labels[0].instances.read(2)) == len(
         truth.wells["Tracking/W_E4_12"].frames[2].boxes
     )
-    said = {(n.kind, n.what, n.count) for n in dataset.notices}
-    assert ("warning", "images without annotations", 2) in said
-    assert ("skipped", "annotations without their image", 1) in said
+    found_notices = {(n.kind, n.what, n.count) for n in dataset.notices}
+    assert ("warning", "images without annotations", 2) in found_notices
+    assert ("skipped", "annotations without their image", 1) in found_notices
 
 
 def test_the_image_inside_the_json_is_used_where_there_is_no_file(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_both_volumes_are_a_collection_and_one_is_an_image_at_the_root(tmp_path:
     assert ngff_bio.open(tmp_path / "one.zarr").attributes["source"] == "platelet-em"
 
 
-def test_scale_is_in_nanometers_as_the_page_says(tmp_path: Path) -> None:
+def test_scale_is_in_nanometers_as_on_the_page(tmp_path: Path) -> None:
     truth = make_platelet_em(tmp_path, size="small", volumes=["50"])
     ngff_bio.convert(
         truth.root, tmp_path / "out.zarr", settings=ngff_bio.Settings(chunk=(4, 64, 64))
@@ -167,7 +167,7 @@ def test_classes_carry_the_pages_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["cell", "organelle"])
-def test_a_row_per_object_says_what_its_voxels_say(tmp_path: Path, kind: str) -> None:
+def test_a_row_per_object_agrees_with_its_voxels(tmp_path: Path, kind: str) -> None:
     truth = make_platelet_em(tmp_path, size="small", volumes=["50"])
     # Small shards: an object then lies in several units, whose counts are put together.
     ngff_bio.convert(
@@ -216,7 +216,7 @@ def test_semantic_label_tiffs_are_read_with_either_palette(
     )
 
 
-def test_instances_of_a_colour_tiff_are_told_apart_by_colour(tmp_path: Path) -> None:
+def test_instances_of_a_color_tiff_are_separated_by_color(tmp_path: Path) -> None:
     truth = make_platelet_em(tmp_path, size="tiny", volumes=["50"], labels=["tif"])
     report = ngff_bio.convert(truth.root, tmp_path / "out.zarr")
     found = label(tmp_path / "out.zarr", "instance-organelle")
@@ -334,14 +334,14 @@ def test_bad_input_gets_one_clear_error_and_leaves_no_store(
 def test_colours_of_no_palette_are_listed_with_their_counts(tmp_path: Path) -> None:
     truth = make_platelet_em(tmp_path, size="tiny", volumes=["50"], labels=["tif"])
     file = truth.root / "labels-semantic/50-semantic.tif"
-    picture = tifffile.imread(file)
-    picture[0, 0, :5] = (9, 8, 7, 255)
-    tifffile.imwrite(file, picture, photometric="rgb", extrasamples=["unassalpha"])
+    img = tifffile.imread(file)
+    img[0, 0, :5] = (9, 8, 7, 255)
+    tifffile.imwrite(file, img, photometric="rgb", extrasamples=["unassalpha"])
     with pytest.raises(SourceError, match=re.escape("(9, 8, 7): 5 pixels")):
         ngff_bio.convert(truth.root, tmp_path / "out.zarr")
 
 
-def test_a_folder_of_no_known_source_says_what_it_contains(tmp_path: Path) -> None:
+def test_an_unrecognized_folder_is_reported_with_its_contents(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "notes.txt").write_text("nothing")
     with pytest.raises(SourceNotFoundError) as caught:

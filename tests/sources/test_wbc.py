@@ -135,15 +135,15 @@ def written_again(store: Path, names: list[str], layer: str = "cell") -> dict[st
     """The predictions as they were, from the store alone."""
     entries = []
     for name in names:
-        said = own(store, f"{name}/labels/{layer}".lstrip("/"))["attributes"]
+        stored = own(store, f"{name}/labels/{layer}".lstrip("/"))["attributes"]
         rows = table(store, name, layer)
         cells = {r.source_id: json.loads(r.record) for r in rows.itertuples()}
         entry = (
             cells
-            if said["schema"] == "old"
-            else {k: cells if k == "cell_prediction" else v for k, v in said["entry"].items()}
+            if stored["schema"] == "old"
+            else {k: cells if k == "cell_prediction" else v for k, v in stored["entry"].items()}
         )
-        entries.append((said["position"], said["key"], entry))
+        entries.append((stored["position"], stored["key"], entry))
     return {key: entry for _, key, entry in sorted(entries, key=lambda e: e[0])}
 
 
@@ -356,7 +356,7 @@ def test_two_predictions_of_one_image_are_kept_apart(tmp_path: Path) -> None:
     assert written_again(store, names, "cell-milab_result") == old
 
 
-def test_predictions_without_images_are_told_of(tmp_path: Path) -> None:
+def test_predictions_without_images_are_reported(tmp_path: Path) -> None:
     (tmp_path / "analyze_result.json").write_text("{}")
     with pytest.raises(SourceNotFoundError):
         ngff_bio.convert(tmp_path, tmp_path / "out.zarr")
@@ -388,14 +388,14 @@ def test_crops_are_stacks_of_ten_planes_with_their_row(tmp_path: Path) -> None:
         name = str(crop.crop_index)
         expected = np.stack([decoded(f) for f in crop.files], axis=1)
         np.testing.assert_array_equal(pixels(store, name), expected)
-        said = own(store, name)["attributes"]
-        assert said["cell_location"] == list(crop.location)
-        assert (said["test"], said["img_num"]) == (crop.test_id, crop.img_num)
-        assert tuple(said["labels"]["row"].values()) == row
-        assert said["labels"]["file"] == "labels.csv"
+        stored = own(store, name)["attributes"]
+        assert stored["cell_location"] == list(crop.location)
+        assert (stored["test"], stored["img_num"]) == (crop.test_id, crop.img_num)
+        assert tuple(stored["labels"]["row"].values()) == row
+        assert stored["labels"]["file"] == "labels.csv"
 
 
-def test_strips_of_all_planes_are_told_of_and_not_converted(tmp_path: Path) -> None:
+def test_strips_of_all_planes_are_reported_and_not_converted(tmp_path: Path) -> None:
     truth = make_wbc_crops(tmp_path)
     report = ngff_bio.convert(truth.root, tmp_path / "out.zarr")
     (note,) = report.notices
@@ -409,8 +409,8 @@ def test_crops_of_several_tests_find_their_own_rows(tmp_path: Path) -> None:
     ngff_bio.convert(truth.root, store)
     assert set(ome_series(store)) == {f"{c.test_id}/{c.crop_index}" for c in truth.crops}
     for crop in truth.crops:
-        said = own(store, f"{crop.test_id}/{crop.crop_index}")["attributes"]
-        assert said["cell_location"] == list(crop.location)
+        stored = own(store, f"{crop.test_id}/{crop.crop_index}")["attributes"]
+        assert stored["cell_location"] == list(crop.location)
 
 
 def test_crops_alone_in_one_folder_are_found_without_a_table(tmp_path: Path) -> None:
@@ -430,11 +430,11 @@ def test_crops_beside_their_table_in_one_folder_are_matched_by_number(tmp_path: 
     store = tmp_path / "out.zarr"
     ngff_bio.convert(flat, store)
     for crop in truth.crops:
-        said = own(store, str(crop.crop_index))["attributes"]
-        assert said["cell_location"] == list(crop.location)
+        stored = own(store, str(crop.crop_index))["attributes"]
+        assert stored["cell_location"] == list(crop.location)
 
 
-def test_listed_crops_without_pictures_are_reported(tmp_path: Path) -> None:
+def test_listed_crops_without_image_files_are_reported(tmp_path: Path) -> None:
     truth = make_wbc_crops(tmp_path)
     for file in truth.crops[1].files:
         file.unlink()

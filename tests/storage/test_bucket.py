@@ -80,7 +80,9 @@ def test_a_store_that_stays_away_ends_in_one_clear_error() -> None:
     assert "run the same command again" in str(caught.value)
 
 
-def test_wrong_keys_are_told_without_being_shown(bucket_server: BucketServer) -> None:
+def test_wrong_storage_keys_are_an_error_that_does_not_show_them(
+    bucket_server: BucketServer,
+) -> None:
     storage = bucket_server.storage("x", secret_access_key="not-the-one", max_retries=0)
     with pytest.raises(StorageError, match="check the keys") as caught:
         storage.put("a", b"1")

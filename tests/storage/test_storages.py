@@ -132,7 +132,7 @@ def test_a_half_written_file_is_not_listed_and_is_swept(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "0" / "c").iterdir()] == ["0"]
 
 
-def test_a_failed_put_leaves_nothing_and_says_how_to_go_on(
+def test_a_failed_put_leaves_nothing_and_hints_how_to_resume(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> int:

@@ -66,7 +66,7 @@ def test_a_part_of_an_object_costs_only_that_part(tmp_path: Path) -> None:
     assert [n for _, n in outer.asked] == [30, 100, 100]
 
 
-def test_a_damaged_zip_is_said_to_be_one(tmp_path: Path) -> None:
+def test_a_damaged_zip_is_reported_as_damaged(tmp_path: Path) -> None:
     place = make_zip(tmp_path / "store.zip")
     place.write_bytes(place.read_bytes()[:5000])
     with pytest.raises(StorageError, match=r"store\.zip"):

@@ -31,7 +31,7 @@ def damage(store):
     return chunk.relative_to(store).as_posix()
 
 
-def test_verify_says_that_a_store_is_proved_and_exits_0(converted):
+def test_verify_reports_a_verified_store_and_exits_0(converted):
     _, store = converted
     result = run("verify", store)
     assert result.exit_code == 0
@@ -39,7 +39,7 @@ def test_verify_says_that_a_store_is_proved_and_exits_0(converted):
     assert "checked against the manifest" in result.output
 
 
-def test_verify_with_the_source_says_what_was_compared(converted):
+def test_verify_with_the_source_reports_what_was_compared(converted):
     source, store = converted
     result = run("verify", store, "--source", source)
     assert result.exit_code == 0
@@ -60,12 +60,12 @@ def test_verify_as_json_has_every_difference(converted):
     key = damage(store)
     (store / "24/zarr.json").unlink()
     result = run("verify", store, "--json", "--quiet")
-    said = json.loads(result.stdout)
-    assert not said["equal"]
-    assert {d["path"] for d in said["differences"]} == {key, "24/zarr.json"}
+    printed = json.loads(result.stdout)
+    assert not printed["equal"]
+    assert {d["path"] for d in printed["differences"]} == {key, "24/zarr.json"}
 
 
-def test_verify_of_a_sample_says_that_it_is_one(converted):
+def test_verify_of_a_sample_reports_the_sample(converted):
     source, store = converted
     result = run("verify", store, "--source", source, "--sample", 2)
     assert result.exit_code == 0
@@ -80,7 +80,7 @@ def test_validate_decodes_unless_it_is_to_be_quick(converted):
     assert run("validate", store, "--quick").exit_code == 0
 
 
-def test_validate_as_json_gives_each_finding_with_rule_path_and_mend(converted):
+def test_validate_as_json_gives_each_finding_with_rule_path_and_hint(converted):
     _, store = converted
     (store / "24/labels/zarr.json").write_text("{")
     result = run("validate", store, "--json")
@@ -90,13 +90,13 @@ def test_validate_as_json_gives_each_finding_with_rule_path_and_mend(converted):
     assert found["metadata-json"]["hint"]
 
 
-def test_validate_tells_every_error_and_a_rule_once(converted):
+def test_validate_prints_every_error_and_each_rule_once(converted):
     _, store = converted
     for number in (24, 50):
         (store / f"{number}/labels/zarr.json").write_text("{")
-    said = run("validate", store, "--quick").output
-    assert "24/labels#" in said
-    assert "50/labels#" in said
-    assert said.count("error metadata-json at 2 places") == 1
-    assert said.count("restore the document") == 1
-    assert said.index("error") < said.index("warning label-colors")
+    printed = run("validate", store, "--quick").output
+    assert "24/labels#" in printed
+    assert "50/labels#" in printed
+    assert printed.count("error metadata-json at 2 places") == 1
+    assert printed.count("restore the document") == 1
+    assert printed.index("error") < printed.index("warning label-colors")

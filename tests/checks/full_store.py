@@ -77,7 +77,7 @@ def cell_frames(frames: int = 3, height: int = 60, width: int = 70) -> Listed:
     return Listed(tuple(found))
 
 
-def proof_dataset() -> SourceDataset:
+def full_dataset() -> SourceDataset:
     """A timed image with instances of each geometry, and a volume with classes and objects."""
     rng = np.random.default_rng(5)
     movie = SourceImage(
@@ -137,7 +137,7 @@ def proof_dataset() -> SourceDataset:
         frames=(Frame("colour.png"),),
     )
     return SourceDataset(
-        name="proof",
+        name="full",
         source="test",
         origin="memory",
         layout="collection",
@@ -174,13 +174,13 @@ def plate_dataset() -> SourceDataset:
 SMALL = Settings(chunk=(4, 16, 16), shard_bytes=16384)
 
 
-def write_proof(
+def write_full_store(
     folder: Path, dataset: SourceDataset | None = None, settings: Settings = SMALL
 ) -> Path:
     """The dataset as a store."""
     from ngff_bio.storage import storage_at
 
-    write_dataset(dataset or proof_dataset(), storage_at(folder), settings)
+    write_dataset(dataset or full_dataset(), storage_at(folder), settings)
     return folder
 
 

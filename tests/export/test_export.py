@@ -49,31 +49,31 @@ def test_the_error_for_an_unknown_format_lists_all_formats(store, tmp_path):
     assert "did you mean coco" in str(error.value)
 
 
-def test_an_unknown_image_tells_those_there_are(store, tmp_path):
+def test_an_unknown_image_lists_the_known_ones(store, tmp_path):
     with pytest.raises(NameNotFoundError) as error:
         export(store, tmp_path / "out", to="coco", image="51")
     assert "24" in str(error.value)
     assert "50" in str(error.value)
 
 
-def test_an_unknown_layer_tells_those_there_are(store, tmp_path):
+def test_an_unknown_layer_lists_the_known_ones(store, tmp_path):
     with pytest.raises(NameNotFoundError, match="instance-cell"):
         export(store, tmp_path / "out", to="coco", labels=["cell"])
 
 
 @pytest.mark.parametrize("region", ["y=5:2", "q=0:1", "y", "y=0:9999", "y=-1:5", "c=0:1", ""])
-def test_a_region_that_is_none_is_told(store, tmp_path, region):
+def test_an_invalid_region_is_an_error(store, tmp_path, region):
     with pytest.raises(ArgumentError):
         export(store, tmp_path / "out", to="coco", region=region)
     assert not (tmp_path / "out").exists()
 
 
-def test_no_store_is_told(tmp_path):
+def test_a_missing_store_is_an_error(tmp_path):
     with pytest.raises(StoreNotFoundError):
         export(tmp_path / "none.zarr", tmp_path / "out", to="coco")
 
 
-def test_what_lies_at_the_destination_stays_without_overwrite(store, tmp_path):
+def test_the_destination_is_unchanged_without_overwrite(store, tmp_path):
     out = tmp_path / "out.json"
     out.write_text("mine")
     with pytest.raises(StoreExistsError, match="--overwrite"):
@@ -152,7 +152,7 @@ def test_the_verb_of_the_package_is_the_room_of_the_same_name(store, tmp_path):
         assert ExportReport
 
 
-def test_pictures_is_the_old_name_of_images(store, tmp_path):
+def test_the_old_keyword_of_images_is_deprecated(store, tmp_path):
     with pytest.warns(DeprecationWarning, match="use images"):
         export(store, tmp_path / "out", to="yolo", image="50", pictures=True)
     assert list((tmp_path / "out" / "images").iterdir())
