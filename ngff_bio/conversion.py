@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ngff_bio.deprecation import renamed_keywords
@@ -11,6 +11,7 @@ from ngff_bio.engine import ConversionReport, Runner, Settings, plan_dataset, wr
 from ngff_bio.engine.plan.estimate import Estimate, estimate_plan
 from ngff_bio.engine.resume.state import check_destination
 from ngff_bio.engine.run.conversion import Progress
+from ngff_bio.errors import NgffBioError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import OnError
 from ngff_bio.sources import find_source, open_tree, read_source
@@ -34,6 +35,8 @@ def convert(
     storage_options: Mapping[str, Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     on_error: OnError = "stop",
+    exclude: Sequence[str] = (),
+    ignore_unread: bool = False,
     reading: Callable[[str, int, int], None] | None = None,
     checksums: bool = True,
 ) -> ConversionReport:
@@ -70,6 +73,12 @@ def convert(
     on_error
         ``stop``: an invalid record ends the conversion with an error. ``skip``: the rest is converted,
         and the report lists what was skipped.
+    exclude
+        Globs of files that are not part of the source: of paths below it, or of the name of a file or
+        a folder anywhere if there is no ``/`` in it.
+    ignore_unread
+        Whether files that could hold annotations or pixels, and are not read, are left out. Without
+        it they end the conversion with an error.
     reading
         Called while annotation files are read, before the conversion starts, with the name of a file,
         the bytes read and its size.
@@ -89,21 +98,31 @@ def convert(
     storage = storage_at(destination, storage_options)
     if not append:
         check_destination(storage, overwrite)
-    tree = open_tree(source, source_options=source_options, limits=limits)
-    kind = find_source(tree, format)
-    dataset = read_source(kind, tree, options, on_error=on_error, progress=reading)
-    with Checksums(tree, files_of(tree, dataset) if checksums else ()) as source_files:
-        return write_dataset(
-            dataset,
-            storage,
-            settings,
-            runner=runner,
-            progress=progress,
-            overwrite=overwrite,
-            append=append,
-            on_error=on_error,
-            source_files=source_files,
-        )
+    tree = open_tree(source, source_options=source_options, limits=limits, exclude=exclude)
+    dataset = read_source(
+        find_source(tree, format),
+        tree,
+        options,
+        on_error=on_error,
+        ignore_unread=ignore_unread,
+        progress=reading,
+    )
+    try:
+        with Checksums(tree, files_of(tree, dataset) if checksums else ()) as source_files:
+            return write_dataset(
+                dataset,
+                storage,
+                settings,
+                runner=runner,
+                progress=progress,
+                overwrite=overwrite,
+                append=append,
+                on_error=on_error,
+                source_files=source_files,
+            )
+    except NgffBioError as error:
+        error.files = dataset.account.to_json()
+        raise
 
 
 @renamed_keywords(storage_options="source_options")
@@ -116,6 +135,8 @@ def estimate(
     source_options: Mapping[str, Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     on_error: OnError = "stop",
+    exclude: Sequence[str] = (),
+    ignore_unread: bool = False,
     reading: Callable[[str, int, int], None] | None = None,
 ) -> Estimate:
     """Estimate what :func:`convert` would write with these parameters; reads annotations, no pixels.
@@ -125,7 +146,13 @@ def estimate(
     ngff_bio.errors.NgffBioError
         As :func:`convert` for an invalid source.
     """
-    tree = open_tree(source, source_options=source_options, limits=limits)
-    kind = find_source(tree, format)
-    dataset = read_source(kind, tree, options, on_error=on_error, progress=reading)
+    tree = open_tree(source, source_options=source_options, limits=limits, exclude=exclude)
+    dataset = read_source(
+        find_source(tree, format),
+        tree,
+        options,
+        on_error=on_error,
+        ignore_unread=ignore_unread,
+        progress=reading,
+    )
     return estimate_plan(plan_dataset(dataset, settings or Settings()))

@@ -34,6 +34,9 @@ class NgffBioError(Exception):
     #: Exit code of the command line: 2 for an error of the user, 1 for a bug.
     exit_code = 2
 
+    #: What became of each file of the source until then, for the report of a conversion: JSON values.
+    files: dict[str, Any] | None = None
+
     def __init__(
         self,
         what: str,

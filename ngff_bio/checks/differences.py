@@ -95,6 +95,8 @@ class Verification:
         All differences; the store is verified if there are none.
     notes
         What was not compared, and why.
+    not_read
+        Files of the source that are not in the store, because the conversion did not read them.
     """
 
     store: str
@@ -109,6 +111,7 @@ class Verification:
     seconds: float = 0.0
     differences: list[Difference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    not_read: list[str] = field(default_factory=list)
 
     @property
     def equal(self) -> bool:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ngff_bio.cli import options as cli
-from ngff_bio.cli.output import ProgressBar, console, print_notices, size, write_report
+from ngff_bio.cli.output import (
+    ProgressBar,
+    console,
+    print_account,
+    print_notices,
+    size,
+    write_report,
+)
 
 if TYPE_CHECKING:
     from ngff_bio.engine.plan.estimate import Estimate
@@ -49,6 +59,7 @@ def convert(
     stitch: cli.Stitch = False,
     scale_annotations: cli.ScaleAnnotations = False,
     tracked: cli.Tracked = False,
+    exclude: cli.Exclude = None,
     ignore_unread: cli.IgnoreUnread = False,
     option: cli.Option = None,
     max_pixels: cli.MaxPixels = None,
@@ -86,8 +97,6 @@ def convert(
         options["scale_annotations"] = True
     if tracked:
         options["tracked"] = True
-    if ignore_unread:
-        options["ignore_unread"] = True
     settings = _settings(
         version=ome_version,
         levels=levels,
@@ -104,38 +113,35 @@ def convert(
     )
     source_options = cli.parse_pairs(source_option, "--source-option")
     storage_options = cli.parse_pairs(storage_option, "--storage-option")
+    reading: dict[str, Any] = {
+        "format": format,
+        "settings": settings,
+        "options": options,
+        "source_options": source_options,
+        "limits": limits,
+        "on_error": on_error.value,
+        "exclude": exclude or (),
+        "ignore_unread": ignore_unread,
+    }
     if dry_run:
-        with ProgressBar("reading", shown=not quiet) as bar:
-            estimated = estimate(
-                source,
-                format=format,
-                settings=settings,
-                options=options,
-                source_options=source_options,
-                limits=limits,
-                on_error=on_error.value,
-                reading=bar.reading,
-            )
+        with _failure_reported(report), ProgressBar("reading", shown=not quiet) as bar:
+            estimated = estimate(source, reading=bar.reading, **reading)
+        write_report(estimated.to_json(), report)
         _print_estimate(estimated)
         return
-    with ProgressBar("converting", shown=not quiet) as bar:
+    with _failure_reported(report), ProgressBar("converting", shown=not quiet) as bar:
         done = run(
             source,
             destination,
-            format=format,
-            settings=settings,
             runner=_runner(runner, workers, scheduler, memory),
             progress=bar.update,
             reading=bar.reading,
             overwrite=overwrite,
             append=append,
-            on_error=on_error.value,
-            options=options,
-            source_options=source_options,
             storage_options=storage_options,
-            limits=limits,
+            **reading,
         )
-    write_report(done, report)
+    write_report(done.to_json(), report)
     if not quiet:
         _print_report(done)
     if verify:
@@ -145,10 +151,24 @@ def convert(
             format=done.format,
             options=options,
             on_error=on_error.value,
+            exclude=exclude,
             source_options=source_options,
             storage_options=storage_options,
             quiet=quiet,
         )
+
+
+@contextmanager
+def _failure_reported(report: Path | None) -> Iterator[None]:
+    """Write an error and the account of the source's files to the report, too."""
+    from ngff_bio.errors import NgffBioError
+
+    try:
+        yield
+    except NgffBioError as error:
+        found = {"error": error.parts(), "files": error.files}
+        write_report({k: v for k, v in found.items() if v is not None}, report)
+        raise
 
 
 def _verify(source: str, destination: str, *, quiet: bool, **given: Any) -> None:
@@ -210,6 +230,7 @@ def _print_estimate(found: Estimate) -> None:
             f", and {found.objects_hidden} more per hidden label image of overlapping instances"
         )
     out.print(f"  at most {found.objects} objects{hidden}")
+    print_account(out, found.account)
 
 
 def _print_report(report: ConversionReport) -> None:
@@ -230,4 +251,5 @@ def _print_report(report: ConversionReport) -> None:
     )
     if report.resumed:
         out.print(f"  resumed: {report.resumed} of {report.units} units were already written")
+    print_account(out, report.account)
     print_notices(out, report)

@@ -80,7 +80,7 @@ def export(
         storage_options=cli.parse_pairs(storage_option, "--storage-option"),
         overwrite=overwrite,
     )
-    write_report(done, report)
+    write_report(done.to_json(), report)
     if quiet:
         return
     screen = console()

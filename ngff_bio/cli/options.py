@@ -55,9 +55,11 @@ Labels = Annotated[list[str] | None, _source(help=_LABELS, metavar="NAME=GLOB")]
 Stitch = Annotated[bool, _source("--stitch", help="LIVECell: write whole frames, not crops.")]
 _SCALE = "Organoid: scale annotations whose file states another image size."
 ScaleAnnotations = Annotated[bool, _source("--scale-annotations", help=_SCALE)]
-_IGNORE = "Leave out files that could hold annotations and are not read."
 _TRACKED = "Equal label values on two time points are one object."
 Tracked = Annotated[bool, _source("--tracked", help=_TRACKED)]
+_EXCLUDE = "Files or folders that are not part of the source, such as '*_preview.png'; repeatable."
+Exclude = Annotated[list[str] | None, _source(help=_EXCLUDE, metavar="GLOB")]
+_IGNORE = "Leave out files that could hold annotations or pixels and are not read."
 IgnoreUnread = Annotated[bool, _source("--ignore-unread", help=_IGNORE)]
 MaxPixels = Annotated[str | None, _source(help="Largest plane to read, e.g. 30G.")]
 MaxBytes = Annotated[str | None, _source(help="Largest archive member to read, e.g. 100G.")]

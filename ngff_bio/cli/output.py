@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.text import Text
 
-    from ngff_bio.model import Notice
+    from ngff_bio.model import FileAccount, Notice
 
 #: Notices that are printed; the JSON report has all of them.
 _NOTICES = 20
@@ -24,8 +24,6 @@ _STYLES = {"skipped": "yellow", "warning": "yellow", "note": "dim"}
 class _Report(Protocol):
     @property
     def notices(self) -> list[Notice]: ...
-
-    def to_json(self) -> dict[str, Any]: ...
 
 
 def console(**given: Any) -> Console:
@@ -56,10 +54,18 @@ def print_json(value: Any) -> None:
     print(json.dumps(clean_json(value), indent=2, default=str))
 
 
-def write_report(report: _Report, file: Path | None) -> None:
+def write_report(report: Mapping[str, Any], file: Path | None) -> None:
     """Write a report to a file as JSON, if a file is given."""
     if file is not None:
-        file.write_text(json.dumps(report.to_json(), indent=2, default=str))
+        file.write_text(json.dumps(report, indent=2, default=str))
+
+
+def print_account(out: Console, account: FileAccount) -> None:
+    """Print how many files of a source were read, belong to these, were excluded, and were not read."""
+    lists = account.to_json()
+    titles = {"read": "read", "belongs": "documents", "excluded": "excluded", "unread": "not read"}
+    counts = [f"{lists[n]['count']} {title}" for n, title in titles.items() if lists[n]["count"]]
+    out.print(f"  files: {', '.join(counts)}", markup=False)
 
 
 def print_notices(

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 #: Differences that are printed; ``--json`` has all of them.
 _DIFFERENCES = 200
 
+#: Files that were not read that are printed.
+_FILES = 5
+
 
 def verify(
     store: cli.Store,
@@ -28,6 +31,7 @@ def verify(
         str | None, typer.Option(help="Format of the source; by default as recorded in the store.")
     ] = None,
     option: cli.Option = None,
+    exclude: cli.Exclude = None,
     source_option: cli.SourceOption = None,
     storage_option: cli.StorageOption = None,
     sample: Annotated[
@@ -54,6 +58,7 @@ def verify(
             source,
             format=format,
             options=cli.parse_options(option, "--option") or None,
+            exclude=exclude,
             source_options=cli.parse_pairs(source_option, "--source-option"),
             storage_options=cli.parse_pairs(storage_option, "--storage-option"),
             sample=sample,
@@ -81,7 +86,15 @@ def print_verification(done: Verification) -> None:
         out.print(f"... and {count - _DIFFERENCES} more: see --json")
     for note in done.notes:
         out.print(f"note: {note}", markup=False)
-    if done.equal:
+    if done.equal and done.not_read:
+        left = len(done.not_read)
+        files = "1 file that was" if left == 1 else f"{left} files that were"
+        out.print(f"[bold yellow]equal, except {files} not read[/] {escape(done.store)}")
+        for name in done.not_read[:_FILES]:
+            out.print(f"  not read: {name}", markup=False)
+        if left > _FILES:
+            out.print(f"  ... and {left - _FILES} more: see --json")
+    elif done.equal:
         out.print(f"[bold green]verified[/] {escape(done.store)}")
     else:
         noun = "difference" if count == 1 else "differences"

@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+from ngff_bio.model.accounting import FileAccount
 from ngff_bio.model.annotations import (
     MAX_HIDDEN,
     Box,
@@ -34,6 +35,7 @@ __all__ = [
     "Box",
     "Category",
     "Channel",
+    "FileAccount",
     "Frame",
     "Geometry",
     "Instance",

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from ngff_bio.model.accounting import FileAccount
 from ngff_bio.model.annotations import LabelLayer, Rgba
 from ngff_bio.model.axes import Axis
-from ngff_bio.model.files import SourceParts, parts_of
+from ngff_bio.model.files import SourceFile, SourceParts, parts_of
 from ngff_bio.model.notices import Notice
 from ngff_bio.model.pixels import Pixels
 
@@ -130,6 +131,8 @@ class SourceDataset:
     image's path) or ``plates``. ``origin`` is the folder, archive or URL that the user named.
     ``collections`` are paths of groups below the root that are collections of their own.
     ``options`` are those that the source was read with: with them it reads the same dataset again.
+    ``read_files`` are names of files that were read besides those that pixels and layers name: tables,
+    lists, annotation files. ``account`` says of each file whether it was read.
     """
 
     name: str
@@ -145,6 +148,8 @@ class SourceDataset:
     notices: tuple[Notice, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    read_files: tuple[str, ...] = ()
+    account: FileAccount = field(default_factory=FileAccount)
 
     @property
     def frame_count(self) -> int:
@@ -156,9 +161,18 @@ class SourceDataset:
         return parts_of(*self.images)
 
     def with_images(self, images: Iterable[SourceImage]) -> SourceDataset:
-        """The same with some of its images, and the plates of these."""
+        """The same with some of its images, and the plates of these.
+
+        Files of the others alone are unread.
+        """
         kept = tuple(images)
         plates = tuple(
             p for p in self.plates if any(i.path.startswith(f"{p.path}/".lstrip("/")) for i in kept)
         )
-        return replace(self, images=kept, plates=plates)
+        lost = _file_names(self.images) - _file_names(kept) - {*self.read_files}
+        account = self.account.without(lost, "image that could not be read")
+        return replace(self, images=kept, plates=plates, account=account)
+
+
+def _file_names(images: Iterable[SourceImage]) -> set[str]:
+    return {p.name for p in parts_of(*images) if isinstance(p, SourceFile)}

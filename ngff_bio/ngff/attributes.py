@@ -18,6 +18,7 @@ from ngff_bio.ngff.schema_version import KEY, VERSION
 __all__ = [
     "KEY",
     "KINDS",
+    "NOT_READ",
     "VERSION",
     "CategoryEntry",
     "Converter",
@@ -30,6 +31,9 @@ __all__ = [
     "problems",
     "write_schemas",
 ]
+
+#: Key of the further fields of a dataset: files of the source that are not in the store.
+NOT_READ = "files_not_read"
 
 Json = Any
 Id = int | str

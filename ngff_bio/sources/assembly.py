@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,9 +18,6 @@ from ngff_bio.model import SourceImage
 from ngff_bio.parallel import shared_pool
 from ngff_bio.sources.files.tree import FileTree
 
-#: Endings of files that accompany a dataset and hold no data of it, in lower case.
-DOCUMENTS = (".md", ".txt", ".pdf", ".py", ".ipynb", ".html", ".yml", ".yaml", ".toml")
-
 
 def folder_of(name: str) -> str:
     """The folder of a file below the source's root; ``""`` for the root."""
@@ -29,6 +27,11 @@ def folder_of(name: str) -> str:
 def base_of(name: str) -> str:
     """The last part of a name."""
     return name.rpartition("/")[2]
+
+
+def ending_of(name: str) -> str:
+    """The ending of a file's name in lower case, with its dot."""
+    return os.path.splitext(base_of(name))[1].lower()
 
 
 def image_files(names: Iterable[str]) -> list[str]:

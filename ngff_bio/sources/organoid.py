@@ -29,7 +29,6 @@ from ngff_bio.model import (
     SourcePlate,
     axes_from,
 )
-from ngff_bio.sources.assembly import DOCUMENTS
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.labelme.shapes import (
     SCALE_HELP,
@@ -142,8 +141,6 @@ def _fields(tree: FileTree, kind: str | None, problems: Problems) -> list[_Field
     for name in tree.names():
         match = _NAME.search(name)
         if match is None:
-            if not name.lower().endswith(DOCUMENTS):
-                problems.skip("not a file of this collection", record=name)
             continue
         which = _tree_of(match["tree"], kind, tree.origin)
         key = (which, match["row"].upper(), int(match["column"]), int(match["field"]))

@@ -26,7 +26,6 @@ from ngff_bio.model import (
     VolumeLayer,
     axes_from,
 )
-from ngff_bio.sources.assembly import DOCUMENTS
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 
@@ -86,8 +85,6 @@ def read(tree: FileTree) -> SourceDataset:
     for name in tree.names():
         match = _NAME.search(name)
         if match is None:
-            if not name.lower().endswith((*DOCUMENTS, ".png")):
-                problems.skip("not a file of this collection", file=name)
             continue
         ext = "json" if match["ext"].lower() == "json" else "tif"
         part = volumes.setdefault(match["volume"], {}).setdefault(match["kind"].lower(), {})
@@ -119,6 +116,7 @@ def read(tree: FileTree) -> SourceDataset:
         ),
         notices=problems.gathered(),
         attributes={"modality": "serial block-face scanning electron microscopy"},
+        read_files=tuple(n for n in tree.names() if _NAME.search(n)),
     )
 
 
@@ -259,4 +257,5 @@ SOURCE = Source(
     layout="images/{24,50}-images.tif with labels-semantic/ and labels-instance/ beside it",
     detect=detect,
     read=read,
+    belongs=("*.png",),
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from ngff_bio.errors import ArgumentError
+from ngff_bio.errors import ArgumentError, NgffBioError
 from ngff_bio.model import OnError, SourceDataset
 from ngff_bio.sources.files.tree import FileTree
 
@@ -40,6 +40,9 @@ class Source:
         (called with a file's name, the bytes read of it, and its size).
     options
         Name to help text.
+    belongs
+        Globs, in lower case, of files that accompany datasets of this kind and hold nothing of them:
+        of whole names if there is a ``/`` in it, else of the last part.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Source:
     detect: Callable[[FileTree], int]
     read: Callable[..., SourceDataset]
     options: Mapping[str, str] = field(default_factory=dict)
+    belongs: tuple[str, ...] = ()
 
 
 #: Each source that comes with the package, and a pattern that occurs in a name of every dataset of its
@@ -141,17 +145,25 @@ def read_source(
     options: Mapping[str, Any] | None = None,
     *,
     on_error: OnError = "stop",
+    ignore_unread: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> SourceDataset:
-    """The dataset of a tree of files.
+    """The dataset of a tree of files, with the account of these.
+
+    Parameters
+    ----------
+    ignore_unread
+        Whether files that could hold annotations or pixels, and are not read, are left out.
 
     Raises
     ------
     ngff_bio.errors.ArgumentError
         If the source does not have an option.
     ngff_bio.errors.SourceError
-        If a file is damaged or a record is wrong.
+        If a file is damaged or a record is wrong, or a file that could hold annotations is not read.
     """
+    from ngff_bio.sources.accounting import account_for, checked
+
     given = dict(options or {})
     for name in given:
         if name not in source.options:
@@ -163,6 +175,18 @@ def read_source(
             )
     takes = inspect.signature(source.read).parameters
     general = {"on_error": on_error, "progress": progress}
-    dataset = source.read(tree, **given, **{k: v for k, v in general.items() if k in takes})
-    skipping = {"on_error": on_error} if on_error != "stop" else {}
-    return replace(dataset, options={**given, **skipping})
+    dataset, account = None, None
+    try:
+        dataset = source.read(tree, **given, **{k: v for k, v in general.items() if k in takes})
+        account = account_for(tree, dataset, source.belongs)
+        skipping = on_error == "skip"
+        dataset = checked(dataset, account, ignore_unread=ignore_unread, skipping=skipping)
+    except NgffBioError as error:
+        error.files = (account or account_for(tree, None, source.belongs)).to_json()
+        raise
+    used = {
+        "on_error": on_error if skipping else None,
+        "ignore_unread": ignore_unread or None,
+        "exclude": list(tree.exclude) or None,
+    }
+    return replace(dataset, options={**given, **{k: v for k, v in used.items() if v is not None}})

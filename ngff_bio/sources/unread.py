@@ -1,120 +1,154 @@
-"""Files that are not read, and could hold annotations or pixels: a conversion stops at them.
-
-Sources of any folder call `account_for` with what they do not read. Nothing is left out unseen: such
-files end the conversion with a list of them, or are reported as skipped if the user says so.
-"""
+"""What a file that is not read looks like: a document, a thumbnail, annotations, pixels."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import partial
 from pathlib import PurePosixPath
 
-from ngff_bio.errors import SourceError
-from ngff_bio.formats.problems import Problems
-from ngff_bio.sources.assembly import DOCUMENTS, base_of, image_files
+from ngff_bio.parallel import shared_pool
+from ngff_bio.sources.assembly import base_of, ending_of, image_files
 from ngff_bio.sources.files.archives import is_archive
 from ngff_bio.sources.files.tree import FileTree
-
-#: Help text of the option ``ignore_unread`` of sources that call `account_for`.
-IGNORE_HELP = "leave out files that could hold annotations and are not read"
 
 #: What a file is by its ending, where every such file could hold annotations or pixels.
 _KINDS = {
     ".json": "JSON of another kind",
+    ".jsonl": "JSON of another kind",
     ".geojson": "GeoJSON",
     ".xml": "XML, as of Pascal VOC or CVAT",
     ".roi": "ImageJ region",
-    ".npy": "NumPy array",
-    ".npz": "NumPy arrays",
+    ".svg": "drawing",
+    **dict.fromkeys((".npy", ".npz"), "NumPy arrays"),
+    **dict.fromkeys((".pkl", ".pickle"), "pickled objects"),
     ".mat": "MATLAB arrays",
-    ".h5": "HDF5 arrays",
-    ".hdf5": "HDF5 arrays",
-    ".parquet": "table",
-    **dict.fromkeys((".czi", ".lif", ".lsm", ".nd2", ".oib", ".vsi", ".ims"), "microscope image"),
-    **dict.fromkeys((".gif", ".webp", ".jp2", ".dcm", ".svs", ".ndpi"), "image of another format"),
+    **dict.fromkeys((".h5", ".hdf5", ".ilp"), "HDF5 arrays"),
+    **dict.fromkeys(
+        (".parquet", ".feather", ".arrow", ".xlsx", ".xls", ".ods", ".sqlite"), "table"
+    ),
+    **dict.fromkeys(
+        (".czi", ".lif", ".lsm", ".nd2", ".oib", ".oif", ".vsi", ".ims", ".stk", ".dv", ".flex"),
+        "microscope image",
+    ),
+    **dict.fromkeys(
+        (".gif", ".webp", ".jp2", ".dcm", ".svs", ".ndpi", ".mrxs", ".scn", ".qptiff", ".btf"),
+        "image of another format",
+    ),
+    **dict.fromkeys(
+        (".mrc", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".raw", ".avi", ".mp4", ".mov"),
+        "volume or movie of another format",
+    ),
 }
 
-#: Bytes of a table in which names of images are looked for.
+#: What a file of an unknown ending is by its first bytes.
+_MAGIC = (
+    (b"\x89PNG", "image of an unknown ending"),
+    (b"\xff\xd8\xff", "image of an unknown ending"),
+    (b"II*\0", "image of an unknown ending"),
+    (b"MM\0*", "image of an unknown ending"),
+    (b"GIF8", "image of an unknown ending"),
+    (b"\x89HDF", "HDF5 arrays"),
+    (b"\x93NUMPY", "NumPy arrays"),
+    (b"Iout", "ImageJ region"),
+    (b"PK\x03\x04", "archive"),
+    (b"<?xml", "XML, as of Pascal VOC or CVAT"),
+    (b"{", "JSON of another kind"),
+    (b"[", "JSON of another kind"),
+)
+
+#: Base names, without their ending, of files about a dataset.
+_ABOUT = re.compile(
+    r"(read[-_ ]?me|licen[sc]e|copying|notice|citation|cite|change(s|log)|authors|contributors|"
+    r"requirements|attribution|terms)([-_.].*)?",
+    re.IGNORECASE,
+)
+_SMALL_COPY = re.compile(r"(^|[/_. -])thumb(nail)?s?([/_. -]|$)", re.IGNORECASE)
+
+#: Endings of files that accompany a dataset and hold no data of it, in lower case.
+_DOCUMENTS = (
+    ".md", ".rst", ".pdf", ".doc", ".docx", ".odt", ".ppt", ".pptx", ".html", ".css", ".js", ".url",
+    ".py", ".ipynb", ".m", ".r", ".sh", ".bat", ".ijm", ".groovy", ".yml", ".yaml", ".toml", ".log",
+    ".bib", ".cff", ".md5", ".sha1", ".sha256",
+)  # fmt: skip
+
+#: Bytes of a text in which names of images are looked for.
 _SNIFFED = 1 << 16
 
 _WORD = re.compile(r"[^\s,;\"'|/\\]+")
 
+#: Columns of tables of annotations.
+_COLUMNS = re.compile(
+    r"encodedpixels|x_?min|bbox|bounding|polygon|vertices|segmentation|mask|region_|shape_attr|"
+    r"position_x|centroid|(^|[,;\t\"])(x1?|rle|points)([,;\t\"]|$)",
+    re.IGNORECASE,
+)
+_NUMBERS = re.compile(r"^\s*-?[\d.]+([\s,;]+-?[\d.eE+-]+){3,}\s*$")
 
-def account_for(
-    tree: FileTree,
-    unread: Iterable[str],
-    problems: Problems,
-    what: str,
-    *,
-    ignore: bool,
-    masks: Iterable[str] = (),
-) -> None:
-    """Report files that a source does not read.
 
-    Parameters
-    ----------
-    unread
-        Their names; they can include documents.
-    what
-        What they are not, for the report.
-    ignore
-        Whether files that could hold annotations are left out, too.
-    masks
-        Image files that are named like label images, and are not read either.
+def belongs(name: str) -> str | None:
+    """What a file is that accompanies a dataset and holds nothing of it; ``None`` for others."""
+    base = base_of(name)
+    ending = ending_of(name)
+    if ending in _DOCUMENTS or (ending in ("", ".txt", ".xml") and _ABOUT.fullmatch(base)):
+        return "document"
+    if ending in (".pt", ".pth", ".ckpt", ".onnx"):
+        return "weights of a model"
+    if _SMALL_COPY.search(name) and image_files([name]):
+        return "thumbnail"
+    return None
 
-    Raises
-    ------
-    ngff_bio.errors.SourceError
-        If a file could hold annotations or pixels, and `ignore` is not set.
+
+def looks_like(tree: FileTree, names: Sequence[str]) -> dict[str, str]:
+    """What files that are not read look like, by name.
+
+    The kind starts with ``other`` if the file holds neither annotations nor pixels, as far as its name
+    and its first bytes show; with ``image file`` if it is an image file.
     """
+    if not names:
+        return {}
     stems = {PurePosixPath(n).stem for n in image_files(tree.names())}
-    found: dict[str, list[str]] = defaultdict(list)
-    for name in masks:
-        found["image named like a label image"].append(name)
-    for name in unread:
-        kind = _kind(tree, name, stems)
-        if kind is not None:
-            found[kind].append(name)
-        elif not name.lower().endswith(DOCUMENTS):
-            problems.skip(what, record=name)
-    if not found:
-        return
-    if not ignore:
-        count = sum(map(len, found.values()))
-        files = "file" if count == 1 else "files"
-        raise SourceError(
-            f"{count} {files} that could hold annotations would not be read",
-            file=next(iter(found.values()))[0],
-            expected="files that the format reads, and documents",
-            found="; ".join(f"{kind}: {_some(names)}" for kind, names in found.items()),
-            hint="to convert without them, add --ignore-unread; `ngff-bio formats` lists what is read",
-        )
-    for kind, names in found.items():
-        for name in names:
-            problems.skip(f"not read, as --ignore-unread says: {kind}", record=name)
+    look = partial(_kind, tree, stems=stems)
+    if tree.file(names[0]).path is None:
+        return dict(zip(names, shared_pool(remote=True).map(look, names), strict=True))
+    return {name: look(name) for name in names}
 
 
-def _kind(tree: FileTree, name: str, stems: set[str]) -> str | None:
-    """What a file could hold, or ``None`` if it holds no annotations and no pixels."""
+def _kind(tree: FileTree, name: str, stems: set[str]) -> str:
     path = PurePosixPath(name)
     ending = path.suffix.lower()
+    if image_files([name]):
+        from ngff_bio.sources.images.label_names import by_convention
+
+        return "image file" + (" named like a label image" if by_convention(name) else "")
     if ending in _KINDS:
         return _KINDS[ending]
     if is_archive(name):
         return "ImageJ regions" if "roi" in base_of(name).lower() else "archive"
     if ending == ".txt" and path.stem in stems:
         return "text named like an image, as of YOLO"
-    if ending in (".csv", ".tsv"):
-        with tree.file(name).open() as stream:
-            text = stream.read(_SNIFFED).decode("utf-8", "replace")
-        words = {PurePosixPath(w).stem for w in _WORD.findall(text) if image_files([w])}
-        if not words.isdisjoint(stems):
-            return "table that names images"
-    return None
+    with tree.file(name).open() as stream:
+        head = stream.read(_SNIFFED)
+    if ending in (".csv", ".tsv", ".txt"):
+        return _kind_of_text(head.decode("utf-8", "replace"), ending, stems)
+    found = (kind for start, kind in _MAGIC if head.lstrip().startswith(start))
+    return next(found, f"other file ({ending})" if ending else "other file")
 
 
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    return f"{len(names)} ({shown}{', ...' if len(names) > 3 else ''})"
+def _kind_of_text(text: str, ending: str, stems: set[str]) -> str:
+    """What a text is: its words are names of images, its columns those of annotations."""
+    noun = "text" if ending == ".txt" else "table"
+    words = _WORD.findall(text)
+    named = {PurePosixPath(w).stem for w in words if image_files([w])}
+    bare = {w for w in words if len(w) > 3}  # without an ending, as in lists of splits
+    if not stems.isdisjoint(named) or not stems.isdisjoint(bare):
+        return f"{noun} that names images"
+    first, _, rest = text.lstrip().partition("\n")
+    if noun == "table" and _COLUMNS.search(first):
+        return "table with columns of annotations"
+    lines = [line for line in (first, *rest.split("\n", 4)[:4]) if line.strip()]
+    if noun == "text" and lines and all(map(_NUMBERS.match, lines)):
+        return "text of numbers, as of YOLO"
+    if text.lstrip().startswith(("{", "[")):
+        return "JSON of another kind"
+    return f"other {noun}"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.json.text import json_kind
-from ngff_bio.sources.assembly import DOCUMENTS, base_of, image_files
+from ngff_bio.sources.assembly import ending_of, image_files
 from ngff_bio.sources.files.archives import is_archive
 from ngff_bio.sources.files.tree import STORE_MARKS, FileTree
+from ngff_bio.sources.unread import belongs
 
 #: Formats of microscopes, which a converter to OME-TIFF reads.
 _MICROSCOPE = {
@@ -73,11 +74,6 @@ def counts_by_ending(names: Iterable[str]) -> str:
     return ", ".join(shown) or "no files"
 
 
-def ending_of(name: str) -> str:
-    """The ending of a file's name in lower case, with its dot."""
-    return os.path.splitext(base_of(name))[1].lower()
-
-
 def file_alone_hint(tree: FileTree) -> str:
     """The hint for an annotation file that was given in place of its folder."""
     folder = os.path.dirname(os.path.abspath(tree.origin))
@@ -123,7 +119,7 @@ def _advice(tree: FileTree, names: list[str]) -> tuple[str, str]:
     archives = [n for n in names if is_archive(n)]
     if archives:
         return unknown, f"unpack the archives, or name one as the source: {archives[0]}"
-    if all(n.lower().endswith(DOCUMENTS) for n in names):
+    if all(n.lower().endswith(".txt") or belongs(n) for n in names):
         return "the source contains only documents", "name the folder that holds the image files"
     return unknown, "name the folder that holds the dataset, or give its format with --format"
 

@@ -67,6 +67,8 @@ def check_source(
     - Each instance has a valid label value, and is inside its frame or has a notice.
     - Each file that pixels and labels are read from is declared in ``source_parts``, with an identity
       that changes when the file changes.
+    - Each file that could hold annotations or pixels is read: it is named by a part of an image, or in
+      ``read_files``.
     - A damaged file is one `NgffBioError` that names the file, or a notice.
 
     The dataset is copied to a temporary folder, and each image is read completely into memory.
@@ -93,7 +95,7 @@ def check_source(
         _require(known.detect(open_tree(copy)) > 0, "detect() returns 0 for the dataset")
         _require(known.detect(open_tree(empty)) == 0, "detect() is not 0 for an empty folder")
         given = dict(options or {})
-        dataset = read_source(known, open_tree(copy), given)
+        dataset = read_source(known, open_tree(copy), given, ignore_unread=True)
         _require(bool(dataset.images), "the dataset has no image")
         for path, count in Counter(image.path for image in dataset.images).items():
             _require(count == 1, f"{count} images have the path {path!r}")
@@ -102,6 +104,8 @@ def check_source(
         for image in dataset.images:
             _check_image(image)
         used = _check_reading(known, copy, given)
+        for name, kind in dataset.account.unread.items():
+            _require(kind.startswith("other"), f"{name} is not read ({kind})")
         _check_identities(dataset)
         _check_damage(known, copy, given, used)
 
@@ -272,7 +276,7 @@ class _WatchedTree(FileTree):
 def _check_reading(source: Source, folder: Path, options: Mapping[str, Any]) -> list[str]:
     """Check what is read, and when; returns the names of the files that are read at all."""
     tree = _WatchedTree(open_tree(folder))
-    dataset = read_source(source, tree, options)
+    dataset = read_source(source, tree, options, ignore_unread=True)
     early = dict(tree.counts)
     for name in {p.name for i in dataset.images for p in _files(i.pixels)} & set(tree.names()):
         _require(

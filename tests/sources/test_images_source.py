@@ -699,10 +699,10 @@ def test_damaged_image_files_are_one_error_or_skipped(tmp_path: Path) -> None:
 
 def test_files_that_are_not_images_are_named(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.png", GREY)
-    (tmp_path / "in" / "notes.docx").write_bytes(b"x")
+    (tmp_path / "in" / "notes.dat").write_bytes(b"x")
     (tmp_path / "in" / "README.md").write_text("x")
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
-    assert [n.record for n in report.skipped] == ["notes.docx"]
+    assert [n.record for n in report.skipped] == ["notes.dat"]
 
 
 def test_images_of_one_name_and_below_each_other_have_places_of_their_own(tmp_path: Path) -> None:

@@ -440,7 +440,10 @@ def test_unknown_names_are_reported_under_their_own_name_and_not_guessed(
     truth = two_types()
     some = truth.root / next(iter(truth.image_files.values()))
     shutil.copy(some, some.with_name(name))
-    report = ngff_bio.convert(truth.root, tmp_path / "out.zarr")
+    with pytest.raises(SourceError, match="would not be read") as caught:
+        ngff_bio.convert(truth.root, tmp_path / "out.zarr")
+    assert why in str(caught.value.found)
+    report = ngff_bio.convert(truth.root, tmp_path / "out.zarr", ignore_unread=True)
     assert [why in n.what for n in report.skipped if name in (n.file or "")] == [True]
     check_pixels(truth, tmp_path / "out.zarr")
 

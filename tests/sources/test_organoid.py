@@ -18,8 +18,8 @@ from ngff_bio.conversion import convert
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.labelme.labelme import restored_file, restored_shape
 from ngff_bio.model import SourceDataset
-from ngff_bio.sources import find_source, open_tree
-from ngff_bio.sources.organoid import read
+from ngff_bio.sources import find_source, open_tree, read_source
+from ngff_bio.sources.organoid import SOURCE, read
 
 
 def image_of(dataset: SourceDataset, path: str) -> Any:
@@ -319,9 +319,9 @@ def test_a_broken_image_ends_the_conversion_or_is_passed_over(tmp_path: Path) ->
 
 def test_other_files_are_named_and_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     truth = make_organoid(tmp_path, trees=["Detection"])
-    (truth.root / "notes.docx").write_bytes(b"x")
-    dataset = read(open_tree(truth.root))
-    assert [(n.kind, n.record) for n in dataset.notices] == [("skipped", "notes.docx")]
+    (truth.root / "notes.dat").write_bytes(b"x")
+    dataset = read_source(SOURCE, open_tree(truth.root))
+    assert [(n.kind, n.record) for n in dataset.notices] == [("skipped", "notes.dat")]
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceNotFoundError):
         read(open_tree(tmp_path / "empty"))

@@ -60,7 +60,7 @@ def test_a_file_that_could_hold_annotations_stops_the_conversion_or_is_reported(
         assert "--ignore-unread" in str(error.value.hint)
     with pytest.raises(SourceError, match="could hold annotations"):
         ngff_bio.conversion.estimate(folder)
-    done = ngff_bio.convert(folder, tmp_path / "out.zarr", options={"ignore_unread": True})
+    done = ngff_bio.convert(folder, tmp_path / "out.zarr", ignore_unread=True)
     assert done.images == 1
     (skipped,) = done.skipped
     assert skipped.record == name
@@ -74,7 +74,8 @@ def test_documents_and_tables_of_other_things_are_no_annotations(
     for name in ("README.md", "LICENSE.txt", "obj.names", "plate.csv", "data.yaml"):
         (folder / name).write_text("gain, 3")
     done = ngff_bio.convert(folder, tmp_path / "out.zarr")
-    assert {n.record for n in done.skipped} == {"obj.names, plate.csv"}
+    assert {n.record for n in done.skipped} == {"obj.names", "plate.csv"}
+    assert set(done.account.belongs) == {"README.md", "LICENSE.txt", "data.yaml"}
 
 
 def test_the_command_line_stops_and_has_the_option(folder: Path, tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_unlisted_images_of_a_coco_folder_that_are_named_like_masks_are_no_image
     with pytest.raises(SourceError, match="could hold annotations") as error:
         ngff_bio.convert(place, tmp_path / "out.zarr")
     assert "masks/a.png" in str(error.value.found)
-    done = ngff_bio.convert(place, tmp_path / "out.zarr", options={"ignore_unread": True})
+    done = ngff_bio.convert(place, tmp_path / "out.zarr", ignore_unread=True)
     assert done.images == 1
 
 

@@ -229,7 +229,7 @@ def test_damage_that_is_ignored_is_found(example: Any) -> None:
         except SourceError:
             return SourceDataset("x", "x", "x", "collection", ())
 
-    with pytest.raises(SourceContractError, match="neither an error nor a notice"):
+    with pytest.raises(SourceContractError, match="the error does not name it"):
         check_source(replace(source, read=careless), folder)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ngff_bio.checks.differences import Difference, Verification
 from ngff_bio.checks.reading import Progress, blocks
 from ngff_bio.checks.source.comparison import Comparison
-from ngff_bio.checks.store.documents import Documents, read_documents
+from ngff_bio.checks.store.documents import Documents, read_documents, texts
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.engine.write.manifest import ManifestEntry
 from ngff_bio.errors import NgffBioError
@@ -37,6 +37,7 @@ def verify(
     format: str | None = None,
     options: Mapping[str, Any] | None = None,
     on_error: OnError | None = None,
+    exclude: Sequence[str] | None = None,
     source_options: Mapping[str, Any] | None = None,
     storage_options: Mapping[str, Any] | None = None,
     sample: int | None = None,
@@ -63,6 +64,8 @@ def verify(
         Options of the source that the conversion used; read from the store if not given.
     on_error
         ``skip`` if the conversion skipped wrong records; read from the store if not given.
+    exclude
+        Globs of files that the conversion excluded; read from the store if not given.
     source_options
         Options of the URL of the source: endpoint, credentials. The names are those of
         `storage_options`; any other is passed to fsspec.
@@ -102,21 +105,26 @@ def verify(
             comparison.dataset(read_documents(storage), source)
         elif source is not None:
             done.source = without_secrets(os.fspath(source))
-            tree = open_tree(source, source_options=source_options)
-            done.differences += _file_differences(tree, entries, checked=sample is None)
             documents = read_documents(storage)
             recorded = _conversion(documents)
-            kind = find_source(tree, format or recorded.get("source"))
             used = recorded.get("options")
             used = used if isinstance(used, dict) else {}
+            tree = open_tree(
+                source,
+                source_options=source_options,
+                exclude=texts(used.get("exclude")) if exclude is None else exclude,
+            )
+            done.differences += _file_differences(tree, entries, checked=sample is None)
+            kind = find_source(tree, format or recorded.get("source"))
             if options is None:
                 options = {k: v for k, v in used.items() if k in kind.options}
             on_error = on_error or used.get("on_error", "stop")
-            dataset = read_source(kind, tree, options, on_error=on_error)
+            dataset = read_source(kind, tree, options, on_error=on_error, ignore_unread=True)
             if on_error == "skip":
                 dataset, notes = _without_skipped(dataset, documents.groups)
                 done.notes += notes
             comparison.dataset(documents, dataset)
+            done.not_read = [*dataset.account.excluded, *dataset.account.unread]
         elif pixels:
             comparison.checksums(read_documents(storage), entries)
     done.seconds = time.monotonic() - began

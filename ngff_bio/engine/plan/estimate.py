@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Plan, below
-from ngff_bio.model import InstanceLayer
+from ngff_bio.model import FileAccount, InstanceLayer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,13 @@ class Estimate:
     units: int
     objects: int
     objects_hidden: int
+    account: FileAccount = field(default_factory=FileAccount)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        found = asdict(replace(self, account=FileAccount()))
+        del found["account"]
+        return {**found, "files": self.account.to_json()}
 
 
 def estimate_plan(plan: Plan) -> Estimate:
@@ -52,6 +60,7 @@ def estimate_plan(plan: Plan) -> Estimate:
         units=len(plan.units),
         objects=_documents(plan) + plan.objects + 2,  # the manifest and its checksum
         objects_hidden=max((_of_label_image(array, plan) for array in drawn), default=0),
+        account=plan.dataset.account,
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.write.records import UnitRecord
-from ngff_bio.model import Notice, gathered
+from ngff_bio.model import FileAccount, Notice, gathered
 from ngff_bio.printing import clean_json
 
 #: Arrays whose codec is named: those of a large dataset repeat.
@@ -21,7 +21,8 @@ class ConversionReport:
     """Outcome of a conversion.
 
     ``bytes_raw`` counts pixels of images and labels at level 0; ``bytes_stored`` and ``objects``
-    what was written. ``codecs`` names the codec of each array (of the first 20). ``choices`` lists,
+    what was written. ``account`` says of each file of the source whether it was read.
+    ``codecs`` names the codec of each array (of the first 20). ``choices`` lists,
     for each codec that was chosen by trying, the codec, the bytes of the sample and the size that each
     candidate compressed them to. ``resumed`` is the number of units that were done before.
     """
@@ -43,6 +44,7 @@ class ConversionReport:
     bytes_stored: int = 0
     seconds: float = 0.0
     notices: list[Notice] = field(default_factory=list)
+    account: FileAccount = field(default_factory=FileAccount)
 
     @property
     def skipped(self) -> list[Notice]:
@@ -51,7 +53,10 @@ class ConversionReport:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
-        return {key: clean_json(value) for key, value in asdict(self).items()}
+        found = asdict(replace(self, account=FileAccount()))
+        found["files"] = self.account.to_json()
+        del found["account"]
+        return {key: clean_json(value) for key, value in found.items()}
 
 
 def make_report(
@@ -93,6 +98,7 @@ def make_report(
         bytes_raw=plan.bytes_raw,
         bytes_stored=bytes_stored,
         notices=gathered([*found, *_disagreements(plan, ordered)]),
+        account=dataset.account,
     )
 
 

@@ -17,6 +17,7 @@ from ngff_bio.engine.write.records import PartRecord
 from ngff_bio.model import InstanceLayer, LabelLayer, SourceImage
 from ngff_bio.ngff.attributes import (
     KEY,
+    NOT_READ,
     CategoryEntry,
     Converter,
     DatasetAttributes,
@@ -51,6 +52,7 @@ def dataset_attributes(plan: Plan) -> dict[str, Any]:
 
 def _dataset(plan: Plan) -> DatasetAttributes:
     dataset = plan.dataset
+    not_read = dataset.account.not_read()
     return DatasetAttributes(
         name=dataset.name,
         source=dataset.source,
@@ -61,7 +63,7 @@ def _dataset(plan: Plan) -> DatasetAttributes:
         splits=dataset.splits or None,
         images=len(dataset.images),
         groups=tuple(p.path for p in dataset.plates if p.path) + dataset.collections or None,
-        attributes=dict(dataset.attributes) or None,
+        attributes={**dataset.attributes, **({NOT_READ: not_read} if not_read else {})} or None,
     )
 
 

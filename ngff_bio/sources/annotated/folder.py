@@ -79,6 +79,8 @@ class AnnotatedFolder:
     axes: str | None = None
     finder: ImageFinder = field(init=False)
     entries: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    #: Names of documents and other files that were read.
+    read_files: set[str] = field(default_factory=set)
     documents: list[dict[str, Any]] = field(default_factory=list)
     _headers: dict[str, ImageHeader] | None = None
 
@@ -123,6 +125,7 @@ class AnnotatedFolder:
             document = read_document(reader, self.problems)
         if document is None:
             return None
+        self.read_files.add(reader.file.name)
         if document.record:
             self.documents.append({"file": reader.file.name, "record": document.record})
         near = folder_of(reader.file.name)
@@ -193,6 +196,7 @@ class AnnotatedFolder:
             splits=tuple(ranked),
             notices=self.problems.gathered(),
             attributes={KEY: about},
+            read_files=tuple(sorted(self.read_files)),
         )
 
 

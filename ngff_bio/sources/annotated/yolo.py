@@ -7,7 +7,6 @@ or ``classes.txt``.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +22,13 @@ from ngff_bio.sources.annotated.yolo_lists import NAMES, YAML, YoloLists
 from ngff_bio.sources.assembly import base_of, folder_of, image_files
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
-from ngff_bio.sources.unread import IGNORE_HELP, account_for
 
 #: Label files whose first bytes are looked at.
 _SNIFFED_FILES = 8
 _SNIFFED = 1 << 12
 
 #: Files that accompany label files: a cache of Ultralytics, the class list of Label Studio.
-_BESIDE = re.compile(r"\.cache$|(^|/)notes\.json$", re.IGNORECASE)
+_BESIDE = ("*.cache", "notes.json")
 
 
 def detect(tree: FileTree) -> int:
@@ -86,7 +84,6 @@ def _is_label_folder(folder: str) -> bool:
 def read(
     tree: FileTree,
     *,
-    ignore_unread: bool = False,
     axes: str | None = None,
     on_error: OnError = "stop",
 ) -> SourceDataset:
@@ -127,23 +124,12 @@ def read(
         text = text_of(tree.file(name), "the label file")
         if looks_like_labels(text) is not False:
             problems.fail(without_image(name, f"{stem(base_of(name))}.*"))
-    account_for(
-        tree,
-        [
-            n
-            for n in names
-            if n not in {*files.images, *files.labels.values(), *files.orphans}
-            and n not in lists.used
-            and not _BESIDE.search(n)
-        ],
-        problems,
-        "neither an image file nor a file of YOLO",
-        ignore=ignore_unread,
-    )
+    splits = lists.splits(folder.finder)
+    folder.read_files |= lists.used
     return folder.dataset(
         "yolo",
         categories=[Category(i, n) for i, n in sorted(known.names.items())],
-        splits=lists.splits(folder.finder),
+        splits=splits,
         records=lists.records,
         record={"files": lists.read},
     )
@@ -158,6 +144,6 @@ SOURCE = Source(
     read=read,
     options={
         "axes": "axes of TIFFs that do not state them, in the order of the file: tyx",
-        "ignore_unread": IGNORE_HELP,
     },
+    belongs=_BESIDE,
 )

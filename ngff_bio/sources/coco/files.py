@@ -100,6 +100,11 @@ class CocoFiles:
         layer = layer or layer_name(c.name for coco in found for c in coco.categories)
         return cls(tree, tuple(found), layer, {c.name: split(c.name) for c in found}, problems)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the files."""
+        return tuple(c.name for c in self.files)
+
     def entries(
         self,
         headers: Mapping[str, ImageHeader],

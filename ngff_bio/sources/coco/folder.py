@@ -26,7 +26,6 @@ from ngff_bio.sources.coco.files import CocoFiles
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.label_names import by_convention
 from ngff_bio.sources.registry import Source
-from ngff_bio.sources.unread import IGNORE_HELP, account_for
 
 
 def detect(tree: FileTree) -> int:
@@ -42,13 +41,10 @@ def _is_coco(tree: FileTree, name: str) -> bool:
 def read(
     tree: FileTree,
     *,
-    ignore_unread: bool = False,
     on_error: OnError = "stop",
     progress: Progress | None = None,
 ) -> SourceDataset:
     """Every image file as an image, with the annotations of every COCO file.
-
-    With `ignore_unread`, other files that could hold annotations are left out.
 
     Raises
     ------
@@ -77,14 +73,6 @@ def read(
     headers = probe_all(tree, image_names, problems)
     entries = coco.entries(headers, lambda _, name: finder.find(name))
     masks = [n for n in headers if not entries[n] and by_convention(n) is not None]
-    account_for(
-        tree,
-        sorted(set(names).difference(annotated, image_names)),
-        problems,
-        "neither an image file nor a COCO file",
-        ignore=ignore_unread,
-        masks=masks,
-    )
     for name in masks:
         del headers[name]
     paths = paths_below("", image_names)
@@ -105,6 +93,7 @@ def read(
         splits=tuple(coco.splits.values()) if len(coco.files) > 1 else (),
         notices=problems.gathered(),
         attributes={"coco": coco.attributes()},
+        read_files=coco.names,
     )
 
 
@@ -134,5 +123,4 @@ SOURCE = Source(
     layout='*.json with "images" and "annotations", and JPEG, PNG or TIFF files anywhere beside it',
     detect=detect,
     read=read,
-    options={"ignore_unread": IGNORE_HELP},
 )

@@ -108,9 +108,6 @@ def read(
             expected=", ".join(f"{start}*.jpg" for start in list(below)[:3]),
             hint="put the folders of image files beside `annotations`",
         )
-    for name in names:
-        if name.endswith(".json") and name not in files.values():
-            problems.skip("not an annotation file of this collection", file=name)
     return SourceDataset(
         name="nuclei",
         source="nuclei",
@@ -120,6 +117,7 @@ def read(
         splits=tuple(coco.splits.values()),
         notices=problems.gathered(),
         attributes={"coco": coco.attributes()},
+        read_files=coco.names,
     )
 
 

@@ -22,6 +22,7 @@ FileRecord = tuple[str, int, int | None]
 def files_of(tree: FileTree, dataset: SourceDataset) -> list[str]:
     """Names of all files that a dataset is made of: those of the tree that were not skipped."""
     skipped = {notice.file for notice in dataset.notices if notice.kind == "skipped"}
+    skipped.update(dataset.account.unread)
     return [name for name in tree.names() if name not in skipped]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,10 +34,25 @@ class FileTree:
         By name; hidden files and files of operating systems are omitted.
     limits
         How large planes and archive members may be.
+    exclude
+        Globs of files that the user excludes: of whole names, or of a file or a folder anywhere if
+        there is no ``/`` in it.
+    excluded
+        Further files that are not part of the source, and why.
+
+    Attributes
+    ----------
+    excluded
+        Names of files that were excluded, each with the reason.
     """
 
     def __init__(
-        self, origin: str, files: Mapping[str, SourceFile], limits: Limits = DEFAULT_LIMITS
+        self,
+        origin: str,
+        files: Mapping[str, SourceFile],
+        limits: Limits = DEFAULT_LIMITS,
+        exclude: Sequence[str] = (),
+        excluded: Mapping[str, str] | None = None,
     ) -> None:
         for name in files:
             if not name.isprintable() and any("\ud800" <= c <= "\udfff" for c in name):
@@ -48,7 +64,24 @@ class FileTree:
                 )
         self.origin = without_secrets(origin)
         self.limits = limits
-        self._files = {n: f for n, f in sorted(files.items()) if not _is_system_file(n)}
+        self.exclude = tuple(exclude)
+        self.excluded = dict(excluded or {})
+        self._files = {}
+        self._opened: FileTree | None = None
+        for name, file in sorted(files.items()):
+            pattern = next((p for p in self.exclude if _matches(name, p)), None)
+            if pattern is not None:
+                self.excluded[name] = f"--exclude {pattern}"
+            elif not _is_system_file(name):
+                self._files[name] = file
+
+    def innermost(self) -> FileTree:
+        """The tree in which a source has opened archives as folders, or this one."""
+        return self if self._opened is None else self._opened.innermost()
+
+    def set_opened(self, tree: FileTree) -> None:
+        """Record the tree in which a source has opened archives of this one."""
+        self._opened = tree
 
     def names(self) -> list[str]:
         """Names of all files, sorted."""
@@ -70,6 +103,14 @@ class FileTree:
         if isinstance(found, ArchiveMember):
             self.limits.check_member(found.size, name)
         return found
+
+
+def _matches(name: str, pattern: str) -> bool:
+    parts = name.split("/")
+    if "/" not in pattern:
+        return any(fnmatchcase(part, pattern) for part in parts)
+    tops = ("/".join(parts[:n]) for n in range(1, len(parts) + 1))
+    return any(fnmatchcase(top, pattern.strip("/")) for top in tops)
 
 
 def _is_system_file(name: str) -> bool:
@@ -95,6 +136,7 @@ def open_tree(
     *,
     source_options: Mapping[str, Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    exclude: Sequence[str] = (),
 ) -> FileTree:
     """Files of a folder, of an archive (zip, tar, compressed tar), of a URL, or one file alone.
 
@@ -109,6 +151,8 @@ def open_tree(
         :class:`ngff_bio.storage.BucketStorage`; any other is passed to fsspec.
     limits
         How large planes and archive members may be.
+    exclude
+        Globs of files that are not part of the source, as of `FileTree`.
 
     Raises
     ------
@@ -121,27 +165,32 @@ def open_tree(
     if "://" in text:
         listed, single = list_url(text, source_options)
         if not single:
-            return FileTree(text, listed, limits)
-        return _tree_of_file(text, listed[""], limits)
+            return FileTree(text, listed, limits, exclude)
+        return _tree_of_file(text, listed[""], limits, exclude)
     path = Path(text)
     if path.is_dir():
         top = str(path.absolute())
-        return FileTree(text, {n: LocalFile(top, n) for n in _walk(top)}, limits)
+        outside: dict[str, str] = {}
+        files = {n: LocalFile(top, n) for n in _walk(top, outside)}
+        return FileTree(text, files, limits, exclude, outside)
     if path.is_file():
         path = path.absolute()
-        return _tree_of_file(text, LocalFile(str(path.parent), path.name), limits)
+        return _tree_of_file(text, LocalFile(str(path.parent), path.name), limits, exclude)
     raise SourceNotFoundError("the source does not exist", file=text, hint="check the path")
 
 
-def _tree_of_file(origin: str, file: SourceFile, limits: Limits) -> FileTree:
+def _tree_of_file(
+    origin: str, file: SourceFile, limits: Limits, exclude: Sequence[str]
+) -> FileTree:
     if not file.size:
         raise SourceError("the file is empty", file=origin, hint="download or copy it again")
     if is_archive(file.name):
-        return FileTree(origin, list_archive(file, "", limits), limits)
-    return FileTree(origin, {file.name: file}, limits)
+        return FileTree(origin, list_archive(file, "", limits), limits, exclude)
+    return FileTree(origin, {file.name: file}, limits, exclude)
 
 
-def _walk(top: str) -> Iterator[str]:
+def _walk(top: str, outside: dict[str, str]) -> Iterator[str]:
+    """Names of files below a folder; links that are not followed are added to `outside`."""
     inside = os.path.realpath(top) + os.sep
     for folder, below, names in os.walk(top):
         if folder != top and STORE_MARKS.intersection(names):
@@ -149,9 +198,12 @@ def _walk(top: str) -> Iterator[str]:
             continue
         below[:] = [b for b in below if not b.startswith(".")]
         start = os.path.relpath(folder, top).replace(os.sep, "/") + "/" if folder != top else ""
+        links = (b for b in below if os.path.islink(os.path.join(folder, b)))
+        outside |= {start + link: "link to a folder" for link in links}
         for name in names:
             path = os.path.join(folder, name)
             if os.path.islink(path) and not os.path.realpath(path).startswith(inside):
+                outside[start + name] = "link that leads out of the source"
                 continue
             if os.path.isfile(path):
                 yield start + name
@@ -175,5 +227,6 @@ def with_archives(tree: FileTree, pick: Callable[[str], bool] = is_archive) -> F
         members = list_archive(file, f"{name}/", tree.limits)
         files |= members
         nested = nested or any(is_archive(m) and pick(m) for m in members)
-    found = FileTree(tree.origin, files, tree.limits)
+    found = FileTree(tree.origin, files, tree.limits, tree.exclude, tree.excluded)
+    tree.set_opened(found)
     return with_archives(found, pick) if nested else found

@@ -28,7 +28,6 @@ from ngff_bio.sources.images.label_names import (
 from ngff_bio.sources.images.numbered import Naming, Series, find_series, stem_of
 from ngff_bio.sources.images.opening import open_series, series_images
 from ngff_bio.sources.registry import Source
-from ngff_bio.sources.unread import IGNORE_HELP, account_for
 
 #: JSON files that are sniffed for annotations: the first ones show what the others are.
 _SNIFFED_FILES = 16
@@ -51,7 +50,6 @@ def read(
     series: str | None = None,
     label_kind: LabelKind = "instance",
     tracked: bool = False,
-    ignore_unread: bool = False,
     on_error: OnError = "stop",
 ) -> SourceDataset:
     """All images, with the label images that belong to them.
@@ -70,8 +68,6 @@ def read(
         Whether values of label images are objects (``instance``) or classes (``semantic``).
     tracked
         Whether equal values on two time points are one object, and not two.
-    ignore_unread
-        Whether files that could hold annotations, and are not image files, are left out.
 
     Raises
     ------
@@ -96,8 +92,6 @@ def read(
     problems = Problems(on_error)
     names = tree.names()
     images = image_files(names)
-    others = sorted(set(names).difference(images))
-    account_for(tree, others, problems, "not image files", ignore=ignore_unread)
     headers = probe_all(tree, images, problems)
     reader = _Reader(tree, problems, axes, Naming.of(names, series), label_kind, tracked, headers)
     within = f"{stem_of(base_of(tree.origin.rstrip('/')))}/"
@@ -126,6 +120,7 @@ def read(
         layout="image" if len(found) == 1 else "collection",
         images=placed(found),
         notices=problems.gathered(),
+        read_files=tuple(frame.name for _, image in found for frame in image.frames),
     )
 
 
@@ -335,7 +330,6 @@ SOURCE = Source(
         "series": "axis (t, z, c) that a last number in file names counts along; none for no series",
         "label_kind": "whether values of label images are objects (instance) or classes (semantic)",
         "tracked": "whether equal label values on two time points are one object",
-        "ignore_unread": IGNORE_HELP,
     },
 )
 

@@ -10,7 +10,7 @@ from posixpath import normpath
 
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.images.frames import open_image, stack_frames
-from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader, exif_orientation, probe_image
+from ngff_bio.formats.images.headers import ImageHeader, exif_orientation, probe_image
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.labelme.labelme import EmbeddedImage, LabelmeFile, read_labelme
 from ngff_bio.formats.names import safe_name
@@ -34,7 +34,6 @@ from ngff_bio.sources.labelme.shapes import (
     shape_record,
 )
 from ngff_bio.sources.registry import Source
-from ngff_bio.sources.unread import IGNORE_HELP, account_for
 
 
 def detect(tree: FileTree) -> int:
@@ -52,7 +51,6 @@ def read(
     on_error: OnError = "stop",
     scale_annotations: bool = False,
     axes: str | None = None,
-    ignore_unread: bool = False,
 ) -> SourceDataset:
     """Every image file as an image, with the shapes of its labelme file.
 
@@ -64,8 +62,6 @@ def read(
         Scale shapes whose file states another image size than the image has.
     axes
         Axes of TIFFs that do not state them.
-    ignore_unread
-        Whether other files that could hold annotations are left out.
 
     Raises
     ------
@@ -78,13 +74,10 @@ def read(
     names = tree.names()
     image_names = image_files(names)
     pairs = _Pairs(image_names, problems)
-    others = []
     for name in names:
         if name.lower().endswith(".json") and _is_labelme(tree, name):
             with problems.caught():
                 pairs.add(read_labelme(tree.file(name), problems))
-        elif not name.lower().endswith(EXTENSIONS):
-            others.append(name)
     if not pairs.contents:
         raise SourceNotFoundError(
             "not a labelme dataset",
@@ -93,9 +86,6 @@ def read(
             found="; ".join(n.what for n in problems.notices[:3]) or "no such file",
             hint="name the folder that holds them",
         )
-    account_for(
-        tree, others, problems, "neither an image file nor a labelme file", ignore=ignore_unread
-    )
     layer = layer_name(label for content in pairs.contents for label in content.labels)
     reader = _Reader(tree, problems, scale_annotations, axes, layer)
     images = [
@@ -110,6 +100,7 @@ def read(
         origin=tree.origin,
         layout="image" if len(images) == 1 else "collection",
         images=placed(images),
+        read_files=tuple(c.name for c in pairs.contents),
         notices=problems.gathered(),
     )
 
@@ -267,6 +258,5 @@ SOURCE = Source(
     options={
         "scale_annotations": SCALE_HELP,
         "axes": "axes of TIFFs that do not state them, in the order of the file: tyx",
-        "ignore_unread": IGNORE_HELP,
     },
 )

@@ -17,7 +17,7 @@ from ngff_bio.formats.coco.layers import KEY, CocoFile, Progress
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset, SourcePlate
-from ngff_bio.sources.assembly import DOCUMENTS, base_of, probe_all
+from ngff_bio.sources.assembly import base_of, image_files, probe_all
 from ngff_bio.sources.coco.files import CocoFiles
 from ngff_bio.sources.files.tree import FileTree, with_archives
 from ngff_bio.sources.livecell.counts import GROUP, count_images, find_counts
@@ -31,9 +31,6 @@ LAYER = "cell"
 _COCO = re.compile(r"(?:^|/)livecell_coco_\w+\.json$")
 _IMAGES_ZIP = re.compile(r"(?:^|/)images\.zip$")
 _COUNT_ZIP = re.compile(r"(?:^|/)nuclear_count_benchmark/[^/]+\.zip$")
-
-#: Endings of files that are not data of the collection, and not reported.
-_TEXTS = (*DOCUMENTS, ".xml", "license", "readme")
 
 
 def detect(tree: FileTree) -> int:
@@ -113,6 +110,7 @@ def read(
         splits=tuple(coco.splits.values()),
         notices=problems.gathered(),
         attributes={"modality": "phase contrast", KEY: coco.attributes()},
+        read_files=(*coco.names, *(each.counts for each in sets.values())),
     )
 
 
@@ -124,10 +122,8 @@ def _named_crops(names: list[str], problems: Problems) -> dict[str, CropName]:
         base = base_of(name)
         crop = parse_name(base)
         if crop is None:
-            if base.lower().endswith((".tif", ".tiff", ".png", ".jpg")):
+            if image_files([base]):
                 problems.skip(f"the image has {why_unknown(base)}", name)
-            elif not base.lower().endswith((*_TEXTS, ".json")):
-                problems.skip("not a file of this collection", None, name)
         elif base in seen:
             problems.fail(
                 SourceError(
@@ -152,8 +148,6 @@ def _annotation_files(tree: FileTree, names: list[str], problems: Problems) -> l
             continue
         if _COCO.search(name) or "annotations/" in name or json_kind(tree.file(name)) == "coco":
             found.append(name)
-        else:
-            problems.skip("not a file of this collection", None, name)
     if not found:
         problems.note("there is no annotation file: images only")
     return sorted(found, key=_preference)
@@ -185,4 +179,5 @@ SOURCE = Source(
     detect=detect,
     read=read,
     options={"stitch": "put the four crops of a location together (true or false)"},
+    belongs=("*.txt", "*.xml"),
 )

@@ -21,12 +21,11 @@ from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.images.label_pixels import fit_labels, open_label_image
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, Pixels, SourceDataset, SourceImage, VolumeLayer
-from ngff_bio.sources.assembly import image_files, placed, probe_all
+from ngff_bio.sources.assembly import placed, probe_all
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.numbered import Series, stem_of
 from ngff_bio.sources.images.opening import open_series, series_images
 from ngff_bio.sources.registry import Source
-from ngff_bio.sources.unread import IGNORE_HELP, account_for
 
 _FRAME = re.compile(r"^(?P<data>(?:.*/)?)(?P<movie>\d\d)/t(?P<t>\d{3,})\.tiff?$")
 _BESIDE = r"^(?P<data>(?:.*/)?)(?P<movie>\d\d)_(?P<kind>GT|ST|ERR_SEG|RES)/(?:(?P<part>SEG|TRA)/)?"
@@ -58,15 +57,11 @@ def detect(tree: FileTree) -> int:
     return 2 if any(_LABELS.match(n) or _TRACKS.match(n) for n in tree.names()) else 0
 
 
-def read(
-    tree: FileTree, *, ignore_unread: bool = False, on_error: OnError = "stop"
-) -> SourceDataset:
+def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
     """Every movie as an image, with a label layer for each folder of labels.
 
     Parameters
     ----------
-    ignore_unread
-        Whether other files that could hold annotations are left out.
     on_error
         ``stop`` at the first file that is damaged or does not fit, or ``skip`` it and report.
 
@@ -79,7 +74,6 @@ def read(
     """
     problems = Problems(on_error)
     movies: dict[tuple[str, str], _Movie] = defaultdict(_Movie)
-    unread = []
     for name in tree.names():
         if match := _FRAME.match(name):
             movies[match["data"], match["movie"]].frames[int(match["t"])] = name
@@ -89,12 +83,6 @@ def read(
             layer.files[int(match["t"]), plane] = name
         elif match := _TRACKS.match(name):
             movies[match["data"], match["movie"]].layers[_layer_name(match)].tracks = name
-        else:
-            unread.append(name)
-    account_for(
-        tree, unread, problems, "not a file of the challenge", ignore=ignore_unread,
-        masks=image_files(unread),
-    )  # fmt: skip
     found = []
     for (data, number), movie in sorted(movies.items()):
         with problems.caught():
@@ -114,6 +102,7 @@ def read(
         layout="image" if len(found) == 1 else "collection",
         images=placed(found),
         notices=problems.gathered(),
+        read_files=tuple(filter(_TRACKS.match, tree.names())),
     )
 
 
@@ -310,5 +299,4 @@ SOURCE = Source(
     layout="01/t000.tif, 01_GT/{SEG,TRA}, 01_ST/SEG, 01_ERR_SEG, 01_RES, man_track.txt, res_track.txt",
     detect=detect,
     read=read,
-    options={"ignore_unread": IGNORE_HELP},
 )

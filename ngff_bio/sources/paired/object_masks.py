@@ -28,7 +28,6 @@ from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.numbered import Series, stem_of
 from ngff_bio.sources.images.opening import open_series, series_images
 from ngff_bio.sources.registry import Source
-from ngff_bio.sources.unread import IGNORE_HELP, account_for
 
 #: Name of the label layer.
 LAYER = "masks"
@@ -114,15 +113,11 @@ def detect(tree: FileTree) -> int:
     return int(bool(image_files(names)) and bool(_tables(tree)))
 
 
-def read(
-    tree: FileTree, *, ignore_unread: bool = False, on_error: OnError = "stop"
-) -> SourceDataset:
+def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
     """Every image with its masks, overlaps kept; the name of each mask file is in its record.
 
     Parameters
     ----------
-    ignore_unread
-        Whether other files that could hold annotations are left out.
     on_error
         ``stop`` at the first file that is damaged or does not fit, or ``skip`` it and report.
 
@@ -151,8 +146,6 @@ def read(
             len(lost),
         )
     images = [n for n in image_files(names) if n not in files and n not in lost]
-    unread = set(names).difference(images, files, lost, tables)
-    account_for(tree, sorted(unread), problems, "not image files", ignore=ignore_unread)
     reader = _Reader(tree, problems, masks.of, _read_tables(tree, tables, problems))
     found = reader.images(images)
     if not found:
@@ -169,6 +162,7 @@ def read(
         layout="image" if len(found) == 1 else "collection",
         images=placed(found),
         notices=problems.gathered(),
+        read_files=tuple(tables),
     )
 
 
@@ -283,5 +277,4 @@ SOURCE = Source(
     "ImageId,EncodedPixels in *.csv",
     detect=detect,
     read=read,
-    options={"ignore_unread": IGNORE_HELP},
 )

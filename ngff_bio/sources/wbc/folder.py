@@ -10,7 +10,7 @@ from __future__ import annotations
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset, SourceImage
-from ngff_bio.sources.assembly import DOCUMENTS, base_of, placed
+from ngff_bio.sources.assembly import image_files, placed
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 from ngff_bio.sources.wbc.crops import has_crops, read_crops
@@ -51,9 +51,6 @@ def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
             found="; ".join(n.what for n in problems.notices[:3]) or "no file of such a name",
             hint="name the folder that holds the test folders",
         )
-    for name in tree.names():
-        if name not in used and not base_of(name).lower().endswith(DOCUMENTS):
-            problems.skip("not a file of this dataset", record=name)
     return SourceDataset(
         name="wbc",
         source="wbc",
@@ -63,6 +60,7 @@ def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
         citation="A large multi-focus WBC dataset",
         notices=problems.gathered(),
         attributes={"modality": "bright-field microscopy of stained blood smears, focal stacks"},
+        read_files=tuple(sorted(used.difference(image_files(used)))),
     )
 
 
@@ -73,4 +71,5 @@ SOURCE = Source(
     "0_9.jpg with labels.csv",
     detect=detect,
     read=read,
+    belongs=("*/annotation/[0-9]*.jp*g", "annotation/[0-9]*.jp*g"),
 )
