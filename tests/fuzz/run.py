@@ -1,56 +1,41 @@
-"""Converts and reads damaged files for some time; what ends wrongly becomes a case of the corpus.
+"""Reads damaged inputs for some time; what ends wrongly becomes a case of the corpus.
 
     python tests/fuzz/run.py --minutes 30
 
-The outcome is that of ``worker.py``. Prints how many inputs were tried, converted, refused, and how
-many ended in another exception, a signal or a time-out.
+Prints how many inputs were tried and how many of them passed the header of their format, how many were
+read (``equal``), refused with one typed error, or ended in another exception, a signal or a time-out
+(``unexpected``); see ``worker.py``. One in ``--chain`` is converted, verified, validated and exported;
+the others are read in full, and not written. An input is a function of its seed.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
 import tempfile
-import threading
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
-from random import Random
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fuzz.mutate import mutated
-from fuzz.processes import WorkerProcess
-from fuzz.worker import ARCHIVES, SOURCES, STORES, Worker
+from fuzz.batches import Input, Inputs, repair, run_batch
+from fuzz.targets import TARGETS
+from fuzz.worker import Worker
 
 CORPUS = Path(__file__).with_name("corpus")
 
+#: Inputs of one process.
+BATCH = 200
 
-class Inputs:
-    """Files of each kind that are damaged, by name."""
+#: Bytes of the largest input that is saved.
+_SAVED = 1 << 16
 
-    def __init__(self, folder: Path, kinds: list[str]) -> None:
-        worker = Worker(folder)
-        self._files: dict[str, dict[str, bytes]] = {}
-        for kind in kinds:
-            place = worker.made(kind)
-            paths = [place / ARCHIVES[kind]] if kind in ARCHIVES else sorted(place.rglob("*"))
-            self._files[kind] = {
-                path.relative_to(place).as_posix(): path.read_bytes()
-                for path in paths
-                if path.is_file()
-            }
-
-    def next(self, random: Random) -> tuple[str, str, bytes]:
-        """Kind and name of a file, and damaged bytes of it."""
-        kind = random.choice(list(self._files))
-        by_ending: dict[str, list[str]] = {}
-        for name in self._files[kind]:
-            by_ending.setdefault(name.rpartition("/")[2].partition(".")[2], []).append(name)
-        name = random.choice(random.choice(list(by_ending.values())))
-        return kind, name, mutated(random, name, self._files[kind][name])
+COLUMNS = ("header", "equal", "refused", "unexpected")
 
 
 def signature(what: str) -> str:
@@ -61,59 +46,84 @@ def signature(what: str) -> str:
     return "".join(c for c in " ".join((*places, last.partition(":")[0])) if not c.isdigit())
 
 
-def save(kind: str, name: str, data: bytes, what: str) -> Path:
+def save(one: Input, what: str) -> Path:
     """Make a case of the corpus."""
-    case = CORPUS / kind / hashlib.sha256(data).hexdigest()[:12]
-    case.mkdir(parents=True, exist_ok=True)
-    (case / "name").write_text(name)
-    (case / "input").write_bytes(data)
-    last = [line for line in what.splitlines() if line.strip()][-1:]
-    (case / "seen").write_text("".join(last) + "\n")
+    case = CORPUS / one.kind / hashlib.sha256(one.data).hexdigest()[:12]
+    if len(one.data) <= _SAVED:
+        case.mkdir(parents=True, exist_ok=True)
+        (case / "name").write_text(one.name)
+        (case / "input").write_bytes(one.data)
+        last = [line for line in what.splitlines() if line.strip()][-1:]
+        (case / "seen").write_text("".join(last) + "\n")
     return case
 
 
-def main() -> None:
-    """Run for the given time."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--kinds", nargs="*", default=[*SOURCES, *ARCHIVES, *STORES])
-    given = parser.parse_args()
-    until = time.monotonic() + 60 * given.minutes
-    counts: dict[str, Counter[str]] = {kind: Counter() for kind in given.kinds}
-    seen: set[str] = set()
-    lock = threading.Lock()
-    with tempfile.TemporaryDirectory(prefix="ngff-bio-fuzz-") as folder:
-        inputs = Inputs(Path(folder), given.kinds)
+def make_inputs(folder: Path, kinds: list[str]) -> Inputs:
+    """Make the undamaged inputs in another process: their threads must not be forked."""
+    if (child := os.fork()) == 0:
+        code = 1
+        try:
+            worker = Worker(folder)
+            for kind in kinds:
+                worker.made(kind)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if status:
+        sys.exit("the undamaged inputs could not be made")
+    return Inputs(Worker(folder), kinds)
 
-        def work(number: int) -> None:
-            random = Random(given.seed * 1000 + number)
-            path = Path(folder, f"input-{number}")
-            with WorkerProcess() as process:
-                while time.monotonic() < until:
-                    kind, name, data = inputs.next(random)
-                    path.write_bytes(data)
-                    found = process.run(kind, name, path)
-                    with lock:
-                        counts[kind][found["result"]] += 1
-                        mark = signature(found["what"])
-                        if found["result"] == "unexpected" and mark not in seen:
-                            seen.add(mark)
-                            case = save(kind, name, data, found["what"])
-                            print(f"{case.relative_to(CORPUS)}: {mark}", flush=True)
 
-        threads = [threading.Thread(target=work, args=(n,)) for n in range(given.workers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+def print_counts(counts: dict[str, Counter[str]]) -> None:
+    """Print one line for each target, and one for all."""
     total: Counter[str] = sum(counts.values(), Counter())
     for kind, count in (*counts.items(), ("all", total)):
-        figures = ", ".join(f"{count[r]} {r}" for r in ("equal", "refused", "unexpected"))
-        print(f"{kind}: {count.total()} tried, {figures}")
-    print(f"seed {given.seed}, {len(seen)} ways to fail")
-    sys.exit(1 if total["unexpected"] else 0)
+        tried = sum(count[c] for c in COLUMNS[1:])
+        print(f"{kind}: {tried} tried", *(f"{count[c]} {c}" for c in COLUMNS), sep=", ", flush=True)
+
+
+def main() -> None:
+    """Run for the given time, or for the given number of inputs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--inputs", type=int, default=10**12)
+    parser.add_argument("--seed", type=int, default=int(time.time()) << 20)
+    parser.add_argument("--chain", type=int, default=100)
+    parser.add_argument("--targets", nargs="*", default=[*TARGETS])
+    parser.add_argument("--verbose", action="store_true", help="print every failure in full")
+    given = parser.parse_args()
+    until = time.monotonic() + 60 * given.minutes
+    counts: dict[str, Counter[str]] = {kind: Counter() for kind in given.targets}
+    seen: set[str] = set()
+    with tempfile.TemporaryDirectory(prefix="ngff-bio-fuzz-") as folder:
+        inputs = make_inputs(Path(folder), given.targets)
+        place = Path(folder, "batch")
+        place.mkdir()
+        repair(place)
+        seed, stop, printed = given.seed, given.seed + given.inputs, time.monotonic()
+        while seed < stop and time.monotonic() < until:
+            seeds = range(seed, min(seed + BATCH, stop))
+            found = run_batch(inputs, seeds, place, given.chain)
+            seed = found.next_seed
+            for kind, count in found.counts.items():
+                counts[kind].update(count)
+            for number, what in found.unexpected:
+                mark = signature(what)
+                if mark not in seen:
+                    seen.add(mark)
+                    case = save(inputs.make(number), what)
+                    print(f"{case.relative_to(CORPUS)} (seed {number}): {mark}", flush=True)
+                    if given.verbose:
+                        print(what, flush=True)
+            if time.monotonic() - printed > 120:
+                printed = time.monotonic()
+                print_counts(counts)
+    print_counts(counts)
+    print(f"seeds {given.seed} to {seed}, {len(seen)} ways to fail")
+    sys.exit(1 if seen else 0)
 
 
 if __name__ == "__main__":

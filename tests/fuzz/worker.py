@@ -1,7 +1,7 @@
-"""Converts or reads one damaged input at a time, and says how that ended. Runs in a process of its own.
+"""Reads one damaged input and reports how that ended: ``equal``, ``refused`` or ``unexpected``.
 
-Reads a JSON object a line (``kind``, ``name``, ``input``: a path) and prints one: ``result`` is
-``equal`` (converted or read without an error), ``refused`` (one typed error) or ``unexpected``.
+``equal``: it was read without an error; ``refused``: one typed error; ``unexpected``: anything else. As
+a program it answers requests, one JSON object a line (``kind``, ``name``, ``input``: a path).
 """
 
 from __future__ import annotations
@@ -10,29 +10,39 @@ import contextlib
 import io
 import json
 import os
+import re
 import resource
 import shutil
+import socket
 import sys
-import tarfile
 import tempfile
 import traceback
-import zipfile
-from collections.abc import Callable
-from functools import partial
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import makers
+from fuzz.targets import STATE_SETTINGS, TARGETS, Target
 
 import ngff_bio
+from ngff_bio import cli
 from ngff_bio.checks import validate
 from ngff_bio.checks.source.verify import verify
-from ngff_bio.errors import NgffBioError
+from ngff_bio.engine import ThreadRunner, plan_dataset
+from ngff_bio.engine.resume.state import progress_of
+from ngff_bio.errors import ArgumentError, NgffBioError
 from ngff_bio.formats.limits import Limits
+from ngff_bio.model import InstanceLayer, Pixels
+from ngff_bio.raster.geometries import rasterize_geometries
 from ngff_bio.reader.describe import describe
+from ngff_bio.sources import find_source, open_tree, read_source
+from ngff_bio.storage import storage_at
+from ngff_bio.viewing.preview import draw_preview
+from ngff_bio.viewing.serve import StoreServer, _Handler
 
 #: Address space that a worker may take beyond what it has at its start, in bytes.
 MEMORY = 4 << 30
@@ -40,154 +50,152 @@ MEMORY = 4 << 30
 #: Declared limits of the conversions: made images have a few thousand pixels.
 LIMITS = Limits(max_pixels=50_000_000, max_bytes=1 << 28)
 
-SMALL: dict[str, Any] = {"size": (24, 30), "images": 2, "instances": 3}
-COCO = partial(makers.make_coco_folder, **SMALL)
+#: Pixels of an image that are read as a whole.
+_PIXELS = 1 << 20
 
-#: Maker of the source of each kind.
-SOURCES: dict[str, Callable[[Path], Any]] = {
-    "coco": COCO,
-    "coco_rle": partial(COCO, segmentations=("polygon", "rle_str", "rle_list")),
-    "livecell": makers.make_livecell,
-    "nuclei": makers.make_nuclei,
-    "labelme": partial(makers.make_labelme_folder, **SMALL),
-    "organoid": makers.make_organoid,
-    "wbc": makers.make_wbc,
-    "wbc_crops": makers.make_wbc_crops,
-    "platelet": makers.make_platelet_em,
-    "platelet_tif": partial(makers.make_platelet_em, labels=("tif",)),
-    "png": partial(COCO, kinds=("png", "rgba", "palette")),
-    "jpeg": partial(COCO, kinds=("jpg",)),
-    "tiff": makers.make_tiff_folder,
-}
-
-#: How an archive of the kind is written.
-ARCHIVES = {"zip": "a.zip", "zips": "a.zip", "tar": "a.tar", "tgz": "a.tgz", "txz": "a.txz"}
-
-#: Maker of the source and settings of each kind of store.
-STORES: dict[str, tuple[Callable[[Path], Any], dict[str, Any]]] = {
-    "store04": (lambda folder: overlapping(folder), {"version": "0.4"}),
-    "store05": (lambda folder: overlapping(folder), {"version": "0.5"}),
-    "store06": (lambda folder: overlapping(folder), {"version": "0.6"}),
-    "storeplate": (makers.make_organoid, {}),
-}
-
-
-def overlapping(folder: Path) -> None:
-    """A COCO folder whose first two instances of each image cover the same pixels."""
-    COCO(folder)
-    for path in folder.glob("coco/annotations/*.json"):
-        content = json.loads(path.read_text())
-        first, second = content["annotations"][:2]
-        second["segmentation"] = first["segmentation"]
-        path.write_text(json.dumps(content))
-
-
-def write_archive(folder: Path, kind: str) -> None:
-    """Pack everything below a folder into an archive inside it."""
-    archive = folder / ARCHIVES[kind]
-    paths = sorted(p for p in folder.rglob("*") if p.is_file())
-    if kind.startswith("zip"):
-        method = zipfile.ZIP_STORED if kind == "zips" else zipfile.ZIP_DEFLATED
-        with zipfile.ZipFile(archive, "w", method) as packed:
-            for path in paths:
-                packed.write(path, path.relative_to(folder).as_posix())
-        return
-    mode: Any = {"tar": "w", "tgz": "w:gz", "txz": "w:xz"}[kind]
-    with tarfile.open(archive, mode) as tar:
-        for path in paths:
-            tar.add(path, path.relative_to(folder).as_posix())
+Result = dict[str, str]
 
 
 class Worker:
-    """Made datasets of each kind that was asked for, and a place for what is written."""
+    """Undamaged inputs of each kind that was asked for, and a place for what is written."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._made: dict[str, Path] = {}
+        self._made: set[str] = set()
 
     def made(self, kind: str) -> Path:
-        """The undamaged dataset or store of a kind; made once."""
+        """The undamaged input of a kind; made once."""
+        place = self._folder / "made" / kind
         if kind not in self._made:
-            place = self._folder / "made" / kind
-            if kind in STORES:
-                make, settings = STORES[kind]
-                make(place.with_name(f"{kind} source"))
-                ngff_bio.convert(
-                    place.with_name(f"{kind} source"),
-                    place,
-                    settings=ngff_bio.Settings(**settings),
-                )
-            elif kind in ARCHIVES:
-                COCO(place)
-                write_archive(place, kind)
-            else:
-                SOURCES[kind](place)
-            self._made[kind] = place
-        return self._made[kind]
+            if not place.exists():
+                TARGETS[kind].make(place)
+            self._made.add(kind)
+        return place
 
-    def run(self, kind: str, name: str, data: bytes) -> dict[str, str]:
-        """Replace a file of a kind's dataset, convert or read it, put the file back."""
+    def run(self, kind: str, name: str, data: bytes, random: Random | None = None) -> Result:
+        """Replace a file of a kind's input, read the input, put the file back.
+
+        With `random` it is read quickly, else it goes through all that there is: conversion,
+        validation, verification, export.
+        """
         place = self.made(kind)
-        target = place / name
-        before = target.read_bytes() if target.exists() else None
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
+        with self._replaced(place / name, data), self._scratch() as scratch:
+            try:
+                out = io.StringIO()
+                with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+                    return _READ[TARGETS[kind].reads](TARGETS[kind], place, data, scratch, random)
+            except NgffBioError as error:
+                try:
+                    return {"result": "refused", "what": str(error).encode().decode()}
+                except UnicodeEncodeError:
+                    return {"result": "unexpected", "what": "the error's text cannot be printed"}
+            except BaseException as error:
+                where = "".join(traceback.format_exception(error)[-8:])
+                return {"result": "unexpected", "what": where}
+
+    @contextlib.contextmanager
+    def _replaced(self, path: Path, data: bytes) -> Iterator[None]:
+        before = path.read_bytes() if path.exists() else None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        try:
+            yield
+        finally:
+            if before is None:
+                path.unlink()
+            else:
+                path.write_bytes(before)
+
+    @contextlib.contextmanager
+    def _scratch(self) -> Iterator[Path]:
         scratch = self._folder / "scratch"
         scratch.mkdir()
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                if kind in STORES:
-                    return self._read(place, scratch)
-                return self._convert(target if kind in ARCHIVES else place, scratch)
-        except NgffBioError as error:
-            try:
-                return {"result": "refused", "what": str(error).encode().decode()}
-            except UnicodeEncodeError:
-                return {"result": "unexpected", "what": "the error's text cannot be printed"}
-        except BaseException as error:
-            where = "".join(traceback.format_exception(error)[-8:])
-            return {"result": "unexpected", "what": where}
+            yield scratch
         finally:
             shutil.rmtree(scratch)
-            if before is None:
-                target.unlink()
-            else:
-                target.write_bytes(before)
 
-    def _convert(self, source: Path, scratch: Path) -> dict[str, str]:
-        store = scratch / "a.zarr"
+
+def _source(target: Target, place: Path, _: bytes, scratch: Path, random: Random | None) -> Result:
+    source = place / target.opened
+    if random is None:
+        return _converted(source, scratch)
+    tree = open_tree(source, limits=LIMITS)
+    dataset = read_source(find_source(tree), tree)
+    plan_dataset(dataset, ngff_bio.Settings())
+    for image in dataset.images:
+        _read_pixels(image.pixels)
+        for layer in image.labels:
+            if not isinstance(layer, InstanceLayer):
+                if isinstance(layer.pixels, Pixels):
+                    _read_pixels(layer.pixels)
+                continue
+            frames = image.pixels.shape[0] if image.axes[0].name == "t" else 1
+            for t in range(min(frames, 100)):
+                size = image.pixels.shape[-2], image.pixels.shape[-1]
+                rasterize_geometries(layer.instances.read(t), size)
+    return {"result": "equal", "what": ""}
+
+
+def _read_pixels(pixels: Pixels) -> None:
+    whole = tuple((0, n) for n in pixels.shape)
+    count = 1
+    for size in pixels.shape:
+        count *= size
+    few = tuple((0, min(n, 8)) for n in pixels.shape)
+    pixels.read(whole if count <= _PIXELS else few)
+
+
+def _converted(source: Path, scratch: Path) -> Result:
+    store = scratch / "a.zarr"
+    try:
+        ngff_bio.convert(source, store, limits=LIMITS)
+    except NgffBioError:
+        _must_not_open(store)
+        raise
+    _must_be_whole(store, source)
+    for to in ("coco", "parquet"):
+        with contextlib.suppress(ArgumentError):  # a store without instances
+            ngff_bio.export(store, scratch / to, to=to)
+    return {"result": "equal", "what": ""}
+
+
+def _must_not_open(store: Path) -> None:
+    with contextlib.suppress(NgffBioError):
+        ngff_bio.open(store)
+        raise AssertionError("a store that a failed conversion left can be opened")
+
+
+def _must_be_whole(store: Path, source: Path) -> None:
+    found = verify(store, source)
+    assert found.equal, f"verify: {'; '.join(map(str, found.differences[:5]))}"
+    wrong = [str(f) for f in validate(store) if f.level == "error"]
+    assert not wrong, f"validate: {'; '.join(wrong[:5])}"
+
+
+def _store(_: Target, place: Path, __: bytes, scratch: Path, random: Random | None) -> Result:
+    """All that reads a store is tried, or two of it, whatever the others raise."""
+    steps: dict[str, Callable[[], object]] = {
+        "open": lambda: _opened(place),
+        "describe": lambda: describe(storage_at(place)),
+        "quick": lambda: validate(place, quick=True),
+        "validate": lambda: validate(place),
+        "verify": lambda: verify(place),
+        "preview": lambda: draw_preview(place),
+        "measure": lambda: ngff_bio.measure(place),
+        "coco": lambda: ngff_bio.export(place, scratch / "coco.json", to="coco"),
+        "parquet": lambda: ngff_bio.export(place, scratch / "parquet", to="parquet"),
+        "labelme": lambda: ngff_bio.export(place, scratch / "labelme", to="labelme"),
+        "tiff": lambda: ngff_bio.export(place, scratch / "tiff", to="ome-tiff"),
+    }
+    chosen = steps if random is None else random.sample(("open", "describe", "quick", "coco"), 2)
+    refused: list[str] = []
+    for name in chosen:
         try:
-            ngff_bio.convert(source, store, limits=LIMITS)
-        except NgffBioError:
-            with contextlib.suppress(NgffBioError):
-                ngff_bio.open(store)
-                raise AssertionError(
-                    "a store that a failed conversion left can be opened"
-                ) from None
-            raise
-        found = verify(store, source)
-        assert found.equal, f"verify: {'; '.join(map(str, found.differences[:5]))}"
-        wrong = [str(f) for f in validate(store) if f.level == "error"]
-        assert not wrong, f"validate: {'; '.join(wrong[:5])}"
-        return {"result": "equal", "what": ""}
-
-    def _read(self, store: Path, scratch: Path) -> dict[str, str]:
-        """Everything that reads a store is tried, whatever the others raise."""
-        refused: list[str] = []
-        steps: dict[str, Callable[[], object]] = {
-            "open": lambda: _opened(store),
-            "describe": lambda: describe(store),
-            "validate": lambda: validate(store),
-            "verify": lambda: verify(store),
-            "coco": lambda: ngff_bio.export(store, scratch / "coco.json", to="coco"),
-            "parquet": lambda: ngff_bio.export(store, scratch / "parquet", to="parquet"),
-        }
-        for name, step in steps.items():
-            try:
-                step()
-            except NgffBioError as error:
-                refused.append(f"{name}: {error.what}")
-        return {"result": "refused" if refused else "equal", "what": "; ".join(refused)}
+            steps[name]()
+        except NgffBioError as error:
+            refused.append(f"{name}: {error.what}")
+    return {"result": "refused" if refused else "equal", "what": "; ".join(refused)}
 
 
 def _opened(store: Path) -> None:
@@ -198,6 +206,88 @@ def _opened(store: Path) -> None:
         image.level(0).compute()
         image.annotations()
         image.html()
+        image.elapsed_hours  # noqa: B018
+
+
+def _state(_: Target, place: Path, __: bytes, scratch: Path, random: Random | None) -> Result:
+    """An interrupted conversion is resumed, or refused; it does not open before."""
+    store = scratch / "a.zarr"
+    shutil.copytree(place / "a.zarr", store)
+    with contextlib.suppress(NgffBioError):
+        progress_of(storage_at(store))
+    _must_not_open(store)
+    try:
+        ngff_bio.convert(
+            place / "source", store, settings=STATE_SETTINGS, runner=ThreadRunner(1), limits=LIMITS
+        )
+    except NgffBioError:
+        _must_not_open(store)
+        raise
+    if random is None:
+        _must_be_whole(store, place / "source")
+    return {"result": "equal", "what": ""}
+
+
+def _requests(_: Target, place: Path, data: bytes, __: Path, ___: Random | None) -> Result:
+    """One connection; the answer is HTTP, and is not a file from elsewhere."""
+    server = StoreServer(place / "a.zarr")
+    ours, theirs = socket.socketpair()
+    try:
+        ours.sendall(data[:60_000])
+        ours.shutdown(socket.SHUT_WR)
+        _Handler(theirs, ("127.0.0.1", 0), server)
+        theirs.close()
+        answer = b"".join(iter(lambda: ours.recv(1 << 16), b""))
+    finally:
+        ours.close()
+        theirs.close()
+        server.server_close()
+    assert re.match(rb"(HTTP/1\.[01] \d{3} |$|<!DOCTYPE HTML|Error)", answer, re.ASCII), answer[
+        :200
+    ]
+    assert b"root:" not in answer
+    good = b" 200 " in answer[:20] or b" 206 " in answer[:20]
+    return {"result": "equal" if good else "refused", "what": ""}
+
+
+def _arguments(_: Target, place: Path, data: bytes, scratch: Path, ___: Random | None) -> Result:
+    """A command line ends with a code of success or of an error of the user."""
+    given = [part.decode("utf-8", "surrogateescape") for part in data.split(b"\0")]
+    if not given or given[0] in ("serve", "demo"):  # these run forever, or write much
+        return {"result": "refused", "what": ""}
+    for name in ("source", "a.zarr"):
+        (scratch / name).symlink_to(place / name)
+    (scratch / "out").mkdir()
+    before, arguments, errors = Path.cwd(), sys.argv, io.StringIO()
+    os.chdir(scratch)
+    sys.argv = ["ngff-bio", *(a for a in given if a != "--debug")]
+    try:
+        with contextlib.redirect_stderr(errors):
+            code = cli._run()
+    finally:
+        os.chdir(before)
+        sys.argv = arguments
+    said = errors.getvalue()
+    assert code in (0, 2) or (code == 1 and given[0] in ("validate", "verify")), f"{code}: {said}"
+    assert "internal error" not in said, said
+    assert "Traceback" not in said, said
+    return {"result": "refused" if code else "equal", "what": said}
+
+
+_READ: dict[str, Callable[[Target, Path, bytes, Path, Random | None], Result]] = {
+    "source": _source,
+    "store": _store,
+    "state": _state,
+    "requests": _requests,
+    "arguments": _arguments,
+}
+
+
+def limit_memory() -> None:
+    """Limit what this process may take beyond what it has."""
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
+    warnings.simplefilter("ignore")
 
 
 def main() -> None:
@@ -206,11 +296,10 @@ def main() -> None:
     tempfile.tempdir = str(folder)
     out = os.fdopen(os.dup(1), "w")
     worker = Worker(folder)
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
+    limit_memory()
     try:
         for line in sys.stdin:
-            asked = json.loads(line)
+            asked: dict[str, Any] = json.loads(line)
             data = Path(asked["input"]).read_bytes()
             print(json.dumps(worker.run(asked["kind"], asked["name"], data)), file=out, flush=True)
     finally:

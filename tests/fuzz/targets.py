@@ -1,0 +1,201 @@
+"""What is damaged: a maker of undamaged inputs, and what reads them, by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import makers
+
+import ngff_bio
+from ngff_bio.engine import Settings, ThreadRunner
+from ngff_bio.engine.resume.lease import LEASE
+
+SMALL: dict[str, Any] = {"size": (24, 30), "images": 2, "instances": 3}
+COCO = partial(makers.make_coco_folder, **SMALL)
+COCO_RLE = partial(COCO, segmentations=("polygon", "rle_str", "rle_list"))
+TIFF = partial(makers.make_tiff_folder, size=(24, 30))
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of input.
+
+    Parameters
+    ----------
+    make
+        Writes the undamaged input below a folder.
+    reads
+        What reads it: ``source``, ``store``, ``state`` of an interrupted conversion, ``requests`` to a
+        server, ``arguments`` of the command line.
+    opened
+        The file below the folder that is opened; the folder itself if empty.
+    files
+        Pattern of the files that are damaged.
+    weight
+        How often it is damaged. Datasets of many files take longer.
+    """
+
+    make: Callable[[Path], Any]
+    reads: str = "source"
+    opened: str = ""
+    files: str = "*"
+    weight: int = 4
+
+
+def overlapping(folder: Path) -> None:
+    """A COCO folder whose first two instances of each image cover the same pixels."""
+    COCO(folder)
+    for path in folder.glob("coco/annotations/*.json"):
+        content = json.loads(path.read_text())
+        first, second = content["annotations"][:2]
+        second["segmentation"] = first["segmentation"]
+        path.write_text(json.dumps(content))
+
+
+def archive_of(name: str, mode: Any) -> Callable[[Path], None]:
+    """Maker of an archive with a COCO folder; `mode` is a method of zip, or a mode of tarfile."""
+
+    def make(folder: Path) -> None:
+        unpacked = folder.with_name(f"{folder.name} unpacked")
+        COCO(unpacked)
+        folder.mkdir(parents=True)
+        paths = {p.relative_to(unpacked).as_posix(): p for p in sorted(unpacked.rglob("*.*"))}
+        if isinstance(mode, int):
+            with zipfile.ZipFile(folder / name, "w", mode) as packed:
+                for inner, path in paths.items():
+                    packed.write(path, inner)
+        else:
+            with tarfile.open(folder / name, mode) as tar:
+                for inner, path in paths.items():
+                    tar.add(path, inner)
+
+    return make
+
+
+def store_of(make: Callable[[Path], Any], **settings: Any) -> Callable[[Path], None]:
+    """Maker of the store of a source."""
+
+    def converted(folder: Path) -> None:
+        source = folder.with_name(f"{folder.name} source")
+        make(source)
+        ngff_bio.convert(source, folder, settings=Settings(**settings))
+
+    return converted
+
+
+def interrupted(folder: Path) -> None:
+    """A source, and a store that was cancelled after its first unit."""
+    source = folder.with_name(f"{folder.name} source")  # which stays the same file in each copy
+    TIFF(source, kinds=("imagej",), labels=True)
+    folder.mkdir()
+    (folder / "source").symlink_to(source)
+
+    def stop(done: int, total: int) -> None:
+        if done < total:
+            raise KeyboardInterrupt
+
+    try:
+        ngff_bio.convert(
+            folder / "source", folder / "a.zarr", settings=STATE_SETTINGS, runner=ThreadRunner(1),
+            progress=stop,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        lease = {"token": "a", "pid": 1, "started": 1.5, "machine": "b", "host": "c", "beat": 5.5}
+        (folder / "a.zarr" / LEASE).write_text(json.dumps(lease))
+        return
+    raise AssertionError("the conversion was not interrupted")
+
+
+STATE_SETTINGS = Settings(chunk=None, shard_bytes=1024)
+
+
+def requests(folder: Path) -> None:
+    """A store, and valid requests to its server."""
+    store_of(COCO)(folder / "a.zarr")
+    shutil.rmtree(folder / "a.zarr source")
+    key = min(p for p in (folder / "a.zarr").rglob("*") if p.suffix != ".json" and p.is_file())
+    inner = key.relative_to(folder).as_posix()
+    lines = {
+        "get": "GET /a.zarr/zarr.json HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "head": "HEAD /a.zarr/zarr.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        "range": f"GET /{inner} HTTP/1.1\r\nHost: localhost\r\nRange: bytes=1-20\r\n\r\n",
+        "options": "OPTIONS /a.zarr/zarr.json HTTP/1.1\r\nHost: localhost\r\nOrigin: x\r\n\r\n",
+    }
+    for name, text in lines.items():
+        (folder / f"{name}.request").write_text(text)
+
+
+def arguments(folder: Path) -> None:
+    """A source, its store, and valid arguments of commands that use them."""
+    COCO_RLE(folder / "source")
+    ngff_bio.convert(folder / "source", folder / "a.zarr")
+    lines = {
+        "info": "info a.zarr --limit=2 --json",
+        "validate": "validate a.zarr --quick --json",
+        "verify": "verify a.zarr --source=source --json",
+        "preview": "preview a.zarr --output=out/a.png --label=objects --width=40 --fill=0.5",
+        "export": "export a.zarr out/e --to=coco --region=x=0:10,y=2:9 --masks=rle --labels=objects",
+        "estimate": "convert source out/b.zarr --dry-run --format=coco --on-error=skip --max-pixels=1M",
+        "convert": "convert source out/b.zarr --ome-version=0.4 --chunk=8,8 --shard=16,16 "
+        "--levels=2 --codec=zstd-3 --runner=threads --workers=1",
+    }
+    for name, text in lines.items():
+        (folder / f"{name}.arguments").write_bytes(b"\0".join(text.encode().split(b" ")))
+
+
+TARGETS: dict[str, Target] = {
+    "coco": Target(COCO),
+    "coco_rle": Target(COCO_RLE),
+    "livecell": Target(
+        partial(makers.make_livecell, cell_types=("A172",), size_splits=False), weight=2
+    ),
+    "nuclei": Target(
+        partial(makers.make_nuclei, sets=("nuclei_stage1_train", "BBBC007")), weight=2
+    ),
+    "labelme": Target(partial(makers.make_labelme_folder, **SMALL)),
+    "organoid": Target(makers.make_organoid, weight=1),
+    "wbc": Target(makers.make_wbc, weight=2),
+    "wbc_crops": Target(makers.make_wbc_crops, files="*.csv", weight=1),
+    "platelet": Target(makers.make_platelet_em, weight=2),
+    "platelet_tif": Target(partial(makers.make_platelet_em, labels=("tif",)), weight=2),
+    "masks": Target(makers.make_object_masks),
+    "png": Target(partial(COCO, kinds=("png", "rgba", "palette", "png16")), files="*.png"),
+    "jpeg": Target(partial(COCO, kinds=("jpg",)), files="*.jpg"),
+    "tiff": Target(TIFF, files="*.tif*", weight=2),
+    "ome": Target(partial(TIFF, kinds=("ome", "ome_rgb"))),
+    "imagej": Target(partial(TIFF, kinds=("imagej",))),
+    "label_images": Target(partial(TIFF, kinds=("plain", "palette"), labels=True)),
+    "zip": Target(archive_of("a.zip", zipfile.ZIP_DEFLATED), opened="a.zip"),
+    "zips": Target(archive_of("a.zip", zipfile.ZIP_STORED), opened="a.zip"),
+    "tar": Target(archive_of("a.tar", "w"), opened="a.tar"),
+    "tgz": Target(archive_of("a.tgz", "w:gz"), opened="a.tgz", weight=1),
+    "txz": Target(archive_of("a.txz", "w:xz"), opened="a.txz", weight=1),
+    "store04": Target(store_of(overlapping, version="0.4"), "store"),
+    "store05": Target(store_of(overlapping, version="0.5"), "store"),
+    "store06": Target(store_of(overlapping, version="0.6"), "store"),
+    "storeplate": Target(store_of(makers.make_organoid), "store", weight=1),
+    "tables": Target(store_of(overlapping), "store", files="*.parquet"),
+    "chunks": Target(store_of(overlapping, chunk=(8, 8)), "store", files="c/*/*"),
+    "state": Target(interrupted, "state", files="a.zarr/.ngff_bio/**/*", weight=2),
+    "requests": Target(requests, "requests", files="*.request"),
+    "arguments": Target(arguments, "arguments", files="*.arguments", weight=2),
+}
+
+
+def damaged_files(target: Target, place: Path) -> dict[str, bytes]:
+    """The files of a target that are damaged, by name."""
+    pattern = target.opened or target.files
+    paths = place.glob(pattern) if "/" in pattern and "**" in pattern else place.rglob(pattern)
+    return {
+        p.relative_to(place).as_posix(): p.read_bytes()
+        for p in sorted(paths)
+        if p.is_file() and p.stat().st_size
+    }
