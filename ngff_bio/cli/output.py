@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ngff_bio.errors import NgffBioError, StorageError
 from ngff_bio.printing import clean_json, printable
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ def print_json(value: Any) -> None:
 def write_report(report: Mapping[str, Any], file: Path | None) -> None:
     """Write a report to a file as JSON, if a file is given."""
     if file is not None:
-        file.write_text(json.dumps(report, indent=2, default=str))
+        with writing(file):
+            file.write_text(json.dumps(report, indent=2, default=str))
 
 
 def print_account(out: Console, account: FileAccount) -> None:
@@ -66,6 +69,20 @@ def print_account(out: Console, account: FileAccount) -> None:
     titles = {"read": "read", "belongs": "documents", "excluded": "excluded", "unread": "not read"}
     counts = [f"{lists[n]['count']} {title}" for n, title in titles.items() if lists[n]["count"]]
     out.print(f"  files: {', '.join(counts)}", markup=False)
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Make the folder of a file that the block writes, and raise what fails as a StorageError."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        if isinstance(error, NgffBioError):
+            raise
+        raise StorageError(
+            f"the file cannot be written: {error.strerror or error}", file=file
+        ) from error
 
 
 def print_notices(

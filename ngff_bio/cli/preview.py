@@ -9,6 +9,8 @@ import typer
 
 from ngff_bio.cli import options as cli
 
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+
 
 def preview(
     store: cli.Store,
@@ -34,11 +36,19 @@ def preview(
     storage_option: cli.StorageOption = None,
 ) -> None:
     """Draw an image with its labels outlined, and a legend of the classes."""
+    from ngff_bio.cli.output import writing
+    from ngff_bio.errors import ArgumentError
     from ngff_bio.storage import storage_at
     from ngff_bio.viewing.preview import draw_preview
 
+    if output.suffix.lower() not in _SUFFIXES:
+        raise ArgumentError(
+            "--output is not the name of an image file",
+            expected=", ".join(_SUFFIXES),
+            found=output.name,
+        )
     storage = storage_at(store, cli.parse_pairs(storage_option, "--storage-option"))
     drawn = draw_preview(storage, image=image, label=label, t=t, z=z, width=width, fill=fill)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    drawn.save(output)
+    with writing(output):
+        drawn.save(output)
     typer.echo(f"{output}: {drawn.width} x {drawn.height}")

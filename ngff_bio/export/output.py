@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import ENOSPC
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -39,8 +39,8 @@ def complete_or_nothing(out: Path, *, overwrite: bool, store: str) -> Iterator[P
     out = Path(os.path.abspath(out))
     _check_destination(out, overwrite, store)
     beside = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
-    _remove(beside)
     try:
+        _remove(beside)
         out.parent.mkdir(parents=True, exist_ok=True)
         yield beside
         _replace(out, beside)
@@ -54,7 +54,8 @@ def complete_or_nothing(out: Path, *, overwrite: bool, store: str) -> Iterator[P
             hint="free some space and run the command again" if full else None,
         ) from error
     finally:
-        _remove(beside)
+        with suppress(OSError):
+            _remove(beside)
 
 
 def _check_destination(out: Path, overwrite: bool, store: str) -> None:
