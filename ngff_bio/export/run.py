@@ -14,6 +14,7 @@ from ngff_bio.export.registry import find_exporter
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Masks, Region, select
 from ngff_bio.storage import Storage, storage_at
+from ngff_bio.zarrio.documents import store_errors
 
 
 @renamed_keywords(pictures="images")
@@ -89,7 +90,8 @@ def export(
     with complete_or_nothing(place, overwrite=overwrite, store=selection.url) as beside:
         if not exporter.is_file(place):
             beside.mkdir()
-        exporter.write(selection, beside, report)
+        with store_errors("the annotations of the store cannot be exported", file=selection.url):
+            exporter.write(selection, beside, report)
         files = [beside] if beside.is_file() else [f for f in beside.rglob("*") if f.is_file()]
         report.files, report.bytes = len(files), sum(f.stat().st_size for f in files)
     report.images = report.images or len(selection.images)

@@ -243,6 +243,7 @@ def select(
     found = []
     for path in _paths(dataset, image):
         stored = StoredImage(dataset.nodes, path)
+        stored.variable(None)  # its axes are checked
         own = _spans(stored, spans)
         whole = all(own[a] == (0, stored.size(a)) for a in stored.axes)
         layers = tuple(n for n in stored.layers if wanted is None or n in wanted)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import StoreError
+from ngff_bio.ngff.tables import typed_table
 from ngff_bio.reader import Image
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.reader.tables.tables import damaged_table
@@ -55,7 +56,18 @@ class StoredImage(Image):
                 record=key,
                 hint="select other label layers, or run `ngff-bio validate` on the store",
             )
-        return self._level0[key]
+        found = self._level0[key]
+        axes = set(map(str, found.dims))
+        if not {"y", "x"} <= axes <= set("tczyx"):
+            raise StoreError(
+                "an image with these axes cannot be exported",
+                file=self.url,
+                record=key,
+                expected="y and x, and none but t, c and z beside them",
+                found=", ".join(map(str, found.dims)),
+                hint="select other images with --image, or other label layers with --labels",
+            )
+        return found
 
     def axes_of(self, name: str | None) -> str:
         """Letters of the axes of the image (``None``) or of a label image."""
@@ -99,9 +111,9 @@ class StoredImage(Image):
         try:
             found = pq.read_table(pa.BufferReader(data))
             found.validate(full=True)
-        except (pa.ArrowException, OSError) as error:
+            return typed_table(found)
+        except (pa.ArrowException, OSError, ValueError, TypeError) as error:
             raise damaged_table(self.nodes.url(path), error) from error
-        return found
 
 
 def _block(variable: xr.DataArray, axis: str, index: int, limit: int) -> tuple[int, int]:

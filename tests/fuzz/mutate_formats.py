@@ -42,7 +42,11 @@ def mutated(random: Random, name: str, data: bytes) -> bytes:
     special = fitting(lower, data)
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         fits = special and random.random() < 0.75
-        data = random.choice(special if fits else [flipped, cut, spliced, numbered])(random, data)
+        kind = random.choice(special if fits else [flipped, cut, spliced, numbered])
+        try:
+            data = kind(random, data)
+        except (ValueError, IndexError, struct.error, zlib.error, OSError):  # damaged before
+            data = flipped(random, data)
     return data
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import makers
+import numpy as np
+from PIL import Image
 
 import ngff_bio
 from ngff_bio.engine import Settings, ThreadRunner
@@ -58,6 +60,29 @@ def overlapping(folder: Path) -> None:
         first, second = content["annotations"][:2]
         second["segmentation"] = first["segmentation"]
         path.write_text(json.dumps(content))
+
+
+def yolo(folder: Path) -> None:
+    """A YOLO dataset: classes in YAML, lines of boxes and of outlines."""
+    for split in ("train", "val"):
+        for kind in ("images", "labels"):
+            (folder / kind / split).mkdir(parents=True)
+        pixels = np.zeros((24, 30), np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / split / "a.png")
+        lines = "0 0.5 0.5 0.2 0.3\n1 0.1 0.1 0.5 0.1 0.4 0.6\n"
+        (folder / "labels" / split / "a.txt").write_text(lines)
+    yaml = "path: .\ntrain: images/train\nval: images/val\nnames:\n  0: cell\n  1: nucleus\n"
+    (folder / "data.yaml").write_text(yaml)
+
+
+def run_length_table(folder: Path) -> None:
+    """The training images of the Data Science Bowl with the run lengths of its table."""
+    for name in ("a1", "b2"):
+        place = folder / f"stage1_train/{name}/images"
+        place.mkdir(parents=True)
+        Image.fromarray(np.zeros((24, 30), np.uint8)).save(place / f"{name}.png")
+    rows = ("ImageId,EncodedPixels", "a1,1 3 30 4", "a1,100 20", "b2,5 9")
+    (folder / "stage1_train_labels.csv").write_text("\n".join(rows) + "\n")
 
 
 def archive_of(name: str, mode: Any) -> Callable[[Path], None]:
@@ -167,6 +192,9 @@ TARGETS: dict[str, Target] = {
     "platelet": Target(makers.make_platelet_em, weight=2),
     "platelet_tif": Target(partial(makers.make_platelet_em, labels=("tif",)), weight=2),
     "masks": Target(makers.make_object_masks),
+    "cell_tracking": Target(makers.make_cell_tracking, weight=2),
+    "yolo": Target(yolo, weight=4),
+    "run_length_csv": Target(run_length_table, files="*.csv"),
     "png": Target(partial(COCO, kinds=("png", "rgba", "palette", "png16")), files="*.png"),
     "jpeg": Target(partial(COCO, kinds=("jpg",)), files="*.jpg"),
     "tiff": Target(TIFF, files="*.tif*", weight=2),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ngff_bio.engine.write.columns import numbers, texts
 from ngff_bio.engine.write.records import MeasuredObject
 from ngff_bio.model import Box, Instance, Polygons, Rle, Shape, VolumeLayer
+from ngff_bio.ngff.tables import REQUIRED, column_types
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,10 +32,6 @@ GROUP_ATTRIBUTES = {
 }
 
 FILE = "table.parquet"
-
-
-#: Columns of instances that are never null, except for the label image of one that is whole in none.
-_REQUIRED = {"label", "label_image", "t", "pixels"}
 
 
 def instance_table(
@@ -60,39 +57,40 @@ def instance_table(
     rows = list(instances)
     boxes = [i.box or _box_of(i) for i in rows]
     geometry = _geometries(rows)
-    required = _REQUIRED - ({"label_image"} if None in label_images else set())
-    columns: list[tuple[str, pa.DataType, Any]] = [
-        ("label", pa.uint32(), [i.value for i in rows]),
-        ("label_image", pa.string(), list(label_images)),
-        ("t", pa.int32(), [i.t for i in rows]),
-        ("z", pa.int32(), [i.z for i in rows]),
-        ("category", pa.string(), [i.category for i in rows]),
-        ("category_id", pa.string(), _texts([i.category_id for i in rows])),
-        ("source_id", pa.string(), _texts([i.source_id for i in rows])),
-        ("track_id", pa.string(), _texts([i.track_id for i in rows])),
-        ("box_x", pa.float64(), [b[0] for b in boxes]),
-        ("box_y", pa.float64(), [b[1] for b in boxes]),
-        ("box_width", pa.float64(), [b[2] for b in boxes]),
-        ("box_height", pa.float64(), [b[3] for b in boxes]),
-        ("area", pa.float64(), [i.area for i in rows]),
-        ("iscrowd", pa.int8(), [i.iscrowd for i in rows]),
-        ("pixels", pa.int64(), list(pixels)),
-        ("shape_type", pa.string(), geometry["shape_type"]),
-        ("polygons", pa.list_(pa.list_(pa.float64())), geometry["polygons"]),
-        ("rle_size", pa.list_(pa.int32()), geometry["rle_size"]),
-        ("rle_counts", pa.string(), geometry["rle_counts"]),
-        ("rle_runs", pa.list_(pa.int64()), geometry["rle_runs"]),
-        ("mask", pa.string(), geometry["mask"]),
-        ("offset_y", pa.int32(), [None if i.window is None else i.window[0] for i in rows]),
-        ("offset_x", pa.int32(), [None if i.window is None else i.window[1] for i in rows]),
-        ("files", pa.list_(pa.string()), _file_lists(rows)),
-        ("indices", pa.list_(pa.int64()), [i.indices or None for i in rows]),
-        ("variants", pa.list_(pa.string()), [i.variants for i in rows]),
-        ("record", pa.string(), [i.record for i in rows]),
-    ]
+    required = {*REQUIRED} - ({"label_image"} if None in label_images else set())
+    columns: dict[str, Any] = {
+        "label": [i.value for i in rows],
+        "label_image": list(label_images),
+        "t": [i.t for i in rows],
+        "z": [i.z for i in rows],
+        "category": [i.category for i in rows],
+        "category_id": _texts([i.category_id for i in rows]),
+        "source_id": _texts([i.source_id for i in rows]),
+        "track_id": _texts([i.track_id for i in rows]),
+        "box_x": [b[0] for b in boxes],
+        "box_y": [b[1] for b in boxes],
+        "box_width": [b[2] for b in boxes],
+        "box_height": [b[3] for b in boxes],
+        "area": [i.area for i in rows],
+        "iscrowd": [i.iscrowd for i in rows],
+        "pixels": list(pixels),
+        "shape_type": geometry["shape_type"],
+        "polygons": geometry["polygons"],
+        "rle_size": geometry["rle_size"],
+        "rle_counts": geometry["rle_counts"],
+        "rle_runs": geometry["rle_runs"],
+        "mask": geometry["mask"],
+        "offset_y": [None if i.window is None else i.window[0] for i in rows],
+        "offset_x": [None if i.window is None else i.window[1] for i in rows],
+        "files": _file_lists(rows),
+        "indices": [i.indices or None for i in rows],
+        "variants": [i.variants for i in rows],
+        "record": [i.record for i in rows],
+    }
+    types = column_types()
     return pa.Table.from_arrays(
-        [c if isinstance(c, pa.Array) else pa.array(c, kind) for _, kind, c in columns],
-        schema=pa.schema([pa.field(n, k, nullable=n not in required) for n, k, _ in columns]),
+        [c if isinstance(c, pa.Array) else pa.array(c, types[n]) for n, c in columns.items()],
+        schema=pa.schema([pa.field(n, types[n], nullable=n not in required) for n in columns]),
     )
 
 
