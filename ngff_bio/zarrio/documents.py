@@ -82,7 +82,7 @@ def _decoded(data: Any) -> Any:
         return json.loads(bytes(data))  # takes NaN, which some writers put into attributes
 
 
-def split_json(data: Pending, file: str, *inner: str) -> dict[str, Pending]:
+def split_json(data: Any, file: str, *inner: str) -> dict[str, Pending]:
     """The members of a JSON object, each as text of its own that is parsed when it is needed.
 
     Parameters
@@ -90,7 +90,7 @@ def split_json(data: Pending, file: str, *inner: str) -> dict[str, Pending]:
     inner
         Keys that lead to the object, from the outermost one.
     """
-    if not isinstance(data, dict):
+    if isinstance(data, msgspec.Raw | bytes):
         try:
             members = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
             for name in inner:
@@ -98,10 +98,10 @@ def split_json(data: Pending, file: str, *inner: str) -> dict[str, Pending]:
             return dict(members)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
             data = parse_json(data, file)
-    for name in inner:
-        data = data.get(name) or {}
+    for name in ("", *inner):
+        data = (data.get(name) or {}) if name else data
         if not isinstance(data, dict):
-            raise StoreError("metadata is not a JSON object", file=file, record=name)
+            raise StoreError("metadata is not a JSON object", file=file, record=name or None)
     return dict(data)
 
 

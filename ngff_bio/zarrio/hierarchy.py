@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+import msgspec
+
 from ngff_bio.errors import IncompleteStoreError, StoreError, StoreNotFoundError
 from ngff_bio.storage import Storage, checked_key
 from ngff_bio.zarrio.documents import (
@@ -185,9 +187,9 @@ def paths_below(paths: Sequence[str], path: str) -> list[str]:
     return list(paths[start : bisect_left(paths, f"{path}0", start)])
 
 
-def parse_null(raw: Pending) -> Pending | None:
-    """The text of a member, or ``None`` if it is ``null``."""
-    return raw if isinstance(raw, dict) or bytes(raw) != b"null" else None
+def parse_null(raw: Any) -> Any:
+    """The text of a member, or its value, or ``None`` if it is ``null``."""
+    return raw if not isinstance(raw, msgspec.Raw | bytes) or bytes(raw) != b"null" else None
 
 
 def missing_store(

@@ -12,6 +12,7 @@ import numpy as np
 
 from ngff_bio.engine.plan.layout import ArrayPlan, Stored, plan_array
 from ngff_bio.engine.plan.settings import Settings
+from ngff_bio.errors import SourceError
 from ngff_bio.model import (
     InstanceLayer,
     LabelLayer,
@@ -224,6 +225,8 @@ def below(image: SourceImage, name: str) -> str:
 
 
 def _plan_image(image: SourceImage, settings: Settings, stored: Stored | None) -> ArrayPlan:
+    if not all(image.pixels.shape):
+        raise SourceError("an image has no pixels", record=image.path, found=image.pixels.shape)
     return plan_array(
         image.path,
         image.axis_names,
