@@ -58,6 +58,7 @@ def convert(
     labels: cli.Labels = None,
     stitch: cli.Stitch = False,
     scale_annotations: cli.ScaleAnnotations = False,
+    label_kind: cli.LabelKind = None,
     tracked: cli.Tracked = False,
     exclude: cli.Exclude = None,
     ignore_unread: cli.IgnoreUnread = False,
@@ -95,6 +96,8 @@ def convert(
         options["stitch"] = True
     if scale_annotations:
         options["scale_annotations"] = True
+    if label_kind:
+        options["label_kind"] = label_kind
     if tracked:
         options["tracked"] = True
     settings = _settings(
@@ -219,7 +222,7 @@ def _print_estimate(found: Estimate) -> None:
     out = console()
     out.print(f"[bold]{escape(found.name)}[/] (nothing is written)")
     out.print(
-        f"  {found.images} images, {found.frames} frames, {found.instances} instances"
+        f"  {found.images} images, {found.frames} frames, {found.instances} annotations"
         + (f", labels: {', '.join(found.labels)}" if found.labels else ""),
         markup=False,
     )
@@ -239,7 +242,10 @@ def _print_report(report: ConversionReport) -> None:
     out = console()
     rate = report.bytes_raw / max(report.seconds, 1e-9)
     out.print(f"[bold]{escape(report.destination)}[/]")
-    overlaps = f" ({report.overlaps} partly covered by others)" if report.overlaps else ""
+    several = report.annotations > report.instances
+    more = [f"of {report.annotations} annotations"] if several else []
+    more += [f"{report.overlaps} partly covered by others"] if report.overlaps else []
+    overlaps = f" ({', '.join(more)})" if more else ""
     out.print(
         f"  {report.images} images, {report.frames} frames, {report.instances} instances{overlaps}"
     )

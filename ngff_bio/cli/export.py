@@ -86,7 +86,9 @@ def export(
     screen = console()
     screen.print(f"[bold]{escape(done.destination)}[/]")
     screen.print(
-        f"  {done.images} images, {done.instances} instances in {done.files} files, "
+        f"  {done.images} images, {done.instances} instances"
+        + (f" as {done.annotations} annotations" if done.annotations > done.instances else "")
+        + f" in {done.files} files, "
         f"{size(done.bytes)}, in {done.seconds:.1f} s"
     )
     print_notices(screen, done, _TITLES, counts=True)

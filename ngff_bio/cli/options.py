@@ -55,6 +55,11 @@ Labels = Annotated[list[str] | None, _source(help=_LABELS, metavar="NAME=GLOB")]
 Stitch = Annotated[bool, _source("--stitch", help="LIVECell: write whole frames, not crops.")]
 _SCALE = "Organoid: scale annotations whose file states another image size."
 ScaleAnnotations = Annotated[bool, _source("--scale-annotations", help=_SCALE)]
+_KIND = (
+    "Values of label images are objects (instance) or classes (semantic), or the connected regions "
+    "of masks are objects (objects); repeatable."
+)
+LabelKind = Annotated[list[str] | None, _source(help=_KIND, metavar="[LAYER=]KIND")]
 _TRACKED = "Equal label values on two time points are one object."
 Tracked = Annotated[bool, _source("--tracked", help=_TRACKED)]
 _EXCLUDE = "Files or folders that are not part of the source, such as '*_preview.png'; repeatable."

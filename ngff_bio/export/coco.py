@@ -146,7 +146,7 @@ def write_copy(selection: Selection, place: Path, report: ExportReport) -> None:
     copies = {str(a["file"]): CocoCopy(a, folder) for a in source_files(selection)}
     try:
         for image in selection.images:
-            _add_image(image, copies)
+            report.instances += _add_image(image, copies)
             if selection.with_images and place.is_dir():
                 for plane in image.planes():
                     write_image(plane, place, plane.name, report)
@@ -154,7 +154,7 @@ def write_copy(selection: Selection, place: Path, report: ExportReport) -> None:
         for name, copy in copies.items():
             if selection.whole or copy.images:
                 copy.write(target(place, name))
-                report.instances += copy.count
+                report.annotations += copy.count
         if place.is_dir():
             _write_counts(selection, place)
     finally:
@@ -175,7 +175,9 @@ def _write_counts(selection: Selection, place: Path) -> None:
         write_json(place_below(place, file), content, indent=None)
 
 
-def _add_image(image: SelectedImage, copies: Mapping[str, CocoCopy]) -> None:
+def _add_image(image: SelectedImage, copies: Mapping[str, CocoCopy]) -> int:
+    """Add the records of an image; returns its number of instances."""
+    count = 0
     files = list(copies)
     first, stop = image.span("t")
     for _, frame in image.selected_frames:
@@ -192,6 +194,8 @@ def _add_image(image: SelectedImage, copies: Mapping[str, CocoCopy]) -> None:
             for row in wanted.slice(begin, _ROWS).to_pylist():
                 if first <= row["t"] < stop:
                     _add_row(row, copies)
+                    count += 1
+    return count
 
 
 def _add_row(row: Mapping[str, Any], copies: Mapping[str, CocoCopy]) -> None:

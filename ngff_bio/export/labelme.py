@@ -160,6 +160,9 @@ def write_copy(selection: Selection, place: Path, report: ExportReport) -> None:
     with_images = selection.with_images is not False
     for image in selection.images:
         shapes = _copied_shapes(image)
+        report.instances += sum(
+            len({_object(i, s) for i, s in enumerate(f)}) for f in shapes.values()
+        )
         files = _files(image)
         for file in files:
             own = [
@@ -175,7 +178,7 @@ def write_copy(selection: Selection, place: Path, report: ExportReport) -> None:
                     "images embedded in labelme files (imageData) are encoded again, as PNG"
                 )
             write_json(place_below(place, file.name), content)
-            report.instances += len(own)
+            report.annotations += len(own)
         if with_images:
             for plane in image.planes():
                 if not plane.name.endswith(".json#imageData"):
@@ -216,6 +219,12 @@ def _embedded(image: SelectedImage, t: int) -> str | None:
             data = png_bytes(plane.pixels())
             return None if data is None else base64.b64encode(data).decode("ascii")
     return None
+
+
+def _object(index: int, shape: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a shape is a part of: shapes of one label and ``group_id`` are one instance."""
+    group = shape.get("group_id")
+    return (index,) if group is None else (shape.get("label"), str(group))
 
 
 def _copied_shapes(image: SelectedImage) -> dict[tuple[str, int], list[dict[str, Any]]]:

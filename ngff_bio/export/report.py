@@ -15,6 +15,8 @@ class ExportReport:
 
     ``notices`` list what the format cannot represent (``skipped``) and what it represents in another
     form than the store (``warning``). ``bytes`` is the size of all files, ``seconds`` the duration.
+    ``annotations`` are the records written, where they are more than the ``instances``: several files
+    list one instance, or it has several outlines.
     """
 
     store: str
@@ -22,6 +24,7 @@ class ExportReport:
     destination: str
     images: int = 0
     instances: int = 0
+    annotations: int = 0
     files: int = 0
     bytes: int = 0
     seconds: float = 0.0

@@ -153,8 +153,8 @@ class SourceDataset:
 
     @property
     def frame_count(self) -> int:
-        """Number of frames of all images."""
-        return sum(max(len(image.frames), 1) for image in self.images)
+        """Number of time points of all images; planes are no frames."""
+        return sum(i.pixels.shape[0] if i.axis_names[0] == "t" else 1 for i in self.images)
 
     def source_parts(self) -> SourceParts:
         """What the images are made of."""

@@ -196,7 +196,7 @@ def make_tiff_folder(
         with calibration; ``ome_rgb``; ``resolution`` in the TIFF tags; ``series``: files
         ``series_t<t>_c<c>.tif`` with t from 1 to 12, so that names must be sorted as numbers.
     labels
-        Whether images move to ``tiff/images`` and each has a label image of the same name in
+        Whether images move to ``tiff/images`` and each flat one has a label image of its name in
         ``tiff/masks``: uint16, 0 is background.
     """
     shape = preset(size, SHAPES) if isinstance(size, str) else size
@@ -217,7 +217,7 @@ def make_tiff_folder(
             image = _series(place, scene)
         else:
             image = _single(place, kind, _KINDS[kind], scene)
-        if labels:
+        if labels and (kind == "series" or not set(image.axes) & set("TZQ")):
             image = _with_labels(image, root / "masks", scene(0))
         made[kind] = image
     return TiffFolderTruth(root=root, files=written_below(root), images=made)

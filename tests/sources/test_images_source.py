@@ -584,7 +584,7 @@ def test_whole_numbers_of_any_type_are_labels(tmp_path: Path, kind: str) -> None
     put(tmp_path / "in" / "a.tif", GREY)
     put(tmp_path / "in" / "a_mask.tif", values)
     store = tmp_path / "out.zarr"
-    ngff_bio.convert(tmp_path / "in", store)
+    ngff_bio.convert(tmp_path / "in", store, options={"label_kind": "instance"})
     check_labels(store, "", "mask", values.astype(np.int64))
     bounded = {"uint32": np.uint32}
     assert pixels(store, "labels/mask").dtype == bounded.get(kind, np.uint8)
@@ -610,7 +610,7 @@ def test_a_label_image_with_a_color_table_is_read_by_index(tmp_path: Path) -> No
     img.putpalette(list(range(255, -1, -1)) * 3)
     img.save(tmp_path / "in" / "a_mask.png")
     store = tmp_path / "out.zarr"
-    ngff_bio.convert(tmp_path / "in", store)
+    ngff_bio.convert(tmp_path / "in", store, options={"label_kind": "instance"})
     check_labels(store, "", "mask", small)
 
 
@@ -619,7 +619,7 @@ def test_a_coloured_label_image_is_refused_with_a_hint_or_skipped(tmp_path: Path
     put(tmp_path / "in" / "a_mask.png", np.dstack([GREY] * 3))
     with pytest.raises(SourceError, match="colors") as caught:
         ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
-    assert "-O labels=" in (caught.value.hint or "")
+    assert "--labels NAME=GLOB" in (caught.value.hint or "")
     assert not (tmp_path / "a.zarr").exists()
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", on_error="skip")
     assert (report.images, [n.file for n in report.skipped]) == (1, ["a_mask.png"])
@@ -633,14 +633,16 @@ def test_labels_of_another_shape_are_refused(tmp_path: Path) -> None:
     assert set(caught.value.parts()) == {"what", "file", "expected", "found", "hint"}
 
 
-def test_images_named_like_labels_of_other_axes_are_images_unless_a_rule_names_them(
+def test_files_named_like_labels_of_other_axes_are_an_error_and_images_on_request(
     tmp_path: Path,
 ) -> None:
     put(tmp_path / "in" / "a.tif", np.stack([GREY] * 3), imagej=True, metadata={"axes": "TYX"})
     put(tmp_path / "in" / "masks" / "a.tif", LABELS)
-    report = ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
+    with pytest.raises(SourceError, match="other axes") as caught:
+        ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
+    assert "--labels none" in (caught.value.hint or "")
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr", options={"labels": "none"})
     assert (report.images, report.instances) == (2, 0)
-    assert any("other axes" in n.what for n in report.notices)
     options = {"labels": ["cells=masks/*.tif"]}
     with pytest.raises(SourceError, match="shape"):
         ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", options=options)

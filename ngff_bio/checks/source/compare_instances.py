@@ -89,7 +89,7 @@ def _compare(stored: StoredLayer, frames: range) -> Found:
             continue
         frame = _Frame(stored, t, instances, planes, _rows_of(table, t))
         found.differences += frame.differences()
-        found.instances += len(instances)
+        found.instances += len({i.value for i in instances})
         found.frames += 1
     return found
 

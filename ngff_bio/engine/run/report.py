@@ -20,6 +20,8 @@ _MAX_NAMED = 20
 class ConversionReport:
     """Outcome of a conversion.
 
+    ``frames`` are time points. ``instances`` are objects on a frame, ``annotations`` the records that
+    describe them (rows of tables): an instance may have several, as the parts of a labelme group.
     ``bytes_raw`` counts pixels of images and labels at level 0; ``bytes_stored`` and ``objects``
     what was written. ``account`` says of each file of the source whether it was read.
     ``codecs`` names the codec of each array (of the first 20). ``choices`` lists,
@@ -33,6 +35,7 @@ class ConversionReport:
     images: int = 0
     frames: int = 0
     instances: int = 0
+    annotations: int = 0
     overlaps: int = 0
     labels: list[str] = field(default_factory=list)
     codecs: dict[str, str] = field(default_factory=dict)
@@ -76,6 +79,7 @@ def make_report(
     values: dict[int, set[str]] = defaultdict(set)
     for part in parts:
         values[part.array].update(part.objects)
+    objects_measured = sum(map(len, values.values()))
     found = [*dataset.notices, *notices, *(Notice(**n) for part in parts for n in part.notices)]
     return ConversionReport(
         source=dataset.origin,
@@ -83,7 +87,8 @@ def make_report(
         destination=destination,
         images=len(dataset.images),
         frames=dataset.frame_count,
-        instances=sum(p.instances for p in parts) + sum(map(len, values.values())),
+        instances=sum(p.instances for p in parts) + objects_measured,
+        annotations=sum(p.annotations for p in parts) + objects_measured,
         overlaps=sum(p.overlaps for p in parts),
         labels=sorted({layer.name for i in dataset.images for layer in i.labels}),
         codecs={p.plan.path or "/": str(p.plan.codec) for p in plan.arrays[:_MAX_NAMED]},

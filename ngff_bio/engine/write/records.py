@@ -47,7 +47,8 @@ class PartRecord:
     ``quantiles`` are those of the coarsest level that the part of an image wrote, by channel; ``rows``
     is the key of its table rows. ``crc32c`` is that of the pixels that were read, in C order,
     little-endian, in the type of the array. ``objects`` are those of a label volume, by
-    ``frame:label``.
+    ``frame:label``. ``instances`` are distinct labels on a frame, and
+    ``annotations`` their outlines, runs and boxes, of which an instance may have several.
     """
 
     array: int
@@ -56,6 +57,7 @@ class PartRecord:
     quantiles: list[list[float]] = field(default_factory=list)
     objects: dict[str, MeasuredObject] = field(default_factory=dict)
     instances: int = 0
+    annotations: int = 0
     hidden: int = 0
     overlaps: int = 0
     rows: str | None = None

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.engine.plan.layout import ArrayPlan, Pass
@@ -131,7 +132,8 @@ class _Worker:
         self.write(plan, part, drawn.labels, done)
         for number, hidden in sorted(drawn.hidden.items()):
             self.write(hidden_plan(plan, number), part, hidden, done)
-        done.instances = len(drawn.instances)
+        done.instances = len({(i.t, i.value) for i in drawn.instances})
+        done.annotations = len(drawn.instances)
         done.hidden = max(drawn.whole_in, default=0)
         done.overlaps = sum(map(bool, drawn.whole_in))
         done.notices = drawn.notices
@@ -155,7 +157,8 @@ class _Worker:
                 if isinstance(other, VolumeLayer)
             ]
             kinds = classes[0] if classes else None
-            done.objects = measure_volume(block, part.region, kinds, frames="t" in plan.axes)
+            counted = block if layer.void is None else np.where(block == layer.void, 0, block)
+            done.objects = measure_volume(counted, part.region, kinds, frames="t" in plan.axes)
         self.write(plan, part, block, done)
 
     def volume(self, layer: VolumeLayer, part: UnitPart) -> NDArray[Any]:

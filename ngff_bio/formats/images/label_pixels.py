@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -26,7 +27,7 @@ from ngff_bio.model import (
 
 _HINT = (
     "save the ids as gray values of 8, 16 or 32 bits, or name the label files with "
-    "-O labels=NAME=GLOB"
+    "--labels NAME=GLOB"
 )
 
 
@@ -175,7 +176,7 @@ def fit_labels(
             expected=f"{axes} of {list(shape)}, as in {image}",
             found=f"{letters} of {list(source.shape)}",
             hint="check that the two belong together, or name the label files with "
-            "-O labels=NAME=GLOB",
+            "--labels NAME=GLOB",
         )
     most = _largest(source, file)
     if most > np.iinfo(np.uint32).max:
@@ -191,13 +192,18 @@ def _largest(source: Pixels, file: str) -> int:
         return 1
     if source.dtype.kind == "u" and source.dtype.itemsize <= 4:
         return int(np.iinfo(source.dtype).max)
+    blocks = (check_integers(source.read(region), file) for region in blocks_of(source))
+    return max(int(block.max(initial=0)) for block in blocks)
+
+
+def blocks_of(source: Pixels) -> Iterator[Region]:
+    """Regions of about 64 MB that together are all of an array."""
     steps = list(source.read_block_shape)
-    for axis in reversed(range(len(steps))):  # blocks of about 64 MB
+    for axis in reversed(range(len(steps))):
         room = (64 << 20) // max(math.prod(steps) * source.dtype.itemsize, 1)
         steps[axis] = min(source.shape[axis], steps[axis] * max(room, 1))
     spans = [
         [(i, min(i + step, n)) for i in range(0, n, step)]
         for n, step in zip(source.shape, steps, strict=True)
     ]
-    blocks = (check_integers(source.read(region), file) for region in product(*spans))
-    return max(int(block.max(initial=0)) for block in blocks)
+    return product(*spans)

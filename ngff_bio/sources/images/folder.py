@@ -17,7 +17,8 @@ from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset, SourceImage
 from ngff_bio.sources.assembly import base_of, folder_of, image_files, placed, probe_all
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.label_layers import LabelKind, PlacedFile, label_grid, label_layer
+from ngff_bio.sources.images.label_kinds import LabelKinds
+from ngff_bio.sources.images.label_layers import PlacedFile, label_grid, label_layer
 from ngff_bio.sources.images.label_names import (
     LabelFile,
     LabelRule,
@@ -48,7 +49,7 @@ def read(
     labels: str | Sequence[str] = (),
     axes: str | None = None,
     series: str | None = None,
-    label_kind: LabelKind = "instance",
+    label_kind: str | Sequence[str] = (),
     tracked: bool = False,
     on_error: OnError = "stop",
 ) -> SourceDataset:
@@ -65,7 +66,9 @@ def read(
         Axis (t, z or c) that a number at the end of names counts along; ``none`` if numbers in names
         mean nothing.
     label_kind
-        Whether values of label images are objects (``instance``) or classes (``semantic``).
+        Whether values of label images are objects (``instance``) or classes (``semantic``), or
+        their connected regions are objects (``objects``); ``LAYER=KIND`` for one layer. By default
+        values are objects, but a mask, with one value besides 0, is semantic.
     tracked
         Whether equal values on two time points are one object, and not two.
 
@@ -82,10 +85,7 @@ def read(
         raise ArgumentError(
             "the option series is not an axis", expected="t, z, c or none", found=series
         )
-    if label_kind not in ("instance", "semantic"):
-        raise ArgumentError(
-            "unknown kind of labels", expected="instance or semantic", found=label_kind
-        )
+    kinds = LabelKinds.parse(label_kind)
     listed = [labels] if isinstance(labels, str) else list(labels)
     rules = [LabelRule.parse(r) for r in listed] if listed != ["none"] else []
     by_names = not listed
@@ -93,11 +93,11 @@ def read(
     names = tree.names()
     images = image_files(names)
     headers = probe_all(tree, images, problems)
-    reader = _Reader(tree, problems, axes, Naming.of(names, series), label_kind, tracked, headers)
+    reader = _Reader(tree, problems, axes, Naming.of(names, series), headers)
     within = f"{stem_of(base_of(tree.origin.rstrip('/')))}/"
     if by_names and headers and by_convention(within) and not any(map(by_convention, headers)):
         problems.fail(_unpaired_labels(list(headers)), len(headers))
-    found = reader.images(rules, by_names)
+    found = kinds.settle(reader.images(rules, by_names), problems, tracked=tracked)
     if not found:
         raise SourceNotFoundError(
             "no image files found",
@@ -106,7 +106,7 @@ def read(
             found="; ".join(n.what for n in problems.notices[:3]) or None,
             hint="name the folder that holds the image files",
         )
-    if tracked and not any(layer.tracked for _, i in found for layer in i.labels):
+    if tracked and not any(x.tracked for _, i in found for x in i.labels):
         raise ArgumentError(
             "there are no labels of a time series to track",
             file=tree.origin,
@@ -136,8 +136,6 @@ class _Reader:
     problems: Problems
     axes: str | None
     naming: Naming
-    label_kind: LabelKind
-    tracked: bool
     headers: Mapping[str, ImageHeader]
 
     def images(
@@ -150,7 +148,7 @@ class _Reader:
         self._note_numbers(series)
         found: list[tuple[str, SourceImage]] = []
         seen: set[str] = set()
-        for number, one in enumerate(series):  # files that turn out to be images are appended
+        for number, one in enumerate(series):
             if one.files[0] in seen:  # a part of a set that another file has opened
                 for partners in layers.get(number, {}).values():
                     for _, file in partners:
@@ -163,8 +161,7 @@ class _Reader:
                     self.problems.notices.extend(image.notices)
                 images = series_images(one, opened)
                 if number in layers:
-                    images, others = self._labelled(images, one, layers[number], asked=bool(rules))
-                    series += self._series(others)
+                    images = self._labelled(images, one, layers[number], asked=bool(rules))
                 found += [(one.folder, image) for image in images]
         return _numbered_names(found)
 
@@ -247,8 +244,8 @@ class _Reader:
 
     def _labelled(
         self, images: list[SourceImage], one: Series, layers: _Layers, *, asked: bool
-    ) -> tuple[list[SourceImage], list[str]]:
-        """The image with its layers; and files that are only named like labels of it."""
+    ) -> list[SourceImage]:
+        """The image with its layers."""
         if len(images) > 1:
             raise SourceError(
                 "labels of a file that contains several images",
@@ -257,32 +254,15 @@ class _Reader:
                 found=len(images),
                 hint="save its images to separate files",
             )
-        found, others = [], []
+        found = []
         for name, files in layers.items():
             with self.problems.caught():
                 grid = label_grid(one, files, self.naming)
                 layer = label_layer(
-                    self.tree, images[0], name, grid, self.headers, self.problems,
-                    kind=self.label_kind, asked=asked, tracked=self.tracked,
-                )  # fmt: skip
-                if layer is not None:
-                    found.append(layer)
-                    if layer.tracked is False:
-                        self.problems.note(
-                            "equal label values on two time points are separate objects; if they "
-                            "are the same object, add --tracked",
-                            file=one.files[0],
-                            record=f"layer {name}",
-                        )
-                    continue
-                others += grid.names
-                for file in grid.names:
-                    self.problems.warn(
-                        "files named like labels, of other axes than their image, are converted as "
-                        "images; select label images with --labels NAME=GLOB",
-                        record=file,
-                    )
-        return [replace(images[0], labels=tuple(found))], others
+                    self.tree, images[0], name, grid, self.headers, self.problems, asked=asked
+                )
+                found.append(layer)
+        return [replace(images[0], labels=tuple(found))]
 
 
 def _unpaired_labels(names: Sequence[str]) -> SourceError:
@@ -328,7 +308,8 @@ SOURCE = Source(
         "labels": "NAME=GLOB: files that are label images, and the layer's name; none: no file is",
         "axes": "axes of TIFFs that do not state them, as in tyx",
         "series": "axis (t, z, c) that a last number in file names counts along; none for no series",
-        "label_kind": "whether values of label images are objects (instance) or classes (semantic)",
+        "label_kind": "[LAYER=]KIND: values of label images are objects (instance) or classes "
+        "(semantic), or connected regions are objects (objects)",
         "tracked": "whether equal label values on two time points are one object",
     },
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.composed import stack_pixels
@@ -15,8 +14,6 @@ from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Pixels, SourceImage, VolumeLayer
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.numbered import Naming, Series, find_series
-
-LabelKind = Literal["instance", "semantic"]
 
 #: Index along each axis that files are numbered on (none for the whole image), and the file.
 PlacedFile = tuple[tuple[tuple[str, int], ...], str]
@@ -94,21 +91,14 @@ def label_layer(
     headers: Mapping[str, ImageHeader],
     problems: Problems,
     *,
-    kind: LabelKind = "instance",
     asked: bool = False,
-    tracked: bool = False,
-) -> VolumeLayer | None:
+) -> VolumeLayer:
     """The layer, on the image's axes.
 
     Parameters
     ----------
-    kind
-        Whether values are objects or classes.
     asked
-        Whether the files were selected by a rule. If not, files of other axes than the image's are
-        not labels, and ``None`` is returned.
-    tracked
-        Whether equal values on two time points are one object.
+        Whether the files were selected by a rule.
 
     Raises
     ------
@@ -148,7 +138,14 @@ def label_layer(
     keep = [i for i, a in enumerate(image.axes) if a.name != "c"]
     wide = sum(image.pixels.shape[i] > 1 for i in keep)
     if not asked and sum(n > 1 for n in source.shape) != wide:
-        return None
+        raise SourceError(
+            "a file that is named like a label image has other axes than its image",
+            file=names[0],
+            expected=f"{wide} axes, as {image.name} has without channels",
+            found=f"{letters} of {list(source.shape)}",
+            hint="if it is an image, add --labels none (all files are images) or select the label "
+            "images with --labels NAME=GLOB",
+        )
     fitted, most = fit_labels(
         source,
         letters,
@@ -160,8 +157,7 @@ def label_layer(
     return VolumeLayer(
         name=layer,
         pixels=fitted,
-        kind=kind,
+        kind="instance",
         max_value=most,
-        tracked=tracked if kind == "instance" and "t" in image.axis_names else None,
         attributes={"files": names},
     )

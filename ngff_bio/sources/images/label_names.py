@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -26,6 +26,9 @@ _FOLDER = re.compile(
 )
 _PREFIX = re.compile(rf"^(?P<layer>{_WORD})(?![A-Za-z])[ _.-]*", re.IGNORECASE)
 _SUFFIX = re.compile(rf"[ _.-](?P<layer>{_WORD})$", re.IGNORECASE)
+
+#: The same within a name: only if there is an image of the name without it.
+_INFIX = re.compile(rf"[ _.-](?P<layer>{_WORD})(?=[ _.-])", re.IGNORECASE)
 
 #: Parts of an image's name that its label image does not have: ``img2d`` and ``mask2d``.
 _IMAGE = re.compile(r"^(?:images?|img|im|raw)(?![A-Za-z])[ _.-]*|[ _.-](?:image|img|raw)$", re.I)
@@ -124,6 +127,16 @@ def by_convention(name: str) -> LabelFile | None:
     return LabelFile(name, layer_name(layer.lower()), tuple(stems))
 
 
+def _by_infix(name: str, stems: Container[str]) -> LabelFile | None:
+    """``cells_labels__a`` as a label image of ``cells__a``, if this is one of the `stems`."""
+    stem = stem_of(name)
+    for found in _INFIX.finditer(stem):
+        other = stem[: found.start()] + stem[found.end() :]
+        if other.lower() in stems:
+            return LabelFile(name, layer_name(found["layer"].lower()), (other,))
+    return None
+
+
 def split_labels(
     names: Iterable[str], rules: Sequence[LabelRule], by_names: bool = False
 ) -> tuple[list[str], list[LabelFile]]:
@@ -136,13 +149,15 @@ def split_labels(
     """
     images, labels = [], []
     used: set[str] = set()
-    for name in names:
+    listed = list(names)
+    stems = {stem_of(name).lower() for name in listed} if by_names and not rules else set()
+    for name in listed:
         if rules:
             matches = {r.text: m for r in rules if (m := r.match(name)) is not None}
             used.update(matches)
             found = next(iter(matches.values()), None)
         else:
-            found = by_convention(name) if by_names else None
+            found = (by_convention(name) or _by_infix(name, stems)) if by_names else None
         if found is None:
             images.append(name)
         else:

@@ -1,0 +1,113 @@
+"""Masks: label images with one value besides 0, and their connected regions as objects."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.errors import SourceError, import_optional
+from ngff_bio.formats.images.label_pixels import blocks_of
+from ngff_bio.model import Pixels, Region, RunVolume, SourceParts, label_dtype, parts_of
+
+#: Largest frame, in voxels, whose connected regions are found; it is held in memory.
+_LARGEST = 1 << 30
+
+
+def values_of(pixels: Pixels, most: int) -> set[int]:
+    """Values besides 0, until there are more than `most`: the rest is not read then."""
+    found: set[int] = set()
+    for region in blocks_of(pixels):
+        found.update(np.unique(pixels.read(region)).tolist())
+        found.discard(0)
+        if len(found) > most:
+            break
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentPixels:
+    """The connected regions of a mask, numbered from 1 on each frame.
+
+    Pixels that touch at a side, an edge or a corner are connected.
+
+    Parameters
+    ----------
+    source
+        The mask; what is not 0 belongs to a region.
+    frames
+        Whether its first axis is t.
+    dtype
+        A type that holds the number of regions.
+    """
+
+    source: Pixels
+    frames: bool
+    dtype: np.dtype[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size along each axis."""
+        return self.source.shape
+
+    @property
+    def read_block_shape(self) -> tuple[int, ...]:
+        """A whole frame: regions cross any border."""
+        return (1, *self.shape[1:]) if self.frames else self.shape
+
+    def read(self, region: Region) -> NDArray[Any]:
+        """The block of a region, C-contiguous."""
+        cut = tuple(slice(*span) for span in region)
+        if not self.frames:
+            return np.ascontiguousarray(self._labelled(None)[cut], self.dtype)
+        made = [self._labelled(t)[cut[1:]] for t in range(*region[0])]
+        return np.stack(made).astype(self.dtype, copy=False)
+
+    def _labelled(self, t: int | None) -> NDArray[Any]:
+        ndimage = import_optional("scipy.ndimage", "ngff-bio[objects]")
+        whole: Region = tuple((0, n) for n in self.shape)
+        mask = self.source.read(whole if t is None else ((t, t + 1), *whole[1:])) != 0
+        mask = mask if t is None else mask[0]
+        labels: NDArray[Any] = ndimage.label(mask, np.ones((3,) * mask.ndim, int))[0]
+        return labels
+
+    def source_parts(self) -> SourceParts:
+        """Those of the mask."""
+        return parts_of(self.source)
+
+
+def components_of(mask: Pixels | RunVolume, *, frames: bool, file: str) -> tuple[Pixels, int]:
+    """The connected regions of a mask, and the largest number of them on a frame.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If it has several values besides 0, or a frame is too large.
+    ngff_bio.errors.DependencyError
+        If scipy is not installed.
+    """
+    if isinstance(mask, RunVolume):
+        raise SourceError("connected regions of runs are not supported", file=file)
+    if math.prod(mask.shape[1 if frames else 0 :]) > _LARGEST:
+        raise SourceError(
+            "the mask is too large to find its connected regions",
+            file=file,
+            expected=f"at most {_LARGEST} pixels of a frame",
+            found=mask.shape,
+        )
+    values = values_of(mask, 1)
+    if len(values) > 1:
+        raise SourceError(
+            "the label image is not a mask, whose connected regions are objects",
+            file=file,
+            expected="one value besides 0",
+            found=", ".join(map(str, sorted(values)[:3])) + ", ...",
+            hint="its values are objects (--label-kind instance) or classes (--label-kind semantic)",
+        )
+    found = ComponentPixels(mask, frames, np.dtype(np.uint32))
+    steps = range(mask.shape[0]) if frames else [None]
+    most = max((int(found._labelled(t).max(initial=0)) for t in steps), default=0)
+    return ComponentPixels(mask, frames, label_dtype(most)), most
