@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup lint types contract schemas operations crash fuzz install-size check clean
+.PHONY: demo test setup lint types contract schemas operations crash faults fuzz install-size check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ngff-bio demo demo
@@ -45,6 +45,10 @@ operations: $(VENV)/.dev
 
 crash: $(VENV)/.dev
 	$(BIN)/python tests/engine/crash_runs.py --kills 50
+
+TRIALS ?= 200
+faults: $(VENV)/.dev
+	$(BIN)/python tests/engine/fault_runs.py --trials $(TRIALS)
 
 MINUTES ?= 1
 fuzz: $(VENV)/.dev

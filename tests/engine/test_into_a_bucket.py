@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
-import http.server
 import json
 import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import zarr
 from bucket_server import KEY, SECRET, BucketServer
+from fault_proxy import faulty
 from references import contents
 from scenes import collection, plate, volume
 from zarr.storage import ObjectStore
@@ -27,53 +24,10 @@ from ngff_bio.storage import BucketStorage, MemoryStorage
 SMALL = Settings(chunk=(32, 48), shard_bytes=1 << 15)
 
 
-@contextmanager
-def faulty(server: BucketServer, answer: Any) -> Iterator[str]:
-    """A server in front of the store; ``answer(number)`` gives a status to answer with, or none."""
-    host = server.endpoint.removeprefix("http://")
-
-    class Proxy(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        count: ClassVar[Iterator[int]] = iter(range(1 << 30))
-
-        def log_message(self, *_: Any) -> None: ...
-
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status = answer(next(self.count))
-            if status is None:
-                onward = http.client.HTTPConnection(host)
-                onward.putrequest(
-                    self.command, self.path, skip_host=True, skip_accept_encoding=True
-                )
-                for name, value in self.headers.items():
-                    onward.putheader(name, value)
-                onward.endheaders(body)
-                reply = onward.getresponse()
-                status, data, headers = reply.status, reply.read(), reply.getheaders()
-                onward.close()
-            else:
-                data, headers = b"<Error><Code>SlowDown</Code></Error>", []
-            self.send_response(status)
-            for name, value in headers:
-                if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                    self.send_header(name, value)
-            size = {k.lower(): v for k, v in headers}.get("content-length")
-            head = self.command == "HEAD"
-            self.send_header("Content-Length", size if head and size else str(len(data)))
-            self.end_headers()
-            if not head:
-                self.wfile.write(data)
-
-        do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _answer
-
-    proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    threading.Thread(target=proxy.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{proxy.server_port}"
-    finally:
-        proxy.shutdown()
-        proxy.server_close()
+def counted(status: Callable[[int], str | None]) -> Callable[[str, str], tuple[str | None, int]]:
+    """A fault for some requests, by their number."""
+    count = iter(range(1 << 30))
+    return lambda method, path: (status(next(count)), 0)
 
 
 def test_a_store_that_now_and_then_answers_503_gets_every_object(
@@ -81,7 +35,9 @@ def test_a_store_that_now_and_then_answers_503_gets_every_object(
 ) -> None:
     expected = MemoryStorage()
     write_dataset(collection(), expected, SMALL)
-    with faulty(bucket_server, lambda n: 503 if n % 5 == 1 else None) as endpoint:
+    with faulty(
+        bucket_server.endpoint, counted(lambda n: "503" if n % 5 == 1 else None)
+    ) as endpoint:
         storage = bucket_server.storage(endpoint=endpoint)
         write_dataset(collection(), storage, SMALL)
     assert contents(bucket_server.storage(storage.address.rpartition("/")[2])) == contents(expected)
@@ -91,7 +47,7 @@ def test_a_lost_connection_is_one_error_and_the_conversion_resumes(
     bucket_server: BucketServer,
 ) -> None:
     path = "goes-away"
-    with faulty(bucket_server, lambda n: 503 if n > 25 else None) as endpoint:
+    with faulty(bucket_server.endpoint, counted(lambda n: "503" if n > 25 else None)) as endpoint:
         storage = bucket_server.storage(path, endpoint=endpoint, max_retries=1)
         with pytest.raises(StorageError, match="503") as caught:
             write_dataset(plate(), storage, SMALL, runner=ThreadRunner(1))

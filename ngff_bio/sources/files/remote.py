@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, BinaryIO
+from functools import lru_cache, partial
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from ngff_bio.errors import ArgumentError, DependencyError, SourceNotFoundError, StorageError
+from ngff_bio.errors import (
+    ArgumentError,
+    DependencyError,
+    NgffBioError,
+    SourceNotFoundError,
+    StorageError,
+)
 from ngff_bio.sources.files.ranges import existing_copy, open_range, temporary_copy
+
+T = TypeVar("T")
 
 #: Bytes of one request when a remote file is read piece by piece.
 _REQUEST = 1 << 18
@@ -41,6 +49,14 @@ _VERSION = (
     *("LastModified", "last_modified", "Last-Modified", "mtime", "created"),
 )
 
+_WEB = ("http://", "https://")
+
+#: Buckets, which fsspec lists whole instead of folder by folder.
+_LISTED_WHOLE = ("s3://", "s3a://", "gs://", "gcs://", "az://", "abfs://", "abfss://", "adl://")
+
+#: Seconds before a request to a web server is repeated.
+_PAUSES = (0.1, 0.5, 2.0)
+
 #: Names of obstore for a bucket, and those of s3fs for the same.
 _S3FS = {
     "access_key_id": "key",
@@ -63,31 +79,57 @@ def _fsspec_options(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-@contextmanager
-def _errors_of(url: str) -> Iterator[None]:
-    """A block whose file system errors become one error that names the URL."""
-    try:
-        yield
-    except (StorageError, SourceNotFoundError):
-        raise
-    except FileNotFoundError as error:
-        raise SourceNotFoundError(
-            "the source does not exist", file=url, found=error, hint="check the URL"
-        ) from error
-    except PermissionError as error:
-        raise StorageError(
+def _request(url: str, where: str, ask: Callable[[], T]) -> T:
+    """The answer to a request; its error as one of ours, that names the place.
+
+    fsspec repeats requests to buckets, but not those to web servers.
+    """
+    for pause in (*(_PAUSES if url.startswith(_WEB) else ()), None):
+        try:
+            return ask()
+        except NgffBioError:
+            raise
+        except Exception as error:  # each file system has exceptions of its own
+            if pause is None or not _is_transient(error):
+                raise _failure(where, error) from error
+            time.sleep(pause)
+    raise AssertionError  # the last pause is None
+
+
+def _status(error: Exception) -> int | None:
+    """HTTP status of an error; fsspec's web file system reports any as a missing file."""
+    return getattr(error, "status", getattr(error.__cause__, "status", None))
+
+
+def _is_transient(error: Exception) -> bool:
+    """Whether the same request may succeed a moment later."""
+    if (status := _status(error)) is not None:
+        return status in (408, 429) or status >= 500
+    refused = FileNotFoundError | NotADirectoryError | PermissionError
+    return not isinstance(error, refused) or (
+        error.__cause__ is not None and not isinstance(error.__cause__, FileNotFoundError)
+    )
+
+
+def _failure(where: str, error: Exception) -> NgffBioError:
+    """Never a `SourceError`: what a server does not give now is not damaged, and not skipped."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError) and not _is_transient(error):
+        return SourceNotFoundError(
+            "the source does not exist", file=where, found=error, hint="check the URL"
+        )
+    if isinstance(error, PermissionError) or _status(error) in (401, 403):
+        return StorageError(
             "the server denies access",
-            file=url,
+            file=where,
             found=error,
             hint="give credentials with --source-option, or source_options in Python",
-        ) from error
-    except (OSError, TimeoutError, RuntimeError) as error:
-        raise StorageError(
-            "the request failed",
-            file=url,
-            found=f"{type(error).__name__}: {error}",
-            hint="check the URL and the network, then run the command again",
-        ) from error
+        )
+    return StorageError(
+        "the request failed",
+        file=where,
+        found=f"{type(error).__name__}: {error}",
+        hint="check the URL and the network, then run the command again",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +183,8 @@ class RemoteFile:
 
     def _fetch(self, **span: int) -> bytes:
         system, _ = _file_system(self.url, self.options)
-        with _errors_of(f"{self.url} ({self.name})"):
-            return bytes(system.cat_file(self.key, **span))
+        where = f"{self.url} ({self.name})"
+        return bytes(_request(self.url, where, lambda: system.cat_file(self.key, **span)))
 
 
 def list_url(
@@ -162,29 +204,26 @@ def list_url(
     options = json.dumps(_fsspec_options(url, source_options or {}))
     system, root = _file_system(url, options)
     top = root.rstrip("/")
+    web = url.startswith(_WEB)
     found = {}
-    with _errors_of(url):
-        listed = system.find(root, detail=True)
-        if not listed and not url.endswith("/"):
-            listed = {root: system.info(root)}
-        for key, info in listed.items():
-            if info.get("type") not in (None, "file"):
-                continue
-            if info.get("size") is None:  # the listing of a web server
-                info = system.info(key)
-            size = info.get("size")
-            if size is None:
-                raise StorageError(
-                    "the server does not report the size of a file",
-                    file=f"{url} ({key})",
-                    hint="copy the dataset to a folder, and name that",
-                )
-            web = url.startswith(("http://", "https://"))  # what follows a ? may be a signature
-            name = str(key)[len(top) :].lstrip("/")
-            name = unquote(name) if web else name
-            named = name or (urlsplit(top).path if web else top).rpartition("/")[2]
-            version = next((str(info[k]) for k in _VERSION if info.get(k) is not None), "")
-            found[name] = RemoteFile(url, str(key), named, int(size), options, version)
+    for key, info in _list(system, url, root).items():
+        if info.get("type") not in (None, "file"):
+            continue
+        if info.get("size") is None:  # the listing of a web server
+            info = _request(url, f"{url} ({key})", partial(system.info, key))
+        size = info.get("size")
+        if size is None:
+            raise StorageError(
+                "the server does not report the size of a file",
+                file=f"{url} ({key})",
+                hint="copy the dataset to a folder, and name that",
+            )
+        name = str(key)[len(top) :].lstrip("/")
+        name = unquote(name) if web else name
+        # What follows a ? may be a signature.
+        named = name or (urlsplit(top).path if web else top).rpartition("/")[2]
+        version = next((str(info[k]) for k in _VERSION if info.get(k) is not None), "")
+        found[name] = RemoteFile(url, str(key), named, int(size), options, version)
     if not found:
         raise SourceNotFoundError(
             "no files are listed there",
@@ -192,3 +231,36 @@ def list_url(
             hint="name a bucket or folder that can be listed, or an archive",
         )
     return found, set(found) == {""}
+
+
+def _list(system: Any, url: str, root: str) -> dict[str, dict[str, Any]]:
+    """Entries of all files below a URL, or of the one file that it is."""
+    if url.startswith(_LISTED_WHOLE):
+        found = dict(_request(url, url, lambda: system.find(root, detail=True)))
+    else:
+        found = _walk(system, url, root)
+    if not found and not url.endswith("/"):
+        found = {root: _request(url, url, lambda: system.info(root))}
+    return found
+
+
+def _walk(system: Any, url: str, root: str) -> dict[str, dict[str, Any]]:
+    """Entries of all files, listed folder by folder: fsspec leaves out folders that it cannot list."""
+    found: dict[str, dict[str, Any]] = {}
+    folders, seen = [root], {root.rstrip("/")}
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = _request(url, f"{url} ({folder})", partial(system.ls, folder, detail=True))
+        except SourceNotFoundError:
+            if folder != root or url.endswith("/"):
+                raise
+            return {}  # a file, if anything
+        for entry in entries:
+            key = str(entry["name"])
+            if entry.get("type") != "directory":
+                found[key] = entry
+            elif key.rstrip("/") not in seen:
+                seen.add(key.rstrip("/"))
+                folders.append(key)
+    return found
