@@ -44,3 +44,12 @@ def rows(data: ngff_bio.Dataset, path: str = "", layer: str | None = None) -> li
 def labels(data: ngff_bio.Dataset, path: str = "", layer: str = "objects") -> NDArray[Any]:
     """Label values of a layer."""
     return np.asarray(data[path].level(0)[layer])
+
+
+def covers(mask: NDArray[Any], shape: Any) -> bool:
+    """Whether pixels are those whose middles are in a shape of shapely, up to half a pixel."""
+    import shapely
+
+    y, x = np.mgrid[: mask.shape[0], : mask.shape[1]] + 0.5
+    inner, outer = (shapely.contains_xy(shape.buffer(d), x, y) for d in (-0.5, 0.5))
+    return bool((inner <= mask).all() and (mask <= outer).all() and mask.any())

@@ -141,7 +141,7 @@ class DocumentInstances:
     """
 
     reader: DocumentReader
-    images: tuple[int | None, ...]
+    images: Sequence[int | None]
     tracked: bool = False
 
     def read(self, t: int) -> list[Instance]:

@@ -67,6 +67,8 @@ BUILT_IN = {
     "cell-tracking": ("ngff_bio.sources.paired.cell_tracking:SOURCE", r"(^|/)\d\d_(GT|ST|ERR|RES)"),
     "object-masks": ("ngff_bio.sources.paired.object_masks:SOURCE", r"(^|/)masks?/|\.csv$"),
     "yolo": ("ngff_bio.sources.annotated.yolo:SOURCE", r"\.txt$"),
+    "voc": ("ngff_bio.sources.annotated.voc:SOURCE", r"\.xml$|SegmentationClass"),
+    "cvat": ("ngff_bio.sources.annotated.cvat:SOURCE", r"\.xml$"),
     "images": ("ngff_bio.sources.images.folder:SOURCE", ""),
     "tiff": ("ngff_bio.sources.images.folder:TIFF", "$^"),
 }

@@ -104,7 +104,7 @@ def test_unlisted_images_of_a_coco_folder_that_are_named_like_masks_are_no_image
 
 @pytest.mark.parametrize(
     "name",
-    ["coco_panoptic", "cvat_images/export_project", "cvat_images/export_task", "voc"],
+    ["coco_panoptic"],
 )  # fmt: skip
 def test_real_folders_of_other_tools_are_never_converted_without_their_annotations(
     name: str, samples: Path, tmp_path: Path

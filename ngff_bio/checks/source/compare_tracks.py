@@ -35,7 +35,12 @@ def _compare(
     documents: Documents, store: Store, path: str, layer: InstanceLayer, frames: int
 ) -> Found:
     with reading_source(path):
-        wanted = {(i.value, t) for t in range(frames) for i in layer.instances.read(t)}
+        wanted = {
+            (i.value, t)
+            for t in range(frames)
+            for i in layer.instances.read(t)
+            if i.geometry is not None or i.box is not None
+        }
     return compare_graph(documents, store, path, wanted, {})
 
 

@@ -9,6 +9,7 @@ the property of a node that is the label value there.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.engine.write.checksums import ChecksummingWriter
-from ngff_bio.errors import SourceError
 from ngff_bio.model import Axis, LabelLayer, SourceImage, VolumeLayer
 from ngff_bio.raster.coco_rle import rasterize_rles
 
@@ -63,7 +63,8 @@ class TrackGraph:
 def graph_of(table: pa.Table, parents: Mapping[int, int] | None = None) -> TrackGraph:
     """The graph of a layer's table: one node for each label value and frame.
 
-    An object with two outlines on a frame is one node, in the middle of both.
+    An object with two outlines on a frame is one node, in the middle of both. One without an outline
+    on a frame (out of sight, or a point) has no node there.
 
     Parameters
     ----------
@@ -72,6 +73,8 @@ def graph_of(table: pa.Table, parents: Mapping[int, int] | None = None) -> Track
     """
     axes = "zyx" if "z_start" in table.column_names else "yx"
     boxes = _extents(table, axes) if "y_start" in table.column_names else _boxes(table)
+    seen = ~np.isnan(boxes).any(axis=1)
+    boxes, table = boxes[seen], table.filter(seen)
     label = table["label"].to_numpy().astype(np.int64)
     t = table["t"].to_numpy().astype(np.int64)
     names = table["track_id"].to_pylist()
@@ -283,8 +286,4 @@ def _extent(row: dict[str, Any]) -> tuple[float, float, float, float]:
         runs = rasterize_rles([{"size": [height, width], "counts": counts}], (height, width))
         (y0, x0), (y1, x1) = runs.bboxes()[0].tolist()
         return y0, x0, y1, x1
-    raise SourceError(
-        "a tracked object has no geometry",
-        record=f"label {row['label']}",
-        expected="a box, an outline or a mask",
-    )
+    return (math.nan,) * 4

@@ -12,10 +12,8 @@ from typing import Any
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import damage_named
+from ngff_bio.formats.text import text_of
 from ngff_bio.model import SourceFile
-
-#: Bytes of a file of names; that of the largest published dataset has 30 kB.
-_LARGEST = 4 << 20
 
 #: Keys of ``data.yaml`` and ``obj.data`` whose values are folders or lists of images.
 SPLITS = ("train", "val", "valid", "test", "minival")
@@ -41,41 +39,6 @@ class YoloClasses:
     names: dict[int, str] = field(default_factory=dict)
     splits: dict[str, list[str]] = field(default_factory=dict)
     keypoints: tuple[int, int] | None = None
-
-
-def text_of(file: SourceFile, what: str) -> str:
-    """A small text file in UTF-8.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceError
-        If it is large, or not text.
-    """
-    if file.size > _LARGEST:
-        raise SourceError(
-            f"{what} is larger than allowed",
-            file=file.name,
-            expected=f"at most {_LARGEST:,} bytes",
-            found=f"{file.size:,} bytes",
-            hint="check that it is the file that its name says",
-        )
-    try:
-        text = file.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(
-            f"{what} is not text in UTF-8",
-            file=file.name,
-            found=f"byte {error.start} is not UTF-8",
-            hint="save the file in UTF-8",
-        ) from error
-    if "\0" in text:
-        raise SourceError(
-            f"{what} is not text",
-            file=file.name,
-            found="zero bytes",
-            hint="the file is probably damaged: download or copy it again",
-        )
-    return text
 
 
 def read_yaml(file: SourceFile) -> YoloClasses | None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
 from ngff_bio.formats.problems import Problems
-from ngff_bio.formats.yolo.classes import text_of
+from ngff_bio.formats.text import text_of
 from ngff_bio.model import Box, Geometry, Instance, Polygons, SourceFile
 
 _TOLERANCE = 0.01

@@ -32,6 +32,7 @@ from ngff_bio.model import (
     LabelLayer,
     SourceDataset,
     SourceImage,
+    axes_from,
 )
 from ngff_bio.sources.annotated.pairing import ImageFinder, stem
 from ngff_bio.sources.assembly import base_of, folder_of, layer_name, placed, probe_all
@@ -51,6 +52,16 @@ class Entry:
     count: int
     classes: tuple[str, ...]
     categories: tuple[Category, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Movie:
+    """A document of tracks, and the image file of each frame."""
+
+    reader: DocumentReader
+    files: tuple[str, ...]
+    categories: tuple[Category, ...]
+    frames: Sequence[AnnotatedImage]
 
 
 #: Further label layers of an image file: gets its name and its (height, width).
@@ -78,6 +89,7 @@ class AnnotatedFolder:
     problems: Problems
     axes: str | None = None
     finder: ImageFinder = field(init=False)
+    movies: list[Movie] = field(default_factory=list)
     entries: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     #: Names of documents and other files that were read.
     read_files: set[str] = field(default_factory=set)
@@ -130,22 +142,19 @@ class AnnotatedFolder:
             self.documents.append({"file": reader.file.name, "record": document.record})
         near = folder_of(reader.file.name)
         for index, image in enumerate(document.images):
-            name = find(image.name) if find is not None else self.finder.find(image.name, near)
-            if name is None:
-                self.problems.fail(without_image(reader.file.name, base_of(image.name), image.name))
-                continue
-            classes = dict.fromkeys(i.category for i in image.instances if i.category is not None)
-            self.entries[name].append(
-                Entry(
-                    reader,
-                    index,
-                    replace(image, instances=()),
-                    len(image.instances),
-                    tuple(classes),
-                    document.categories,
-                )
-            )
+            with self.problems.caught():
+                name = find(image.name) if find is not None else self.finder.find(image.name, near)
+                if name is None:
+                    raise without_image(reader.file.name, base_of(image.name), image.name)
+                self.entries[name].append(_entry(reader, index, image, document.categories))
         return document
+
+    def add_movie(self, reader: DocumentReader, files: Sequence[str]) -> None:
+        """Read a document whose images are the frames of one movie, a file each."""
+        with self.problems.caught():
+            document = read_document(reader, self.problems)
+            self.documents.append({"file": reader.file.name, "record": document.record})
+            self.movies.append(Movie(reader, tuple(files), document.categories, document.images))
 
     def dataset(
         self,
@@ -180,7 +189,11 @@ class AnnotatedFolder:
             If no image can be read.
         """
         maker = _Images(self, categories, splits or {}, records or {}, more_layers)
-        images = [(folder_of(n), i) for n in self.headers for i in maker.of_file(n)]
+        in_movies = {name for movie in self.movies for name in movie.files}
+        images = [
+            (folder_of(n), i) for n in self.headers if n not in in_movies for i in maker.of_file(n)
+        ]
+        images += [(folder_of(m.files[0]), i) for m in self.movies for i in maker.of_movie(m)]
         if not images:
             raise SourceNotFoundError("no image file is readable", file=self.tree.origin)
         named = {s for _, image in images for frame in image.frames for s in frame.splits}
@@ -214,7 +227,8 @@ class _Images:
     def __post_init__(self) -> None:
         entries = [e for found in self.folder.entries.values() for e in found]
         classes = {c.name for c in self.categories} | {c for e in entries for c in e.classes}
-        self.layer = layer_name(classes | {c.name for e in entries for c in e.categories})
+        movies = {c.name for m in self.folder.movies for c in m.categories}
+        self.layer = layer_name(classes | movies | {c.name for e in entries for c in e.categories})
 
     def of_file(self, name: str) -> list[SourceImage]:
         """The images of an image file; annotations are of the first."""
@@ -227,6 +241,51 @@ class _Images:
                 problems.notices.extend(one.notices)
                 found.append(self._image(name, self._turned(name, one), first=not found))
         return found
+
+    def of_movie(self, movie: Movie) -> list[SourceImage]:
+        """The image of a movie, with its tracks."""
+        tree, problems = self.folder.tree, self.folder.problems
+        with problems.caught():
+            headers = [self.folder.headers[n] for n in movie.files]
+            files = [tree.file(n) for n in movie.files]
+            pixels = stack_frames(files, "t", headers=headers, limits=tree.limits)
+            instances = [i for frame in movie.frames for i in frame.instances]
+            numbers = range(len(movie.frames))
+            layer = InstanceLayer(
+                name=self.layer,
+                instances=DocumentInstances(movie.reader, numbers, tracked=True),
+                count=len(instances),
+                max_value=max((i.value for i in instances), default=0),
+                categories=merged_categories(
+                    movie.categories, (i.category for i in instances if i.category is not None)
+                ),
+                tracked=True,
+                on_error=problems.on_error,
+            )
+            about = {"file": movie.reader.file.name, "layer": self.layer}
+            sizes = pixels.sizes or (None,) * len(files)
+            frames = tuple(
+                Frame(
+                    name,
+                    t,
+                    size=sizes[t],
+                    splits=tuple(self.splits.get(name, ())),
+                    record={KEY: [{**about, "image": t, "record": dict(movie.frames[t].record)}]},
+                )
+                for t, name in enumerate(movie.files)
+            )
+            name = base_of(folder_of(movie.files[0])) or stem(base_of(movie.reader.file.name))
+            image = SourceImage(
+                path="",
+                name=name,
+                axes=axes_from(pixels.axes),
+                pixels=pixels,
+                labels=(layer,) if instances else (),
+                channels=headers[0].channels,
+                frames=frames,
+            )
+            return [image]
+        return []
 
     def _turned(self, name: str, one: OpenedImage) -> OpenedImage:
         turn = self.folder.turn_of(name)
@@ -314,6 +373,14 @@ class _Images:
             categories=merged_categories((*self.categories, *entry.categories), entry.classes),
             on_error=self.folder.problems.on_error,
         )
+
+
+def _entry(
+    reader: DocumentReader, index: int, image: AnnotatedImage, categories: tuple[Category, ...]
+) -> Entry:
+    classes = dict.fromkeys(i.category for i in image.instances if i.category is not None)
+    count = len(image.instances)
+    return Entry(reader, index, replace(image, instances=()), count, tuple(classes), categories)
 
 
 def merged_categories(listed: Iterable[Category], used: Iterable[str]) -> tuple[Category, ...]:

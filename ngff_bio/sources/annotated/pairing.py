@@ -52,6 +52,11 @@ class ImageFinder:
             return same[0] if same else None
         return self._nearest(same, plain, near)
 
+    def of_stem(self, name: str, near: str = "") -> str | None:
+        """The image file named like another file, whatever the endings; see `find`."""
+        same = self._by_stem.get(stem(base_of(name)).lower(), [])
+        return same[0] if len(same) == 1 else self._nearest(same, stem(name), near)
+
     def ending_with(self, path: str) -> list[str]:
         """All image files below folders of this name, or whose name ends so."""
         wanted = path.strip("/")
@@ -65,7 +70,7 @@ class ImageFinder:
             own = name.lower().split("/")
             return next((n for n in range(1, len(own) + 1) if own[-n:] != parts[-n:]), len(own) + 1)
 
-        most = max(map(common_end, names))
+        most = max(map(common_end, names), default=0)
         best = [n for n in names if common_end(n) == most]
         if len(best) > 1:
             shared = {n: _common_start(folder_of(n), near) for n in best}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.problems import Problems
-from ngff_bio.formats.yolo.classes import text_of
+from ngff_bio.formats.text import text_of
 from ngff_bio.formats.yolo.labels import YoloLabels, looks_like_labels
 from ngff_bio.model import Category, OnError, SourceDataset
 from ngff_bio.sources.annotated.folder import AnnotatedFolder, without_image

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.text import text_of
 from ngff_bio.formats.yolo.classes import (
     SPLITS,
     YoloClasses,
     read_data,
     read_names,
     read_yaml,
-    text_of,
 )
 from ngff_bio.sources.annotated.pairing import ImageFinder
 from ngff_bio.sources.assembly import base_of, folder_of

@@ -1,0 +1,155 @@
+"""CVAT XML 1.1 as documents: "CVAT for images" and "CVAT for video"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.cvat.shapes import NO_AREAS, SHAPES, shape_instance
+from ngff_bio.formats.cvat.tracks import track_instances
+from ngff_bio.formats.documents import AnnotatedImage, Document
+from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.xml import Element, as_json, from_json, parse_xml, write_xml
+from ngff_bio.model import Category, Rgba, SourceFile
+
+ROOT = "annotations"
+
+
+@dataclass(frozen=True, slots=True)
+class CvatFile:
+    """Reads an XML file.
+
+    Parameters
+    ----------
+    file
+        The XML file.
+    frames
+        Of a movie, the numbers of its frames.
+    size
+        Of a movie, height and width of its frames.
+    """
+
+    file: SourceFile
+    frames: range | tuple[int, ...] = ()
+    size: tuple[int, int] = (0, 0)
+
+    def read(self, problems: Problems) -> Document:
+        """Read the file."""
+        name = self.file.name
+        root = parse_xml(self.file.read(), name)
+        if root.tag != ROOT:
+            raise SourceError(
+                "the file is not a file of CVAT",
+                file=name,
+                expected=f"the root element {ROOT}",
+                found=root.tag,
+            )
+        categories = tuple(_categories(root))
+        labels = {c.name: c for c in categories}
+        record = {
+            tag: as_json(one) for tag in ("version", "meta") if (one := root.find(tag)) is not None
+        }
+        if root.find("track") is not None:
+            images = track_instances(root, self.frames, self.size, name, problems, labels)
+            return Document(images, categories, record, movie=True)
+        images = [
+            self._image(one, number, problems, labels)
+            for number, one in enumerate(root.iterfind("image"))
+        ]
+        return Document(images, categories, record)
+
+    def _image(
+        self, one: Element, number: int, problems: Problems, labels: dict[str, Category]
+    ) -> AnnotatedImage:
+        file, given = self.file.name, one.get("name", "")
+        size = None
+        height, width = one.get("height", ""), one.get("width", "")
+        if height.isdecimal() and width.isdecimal() and len(height + width) < 16:
+            size = (int(height), int(width))
+        instances = []
+        others: list[Any] = []
+        for index, shape in enumerate(one):
+            record = f"image {given} {shape.tag}[{index}]"
+            if shape.tag not in SHAPES:
+                others.append([index, shape.tag, as_json(shape)])
+                if shape.tag != "tag":
+                    problems.skip("shapes of an unknown kind", file, record)
+                continue
+            with problems.caught():
+                if shape.tag == "mask" and size is None:
+                    raise SourceError(
+                        "an image with masks has no size",
+                        file=file,
+                        record=f"image {given}",
+                        expected="height and width",
+                        found="no such values",
+                    )
+                made = shape_instance(
+                    shape, shape.get("label", ""), size or (1, 1), file, record, labels
+                )
+                made.indices = (index,)
+                instances.append(made)
+                if shape.tag in NO_AREAS:
+                    problems.note(
+                        "points, lines, cuboids and skeletons have no area: a row without pixels",
+                        file,
+                    )
+        subset = one.get("subset")
+        about: dict[str, Any] = dict(one.attrib)
+        return AnnotatedImage(
+            f"{subset}/{given}" if subset else given,
+            instances,
+            size,
+            splits=(subset,) if subset else (),
+            record={"image": about, **({"others": others} if others else {})},
+        )
+
+
+def _categories(root: Element) -> Iterator[Category]:
+    seen: set[str] = set()
+    for label in root.iterfind("meta//labels/label"):
+        name = label.findtext("name") or ""
+        if not name or name in seen:
+            continue
+        seen.add(name)
+        members = as_json(label)
+        rest = (
+            {k: v for k, v in members.items() if k != "name"} if isinstance(members, dict) else {}
+        )
+        yield Category(name, name, _color(label.findtext("color")), rest)
+
+
+def _color(text: str | None) -> Rgba | None:
+    digits = (text or "").removeprefix("#")
+    try:
+        value = int(digits, 16)
+    except ValueError:
+        return None
+    return (value >> 16, value >> 8 & 255, value & 255, 255) if len(digits) == 6 else None
+
+
+def restored(
+    record: dict[str, Any], images: list[tuple[dict[str, Any], list[tuple[int, dict[str, Any]]]]]
+) -> bytes:
+    """A file of CVAT for images again.
+
+    Parameters
+    ----------
+    record
+        Record of the document.
+    images
+        Record of each image, and its shapes with their positions.
+    """
+    root = Element(ROOT)
+    for tag, value in record.items():
+        root.append(from_json(tag, value))
+    for about, shapes in images:
+        one = from_json("image", {f"@{k}": v for k, v in about["image"].items()})
+        parts = [(i, tag, value) for i, tag, value in about.get("others", ())]
+        parts += [(i, s["shape"], {k: v for k, v in s.items() if k != "shape"}) for i, s in shapes]
+        for _, tag, value in sorted(parts, key=lambda p: p[0]):
+            one.append(from_json(tag, value))
+        root.append(one)
+    return write_xml(root)

@@ -1,0 +1,44 @@
+"""Small text files that accompany annotations: lists of images, names of classes."""
+
+from __future__ import annotations
+
+from ngff_bio.errors import SourceError
+from ngff_bio.model import SourceFile
+
+#: Bytes of a list: that of the largest published dataset has 10 MB.
+_LARGEST = 64 << 20
+
+
+def text_of(file: SourceFile, what: str) -> str:
+    """A small text file in UTF-8.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If it is large, or not text.
+    """
+    if file.size > _LARGEST:
+        raise SourceError(
+            f"{what} is larger than allowed",
+            file=file.name,
+            expected=f"at most {_LARGEST:,} bytes",
+            found=f"{file.size:,} bytes",
+            hint="check that it is the file that its name says",
+        )
+    try:
+        text = file.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{what} is not text in UTF-8",
+            file=file.name,
+            found=f"byte {error.start} is not UTF-8",
+            hint="save the file in UTF-8",
+        ) from error
+    if "\0" in text:
+        raise SourceError(
+            f"{what} is not text",
+            file=file.name,
+            found="zero bytes",
+            hint="the file is probably damaged: download or copy it again",
+        )
+    return text

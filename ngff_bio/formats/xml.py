@@ -1,0 +1,141 @@
+"""XML documents of annotation tools: parsed without entities, and as JSON values and back.
+
+As JSON an element without attributes and children is its text; any other is an object of its
+attributes (``@name``), its text (``#text``) and its children, of which several of one name are a list.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+from xml.etree import ElementTree
+
+from ngff_bio.errors import SourceError
+from ngff_bio.model import SourceFile
+
+Element = ElementTree.Element
+
+#: Bytes at the start of a file in which its root element is looked for.
+_SNIFFED = 4096
+
+
+def parse_xml(data: bytes, name: str) -> Element:
+    """The root element of a document.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If it is not well-formed XML, or defines entities.
+    """
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        root: Element = fromstring(data, forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise SourceError(
+            "the file defines XML entities or a document type, which is not allowed",
+            file=name,
+            expected="plain XML, as annotation tools write it",
+            found=type(error).__name__,
+            hint="export the annotations again, or remove the declaration",
+        ) from error
+    except (ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
+        raise SourceError(
+            "the file is not valid XML",
+            file=name,
+            expected="well-formed XML",
+            found=str(error) if data.strip() else "an empty file",
+            hint="the file is probably damaged or truncated: download or copy it again",
+        ) from error
+    return root
+
+
+def root_tag(file: SourceFile) -> str | None:
+    """Name of the root element, from the first kilobytes; ``None`` if they are not XML."""
+    from xml.parsers.expat import ExpatError, ParserCreate
+
+    tags: list[str] = []
+    parser = ParserCreate()
+    parser.StartElementHandler = lambda tag, _: tags.append(tag)
+    with suppress(ExpatError):
+        parser.Parse(file.read_range(0, min(file.size, _SNIFFED)), False)
+    return tags[0] if tags else None
+
+
+def xml_files(files: Mapping[str, SourceFile], root: str) -> list[str]:
+    """Names of the XML files with a root element, and of those that cannot be read as XML."""
+    return [n for n, f in files.items() if root_tag(f) in (root, None)]
+
+
+def as_json(element: Element) -> Any:
+    """An element as a JSON value; see the module."""
+    children: dict[str, list[Any]] = {}
+    for child in element:
+        children.setdefault(child.tag, []).append(as_json(child))
+    text = element.text or ""
+    if not element.attrib and not children:
+        return text
+    found: dict[str, Any] = {f"@{name}": value for name, value in element.attrib.items()}
+    if text.strip():
+        found["#text"] = text
+    found.update({tag: v[0] if len(v) == 1 else v for tag, v in children.items()})
+    return found
+
+
+def from_json(tag: str, value: Any) -> Element:
+    """The element of a JSON value that `as_json` gave."""
+    element = Element(tag)
+    if not isinstance(value, Mapping):
+        element.text = "" if value is None else str(value)
+        return element
+    for key, member in value.items():
+        if key.startswith("@"):
+            element.set(key[1:], str(member))
+        elif key == "#text":
+            element.text = str(member)
+        else:
+            for one in member if isinstance(member, list) else [member]:
+                element.append(from_json(key, one))
+    return element
+
+
+def write_xml(root: Element) -> bytes:
+    """A document, indented, in UTF-8."""
+    ElementTree.indent(root)
+    text: bytes = ElementTree.tostring(root, "utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def number_of(
+    element: Element, key: str, file: str, record: str, *, of_child: bool = False
+) -> float:
+    """A number in an attribute of an element, or in a child element.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If it is missing, or not a finite number.
+    """
+    text = element.findtext(key) if of_child else element.get(key)
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise SourceError(
+            "a value is missing" if text is None else "a value is not a number",
+            file=file,
+            record=f"{record}.{key}",
+            expected="a number",
+            found="no such value" if text is None else repr(text)[:80],
+            hint="correct the file, or skip such records with --on-error skip",
+        )
+    return value
+
+
+def children(element: Element, *tags: str) -> Iterator[Element]:
+    """Children of one of the names, in the order of the document."""
+    return (child for child in element if child.tag in tags)

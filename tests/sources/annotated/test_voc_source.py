@@ -1,0 +1,196 @@
+"""Pascal VOC in the layout of its devkit, of labelImg and of CVAT."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from annotated import converted, labels, rows, write_files
+from PIL import Image
+
+import ngff_bio
+from ngff_bio.errors import SourceError
+from ngff_bio.testing import check_source
+
+SIZE = (10, 20)
+
+
+def xml(*objects: str, name: str = "a.jpg", size: tuple[int, int] = SIZE) -> str:
+    return (
+        f"<annotation>\n\t<folder>VOC2012</folder>\n\t<filename>{name}</filename>\n\t<source>\n"
+        "\t\t<database>The VOC2012 Database</database>\n\t</source>\n\t<size>\n"
+        f"\t\t<width>{size[1]}</width>\n\t\t<height>{size[0]}</height>\n\t\t<depth>3</depth>\n"
+        f"\t</size>\n\t<segmented>1</segmented>\n{''.join(objects)}</annotation>\n"
+    )
+
+
+def thing(name: str, *box: float, rest: str = "") -> str:
+    sides = "".join(
+        f"<{k}>{v:g}</{k}>" for k, v in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+    )
+    return f"<object><name>{name}</name>{rest}<bndbox>{sides}</bndbox></object>"
+
+
+def palette_image(path: Path, values: np.ndarray) -> None:
+    """A label image with the colors of VOC: 0 black, 1 dark red, 2 dark green, 255 cream."""
+    image = Image.fromarray(values.astype(np.uint8), "P")
+    colors = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 255: (224, 224, 192)}
+    image.putpalette([v for i in range(256) for v in colors.get(i, (i, i, i))])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
+PERSON = "<difficult>1</difficult><part><name>head</name><bndbox><xmin>2</xmin></bndbox></part>"
+
+
+def devkit(folder: Path, **changed: str) -> Path:
+    files: dict[str, str | tuple[int, int]] = {
+        "Annotations/a.xml": xml(
+            thing("person", 1, 1, 4, 3, rest=PERSON), thing("cat", 6, 2, 20, 10)
+        ),
+        "Annotations/b.xml": xml(name="b.jpg"),
+        "JPEGImages/a.jpg": SIZE,
+        "JPEGImages/b.jpg": SIZE,
+        "ImageSets/Main/train.txt": "a\n",
+        "ImageSets/Main/val.txt": "b\n",
+        "ImageSets/Main/cat_train.txt": "a  1\n",
+        "ImageSets/Segmentation/train.txt": "a\n",
+    }
+    write_files(folder, files | changed)
+    classes = np.zeros(SIZE)
+    classes[:3, :4], classes[:3, 4], classes[5:8, 5:9] = 1, 255, 2
+    objects = np.zeros(SIZE)
+    objects[:3, :4], objects[:3, 4], objects[5:8, 5:9] = 1, 255, 2
+    palette_image(folder / "SegmentationClass/a.png", classes)
+    palette_image(folder / "SegmentationObject/a.png", objects)
+    return folder
+
+
+def test_the_layout_of_the_devkit(tmp_path: Path) -> None:
+    source = devkit(tmp_path / "in")
+    check_source("voc", source)
+    data = converted(source, tmp_path / "out.zarr")
+    assert list(data) == ["a", "b"]
+    assert [data[p].attributes["frames"][0]["splits"] for p in data] == [["train"], ["val"]]
+    sets = data["a"].attributes["frames"][0]["record"]["image_sets"]
+    assert sets == {"Main/cat_train": "1", "Main/train": "", "Segmentation/train": ""}
+    person, cat = rows(data, "a", "objects")
+    # Pixels count from 1, and both ends are in the box (devkit_doc.pdf).
+    expected = np.zeros(SIZE, int)
+    expected[0:3, 0:4], expected[1:10, 5:20] = 1, 2
+    assert (labels(data, "a") == expected).all()
+    assert [person[f"box_{n}"] for n in ("x", "y", "width", "height")] == [0, 0, 4, 3]
+    record = json.loads(person["record"])
+    assert record["bndbox"] == {"xmin": "1", "ymin": "1", "xmax": "4", "ymax": "3"}
+    assert record["part"]["name"] == "head"
+    assert cat["category"] == "cat"
+    drawn = labels(data, "a", "segmentation_class")
+    assert sorted(np.unique(drawn)) == [0, 1, 2, 255]
+    assert (drawn == 255).sum() == 3
+    categories = data["a"].label_attributes("segmentation_class")["categories"]
+    assert {c["id"]: c["name"] for c in categories}[2] == "bicycle"
+    assert {c["id"]: c["name"] for c in categories}[255] == "void"
+    assert {c["id"]: c["color"] for c in categories if "color" in c}[2] == [0, 128, 0, 255]
+    # Void is no object.
+    assert sorted(np.unique(labels(data, "a", "segmentation_object"))) == [0, 1, 2]
+    objects = rows(data, "a", "segmentation_object")
+    assert [(r["label"], r["category"], r["pixels"]) for r in objects] == [
+        (1, "aeroplane", 12),
+        (2, "bicycle", 12),
+    ]
+
+
+def test_colors_of_a_label_map(tmp_path: Path) -> None:
+    files: dict[str, str | tuple[int, int]] = {
+        "labelmap.txt": "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncell:128,0,0::\n"
+        "nucleus:10,20,30::\n",
+        "JPEGImages/a.png": SIZE,
+    }
+    source = write_files(tmp_path / "in", files)
+    colors = np.zeros((*SIZE, 3), np.uint8)
+    colors[:2, :2], colors[4:6, 4:6] = (10, 20, 30), (128, 0, 0)
+    (source / "SegmentationClass").mkdir()
+    Image.fromarray(colors).save(source / "SegmentationClass/a.png")
+    data = converted(source, tmp_path / "out.zarr")
+    drawn = labels(data, "", "segmentation_class")
+    assert (drawn[:2, :2] == 2).all()
+    assert (drawn[4:6, 4:6] == 1).all()
+    assert (drawn != 0).sum() == 8
+    colors[0, 0] = (9, 9, 9)
+    Image.fromarray(colors).save(source / "SegmentationClass/a.png")
+    with pytest.raises(SourceError, match="colors of no class") as error:
+        ngff_bio.convert(source, tmp_path / "other.zarr")
+    assert error.value.file == "SegmentationClass/a.png"
+    assert error.value.found == "(9, 9, 9): 1 pixels"
+    done = ngff_bio.convert(source, tmp_path / "other.zarr", on_error="skip")
+    assert [n.file for n in done.skipped] == ["SegmentationClass/a.png"]
+
+
+def test_coordinates_from_0_are_seen_where_one_is_0(tmp_path: Path) -> None:
+    text = xml(thing("cat", 0, 2, 4, 6))
+    files = {"a.xml": text, "a.jpg": SIZE, "b.xml": xml(thing("cat", 3, 3, 5, 5), name="b.jpg")}
+    source = write_files(tmp_path / "in", {**files, "b.jpg": SIZE})
+    data = converted(source, tmp_path / "out.zarr")
+    assert [rows(data, p)[0]["box_x"] for p in data] == [0, 3]
+    forced = tmp_path / "forced.zarr"
+    ngff_bio.convert(source, forced, options={"first_pixel": "1"})
+    assert rows(ngff_bio.open(forced), "b")[0]["box_x"] == 2
+
+
+def test_rotated_boxes_and_polygons_of_other_tools(tmp_path: Path) -> None:
+    turned = (
+        "<object><name>cell</name><robndbox><cx>10</cx><cy>5</cy><w>8</w><h>2</h>"
+        "<angle>1.5707963267948966</angle></robndbox></object>"
+    )
+    corners = "<polygon><x1>1</x1><y1>1</y1><x2>5</x2><y2>1</y2><x3>5</x3><y3>5</y3></polygon>"
+    files = {"a.xml": xml(turned, thing("cell", 1, 1, 5, 5, rest=corners)), "a.jpg": SIZE}
+    data = converted(write_files(tmp_path / "in", files), tmp_path / "out.zarr")
+    drawn = labels(data, layer="cell")
+    y, x = np.nonzero(drawn == 1)
+    assert (x.min(), x.max(), y.min(), y.max()) == (9, 10, 1, 8)
+    second = rows(data, layer="cell")[1]
+    assert np.concatenate(second["polygons"]).tolist() == [1, 1, 5, 1, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "record", "found"),
+    [
+        (xml(thing("cat", 5, 2, 3, 6)), "object[0].bndbox", "5, 2, 3, 6"),
+        (xml("<object><name>cat</name></object>"), "object[0]", "name"),
+        (xml("<object><bndbox/></object>"), "object[0].name", "no such value"),
+        (xml(thing("cat", 1, 1, 2, 2), size=(10, 21)), "a.jpg", "10 x 20 in JPEGImages/a.jpg"),
+        (xml(thing("cat", 1, 1, 2, 2), name="b.jpg"), "filename", "b.jpg"),
+        (xml(thing("cat", 1, 1, 2, 2), name="other.jpg"), "filename", "other.jpg"),
+        (xml("<object><name>cat</name><bndbox><xmin>x</xmin></bndbox></object>"),
+         "object[0].bndbox.xmin", "'x'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_an_error_or_is_skipped(
+    text: str, record: str, found: str, tmp_path: Path
+) -> None:
+    source = devkit(tmp_path / "in", **{"Annotations/a.xml": text})
+    with pytest.raises(SourceError) as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    told = error.value
+    assert (told.file, told.record, told.found) == ("Annotations/a.xml", record, found)
+    assert told.expected is not None
+    done = ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip")
+    assert [(n.file, n.record) for n in done.skipped] == [("Annotations/a.xml", record)]
+
+
+def test_annotations_without_their_image_are_an_error(tmp_path: Path) -> None:
+    source = devkit(tmp_path / "in")
+    (source / "JPEGImages/b.jpg").unlink()
+    with pytest.raises(SourceError, match="without their image") as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert error.value.file == "Annotations/b.xml"
+
+
+def test_the_sample_converts(samples: Path, tmp_path: Path) -> None:
+    source = samples / "generic" / "voc"
+    check_source("voc", source)
+    data = converted(source, tmp_path / "out.zarr")
+    assert [r["category"] for r in rows(data, "2007_000001", "objects")] == ["cat", "person"]
+    assert data.attributes["splits"] == ["train", "test"]
