@@ -36,7 +36,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     [
         ("a.txt", "cell 5 5 1 1"),
         ("labels/a.txt", "cell 5 5 1 1"),
-        ("annotations.xml", "<annotations/>"),
+        ("annotations.xml", "<regions/>"),
         ("cells.geojson", "{}"),
         ("regions.json", "{}"),
         ("boxes.csv", "file,x\nimages/a.png,3"),
