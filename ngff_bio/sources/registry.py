@@ -69,6 +69,8 @@ BUILT_IN = {
     "yolo": ("ngff_bio.sources.annotated.yolo:SOURCE", r"\.txt$"),
     "voc": ("ngff_bio.sources.annotated.voc:SOURCE", r"\.xml$|SegmentationClass"),
     "cvat": ("ngff_bio.sources.annotated.cvat:SOURCE", r"\.xml$"),
+    "via": ("ngff_bio.sources.annotated.via:SOURCE", r"\.(json|csv)$"),
+    "label-studio": ("ngff_bio.sources.annotated.label_studio:SOURCE", r"\.json$"),
     "images": ("ngff_bio.sources.images.folder:SOURCE", ""),
     "tiff": ("ngff_bio.sources.images.folder:TIFF", "$^"),
 }

@@ -47,6 +47,16 @@ _OTHERS = {
     ".xml": "annotations in XML are not read, and there are no image files",
 }
 
+#: Formats of JSON files.
+_TITLES = {
+    "coco": "COCO",
+    "coco-panoptic": "COCO panoptic",
+    "labelme": "labelme",
+    "via": "VIA",
+    "label-studio": "Label Studio",
+    "supervisely": "Supervisely",
+}
+
 _EXPECTED = (
     "image files (TIFF, PNG, JPEG, BMP), alone or with COCO or labelme JSON, or one of the datasets "
     "that `ngff-bio formats` lists"
@@ -95,7 +105,7 @@ def _advice(tree: FileTree, names: list[str]) -> tuple[str, str]:
     listed = [n for n in names if n.lower().endswith(".json")][:_SNIFFED_FILES]
     kinds = {kind: name for name in reversed(listed) if (kind := json_kind(tree.file(name)))}
     for kind, name in kinds.items():
-        title = {"coco": "COCO", "labelme": "labelme"}[kind]
+        title = _TITLES[kind]
         if alone:
             return (
                 f"the source is a {title} file without its image files",

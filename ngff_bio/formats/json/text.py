@@ -18,7 +18,7 @@ from ngff_bio.model import SourceFile
 
 T = TypeVar("T")
 
-JsonKind = Literal["coco", "labelme"]
+JsonKind = Literal["coco", "labelme", "coco-panoptic", "via", "label-studio", "supervisely"]
 
 #: A parsed JSON object.
 JsonObject: TypeAlias = dict[str, Any]
@@ -28,6 +28,17 @@ _SNIFFED = 1 << 16
 
 _SHAPES = re.compile(rb'"shapes"\s*:\s*\[')
 _LABELME = re.compile(rb'"(?:imageData|imagePath)"\s*:')
+_PANOPTIC = re.compile(rb'"segments_info"\s*:\s*\[')
+_VIA = re.compile(rb'"_via_(?:img_metadata|settings)"\s*:')
+_VIA_FILE = (re.compile(rb'"regions"\s*:\s*[\[{]'), re.compile(rb'"filename"\s*:\s*"'))
+_TASKS = (re.compile(rb'"(?:annotations|completions)"\s*:\s*\['), re.compile(rb'"data"\s*:\s*\{'))
+_RESULT = re.compile(
+    rb'"(?:original_width|(?:rectangle|polygon|ellipse|brush|keypoint)labels)"\s*:'
+)
+_SUPERVISELY = (
+    re.compile(rb'"objects"\s*:\s*\['),
+    re.compile(rb'"size"\s*:\s*\{\s*"(?:height|width)"\s*:'),
+)
 _COCO = re.compile(rb'"(images|annotations|categories)"\s*:\s*[\[{]')
 
 #: An escape of half a character; pairs of them are one.
@@ -41,21 +52,37 @@ def json_kind(file: SourceFile) -> JsonKind | None:
     """The annotation format that a JSON file seems to have, by its first and last 64 KiB.
 
     ``None`` if it is another kind of JSON, or not JSON. labelme files have ``shapes``, ``imagePath``
-    or ``imageData``; COCO files a list or object ``images``, ``annotations`` or ``categories``.
+    or ``imageData``; COCO files a list or object ``images`` or ``annotations``, panoptic ones with
+    ``segments_info``; VIA ``regions`` of a ``filename``; Label Studio a list of tasks; Supervisely
+    ``objects`` and a ``size``.
     """
     with file.open() as stream:
         head = stream.read(_SNIFFED)
-        if not head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
+        start = head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+        if start == b"[":
+            tasks = all(one.search(head) for one in _TASKS) or _RESULT.search(head)
+            return "label-studio" if tasks else None
+        if start != b"{":
             return None
         if _SHAPES.search(head):
             return "labelme"
-        if _COCO.search(head):
-            return "coco"
-        if _LABELME.search(head):
-            return "labelme"
+        if _VIA.search(head):
+            return "via"
         # A long `annotations` or `info` may come first, and the other keys at the end.
         stream.seek(max(file.size - _SNIFFED, 0))
-        return "coco" if len(set(_COCO.findall(stream.read(_SNIFFED)))) > 1 else None
+        tail = stream.read(_SNIFFED)
+    if _PANOPTIC.search(head) or _PANOPTIC.search(tail):
+        return "coco-panoptic"
+    keys = {*_COCO.findall(head)}
+    if keys and (keys != {b"categories"} or file.size > _SNIFFED):
+        return "coco"
+    if _LABELME.search(head):
+        return "labelme"
+    if all(one.search(head) for one in _VIA_FILE):
+        return "via"
+    if all(one.search(head) for one in _SUPERVISELY):
+        return "supervisely"
+    return "coco" if len(set(_COCO.findall(tail))) > 1 else None
 
 
 def parse_json(

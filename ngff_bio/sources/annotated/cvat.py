@@ -10,16 +10,15 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from ngff_bio.errors import SourceError, SourceNotFoundError
+from ngff_bio.errors import SourceError
 from ngff_bio.formats.cvat.document import ROOT, CvatFile
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.xml import root_tag, xml_files
 from ngff_bio.model import OnError, SourceDataset
-from ngff_bio.sources.annotated.folder import AnnotatedFolder
+from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder
 from ngff_bio.sources.assembly import base_of, folder_of, image_files
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
-from ngff_bio.sources.unread import IGNORE_HELP, account_for
 
 #: XML files that are looked at.
 _SNIFFED_FILES = 4
@@ -52,26 +51,11 @@ def read(
         If a file is damaged, or a shape is wrong.
     """
     problems = Problems(on_error)
-    names = tree.names()
-    listed = {n: tree.file(n) for n in names if n.lower().endswith(".xml")}
+    listed = {n: tree.file(n) for n in tree.names() if n.lower().endswith(".xml")}
     documents = xml_files(listed, ROOT)
-    images = image_files(names)
-    if not images or not documents:
-        raise SourceNotFoundError(
-            "not a CVAT dataset",
-            file=tree.origin,
-            expected="an XML file of CVAT, and image files (the export with images)",
-            found=f"{len(documents)} XML files of CVAT, {len(images)} image files",
-            hint="name the folder that holds both",
-        )
-    account_for(
-        tree,
-        sorted(set(names).difference(images, documents)),
-        problems,
-        "neither an image file nor a file of CVAT",
-        ignore=ignore_unread,
+    folder = AnnotatedFolder.open(
+        tree, documents, "CVAT", problems, axes=axes, ignore_unread=ignore_unread
     )
-    folder = AnnotatedFolder(tree, images, problems, axes)
     for name in documents:
         file = tree.file(name)
         if b"<track" not in file.read():
@@ -121,8 +105,5 @@ SOURCE = Source(
     layout="annotations.xml and images/*",
     detect=detect,
     read=read,
-    options={
-        "axes": "axes of TIFFs that do not state them, in the order of the file: tyx",
-        "ignore_unread": IGNORE_HELP,
-    },
+    options=OPTIONS,
 )

@@ -35,8 +35,22 @@ from ngff_bio.model import (
     axes_from,
 )
 from ngff_bio.sources.annotated.pairing import ImageFinder, stem
-from ngff_bio.sources.assembly import base_of, folder_of, layer_name, placed, probe_all
+from ngff_bio.sources.assembly import (
+    base_of,
+    folder_of,
+    image_files,
+    layer_name,
+    placed,
+    probe_all,
+)
 from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.unread import IGNORE_HELP, account_for
+
+#: Options of sources of annotation documents.
+OPTIONS = {
+    "axes": "axes of TIFFs that do not state them, in the order of the file: tyx",
+    "ignore_unread": IGNORE_HELP,
+}
 
 #: Key of dataset attributes and frame records with what documents state.
 KEY = "annotations"
@@ -98,6 +112,56 @@ class AnnotatedFolder:
 
     def __post_init__(self) -> None:
         self.finder = ImageFinder(self.images)
+
+    @classmethod
+    def open(
+        cls,
+        tree: FileTree,
+        documents: Iterable[str],
+        title: str,
+        problems: Problems,
+        *,
+        axes: str | None = None,
+        ignore_unread: bool = False,
+        images: Sequence[str] | None = None,
+        others: Iterable[str] = (),
+    ) -> AnnotatedFolder:
+        """The folder of some documents, in which every file is accounted for.
+
+        Parameters
+        ----------
+        documents
+            Names of the documents.
+        title
+            Name of the format.
+        ignore_unread
+            Whether files that could hold annotations and are not read are left out.
+        images
+            Names of the image files that are converted; all by default.
+        others
+            Further files that are read.
+
+        Raises
+        ------
+        ngff_bio.errors.SourceNotFoundError
+            If there is no document, or no image file.
+        ngff_bio.errors.SourceError
+            If a file could hold annotations, and is not read.
+        """
+        names, listed = tree.names(), list(documents)
+        images = image_files(names) if images is None else images
+        if not images or not listed:
+            raise SourceNotFoundError(
+                f"not a dataset of {title}",
+                file=tree.origin,
+                expected=f"files of {title}, and image files",
+                found=f"{len(listed)} files of {title}, {len(images)} image files",
+                hint="name the folder that holds both",
+            )
+        unread = sorted(set(names).difference(images, listed, others))
+        what = f"neither an image file nor a file of {title}"
+        account_for(tree, unread, problems, what, ignore=ignore_unread)
+        return cls(tree, images, problems, axes)
 
     @property
     def headers(self) -> dict[str, ImageHeader]:

@@ -1,0 +1,63 @@
+"""Run lengths of Label Studio's brush: a stream of bits, of four bytes for each pixel.
+
+Format: ``label_studio_sdk.converter.brush.decode_rle``, after the rle-pack of thi.ng/umbrella: the
+number of values (32 bits), bits of a value less 1 (5), bits of four lengths less 1 (4 each); then runs:
+a bit for a repeated value, 2 bits for the kind of length, the length less 1, and the value or values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def decode_brush(values: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The mask of a brush region, from the alpha of its pixels.
+
+    Parameters
+    ----------
+    values
+        Bytes of the stream.
+    size
+        Height and width of the image.
+
+    Raises
+    ------
+    ValueError
+        If the stream does not fit the size, or is truncated.
+    """
+    height, width = size
+    data = bytes(values)
+    total = len(data) * 8
+    stream = int.from_bytes(data, "big")
+    at = 0
+
+    def read(bits: int) -> int:
+        nonlocal at
+        at += bits
+        if at > total:
+            raise ValueError("the run lengths are truncated")
+        return stream >> (total - at) & ((1 << bits) - 1)
+
+    count = read(32)
+    if count != height * width * 4:
+        raise ValueError(f"{count} values for {height} x {width} pixels of 4 bytes")
+    word = read(5) + 1
+    lengths = [read(4) + 1 for _ in range(4)]
+    out: NDArray[Any] = np.zeros(count, np.uint8)
+    i = 0
+    while i < count:
+        repeated = read(1)
+        stop = i + 1 + read(lengths[read(2)])
+        if stop > count:
+            raise ValueError("the run lengths are longer than the image")
+        if repeated:
+            out[i:stop] = read(word) & 255
+        else:
+            out[i:stop] = [read(word) & 255 for _ in range(stop - i)]
+        i = stop
+    mask: NDArray[np.bool_] = out.reshape(height, width, 4)[..., 3] > 0
+    return mask

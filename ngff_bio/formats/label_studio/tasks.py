@@ -1,0 +1,292 @@
+"""Tasks of Label Studio as documents: JSON (with all of a task) and JSON-MIN (regions only).
+
+Formats: https://labelstud.io/guide/export and https://labelstud.io/guide/task_format. Coordinates are
+percent of the original image; a rectangle is rotated clockwise around its upper left corner, an ellipse
+around its center, in degrees.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.json.text import checked, parse_json, shown
+from ngff_bio.formats.label_studio.brush import decode_brush
+from ngff_bio.formats.outlines import check_points, ellipse, mask_rle, outline, rotated_box
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import Box, Geometry, Instance, SourceFile
+
+_HINT = "correct the file, or skip such regions with --on-error skip"
+
+#: A prefix of uploaded files.
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-")
+
+#: Kinds of regions, by a member of their value that only they have.
+_SHAPES = {
+    "brush": "rle", "ellipse": "radiusX", "polygon": "points", "rectangle": "height",
+    "keypoint": "x",
+}  # fmt: skip
+
+
+class _Value(msgspec.Struct):
+    x: float = 0
+    y: float = 0
+    width: float = 0
+    height: float = 0
+    radiusX: float = 0  # noqa: N815
+    radiusY: float = 0  # noqa: N815
+    rotation: float = 0
+    points: list[tuple[float, float]] = []
+    rle: list[int] = []
+
+
+class _Result(msgspec.Struct):
+    original_width: int
+    original_height: int
+    image_rotation: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LabelStudioFile:
+    """Reads an export of tasks."""
+
+    file: SourceFile
+
+    def read(self, problems: Problems) -> Document:
+        """Read the file."""
+        name = self.file.name
+        tasks = parse_json(self.file.read(), name, list[Any])
+        images = []
+        for number, task in enumerate(tasks):
+            if not isinstance(task, dict):
+                problems.fail(
+                    SourceError(
+                        "a task is not an object",
+                        file=name,
+                        record=f"[{number}]",
+                        expected="a task of Label Studio",
+                        found=shown(task),
+                        hint=_HINT,
+                    )
+                )
+                continue
+            images += self._images(task, number, problems)
+        return Document(images, record={"format": "label-studio"})
+
+    def _images(
+        self, task: dict[str, Any], number: int, problems: Problems
+    ) -> Iterator[AnnotatedImage]:
+        """What each annotation of a task states about its image."""
+        if "data" not in task:  # JSON-MIN
+            listed = [k for k, v in task.items() if isinstance(v, list) and _has_regions(v)]
+            image = _image_of(task, self.file.name, number)
+            rest = {k: None if k in listed else v for k, v in task.items()}
+            regions = [
+                ({"value": r, **r}, r, (k, i)) for k in listed for i, r in enumerate(task[k])
+            ]
+            yield self._annotated(image, regions, {"task": rest}, None, number, problems)
+            return
+        image = _image_of(task["data"], self.file.name, number)
+        if isinstance(task.get("file_upload"), str):
+            image = task["file_upload"]
+        key = "annotations" if "annotations" in task else "completions"
+        found = [(key, i, a) for i, a in enumerate(task.get(key) or ())]
+        found += [("predictions", i, a) for i, a in enumerate(task.get("predictions") or ())]
+        rest = {k: None if k in (key, "predictions") else v for k, v in task.items()}
+        first = True
+        for kind, place, one in found:
+            if not isinstance(one, dict):
+                continue
+            results = one.get("result") or []
+            about = {
+                "task": rest if first else None,
+                "number": number,
+                "annotation": [kind, place, {k: v for k, v in one.items() if k != "result"}],
+            }
+            first = False
+            layer = "predictions" if kind == "predictions" else f"annotation-{one.get('id', place)}"
+            if one.get("was_cancelled"):
+                problems.note("cancelled annotations are kept", self.file.name)
+            regions = [(r, r, (kind, i)) for i, r in enumerate(results)]
+            yield self._annotated(image, regions, about, layer, number, problems)
+        if not found:
+            yield AnnotatedImage(image, [], record={"task": rest, "number": number})
+
+    def _annotated(
+        self,
+        image: str,
+        regions: list[tuple[Any, Any, tuple[str, int]]],
+        record: dict[str, Any],
+        layer: str | None,
+        number: int,
+        problems: Problems,
+    ) -> AnnotatedImage:
+        """One list of regions; results of one id are one region."""
+        groups: dict[Any, list[int]] = defaultdict(list)
+        for i, (region, _, _) in enumerate(regions):
+            own = region.get("id") if isinstance(region, dict) else None
+            groups[own if own is not None else ("#", i)].append(i)
+        instances, others = [], []
+        size: tuple[int, int] | None = None
+        for members in groups.values():
+            parts = [regions[i] for i in members]
+            shaped = next((p for p in parts if _kind(p[0]) is not None), None)
+            if shaped is None:  # a choice, a text, a relation: about the whole image
+                others += [[*p[2], p[1]] for p in parts]
+                continue
+            where = f"[{number}] {shaped[2][0]}[{shaped[2][1]}]"
+            with problems.caught():
+                about, geometry = self._geometry(shaped[0], where)
+                size = size or (about.original_height, about.original_width)
+                if geometry is None:
+                    problems.note("points have no area: a row without pixels", self.file.name)
+                label = next((n for p in parts for n in _labels(p[0])), None)
+                box = None
+                if isinstance(geometry, Box):
+                    box = (
+                        geometry.x0, geometry.y0, geometry.x1 - geometry.x0, geometry.y1 - geometry.y0
+                    )  # fmt: skip
+                own = shaped[0].get("id")
+                instances.append(
+                    Instance(
+                        0,
+                        geometry,
+                        category=label,
+                        category_id=label,
+                        source_id=own if isinstance(own, int | str) else None,
+                        box=box,
+                        record=record_text({"results": [[*p[2], p[1]] for p in parts]}),
+                        indices=(shaped[2][1],),
+                    )
+                )
+        if others:
+            record = {**record, "others": others}
+        return AnnotatedImage(image, instances, size, record=record, layer=layer)
+
+    def _geometry(self, region: Any, record: str) -> tuple[_Result, Geometry | None]:
+        name = self.file.name
+        about: _Result = checked(region, _Result, file=name, record=record, hint=_HINT)
+        value: _Value = checked(
+            region.get("value"), _Value, file=name, record=f"{record}.value", hint=_HINT
+        )
+        height, width = about.original_height, about.original_width
+        if about.image_rotation % 360:
+            raise SourceError(
+                "the image of a region was rotated in Label Studio",
+                file=name,
+                record=f"{record}.image_rotation",
+                expected="0: how other rotations turn the coordinates is not documented",
+                found=about.image_rotation,
+                hint=_HINT,
+            )
+        kind = _kind(region)
+        across, down = width / 100, height / 100
+        corner = (value.x * across, value.y * down)
+        check_points([corner, (value.width, value.height)], 2, name, record)
+        if kind == "rectangle":
+            sides = (*corner, corner[0] + value.width * across, corner[1] + value.height * down)
+            if value.rotation % 360:
+                return about, rotated_box(sides, value.rotation, corner)
+            return about, Box(*sides)
+        if kind == "polygon":
+            points = [(x * across, y * down) for x, y in value.points]
+            return about, outline(points, name, f"{record}.value.points")
+        if kind == "ellipse":
+            radii = (value.radiusX * across, value.radiusY * down)
+            check_points([radii], 1, name, record)
+            return about, ellipse(corner, radii, value.rotation)
+        if kind == "brush":
+            try:
+                mask = decode_brush(value.rle, (height, width))
+            except ValueError as error:
+                raise SourceError(
+                    "the run lengths of a brush region do not fit the image",
+                    file=name,
+                    record=f"{record}.value.rle",
+                    expected=f"run lengths of {height} x {width} pixels of 4 bytes",
+                    found=error,
+                    hint=_HINT,
+                ) from error
+            return about, mask_rle(mask, (0, 0), (height, width))
+        return about, None
+
+
+def _kind(region: Any) -> str | None:
+    """What a region is: by its type, or by the members of its value."""
+    value = region.get("value") if isinstance(region, dict) else None
+    if not isinstance(value, dict):
+        return None
+    kind = str(region.get("type") or "").removesuffix("labels")
+    if kind in _SHAPES:
+        return kind
+    return next((k for k, member in _SHAPES.items() if member in value), None)
+
+
+def _labels(region: Any) -> Iterator[str]:
+    """Names of classes in a region."""
+    for key, names in region.get("value", {}).items():
+        if key.endswith("labels") and isinstance(names, list):
+            yield from (n for n in names if isinstance(n, str))
+
+
+def _has_regions(values: list[Any]) -> bool:
+    return any(isinstance(v, dict) and "original_width" in v for v in values)
+
+
+def _image_of(data: Any, file: str, number: int) -> str:
+    """Name of the image of a task: the last part of its URL, without the prefix of uploads."""
+    texts = [v for v in data.values() if isinstance(v, str)] if isinstance(data, dict) else []
+    from ngff_bio.formats.images.headers import EXTENSIONS
+
+    for text in texts:
+        path = unquote(text.partition("?d=")[2] or text.partition("?")[0])
+        if path.lower().endswith(EXTENSIONS):
+            return path
+    raise SourceError(
+        "a task names no image file",
+        file=file,
+        record=f"[{number}].data",
+        expected=f"a name that ends in {', '.join(EXTENSIONS)}",
+        found=shown(data),
+        hint="export the tasks of image files, and put these beside the export",
+    )
+
+
+def without_prefix(name: str) -> str:
+    """The name that an uploaded file had: Label Studio puts eight digits before it."""
+    folder, slash, base = name.rpartition("/")
+    return f"{folder}{slash}{_UPLOAD.sub('', base)}"
+
+
+def restored(
+    images: list[tuple[Mapping[str, Any], list[dict[str, Any]]]],
+) -> list[dict[str, Any]]:
+    """Tasks again, from what a store keeps: records of their images, and records of their regions."""
+    tasks: dict[int, dict[str, Any]] = {}
+    for place, (about, regions) in enumerate(images):
+        number = about.get("number", place)
+        if about.get("task") is not None:
+            tasks.setdefault(number, {}).update(about["task"])
+        task = tasks.setdefault(number, {})
+        results = [r for region in regions for r in region["results"]]
+        results += about.get("others", [])
+        results.sort(key=lambda r: (r[0], r[1]))
+        if "annotation" in about:
+            kind, _, rest = about["annotation"]
+            entry = {**rest, "result": [r[2] for r in results]}
+            task[kind] = [*(task.get(kind) or []), entry]
+            continue
+        for key, _, region in results:
+            task[key] = [*(task.get(key) or []), region]
+        for key in ("annotations", "completions", "predictions"):
+            if key in task and task[key] is None:
+                task[key] = []
+    return [tasks[n] for n in sorted(tasks)]

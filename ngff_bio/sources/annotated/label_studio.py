@@ -1,0 +1,62 @@
+"""Label Studio: tasks exported as JSON or JSON-MIN, with their image files."""
+
+from __future__ import annotations
+
+from ngff_bio.formats.json.text import json_kind
+from ngff_bio.formats.label_studio.tasks import LabelStudioFile, without_prefix
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder
+from ngff_bio.sources.assembly import image_files
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.registry import Source
+
+
+def detect(tree: FileTree) -> int:
+    """1 if there are image files, and a JSON file of Label Studio."""
+    names = tree.names()
+    return int(bool(image_files(names)) and any(_is_export(tree, n) for n in names))
+
+
+def _is_export(tree: FileTree, name: str) -> bool:
+    return name.lower().endswith(".json") and json_kind(tree.file(name)) == "label-studio"
+
+
+def read(
+    tree: FileTree,
+    *,
+    ignore_unread: bool = False,
+    axes: str | None = None,
+    on_error: OnError = "stop",
+) -> SourceDataset:
+    """Every image file as an image; the annotations of each annotator are a layer.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceNotFoundError
+        If there is no export, or no image file.
+    ngff_bio.errors.SourceError
+        If a file is damaged, or a region is wrong.
+    """
+    problems = Problems(on_error)
+    documents = [n for n in tree.names() if _is_export(tree, n)]
+    folder = AnnotatedFolder.open(
+        tree, documents, "Label Studio", problems, axes=axes, ignore_unread=ignore_unread
+    )
+
+    def find(name: str) -> str | None:
+        return folder.finder.find(name) or folder.finder.find(without_prefix(name))
+
+    for name in documents:
+        folder.add(LabelStudioFile(tree.file(name)), find)
+    return folder.dataset("label-studio")
+
+
+SOURCE = Source(
+    name="label-studio",
+    title="Label Studio: tasks as JSON or JSON-MIN, and image files",
+    layout='*.json, a list of tasks with "data" and "annotations"; image files anywhere beside it',
+    detect=detect,
+    read=read,
+    options=OPTIONS,
+)

@@ -1,0 +1,76 @@
+"""VGG Image Annotator: projects, JSON and CSV of VIA 1 and 2, with the image files that they name."""
+
+from __future__ import annotations
+
+from ngff_bio.formats.json.text import json_kind
+from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.via import ViaFile, is_via_csv
+from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder
+from ngff_bio.sources.assembly import image_files
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.registry import Source
+
+
+def detect(tree: FileTree) -> int:
+    """1 if there are image files, and a file of VIA."""
+    names = tree.names()
+    return int(bool(image_files(names)) and any(_is_via(tree, n) for n in names))
+
+
+def _is_via(tree: FileTree, name: str) -> bool:
+    if name.lower().endswith(".json"):
+        return json_kind(tree.file(name)) == "via"
+    if not name.lower().endswith(".csv"):
+        return False
+    return is_via_csv(tree.file(name).read_range(0, 4096).decode("utf-8", "replace"))
+
+
+def read(
+    tree: FileTree,
+    *,
+    class_attribute: str | None = None,
+    ignore_unread: bool = False,
+    axes: str | None = None,
+    on_error: OnError = "stop",
+) -> SourceDataset:
+    """Every image file as an image, with its regions.
+
+    Parameters
+    ----------
+    class_attribute
+        The region attribute that names the class.
+    ignore_unread
+        Whether other files that could hold annotations are left out.
+    axes
+        Axes of TIFFs that do not state them.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceNotFoundError
+        If there is no file of VIA, or no image file.
+    ngff_bio.errors.SourceError
+        If a file is damaged, or a region is wrong.
+    """
+    problems = Problems(on_error)
+    documents = [n for n in tree.names() if _is_via(tree, n)]
+    folder = AnnotatedFolder.open(
+        tree, documents, "VIA", problems, axes=axes, ignore_unread=ignore_unread
+    )
+    for name in documents:
+        folder.add(ViaFile(tree.file(name), class_attribute))
+    return folder.dataset("via")
+
+
+SOURCE = Source(
+    name="via",
+    title="VGG Image Annotator 1 and 2: project, JSON or CSV, and image files",
+    layout='*.json with "_via_img_metadata", or with "filename" and "regions"; *.csv with filename, '
+    "region_shape_attributes; image files anywhere beside it",
+    detect=detect,
+    read=read,
+    options={
+        "class_attribute": "the region attribute that names the class",
+        **OPTIONS,
+    },
+)
