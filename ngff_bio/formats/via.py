@@ -1,6 +1,6 @@
 """VGG Image Annotator: regions in project files, exported JSON and CSV, of versions 1 and 2.
 
-Formats: https://www.robots.ox.ac.uk/~vgg/software/via/ (user guide, and ``via.js`` of 1.0.6 and 2.0.12).
+Formats: https://www.robots.ox.ac.uk/~vgg/software/via/ (user guide; ``via.js`` of 1.0.6 and 2.0.12).
 Shapes are rect, circle, ellipse (``theta`` in radians), polygon, polyline and point, in pixels.
 """
 
@@ -199,9 +199,9 @@ def _class_attribute(
         dict.fromkeys((declared or {}).get("region") or {}) if isinstance(declared, dict) else {}
     )
     if not names:
-        names = dict.fromkeys(k for e in entries for r in _regions(e) for k in _attributes(r))
+        names = list({k: None for e in entries for r in _regions(e) for k in _attributes(r)})
     if len(names) == 1:
-        return next(iter(names))
+        return names[0]
     lower = {n.lower().replace(" ", "_"): n for n in names}
     return next((lower[n] for n in CLASS_NAMES if n in lower), None)
 

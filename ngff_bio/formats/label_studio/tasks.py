@@ -64,7 +64,7 @@ class LabelStudioFile:
         """Read the file."""
         name = self.file.name
         tasks = parse_json(self.file.read(), name, list[Any])
-        images = []
+        images: list[AnnotatedImage] = []
         for number, task in enumerate(tasks):
             if not isinstance(task, dict):
                 problems.fail(

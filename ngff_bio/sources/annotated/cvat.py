@@ -37,7 +37,6 @@ def detect(tree: FileTree) -> int:
 def read(
     tree: FileTree,
     *,
-    ignore_unread: bool = False,
     axes: str | None = None,
     on_error: OnError = "stop",
 ) -> SourceDataset:
@@ -53,9 +52,7 @@ def read(
     problems = Problems(on_error)
     listed = {n: tree.file(n) for n in tree.names() if n.lower().endswith(".xml")}
     documents = xml_files(listed, ROOT)
-    folder = AnnotatedFolder.open(
-        tree, documents, "CVAT", problems, axes=axes, ignore_unread=ignore_unread
-    )
+    folder = AnnotatedFolder.open(tree, documents, "CVAT", problems, axes=axes)
     for name in documents:
         file = tree.file(name)
         if b"<track" not in file.read():

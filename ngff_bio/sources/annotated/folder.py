@@ -44,12 +44,10 @@ from ngff_bio.sources.assembly import (
     probe_all,
 )
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.unread import IGNORE_HELP, account_for
 
 #: Options of sources of annotation documents.
 OPTIONS = {
     "axes": "axes of TIFFs that do not state them, in the order of the file: tyx",
-    "ignore_unread": IGNORE_HELP,
 }
 
 #: Key of dataset attributes and frame records with what documents state.
@@ -122,11 +120,9 @@ class AnnotatedFolder:
         problems: Problems,
         *,
         axes: str | None = None,
-        ignore_unread: bool = False,
         images: Sequence[str] | None = None,
-        others: Iterable[str] = (),
     ) -> AnnotatedFolder:
-        """The folder of some documents, in which every file is accounted for.
+        """The folder of some documents.
 
         Parameters
         ----------
@@ -134,22 +130,16 @@ class AnnotatedFolder:
             Names of the documents.
         title
             Name of the format.
-        ignore_unread
-            Whether files that could hold annotations and are not read are left out.
         images
             Names of the image files that are converted; all by default.
-        others
-            Further files that are read.
 
         Raises
         ------
         ngff_bio.errors.SourceNotFoundError
             If there is no document, or no image file.
-        ngff_bio.errors.SourceError
-            If a file could hold annotations, and is not read.
         """
-        names, listed = tree.names(), list(documents)
-        images = image_files(names) if images is None else images
+        listed = list(documents)
+        images = image_files(tree.names()) if images is None else images
         if not images or not listed:
             raise SourceNotFoundError(
                 f"not a dataset of {title}",
@@ -158,9 +148,6 @@ class AnnotatedFolder:
                 found=f"{len(listed)} files of {title}, {len(images)} image files",
                 hint="name the folder that holds both",
             )
-        unread = sorted(set(names).difference(images, listed, others))
-        what = f"neither an image file nor a file of {title}"
-        account_for(tree, unread, problems, what, ignore=ignore_unread)
         return cls(tree, images, problems, axes)
 
     @property
@@ -217,6 +204,7 @@ class AnnotatedFolder:
         """Read a document whose images are the frames of one movie, a file each."""
         with self.problems.caught():
             document = read_document(reader, self.problems)
+            self.read_files.add(reader.file.name)
             self.documents.append({"file": reader.file.name, "record": document.record})
             self.movies.append(Movie(reader, tuple(files), document.categories, document.images))
 

@@ -25,7 +25,6 @@ def _is_export(tree: FileTree, name: str) -> bool:
 def read(
     tree: FileTree,
     *,
-    ignore_unread: bool = False,
     axes: str | None = None,
     on_error: OnError = "stop",
 ) -> SourceDataset:
@@ -40,9 +39,7 @@ def read(
     """
     problems = Problems(on_error)
     documents = [n for n in tree.names() if _is_export(tree, n)]
-    folder = AnnotatedFolder.open(
-        tree, documents, "Label Studio", problems, axes=axes, ignore_unread=ignore_unread
-    )
+    folder = AnnotatedFolder.open(tree, documents, "Label Studio", problems, axes=axes)
 
     def find(name: str) -> str | None:
         return folder.finder.find(name) or folder.finder.find(without_prefix(name))

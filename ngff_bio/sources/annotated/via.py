@@ -30,7 +30,6 @@ def read(
     tree: FileTree,
     *,
     class_attribute: str | None = None,
-    ignore_unread: bool = False,
     axes: str | None = None,
     on_error: OnError = "stop",
 ) -> SourceDataset:
@@ -40,8 +39,6 @@ def read(
     ----------
     class_attribute
         The region attribute that names the class.
-    ignore_unread
-        Whether other files that could hold annotations are left out.
     axes
         Axes of TIFFs that do not state them.
 
@@ -54,9 +51,7 @@ def read(
     """
     problems = Problems(on_error)
     documents = [n for n in tree.names() if _is_via(tree, n)]
-    folder = AnnotatedFolder.open(
-        tree, documents, "VIA", problems, axes=axes, ignore_unread=ignore_unread
-    )
+    folder = AnnotatedFolder.open(tree, documents, "VIA", problems, axes=axes)
     for name in documents:
         folder.add(ViaFile(tree.file(name), class_attribute))
     return folder.dataset("via")

@@ -28,7 +28,6 @@ from ngff_bio.sources.annotated.voc_masks import (
 from ngff_bio.sources.assembly import base_of, folder_of, image_files
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
-from ngff_bio.sources.unread import IGNORE_HELP, account_for
 
 #: XML files that are looked at.
 _SNIFFED_FILES = 4
@@ -59,7 +58,6 @@ def read(
     tree: FileTree,
     *,
     first_pixel: str | None = None,
-    ignore_unread: bool = False,
     on_error: OnError = "stop",
 ) -> SourceDataset:
     """Every image file as an image, with the boxes of its XML file and its label images.
@@ -68,8 +66,6 @@ def read(
     ----------
     first_pixel
         Number of the first pixel: ``1`` as in VOC, or ``0``; 1 unless a corner is before it.
-    ignore_unread
-        Whether other files that could hold annotations are left out.
 
     Raises
     ------
@@ -108,14 +104,7 @@ def read(
     used = {c for entries in folder.entries.values() for e in entries for c in e.classes}
     palette = Palette.of(tree, label_map, used)
     reader = LabelImages(tree, palette, _by_image(masks, folder.finder, problems), problems)
-    read_too = {*documents, *images, *masks, *sets.files, *([label_map] if label_map else [])}
-    account_for(
-        tree,
-        [n for n in names if n not in read_too],
-        problems,
-        "not a file of Pascal VOC",
-        ignore=ignore_unread,
-    )
+    folder.read_files |= {*documents, *sets.files, *([label_map] if label_map else [])}
     return folder.dataset(
         "voc",
         categories=[Category(n, n, palette.color_of(n)) for n in palette.names if n in used],
@@ -226,6 +215,5 @@ SOURCE = Source(
     read=read,
     options={
         "first_pixel": "number of the first pixel in boxes: 1 as in Pascal VOC, or 0",
-        "ignore_unread": IGNORE_HELP,
     },
 )
