@@ -195,9 +195,8 @@ def _class_attribute(
     project: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]
 ) -> str | None:
     declared = project.get("_via_attributes")
-    names = (
-        dict.fromkeys((declared or {}).get("region") or {}) if isinstance(declared, dict) else {}
-    )
+    regions = declared.get("region") if isinstance(declared, dict) else None
+    names = [str(n) for n in regions] if isinstance(regions, dict) else []
     if not names:
         names = list({k: None for e in entries for r in _regions(e) for k in _attributes(r)})
     if len(names) == 1:
