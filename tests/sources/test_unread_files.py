@@ -100,14 +100,3 @@ def test_unlisted_images_of_a_coco_folder_that_are_named_like_masks_are_no_image
     assert "masks/a.png" in str(error.value.found)
     done = ngff_bio.convert(place, tmp_path / "out.zarr", ignore_unread=True)
     assert done.images == 1
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["coco_panoptic"],
-)  # fmt: skip
-def test_real_folders_of_other_tools_are_never_converted_without_their_annotations(
-    name: str, samples: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(SourceError):
-        ngff_bio.convert(samples / "generic" / name, tmp_path / "out.zarr")

@@ -22,6 +22,7 @@ from ngff_bio.formats.documents import (
 )
 from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import ImageHeader, exif_orientation
+from ngff_bio.formats.json.text import JsonKind, json_kind
 from ngff_bio.formats.names import safe_name
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import OpenedImage
@@ -49,6 +50,14 @@ from ngff_bio.sources.files.tree import FileTree
 OPTIONS = {
     "axes": "axes of TIFFs that do not state them, in the order of the file: tyx",
 }
+
+
+def json_documents(tree: FileTree, kind: JsonKind) -> list[str]:
+    """Names of the JSON files of a format; without any, those of no format: one may be damaged."""
+    kinds = {n: json_kind(tree.file(n)) for n in tree.names() if n.lower().endswith(".json")}
+    found = [n for n, k in kinds.items() if k == kind]
+    return found or [n for n, k in kinds.items() if k is None]
+
 
 #: Key of dataset attributes and frame records with what documents state.
 KEY = "annotations"

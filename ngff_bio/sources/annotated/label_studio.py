@@ -6,7 +6,7 @@ from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.label_studio.tasks import LabelStudioFile, without_prefix
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset
-from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder
+from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, json_documents
 from ngff_bio.sources.assembly import image_files
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
@@ -38,7 +38,7 @@ def read(
         If a file is damaged, or a region is wrong.
     """
     problems = Problems(on_error)
-    documents = [n for n in tree.names() if _is_export(tree, n)]
+    documents = json_documents(tree, "label-studio")
     folder = AnnotatedFolder.open(tree, documents, "Label Studio", problems, axes=axes)
 
     def find(name: str) -> str | None:

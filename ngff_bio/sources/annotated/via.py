@@ -6,7 +6,7 @@ from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.via import ViaFile, is_via_csv
 from ngff_bio.model import OnError, SourceDataset
-from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder
+from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, json_documents
 from ngff_bio.sources.assembly import image_files
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
@@ -50,7 +50,11 @@ def read(
         If a file is damaged, or a region is wrong.
     """
     problems = Problems(on_error)
-    documents = [n for n in tree.names() if _is_via(tree, n)]
+    names = tree.names()
+    documents = [n for n in names if _is_via(tree, n)] or [
+        *json_documents(tree, "via"),
+        *(n for n in names if n.lower().endswith(".csv")),
+    ]
     folder = AnnotatedFolder.open(tree, documents, "VIA", problems, axes=axes)
     for name in documents:
         folder.add(ViaFile(tree.file(name), class_attribute))

@@ -1,0 +1,144 @@
+"""VGG Image Annotator: project, JSON and CSV, of versions 1 and 2."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from annotated import converted, covers, labels, rows, write_files
+from shapely import Point, Polygon
+from shapely.affinity import rotate, scale
+
+import ngff_bio
+from ngff_bio.errors import SourceError
+from ngff_bio.testing import check_source
+
+SIZE = (40, 60)
+
+SHAPES: list[dict[str, Any]] = [
+    {"name": "rect", "x": 2, "y": 3, "width": 10, "height": 5},
+    {"name": "circle", "cx": 20, "cy": 10, "r": 6.5},
+    {"name": "ellipse", "cx": 40, "cy": 12, "rx": 10, "ry": 4, "theta": 0.5},
+    {"name": "polygon", "all_points_x": [5, 15, 10], "all_points_y": [20, 20, 35]},
+    {"name": "polyline", "all_points_x": [1, 2, 3], "all_points_y": [1, 2, 3]},
+    {"name": "point", "cx": 50, "cy": 30},
+]
+
+
+def regions(*shapes: dict[str, Any], label: str = "cell") -> list[dict[str, Any]]:
+    return [{"shape_attributes": s, "region_attributes": {"type": label}} for s in shapes]
+
+
+def entry(found: Any, name: str = "a.png") -> dict[str, Any]:
+    return {"filename": name, "size": 123, "regions": found, "file_attributes": {"stain": "HE"}}
+
+
+def exported(kind: str, shapes: list[dict[str, Any]]) -> tuple[str, str]:
+    """A file of VIA: its name and text."""
+    found = regions(*shapes)
+    if kind == "project":
+        settings = {"ui": {}, "core": {"default_filepath": ""}, "project": {"name": "p"}}
+        options = {"cell": "", "nucleus": ""}
+        attributes = {"type": {"type": "dropdown", "options": options}}
+        content = {
+            "_via_settings": settings,
+            "_via_img_metadata": {"a.png123": entry(found)},
+            "_via_attributes": {"region": attributes, "file": {}},
+            "_via_data_format_version": "2.0.10",
+            "_via_image_id_list": ["a.png123"],
+        }
+        return "via_project.json", json.dumps(content)
+    if kind == "json-1":
+        about = entry({str(i): r for i, r in enumerate(found)})
+        return "via_region_data.json", json.dumps({"a.png123": {"fileref": "", **about}})
+    if kind == "json-2":
+        return "via_region_data.json", json.dumps({"a.png123": entry(found)})
+
+    def quoted(value: Any) -> str:
+        return '"' + json.dumps(value).replace('"', '""') + '"'
+
+    mark = "#" if kind == "csv-1" else ""
+    lines = [
+        f"{mark}filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,"
+        "region_attributes"
+    ]
+    for i, one in enumerate(found):
+        shape, attributes = quoted(one["shape_attributes"]), quoted(one["region_attributes"])
+        lines.append(f"a.png,123,{quoted({'stain': 'HE'})},{len(found)},{i},{shape},{attributes}")
+    lines.append(f"b.png,7,{quoted({})},0,0,{quoted({})},{quoted({})}")
+    return "via_region_data.csv", "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("kind", ["project", "json-1", "json-2", "csv-1", "csv-2"])
+def test_every_shape_of_every_file(kind: str, tmp_path: Path) -> None:
+    name, text = exported(kind, SHAPES)
+    source = write_files(tmp_path / "in", {name: text, "a.png": SIZE, "b.png": SIZE})
+    check_source("via", source)
+    data = converted(source, tmp_path / "out.zarr")
+    layer = "objects" if kind == "project" else "cell"
+    table = rows(data, "a", layer)
+    assert [r["category"] for r in table] == ["cell"] * 6
+    assert [json.loads(r["record"]) for r in table] == regions(*SHAPES)
+    drawn = labels(data, "a", layer)
+    expected = np.zeros(SIZE, bool)
+    expected[3:8, 2:12] = True
+    assert ((drawn == 1) == expected).all()
+    assert covers(drawn == 2, Point(20, 10).buffer(6.5, 64))
+    turned = rotate(scale(Point(40, 12).buffer(1, 64), 10, 4), math.degrees(0.5))
+    assert covers(drawn == 3, turned)
+    assert covers(drawn == 4, Polygon([(5, 20), (15, 20), (10, 35)]))
+    assert set(np.unique(drawn)) == {0, 1, 2, 3, 4}
+    if kind == "project":
+        categories = data["a"].label_attributes(layer)["categories"]
+        assert [c["name"] for c in categories] == ["cell", "nucleus"]
+
+
+def test_the_class_is_the_only_attribute_or_one_that_is_named_so(tmp_path: Path) -> None:
+    found = [
+        {"shape_attributes": SHAPES[0], "region_attributes": {"class": "x", "stage": "M"}},
+        {"shape_attributes": SHAPES[1], "region_attributes": {"class": {"a": True, "b": False}}},
+    ]
+    text = json.dumps({"a.png123": entry(found)})
+    source = write_files(tmp_path / "in", {"v.json": text, "a.png": SIZE})
+    data = converted(source, tmp_path / "out.zarr")
+    assert [r["category"] for r in rows(data)] == ["x", "a"]
+    out = tmp_path / "stage.zarr"
+    ngff_bio.convert(source, out, options={"class_attribute": "stage"})
+    assert [r["category"] for r in rows(ngff_bio.open(out), layer="m")] == ["M", None]
+
+
+@pytest.mark.parametrize(
+    ("shape", "record", "found"),
+    [
+        ({"name": "polygon", "all_points_x": [1, 2], "all_points_y": [1, 2]}, "", "2 points"),
+        ({"name": "polygon", "all_points_x": [1, 2, 3], "all_points_y": [1, 2]}, ".all_points_x",
+         "[[1, 2, 3], [1, 2]]"),
+        ({"name": "rect", "x": 1, "y": None, "width": 2, "height": 2}, ".y", "null"),
+        ({"name": "circle", "cx": 1, "cy": 2}, ".r", "no such value"),
+        ({"name": "star"}, ".name", '"star"'),
+    ],
+)  # fmt: skip
+def test_a_wrong_region_is_an_error_or_is_skipped(
+    shape: dict[str, Any], record: str, found: str, tmp_path: Path
+) -> None:
+    name, text = exported("json-2", [SHAPES[0], shape])
+    source = write_files(tmp_path / "in", {name: text, "a.png": SIZE})
+    with pytest.raises(SourceError) as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    told = error.value
+    assert (told.file, told.record, told.found) == (name, f"a.png regions[1]{record}", found)
+    assert told.expected is not None
+    done = ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip")
+    assert (done.instances, len(done.skipped)) == (1, 1)
+
+
+def test_an_entry_without_its_image_is_an_error(tmp_path: Path) -> None:
+    name, text = exported("json-2", SHAPES[:1])
+    source = write_files(tmp_path / "in", {name: text, "b.png": SIZE})
+    with pytest.raises(SourceError, match="without their image") as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert error.value.record == "a.png"
