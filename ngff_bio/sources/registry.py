@@ -71,6 +71,8 @@ BUILT_IN = {
     "cvat": ("ngff_bio.sources.annotated.cvat:SOURCE", r"\.xml$"),
     "via": ("ngff_bio.sources.annotated.via:SOURCE", r"\.(json|csv)$"),
     "label-studio": ("ngff_bio.sources.annotated.label_studio:SOURCE", r"\.json$"),
+    "supervisely": ("ngff_bio.sources.annotated.supervisely:SOURCE", r"(^|/)ann/.*\.json$"),
+    "coco-panoptic": ("ngff_bio.sources.annotated.panoptic:SOURCE", r"\.json$"),
     "images": ("ngff_bio.sources.images.folder:SOURCE", ""),
     "tiff": ("ngff_bio.sources.images.folder:TIFF", "$^"),
 }

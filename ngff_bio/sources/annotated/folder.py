@@ -16,31 +16,29 @@ from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.documents import (
     AnnotatedImage,
     Document,
-    DocumentInstances,
     DocumentReader,
     read_document,
 )
-from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import ImageHeader, exif_orientation
 from ngff_bio.formats.json.text import JsonKind, json_kind
-from ngff_bio.formats.names import safe_name
 from ngff_bio.formats.problems import Problems
-from ngff_bio.formats.tiff.images import OpenedImage
 from ngff_bio.model import (
     Category,
-    Frame,
-    InstanceLayer,
-    LabelLayer,
     SourceDataset,
-    SourceImage,
-    axes_from,
 )
-from ngff_bio.sources.annotated.pairing import ImageFinder, stem
+from ngff_bio.sources.annotated.images import (
+    KEY,
+    Entry,
+    ImageMaker,
+    MakeInstances,
+    MoreLayers,
+    Movie,
+)
+from ngff_bio.sources.annotated.pairing import ImageFinder
 from ngff_bio.sources.assembly import (
     base_of,
     folder_of,
     image_files,
-    layer_name,
     placed,
     probe_all,
 )
@@ -57,36 +55,6 @@ def json_documents(tree: FileTree, kind: JsonKind) -> list[str]:
     kinds = {n: json_kind(tree.file(n)) for n in tree.names() if n.lower().endswith(".json")}
     found = [n for n, k in kinds.items() if k == kind]
     return found or [n for n, k in kinds.items() if k is None]
-
-
-#: Key of dataset attributes and frame records with what documents state.
-KEY = "annotations"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Entry:
-    """What a document states about one image; its instances are read again when they are written."""
-
-    reader: DocumentReader
-    index: int
-    image: AnnotatedImage
-    count: int
-    classes: tuple[str, ...]
-    categories: tuple[Category, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Movie:
-    """A document of tracks, and the image file of each frame."""
-
-    reader: DocumentReader
-    files: tuple[str, ...]
-    categories: tuple[Category, ...]
-    frames: Sequence[AnnotatedImage]
-
-
-#: Further label layers of an image file: gets its name and its (height, width).
-MoreLayers = Callable[[str, tuple[int, int]], Sequence[LabelLayer]]
 
 
 @dataclass(slots=True, eq=False)
@@ -183,7 +151,10 @@ class AnnotatedFolder:
         return 1 if turn > 4 and stored else turn
 
     def add(
-        self, reader: DocumentReader, find: Callable[[str], str | None] | None = None
+        self,
+        reader: DocumentReader,
+        find: Callable[[str], str | None] | None = None,
+        instances: MakeInstances | None = None,
     ) -> Document | None:
         """Read a document, and find the image file of each of its images.
 
@@ -191,6 +162,8 @@ class AnnotatedFolder:
         ----------
         find
             From the name of an image in the document to its file; else by `ImageFinder.find`.
+        instances
+            Instances of an image, if not those of the document.
         """
         document = None
         with self.problems.caught():
@@ -206,7 +179,8 @@ class AnnotatedFolder:
                 name = find(image.name) if find is not None else self.finder.find(image.name, near)
                 if name is None:
                     raise without_image(reader.file.name, base_of(image.name), image.name)
-                self.entries[name].append(_entry(reader, index, image, document.categories))
+                entry = _entry(reader, index, image, document.categories)
+                self.entries[name].append(replace(entry, instances=instances))
         return document
 
     def add_movie(self, reader: DocumentReader, files: Sequence[str]) -> None:
@@ -249,7 +223,7 @@ class AnnotatedFolder:
         ngff_bio.errors.SourceNotFoundError
             If no image can be read.
         """
-        maker = _Images(self, categories, splits or {}, records or {}, more_layers)
+        maker = ImageMaker(self, categories, splits or {}, records or {}, more_layers)
         in_movies = {name for movie in self.movies for name in movie.files}
         images = [
             (folder_of(n), i) for n in self.headers if n not in in_movies for i in maker.of_file(n)
@@ -274,181 +248,12 @@ class AnnotatedFolder:
         )
 
 
-@dataclass(slots=True, eq=False)
-class _Images:
-    """Makes the images of a folder."""
-
-    folder: AnnotatedFolder
-    categories: Sequence[Category]
-    splits: Mapping[str, Sequence[str]]
-    records: Mapping[str, Mapping[str, Any]]
-    more_layers: MoreLayers | None
-    layer: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        entries = [e for found in self.folder.entries.values() for e in found]
-        classes = {c.name for c in self.categories} | {c for e in entries for c in e.classes}
-        movies = {c.name for m in self.folder.movies for c in m.categories}
-        self.layer = layer_name(classes | movies | {c.name for e in entries for c in e.categories})
-
-    def of_file(self, name: str) -> list[SourceImage]:
-        """The images of an image file; annotations are of the first."""
-        problems, tree = self.folder.problems, self.folder.tree
-        found: list[SourceImage] = []
-        with problems.caught():
-            file, header = tree.file(name), self.folder.headers[name]
-            opened = open_image(file, header, axes=self.folder.axes, limits=tree.limits)
-            for one in opened:
-                problems.notices.extend(one.notices)
-                found.append(self._image(name, self._turned(name, one), first=not found))
-        return found
-
-    def of_movie(self, movie: Movie) -> list[SourceImage]:
-        """The image of a movie, with its tracks."""
-        tree, problems = self.folder.tree, self.folder.problems
-        with problems.caught():
-            headers = [self.folder.headers[n] for n in movie.files]
-            files = [tree.file(n) for n in movie.files]
-            pixels = stack_frames(files, "t", headers=headers, limits=tree.limits)
-            instances = [i for frame in movie.frames for i in frame.instances]
-            numbers = range(len(movie.frames))
-            layer = InstanceLayer(
-                name=self.layer,
-                instances=DocumentInstances(movie.reader, numbers, tracked=True),
-                count=len(instances),
-                max_value=max((i.value for i in instances), default=0),
-                categories=merged_categories(
-                    movie.categories, (i.category for i in instances if i.category is not None)
-                ),
-                tracked=True,
-                on_error=problems.on_error,
-            )
-            about = {"file": movie.reader.file.name, "layer": self.layer}
-            sizes = pixels.sizes or (None,) * len(files)
-            frames = tuple(
-                Frame(
-                    name,
-                    t,
-                    size=sizes[t],
-                    splits=tuple(self.splits.get(name, ())),
-                    record={KEY: [{**about, "image": t, "record": dict(movie.frames[t].record)}]},
-                )
-                for t, name in enumerate(movie.files)
-            )
-            name = base_of(folder_of(movie.files[0])) or stem(base_of(movie.reader.file.name))
-            image = SourceImage(
-                path="",
-                name=name,
-                axes=axes_from(pixels.axes),
-                pixels=pixels,
-                labels=(layer,) if instances else (),
-                channels=headers[0].channels,
-                frames=frames,
-            )
-            return [image]
-        return []
-
-    def _turned(self, name: str, one: OpenedImage) -> OpenedImage:
-        turn = self.folder.turn_of(name)
-        if turn == 1:
-            return one
-        self.folder.problems.note("images rotated by their EXIF orientation", record=name)
-        pixels = stack_frames(
-            [self.folder.tree.file(name)], headers=[self.folder.headers[name]], orientation=turn
-        )
-        return replace(one, pixels=pixels, attributes={**one.attributes, "exif_orientation": turn})
-
-    def _image(self, name: str, one: OpenedImage, *, first: bool) -> SourceImage:
-        layers: list[LabelLayer] = []
-        stated: list[dict[str, Any]] = []
-        splits = list(self.splits.get(name, ()))
-        size = (one.pixels.shape[-2], one.pixels.shape[-1])
-        sizes = {a.name: n for a, n in zip(one.axes, one.pixels.shape, strict=True)}
-        entries = self.folder.entries.get(name, []) if first else []
-        for entry in entries:
-            with self.folder.problems.caught():
-                _check_size(entry, name, size)
-                layer = self._layer(entry, layers, sizes.get("t", 1))
-                about: dict[str, Any] = {"file": entry.reader.file.name, "image": entry.index}
-                if layer is not None:
-                    layers.append(layer)
-                    about["layer"] = layer.name
-                if entry.image.record:
-                    about["record"] = dict(entry.image.record)
-                stated.append(about)
-                splits += entry.image.splits
-        if layers and max(sizes.get("t", 1), sizes.get("z", 1)) > 1:
-            self.folder.problems.warn(
-                "the image is a stack: annotations apply to its first frame and to all its planes",
-                record=name,
-            )
-        if self.more_layers is not None and first:
-            with self.folder.problems.caught():
-                layers += self.more_layers(name, size)
-        if not layers:
-            self.folder.problems.note("images without annotations", record=name)
-        record: dict[str, Any] = dict(self.records.get(name, {}))
-        if stated:
-            record[KEY] = stated
-        base = base_of(name)
-        return SourceImage(
-            path="",
-            name=f"{base}/{one.name}" if one.name else base,
-            axes=one.axes,
-            pixels=one.pixels,
-            labels=tuple(layers),
-            channels=one.channels,
-            frames=tuple(
-                Frame(
-                    name,
-                    t,
-                    elapsed_hours=hours,
-                    splits=tuple(dict.fromkeys(splits)),
-                    record=record,
-                )
-                for t, hours in enumerate(one.elapsed_hours or (None,))
-            ),
-            attributes=one.attributes,
-        )
-
-    def _layer(
-        self, entry: Entry, before: Iterable[LabelLayer], times: int
-    ) -> InstanceLayer | None:
-        if not entry.count:
-            return None
-        used = {layer.name for layer in before}
-        name = self.layer
-        if used:
-            label = entry.image.layer or stem(base_of(entry.reader.file.name))
-            plain = name = f"{self.layer}-{safe_name(label)}"
-            for again in range(2, len(used) + 2):
-                if name not in used:
-                    break
-                name = f"{plain}-{again}"
-        images = (entry.index, *[None] * (times - 1))
-        return InstanceLayer(
-            name=name,
-            instances=DocumentInstances(entry.reader, images),
-            count=entry.count,
-            max_value=entry.count,
-            categories=merged_categories((*self.categories, *entry.categories), entry.classes),
-            on_error=self.folder.problems.on_error,
-        )
-
-
 def _entry(
     reader: DocumentReader, index: int, image: AnnotatedImage, categories: tuple[Category, ...]
 ) -> Entry:
     classes = dict.fromkeys(i.category for i in image.instances if i.category is not None)
     count = len(image.instances)
     return Entry(reader, index, replace(image, instances=()), count, tuple(classes), categories)
-
-
-def merged_categories(listed: Iterable[Category], used: Iterable[str]) -> tuple[Category, ...]:
-    """Listed classes, then those that are used and not listed, each name once."""
-    found = {c.name: c for c in reversed(list(listed))}
-    ordered = dict(reversed(found.items()))
-    return tuple((ordered | {n: Category(n, n) for n in used if n not in ordered}).values())
 
 
 def without_image(file: str, expected: str, record: str | None = None) -> SourceError:
@@ -461,16 +266,3 @@ def without_image(file: str, expected: str, record: str | None = None) -> Source
         found="no such file, or several",
         hint="add the image file, or skip such annotations with --on-error skip",
     )
-
-
-def _check_size(entry: Entry, name: str, size: tuple[int, int]) -> None:
-    stated = entry.image.size
-    if stated is not None and stated != size:
-        raise SourceError(
-            "the image file has another size than its annotations state",
-            file=entry.reader.file.name,
-            record=entry.image.name,
-            expected=f"{stated[0]} x {stated[1]} (height x width)",
-            found=f"{size[0]} x {size[1]} in {name}",
-            hint="check that the annotations belong to this image file",
-        )

@@ -1,0 +1,223 @@
+"""Supervisely: the annotation file of an image, and the classes of its project.
+
+Format: https://docs.supervisely.com/data-organization/00_ann_format_navi. Points are x, y in pixels; a
+rectangle includes both corners; a bitmap is a PNG, compressed with zlib and in base64, its first pixel
+at ``origin``; its pixels are those that are not 0, or whose alpha is not.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.json.text import checked, parse_json, shown
+from ngff_bio.formats.outlines import check_points, joined, mask_rle, outline
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import Box, Category, Geometry, Instance, SourceFile
+
+_HINT = "correct the file, or skip such objects with --on-error skip"
+
+#: Bytes of an uncompressed bitmap file.
+_LARGEST = 256 << 20
+
+
+class _Size(msgspec.Struct):
+    height: int
+    width: int
+
+
+class _File(msgspec.Struct):
+    size: _Size
+    objects: list[Any]
+
+
+class _Points(msgspec.Struct):
+    exterior: list[tuple[float, float]] = []
+    interior: list[list[tuple[float, float]]] = []
+
+
+class _Bitmap(msgspec.Struct):
+    data: str
+    origin: tuple[int, int]
+
+
+class _Object(msgspec.Struct):
+    classTitle: str  # noqa: N815
+    geometryType: str | None = None  # noqa: N815
+    id: int | str | None = None
+    classId: int | str | None = None  # noqa: N815
+    points: _Points | None = None
+    bitmap: _Bitmap | None = None
+
+
+def read_meta(file: SourceFile) -> tuple[tuple[Category, ...], dict[str, Any]]:
+    """The classes of a project, and the content of its ``meta.json``.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If it is damaged, or has no classes.
+    """
+    content: dict[str, Any] = parse_json(file.read(), file.name, dict[str, Any])
+    found = []
+    for number, one in enumerate(content.get("classes") or ()):
+        if not isinstance(one, dict) or not isinstance(one.get("title"), str):
+            raise SourceError(
+                "a class has no name",
+                file=file.name,
+                record=f"classes[{number}]",
+                expected="an object with a title",
+                found=shown(one),
+            )
+        title, color = one["title"], str(one.get("color") or "").removeprefix("#")
+        rest = {k: v for k, v in one.items() if k != "title"}
+        rgba = None
+        if len(color) == 6 and all(c in "0123456789abcdefABCDEF" for c in color):
+            rgba = (int(color[:2], 16), int(color[2:4], 16), int(color[4:], 16), 255)
+        found.append(Category(title, title, rgba, rest))
+    return tuple(found), content
+
+
+@dataclass(frozen=True, slots=True)
+class SuperviselyFile:
+    """Reads the annotation file of an image.
+
+    Parameters
+    ----------
+    file
+        The file.
+    image
+        Name of the image file.
+    classes
+        Names of the classes of the project; ``None`` if it has no ``meta.json``.
+    """
+
+    file: SourceFile
+    image: str
+    classes: tuple[str, ...] | None = None
+
+    def read(self, problems: Problems) -> Document:
+        """Read the file."""
+        name = self.file.name
+        content: dict[str, Any] = parse_json(self.file.read(), name, dict[str, Any])
+        about: _File = checked(content, _File, file=name, record="")
+        size = (about.size.height, about.size.width)
+        instances = []
+        for number, one in enumerate(about.objects):
+            with problems.caught():
+                instances.append(self._instance(one, number, size, problems))
+        record = {k: None if k == "objects" else v for k, v in content.items()}
+        return Document([AnnotatedImage(self.image, instances, size, record=record)])
+
+    def _instance(
+        self, one: Any, number: int, size: tuple[int, int], problems: Problems
+    ) -> Instance:
+        record = f"objects[{number}]"
+        found: _Object = checked(one, _Object, file=self.file.name, record=record, hint=_HINT)
+        title = found.classTitle
+        if self.classes is not None and title not in self.classes:
+            raise SourceError(
+                "a class is not in meta.json",
+                file=self.file.name,
+                record=f"{record}.classTitle",
+                expected=", ".join(self.classes)[:80],
+                found=title,
+                hint=_HINT,
+            )
+        geometry = self._geometry(found, size, record)
+        if geometry is None:
+            problems.note(
+                "points, lines, cuboids and graphs have no area: a row without pixels",
+                self.file.name,
+            )
+        box = None
+        if isinstance(geometry, Box):
+            box = (geometry.x0, geometry.y0, geometry.x1 - geometry.x0, geometry.y1 - geometry.y0)
+        return Instance(
+            0,
+            geometry,
+            category=title,
+            category_id=title if found.classId is None else found.classId,
+            source_id=found.id,
+            box=box,
+            record=record_text(one),
+            indices=(number,),
+        )
+
+    def _geometry(self, one: _Object, size: tuple[int, int], record: str) -> Geometry | None:
+        name = self.file.name
+        kind = one.geometryType or ("bitmap" if one.bitmap is not None else "polygon")
+        points = one.points or _Points()
+        if kind == "bitmap":
+            mask, (x, y) = self._mask(one.bitmap, size, record)
+            return mask_rle(mask, (x, y), size)
+        if kind == "rectangle":
+            check_points(points.exterior, 2, name, f"{record}.points")
+            (x0, y0), (x1, y1) = points.exterior[0], points.exterior[-1]
+            left, top = min(x0, x1), min(y0, y1)
+            return Box(left, top, max(x0, x1) + 1, max(y0, y1) + 1)
+        if kind == "polygon":
+            outer = outline(points.exterior, name, f"{record}.points.exterior")
+            holes = [outline(p, name, f"{record}.points.interior") for p in points.interior]
+            return joined(outer, holes)
+        return None
+
+    def _mask(
+        self, bitmap: _Bitmap | None, size: tuple[int, int], record: str
+    ) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+        try:
+            if bitmap is None:
+                raise ValueError("no bitmap")
+            mask = decode_bitmap(bitmap.data, size)
+        except (ValueError, OSError, zlib.error, SyntaxError) as error:
+            raise SourceError(
+                "a bitmap cannot be read",
+                file=self.file.name,
+                record=f"{record}.bitmap",
+                expected=f"a PNG within {size[0]} x {size[1]} pixels, in zlib and base64",
+                found=error,
+                hint=_HINT,
+            ) from error
+        return mask, bitmap.origin
+
+
+def decode_bitmap(text: str, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The mask of a bitmap.
+
+    Raises
+    ------
+    ValueError
+        If it is not base64, or larger than the image.
+    OSError
+        If it is not a PNG.
+    """
+    from PIL import Image
+
+    inflate = zlib.decompressobj()
+    data = inflate.decompress(base64.b64decode(text, validate=True), _LARGEST)
+    if inflate.unconsumed_tail:
+        raise ValueError(f"more than {_LARGEST:,} bytes")
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        width, height = image.size
+        if height > size[0] or width > size[1]:
+            raise ValueError(f"{height} x {width} pixels")
+        pixels = np.asarray(image)
+    if pixels.ndim == 3:
+        pixels = pixels[..., 3] if pixels.shape[2] == 4 else pixels.max(axis=2)
+    mask: NDArray[np.bool_] = pixels.astype(np.bool_)
+    return mask
+
+
+def restored(record: Mapping[str, Any], objects: Sequence[Any]) -> dict[str, Any]:
+    """The annotation file again, from what a store keeps."""
+    return {k: list(objects) if k == "objects" else v for k, v in record.items()}

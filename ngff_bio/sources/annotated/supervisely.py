@@ -1,0 +1,101 @@
+"""Supervisely projects: ``meta.json``, and ``img`` and ``ann`` of each dataset."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.json.text import json_kind
+from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.supervisely import SuperviselyFile, read_meta
+from ngff_bio.model import Category, OnError, SourceDataset
+from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, without_image
+from ngff_bio.sources.annotated.pairing import stem
+from ngff_bio.sources.assembly import base_of, folder_of, image_files
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.registry import Source
+
+_ANNOTATION = re.compile(r"(?:^|/)ann/[^/]+\.json$", re.IGNORECASE)
+_IMAGE = re.compile(r"(?:^|/)img/[^/]+$", re.IGNORECASE)
+_META = re.compile(r"(?:^|/)meta\.json$", re.IGNORECASE)
+
+_SNIFFED_FILES = 4
+_SPLITS = ("train", "val", "valid", "validation", "test")
+
+
+def detect(tree: FileTree) -> int:
+    """1 if there are ``img`` and ``ann`` folders with files of Supervisely."""
+    names = tree.names()
+    listed = [n for n in names if _ANNOTATION.search(n)][:_SNIFFED_FILES]
+    images = any(_IMAGE.search(n) for n in image_files(names))
+    return int(images and any(json_kind(tree.file(n)) == "supervisely" for n in listed))
+
+
+def read(
+    tree: FileTree,
+    *,
+    axes: str | None = None,
+    on_error: OnError = "stop",
+) -> SourceDataset:
+    """Every image file as an image, with the objects of its annotation file.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceNotFoundError
+        If there is no annotation file, or no image file.
+    ngff_bio.errors.SourceError
+        If a file is damaged, or an object is wrong.
+    """
+    problems = Problems(on_error)
+    names = tree.names()
+    documents = [n for n in names if _ANNOTATION.search(n)]
+    images = [n for n in image_files(names) if _IMAGE.search(n)]
+    folder = AnnotatedFolder.open(
+        tree, documents, "Supervisely", problems, axes=axes, images=images
+    )
+    categories: tuple[Category, ...] = ()
+    files = {}
+    for name in filter(_META.search, names):
+        own, files[name] = read_meta(tree.file(name))
+        if categories and own != categories:
+            raise SourceError(
+                "two projects are in one folder",
+                file=name,
+                expected="one meta.json",
+                found=", ".join(files),
+                hint="name the folder of one project",
+            )
+        categories = own
+        folder.read_files.add(name)
+    classes = tuple(c.name for c in categories) if files else None
+    known = set(images)
+    splits: dict[str, list[str]] = defaultdict(list)
+    for name in documents:
+        place = folder_of(folder_of(name))
+        image = f"{place}/img/{stem(base_of(name))}".lstrip("/")
+        if image not in known:  # older exports name the file without the ending of the image
+            image = folder.finder.of_stem(name, f"{place}/img".lstrip("/")) or ""
+        if not image:
+            problems.fail(without_image(name, f"img/{stem(base_of(name))}"))
+            continue
+        document = folder.add(SuperviselyFile(tree.file(name), image, classes), lambda n: n)
+        if document is not None:
+            tags = document.images[0].record.get("tags") or ()
+            own_tags = {str(t.get("name")) for t in tags if isinstance(t, dict)}
+            parts = own_tags.intersection(_SPLITS) or {p for p in place.split("/") if p in _SPLITS}
+            splits[image] += sorted(parts)
+    return folder.dataset(
+        "supervisely", categories=categories, splits=splits, record={"files": files}
+    )
+
+
+SOURCE = Source(
+    name="supervisely",
+    title="Supervisely: image projects with meta.json",
+    layout="meta.json, DATASET/img/*, DATASET/ann/*.json",
+    detect=detect,
+    read=read,
+    options=OPTIONS,
+    belongs=("obj_class_to_machine_color.json",),
+)
