@@ -56,13 +56,18 @@ def root(
 def formats() -> None:
     """List the formats that can be converted, their files and their options."""
     from ngff_bio.sources import sources
+    from ngff_bio.sources.calibration import CALIBRATION
+    from ngff_bio.sources.registry import option_text
 
     out = console()
     for name, source in sources().items():
         out.print(f"[bold]{name}[/]  {source.title}")
         out.print(f"    files: {source.layout}", markup=False)
         for option, text in source.options.items():
-            out.print(f"    {option}: {text}", markup=False)
+            out.print(f"    {option_text(option)}: {text}", markup=False)
+    out.print("[bold]every format[/]")
+    for option, text in CALIBRATION.items():
+        out.print(f"    {option_text(option)}: {text}", markup=False)
 
 
 def demo(

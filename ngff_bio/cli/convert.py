@@ -56,6 +56,11 @@ def convert(
     ] = False,
     quiet: cli.Quiet = False,
     labels: cli.Labels = None,
+    series: cli.Series = None,
+    axes: cli.Axes = None,
+    pixel_size: cli.PixelSize = None,
+    time_interval: cli.TimeInterval = None,
+    channel_names: cli.ChannelNames = None,
     stitch: cli.Stitch = False,
     scale_annotations: cli.ScaleAnnotations = False,
     label_kind: cli.LabelKind = None,
@@ -90,16 +95,19 @@ def convert(
     from ngff_bio.formats.limits import Limits
 
     options = cli.parse_options(option, "--option")
-    if labels:
-        options["labels"] = labels
-    if stitch:
-        options["stitch"] = True
-    if scale_annotations:
-        options["scale_annotations"] = True
-    if label_kind:
-        options["label_kind"] = label_kind
-    if tracked:
-        options["tracked"] = True
+    named = {
+        "labels": labels,
+        "series": series,
+        "axes": axes,
+        "pixel_size": pixel_size,
+        "time_interval": time_interval,
+        "channel_names": channel_names,
+        "label_kind": label_kind,
+        "tracked": tracked,
+        "stitch": stitch,
+        "scale_annotations": scale_annotations,
+    }
+    options |= {name: value for name, value in named.items() if value}
     settings = _settings(
         version=ome_version,
         levels=levels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,7 @@ _BUCKET = "Option of the store's bucket: endpoint=..., region=...; repeatable."
 StorageOption = Annotated[list[str] | None, _store(help=_BUCKET, metavar=_PAIR)]
 _URL = "Option of the source's URL: endpoint=..., skip_signature=true; repeatable."
 SourceOption = Annotated[list[str] | None, _source(help=_URL, metavar=_PAIR)]
-_FORMAT = "Option of the source format (see `ngff-bio formats`); repeatable."
+_FORMAT = "Option of the source format that has no name here (see `ngff-bio formats`); repeatable."
 Option = Annotated[list[str] | None, _source("--option", "-O", help=_FORMAT, metavar=_PAIR)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no report.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -55,6 +56,16 @@ Labels = Annotated[list[str] | None, _source(help=_LABELS, metavar="NAME=GLOB")]
 Stitch = Annotated[bool, _source("--stitch", help="LIVECell: write whole frames, not crops.")]
 _SCALE = "Organoid: scale annotations whose file states another image size."
 ScaleAnnotations = Annotated[bool, _source("--scale-annotations", help=_SCALE)]
+_SERIES = "Axis (t, z, c) that a last number in file names counts along; none for no series."
+Series = Annotated[str | None, _source(help=_SERIES, metavar="AXIS")]
+_AXES = "Axes of TIFFs that do not state them, in the order of the file, such as tyx."
+Axes = Annotated[str | None, _source(help=_AXES)]
+_PIXEL = "Size of a pixel with its unit: 0.65um, or Y,X or Z,Y,X as in 2,0.65,0.65um."
+PixelSize = Annotated[str | None, _source(help=_PIXEL, metavar="SIZE")]
+_INTERVAL = "Time between two frames with its unit, such as 30s, 5min or 24h."
+TimeInterval = Annotated[str | None, _source(help=_INTERVAL, metavar="TIME")]
+_CHANNELS = "Names of the channels, separated by commas: DAPI,GFP."
+ChannelNames = Annotated[str | None, _source(help=_CHANNELS, metavar="NAMES")]
 _KIND = (
     "Values of label images are objects (instance) or classes (semantic), or the connected regions "
     "of masks are objects (objects); repeatable."
@@ -159,8 +170,12 @@ def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, str]:
 
 def parse_options(pairs: list[str] | None, option: str) -> dict[str, Any]:
     """``NAME=VALUE`` options of a source format; values that are JSON (``true``, ``3``) are parsed."""
+    from ngff_bio.sources.registry import NAMED, option_text
+
     found: dict[str, Any] = {}
     for name, value in parse_pairs(pairs, option).items():
+        if name in NAMED:
+            print(f"note: {option} {name}= is deprecated: use {option_text(name)}", file=sys.stderr)
         try:
             found[name] = json.loads(value)
         except ValueError:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ngff_bio.errors import ArgumentError, NgffBioError
 from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.sources.calibration import CALIBRATION, calibrated
 from ngff_bio.sources.files.tree import FileTree
 
 GROUP = "ngff_bio.sources"
@@ -145,6 +146,29 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
     return known[best[0]]
 
 
+#: Options of sources that `ngff-bio convert` has under their own names.
+NAMED = (
+    "labels",
+    "series",
+    "axes",
+    "label_kind",
+    "tracked",
+    "stitch",
+    "scale_annotations",
+    *CALIBRATION,
+)
+
+
+def option_text(name: str) -> str:
+    """How an option of a source is spelled on the command line."""
+    return f"--{name.replace('_', '-')}" if name in NAMED else f"--option {name}=VALUE"
+
+
+def options_of(source: Source) -> dict[str, str]:
+    """All options that a source takes, with their help text: its own, and those of every source."""
+    return {**source.options, **CALIBRATION}
+
+
 def read_source(
     source: Source,
     tree: FileTree,
@@ -171,19 +195,23 @@ def read_source(
     from ngff_bio.sources.accounting import account_for, checked
 
     given = dict(options or {})
+    known = options_of(source)
     for name in given:
-        if name not in source.options:
+        if name not in known:
             raise ArgumentError(
-                f"the format {source.name} has no such option",
-                expected=", ".join(source.options) or "no options",
-                found=name,
-                hint="run `ngff-bio formats` for the options of each format",
+                f"the format {source.name} does not take {option_text(name)}",
+                file=tree.origin,
+                expected=", ".join(map(option_text, known)),
+                hint="leave it out, or choose another format with --format; `ngff-bio formats` lists "
+                "the options of each",
             )
     takes = inspect.signature(source.read).parameters
     general = {"on_error": on_error, "progress": progress}
     dataset, account = None, None
     try:
-        dataset = source.read(tree, **given, **{k: v for k, v in general.items() if k in takes})
+        own = {k: v for k, v in given.items() if k in source.options}
+        dataset = source.read(tree, **own, **{k: v for k, v in general.items() if k in takes})
+        dataset = calibrated(dataset, {k: v for k, v in given.items() if k not in own})
         account = account_for(tree, dataset, source.belongs)
         skipping = on_error == "skip"
         dataset = checked(dataset, account, ignore_unread=ignore_unread, skipping=skipping)

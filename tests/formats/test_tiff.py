@@ -211,7 +211,7 @@ def test_every_kind_of_made_tiff_has_its_pixels_and_its_calibration(tmp_path: Pa
         stated = {a.name: (a.scale, a.unit) for a in image.axes if a.scale is not None}
         wanted = {a.lower(): (step, units[unit]) for a, (step, unit) in made.spacing.items()}
         assert stated == wanted, kind
-        asked = [n.what for n in image.notices if "-O axes=" in n.what]
+        asked = [n.what for n in image.notices if "--axes" in n.what]
         assert len(asked) == (kind == "uint16_stack")
     names = [c.name for c in open_tiff(LocalFile(str(truth.root), "ome.ome.tif"))[0].channels]
     assert names == ["DAPI", "GFP"]
@@ -282,7 +282,7 @@ def test_axes_that_the_file_does_not_say_are_asked_for_by_the_option(tmp_path: P
     file = LocalFile(str(tmp_path), "q.tif")
     with pytest.raises(SourceError, match="does not define its axes") as caught:
         open_tiff(file)
-    assert "-O axes=" in str(caught.value)
+    assert "--axes" in str(caught.value)
     (image,) = open_tiff(file, axes="ztyx")
     assert image.pixels.axes == "tzyx"
     block = image.pixels.read(((1, 2), (0, 3), (0, 70), (0, 90)))

@@ -199,7 +199,7 @@ def test_joined_files_are_reported_with_the_option_that_undoes_it(tmp_path: Path
     (note,) = [n for n in report.notices if "joined" in n.what]
     assert "t (time points)" in note.what
     assert note.record == "a_t1.png ... a_t2.png: 2 files"
-    assert note.what.endswith("-O series=none")
+    assert note.what.endswith("--series none")
     ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", options={"series": "none"})
     assert images(tmp_path / "b.zarr") == ["a_t1", "a_t2"]
 
@@ -299,7 +299,7 @@ def test_a_last_number_is_an_axis_only_with_the_option(tmp_path: Path) -> None:
         put(tmp_path / "in" / f"cell {n}.png", GREY + n)
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
     assert report.images == 3
-    assert any("-O series=t" in n.what for n in report.notices)
+    assert any("--series t" in n.what for n in report.notices)
     store = tmp_path / "b.zarr"
     ngff_bio.convert(tmp_path / "in", store, options={"series": "t"})
     assert axes(store) == "tyx"
@@ -354,7 +354,7 @@ def test_pages_without_metadata_are_reported_and_the_option_axes_names_them(
 ) -> None:
     truth = make_tiff_folder(tmp_path, kinds=["uint16_stack", "imagej"])
     report = ngff_bio.convert(truth.root, tmp_path / "a.zarr")
-    assert any("-O axes=" in n.what for n in report.notices)
+    assert any("--axes" in n.what for n in report.notices)
     store = tmp_path / "b.zarr"
     report = ngff_bio.convert(truth.root, store, options={"axes": "tyx"})
     assert (axes(store, "uint16_stack"), axes(store, "imagej")) == ("tyx", "tczyx")

@@ -26,6 +26,7 @@ from ngff_bio.parallel import WorkerPool, cpu_count
 from ngff_bio.printing import without_secrets
 from ngff_bio.sources import FileTree, find_source, open_tree, read_source
 from ngff_bio.sources.files.checksums import checksums
+from ngff_bio.sources.registry import options_of
 from ngff_bio.storage import Storage, storage_at
 
 
@@ -117,7 +118,7 @@ def verify(
             done.differences += _file_differences(tree, entries, checked=sample is None)
             kind = find_source(tree, format or recorded.get("source"))
             if options is None:
-                options = {k: v for k, v in used.items() if k in kind.options}
+                options = {k: v for k, v in used.items() if k in options_of(kind)}
             on_error = on_error or used.get("on_error", "stop")
             dataset = read_source(kind, tree, options, on_error=on_error, ignore_unread=True)
             if on_error == "skip":

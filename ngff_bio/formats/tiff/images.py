@@ -257,7 +257,7 @@ def _outer_axes(
                 file=file,
                 expected=f"letters of t, c, z for {len(pairs)} axes of {sizes}, then y and x",
                 found=given,
-                hint="give them in the order of the file, as in -O axes=tyx",
+                hint="give them in the order of the file, as in --axes tyx",
             )
         return "".join(wanted), sizes
     if len(pairs) == 1 and names[0] in _UNKNOWN:
@@ -265,7 +265,7 @@ def _outer_axes(
             Notice(
                 "warning",
                 f"the file does not define the axis of its {sizes[0]} pages: they are read as planes "
-                "along z; name the axes with an option, as in -O axes=tyx",
+                "along z; name the axes with an option, as in --axes tyx",
                 file=file,
             )
         )
@@ -275,7 +275,7 @@ def _outer_axes(
         file=file,
         expected="axes of t, c, z, y, x",
         found=f"{series.get_axes(True)} of {series.get_shape(True)}",
-        hint="name them in the order of the file, as in -O axes=tzyx",
+        hint="name them in the order of the file, as in --axes tzyx",
     )
 
 

@@ -111,7 +111,7 @@ def read(
             "there are no labels of a time series to track",
             file=tree.origin,
             expected="an image with axis t and label images of its frames",
-            hint="convert without --tracked, or number the frames of one image with --option series=t",
+            hint="convert without --tracked, or number the frames of one image with --series t",
         )
     return SourceDataset(
         name=stem_of(tree.origin.replace("\\", "/").rstrip("/")) or "images",
@@ -174,7 +174,7 @@ class _Reader:
                 axes = " and ".join(f"{a} ({_MEANING[a]})" for a in one.along)
                 self.problems.note(
                     f"numbered files are joined into one image, by the numbers of {axes} in their "
-                    "names; if they are separate images, add -O series=none",
+                    "names; if they are separate images, add --series none",
                     record=f"{one.files[0]} ... {base_of(one.files[-1])}: {len(one.files)} files",
                 )
         return found
@@ -204,7 +204,7 @@ class _Reader:
             if len(files) > 1 and self._unlike(files) is None:
                 self.problems.note(
                     "files that differ in a number alone are separate images; if it counts time "
-                    "points, planes or channels of one image, add -O series=t, z or c",
+                    "points, planes or channels of one image, add --series t, --series z or --series c",
                     file=f"{files[0]} ... {base_of(files[-1])}",
                 )
 
