@@ -66,6 +66,15 @@ BUILT_IN = {
     "coco": ("ngff_bio.sources.coco.folder:SOURCE", r"\.json$"),
     "labelme": ("ngff_bio.sources.labelme.folder:SOURCE", r"\.json$"),
     "cell-tracking": ("ngff_bio.sources.paired.cell_tracking:SOURCE", r"(^|/)\d\d_(GT|ST|ERR|RES)"),
+    "nnunet": ("ngff_bio.sources.paired.nnunet:SOURCE", r"(^|/)labelsT[rs]/"),
+    "cellpose": (
+        "ngff_bio.sources.paired.cellpose:SOURCE",
+        r"_(seg\.npy|cp_masks|(cp_)?outlines)",
+    ),
+    "ilastik": (
+        "ngff_bio.sources.paired.ilastik:SOURCE",
+        r"[ _](segmentation|identities|predictions|probabilities|uncertainty|tracking-result)\.",
+    ),
     "object-masks": ("ngff_bio.sources.paired.object_masks:SOURCE", r"(^|/)masks?/|\.csv$"),
     "yolo": ("ngff_bio.sources.annotated.yolo:SOURCE", r"\.txt$"),
     "voc": ("ngff_bio.sources.annotated.voc:SOURCE", r"\.xml$|SegmentationClass"),

@@ -13,15 +13,24 @@ from makers.generic_tiff import make_tiff_folder
 from makers.livecell import make_livecell
 from makers.nuclei import make_nuclei
 from makers.organoid import make_organoid
-from makers.paired import make_cell_tracking, make_object_masks
+from makers.paired import (
+    make_cell_tracking,
+    make_cellpose,
+    make_ilastik,
+    make_nnunet,
+    make_object_masks,
+)
 from makers.platelet_em import make_platelet_em
 from makers.wbc import make_wbc, make_wbc_crops
 
 __all__ = [
     "make_cell_tracking",
+    "make_cellpose",
     "make_coco_folder",
+    "make_ilastik",
     "make_labelme_folder",
     "make_livecell",
+    "make_nnunet",
     "make_nuclei",
     "make_object_masks",
     "make_organoid",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -83,4 +84,95 @@ def make_cell_tracking(folder: Path, *, size: str = "tiny", seed: int = 0) -> Tr
     put(deep / "01_GT/SEG/man_seg_001_000.tif", _markers(1, 2))
     put(deep / "01_GT/SEG/man_seg003.tif", markers)
     (deep / "01_GT/TRA/man_track.txt").write_text(text)
+    return Truth(folder, written_below(folder))
+
+
+def labels_of(seed: int, count: int = 5) -> np.ndarray:
+    """Label values 1 to `count`, apart from each other."""
+    found = np.zeros(SIZE, np.uint16)
+    for value in range(1, count + 1):
+        found[disk(6 * value, 8 + (seed + 7 * value) % 34, 2) > 0] = value
+    return found
+
+
+def gray(seed: int, kind: type = np.uint16) -> np.ndarray:
+    """Noise."""
+    return np.random.default_rng(seed).integers(0, 255, SIZE).astype(kind)
+
+
+def cellpose_seg(masks: np.ndarray, name: str, **more: object) -> dict[str, object]:
+    """The dictionary that ``cellpose.io.masks_flows_to_seg`` saves."""
+    return {
+        "outlines": masks.astype(np.uint16),
+        "colors": np.zeros((5, 3), np.uint8),
+        "masks": masks,
+        "chan_choose": [0, 0],
+        "ismanual": np.zeros(5, bool),
+        "filename": name,
+        "flows": [np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE, np.float32), [], np.zeros(3)],
+        "diameter": np.float64(30.5),
+        **more,
+    }
+
+
+def make_cellpose(folder: Path, *, size: str = "tiny", seed: int = 0) -> Truth:
+    """What the command line (PNG, text) and the interface (NumPy) of Cellpose save."""
+    for number, name in enumerate(("a", "b", "c d")):
+        put(folder / f"{name}.tif", gray(seed + number))
+    np.save(folder / "a_seg.npy", cellpose_seg(labels_of(1), "a.tif"), allow_pickle=True)
+    put(folder / "b_cp_masks.png", labels_of(2))
+    put(folder / "b_cp_output.png", gray(3, np.uint8))
+    (folder / "b_cp_outlines.txt").write_text("1,1,9,1,9,9\n")
+    (folder / "c d_cp_outlines.txt").write_text("2,3,12,3,12,10,2,10\n20,20,30,22,24,30\n")
+    return Truth(folder, written_below(folder))
+
+
+def make_ilastik(folder: Path, *, size: str = "tiny", seed: int = 0) -> Truth:
+    """Exports of pixel and object classification as TIFF and HDF5 beside the images."""
+    import h5py
+
+    axes = [{"key": key, "typeFlags": 2, "resolution": 0} for key in "yxc"]
+    for number, name in enumerate(("a", "b")):
+        put(folder / f"{name}.png", gray(seed + number, np.uint8))
+        objects = labels_of(number)
+        put(folder / f"{name}_Simple Segmentation.tif", ((objects > 0) + 1).astype(np.uint8))
+        put(folder / f"{name}_Object Predictions.tif", (objects % 3).astype(np.uint8))
+        with h5py.File(folder / f"{name}_Object Identities.h5", "w") as file:
+            data = file.create_dataset("exported_data", data=objects.astype("u4")[..., None])
+            data.attrs["axistags"] = json.dumps({"axes": axes})
+    with h5py.File(folder / "a_Probabilities.h5", "w") as file:
+        shown = np.random.default_rng(seed).random((*SIZE, 2)).astype(np.float32)
+        data = file.create_dataset("exported_data", data=shown, chunks=(8, 16, 2))
+        data.attrs["axistags"] = json.dumps({"axes": axes})
+    return Truth(folder, written_below(folder))
+
+
+def make_nnunet(folder: Path, *, size: str = "tiny", seed: int = 0) -> Truth:
+    """A dataset of nnU-Net with two channels, as NIfTI: two cases for training, one to test."""
+    import nibabel
+
+    about = {
+        "channel_names": {"0": "CT", "1": "PET"},
+        "labels": {"background": 0, "liver": 1, "tumor": 2, "both": [1, 2]},
+        "numTraining": 2,
+        "file_ending": ".nii.gz",
+    }
+    top = folder / "Dataset001_Liver"
+    for part in ("imagesTr", "labelsTr", "imagesTs"):
+        (top / part).mkdir(parents=True)
+    (top / "dataset.json").write_text(json.dumps(about))
+    noise = np.random.default_rng(seed)
+
+    def save(array: np.ndarray, file: Path) -> None:
+        image = nibabel.Nifti1Image(array, np.diag([0.5, 0.5, 2.0, 1.0]))
+        image.header.set_xyzt_units("mm", "sec")
+        nibabel.save(image, file)
+
+    for part, case in (("Tr", "liver_001"), ("Tr", "liver_002"), ("Ts", "liver_003")):
+        for channel in range(2):
+            values = noise.integers(-1000, 1000, (12, 10, 4)).astype(np.int16)
+            save(values, top / f"images{part}/{case}_{channel:04}.nii.gz")
+        if part == "Tr":
+            values = noise.integers(0, 3, (12, 10, 4)).astype(np.uint8)
+            save(values, top / f"labels{part}/{case}.nii.gz")
     return Truth(folder, written_below(folder))

@@ -37,6 +37,9 @@ DATASETS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "coco": ("coco", makers.make_coco_folder),
     "labelme": ("labelme", makers.make_labelme_folder),
     "cell-tracking": ("cell-tracking", makers.make_cell_tracking),
+    "cellpose": ("cellpose", makers.make_cellpose),
+    "ilastik": ("ilastik", makers.make_ilastik),
+    "nnunet": ("nnunet", makers.make_nnunet),
     "object-masks": ("object-masks", makers.make_object_masks),
     "images": ("images", lambda p: makers.make_tiff_folder(p, labels=True)),
 }

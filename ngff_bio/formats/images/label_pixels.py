@@ -45,12 +45,15 @@ class LabelPixels:
         Unsigned type that holds all values.
     file
         Name for error messages.
+    known
+        The values that occur besides 0, if they are classes that are listed; ``None`` for any.
     """
 
     source: Pixels
     places: tuple[int | None, ...]
     dtype: SampleType
     file: str
+    known: tuple[int, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,18 +71,31 @@ class LabelPixels:
         Raises
         ------
         ngff_bio.errors.SourceError
-            If a value is negative or has a fraction.
+            If a value is negative, has a fraction, or is not a listed class.
         """
         spans: list[tuple[int, int]] = [(0, 1)] * len(self.source.shape)
         for place, span in zip(self.places, region, strict=True):
             if place is not None:
                 spans[place] = span
         block = check_integers(self.source.read(tuple(spans)), self.file)
+        if self.known is not None:
+            self._check_known(block, self.known)
         kept = [p for p in self.places if p is not None]
         others = [i for i in range(block.ndim) if i not in kept]
         ordered = np.transpose(block, [*kept, *others])
         shaped = ordered.reshape([b - a for a, b in region])
         return np.ascontiguousarray(shaped, dtype=self.dtype)
+
+    def _check_known(self, block: PixelArray, known: tuple[int, ...]) -> None:
+        strange = np.setdiff1d(block, (0, *known))
+        if strange.size:
+            raise SourceError(
+                "a label value is not a class of the dataset",
+                file=self.file,
+                expected=f"0, {', '.join(map(str, known[:20]))}",
+                found=strange[0],
+                hint="add the class to the list of classes, or correct the label image",
+            )
 
     def source_parts(self) -> SourceParts:
         """Those of the pixels in the file."""

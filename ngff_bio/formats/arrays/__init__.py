@@ -1,0 +1,1 @@
+"""Pixels in files of arrays: NIfTI, HDF5, and what Cellpose saves with NumPy."""

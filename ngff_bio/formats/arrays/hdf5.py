@@ -1,0 +1,159 @@
+"""The image of an HDF5 file, as ilastik exports it: one dataset, with ``axistags``. Needs h5py.
+
+https://www.ilastik.org/documentation/basics/export: the dataset is ``exported_data`` unless the user
+names it otherwise. ``axistags`` is JSON of vigra with a key for each axis.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.errors import SourceError, import_optional
+from ngff_bio.formats.arrays.image import ArrayImage
+from ngff_bio.formats.limits import Limits
+from ngff_bio.formats.problems import damage_named
+from ngff_bio.model import ORDER, Region, SourceFile, SourceParts, axes_from
+
+#: Names of the dataset of an image, if there are others.
+_NAMES = ("exported_data", "volume/data", "data", "image")
+
+#: Letters of axes by number, without tags. A last axis of at most four is c.
+_LETTERS = {2: "yx", 3: "zyx", 4: "zyxc", 5: "tzyxc"}
+
+
+@dataclass(frozen=True, slots=True)
+class Hdf5Pixels:
+    """One dataset.
+
+    Parameters
+    ----------
+    file, dataset
+        The file, and the path of the dataset.
+    order
+        For each axis that is kept its number in the dataset; other axes have length 1.
+    count
+        Number of axes of the dataset.
+    shape, read_block_shape, dtype
+        Of the kept axes.
+    """
+
+    file: SourceFile
+    dataset: str
+    order: tuple[int, ...]
+    count: int
+    shape: tuple[int, ...]
+    read_block_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def read(self, region: Region) -> NDArray[Any]:
+        """The block of a region, C-contiguous."""
+        index: list[slice | int] = [0] * self.count
+        for place, span in zip(self.order, region, strict=True):
+            index[place] = slice(*span)
+        with (
+            damage_named(self.file.name, "the dataset of the HDF5 file cannot be read"),
+            _opened(self.file) as opened,
+        ):
+            block = np.asarray(opened[self.dataset][tuple(index)])
+        kept = sorted(self.order)
+        ordered = np.transpose(block, [kept.index(place) for place in self.order])
+        return np.ascontiguousarray(ordered, dtype=self.dtype)
+
+    def source_parts(self) -> SourceParts:
+        """The file."""
+        return (self.file,)
+
+
+@contextmanager
+def _opened(file: SourceFile) -> Iterator[Any]:
+    h5py = import_optional("h5py", "ngff-bio[hdf5]")
+    with file.open() as stream, h5py.File(stream, "r") as opened:
+        yield opened
+
+
+def open_hdf5(file: SourceFile, limits: Limits) -> ArrayImage:
+    """The image of an HDF5 file: its only dataset of two axes or more, or the one of a known name.
+
+    Datasets that other files contain (links, virtual and external ones) are not read.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If the file is damaged, or it is unclear which dataset is the image, or what its axes are.
+    ngff_bio.errors.DependencyError
+        If h5py is not installed.
+    """
+    with damage_named(file.name, "the HDF5 file cannot be read"), _opened(file) as opened:
+        found = dict(_datasets(opened, ""))
+        named = [n for n in _NAMES if n in found]
+        if len(found) != 1 and not named:
+            raise SourceError(
+                "the image of an HDF5 file is not known",
+                file=file.name,
+                expected=f"one dataset, or one of the name {' or '.join(_NAMES)}",
+                found=", ".join(list(found)[:8]) or "no dataset",
+                hint="export the image to a file of its own, or to TIFF",
+            )
+        path = named[0] if named else next(iter(found))
+        dataset = found[path]
+        shape = tuple(int(n) for n in dataset.shape)
+        dtype, tags = dataset.dtype, dataset.attrs.get("axistags")
+        chunks = dataset.chunks or (*(1 for _ in shape[:-2]), *shape[-2:])
+    letters = _letters(tags, shape, file.name)
+    if letters is None or dtype.kind not in "uifb" or 0 in shape:
+        raise SourceError(
+            "the dataset of an HDF5 file is not an image",
+            file=file.name,
+            record=path,
+            expected="numbers on axes of t, c, z, y, x, in axistags or 2 to 5 of them",
+            found=f"{list(shape)} of {dtype}",
+            hint="export it to TIFF",
+        )
+    limits.check_member(math.prod(chunks) * dtype.itemsize, file.name)
+    axes = [a for a in ORDER if a in letters and (a in "yx" or shape[letters.index(a)] > 1)]
+    order = tuple(letters.index(a) for a in axes)
+    pixels = Hdf5Pixels(
+        file,
+        path,
+        order,
+        len(shape),
+        tuple(shape[i] for i in order),
+        tuple(min(chunks[i], shape[i]) for i in order),
+        np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("="),
+    )
+    return ArrayImage(pixels, axes_from("".join(axes)))
+
+
+def _datasets(group: Any, above: str) -> Iterator[tuple[str, Any]]:
+    h5py = import_optional("h5py", "ngff-bio[hdf5]")
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            continue
+        one, path = group[name], f"{above}{name}"
+        if isinstance(one, h5py.Group) and path.count("/") < 8:
+            yield from _datasets(one, f"{path}/")
+        elif not isinstance(one, h5py.Dataset) or one.is_virtual or one.external:
+            continue
+        elif len(one.shape or ()) >= 2:
+            yield path, one
+
+
+def _letters(tags: Any, shape: tuple[int, ...], file: str) -> str | None:
+    """Letters of the axes in the order of the dataset."""
+    if tags is not None:
+        with damage_named(file, "the axistags of an HDF5 dataset cannot be read"):
+            letters = "".join(str(a["key"]) for a in json.loads(tags)["axes"])
+    elif len(shape) == 3 and shape[-1] <= 4:
+        letters = "yxc"
+    else:
+        letters = _LETTERS.get(len(shape), "")
+    fits = len(letters) == len(shape) == len(set(letters)) and {*"yx"} <= {*letters} <= {*ORDER}
+    return letters if fits else None

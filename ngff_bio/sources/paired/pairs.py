@@ -1,0 +1,241 @@
+"""Images with their label images as a dataset: what layouts of pairs have in common.
+
+A layout finds which files are an image, its channels and its labels; here they are opened, compared
+in shape, and made into images of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from ngff_bio.errors import SourceError, SourceNotFoundError
+from ngff_bio.formats.arrays.image import ArrayImage
+from ngff_bio.formats.arrays.opening import is_array_file, open_array
+from ngff_bio.formats.images.composed import stack_pixels
+from ngff_bio.formats.images.headers import ImageHeader
+from ngff_bio.formats.images.label_pixels import fit_labels, open_label_image
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import (
+    Axis,
+    Category,
+    Channel,
+    Frame,
+    LabelLayer,
+    Pixels,
+    SourceDataset,
+    SourceImage,
+    VolumeLayer,
+)
+from ngff_bio.sources.assembly import base_of, folder_of, placed, probe_all
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.numbered import Series, stem_of
+from ngff_bio.sources.images.opening import open_series, series_images
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """A label image of an image.
+
+    Parameters
+    ----------
+    layer
+        Name of the label layer.
+    file
+        An image file, or a file of arrays.
+    kind, categories, classes
+        As in `VolumeLayer`.
+    values
+        All values that may occur besides 0; empty if they are not listed.
+    """
+
+    layer: str
+    file: str
+    kind: Literal["semantic", "instance"] = "instance"
+    categories: tuple[Category, ...] = ()
+    classes: str | None = None
+    values: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An image and what belongs to it.
+
+    Parameters
+    ----------
+    folder, path
+        Folder of its group in the store, and its name.
+    files
+        Its file, or one for each channel.
+    labels
+        Its label images.
+    channels
+        Names of its channels.
+    layers
+        Further label layers, ready.
+    splits, record
+        Of its frame.
+    """
+
+    folder: str
+    path: str
+    files: tuple[str, ...]
+    labels: tuple[Labels, ...] = ()
+    channels: tuple[str, ...] = ()
+    layers: tuple[LabelLayer, ...] = ()
+    splits: tuple[str, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PairReader:
+    """Opens the pairs of a source."""
+
+    tree: FileTree
+    problems: Problems
+    headers: dict[str, ImageHeader] = field(default_factory=dict)
+
+    def dataset(
+        self,
+        source: str,
+        pairs: Sequence[Pair],
+        *,
+        splits: Iterable[str] = (),
+        attributes: Mapping[str, Any] | None = None,
+        read_files: Iterable[str] = (),
+    ) -> SourceDataset:
+        """The dataset of all pairs; `read_files` as in `SourceDataset`.
+
+        Raises
+        ------
+        ngff_bio.errors.SourceNotFoundError
+            If no image is readable.
+        ngff_bio.errors.SourceError
+            Unless errors are skipped: if a file is damaged, or labels do not fit their image.
+        """
+        files = [f for p in pairs for f in (*p.files, *(x.file for x in p.labels))]
+        plain = list(dict.fromkeys(f for f in files if not is_array_file(f)))
+        self.headers.update(probe_all(self.tree, plain, self.problems))
+        found = []
+        for pair in pairs:
+            with self.problems.caught():
+                found.append((pair.folder, self._image(pair)))
+        if not found:
+            raise SourceNotFoundError(
+                "no image file is readable",
+                file=self.tree.origin,
+                hint="name the folder that holds the image files",
+            )
+        named = {s for pair in pairs for s in pair.splits}
+        origin = self.tree.origin.replace("\\", "/").rstrip("/")
+        return SourceDataset(
+            name=stem_of(origin) or source,
+            source=source,
+            origin=self.tree.origin,
+            layout="image" if len(found) == 1 else "collection",
+            images=placed(found),
+            splits=tuple(s for s in splits if s in named),
+            notices=self.problems.gathered(),
+            attributes=dict(attributes or {}),
+            read_files=tuple(read_files),
+        )
+
+    def _image(self, pair: Pair) -> SourceImage:
+        if is_array_file(pair.files[0]):
+            image = self._of_arrays(pair)
+        else:
+            self._check_known(pair.files)
+            along = "c" if len(pair.files) > 1 else ""
+            numbers = {"c": tuple(range(len(pair.files)))} if along else None
+            name = pair.path if along else base_of(pair.files[0])
+            one = Series(folder_of(pair.files[0]), name, pair.files, along, numbers)
+            opened = open_series(self.tree, one, self.headers, None)
+            self.problems.notices.extend(n for o in opened for n in o.notices)
+            if len(opened) > 1:
+                raise SourceError(
+                    "a file with labels contains several images",
+                    file=pair.files[0],
+                    expected="one image",
+                    found=len(opened),
+                    hint="save its images to separate files",
+                )
+            image = series_images(one, opened)[0]
+        channels = tuple(map(Channel, pair.channels))
+        count = dict(zip(image.axis_names, image.pixels.shape, strict=True)).get("c", 0)
+        layers: list[LabelLayer] = []
+        for labels in pair.labels:
+            with self.problems.caught():
+                layers.append(self._layer(labels, image))
+        return replace(
+            image,
+            path=pair.path,
+            labels=(*layers, *pair.layers),
+            channels=channels if len(channels) == count else image.channels,
+            frames=tuple(
+                replace(f, splits=pair.splits, record={**f.record, **pair.record})
+                for f in image.frames
+            ),
+        )
+
+    def _check_known(self, files: Iterable[str]) -> None:
+        for file in files:
+            if file not in self.headers:  # its error has been reported
+                raise SourceError("an image file cannot be read", file=file)
+
+    def _of_arrays(self, pair: Pair) -> SourceImage:
+        parts = [open_array(self.tree.file(f), self.tree.limits) for f in pair.files]
+        first = parts[0]
+        pixels: Pixels = first.pixels
+        axes = first.axes
+        if len(parts) > 1:
+            inner = [p.pixels for p in parts]
+            stack = stack_pixels(inner, first.letters, "c", [len(parts)], pair.files)
+            known = {a.name: a for a in axes}
+            pixels, axes = stack, tuple(known.get(a, Axis(a)) for a in stack.axes)
+        frames = tuple(
+            Frame(name, record={"c": c} if len(parts) > 1 else {})
+            for c, name in enumerate(pair.files)
+        )
+        return SourceImage(
+            path=pair.path,
+            name=pair.path,
+            axes=axes,
+            pixels=pixels,
+            frames=frames,
+            attributes=first.attributes,
+        )
+
+    def _layer(self, labels: Labels, image: SourceImage) -> VolumeLayer:
+        file = self.tree.file(labels.file)
+        about: dict[str, Any] = {"files": [labels.file]}
+        pixels: Pixels
+        if is_array_file(labels.file):
+            found: ArrayImage = open_array(file, self.tree.limits)
+            pixels, letters = found.pixels, found.letters
+            about |= found.attributes
+        else:
+            self._check_known([labels.file])
+            pixels, letters = open_label_image(file, self.headers[labels.file], self.tree.limits)
+        kept = [i for i, a in enumerate(image.axes) if a.name != "c"]
+        fitted, most = fit_labels(
+            pixels,
+            letters,
+            "".join(image.axes[i].name for i in kept),
+            tuple(image.pixels.shape[i] for i in kept),
+            labels.file,
+            image.frames[0].name if image.frames else image.name,
+        )
+        if labels.values and self.problems.on_error == "stop":
+            fitted = replace(fitted, known=labels.values)
+        timed = labels.kind == "instance" and "t" in image.axis_names
+        return VolumeLayer(
+            labels.layer,
+            fitted,
+            kind=labels.kind,
+            max_value=most,
+            categories=labels.categories,
+            classes=labels.classes,
+            tracked=False if timed else None,
+            attributes=about,
+        )

@@ -1,0 +1,218 @@
+"""Cellpose, ilastik, nnU-Net: label images equal what the tools' own libraries read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from makers import make_cellpose, make_ilastik, make_nnunet
+from makers.paired import SIZE, cellpose_seg, disk, gray, labels_of, put
+from skimage.io import imread
+from stores import attributes, pixels, table
+
+import ngff_bio
+from ngff_bio.errors import NgffBioError
+from ngff_bio.sources import open_tree
+from ngff_bio.sources.registry import find_source
+
+
+def convert(source: Path, **options: Any) -> tuple[Path, Any]:
+    store = source.parent / "out.zarr"
+    report = ngff_bio.convert(source, store, overwrite=True, **options)
+    if not options:
+        assert ngff_bio.verify(store, source, pixels=True).equal
+        assert not [f for f in ngff_bio.validate(store) if f.level == "error"]
+    return store, report
+
+
+def test_cellpose(tmp_path: Path) -> None:
+    source = make_cellpose(tmp_path / "in").root
+    store, report = convert(source)
+    assert report.images == 3
+    saved = np.load(source / "a_seg.npy", allow_pickle=True).item()
+    assert (pixels(store, "a/labels/seg") == saved["masks"]).all()
+    about = attributes(store, "a/labels/seg")["ngff_bio"]["attributes"]["cellpose"]
+    assert about == {"chan_choose": [0, 0], "diameter": 30.5}
+    assert (pixels(store, "b/labels/cp_masks") == imread(source / "b_cp_masks.png")).all()
+    assert len(table(store, "b", "cp_masks")) == 5
+    outlines = table(store, "c_d", "outlines")
+    assert [p[0].tolist() for p in outlines.polygons] == [
+        [2, 3, 12, 3, 12, 10, 2, 10],
+        [20, 20, 30, 22, 24, 30],
+    ]
+    square = pixels(store, "c_d/labels/outlines") == 1
+    assert square[4:9, 3:11].all()
+    assert list(report.account.belongs) == ["b_cp_output.png"]
+
+
+@pytest.mark.parametrize("dtype", ["u2", "<i4", ">u4", "i8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("depth", [None, 1, 4])
+def test_seg_npy_of_any_type_and_order(
+    dtype: str, order: Any, depth: int | None, tmp_path: Path
+) -> None:
+    shape = SIZE if depth is None else (depth, *SIZE)
+    masks = np.broadcast_to(labels_of(3), shape).astype(dtype, order=order)
+    put(tmp_path / "in/a.tif", gray(1) if depth in (None, 1) else np.stack([gray(1)] * 4))
+    np.save(tmp_path / "in/a_seg.npy", cellpose_seg(masks, "a.tif"))  # type: ignore[arg-type]
+    store, _ = convert(tmp_path / "in")
+    stored = pixels(store, "labels/seg")
+    assert (stored == masks.reshape(stored.shape)).all()
+
+
+class _Runs:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (os.environ["HARM"],)
+
+
+def _nested(value: list[Any]) -> list[Any]:
+    for _ in range(200):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ({"extra": _Runs}, "could run code"),
+        ({"extra": lambda: np.array([_Runs()], object)}, "could run code"),
+        ({"extra": lambda: Path("a")}, "could run code"),
+        ({"masks": lambda: [1, 2]}, "no masks"),
+        ({"masks": lambda: np.array([["a"]])}, "cannot be read"),
+        ({"masks": lambda: np.zeros((9, 9), "u2")}, "differ in shape"),
+        ({"masks": lambda: np.full(SIZE, -1, "i4")}, "negative"),
+    ],
+)
+def test_a_seg_npy_that_is_not_masks_is_one_error(
+    more: dict[str, Any], what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARM", str(tmp_path / "harm"))
+    put(tmp_path / "in/a.tif", gray(1))
+    put(tmp_path / "in/b.tif", gray(1))
+    content = cellpose_seg(labels_of(3), "a.tif") | {k: make() for k, make in more.items()}
+    np.save(tmp_path / "in/a_seg.npy", content)  # type: ignore[arg-type]
+    with pytest.raises(NgffBioError, match=what) as error:
+        convert(tmp_path / "in")
+    assert error.value.file == "a_seg.npy"
+    assert convert(tmp_path / "in", on_error="skip")[1].images == 2
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize("value", [_nested([]), [[[["x" * 50] * 9] * 9] * 9] * 9])
+def test_deep_and_wide_values_are_read_and_not_kept(value: list[Any], tmp_path: Path) -> None:
+    put(tmp_path / "in/a.tif", gray(1))
+    value.append(value)  # a circle
+    content = cellpose_seg(labels_of(3), "a.tif", extra=value)
+    np.save(tmp_path / "in/a_seg.npy", content)  # type: ignore[arg-type]
+    store, _ = convert(tmp_path / "in")
+    kept = attributes(store, "labels/seg")["ngff_bio"]["attributes"]["cellpose"]
+    assert "extra" not in kept
+
+
+def test_ilastik(tmp_path: Path) -> None:
+    import h5py
+
+    source = make_ilastik(tmp_path / "in").root
+    store, report = convert(source)
+    assert report.images == 3
+    for name in "ab":
+        for layer, file in {
+            "simple-segmentation": f"{name}_Simple Segmentation.tif",
+            "object-predictions": f"{name}_Object Predictions.tif",
+        }.items():
+            assert (pixels(store, f"{name}/labels/{layer}") == tifffile.imread(source / file)).all()
+            own = attributes(store, f"{name}/labels/{layer}")["ngff_bio"]
+            assert own["values"] == "semantic"
+        with h5py.File(source / f"{name}_Object Identities.h5") as opened:
+            expected = opened["exported_data"][..., 0]
+        assert (pixels(store, f"{name}/labels/object-identities") == expected).all()
+        rows = table(store, name, "object-identities")
+        assert [r.category_id for r in rows.itertuples()] == ["1", "2", None, "1", "2"]
+    with h5py.File(source / "a_Probabilities.h5") as opened:
+        expected = np.moveaxis(opened["exported_data"][...], -1, 0)
+    assert (pixels(store, "a_Probabilities.h5") == expected).all()
+
+
+def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
+    import h5py
+
+    source = make_ilastik(tmp_path / "in").root
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["exported_data"] = labels_of(1)
+    target = source / "a_Object Identities.h5"
+    with h5py.File(target, "w") as file:
+        file["exported_data"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "exported_data")
+    with pytest.raises(NgffBioError, match="the image of an HDF5 file is not known"):
+        convert(source)
+
+
+def test_nnunet(tmp_path: Path) -> None:
+    import nibabel
+
+    source = make_nnunet(tmp_path / "in").root
+    store, report = convert(source)
+    assert report.images == 3
+    top = source / "Dataset001_Liver"
+    for case, part, split in (("liver_001", "Tr", "train"), ("liver_003", "Ts", "test")):
+        group = f"{split}/{case}"
+        expected = [
+            nibabel.load(top / f"images{part}/{case}_{c:04}.nii.gz").get_fdata().T for c in (0, 1)
+        ]
+        assert (pixels(store, group) == np.stack(expected)).all()
+        meta = attributes(store, group)
+        (transform, *_) = meta["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"]
+        assert transform["scale"] == [1.0, 2.0, 0.5, 0.5]
+        assert [c["label"] for c in meta["ome"]["omero"]["channels"]] == ["CT", "PET"]
+        assert meta["ngff_bio"]["frames"][0]["splits"] == [split]
+    labels = nibabel.load(top / "labelsTr/liver_002.nii.gz").get_fdata().T
+    assert (pixels(store, "train/liver_002/labels/labels") == labels).all()
+    own = attributes(store, "train/liver_002/labels/labels")["ngff_bio"]
+    assert [(c["id"], c["name"]) for c in own["categories"]] == [(1, "liver"), (2, "tumor")]
+
+
+def test_nnunet_of_png_and_version_1(tmp_path: Path) -> None:
+    top = tmp_path / "in"
+    put(top / "imagesTr/road_1_0000.png", np.zeros((*SIZE, 3), np.uint8))
+    put(top / "labelsTr/road_1.png", disk(9, 9, 5, 4))
+    text = (
+        '{"modality": {"0": "R", "1": "G", "2": "B"}, "labels": {"0": "background", "4": "road"}}'
+    )
+    (top / "dataset.json").write_text(text)
+    store, _ = convert(top)
+    assert pixels(store, "").shape == (3, *SIZE)
+    assert attributes(store, "labels/labels")["ngff_bio"]["categories"][0]["name"] == "road"
+    put(top / "labelsTr/road_1.png", disk(9, 9, 5, 5))
+    with pytest.raises(NgffBioError, match="not a class of the dataset") as error:
+        convert(top)
+    assert (error.value.file, error.value.found) == ("labelsTr/road_1.png", "5")
+
+
+@pytest.mark.parametrize(
+    ("make", "lost", "what"),
+    [
+        (make_cellpose, "a.tif", "results of Cellpose without their image"),
+        (make_ilastik, "b.png", "an export of ilastik without its image"),
+        (make_nnunet, "Dataset001_Liver/imagesTr/liver_001_0001.nii.gz", "lacks a channel"),
+    ],
+)
+def test_a_missing_image_is_one_error_or_is_skipped(
+    make: Any, lost: str, what: str, tmp_path: Path
+) -> None:
+    source = make(tmp_path / "in").root
+    (source / lost).unlink()
+    with pytest.raises(NgffBioError, match=what):
+        convert(source)
+    assert convert(source, on_error="skip")[1].images >= 1
+
+
+def test_a_folder_of_two_tools_names_both(tmp_path: Path) -> None:
+    make_ilastik(tmp_path)
+    shutil.copy(make_cellpose(tmp_path / "x").root / "a_seg.npy", tmp_path / "a_seg.npy")
+    with pytest.raises(NgffBioError, match="several formats") as error:
+        find_source(open_tree(tmp_path))
+    assert error.value.found == "cellpose and ilastik"
