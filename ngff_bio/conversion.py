@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ngff_bio.deprecation import renamed_keywords
@@ -107,6 +108,7 @@ def convert(
         ignore_unread=ignore_unread,
         progress=reading,
     )
+    dataset = replace(dataset, options={**dataset.options, **limits.given()})
     try:
         with Checksums(tree, files_of(tree, dataset) if checksums else ()) as source_files:
             return write_dataset(

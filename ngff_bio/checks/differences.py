@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from ngff_bio.errors import NgffBioError
+from ngff_bio.model import Notice
 from ngff_bio.printing import clean_json
 
 Kind = Literal[
@@ -97,6 +98,8 @@ class Verification:
         What was not compared, and why.
     not_read
         Files of the source that are not in the store, because the conversion did not read them.
+    skipped
+        Records and images of the source that are not in the store, and why.
     """
 
     store: str
@@ -112,11 +115,27 @@ class Verification:
     differences: list[Difference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     not_read: list[str] = field(default_factory=list)
+    skipped: list[Notice] = field(default_factory=list)
 
     @property
     def equal(self) -> bool:
-        """Whether nothing differs."""
+        """Whether nothing differs, except what the conversion left out: see `exceptions`."""
         return not self.differences
+
+    @property
+    def exceptions(self) -> str:
+        """What the conversion left out, with counts; empty if nothing."""
+        records = sum(n.count for n in self.skipped)
+        files = len(self.not_read)
+        counts = [
+            (files, "file that was not read", "files that were not read"),
+            (
+                records,
+                "image or record that was not converted",
+                "images or records that were not converted",
+            ),
+        ]
+        return " and ".join(f"{n} {one if n == 1 else many}" for n, one, many in counts if n)
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values."""

@@ -98,11 +98,10 @@ def print_notices(
         Whether to print how often a notice occurred.
     """
     for notice in report.notices[:_NOTICES]:
-        where = " ".join(w for w in (notice.file, notice.record) if w)
         times = f" ({notice.count} times)" if counts and notice.count > 1 else ""
         title = (titles or {}).get(notice.kind, notice.kind)
         out.print(f"  [{_STYLES[notice.kind]}]{title}:[/] ", end="")
-        out.print(f"{notice.what}{f' ({where})' if where else ''}{times}", markup=False)
+        out.print(f"{notice.what}{notice.place}{times}", markup=False)
     if len(report.notices) > _NOTICES:
         out.print(f"  ... and {len(report.notices) - _NOTICES} more: see --report FILE")
 

@@ -86,14 +86,14 @@ def print_verification(done: Verification) -> None:
         out.print(f"... and {count - _DIFFERENCES} more: see --json")
     for note in done.notes:
         out.print(f"note: {note}", markup=False)
-    if done.equal and done.not_read:
-        left = len(done.not_read)
-        files = "1 file that was" if left == 1 else f"{left} files that were"
-        out.print(f"[bold yellow]equal, except {files} not read[/] {escape(done.store)}")
-        for name in done.not_read[:_FILES]:
-            out.print(f"  not read: {name}", markup=False)
-        if left > _FILES:
-            out.print(f"  ... and {left - _FILES} more: see --json")
+    if done.equal and done.exceptions:
+        out.print(f"[bold yellow]equal, except {done.exceptions}[/] {escape(done.store)}")
+        left = [f"not read: {name}" for name in done.not_read]
+        left += [f"skipped: {n.what}{n.place}" for n in done.skipped]
+        for line in left[:_FILES]:
+            out.print(f"  {line}", markup=False)
+        if len(left) > _FILES:
+            out.print(f"  ... and {len(left) - _FILES} more: see --json")
     elif done.equal:
         out.print(f"[bold green]verified[/] {escape(done.store)}")
     else:

@@ -37,6 +37,11 @@ class Limits:
     max_pixels: int | None = None
     max_bytes: int | None = None
 
+    def given(self) -> dict[str, int]:
+        """The limits that are not the defaults, by name."""
+        given = {"max_pixels": self.max_pixels, "max_bytes": self.max_bytes}
+        return {name: limit for name, limit in given.items() if limit is not None}
+
     @property
     def most_bytes(self) -> int:
         """Largest member of an archive, and largest unpacked size of a compressed tar."""

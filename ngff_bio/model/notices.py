@@ -31,6 +31,12 @@ class Notice:
     record: str | None = None
     count: int = 1
 
+    @property
+    def place(self) -> str:
+        """File and record in parentheses, where they are known."""
+        where = " ".join(w for w in (self.file, self.record) if w)
+        return f" ({where})" if where else ""
+
 
 def gathered(notices: Iterable[Notice]) -> list[Notice]:
     """One notice for each kind, text and file: counts are added, and the first records are named."""

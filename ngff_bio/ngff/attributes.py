@@ -19,6 +19,7 @@ __all__ = [
     "KEY",
     "KINDS",
     "NOT_READ",
+    "SKIPPED",
     "VERSION",
     "CategoryEntry",
     "Converter",
@@ -34,6 +35,9 @@ __all__ = [
 
 #: Key of the further fields of a dataset: files of the source that are not in the store.
 NOT_READ = "files_not_read"
+
+#: Key of the further fields of a dataset: records and images of the source that are not in the store.
+SKIPPED = "skipped"
 
 Json = Any
 Id = int | str

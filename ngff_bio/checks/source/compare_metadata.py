@@ -14,7 +14,7 @@ from ngff_bio.checks.store.documents import Documents, join
 from ngff_bio.errors import NgffBioError
 from ngff_bio.model import Category, Frame, InstanceLayer, LabelLayer, SourceDataset, SourceImage
 from ngff_bio.ngff import GroupMeta, MultiscaleMeta, decode
-from ngff_bio.ngff.attributes import NOT_READ
+from ngff_bio.ngff.attributes import NOT_READ, SKIPPED
 from ngff_bio.zarrio.arrays import ArrayMeta
 
 
@@ -32,8 +32,8 @@ def dataset_differences(documents: Documents, dataset: SourceDataset) -> Iterato
         "attributes": dict(dataset.attributes) or None,
     }
     attributes = root.get("attributes")
-    if isinstance(attributes, dict):  # which files are not read is counted, not compared
-        rest = {k: v for k, v in attributes.items() if k != NOT_READ}
+    if isinstance(attributes, dict):  # what was left out is counted, not compared
+        rest = {k: v for k, v in attributes.items() if k not in (NOT_READ, SKIPPED)}
         root = {**root, "attributes": rest or None}
     yield from _fields("dataset", "", expected, root)
     wanted = {image.path for image in dataset.images}

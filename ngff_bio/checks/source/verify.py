@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ngff_bio.checks.differences import Difference, Verification
-from ngff_bio.checks.reading import Progress, blocks
+from ngff_bio.checks.reading import Progress
 from ngff_bio.checks.source.comparison import Comparison
-from ngff_bio.checks.store.documents import Documents, read_documents, texts
+from ngff_bio.checks.source.left_out import (
+    conversion_of,
+    files_not_read,
+    other_place,
+    records_skipped,
+    without_skipped,
+)
+from ngff_bio.checks.store.documents import read_documents, texts
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.engine.write.manifest import ManifestEntry
-from ngff_bio.errors import NgffBioError
-from ngff_bio.model import (
-    InstanceLayer,
-    OnError,
-    Pixels,
-    RunVolume,
-    SourceDataset,
-    SourceImage,
-)
+from ngff_bio.errors import ArgumentError
+from ngff_bio.formats.limits import Limits
+from ngff_bio.model import OnError, SourceDataset
 from ngff_bio.parallel import WorkerPool, cpu_count
 from ngff_bio.printing import without_secrets
 from ngff_bio.sources import FileTree, find_source, open_tree, read_source
@@ -101,20 +102,24 @@ def verify(
     with WorkerPool(workers or cpu_count()) as pool:
         comparison = Comparison(storage, done, pool, progress or (lambda done, total: None))
         entries = comparison.objects(required=source is None)
+        recorded = conversion_of(storage)
+        done.not_read = files_not_read(recorded)
+        done.skipped = records_skipped(recorded, None)
         if isinstance(source, SourceDataset):
             done.source = source.origin
             comparison.dataset(read_documents(storage), source)
         elif source is not None:
             done.source = without_secrets(os.fspath(source))
             documents = read_documents(storage)
-            recorded = _conversion(documents)
             used = recorded.get("options")
             used = used if isinstance(used, dict) else {}
             tree = open_tree(
                 source,
                 source_options=source_options,
+                limits=_limits(used),
                 exclude=texts(used.get("exclude")) if exclude is None else exclude,
             )
+            _check_place(tree, entries)
             done.differences += _file_differences(tree, entries, checked=sample is None)
             kind = find_source(tree, format or recorded.get("source"))
             if options is None:
@@ -122,21 +127,15 @@ def verify(
             on_error = on_error or used.get("on_error", "stop")
             dataset = read_source(kind, tree, options, on_error=on_error, ignore_unread=True)
             if on_error == "skip":
-                dataset, notes = _without_skipped(dataset, documents.groups)
+                dataset, notes = without_skipped(dataset, documents.groups)
                 done.notes += notes
             comparison.dataset(documents, dataset)
             done.not_read = [*dataset.account.excluded, *dataset.account.unread]
+            done.skipped = records_skipped(recorded, dataset)
         elif pixels:
             comparison.checksums(read_documents(storage), entries)
     done.seconds = time.monotonic() - began
     return done
-
-
-def _conversion(documents: Documents) -> dict[str, Any]:
-    """What the store records of its conversion: source format, options."""
-    own = documents.own("")
-    recorded = own.get("dataset") if own.get("kind") == "image" else own
-    return recorded if isinstance(recorded, dict) else {}
 
 
 def _file_differences(
@@ -158,41 +157,32 @@ def _file_differences(
             yield Difference("source", name, "the file has changed since it was converted")
 
 
-def _without_skipped(
-    dataset: SourceDataset, groups: Collection[str]
-) -> tuple[SourceDataset, list[str]]:
-    """The dataset without the images that the conversion skipped, and why it skipped each.
+def _check_place(tree: FileTree, entries: Iterable[ManifestEntry]) -> None:
+    """Refuse a folder in or above the source: nothing could be compared.
 
-    An image that is not among the groups of the store although its source can be read is not dropped:
-    it is missing.
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If the files that were converted are in another folder.
     """
-    kept: list[SourceImage] = []
-    notes: list[str] = []
-    for image in dataset.images:
-        why = None if image.path in groups else _damage(image)
-        if why is None:
-            kept.append(image)
+    known = [e.path for e in entries if e.kind == "source"]
+    found = other_place(tree.names(), known)
+    if found is not None:
+        if found.startswith("../"):
+            where, hint = f"the files of {found[3:]} alone", "name the folder that contains it"
         else:
-            notes.append(f"{image.path} was skipped by the conversion: {why}")
-    return dataset.with_images(kept), notes
+            where = f"them in {found}"
+            hint = f"verify with --source {tree.origin.rstrip('/')}/{found.rstrip('/')}"
+        raise ArgumentError(
+            "the store was converted from another folder",
+            file=tree.origin,
+            expected=f"{len(known)} files, among them {known[0]}",
+            found=where,
+            hint=hint,
+        )
 
 
-def _damage(image: SourceImage) -> str | None:
-    """What is wrong with the source of an image; ``None`` if all of it can be read."""
-    sources: list[Pixels] = [image.pixels]
-    try:
-        for layer in image.labels:
-            if isinstance(layer, InstanceLayer):
-                for t in range(max(len(image.frames), 1)):
-                    layer.instances.read(t)
-            else:
-                given = (layer.pixels, layer.compare)
-                sources += [p for p in given if not isinstance(p, RunVolume | None)]
-        for pixels in sources:
-            for region in blocks(pixels.shape, pixels.read_block_shape):
-                pixels.read(region)
-    except NgffBioError as error:
-        return f"{error.what} ({error.file})" if error.file else error.what
-    except OSError as error:
-        return str(error)
-    return None
+def _limits(used: Mapping[str, Any]) -> Limits:
+    """The limits that a store was converted with."""
+    given = (used.get("max_pixels"), used.get("max_bytes"))
+    return Limits(*(n if isinstance(n, int) else None for n in given))

@@ -36,6 +36,7 @@ def summarize(plan: Plan, files: SourceIdentities) -> dict[str, Any]:
         "name": dataset.name,
         "layout": _digest(_layout(plan)),
         "images": {i.path: [_digest(_description(i)), files.digest(i)] for i in dataset.images},
+        "on_error": dataset.options.get("on_error", "stop"),
         "settings": plan.settings.to_json(),
     }
 
@@ -43,7 +44,8 @@ def summarize(plan: Plan, files: SourceIdentities) -> dict[str, Any]:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Values of two summaries that do not allow to resume, by name: the one before, the one now.
 
-    Images whose source alone differs are not among them: see `changed_images`.
+    Images whose source alone differs are not among them (see `changed_images`), nor is what is done
+    about errors.
     """
     flat_before, flat_now = _comparable(before), _comparable(now)
     return {
@@ -54,7 +56,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
 
 
 def _comparable(summary: Mapping[str, Any]) -> dict[str, Any]:
-    rest = {k: v for k, v in summary.items() if k not in ("settings", "images")}
+    rest = {k: v for k, v in summary.items() if k not in ("settings", "images", "on_error")}
     return {**rest, **summary["settings"]}
 
 

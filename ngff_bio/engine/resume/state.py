@@ -213,17 +213,27 @@ def _some(names: list[str]) -> str:
 
 
 def reread_notices(summary: dict[str, Any], storage: Storage) -> list[Notice]:
-    """What is not resumed of the conversion that was begun, and why."""
+    """What differs from the conversion that was begun, and is not resumed of it, and why."""
     begun = read_plan(storage)
     if begun is None or "plan" not in begun:
         return []
+    then, now = begun["plan"].get("on_error"), summary["on_error"]
+    notices = []
+    if then != now:
+        effect = {
+            "skip": "what cannot be read is left out of the store, and listed here",
+            "stop": "what cannot be read ends the conversion",
+        }[now]
+        notices = [
+            Notice("note", f"begun with --on-error {then}, resumed with --on-error {now}: {effect}")
+        ]
     unknown = undeclared_images(summary)
     changed = [p for p in changed_images(begun["plan"], summary) if p not in set(unknown)]
     reasons = {
         "their source was changed since the conversion was interrupted": changed,
         "nothing is known of their source that changes with its content": unknown,
     }
-    return [
+    return notices + [
         Notice(
             "note", f"images were not resumed but read again: {why}", None, _some(paths), len(paths)
         )

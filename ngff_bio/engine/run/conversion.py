@@ -241,7 +241,6 @@ class _Run:
         """Remove images that could not be read from the plan and from the store."""
         skipped = skip_failed_images(self.plan, self.records, self.storage)
         self.plan = skipped.plan
-        self.notices += skipped.notices
         self.objects -= len(skipped.removed)
         self.bytes_stored -= sum(skipped.removed)
 

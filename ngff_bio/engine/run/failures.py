@@ -17,10 +17,11 @@ from ngff_bio.storage import Storage
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A plan without the images that failed, and sizes of the objects that were removed."""
+    """A plan without the images that failed, whose dataset has a notice of each, and sizes of the
+    objects that were removed.
+    """
 
     plan: Plan
-    notices: list[Notice] = field(default_factory=list)
     removed: list[int] = field(default_factory=list)
 
 
@@ -72,7 +73,8 @@ def skip_failed_images(plan: Plan, records: Mapping[str, UnitRecord], storage: S
             part.array = numbers[part.array]
     arrays = tuple(replace(p, image=place[p.image]) for p in plan.arrays if p.image in place)
     dataset = plan.dataset.with_images(images[i] for i in kept)
-    return Skipped(replace(plan, dataset=dataset, arrays=arrays), notices, removed)
+    dataset = replace(dataset, notices=(*dataset.notices, *notices))
+    return Skipped(replace(plan, dataset=dataset, arrays=arrays), removed)
 
 
 def _remove(unit: str, starts: tuple[str, ...], storage: Storage) -> Iterator[int]:

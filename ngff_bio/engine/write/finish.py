@@ -33,7 +33,14 @@ from ngff_bio.engine.write.tables import (
 from ngff_bio.engine.write.units import hidden_plan
 from ngff_bio.engine.write.volumes import merge_objects
 from ngff_bio.errors import StoreError
-from ngff_bio.model import LabelLayer, SourceDataset, SourceImage, VolumeLayer
+from ngff_bio.model import (
+    LabelLayer,
+    Notice,
+    SourceDataset,
+    SourceImage,
+    VolumeLayer,
+    gathered,
+)
 from ngff_bio.ngff.attributes import KEY
 from ngff_bio.parallel import WorkerPool, shared_pool
 from ngff_bio.storage import Storage
@@ -76,6 +83,7 @@ def finish(
     """
     old = Nodes(plan.settings.zarr_format) if before is None else before.nodes
     done = list(records)
+    plan = _with_notices(plan, done)
     writer = ChecksummingWriter(storage)
     maker = _Maker(plan, writer, parts_by_array(done), old)
     layers: dict[int, list[tuple[int, PlannedArray]]] = defaultdict(list)
@@ -114,6 +122,13 @@ def finish(
     for batch in roots:
         pool.map(lambda one: writer.put(*one), batch)
     return [*sizes, *(size for size, _ in writer.written.values())]
+
+
+def _with_notices(plan: Plan, records: Iterable[UnitRecord]) -> Plan:
+    """The plan of a dataset that also has the notices of its units."""
+    found = (Notice(**n) for record in records for part in record.parts for n in part.notices)
+    notices = tuple(gathered((*plan.dataset.notices, *found)))
+    return replace(plan, dataset=replace(plan.dataset, notices=notices))
 
 
 def parts_by_array(records: Iterable[UnitRecord]) -> dict[int, list[PartRecord]]:

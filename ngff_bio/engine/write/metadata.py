@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,18 @@ from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.write.display import channels_of
 from ngff_bio.engine.write.records import PartRecord
-from ngff_bio.model import InstanceLayer, LabelLayer, SourceImage
+from ngff_bio.model import (
+    InstanceLayer,
+    LabelLayer,
+    Notice,
+    SourceDataset,
+    SourceImage,
+    gathered,
+)
 from ngff_bio.ngff.attributes import (
     KEY,
     NOT_READ,
+    SKIPPED,
     CategoryEntry,
     Converter,
     DatasetAttributes,
@@ -28,6 +37,9 @@ from ngff_bio.ngff.attributes import (
 
 #: Maximum number of label values that attributes list; they are read whenever a store is opened.
 MAX_PROPERTIES = 256
+
+#: Maximum number of notices of what was skipped that attributes list.
+_MAX_SKIPPED = 256
 
 #: Description of each method of reduction.
 _METHODS = {
@@ -52,7 +64,7 @@ def dataset_attributes(plan: Plan) -> dict[str, Any]:
 
 def _dataset(plan: Plan) -> DatasetAttributes:
     dataset = plan.dataset
-    not_read = dataset.account.not_read()
+    own = {NOT_READ: dataset.account.not_read(), SKIPPED: _skipped(dataset)}
     return DatasetAttributes(
         name=dataset.name,
         source=dataset.source,
@@ -63,8 +75,22 @@ def _dataset(plan: Plan) -> DatasetAttributes:
         splits=dataset.splits or None,
         images=len(dataset.images),
         groups=tuple(p.path for p in dataset.plates if p.path) + dataset.collections or None,
-        attributes={**dataset.attributes, **({NOT_READ: not_read} if not_read else {})} or None,
+        attributes={**dataset.attributes, **{k: v for k, v in own.items() if v}} or None,
     )
+
+
+def _skipped(dataset: SourceDataset) -> list[dict[str, Any]]:
+    """What was not converted, and why, without files that were not read."""
+    unread = dataset.account.unread
+    found = [
+        n
+        for n in gathered(dataset.notices)
+        if n.kind == "skipped" and n.file not in unread and n.record not in unread
+    ]
+    listed, rest = found[:_MAX_SKIPPED], found[_MAX_SKIPPED:]
+    if rest:
+        listed.append(Notice("skipped", "others", count=sum(n.count for n in rest)))
+    return [{k: v for k, v in asdict(n).items() if v is not None and k != "kind"} for n in listed]
 
 
 def image_attributes(
