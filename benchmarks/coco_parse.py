@@ -100,13 +100,8 @@ def parse(way: str, path: Path) -> int:
         return len(msgspec.json.decode(path.read_bytes())["annotations"])
     if way == "msgspec typed":
         return len(msgspec.json.decode(path.read_bytes(), type=Coco).annotations)
-    from ngff_bio.formats.coco.layers import (
-        ImageEntry,
-        Placement,
-        annotation_sets,
-        instance_layers,
-        open_coco,
-    )
+    from ngff_bio.formats.coco.index import open_coco
+    from ngff_bio.formats.coco.layers import ImageEntry, Placement, annotation_sets, instance_layers
     from ngff_bio.formats.problems import Problems
     from ngff_bio.sources.files.ranges import LocalFile
 

@@ -24,7 +24,7 @@ from ngff_bio.model.axes import ORDER, Axis, axes_from
 from ngff_bio.model.dataset import Channel, Frame, SourceDataset, SourceImage, SourcePlate
 from ngff_bio.model.files import SourceFile, SourcePart, SourceParts, parts_of
 from ngff_bio.model.notices import Notice, OnError, gathered
-from ngff_bio.model.pixels import ArrayPixels, PixelArray, Pixels, Region, SampleType
+from ngff_bio.model.pixels import ArrayPixels, PixelArray, Pixels, Readable, Region, SampleType
 from ngff_bio.model.runs import RunVolume
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "PixelArray",
     "Pixels",
     "Polygons",
+    "Readable",
     "Region",
     "Rgba",
     "Rle",

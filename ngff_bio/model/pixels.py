@@ -29,13 +29,8 @@ def flat_index(place: Sequence[int], counts: Sequence[int]) -> int:
     return number
 
 
-@runtime_checkable
-class Pixels(Protocol):
-    """An array that is read in blocks.
-
-    An implementation pickles to a few hundred bytes and opens its own files, so that a unit of work
-    can be sent to another process or machine.
-    """
+class Readable(Protocol):
+    """An array that is read in blocks."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -47,21 +42,30 @@ class Pixels(Protocol):
         """Type of one pixel, in native byte order."""
         ...
 
-    @property
-    def read_block_shape(self) -> tuple[int, ...]:
-        """Smallest block that can be read without decoding anything twice.
-
-        The region of a unit of work starts and ends at multiples of it (or at the end of the axis).
-        """
-        ...
-
     def read(self, region: Region) -> NDArray[Any]:
         """The block of a region, C-contiguous.
 
         Raises
         ------
-        ngff_bio.errors.SourceError
-            If a file is damaged or not as large as expected.
+        ngff_bio.errors.NgffBioError
+            If a file or an object is damaged or not as large as expected.
+        """
+        ...
+
+
+@runtime_checkable
+class Pixels(Readable, Protocol):
+    """Pixels of a source.
+
+    An implementation pickles to a few hundred bytes and opens its own files, so that a unit of work
+    can be sent to another process or machine.
+    """
+
+    @property
+    def read_block_shape(self) -> tuple[int, ...]:
+        """Smallest block that can be read without decoding anything twice.
+
+        The region of a unit of work starts and ends at multiples of it (or at the end of the axis).
         """
         ...
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.coco.file import CocoFile
+from ngff_bio.formats.coco.index import open_coco
 from ngff_bio.formats.coco.layers import (
-    CocoFile,
     ImageEntry,
     Placement,
     annotation_sets,
     frame_record,
     instance_layers,
-    open_coco,
     short_names,
 )
 from ngff_bio.formats.problems import Problems

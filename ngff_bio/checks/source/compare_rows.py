@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from threading import Lock
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ngff_bio.checks.differences import Difference, shorten
@@ -20,30 +19,22 @@ _KEPT = 4
 
 
 class StoredTables:
-    """Reads the tables of a store when they are needed, and keeps the last few."""
+    """Reads the tables of a store when they are needed, and keeps the last few.
+
+    ``read`` returns the Arrow table of an object, ``None`` if it is missing or cannot be read.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._kept: OrderedDict[str, pa.Table | None] = OrderedDict()
-        self._lock = Lock()
         self._wrong: dict[str, Difference] = {}
-
-    def read(self, path: str) -> pa.Table | None:
-        """Arrow table of an object; ``None`` if it is missing or cannot be read."""
-        with self._lock:
-            if path not in self._kept:
-                self._kept[path] = self._load(path)
-                while len(self._kept) > _KEPT:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(path)
-            return self._kept[path]
+        self.read = lru_cache(_KEPT)(self._read)
 
     @property
     def differences(self) -> list[Difference]:
         """Tables that could not be read."""
         return list(self._wrong.values())
 
-    def _load(self, path: str) -> pa.Table | None:
+    def _read(self, path: str) -> pa.Table | None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 

@@ -13,27 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from ngff_bio.formats.coco.file import AnnotationRuns, CocoFile, CocoImage
-from ngff_bio.formats.coco.index import Progress, open_coco
 from ngff_bio.formats.coco.records import read_records
 from ngff_bio.formats.json.text import JsonObject
 from ngff_bio.formats.problems import skipped_notice
 from ngff_bio.model import Category, Instance, InstanceLayer, OnError, SourceParts
-
-__all__ = [
-    "KEY",
-    "AnnotationSet",
-    "CocoFile",
-    "CocoImage",
-    "CocoInstances",
-    "ImageEntry",
-    "Placement",
-    "Progress",
-    "annotation_sets",
-    "frame_record",
-    "instance_layers",
-    "open_coco",
-    "short_names",
-]
 
 #: Key of frame records and dataset attributes with the contents of COCO files.
 KEY = "coco"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.model import Region
+from ngff_bio.model import Readable, Region
 from ngff_bio.reader.access.chunks import ChunkReader
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import parse_array
@@ -20,24 +20,6 @@ from ngff_bio.zarrio.documents import Document
 
 if TYPE_CHECKING:
     from ngff_bio.zarrio.zarr_python import ZarrArray
-
-
-class Readable(Protocol):
-    """An array-like thing that reads regions."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Size along each axis."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of a pixel."""
-        ...
-
-    def read(self, region: Region) -> NDArray[Any]:
-        """Pixels of a region."""
-        ...
 
 
 class StoredArray:

@@ -27,22 +27,12 @@ Attributes = dict[str, Any]
 class FrameAttributes(TypedDict, total=False):
     """A source image as the attributes of an image describe it (:class:`.FrameEntry`)."""
 
-    name: str
+    name: str | None
     t: int
-    size: tuple[int, int]
-    elapsed_hours: float
-    splits: list[str]
-
-
-class _Frame(msgspec.Struct):
-    """Types of the members of a frame; see :class:`ngff_bio.ngff.attributes.FrameEntry`."""
-
-    name: str | None = None
-    t: int = 0
-    size: tuple[int, int] | None = None
-    elapsed_hours: float | None = None
-    splits: list[str] | None = None
-    record: dict[str, Any] | None = None
+    size: tuple[int, int] | None
+    elapsed_hours: float | None
+    splits: list[str] | None
+    record: dict[str, Any] | None
 
 
 class PartlyUnreadableWarning(UserWarning):
@@ -154,7 +144,7 @@ class ImageNode:
         """Source images: name, t, elapsed hours, splits, true size."""
         found = self.attributes.get("frames") or ()
         try:
-            msgspec.convert(found, tuple[_Frame, ...])
+            msgspec.convert(found, tuple[FrameAttributes, ...])
         except msgspec.ValidationError as error:
             raise StoreError(
                 "the frames of an image have a wrong type", file=self.url, found=error

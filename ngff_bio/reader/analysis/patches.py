@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.model import Region
-from ngff_bio.reader.access.arrays import Readable
+from ngff_bio.model import Readable, Region
 from ngff_bio.reader.access.image import FrameAttributes, ImageNode, in_split
 from ngff_bio.reader.analysis.masks import boxes_of
 from ngff_bio.reader.dataset import Dataset

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 
 from ngff_bio.errors import ArgumentError, import_optional
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Library = Literal["pandas", "pyarrow", "polars", "geopandas", "dask"]
 
@@ -60,46 +57,3 @@ def _shape(row: Mapping[str, Any], shapely: Any) -> Any:
     if row.get("x_start") is not None and row.get("y_start") is not None:
         return shapely.box(row["x_start"], row["y_start"], row["x_stop"], row["y_stop"])
     return None
-
-
-class Partition(Protocol):
-    """A table that is read as one partition."""
-
-    @property
-    def name(self) -> str:
-        """Name of the table: tables of one name have the same columns."""
-        ...
-
-    def read(self) -> pa.Table:
-        """All rows."""
-        ...
-
-
-def dask_frame(parts: Sequence[Partition]) -> Any:
-    """A dask data frame with a partition per part; one of each name is read for its columns.
-
-    Raises
-    ------
-    ngff_bio.errors.DependencyError
-        If ``dask.dataframe`` is not installed.
-    """
-    frames = import_optional("dask.dataframe", "dask[dataframe]")
-    if not parts:
-        import pandas as pd
-
-        return frames.from_pandas(pd.DataFrame(), npartitions=1)
-    first = {part.name: part for part in reversed(parts)}
-    schema = pa.unify_schemas(
-        [part.read().schema.remove_metadata() for part in first.values()],
-        promote_options="permissive",
-    )
-    meta = schema.empty_table().to_pandas()
-    return frames.from_map(_read_partition, list(parts), schema=schema, meta=meta)
-
-
-def _read_partition(part: Partition, schema: pa.Schema) -> pd.DataFrame:
-    """One partition with the columns of all."""
-    parts = [schema.empty_table(), part.read()]
-    table = pa.concat_tables(parts, promote_options="permissive").select(schema.names)
-    frame: pd.DataFrame = table.cast(schema).to_pandas()
-    return frame

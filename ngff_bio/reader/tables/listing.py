@@ -51,7 +51,8 @@ def _image_row(images: Mapping[str, ImageNode], path: str, place: Place) -> dict
     }
     try:
         image = images[path]
-        hours = [f["elapsed_hours"] for f in image.frames if f.get("elapsed_hours") is not None]
+        given = (f.get("elapsed_hours") for f in image.frames)
+        hours = [h for h in given if h is not None]
         row |= {
             "name": image.attributes.get("name") or image.multiscale.name,
             "axes": image.axes,

@@ -9,20 +9,29 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from ngff_bio.errors import NameNotFoundError, NgffBioError, StoreError, closest_names
+from ngff_bio.errors import (
+    NameNotFoundError,
+    NgffBioError,
+    StoreError,
+    closest_names,
+    import_optional,
+)
 from ngff_bio.model import MAX_HIDDEN
 from ngff_bio.parallel import shared_pool
 from ngff_bio.reader.access.image import ImageNode, PartlyUnreadableWarning, warn_skipped
 from ngff_bio.reader.access.nodes import NodeTree
-from ngff_bio.reader.tables.frames import Library, as_frame, dask_frame
+from ngff_bio.reader.tables.frames import Library, as_frame
 from ngff_bio.reader.tables.rows import RowFilter, RowSelection, row_filter, values_of
 from ngff_bio.storage import open_object
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_tables(
@@ -117,6 +126,36 @@ class TablePart:
             value = self.image.path if column == "image" else self.name
             found = found.add_column(at, column, pa.repeat(pa.scalar(value), found.num_rows))
         return found
+
+
+def dask_frame(parts: Sequence[TablePart]) -> Any:
+    """A dask data frame with a partition per part; one of each name is read for its columns.
+
+    Raises
+    ------
+    ngff_bio.errors.DependencyError
+        If ``dask.dataframe`` is not installed.
+    """
+    frames = import_optional("dask.dataframe", "dask[dataframe]")
+    if not parts:
+        import pandas as pd
+
+        return frames.from_pandas(pd.DataFrame(), npartitions=1)
+    first = {part.name: part for part in reversed(parts)}
+    schema = pa.unify_schemas(
+        [part.read().schema.remove_metadata() for part in first.values()],
+        promote_options="permissive",
+    )
+    meta = schema.empty_table().to_pandas()
+    return frames.from_map(_read_partition, list(parts), schema=schema, meta=meta)
+
+
+def _read_partition(part: TablePart, schema: pa.Schema) -> pd.DataFrame:
+    """One partition with the columns of all."""
+    parts = [schema.empty_table(), part.read()]
+    table = pa.concat_tables(parts, promote_options="permissive").select(schema.names)
+    frame: pd.DataFrame = table.cast(schema).to_pandas()
+    return frame
 
 
 def _check_categories(parts: Sequence[TablePart], wanted: Sequence[str], url: str) -> None:

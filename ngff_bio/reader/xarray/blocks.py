@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.reader.access.arrays import Readable
+from ngff_bio.model import Readable
 
 #: Raw bytes of a dask chunk: large enough that a task's overhead (about a millisecond) is small
 #: against decoding, small enough that a chunk for each thread fits into any memory.

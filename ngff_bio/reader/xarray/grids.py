@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.model import Region
-from ngff_bio.reader.access.arrays import Readable, take
+from ngff_bio.model import Readable, Region
+from ngff_bio.reader.access.arrays import take
 
 
 @dataclass(frozen=True)

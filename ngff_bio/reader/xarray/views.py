@@ -16,7 +16,8 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from ngff_bio.errors import NgffBioError, StoreError
-from ngff_bio.reader.access.arrays import Readable, take
+from ngff_bio.model import Readable
+from ngff_bio.reader.access.arrays import take
 from ngff_bio.reader.access.image import IMAGE, Attributes, ImageNode, warn_skipped
 from ngff_bio.reader.access.multiscale import Multiscale
 from ngff_bio.reader.xarray.blocks import Chunks, block_shape, to_dask

@@ -7,18 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.coco.file import CocoFile, CocoImage
+from ngff_bio.formats.coco.index import Progress, open_coco
 from ngff_bio.formats.coco.layers import (
     KEY,
     AnnotationSet,
-    CocoFile,
-    CocoImage,
     ImageEntry,
     Placement,
-    Progress,
     annotation_sets,
     frame_record,
     instance_layers,
-    open_coco,
     short_names,
 )
 from ngff_bio.formats.images.frames import stack_frames

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from ngff_bio.errors import SourceNotFoundError
-from ngff_bio.formats.coco.layers import Progress
+from ngff_bio.formats.coco.index import Progress
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset

@@ -13,7 +13,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ngff_bio.errors import SourceNotFoundError
-from ngff_bio.formats.coco.layers import CocoFile, ImageEntry, Progress
+from ngff_bio.formats.coco.file import CocoFile
+from ngff_bio.formats.coco.index import Progress
+from ngff_bio.formats.coco.layers import ImageEntry
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset, SourceImage
 from ngff_bio.sources.assembly import image_files, paths_below, probe_all

@@ -13,7 +13,9 @@ import re
 from pathlib import PurePosixPath
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
-from ngff_bio.formats.coco.layers import KEY, CocoFile, Progress
+from ngff_bio.formats.coco.file import CocoFile
+from ngff_bio.formats.coco.index import Progress
+from ngff_bio.formats.coco.layers import KEY
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset, SourcePlate
