@@ -46,6 +46,28 @@ def labels(data: ngff_bio.Dataset, path: str = "", layer: str = "objects") -> ND
     return np.asarray(data[path].level(0)[layer])
 
 
+def exported(folder: Path, out: Path, format: str, **options: Any) -> dict[str, bytes]:
+    """Convert a folder, and export it: content of each file by name."""
+    ngff_bio.convert(folder, out / "in.zarr", options=options)
+    report = ngff_bio.export(out / "in.zarr", out / "exported", to=format)
+    assert report.files > 0
+    place = out / "exported"
+    return {
+        f.relative_to(place).as_posix(): f.read_bytes() for f in place.rglob("*.*") if f.is_file()
+    }
+
+
+def values_of(text: str | bytes) -> Any:
+    """An XML text as nested values: names, attributes, texts and children."""
+    from xml.etree import ElementTree
+
+    def value(element: ElementTree.Element) -> Any:
+        children = [value(child) for child in element]
+        return element.tag, element.attrib, (element.text or "").strip(), children
+
+    return value(ElementTree.fromstring(text))
+
+
 def covers(mask: NDArray[Any], shape: Any) -> bool:
     """Whether pixels are those whose middles are in a shape of shapely, up to half a pixel."""
     import shapely

@@ -85,6 +85,28 @@ _EXPORTERS = (
     ),
     Exporter("yolo", "YOLO text with a box per instance", (), "yolo:write_boxes"),
     Exporter("yolo-seg", "YOLO text with an outline per instance", (), "yolo:write_outlines"),
+    Exporter("yolo-obb", "YOLO text with a rotated box per instance", (), "yolo:write_rotated"),
+    Exporter("voc", "Pascal VOC: boxes as XML, class and object label images", (), "voc:write"),
+    Exporter("cvat", "CVAT XML 1.1: polygons, boxes and masks", (), "cvat:write"),
+    Exporter(
+        "coco-panoptic",
+        "COCO panoptic: segments as JSON, their pixels as PNG",
+        (),
+        "panoptic:write",
+    ),
+    Exporter("via", "VIA, for stores converted from it", (), "restored:write_via"),
+    Exporter(
+        "label-studio",
+        "Label Studio tasks, for stores converted from them",
+        (),
+        "restored:write_label_studio",
+    ),
+    Exporter(
+        "supervisely",
+        "Supervisely projects, for stores converted from them",
+        (),
+        "restored:write_supervisely",
+    ),
     Exporter(
         "parquet",
         "the tables of all instances as one Parquet file",

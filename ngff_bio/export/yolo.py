@@ -10,19 +10,68 @@ import json
 from collections import defaultdict
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import Classes, instance_layers
+from ngff_bio.export.documents import (
+    SourceDocument,
+    can_restore,
+    count_objects,
+    kept_attributes,
+    source_documents,
+    write_files,
+)
 from ngff_bio.export.image_files import plane_name, write_image
 from ngff_bio.export.output import place_below, unused_name
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Selection
-from ngff_bio.formats.yolo.writer import box_line, outline_line
-from ngff_bio.model import Polygons
+from ngff_bio.formats.yolo.writer import box_line, is_box, outline_line, smallest_box
+from ngff_bio.model import Box, Polygons
 from ngff_bio.raster.rings import joined_ring
 
+Task = Literal["detect", "segment", "obb"]
 
-def _write(selection: Selection, place: Path, report: ExportReport, *, outlines: bool) -> None:
+
+def _write(selection: Selection, place: Path, report: ExportReport, *, task: Task) -> None:
+    """Write the label files of the source; new ones for a region or another source or task."""
+    if can_restore(selection, "yolo", place):
+        documents = source_documents(selection, "yolo")
+        if all(
+            _fits(o["line"], task)
+            for d in documents
+            for i in d.images.values()
+            for _, o in i.objects
+        ):
+            count_objects(documents, report)
+            write_files(_restored(selection, documents), selection, place, report)
+            return
+    _write_new(selection, place, report, task)
+
+
+def _fits(line: str, task: Task) -> bool:
+    """Whether a line of the source is one of the task: boxes can have a confidence or keypoints."""
+    count = len(line.split()) - 1
+    return count in {"detect": (4, 5), "obb": (8, 9)}.get(task, range(6, 1 << 20))
+
+
+def _restored(selection: Selection, documents: list[SourceDocument]) -> dict[str, bytes]:
+    kept = kept_attributes(selection, "yolo") or {}
+    files = {name: str(text).encode() for name, text in (kept.get("files") or {}).items()}
+    for document in documents:
+        lines = [o["line"] for _, found in document.ordered for _, o in found]
+        files[document.file] = "".join(f"{line}\n" for line in lines).encode()
+    lists: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for image in selection.images:
+        for _, frame in image.selected_frames:
+            for name, (number, line) in ((frame.get("record") or {}).get("lists") or {}).items():
+                lists[name].append((number, line))
+    for name, listed in lists.items():
+        files[name] = "".join(f"{line}\n" for _, line in sorted(listed)).encode()
+    return files
+
+
+def _write_new(selection: Selection, place: Path, report: ExportReport, task: Task) -> None:
     selection = instance_layers(selection, report)
     classes = Classes(selection, report)
     splits: dict[str, list[str]] = defaultdict(list)
@@ -31,7 +80,7 @@ def _write(selection: Selection, place: Path, report: ExportReport, *, outlines:
     (place / "labels").mkdir()
     for plane, instances in annotated_planes(selection):
         name = unused_name(plane_name(plane, lossless=bool(selection.with_images)), used)
-        found = (_line(one, classes, report, outlines=outlines) for one in instances)
+        found = (_line(one, classes, report, task) for one in instances)
         lines = [line for line in found if line is not None]
         report.instances += len(lines)
         report.images += 1
@@ -46,17 +95,17 @@ def _write(selection: Selection, place: Path, report: ExportReport, *, outlines:
         report.note("image files are not written: copy them to images/, or export with --images")
     report.skip(
         "YOLO text stores class and outline only: no ids, tracks, crowd flags or other attributes"
-        if outlines
+        if task == "segment"
         else "YOLO text stores class and box only: no masks, ids, tracks or other attributes",
         count=max(report.instances, 1),
     )
 
 
-def _line(one: Annotation, classes: Classes, report: ExportReport, *, outlines: bool) -> str | None:
+def _line(one: Annotation, classes: Classes, report: ExportReport, task: Task) -> str | None:
     plane = one.plane
     number = classes.number(classes.of(one))
     size = (plane.height, plane.width)
-    if not outlines:
+    if task == "detect":
         if one.box is None:
             report.skip("instances without pixels and without a box", record=plane.name)
             return None
@@ -65,7 +114,14 @@ def _line(one: Annotation, classes: Classes, report: ExportReport, *, outlines: 
             report.skip("boxes outside of their image", record=plane.name)
         return line
     shape = one.geometry
-    if isinstance(shape, Polygons) and len(shape.parts) == 1 and len(shape.parts[0]) >= 6:
+    if task == "obb" and isinstance(shape, Box):
+        points = [
+            (shape.x0, shape.y0),
+            (shape.x1, shape.y0),
+            (shape.x1, shape.y1),
+            (shape.x0, shape.y1),
+        ]
+    elif isinstance(shape, Polygons) and len(shape.parts) == 1 and len(shape.parts[0]) >= 6:
         points = list(zip(shape.parts[0][0::2], shape.parts[0][1::2], strict=True))
     else:
         rings = one.rings
@@ -75,6 +131,8 @@ def _line(one: Annotation, classes: Classes, report: ExportReport, *, outlines: 
         if len(rings) > 1:
             report.warn("several parts or holes of an outline are joined by lines of zero width")
         points = [(float(x), float(y)) for x, y in joined_ring(rings)]
+    if task == "obb":
+        points = points if is_box(points) else smallest_box(points)
     return outline_line(number, points, size)
 
 
@@ -97,5 +155,6 @@ def _write_lists(place: Path, classes: Classes, splits: dict[str, list[str]]) ->
         text.write_text("".join(f"./images/{name}\n" for name in names))
 
 
-write_boxes = partial(_write, outlines=False)
-write_outlines = partial(_write, outlines=True)
+write_boxes = partial(_write, task="detect")
+write_outlines = partial(_write, task="segment")
+write_rotated = partial(_write, task="obb")

@@ -44,6 +44,34 @@ def color_of(value: int) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def label_map(text: str, file: str) -> list[tuple[str, tuple[int, int, int]]]:
+    """Names and colors of a ``labelmap.txt`` of CVAT (``label:r,g,b:parts:actions``), no background.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If a line has no color.
+    """
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        label, _, rest = line.partition(":")
+        try:
+            red, green, blue = (int(v) for v in rest.partition(":")[0].split(","))
+        except ValueError:
+            raise SourceError(
+                "a line of the label map has no color",
+                file=file,
+                record=f"line {number}",
+                expected="label:red,green,blue:parts:actions",
+                found=line[:80],
+            ) from None
+        if (red, green, blue) != (0, 0, 0) or label.lower() not in ("background", "_background_"):
+            found.append((label, (red, green, blue)))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class VocFile:
     """Reads an annotation file.

@@ -139,6 +139,11 @@ class PanopticInstances:
     png: SourceFile
     size: tuple[int, int]
 
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What the layer keeps: the name of the PNG."""
+        return {"png": self.png.name}
+
     def read(self, t: int) -> list[Instance]:
         """All segments, in the order of the JSON file."""
         instances = self.rows.read(t)
@@ -210,3 +215,24 @@ def check_segments(
     missing = [i for i in listed if i not in there]
     if missing:
         problems.warn(f"{len(missing)} segments without pixels", png.name)
+
+
+def restored(
+    record: dict[str, Any],
+    images: list[tuple[dict[str, Any], list[tuple[int, Any]]]],
+    categories: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The content of a JSON file again, from what a store keeps."""
+    annotations = []
+    for about, segments in images:
+        if "annotation" in about:
+            number, rest = about["annotation"]
+            listed = [s for _, s in segments]
+            one = {k: listed if k == "segments_info" else v for k, v in rest.items()}
+            annotations.append((number, one))
+    lists = {
+        "images": [about["image"] for about, _ in images],
+        "annotations": [a for _, a in sorted(annotations, key=lambda p: p[0])],
+        "categories": categories,
+    }
+    return {k: lists.get(k, v) for k, v in record.items()}

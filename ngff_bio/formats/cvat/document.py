@@ -130,26 +130,41 @@ def _color(text: str | None) -> Rgba | None:
     return (value >> 16, value >> 8 & 255, value & 255, 255) if len(digits) == 6 else None
 
 
-def restored(
-    record: dict[str, Any], images: list[tuple[dict[str, Any], list[tuple[int, dict[str, Any]]]]]
-) -> bytes:
-    """A file of CVAT for images again.
+Shapes = list[tuple[int, dict[str, Any]]]
+"""Shapes of an image with their positions."""
+
+
+def restored(record: dict[str, Any], images: list[tuple[dict[str, Any], Shapes]]) -> bytes:
+    """A file of CVAT again, for images or for video.
 
     Parameters
     ----------
     record
         Record of the document.
     images
-        Record of each image, and its shapes with their positions.
+        Record of each image or frame, and its shapes with their positions, or those of their tracks.
     """
     root = Element(ROOT)
     for tag, value in record.items():
         root.append(from_json(tag, value))
+    tracks: dict[int, Element] = {}
     for about, shapes in images:
+        if "frame" in about:
+            for place, shape in shapes:
+                if place not in tracks:
+                    tracks[place] = from_json("track", shape["track"])
+                tracks[place].append(_shape(shape))
+            continue
         one = from_json("image", {f"@{k}": v for k, v in about["image"].items()})
-        parts = [(i, tag, value) for i, tag, value in about.get("others", ())]
-        parts += [(i, s["shape"], {k: v for k, v in s.items() if k != "shape"}) for i, s in shapes]
-        for _, tag, value in sorted(parts, key=lambda p: p[0]):
-            one.append(from_json(tag, value))
+        parts = [(i, from_json(tag, value)) for i, tag, value in about.get("others", ())]
+        parts += [(i, _shape(shape)) for i, shape in shapes]
+        one.extend(part for _, part in sorted(parts, key=lambda p: p[0]))
         root.append(one)
+    root.extend(tracks[place] for place in sorted(tracks))
     return write_xml(root)
+
+
+def _shape(record: dict[str, Any]) -> Element:
+    return from_json(
+        record["shape"], {k: v for k, v in record.items() if k not in ("shape", "track")}
+    )

@@ -249,6 +249,7 @@ class ImageMaker:
             count=entry.count,
             max_value=entry.count,
             categories=merged_categories((*self.categories, *entry.categories), entry.classes),
+            attributes=dict(getattr(instances, "attributes", {})),
             on_error=self.folder.problems.on_error,
         )
 

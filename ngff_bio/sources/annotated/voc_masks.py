@@ -10,7 +10,7 @@ from ngff_bio.formats.images.headers import probe_image
 from ngff_bio.formats.images.mapped_labels import label_colors, mapped_labels
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
-from ngff_bio.formats.voc import CLASSES, VOID, color_of
+from ngff_bio.formats.voc import CLASSES, VOID, color_of, label_map
 from ngff_bio.model import Category, LabelLayer, VolumeLayer
 from ngff_bio.sources.files.tree import FileTree
 
@@ -28,33 +28,16 @@ class Palette:
 
     @classmethod
     def of(cls, tree: FileTree, name: str | None, used: set[str]) -> Palette:
-        """Of a ``labelmap.txt`` (``label:r,g,b:parts:actions``), as CVAT writes it; else VOC's own."""
+        """Of a ``labelmap.txt``, as CVAT writes it; else VOC's own."""
         default = {_packed(color_of(v)): v for v in range(256)}
         if name is None:
             known = CLASSES if used <= {*CLASSES} else ()
             return cls(known, default)
         text = text_of(tree.file(name), "the label map")
-        names: list[str] = []
+        pairs = label_map(text, name)
         colors = {0: 0, _packed(color_of(VOID)): VOID}
-        for number, line in enumerate(text.splitlines(), 1):
-            if not line.strip() or line.startswith("#"):
-                continue
-            label, _, rest = line.partition(":")
-            try:
-                red, green, blue = (int(v) for v in rest.partition(":")[0].split(","))
-            except ValueError:
-                raise SourceError(
-                    "a line of the label map has no color",
-                    file=name,
-                    record=f"line {number}",
-                    expected="label:red,green,blue:parts:actions",
-                    found=line[:80],
-                ) from None
-            color = _packed((red, green, blue))
-            if color == 0 and label.lower() in ("background", "_background_"):
-                continue
-            names.append(label)
-            colors[color] = len(names)
+        colors |= {_packed(color): value for value, (_, color) in enumerate(pairs, 1)}
+        names = [label for label, _ in pairs]
         return cls(tuple(names), colors, name, text)
 
     def color_of(self, name: str) -> tuple[int, int, int, int] | None:

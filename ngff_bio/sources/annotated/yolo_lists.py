@@ -38,7 +38,7 @@ class YoloLists:
     classes
         What they state.
     records
-        For each image file, its line in lists of images, by the name of the list.
+        For each image file, its line in lists of images and the number of it, by the name of the list.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class YoloLists:
         self._tree, self._names, self._problems = tree, names, problems
         self.read: dict[str, str] = {}
         self.used: set[str] = set()
-        self.records: dict[str, dict[str, dict[str, str]]] = {}
+        self.records: dict[str, dict[str, dict[str, list[int | str]]]] = {}
         found = [*self._yaml(), *self._data()]
         if not any(one.names for one in found):
             for name in filter(NAMES.search, names):
@@ -112,10 +112,11 @@ class YoloLists:
     def _listed(self, name: str, finder: ImageFinder) -> list[str]:
         self.used.add(name)
         found = []
-        for line in text_of(self._tree.file(name), "the list of images").splitlines():
+        lines = text_of(self._tree.file(name), "the list of images").splitlines()
+        for number, line in enumerate(lines):
             image = finder.find(line, folder_of(name)) if line.strip() else None
             if image is not None:
-                self.records.setdefault(image, {"lists": {}})["lists"][name] = line
+                self.records.setdefault(image, {"lists": {}})["lists"][name] = [number, line]
                 found.append(image)
             elif line.strip():
                 self._problems.skip("listed images are not there", name, line)

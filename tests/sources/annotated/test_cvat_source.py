@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from annotated import converted, covers, labels, rows, write_files
+from annotated import converted, covers, exported, labels, rows, values_of, write_files
+from PIL import Image
 from shapely import Point, Polygon
 from shapely import box as shapely_box
 from shapely.affinity import rotate, scale
@@ -225,3 +226,28 @@ def test_a_track_beyond_the_frames_is_an_error(tmp_path: Path) -> None:
     assert (error.value.record, error.value.found) == ("track 9 frame 18", "18")
     done = ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip")
     assert done.instances == 4
+
+
+@pytest.mark.parametrize("kind", ["images", "video"])
+def test_the_export_equals_the_source(kind: str, tmp_path: Path) -> None:
+    source = one_image(tmp_path / "in", ALL) if kind == "images" else video(tmp_path / "in")
+    files = exported(source, tmp_path, "cvat")
+    assert list(files) == ["annotations.xml"]
+    assert values_of(files["annotations.xml"]) == values_of(
+        (source / "annotations.xml").read_text()
+    )
+
+
+def test_an_export_of_another_source_converts_to_the_same_labels(tmp_path: Path) -> None:
+    pixels = np.zeros(SIZE, np.uint8)
+    pixels[3:9, 4:12], pixels[4, 6], pixels[20:30, 40:60] = 3, 0, 7
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.full(SIZE, 9, np.uint8)).save(tmp_path / "in/a.png")
+    Image.fromarray(pixels).save(tmp_path / "in/a_mask.png")
+    ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
+    ngff_bio.export(tmp_path / "a.zarr", tmp_path / "cvat", to="cvat", images=True)
+    data = converted(tmp_path / "cvat", tmp_path / "b.zarr")
+    (layer,) = data[""].layers
+    drawn = labels(data, layer=layer)
+    assert ((drawn > 0) == (pixels > 0)).all()
+    assert len(rows(data, layer=layer)) == 2

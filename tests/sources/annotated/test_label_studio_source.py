@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from annotated import converted, covers, labels, rows, write_files
+from annotated import converted, covers, exported, labels, rows, write_files
 from numpy.typing import NDArray
 from shapely import Point, Polygon
 from shapely import box as shapely_box
@@ -183,3 +183,22 @@ def test_a_task_of_another_size_or_without_its_image_is_an_error(tmp_path: Path)
     lost = task(*RESULTS[:1], file_upload="0a1b2c3d-b.png")
     with pytest.raises(SourceError, match="without their image"):
         ngff_bio.convert(folder(tmp_path / "b", [lost]), tmp_path / "out.zarr")
+
+
+def test_the_export_equals_the_source(tmp_path: Path) -> None:
+    others = [{"id": n, "result": [RESULTS[n]], "score": 0.5} for n in (2, 3)]
+    first = task(*RESULTS, *OTHERS, predictions=others)
+    empty = task(id=2, annotations=[], data={"image": "b.png"}, file_upload="b.png")
+    source = folder(tmp_path / "in", [first, empty])
+    write_files(source, {"images/b.png": SIZE})
+    files = exported(source, tmp_path, "label-studio")
+    assert json.loads(files["export.json"]) == [first, empty]
+
+
+def test_the_export_of_json_min_equals_the_source(tmp_path: Path) -> None:
+    regions = [
+        r["value"] | {"original_width": SIZE[1], "original_height": SIZE[0]} for r in RESULTS[:3]
+    ]
+    small = [{"image": "a.png", "id": 3, "label": regions, "choice": "good", "annotator": 1}]
+    files = exported(folder(tmp_path / "in", small), tmp_path, "label-studio")
+    assert json.loads(files["export.json"]) == small

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from annotated import converted, labels, rows, write_files
+from annotated import converted, exported, labels, rows, write_files
 from PIL import Image
 
 import ngff_bio
@@ -124,3 +124,31 @@ def test_the_sample_has_a_segment_image_of_another_size(samples: Path, tmp_path:
     assert error.value.file == "annotations/panoptic_train/a.png"
     done = ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip")
     assert (done.images, done.instances) == (2, 2)
+
+
+def test_the_export_equals_the_source(tmp_path: Path) -> None:
+    source = dataset(tmp_path / "in")
+    files = exported(source, tmp_path, "coco-panoptic")
+    json_name, png_name = (
+        "annotations/panoptic_val2017.json",
+        "annotations/panoptic_val2017/000000000139.png",
+    )
+    assert set(files) == {json_name, png_name}
+    assert json.loads(files[json_name]) == json.loads((source / json_name).read_text())
+    colors = [np.asarray(Image.open(p / png_name)) for p in (tmp_path / "exported", source)]
+    assert (colors[0] == colors[1]).all()
+
+
+def test_an_export_of_another_source_converts_to_the_same_labels(tmp_path: Path) -> None:
+    pixels = np.zeros(SIZE, np.uint8)
+    pixels[3:9, 4:12], pixels[4, 6], pixels[0:2, 15:20] = 3, 0, 7
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.full(SIZE, 9, np.uint8)).save(tmp_path / "in/a.png")
+    Image.fromarray(pixels).save(tmp_path / "in/a_mask.png")
+    ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
+    ngff_bio.export(tmp_path / "a.zarr", tmp_path / "out", to="coco-panoptic", images=True)
+    data = converted(tmp_path / "out", tmp_path / "b.zarr")
+    (layer,) = data[""].layers
+    drawn = labels(data, layer=layer)
+    assert ((drawn == 1) == (pixels == 3)).all()
+    assert ((drawn == 2) == (pixels == 7)).all()

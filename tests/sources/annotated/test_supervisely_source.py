@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from annotated import converted, covers, labels, rows, write_files
+from annotated import converted, covers, exported, labels, rows, write_files
 from numpy.typing import NDArray
 from PIL import Image
 from shapely import Polygon
@@ -156,3 +156,11 @@ def test_annotations_of_another_size_or_without_their_image_are_errors(tmp_path:
     Image.new("RGB", (61, 40)).save(source / "ds1/img/a.png")
     with pytest.raises(SourceError, match="another size"):
         ngff_bio.convert(source, tmp_path / "out.zarr")
+
+
+def test_the_export_equals_the_source(tmp_path: Path) -> None:
+    source = project(tmp_path / "in", *OBJECTS, tags=[{"name": "train"}])
+    files = exported(source, tmp_path, "supervisely")
+    assert set(files) == {"meta.json", "ds1/ann/a.png.json"}
+    for name, data in files.items():
+        assert json.loads(data) == json.loads((source / name).read_text())

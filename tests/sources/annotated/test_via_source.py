@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from annotated import converted, covers, labels, rows, write_files
+from annotated import exported as exported_files
 from shapely import Point, Polygon
 from shapely.affinity import rotate, scale
 
@@ -142,3 +144,16 @@ def test_an_entry_without_its_image_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="without their image") as error:
         ngff_bio.convert(source, tmp_path / "out.zarr")
     assert error.value.record == "a.png"
+
+
+@pytest.mark.parametrize("kind", ["project", "json-1", "json-2", "csv-1", "csv-2"])
+def test_the_export_equals_the_source(kind: str, tmp_path: Path) -> None:
+    name, text = exported(kind, SHAPES)
+    source = write_files(tmp_path / "in", {name: text, "a.png": SIZE, "b.png": SIZE})
+    files = exported_files(source, tmp_path, "via")
+    assert list(files) == [name]
+    if name.endswith(".json"):
+        assert json.loads(files[name]) == json.loads(text)
+    else:
+        lines = [list(csv.reader(t.lstrip("#").splitlines())) for t in (files[name].decode(), text)]
+        assert lines[0] == lines[1]

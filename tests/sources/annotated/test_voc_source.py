@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from annotated import converted, labels, rows, write_files
+from annotated import converted, exported, labels, rows, values_of, write_files
 from PIL import Image
 
 import ngff_bio
@@ -194,3 +194,36 @@ def test_the_sample_converts(samples: Path, tmp_path: Path) -> None:
     data = converted(source, tmp_path / "out.zarr")
     assert [r["category"] for r in rows(data, "2007_000001", "objects")] == ["cat", "person"]
     assert data.attributes["splits"] == ["train", "test"]
+
+
+def test_the_export_equals_the_source(tmp_path: Path) -> None:
+    source = devkit(tmp_path / "in")
+    files = exported(source, tmp_path, "voc")
+    expected = {f.relative_to(source).as_posix(): f for f in source.rglob("*.*")}
+    assert set(files) == {n for n in expected if not n.endswith(".jpg")}
+    for name, data in files.items():
+        if name.endswith(".xml"):
+            assert values_of(data) == values_of(expected[name].read_text())
+        elif name.endswith(".txt"):
+            assert data == expected[name].read_bytes()
+        else:
+            found, wanted = Image.open(tmp_path / "exported" / name), Image.open(expected[name])
+            assert (np.asarray(found) == np.asarray(wanted)).all()
+            assert found.getpalette()[:9] == wanted.getpalette()[:9]
+
+
+def test_an_export_of_another_source_converts_to_the_same_labels(tmp_path: Path) -> None:
+    pixels = np.zeros(SIZE, np.uint8)
+    pixels[3:9, 4:12], pixels[4, 6], pixels[0:2, 15:20] = 3, 0, 7
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.full(SIZE, 9, np.uint8)).save(tmp_path / "in/a.png")
+    Image.fromarray(pixels).save(tmp_path / "in/a_mask.png")
+    ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
+    ngff_bio.export(tmp_path / "a.zarr", tmp_path / "voc", to="voc", images=True)
+    data = converted(tmp_path / "voc", tmp_path / "b.zarr")
+    drawn = labels(data, layer="segmentation_object")
+    assert ((drawn == 1) == (pixels == 3)).all()
+    assert ((drawn == 2) == (pixels == 7)).all()
+    boxes = rows(data, "", next(n for n in data[""].layers if "segmentation" not in n))
+    sides = [[r[f"box_{n}"] for n in ("x", "y", "width", "height")] for r in boxes]
+    assert sides == [[4, 3, 8, 6], [15, 0, 5, 2]]

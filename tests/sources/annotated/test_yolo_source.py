@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from annotated import converted, labels, rows, write_files
+from annotated import converted, exported, labels, rows, write_files
 from pycocotools import mask as coco_mask
 
 import ngff_bio
@@ -179,3 +179,37 @@ def test_texts_of_other_kinds_are_not_label_files(tmp_path: Path) -> None:
     source = write_files(tmp_path / "in", files)
     with pytest.raises(SourceError, match="could hold annotations"):
         ngff_bio.convert(source, tmp_path / "out.zarr")
+
+
+def test_the_export_equals_the_source(tmp_path: Path) -> None:
+    boxes = {"labels/val/b.txt": "1 0.1 0.1 0.05 0.1 0.93\n"}
+    source = coco8(tmp_path / "in", **boxes)
+    files = exported(source, tmp_path, "yolo")
+    assert files == {
+        name: (source / name).read_bytes()
+        for name in ("data.yaml", "labels/train/a.txt", "labels/val/b.txt")
+    }
+
+
+def test_the_export_of_darknet_equals_the_source(tmp_path: Path) -> None:
+    files: dict[str, str | tuple[int, int]] = {
+        "obj.data": "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n",
+        "obj.names": "a\nb\n",
+        "train.txt": "data/obj_train_data/2.jpg\ndata/obj_train_data/1.jpg\n",
+    }
+    for name in "12":
+        files[f"obj_train_data/{name}.jpg"] = SIZE
+        files[f"obj_train_data/{name}.txt"] = f"1 0.5 0.5 0.{name} 0.5\n"
+    source = write_files(tmp_path / "in", files)
+    found = exported(source, tmp_path, "yolo")
+    assert found == {n: t.encode() for n, t in files.items() if isinstance(t, str)}
+
+
+def test_a_task_that_lines_are_not_of_is_written_anew(tmp_path: Path) -> None:
+    source = coco8(tmp_path / "in", **{"labels/train/a.txt": ""})
+    files = exported(source, tmp_path, "yolo-obb")
+    outline, obb = files["labels/images/val/b.txt"].decode().splitlines()
+    assert obb == "2 0.6 0.1 0.9 0.1 0.9 0.4 0.6 0.4"
+    # The smallest box around a right triangle has its two legs as sides.
+    values = np.array(outline.split()[1:], float).reshape(4, 2) * (SIZE[1], SIZE[0])
+    assert np.allclose(sorted(map(tuple, values)), [(8, 4), (8, 36), (40, 4), (40, 36)])

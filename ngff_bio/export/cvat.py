@@ -1,0 +1,89 @@
+"""CVAT XML 1.1; equal to the source if it was CVAT, else "CVAT for images" of any store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ngff_bio.export.annotations import Annotation, annotated_planes
+from ngff_bio.export.classes import Classes, instance_layers
+from ngff_bio.export.documents import (
+    can_restore,
+    count_objects,
+    source_documents,
+    write_files,
+)
+from ngff_bio.export.image_files import plane_name, write_image
+from ngff_bio.export.report import ExportReport
+from ngff_bio.export.selection import Selection
+from ngff_bio.formats.cvat.document import restored
+from ngff_bio.model import Box, Polygons
+
+
+def write(selection: Selection, place: Path, report: ExportReport) -> None:
+    """Write the XML files of the source; a new one for a region or another source."""
+    if can_restore(selection, "cvat", place):
+        documents = source_documents(selection, "cvat")
+        count_objects(documents, report)
+        files = {d.file: restored(d.record, d.ordered) for d in documents}
+        write_files(files, selection, place, report)
+        return
+    _write_new(selection, place, report)
+
+
+def _write_new(selection: Selection, place: Path, report: ExportReport) -> None:
+    selection = instance_layers(selection, report)
+    classes = Classes(selection, report)
+    images: list[tuple[dict[str, Any], list[tuple[int, dict[str, Any]]]]] = []
+    for number, (plane, instances) in enumerate(annotated_planes(selection)):
+        name = plane_name(plane, lossless=bool(selection.with_images))
+        about = {"id": number, "name": name, "width": plane.width, "height": plane.height}
+        splits = plane.frame.get("splits") or ()
+        if splits:
+            about["subset"] = splits[0]
+        shapes = [s for one in instances if (s := _shape(one, classes, report)) is not None]
+        images.append(({"image": about}, list(enumerate(shapes))))
+        report.instances += len(shapes)
+        report.images += 1
+        if selection.with_images:
+            subset = f"{splits[0]}/" if splits else ""
+            write_image(plane, place / "images", f"{subset}{name}", report)
+    labels = [
+        {"name": c.name, **({"color": "#{:02x}{:02x}{:02x}".format(*c.color)} if c.color else {})}
+        for c in classes.all()
+    ]
+    meta = {"task": {"name": selection.name, "size": len(images), "labels": {"label": labels}}}
+    data = restored({"version": "1.1", "meta": meta}, images)
+    (place / "annotations.xml").write_bytes(data)
+    report.skip(
+        "CVAT shapes have a class and attributes only: no ids, areas, crowd flags or other records",
+        count=max(report.instances, 1),
+    )
+    if any(image.stored.size("t") > 1 for image in selection.images):
+        report.warn("tracks are written as shapes on each frame")
+
+
+def _shape(one: Annotation, classes: Classes, report: ExportReport) -> dict[str, Any] | None:
+    """A shape as a record of the store has it: its kind, and attributes of its element."""
+    common = {"@label": classes.of(one).name, "@source": "file", "@occluded": 0, "@z_order": 0}
+    shape = one.geometry
+    if isinstance(shape, Polygons) and len(shape.parts) == 1 and len(shape.parts[0]) >= 6:
+        part = shape.parts[0]
+        points = ";".join(f"{x:.10g},{y:.10g}" for x, y in zip(part[0::2], part[1::2], strict=True))
+        return {"shape": "polygon", **common, "@points": points}
+    mask = None if isinstance(shape, Box) else one.mask
+    if mask is not None:
+        (x, y), window = mask
+        flat = window.ravel()
+        edges = np.flatnonzero(np.diff(flat, prepend=False, append=not flat[-1]))
+        counts = np.diff(edges, prepend=0).tolist()
+        size = {"@left": x, "@top": y, "@width": window.shape[1], "@height": window.shape[0]}
+        return {"shape": "mask", **common, "@rle": ", ".join(map(str, counts)), **size}
+    if one.box is None:
+        report.skip("instances without pixels, outline or box", record=one.plane.name)
+        return None
+    x0, y0, width, height = one.box
+    sides = {"@xtl": x0, "@ytl": y0, "@xbr": x0 + width, "@ybr": y0 + height}
+    return {"shape": "box", **common, **{k: f"{v:.10g}" for k, v in sides.items()}}
