@@ -37,12 +37,10 @@ def _write(selection: Selection, place: Path, report: ExportReport, *, task: Tas
     """Write the label files of the source; new ones for a region or another source or task."""
     if can_restore(selection, "yolo", place):
         documents = source_documents(selection, "yolo")
-        if all(
-            _fits(o["line"], task)
-            for d in documents
-            for i in d.images.values()
-            for _, o in i.objects
-        ):
+        lines = [o["line"] for d in documents for _, found in d.ordered for _, o in found]
+        texts = ((kept_attributes(selection, "yolo") or {}).get("files") or {}).values()
+        with_keypoints = task == "detect" and any("kpt_shape" in str(text) for text in texts)
+        if with_keypoints or all(_fits(line, task) for line in lines):
             count_objects(documents, report)
             write_files(_restored(selection, documents), selection, place, report)
             return
@@ -50,7 +48,7 @@ def _write(selection: Selection, place: Path, report: ExportReport, *, task: Tas
 
 
 def _fits(line: str, task: Task) -> bool:
-    """Whether a line of the source is one of the task: boxes can have a confidence or keypoints."""
+    """Whether a line of the source is one of the task, with or without a confidence."""
     count = len(line.split()) - 1
     return count in {"detect": (4, 5), "obb": (8, 9)}.get(task, range(6, 1 << 20))
 

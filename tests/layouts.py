@@ -1,0 +1,349 @@
+"""The layouts of the table in ``docs/formats.md``: small folders, written by hand or by the makers.
+
+``python tests/layouts.py`` converts each and writes the table again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import makers
+import numpy as np
+from annotated import values_of, write_files
+from PIL import Image
+
+import ngff_bio
+
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "formats.md"
+
+SIZE = (40, 60)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One row: its title, the source that takes it, its files or their maker, and its export."""
+
+    title: str
+    source: str
+    make: Mapping[str, Any] | Callable[[Path], Any]
+    export: str | None = None
+
+    def write(self, folder: Path) -> Path:
+        """Write the files; the folder that a user would name."""
+        if callable(self.make):
+            self.make(folder)
+            inner = [p for p in folder.iterdir() if p.is_dir()]
+            return inner[0] if len(inner) == 1 and len(list(folder.iterdir())) == 1 else folder
+        texts = {n: c for n, c in self.make.items() if not isinstance(c, np.ndarray)}
+        write_files(folder, texts)
+        for name, pixels in self.make.items():
+            if isinstance(pixels, np.ndarray):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(folder / name)
+        return folder
+
+
+_ONE, _TWO = np.s_[2:9, 3:12], np.s_[20:30, 30:50]
+
+
+def _classes(one: int, two: int) -> np.ndarray[Any, Any]:
+    pixels = np.zeros(SIZE, np.uint8)
+    pixels[_ONE], pixels[_TWO] = one, two
+    return pixels
+
+
+_VOC = (
+    "<annotation><filename>{0}.png</filename><size><width>60</width><height>40</height></size>"
+    "<object><name>cell</name><bndbox><xmin>3</xmin><ymin>4</ymin><xmax>9</xmax><ymax>12</ymax>"
+    "</bndbox></object></annotation>"
+)
+_CVAT = (
+    "<annotations><version>1.1</version><meta><task><labels><label><name>cell</name></label>"
+    "</labels></task></meta>{0}</annotations>"
+)
+_RECT = {"name": "rect", "x": 2, "y": 3, "width": 10, "height": 5}
+_VIA = {
+    "a.png1": {
+        "filename": "a.png",
+        "size": 1,
+        "regions": [{"shape_attributes": _RECT, "region_attributes": {"class": "cell"}}],
+        "file_attributes": {},
+    }
+}
+_CSV = (
+    "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,"
+    'region_attributes\na.png,1,{},1,0,"{""name"": ""circle"", ""cx"": 9, ""cy"": 9, ""r"": 5}",'
+    '"{""class"": ""cell""}"\n'
+)
+_REGION = {"x": 5, "y": 10, "width": 25, "height": 25, "rotation": 0, "rectanglelabels": ["cell"]}
+_SIZES = {"original_width": 60, "original_height": 40}
+_TASK = {
+    "id": 1,
+    "annotations": [{"id": 2, "result": [
+        {**_SIZES, "image_rotation": 0, "value": _REGION, "id": "r", "type": "rectanglelabels"}
+    ]}],
+    "data": {"image": "a.png"},
+}  # fmt: skip
+_SUPERVISELY = {
+    "tags": [],
+    "size": {"height": 40, "width": 60},
+    "objects": [
+        {
+            "classTitle": "cell",
+            "geometryType": "rectangle",
+            "points": {"exterior": [[2, 3], [11, 7]], "interior": []},
+        }
+    ],
+}
+_PANOPTIC = {
+    "images": [{"id": 1, "file_name": "a.jpg", "width": 60, "height": 40}],
+    "annotations": [
+        {
+            "image_id": 1,
+            "file_name": "a.png",
+            "segments_info": [{"id": 7, "category_id": 3, "area": 63, "bbox": [3, 2, 9, 7]}],
+        }
+    ],
+    "categories": [{"id": 3, "name": "cell", "isthing": 1}],
+}  # fmt: skip
+_SEGMENTS = np.zeros((*SIZE, 3), np.uint8)
+_SEGMENTS[_ONE] = (7, 0, 0)
+
+LAYOUTS = (
+    Layout(
+        "YOLO of Ultralytics: detect",
+        "yolo",
+        {
+            "data.yaml": "train: images/train\nval: images/val\nnames: [cell]\n",
+            "images/train/a.png": SIZE,
+            "images/val/b.png": SIZE,
+            "labels/train/a.txt": "0 0.5 0.5 0.25 0.25\n",
+            "labels/val/b.txt": "0 0.5 0.5 0.5 0.5\n",
+        },
+        "yolo",
+    ),
+    Layout(
+        "YOLO of Ultralytics: pose",
+        "yolo",
+        {
+            "data.yaml": "train: images\nval: images\nkpt_shape: [2, 3]\nnames: [cell]\n",
+            "images/a.png": SIZE,
+            "labels/a.txt": "0 0.5 0.5 0.25 0.25 0.4 0.4 2 0.6 0.6 1\n",
+        },
+        "yolo",
+    ),
+    Layout(
+        "YOLO of Ultralytics: segment",
+        "yolo",
+        {
+            "data.yaml": "train: images\nval: images\nnames: [cell]\n",
+            "images/a.png": SIZE,
+            "labels/a.txt": "0 0.1 0.1 0.5 0.1 0.5 0.5\n",
+        },
+        "yolo-seg",
+    ),
+    Layout(
+        "YOLO of Ultralytics: obb",
+        "yolo",
+        {
+            "data.yaml": "train: images\nval: images\nnames: [cell]\n",
+            "images/a.png": SIZE,
+            "labels/a.txt": "0 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n",
+        },
+        "yolo-obb",
+    ),
+    Layout(
+        "YOLO of Roboflow",
+        "yolo",
+        {
+            "README.roboflow.txt": "exported",
+            "data.yaml": "train: ../train/images\nval: ../valid/images\nnc: 1\nnames: ['cell']\n",
+            "train/images/a.png": SIZE,
+            "train/labels/a.txt": "0 0.5 0.5 0.25 0.25\n",
+            "valid/images/b.png": SIZE,
+            "valid/labels/b.txt": "0 0.5 0.5 0.25 0.25\n",
+        },
+        "yolo",
+    ),
+    Layout(
+        "YOLO of darknet",
+        "yolo",
+        {
+            "obj.data": "classes = 1\ntrain = data/train.txt\nnames = data/obj.names\n",
+            "obj.names": "cell\n",
+            "train.txt": "data/obj_train_data/a.png\n",
+            "obj_train_data/a.png": SIZE,
+            "obj_train_data/a.txt": "0 0.5 0.5 0.25 0.25\n",
+        },
+        "yolo",
+    ),
+    Layout(
+        "Pascal VOC, with class and object images",
+        "voc",
+        {
+            "Annotations/a.xml": _VOC.format("a"),
+            "JPEGImages/a.png": SIZE,
+            "ImageSets/Main/train.txt": "a\n",
+            "SegmentationClass/a.png": _classes(1, 255),
+            "SegmentationObject/a.png": _classes(1, 255),
+        },
+        "voc",
+    ),
+    Layout(
+        "labelImg: XML beside the images", "voc", {"a.png": SIZE, "a.xml": _VOC.format("a")}, "voc"
+    ),
+    Layout(
+        "CVAT for images 1.1",
+        "cvat",
+        {
+            "annotations.xml": _CVAT.format(
+                '<image id="0" name="a.png" subset="train" width="60" height="40"><ellipse '
+                'label="cell" cx="20" cy="20" rx="9" ry="5"/></image>'
+            ),
+            "images/train/a.png": SIZE,
+        },
+        "cvat",
+    ),
+    Layout(
+        "CVAT for video 1.1",
+        "cvat",
+        {
+            "annotations.xml": _CVAT.format(
+                '<track id="0" label="cell"><box frame="0" keyframe="1" outside="0" xtl="1" ytl="1" '
+                'xbr="9" ybr="9"/><box frame="1" keyframe="1" outside="1" xtl="1" ytl="1" xbr="9" '
+                'ybr="9"/></track>'
+            ),
+            "images/frame_000000.PNG": SIZE,
+            "images/frame_000001.PNG": SIZE,
+        },
+        "cvat",
+    ),
+    Layout("VIA project or JSON", "via", {"a.png": SIZE, "via.json": json.dumps(_VIA)}, "via"),
+    Layout("VIA CSV", "via", {"a.png": SIZE, "via.csv": _CSV}, "via"),
+    Layout(
+        "Label Studio JSON",
+        "label-studio",
+        {"images/a.png": SIZE, "export.json": json.dumps([_TASK])},
+        "label-studio",
+    ),
+    Layout(
+        "Label Studio JSON-MIN",
+        "label-studio",
+        {
+            "images/a.png": SIZE,
+            "export.json": json.dumps([{"image": "a.png", "label": [{**_REGION, **_SIZES}]}]),
+        },
+        "label-studio",
+    ),
+    Layout(
+        "Supervisely",
+        "supervisely",
+        {
+            "meta.json": json.dumps(
+                {"classes": [{"title": "cell", "color": "#FF0000"}], "tags": []}
+            ),
+            "train/img/a.png": SIZE,
+            "train/ann/a.png.json": json.dumps(_SUPERVISELY),
+        },
+        "supervisely",
+    ),
+    Layout(
+        "COCO panoptic",
+        "coco-panoptic",
+        {
+            "annotations/panoptic_train.json": json.dumps(_PANOPTIC),
+            "annotations/panoptic_train/a.png": _SEGMENTS,
+            "train/a.jpg": SIZE,
+        },
+        "coco-panoptic",
+    ),
+    Layout("COCO: polygons, run lengths, boxes", "coco", makers.make_coco_folder, "coco"),
+    Layout("labelme", "labelme", makers.make_labelme_folder, "labelme"),
+    Layout(
+        "One mask file per object (Data Science Bowl)", "object-masks", makers.make_object_masks
+    ),
+    Layout("Cell Tracking Challenge", "cell-tracking", makers.make_cell_tracking),
+    Layout(
+        "Images with label images",
+        "images",
+        {"a.png": SIZE, "a_mask.png": _classes(1, 2)},
+    ),
+)
+
+HEAD = (
+    "| layout | `--format` | annotations | classes | splits | tracks | export equal to the source |"
+)
+
+
+def row(layout: Layout, folder: Path) -> str:
+    """The row of a layout, as a conversion without an option and an export give it."""
+    source = layout.write(folder / "in")
+    store = folder / "out.zarr"
+    ngff_bio.convert(source, store)
+    assert ngff_bio.verify(store, source).equal
+    data = ngff_bio.open(store)
+    assert data.attributes["source"] == layout.source, layout.title
+    layers = [(data[p], layer) for p in data for layer in data[p].layers]
+    about = [image.label_attributes(layer) for image, layer in layers]
+    frames = [f for p in data for f in data[p].attributes.get("frames") or ()]
+    cells = [
+        bool(layers),
+        any(a.get("categories") for a in about),
+        any(f.get("splits") for f in frames),
+        any(a.get("tracked") for a in about),
+    ]
+    marks = ["yes" if cell else "" for cell in cells]
+    if layout.export is None:
+        exported = ""
+    else:
+        ngff_bio.export(store, folder / "back", to=layout.export)
+        same = {f for f in (folder / "back").rglob("*.*") if f.is_file()}
+        assert same
+        for file in same:
+            _assert_equal(file, source / file.relative_to(folder / "back"))
+        exported = f"`{layout.export}`"
+    return f"| {layout.title} | `{layout.source}` | {' | '.join(marks)} | {exported} |"
+
+
+def _assert_equal(found: Path, expected: Path) -> None:
+    if found.suffix == ".json":
+        assert json.loads(found.read_text()) == json.loads(expected.read_text()), found
+    elif found.suffix == ".xml":
+        assert values_of(found.read_text()) == values_of(expected.read_text()), found
+    elif found.suffix == ".png":
+        pixels = [np.asarray(Image.open(f)) for f in (found, expected)]
+        assert (pixels[0] == pixels[1]).all(), found
+    elif found.suffix == ".csv":
+        assert json.dumps(found.read_text().split()) == json.dumps(expected.read_text().split())
+    else:
+        assert found.read_bytes() == expected.read_bytes(), found
+
+
+def document(rows: list[str]) -> str:
+    """The page with the table."""
+    return "\n".join(
+        [
+            "# Layouts that convert without an option",
+            "",
+            "Made by `python tests/layouts.py`, which converts a small folder of each layout, verifies",
+            "the store, exports it in its own format and compares the files value for value.",
+            "",
+            HEAD,
+            "|---|---|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        made = [row(one, Path(temporary, str(n))) for n, one in enumerate(LAYOUTS)]
+    DOCUMENT.write_text(document(made))
+    sys.stdout.write(DOCUMENT.read_text())
