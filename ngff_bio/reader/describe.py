@@ -78,13 +78,13 @@ def _array(pixels: Multiscale, sizes: _Sizes) -> dict[str, Any]:
     total, dtype = 0, ""
     for number, level in enumerate(pixels.meta.levels):
         total += sizes.below(pixels.place(number))
-        described: dict[str, Any] = {"path": level.path, "shape": [], "chunks": [], "shards": None}
+        said: dict[str, Any] = {"path": level.path, "shape": [], "chunks": [], "shards": None}
         if number in pixels.present():
             meta = pixels.array(number).meta
             dtype = meta.dtype.name
-            described |= {"shape": list(meta.shape), "chunks": list(meta.chunk)}
-            described["shards"] = None if meta.shard is None else list(meta.shard)
-        levels.append(described)
+            said |= {"shape": list(meta.shape), "chunks": list(meta.chunk)}
+            said["shards"] = None if meta.shard is None else list(meta.shard)
+        levels.append(said)
     return {
         "axes": "".join(pixels.names),
         "units": [a.unit for a in pixels.axes],

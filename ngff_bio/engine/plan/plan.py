@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -277,7 +278,7 @@ def _plan_layer(
 def _units(
     arrays: list[PlannedArray], dataset: SourceDataset, settings: Settings
 ) -> Iterable[Unit]:
-    groups: dict[tuple[int, int, str | int, Region], list[UnitPart]] = {}
+    groups: dict[tuple[Any, ...], list[UnitPart]] = {}
     for number, planned in enumerate(arrays):
         if planned.start is None:
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.ngff.metadata import VERSIONS, ZARR_FORMAT, Version
@@ -94,11 +94,11 @@ class Settings:
         """The Zarr format below the version of the specification."""
         return ZARR_FORMAT[self.version]
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Any]:
         """All settings as JSON values."""
         return {f.name: _as_json(getattr(self, f.name)) for f in fields(self)}
 
-    def changed(self) -> dict[str, object]:
+    def changed(self) -> dict[str, Any]:
         """Settings that differ from the defaults of the version, as JSON values."""
         default = Settings(version=self.version)
         written = self.to_json()
@@ -110,7 +110,7 @@ class Settings:
         }
 
 
-def _as_json(value: object) -> object:
+def _as_json(value: Any) -> Any:
     if isinstance(value, Codec):
         return str(value)
     return list(value) if isinstance(value, tuple) else value

@@ -77,34 +77,38 @@ def _connect(cluster: Any) -> tuple[Any, bool]:
         ) from error
 
 
-class _Cluster(Workers):
+class _Cluster:
     def __init__(self, client: Any, storage: Storage, on_error: OnError, memory: int) -> None:
-        import distributed
-
         self._client, self._storage, self._on_error = client, storage, on_error
         self._memory = memory
-        self._in_flight: dict[Any, tuple[Plan, Unit]] = {}
-        self._arrived: Any = _untyped(distributed.as_completed)(raise_errors=False)
+        self._in_flight: dict[Any, Unit] = {}
 
     def run(self, scheduler: Scheduler) -> Iterator[tuple[Unit, UnitRecord]]:
         """Yield each unit with its record as it is done."""
-        if scheduler.left:
-            threads, memory = self._capacity()
-            self.limit, self.memory = _AHEAD * threads, self._memory or memory // 2
-        yield from super().run(scheduler)
+        if not scheduler.left:
+            return
+        import distributed
 
-    def begin(self, plan: Plan, unit: Unit) -> None:
-        """Submit a unit."""
-        job = plan.job(unit)
-        future = self._client.submit(run_unit, job, self._storage, None, self._on_error, pure=False)
-        self._in_flight[future] = plan, unit
-        self._arrived.add(future)
-
-    def wait(self) -> tuple[Unit, UnitRecord | BaseException]:
-        """The next unit that is done."""
-        future = next(self._arrived)
-        plan, unit = self._in_flight.pop(future)
-        return unit, self._record(future, plan, unit)
+        threads, memory = self._capacity()
+        memory = self._memory or memory // 2
+        arrived: Any = _untyped(distributed.as_completed)(raise_errors=False)
+        while scheduler.left:
+            for unit in scheduler.ready(_AHEAD * threads, memory):
+                future = self._client.submit(
+                    run_unit,
+                    scheduler.plan.job(unit),
+                    self._storage,
+                    None,
+                    self._on_error,
+                    pure=False,
+                )
+                self._in_flight[future] = unit
+                arrived.add(future)
+            future = next(arrived)
+            unit = self._in_flight.pop(future)
+            record = self._record(future, scheduler.plan, unit)
+            scheduler.done(unit, record)
+            yield unit, record
 
     def _capacity(self) -> tuple[int, int]:
         """Threads and bytes of memory of all workers; waits until there is one."""

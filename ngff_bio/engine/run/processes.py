@@ -6,11 +6,11 @@ import ctypes
 import multiprocessing
 import signal
 import sys
-from collections import Counter
-from contextlib import AbstractContextManager, closing, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from typing import Any
 
 from ngff_bio.engine.plan.plan import Job, Plan, Unit
 from ngff_bio.engine.run.runners import (
@@ -20,6 +20,7 @@ from ngff_bio.engine.run.runners import (
     refuse_private_storage,
     worker_count,
 )
+from ngff_bio.engine.run.scheduler import Scheduler
 from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.engine.write.units import run_unit
 from ngff_bio.errors import WorkerError
@@ -53,28 +54,29 @@ class ProcessRunner:
     workers: int = 0
     memory: int = 0
 
-    def start(
-        self, storage: Storage, on_error: OnError = "stop"
-    ) -> AbstractContextManager[Workers]:
+    @contextmanager
+    def start(self, storage: Storage, on_error: OnError = "stop") -> Iterator[Workers]:
         """Start processes; they load while the first unit runs here."""
         refuse_private_storage(storage)
-        count, memory = worker_count(self.workers), memory_limit(self.memory)
-        return closing(_Processes(storage, on_error, count, memory))
+        pool = _Processes(storage, on_error, worker_count(self.workers), memory_limit(self.memory))
+        try:
+            yield pool
+        finally:
+            pool.close()
 
 
 @dataclass(eq=False)
 class _Worker:
-    process: BaseProcess
+    process: Any
     pipe: Connection
-    task: tuple[Plan, Unit] | None = None
+    unit: Unit | None = None
 
 
-class _Processes(Workers):
+class _Processes:
     def __init__(self, storage: Storage, on_error: OnError, count: int, memory: int) -> None:
         self._context = multiprocessing.get_context("spawn")
-        self._storage, self._on_error = storage, on_error
-        self.limit, self.memory = count, memory
-        self._tries: Counter[str] = Counter()
+        self._storage, self._on_error, self._memory = storage, on_error, memory
+        self._count = count
         self._workers = [self._start() for _ in range(count)]
 
     def _start(self) -> _Worker:
@@ -86,28 +88,32 @@ class _Processes(Workers):
         theirs.close()  # so that the end of the process ends the pipe
         return _Worker(process, ours)
 
-    def wait(self) -> tuple[Unit, UnitRecord | BaseException]:
-        """The next unit that is done; one whose worker has died is begun again."""
-        while True:
-            busy = {w.pipe: w for w in self._workers if w.task is not None}
-            pipe = wait(list(busy))[0]
-            worker = next(w for w in busy.values() if w.pipe is pipe)
-            if worker.task is None:
-                raise RuntimeError("a worker without a unit")
-            plan, unit = worker.task
-            try:
-                outcome: UnitRecord | BaseException = worker.pipe.recv()
-            except (EOFError, ConnectionError):
-                self._replace(worker)
-                self.begin(plan, unit)
-            else:
-                worker.task = None
-                return unit, outcome
+    def run(self, scheduler: Scheduler) -> Iterator[tuple[Unit, UnitRecord]]:
+        """Yield each unit with its record as it is done."""
+        tries: dict[str, int] = {}
+        while scheduler.left:
+            for unit in scheduler.ready(self._count, self._memory):
+                self._give(scheduler.plan, unit, tries)
+            busy = [w for w in self._workers if w.unit is not None]
+            for pipe in wait([w.pipe for w in busy]):
+                worker = next(w for w in busy if w.pipe is pipe)
+                if worker.unit is None:
+                    continue
+                done = worker.unit
+                outcome = self._outcome(worker)
+                worker.unit = None
+                if outcome is None:
+                    self._replace(worker)
+                    self._give(scheduler.plan, done, tries)
+                    continue
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                scheduler.done(done, outcome)
+                yield done, outcome
 
-    def begin(self, plan: Plan, unit: Unit) -> None:
-        """Send a unit to a process that has none."""
-        self._tries[unit.id] += 1
-        if self._tries[unit.id] > TRIES:
+    def _give(self, plan: Plan, unit: Unit, tries: dict[str, int]) -> None:
+        tries[unit.id] = tries.get(unit.id, 0) + 1
+        if tries[unit.id] > TRIES:
             raise WorkerError(
                 f"a worker was killed {TRIES} times at the same unit of work",
                 **described(plan, unit),
@@ -115,13 +121,13 @@ class _Processes(Workers):
                 "the same command resumes the conversion",
             )
         for _ in range(TRIES):
-            worker = next(w for w in self._workers if w.task is None)
+            worker = next(w for w in self._workers if w.unit is None)
             try:
                 worker.pipe.send(plan.job(unit))
             except (BrokenPipeError, ConnectionError):  # it died while it had nothing to do
                 self._replace(worker)
             else:
-                worker.task = plan, unit
+                worker.unit = unit
                 return
         raise WorkerError(
             "worker processes die as soon as they are started",
@@ -133,10 +139,18 @@ class _Processes(Workers):
         worker.process.join(1)
         self._workers[self._workers.index(worker)] = self._start()
 
+    def _outcome(self, worker: _Worker) -> UnitRecord | BaseException | None:
+        """What a worker has sent; ``None`` if it has died."""
+        try:
+            found: UnitRecord | BaseException = worker.pipe.recv()
+        except (EOFError, ConnectionError):
+            return None
+        return found
+
     def close(self) -> None:
         """End the processes. Objects that they were writing do not appear, see Storage.put."""
         for worker in self._workers:
-            if worker.task is None:
+            if worker.unit is None:
                 with suppress(OSError):
                     worker.pipe.send(None)
             else:

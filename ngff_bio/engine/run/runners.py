@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -31,37 +30,12 @@ _EXTRA_UNITS = 2
 DEFAULT_MEMORY = 8 << 30
 
 
-class Workers(ABC):
-    """Workers that are ready.
-
-    ``limit`` is how many units may be in flight, ``memory`` the bytes that these may take together.
-    """
-
-    limit: int
-    memory: int
+class Workers(Protocol):
+    """Workers that are ready."""
 
     def run(self, scheduler: Scheduler) -> Iterator[tuple[Unit, UnitRecord]]:
         """Yield each unit with its record when it is done; the first error ends the run."""
-        while scheduler.left:
-            for unit in scheduler.ready(self.limit, self.memory):
-                self.begin(scheduler.plan, unit)
-            unit, outcome = self.wait()
-            if isinstance(outcome, BaseException):
-                raise outcome
-            scheduler.done(unit, outcome)
-            yield unit, outcome
-
-    @abstractmethod
-    def begin(self, plan: Plan, unit: Unit) -> None:
-        """Give a unit to a worker."""
-
-    @abstractmethod
-    def wait(self) -> tuple[Unit, UnitRecord | BaseException]:
-        """Wait for a unit in flight; returns it with its record, or with the error that ended it."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Stop the workers, or abandon them; units in flight are cancelled."""
+        ...
 
 
 class Runner(Protocol):
@@ -91,36 +65,43 @@ class ThreadRunner:
     workers: int = 0
     memory: int = 0
 
-    def start(
-        self, storage: Storage, on_error: OnError = "stop"
-    ) -> AbstractContextManager[Workers]:
+    @contextmanager
+    def start(self, storage: Storage, on_error: OnError = "stop") -> Iterator[Workers]:
         """Start threads."""
-        count, memory = worker_count(self.workers), memory_limit(self.memory)
-        return closing(_Threads(storage, on_error, count, memory))
+        threads = _Threads(storage, on_error, worker_count(self.workers), memory_limit(self.memory))
+        try:
+            yield threads
+        finally:
+            threads.close()
 
 
-class _Threads(Workers):
+class _Threads:
     """Daemon threads that take units from a queue: one that hangs in a read is abandoned."""
 
     def __init__(self, storage: Storage, on_error: OnError, count: int, memory: int) -> None:
-        self._storage, self._on_error, self.memory = storage, on_error, memory
+        self._storage, self._on_error, self._memory = storage, on_error, memory
         self._pool = WorkerPool(count)
-        self.limit = count + (_EXTRA_UNITS if storage.locality == "network" else 0)
+        self._limit = count + (_EXTRA_UNITS if storage.locality == "network" else 0)
         self._todo: SimpleQueue[tuple[Plan, Unit] | None] = SimpleQueue()
         self._done: SimpleQueue[tuple[Unit, UnitRecord | BaseException]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def begin(self, plan: Plan, unit: Unit) -> None:
-        """Add a unit to the queue."""
-        if len(self._threads) < self.limit:
-            name = f"unit-{len(self._threads)}"
-            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
-            self._threads[-1].start()
-        self._todo.put((plan, unit))
-
-    def wait(self) -> tuple[Unit, UnitRecord | BaseException]:
-        """The next unit that is done."""
-        return self._done.get()
+    def run(self, scheduler: Scheduler) -> Iterator[tuple[Unit, UnitRecord]]:
+        """Yield each unit with its record when it is done."""
+        needed = min(self._limit, scheduler.waiting)
+        while scheduler.left:
+            for unit in scheduler.ready(self._limit, self._memory):
+                if len(self._threads) < needed:
+                    name = f"unit-{len(self._threads)}"
+                    thread = threading.Thread(target=self._work, name=name, daemon=True)
+                    self._threads.append(thread)
+                    thread.start()
+                self._todo.put((scheduler.plan, unit))
+            unit, outcome = self._done.get()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            scheduler.done(unit, outcome)
+            yield unit, outcome
 
     def _work(self) -> None:
         while (task := self._todo.get()) is not None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def numbers(values: Sequence[float | None], dtype: str) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), [_present(values), pa.py_buffer(filled)])
 
 
-def _present(values: Sequence[object]) -> pa.Buffer | None:
+def _present(values: Sequence[Any]) -> Any:
     """Arrow's bitmap of values that are not null; ``None`` if all are there."""
     import pyarrow as pa
 

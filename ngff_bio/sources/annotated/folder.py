@@ -43,6 +43,7 @@ from ngff_bio.sources.assembly import (
     probe_all,
 )
 from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.mask_content import masks_among
 
 #: Options of sources of annotation documents.
 OPTIONS = {
@@ -225,9 +226,10 @@ class AnnotatedFolder:
         """
         maker = ImageMaker(self, categories, splits or {}, records or {}, more_layers)
         in_movies = {name for movie in self.movies for name in movie.files}
-        images = [
-            (folder_of(n), i) for n in self.headers if n not in in_movies for i in maker.of_file(n)
-        ]
+        single = [n for n in self.headers if n not in in_movies]
+        alone = [n for n in single if n not in self.entries]
+        masks = masks_among(self.tree, self.headers, alone, self.problems)
+        images = [(folder_of(n), i) for n in single if n not in masks for i in maker.of_file(n)]
         images += [(folder_of(m.files[0]), i) for m in self.movies for i in maker.of_movie(m)]
         if not images:
             raise SourceNotFoundError("no image file is readable", file=self.tree.origin)

@@ -24,7 +24,7 @@ from ngff_bio.sources.assembly import (
 )
 from ngff_bio.sources.coco.files import CocoFiles
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.label_names import by_convention
+from ngff_bio.sources.images.mask_content import masks_among
 from ngff_bio.sources.registry import Source
 
 
@@ -72,8 +72,7 @@ def read(
     finder = _Finder(image_names)
     headers = probe_all(tree, image_names, problems)
     entries = coco.entries(headers, lambda _, name: finder.find(name))
-    masks = [n for n in headers if not entries[n] and by_convention(n) is not None]
-    for name in masks:
+    for name in masks_among(tree, headers, [n for n in headers if not entries[n]], problems):
         del headers[name]
     paths = paths_below("", image_names)
     images = []

@@ -23,9 +23,11 @@ from ngff_bio.sources.images.label_names import (
     LabelFile,
     LabelRule,
     Partners,
+    by_content,
     by_convention,
     split_labels,
 )
+from ngff_bio.sources.images.mask_content import find_masks
 from ngff_bio.sources.images.numbered import Naming, Series, find_series, stem_of
 from ngff_bio.sources.images.opening import open_series, series_images
 from ngff_bio.sources.registry import Source
@@ -143,6 +145,9 @@ class _Reader:
     ) -> list[tuple[str, SourceImage]]:
         """Every image with its folder; label images are those of `rules`, or known by their names."""
         plain, labels = split_labels(list(self.headers), rules, by_names)
+        looks = set(find_masks(self.tree, self.headers, plain)) if by_names else set()
+        labels += [by_content(name) for name in sorted(looks)]
+        plain = [name for name in plain if name not in looks]
         series = self._series(plain)
         layers = self._partners(series, labels)
         self._note_numbers(series)
@@ -217,7 +222,7 @@ class _Reader:
         """
         partners = Partners(series, self.naming)
         found: dict[int, _Layers] = {}
-        unmatched = []
+        unmatched: list[LabelFile] = []
         for label in labels:
             with self.problems.caught():
                 place, layer = partners.find(label), label.layer
@@ -234,12 +239,20 @@ class _Reader:
                         hint="a `*` of the pattern must match the name of an image",
                     )
                 if place is None:
-                    unmatched.append(label.name)
+                    unmatched.append(label)
                 else:
+                    if label.looks:
+                        self.problems.note(
+                            "files that look like label images are labels of the image of their "
+                            "name; to convert them as images, add --labels none",
+                            record=label.name,
+                        )
                     files = found.setdefault(place[0], {}).setdefault(layer, [])
                     files.append((place[1], label.name))
         if unmatched:
-            self.problems.fail(_unpaired_labels(unmatched), len(unmatched))
+            names = [label.name for label in unmatched]
+            how = "that look" if all(label.looks for label in unmatched) else "named"
+            self.problems.fail(_unpaired_labels(names, how), len(names))
         return found
 
     def _labelled(
@@ -265,8 +278,8 @@ class _Reader:
         return [replace(images[0], labels=tuple(found))]
 
 
-def _unpaired_labels(names: Sequence[str]) -> SourceError:
-    """The error for files that are named like label images, and match no image."""
+def _unpaired_labels(names: Sequence[str], how: str = "named") -> SourceError:
+    """The error for files that are named like label images, or look so, and match no image."""
     folders = sorted({folder_of(n) for n in names})
     hint = (
         "if they are images, convert all files as images with --labels none; label images are named "
@@ -276,7 +289,7 @@ def _unpaired_labels(names: Sequence[str]) -> SourceError:
         "label images without their image",
         file=names[0],
         expected="an image of the same name, as in images/a.png and masks/a.png",
-        found=f"{len(names)} files named like label images, in "
+        found=f"{len(names)} files {how} like label images, in "
         + ", ".join(f or "the top folder" for f in folders[:3])
         + (f" and {len(folders) - 3} more folders" if len(folders) > 3 else ""),
         hint=hint,

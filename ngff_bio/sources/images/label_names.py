@@ -48,12 +48,15 @@ class LabelFile:
         Possible names of its image, the best guess first.
     asked
         Whether it was selected by a rule.
+    looks
+        Whether its pixels alone show that it is one.
     """
 
     name: str
     layer: str
     stems: tuple[str, ...]
     asked: bool = False
+    looks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,14 @@ def _by_infix(name: str, stems: Container[str]) -> LabelFile | None:
         if other.lower() in stems:
             return LabelFile(name, layer_name(found["layer"].lower()), (other,))
     return None
+
+
+def by_content(name: str) -> LabelFile:
+    """A file that looks like a label image: of the image of its name, or of the end of its name."""
+    stem, folder = stem_of(name), folder_of(name).rpartition("/")[2]
+    tails = [stem[m.end() :] for m in re.finditer(r"[ _.-]+", stem)]
+    stems = (stem, *(t for t in tails if t and not t.isdecimal()))
+    return LabelFile(name, layer_name(folder.lower() or "masks"), stems, looks=True)
 
 
 def split_labels(

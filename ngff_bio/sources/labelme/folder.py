@@ -23,8 +23,10 @@ from ngff_bio.sources.assembly import (
     image_files,
     layer_name,
     placed,
+    probe_all,
 )
 from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.mask_content import masks_among
 from ngff_bio.sources.labelme.shapes import (
     SCALE_HELP,
     note_embedded,
@@ -88,8 +90,13 @@ def read(
         )
     layer = layer_name(label for content in pairs.contents for label in content.labels)
     reader = _Reader(tree, problems, scale_annotations, axes, layer)
+    alone = [name for name in image_names if name not in pairs.of]
+    masks = masks_among(tree, probe_all(tree, alone, Problems("skip")), alone, problems)
+    image_names = [name for name in image_names if name not in masks]
     images = [
-        (folder_of(name), i) for name in image_names for i in reader.of_file(name, pairs.of[name])
+        (folder_of(name), i)
+        for name in image_names
+        for i in reader.of_file(name, pairs.of.get(name, []))
     ]
     images += [(folder_of(c.name), i) for c in pairs.alone for i in reader.of_embedded(c)]
     if not images:
