@@ -83,6 +83,10 @@ BUILT_IN = {
     "label-studio": ("ngff_bio.sources.annotated.label_studio:SOURCE", r"\.json$"),
     "supervisely": ("ngff_bio.sources.annotated.supervisely:SOURCE", r"(^|/)ann/.*\.json$"),
     "coco-panoptic": ("ngff_bio.sources.annotated.panoptic:SOURCE", r"\.json$"),
+    "microscope": (
+        "ngff_bio.sources.microscope:SOURCE",
+        r"\.(czi|zvi|nd2|lif|oir|oib|oif|vsi|ims|svs|ndpi|qptiff)$",
+    ),
     "images": ("ngff_bio.sources.images.folder:SOURCE", ""),
     "tiff": ("ngff_bio.sources.images.folder:TIFF", "$^"),
 }
@@ -139,8 +143,9 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
     known = _load(_possible(names))
     confidence = {n: s.detect(tree) for n, s in known.items()}
     best = [n for n, v in confidence.items() if v and v == max(confidence.values())]
-    if len(best) > 1:  # folders of any format of annotations have image files, too
-        best = [n for n in best if n != "images"]
+    for generic in ("images", "microscope"):  # folders with annotations have image files, too
+        if len(best) > 1:
+            best = [n for n in best if n != generic]
     if not best:
         from ngff_bio.sources.unrecognized import unrecognized
 

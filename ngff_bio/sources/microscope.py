@@ -1,0 +1,98 @@
+"""A file of a microscope, or a folder of them: each scene is an image."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from ngff_bio.errors import SourceNotFoundError
+from ngff_bio.formats.microscope import VENDORS, Scene, open_microscope
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import Frame, OnError, SourceDataset, SourceImage
+from ngff_bio.sources.assembly import base_of, ending_of, folder_of, placed
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.registry import Source
+
+
+def detect(tree: FileTree) -> int:
+    """1 if there is a file with the ending of a microscope's format."""
+    return int(any(ending_of(n) in VENDORS for n in tree.names()))
+
+
+def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
+    """Every scene of every file as an image.
+
+    The metadata of each file are kept as OME-XML in the attributes of the dataset.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceNotFoundError
+        If there is no such file, or none can be read.
+    ngff_bio.errors.SourceError
+        If a file is damaged, or its reader is not installed.
+    """
+    problems = Problems(on_error)
+    found: list[tuple[str, SourceImage]] = []
+    documents: dict[str, str] = {}
+    names = [n for n in tree.names() if ending_of(n) in VENDORS]
+    for name in names:
+        with problems.caught():
+            companions = [tree.file(n) for n in _companions(tree, name)]
+            opened = open_microscope(tree.file(name), companions, limits=tree.limits)
+            scenes = opened.scenes
+            if opened.ome_xml is not None:
+                documents[name] = opened.ome_xml
+            for warning in opened.warnings:
+                problems.warn(warning, file=name)
+            for note in opened.notes:
+                problems.note(f"not converted: {note}", file=name)
+            found += [(folder_of(name), _image(name, s, len(scenes) > 1)) for s in scenes]
+    if not found:
+        raise SourceNotFoundError(
+            "no microscope file is readable",
+            file=tree.origin,
+            expected=f"files that end in {', '.join(VENDORS)}",
+            found="; ".join(n.what for n in problems.notices[:3]) or "no such file",
+            hint="name the folder that holds them",
+        )
+    return SourceDataset(
+        name=PurePosixPath(tree.origin.rstrip("/")).stem or "microscope",
+        source="microscope",
+        origin=tree.origin,
+        layout="image" if len(found) == 1 else "collection",
+        images=placed(found),
+        notices=problems.gathered(),
+        attributes={"ome_xml": documents} if documents else {},
+    )
+
+
+def _companions(tree: FileTree, name: str) -> list[str]:
+    """Files that contain the planes of a file: ``_a_/`` of ``a.vsi``, ``a.oif.files/`` of ``a.oif``."""
+    folder, stem = folder_of(name), PurePosixPath(name).stem
+    inside = f"_{stem}_/" if ending_of(name) == ".vsi" else f"{base_of(name)}.files/"
+    start = f"{folder}/{inside}".lstrip("/")
+    return [n for n in tree.names() if n.startswith(start)]
+
+
+def _image(name: str, scene: Scene, several: bool) -> SourceImage:
+    base = base_of(name)
+    stem = PurePosixPath(base).stem
+    times = scene.pixels.shape[0] if scene.pixels.axes[0] == "t" else 1
+    return SourceImage(
+        path=f"{stem}_{scene.name}" if several else stem,
+        name=f"{base}/{scene.name}" if several else base,
+        axes=scene.axes,
+        pixels=scene.pixels,
+        channels=scene.channels,
+        frames=tuple(Frame(name, t) for t in range(times)),
+        translation=scene.translation,
+        attributes={"scene": {"index": scene.pixels.scene, "name": scene.name}},
+    )
+
+
+SOURCE = Source(
+    name="microscope",
+    title="files of microscopes, each scene an image (needs the extra vendor)",
+    layout=", ".join(f"*{ending}" for ending in VENDORS),
+    detect=detect,
+    read=read,
+)

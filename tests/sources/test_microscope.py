@@ -1,0 +1,185 @@
+"""Files of microscopes: CZI files that Zeiss's own library writes, an Imaris file made by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import zarr
+from pylibCZIrw import czi
+
+import ngff_bio
+from ngff_bio.errors import SourceError
+from ngff_bio.testing import check_source
+
+SIZE = (48, 60)
+
+
+def write_czi(path: Path, pixels: np.ndarray, *, scenes: int = 1, **metadata: object) -> None:
+    """Write planes of (t, c, z, y, x, samples); every scene has the same ones."""
+    with czi.create_czi(str(path)) as file:
+        for scene in range(scenes):
+            for t, c, z in np.ndindex(pixels.shape[:3]):
+                place = {"scene": scene, "location": (scene * 200, 0)} if scenes > 1 else {}
+                plane = pixels[t, c, z] + scene
+                file.write(plane.astype(pixels.dtype), plane={"T": t, "C": c, "Z": z}, **place)
+        if metadata:
+            file.write_metadata("document", **metadata)
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    """Noise of two time points, two channels, three planes."""
+    rng = np.random.default_rng(1)
+    return rng.integers(0, 60000, (2, 2, 3, *SIZE, 1)).astype(np.uint16)
+
+
+def test_czi_with_time_channels_and_planes(tmp_path: Path, pixels: np.ndarray) -> None:
+    path = tmp_path / "cells.czi"
+    write_czi(
+        path, pixels, channel_names={0: "DAPI", 1: "GFP"},
+        scale_x=0.5e-6, scale_y=0.25e-6, scale_z=2e-6,
+    )  # fmt: skip
+    ngff_bio.convert(path, tmp_path / "out.zarr")
+    root = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    np.testing.assert_array_equal(root["0"][:], pixels[..., 0])
+    image = ngff_bio.open(tmp_path / "out.zarr").images[0]
+    assert image.axes == "tczyx"
+    ome = root.attrs["ome"]
+    axes = {a["name"]: a for a in ome["multiscales"][0]["axes"]}
+    scale = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
+    assert scale[2:] == pytest.approx([2, 0.25, 0.5])
+    assert {axes[a]["unit"] for a in "zyx"} == {"micrometer"}
+    assert [c["label"] for c in ome["omero"]["channels"]] == ["DAPI", "GFP"]
+    documents = root.attrs["ngff_bio"]["attributes"]["ome_xml"]
+    assert 'Name="DAPI"' in documents["cells.czi"]
+
+
+def test_samples_of_rgb_pixels_are_channels(tmp_path: Path) -> None:
+    rgb = np.random.default_rng(2).integers(0, 255, (1, 1, 1, *SIZE, 3)).astype(np.uint8)
+    write_czi(tmp_path / "slide.czi", rgb)
+    with czi.open_czi(str(tmp_path / "slide.czi")) as file:
+        bgr = file.read(plane={"T": 0, "C": 0, "Z": 0})  # Zeiss's order of samples
+    ngff_bio.convert(tmp_path / "slide.czi", tmp_path / "out.zarr")
+    stored = zarr.open_group(tmp_path / "out.zarr", mode="r")["0"][:]
+    np.testing.assert_array_equal(stored, np.moveaxis(bgr[..., ::-1], 2, 0))
+
+
+def test_each_scene_is_an_image(tmp_path: Path) -> None:
+    plane = np.random.default_rng(3).integers(0, 200, (1, 1, 1, *SIZE, 1)).astype(np.uint8)
+    write_czi(tmp_path / "wells.czi", plane, scenes=3)
+    report = ngff_bio.convert(tmp_path / "wells.czi", tmp_path / "out.zarr")
+    assert report.images == 3
+    images = ngff_bio.open(tmp_path / "out.zarr").images
+    found = [np.asarray(i.to_xarray()).squeeze() for i in images]
+    for scene, array in enumerate(found):
+        np.testing.assert_array_equal(array, plane[0, 0, 0, :, :, 0] + scene)
+
+
+def test_imaris_equals_its_hdf5(tmp_path: Path) -> None:
+    volume = np.random.default_rng(4).integers(0, 4000, (4, 32, 40)).astype(np.uint16)
+    text = lambda value: np.array([c.encode() for c in str(value)], dtype="S1")  # noqa: E731
+    with h5py.File(tmp_path / "a.ims", "w") as file:
+        file.attrs["DataSetDirectoryName"] = text("DataSet")
+        file.attrs["DataSetInfoDirectoryName"] = text("DataSetInfo")
+        file.attrs["ImarisDataSet"] = text("ImarisDataSet")
+        file.attrs["ImarisVersion"] = text("5.5.0")
+        file.attrs["NumberOfDataSets"] = np.array([1], dtype=np.uint32)
+        channel = file.create_group("DataSet/ResolutionLevel 0/TimePoint 0/Channel 0")
+        for name, size in zip("ZYX", volume.shape, strict=True):
+            channel.attrs[f"ImageSize{name}"] = text(size)
+        channel.create_dataset("Data", data=volume, chunks=(2, 16, 16))
+        info = file.create_group("DataSetInfo/Image")
+        for name, size, extent in zip("ZYX", volume.shape, (8, 16, 20), strict=True):
+            info.attrs[name] = text(size)
+            at = "XYZ".index(name)
+            info.attrs[f"ExtMin{at}"] = text("0")
+            info.attrs[f"ExtMax{at}"] = text(extent)
+        info.attrs["Unit"] = text("um")
+        file.create_group("DataSetInfo/Channel 0").attrs["Name"] = text("GFP")
+        time = file.create_group("DataSetInfo/TimeInfo")
+        time.attrs["DatasetTimePoints"] = text(1)
+        time.attrs["FileTimePoints"] = text(1)
+    ngff_bio.convert(tmp_path / "a.ims", tmp_path / "out.zarr")
+    root = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    np.testing.assert_array_equal(root["0"][0], volume)
+    scale = root.attrs["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]
+    assert scale["scale"][1:] == pytest.approx([2, 0.5, 0.5])
+
+
+def test_the_source_keeps_its_contract(tmp_path: Path, pixels: np.ndarray) -> None:
+    folder = tmp_path / "source"
+    (folder / "day 1").mkdir(parents=True)
+    write_czi(folder / "a.czi", pixels)
+    write_czi(folder / "day 1" / "b.czi", pixels[:1, :1, :1], scenes=2)
+    check_source("microscope", folder)
+
+
+def test_a_store_is_verified_against_the_file(tmp_path: Path, pixels: np.ndarray) -> None:
+    path = tmp_path / "a.czi"
+    write_czi(path, pixels)
+    ngff_bio.convert(path, tmp_path / "out.zarr")
+    assert ngff_bio.verify(tmp_path / "out.zarr", source=path).ok
+    write_czi(path, pixels[:, ::-1])
+    assert not ngff_bio.verify(tmp_path / "out.zarr", source=path).ok
+
+
+@pytest.mark.parametrize("kept", [0, 10, 3000, 30000, 52000])
+def test_a_truncated_file_is_an_error(tmp_path: Path, pixels: np.ndarray, kept: int) -> None:
+    write_czi(tmp_path / "whole.czi", pixels)
+    content = (tmp_path / "whole.czi").read_bytes()
+    (tmp_path / "a.czi").write_bytes(content[:kept])
+    with pytest.raises(SourceError) as caught:
+        ngff_bio.convert(tmp_path / "a.czi", tmp_path / "out.zarr")
+    assert caught.value.file == "a.czi"
+    assert not (tmp_path / "out.zarr" / "zarr.json").exists()
+
+
+def test_other_files_are_kept_when_one_is_skipped(tmp_path: Path, pixels: np.ndarray) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    write_czi(folder / "a.czi", pixels)
+    (folder / "b.nd2").write_bytes(b"not a file of Nikon's")
+    report = ngff_bio.convert(folder, tmp_path / "out.zarr", on_error="skip")
+    assert report.images == 1
+    assert [n.file for n in report.notices if n.kind == "skipped"] == ["b.nd2"]
+
+
+def test_without_the_extra_the_error_says_what_installs_it(tmp_path: Path) -> None:
+    (tmp_path / "a.czi").write_bytes(b"ZISRAWFILE")
+    code = (
+        "import sys; sys.modules['bioio'] = sys.modules['bioio_base'] = None;"
+        "from ngff_bio.cli import main; sys.argv[0] = 'ngff-bio'; main()"
+    )
+    arguments = ["convert", "a.czi", "out.zarr"]
+    run = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert 'pip install "ngff-bio[vendor]"' in run.stderr
+
+
+def test_real_files(samples: Path, tmp_path: Path) -> None:
+    folder = samples / "generic" / "czi"
+    if not folder.is_dir():
+        pytest.skip("no CZI samples")
+    report = ngff_bio.convert(folder, tmp_path / "out.zarr", report=tmp_path / "report.json")
+    assert report.images == 4
+    with czi.open_czi(str(folder / "LLS7_small.czi")) as file:
+        planes = [
+            [
+                [file.read(plane={"T": t, "C": c, "Z": z})[..., 0] for z in range(3)]
+                for c in range(2)
+            ]
+            for t in range(2)
+        ]
+    stored = zarr.open_group(tmp_path / "out.zarr", mode="r")["LLS7_small/0"]
+    np.testing.assert_array_equal(stored[:], planes)
+    assert json.loads((tmp_path / "report.json").read_text())
