@@ -299,9 +299,11 @@ def _array(scene: BioImage) -> da.Array:
 def _document(scene: BioImage) -> OME | None:
     """Metadata of all scenes; ``None`` if the plug-in has none."""
     try:
-        return scene.ome_metadata
+        document: OME = scene.ome_metadata
     except NotImplementedError:
         return None
+    # openreadout makes a new UUID each time: a store would differ from conversion to conversion.
+    return document.model_copy(update={"uuid": None})
 
 
 @lru_cache(maxsize=_OPEN_FILES)

@@ -95,4 +95,5 @@ SOURCE = Source(
     layout=", ".join(f"*{ending}" for ending in VENDORS),
     detect=detect,
     read=read,
+    by_path=True,
 )

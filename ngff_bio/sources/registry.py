@@ -44,6 +44,8 @@ class Source:
     belongs
         Globs, in lower case, of files that accompany datasets of this kind and hold nothing of them:
         of whole names if there is a ``/`` in it, else of the last part.
+    by_path
+        Whether it opens files by their paths, and so reads local folders only.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Source:
     read: Callable[..., SourceDataset]
     options: Mapping[str, str] = field(default_factory=dict)
     belongs: tuple[str, ...] = ()
+    by_path: bool = False
 
 
 #: Each source that comes with the package, and a pattern that occurs in a name of every dataset of its

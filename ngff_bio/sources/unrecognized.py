@@ -14,18 +14,9 @@ from ngff_bio.sources.files.archives import is_archive
 from ngff_bio.sources.files.tree import STORE_MARKS, FileTree
 from ngff_bio.sources.unread import belongs
 
-#: Formats of microscopes, which a converter to OME-TIFF reads.
+#: Formats of microscopes that no source reads, and a converter to OME-TIFF does.
 _MICROSCOPE = {
-    ".czi": "Zeiss",
-    ".lif": "Leica",
     ".lsm": "Zeiss",
-    ".nd2": "Nikon",
-    ".oib": "Olympus",
-    ".oif": "Olympus",
-    ".vsi": "Olympus",
-    ".ims": "Imaris",
-    ".svs": "Aperio",
-    ".ndpi": "Hamamatsu",
     ".mrxs": "3DHistech",
     ".dv": "DeltaVision",
     ".stk": "MetaMorph",

@@ -11,6 +11,7 @@ from makers.generic_coco import make_coco_folder
 from makers.generic_labelme import make_labelme_folder
 from makers.generic_tiff import make_tiff_folder
 from makers.livecell import make_livecell
+from makers.microscope import make_microscope
 from makers.nuclei import make_nuclei
 from makers.organoid import make_organoid
 from makers.paired import (
@@ -31,6 +32,7 @@ __all__ = [
     "make_labelme_folder",
     "make_livecell",
     "make_nnunet",
+    "make_microscope",
     "make_nuclei",
     "make_object_masks",
     "make_organoid",

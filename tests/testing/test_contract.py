@@ -41,6 +41,7 @@ DATASETS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "ilastik": ("ilastik", makers.make_ilastik),
     "nnunet": ("nnunet", makers.make_nnunet),
     "object-masks": ("object-masks", makers.make_object_masks),
+    "microscope": ("microscope", makers.make_microscope),
     "images": ("images", lambda p: makers.make_tiff_folder(p, labels=True)),
 }
 
