@@ -146,9 +146,8 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
     known = _load(_possible(names))
     confidence = {n: s.detect(tree) for n, s in known.items()}
     best = [n for n, v in confidence.items() if v and v == max(confidence.values())]
-    for generic in ("images", "microscope"):  # folders with annotations have image files, too
-        if len(best) > 1:
-            best = [n for n in best if n != generic]
+    # Folders with annotations have image files, too.
+    best = [n for n in best if n not in ("images", "microscope")] or best
     if not best:
         from ngff_bio.sources.unrecognized import unrecognized
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from makers.microscope import write_czi
 from pylibCZIrw import czi
 
 import ngff_bio
-from ngff_bio.errors import SourceError
+from ngff_bio.errors import ArgumentError, SourceError
 
 SIZE = (48, 60)
 
@@ -160,3 +161,14 @@ def test_real_files(samples: Path, tmp_path: Path) -> None:
         ]
     stored = zarr.open_group(tmp_path / "out.zarr", mode="r")["LLS7_small/0"]
     np.testing.assert_array_equal(stored[:], planes)
+
+
+def test_a_folder_with_image_files_too_needs_a_choice(tmp_path: Path, pixels: np.ndarray) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    write_czi(folder / "a.czi", pixels)
+    tifffile.imwrite(folder / "b.tif", pixels[0, 0, 0, ..., 0])
+    with pytest.raises(ArgumentError, match="several formats") as caught:
+        ngff_bio.convert(folder, tmp_path / "out.zarr")
+    assert "microscope" in str(caught.value.found)
+    assert "images" in str(caught.value.found)

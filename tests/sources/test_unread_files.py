@@ -45,7 +45,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         ("a.h5", ""),
         ("a.roi", ""),
         ("RoiSet.zip", ""),
-        ("more.czi", ""),
+        ("more.mrxs", ""),
     ],
 )
 def test_a_file_that_could_hold_annotations_stops_the_conversion_or_is_reported(
