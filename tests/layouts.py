@@ -263,6 +263,15 @@ LAYOUTS = (
         },
         "coco-panoptic",
     ),
+    Layout(
+        "COCO stuff: label images of classes",
+        "coco",
+        {
+            "labels.txt": "0: unlabeled\n1: person\n2: bicycle\n",
+            "images/train2017/a.jpg": SIZE,
+            "stuffthingmaps/train2017/a.png": _classes(0, 1),
+        },
+    ),
     Layout("COCO: polygons, run lengths, boxes", "coco", makers.make_coco_folder, "coco"),
     Layout("labelme", "labelme", makers.make_labelme_folder, "labelme"),
     Layout(

@@ -66,7 +66,7 @@ BUILT_IN = {
     "organoid": ("ngff_bio.sources.organoid:SOURCE", "proj_"),
     "platelet-em": ("ngff_bio.sources.platelet_em:SOURCE", "-(images|semantic|instance)"),
     "wbc": ("ngff_bio.sources.wbc.folder:SOURCE", r"\.(jpe?g|json|csv)$"),
-    "coco": ("ngff_bio.sources.coco.folder:SOURCE", r"\.json$"),
+    "coco": ("ngff_bio.sources.coco.folder:SOURCE", r"\.json$|(^|/)stuff\w+/"),
     "labelme": ("ngff_bio.sources.labelme.folder:SOURCE", r"\.json$"),
     "cell-tracking": ("ngff_bio.sources.paired.cell_tracking:SOURCE", r"(^|/)\d\d_(GT|ST|ERR|RES)"),
     "nnunet": ("ngff_bio.sources.paired.nnunet:SOURCE", r"(^|/)labelsT[rs]/"),

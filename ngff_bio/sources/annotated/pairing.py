@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from posixpath import normpath
 
-from ngff_bio.sources.assembly import base_of, folder_of
+from ngff_bio.sources.assembly import base_of, folder_of, image_files
 
 
 def stem(name: str) -> str:
@@ -38,24 +38,29 @@ class ImageFinder:
         such file, or it is ambiguous.
 
         It is the file of this path, from `near` or from the root; else the only one whose path ends
-        so; else the only one of this base name, then the only one without the ending; of several the
-        only one that is in the folder of the document, or nearest to it.
+        so; else the only one of this base name, or of this stem if the document gives no ending; of
+        several the only one that is in the folder of the document, or nearest to it.
         """
         plain = given.replace("\\", "/").partition("?")[0].strip()
         for path in (normpath(f"{near}/{plain}".lstrip("/")), normpath(plain)):
             if path in self._known:
                 return path
         base = base_of(plain).lower()
-        same = self._by_base.get(base) or self._by_stem.get(base)
-        same = same or self._by_stem.get(stem(base)) or []
+        same = self._by_base.get(base, [])
+        if not same and not image_files([base]):
+            same = self._by_stem.get(base, [])
         if len(same) < 2:
             return same[0] if same else None
         return self._nearest(same, plain, near)
 
     def of_stem(self, name: str, near: str = "") -> str | None:
         """The image file named like another file, whatever the endings; see `find`."""
-        same = self._by_stem.get(stem(base_of(name)).lower(), [])
-        return same[0] if len(same) == 1 else self._nearest(same, stem(name), near)
+        plain = stem(name)
+        same = {stem(n): n for n in self._by_stem.get(base_of(plain).lower(), [])}
+        if len(same) == 1 == len(self._by_stem[base_of(plain).lower()]):
+            return next(iter(same.values()))
+        found = self._nearest(list(same), plain, near)
+        return None if found is None else same[found]
 
     def ending_with(self, path: str) -> list[str]:
         """All image files below folders of this name, or whose name ends so."""

@@ -1,13 +1,10 @@
 """Any folder with COCO annotation files: image files anywhere in it, found by their names.
 
-An image file is found by its ``file_name`` below the root, below any folder, or by the last part of
-the name if that is unique.
+Label images of COCO stuff are layers of classes.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -16,22 +13,25 @@ from ngff_bio.formats.coco.index import Progress
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.sources.annotated.pairing import ImageFinder
 from ngff_bio.sources.assembly import (
-    base_of,
     image_files,
     paths_below,
     probe_all,
 )
 from ngff_bio.sources.coco.files import CocoFiles
+from ngff_bio.sources.coco.stuff import StuffMaps, label_files, label_names, stuff_maps
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.mask_content import masks_among
 from ngff_bio.sources.registry import Source
 
 
 def detect(tree: FileTree) -> int:
-    """1 if there are image files and a JSON file with COCO's keys."""
+    """1 if there are image files, and a JSON file with COCO's keys or label images of COCO stuff."""
     names = tree.names()
-    return int(bool(image_files(names)) and any(_is_coco(tree, n) for n in names))
+    maps = stuff_maps(names)
+    images = len(image_files(names)) > len(maps)
+    return int(images and (bool(maps) or any(_is_coco(tree, n) for n in names)))
 
 
 def _is_coco(tree: FileTree, name: str) -> bool:
@@ -56,8 +56,9 @@ def read(
     names = tree.names()
     problems = Problems(on_error)
     annotated = [n for n in names if _is_coco(tree, n)]
-    image_names = image_files(names)
-    if not annotated or not image_names:
+    maps = stuff_maps(names)
+    image_names = sorted(set(image_files(names)).difference(maps))
+    if not (annotated or maps) or not image_names:
         raise SourceNotFoundError(
             "not a COCO dataset",
             file=tree.origin,
@@ -69,7 +70,11 @@ def read(
     if len(set(stems.values())) < len(stems):
         stems = {n: PurePosixPath(n).with_suffix("").as_posix() for n in annotated}
     coco = CocoFiles.open(tree, annotated, None, stems.__getitem__, problems, progress)
-    finder = _Finder(image_names)
+    lists = label_files(names) if maps else []
+    classes = [c for name in lists[:1] for c in label_names(tree, name)]
+    classes = classes or list({c.id: c for f in coco.files for c in f.categories}.values())
+    stuff = StuffMaps.find(tree, maps, image_names, classes, problems)
+    finder = ImageFinder(image_names)
     headers = probe_all(tree, image_names, problems)
     entries = coco.entries(headers, lambda _, name: finder.find(name))
     for name in masks_among(tree, headers, [n for n in headers if not entries[n]], problems):
@@ -78,7 +83,12 @@ def read(
     images = []
     for name, header in headers.items():
         with problems.caught():
-            images.append(coco.image(name, paths[name], header, entries[name]))
+            image = coco.image(name, paths[name], header, entries[name])
+            with problems.caught():
+                layer = stuff.layer(name, header.size)
+                if layer is not None:
+                    image = replace(image, labels=(*image.labels, layer))
+            images.append(image)
     if not images:
         raise SourceNotFoundError("no image file is readable", file=tree.origin)
     if len(images) == 1:
@@ -92,34 +102,15 @@ def read(
         splits=tuple(coco.splits.values()) if len(coco.files) > 1 else (),
         notices=problems.gathered(),
         attributes={"coco": coco.attributes()},
-        read_files=coco.names,
+        read_files=(*coco.names, *lists),
     )
-
-
-class _Finder:
-    """Finds an image file by its whole path, by the end of its path, or by its base name."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._known = set(names)
-        self._by_base: dict[str, list[str]] = defaultdict(list)
-        for name in names:
-            self._by_base[base_of(name)].append(name)
-
-    def find(self, file_name: str) -> str | None:
-        """The file's name in the tree; ``None`` if there is none, or it is ambiguous."""
-        plain = file_name.replace("\\", "/")
-        if plain in self._known:
-            return plain
-        same = self._by_base.get(base_of(plain), [])
-        ends = [n for n in same if n.endswith(f"/{plain}")]
-        best = ends or (same if "/" not in plain or len(same) == 1 else [])
-        return best[0] if len(best) == 1 else None
 
 
 SOURCE = Source(
     name="coco",
     title="COCO: any folder with COCO annotation files and image files",
-    layout='*.json with "images" and "annotations", and JPEG, PNG or TIFF files anywhere beside it',
+    layout='*.json with "images" and "annotations", and JPEG, PNG or TIFF files anywhere beside it; '
+    "stuff_*_pixelmaps/*.png or stuffthingmaps/*/*.png",
     detect=detect,
     read=read,
 )
