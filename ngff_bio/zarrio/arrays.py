@@ -106,18 +106,19 @@ class ArrayMeta:
         parts = [self.prefix, *map(str, index)] if self.prefix else map(str, index)
         return node_key(self.path, self.separator.join(parts) or "0")
 
-    def has_key(self, key: str) -> bool:
-        """Whether a key below the array's path is that of an object on its grid."""
+    def index_of(self, key: str) -> tuple[int, ...] | None:
+        """Index of the object of a key below the array's path; ``None`` if it is not on the grid."""
         name = key[len(self.path) :].lstrip("/")
         if self.prefix:
             head, _, name = name.partition(self.separator)
             if head != self.prefix:
-                return False
+                return None
         parts = name.split(self.separator) if self.shape else []
         if len(parts) != len(self.shape) or not all(p.isdecimal() for p in parts):
-            return False
+            return None
+        index = tuple(map(int, parts))
         grid = [-(-n // c) for n, c in zip(self.shape, self.object_shape, strict=True)]
-        return all(int(p) < n for p, n in zip(parts, grid, strict=True))
+        return index if all(i < n for i, n in zip(index, grid, strict=True)) else None
 
     def document(self) -> Document:
         """The array's ``zarr.json`` or ``.zarray``.

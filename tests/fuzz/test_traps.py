@@ -19,6 +19,7 @@ import tifffile
 from makers import damage
 from PIL import Image
 
+import ngff_bio
 from ngff_bio.checks.source.redraw import redraw
 from ngff_bio.errors import SourceError
 from ngff_bio.model import Box, Instance, Polygons, Rle, Shape
@@ -221,3 +222,27 @@ def test_a_zip_bomb_is_refused_by_the_ratio_of_its_sizes(tmp_path):
     done = command_line("convert", path, tmp_path / "a.zarr", temporary=tmp_path)
     assert done.returncode == 2
     assert "larger than its data" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["open", "info", "validate", "verify"])
+def test_two_billion_declared_chunks_are_not_looked_for(command, tmp_path):
+    source, store = tmp_path / "source", tmp_path / "a.zarr"
+    source.mkdir()
+    Image.new("L", (30, 24), 7).save(source / "a.png")
+    assert command_line("convert", source, store, temporary=tmp_path).returncode == 0
+    place, root = store / "0" / "zarr.json", store / "zarr.json"
+    array, group = json.loads(place.read_text()), json.loads(root.read_text())
+    array["shape"] = [2**31 - 1, 30]
+    array["chunk_grid"]["configuration"]["chunk_shape"] = [1, 1]
+    array["codecs"] = [{"name": "bytes"}]
+    group["consolidated_metadata"]["metadata"]["0"] = array
+    place.write_text(json.dumps(array))
+    root.write_text(json.dumps(group))
+    if command == "open":
+        level = ngff_bio.open(store)[""].level(0)
+        assert level.sizes["y"] == 2**31 - 1
+        return
+    done = command_line(command, store, temporary=tmp_path)
+    assert done.returncode == (0 if command == "info" else 1), done.stderr
+    if command == "validate":  # the one chunk that exists is too small
+        assert "1 errors" in done.stdout

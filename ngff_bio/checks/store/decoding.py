@@ -5,9 +5,11 @@ Arrays are read by zarr-python, a bounded block at a time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,12 @@ from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
 
 _BLOCK_BYTES = 32 << 20
+
+#: Chunks that a block of small ones has.
+_BLOCK_CHUNKS = 4096
+
+#: Chunks of an array that are looked for one by one, where objects cannot be listed.
+_MOST_CHUNKS = 1 << 20
 
 #: Examples that a finding names.
 _SHOWN = 5
@@ -95,7 +103,12 @@ def check_pixels(
     }
     labels = dict(_label_levels(documents))
     values = {p: LabelValues(axes, infos[p].shape) for p, (_, axes) in labels.items()}
-    work = [(info, region) for info in infos.values() for region in _blocks(info)]
+    there = _objects_by_array(documents, infos, findings)
+    work = [
+        (info, region)
+        for info in infos.values()
+        for region in _blocks(info, there[info.path] if there else None, findings)
+    ]
     total, done = sum(region_nbytes(r, i.dtype.itemsize) for i, r in work), 0
     calls = (partial(_decode, CheckedArray(store, i), r, values.get(i.path)) for i, r in work)
     for (info, region), wrong in zip(work, pool.imap(calls), strict=True):
@@ -111,7 +124,6 @@ def check_pixels(
             open_array(store, path, documents.zarr_format)
         except Exception as error:  # any error of zarr-python
             findings.of(path).add("array-opens", "", _error_text(error))
-    _check_objects(documents, infos, findings)
     level0: dict[str, LabelValues] = {}
     for path, (group, _) in labels.items():
         if group not in level0:
@@ -135,15 +147,39 @@ def _label_levels(documents: Documents) -> Iterator[tuple[str, tuple[str, tuple[
                     yield level.path, (path, image.axes)
 
 
-def _blocks(info: ArrayMeta) -> Iterator[Region]:
-    if all(info.shape):
-        cuts, itemsize = (info.object_shape, info.chunk), info.dtype.itemsize
-        yield from blocks(
-            info.shape,
-            block_shape(
-                info.shape, *cuts, itemsize=itemsize, limit=_BLOCK_BYTES, fill=_BLOCK_BYTES // 4
-            ),
+def _blocks(
+    info: ArrayMeta, there: list[tuple[int, ...]] | None, findings: Findings
+) -> list[Region]:
+    """Blocks to decode: those with objects, if it is known which objects there are."""
+    chunks = math.prod(-(-n // c) for n, c in zip(info.shape, info.chunk, strict=True))
+    if not chunks:
+        return []
+    itemsize = info.dtype.itemsize
+    size = block_shape(
+        info.shape,
+        info.object_shape,
+        info.chunk,
+        itemsize=itemsize,
+        limit=_BLOCK_BYTES,
+        fill=min(_BLOCK_BYTES // 4, _BLOCK_CHUNKS * math.prod(info.chunk) * itemsize),
+    )
+    if chunks <= _MOST_CHUNKS:
+        every = blocks(info.shape, size)
+        if there is None or info.fill != 0:
+            return list(every)
+    elif there is None:
+        findings.of(info.path).add("chunks-countable", "", f"{chunks:,} chunks")
+        return []
+    touched: set[tuple[int, ...]] = set()
+    for index in there:
+        spans = zip(index, info.object_shape, info.shape, size, strict=True)
+        touched.update(
+            product(*(range(i * o // b, -(-min((i + 1) * o, n) // b)) for i, o, n, b in spans))
         )
+    return [
+        tuple((i * b, min((i + 1) * b, n)) for i, b, n in zip(index, size, info.shape, strict=True))
+        for index in sorted(touched)
+    ]
 
 
 def _decode(array: CheckedArray, region: Region, values: LabelValues | None) -> str | None:
@@ -161,12 +197,18 @@ def _error_text(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}"[:200]
 
 
-def _check_objects(documents: Documents, infos: dict[str, ArrayMeta], findings: Findings) -> None:
-    """Objects below an array that are not chunks of it, and chunks without a byte.
+def _objects_by_array(
+    documents: Documents, infos: dict[str, ArrayMeta], findings: Findings
+) -> dict[str, list[tuple[int, ...]]] | None:
+    """Indices of the objects of each array, ``None`` if they cannot be listed.
 
-    zarr-python reads a shard of no bytes as one that does not exist.
+    Reports objects below an array that are not on its grid, and those without a byte: zarr-python reads
+    a shard of no bytes as one that does not exist.
     """
-    for key, size in sorted((documents.objects or {}).items()):
+    if documents.objects is None:
+        return None
+    found: dict[str, list[tuple[int, ...]]] = {path: [] for path in infos}
+    for key, size in sorted(documents.objects.items()):
         path = key
         while path:
             path = path.rpartition("/")[0]
@@ -176,10 +218,14 @@ def _check_objects(documents: Documents, infos: dict[str, ArrayMeta], findings: 
         name = key[len(path) :].lstrip("/")
         if info is None or name in ("zarr.json", ".zarray", ".zattrs"):
             continue
-        if not info.has_key(key):
+        index = info.index_of(key)
+        if index is None:
             findings.of(path).add("chunk-on-grid", "", name)
-        elif not size:
+            continue
+        found[path].append(index)
+        if not size:
             findings.of(path).add("chunk-decodes", "", f"{name} has no bytes")
+    return found
 
 
 def _check_level(path: str, level0: LabelValues, level: LabelValues, findings: Findings) -> None:

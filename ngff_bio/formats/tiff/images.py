@@ -159,9 +159,16 @@ def _image(
     series = tiff.series[number]
     key = series.keyframe
     planar, depth, length, width, contig = key.shaped
+    rows, columns = segment_size(key)
+    if not (length and width and rows and columns):
+        raise SourceError(
+            "the planes of a TIFF have no pixels, or its strips or tiles have none",
+            file=file.name,
+            record=f"series {number}",
+            found=f"planes of {length} x {width}, parts of {rows} x {columns}",
+        )
     limits.check_plane(length, width, file.name, whole=False)
     if key.compression != 1:  # a strip or tile can only be decoded as a whole
-        rows, columns = segment_size(key)
         rows = rows if key.is_tiled else min(rows, length)
         pixel = contig * key.dtype.itemsize if key.dtype else 0
         limits.check_plane(rows, columns, file.name, whole=True, pixel_bytes=pixel)
