@@ -22,7 +22,7 @@ def serve(
 
     folder = folder_of(store)
     dataset = open_store(store)
-    first = next(iter(dataset))
+    first = dataset.first_path
     try:
         server = StoreServer(folder, host, port)
     except OSError as error:

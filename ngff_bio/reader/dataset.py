@@ -107,6 +107,21 @@ class Dataset(Mapping[str, Image]):
             found |= {i: (None, None, i) for i in meta.well.images}
         return found | dict.fromkeys(self._listed, (None, None, None))
 
+    @property
+    def first_path(self) -> str:
+        """Path of the first image.
+
+        Raises
+        ------
+        ngff_bio.errors.StoreError
+            If there is none.
+        """
+        for path in self.places:
+            return path
+        raise StoreError(
+            "the store has no images", file=self.url, hint="run `ngff-bio validate` on it"
+        )
+
     @cached_property
     def images(self) -> pd.DataFrame:
         """A row per image: path, name, plate, well, field, frames, times, split, sizes, problem.

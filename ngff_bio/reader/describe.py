@@ -47,7 +47,7 @@ def describe(place: str | os.PathLike[str] | Storage) -> dict[str, Any]:
                 "tables": list(image.tables),
             }
         )
-    first = dataset[next(iter(dataset))]
+    first = dataset[dataset.first_path]
     return {
         "url": storage.url,
         "version": first.meta.version,

@@ -63,7 +63,7 @@ def draw_preview(
     """
     dataset = reader.open(store)
     if image is None:
-        image = next((p for p in dataset if dataset[p].labels), next(iter(dataset)))
+        image = next((p for p in dataset if dataset[p].labels), dataset.first_path)
     found = dataset[image]
     layers = _layers(found, label)
     at = {**_busiest(found, layers), **{a: i for a, i in (("t", t), ("z", z)) if i is not None}}

@@ -177,8 +177,10 @@ def _rows(documents: Documents, table: Table) -> Iterator[_Row]:
         strict=True,
     )
     for label, image, t, z, pixels in rows:
+        # Tables of other programs may have columns of these names with other meanings.
         if isinstance(label, int) and isinstance(image, str | None):
-            yield _Row(label, image, t, z, pixels is None or pixels > 0)
+            at = [i if isinstance(i, int) else None for i in (t, z)]
+            yield _Row(label, image, at[0], at[1], pixels != 0)
 
 
 def _check_pixels(

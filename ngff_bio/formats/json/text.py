@@ -230,6 +230,10 @@ def checked(value: object, kind: Any, *, file: str, record: str, hint: str | Non
     """
     try:
         return msgspec.convert(value, kind)
+    except UnicodeEncodeError as error:  # of a key: half of a surrogate pair
+        raise SourceError(
+            "a key is not Unicode text", file=file, record=record, found=ascii(error.object)
+        ) from error
     except msgspec.ValidationError:
         try:
             return msgspec.convert(_with_integers(value), kind)

@@ -252,6 +252,7 @@ def open_table(nodes: NodeTree, path: str) -> pads.Dataset:
         if backend == "parquet":
             file_like = pa.PythonFile(open_object(nodes.storage, key, TAIL), mode="r")
             fragment = pads.ParquetFileFormat().make_fragment(file_like)
+            _ = fragment.physical_schema.names  # which are UTF-8
             return pads.FileSystemDataset([fragment], fragment.physical_schema, fragment.format)
         import pyarrow.csv
 
@@ -265,7 +266,7 @@ def open_table(nodes: NodeTree, path: str) -> pads.Dataset:
         raise StoreError(
             "a table is listed but missing", file=f"{nodes.storage.url}/{key}"
         ) from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         raise damaged_table(file, error) from error
 
 
