@@ -100,6 +100,11 @@ def _print_error(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         out.print("interrupted")
         return 130
+    if isinstance(error, MemoryError):
+        out.print("[bold red]error:[/] there is not enough memory")
+        out.print(f"  found: {error or 'a request for more'}", markup=False)
+        out.print("  hint: use fewer --workers, or a machine with more memory", markup=False)
+        return 2
     out.print("[bold red]internal error:[/] ", end="")
     out.print(f"{type(error).__name__}: {error}", markup=False)
     out.print("  hint: please report it with the output of --debug", markup=False)

@@ -92,7 +92,7 @@ def convert(
     """
     from ngff_bio.conversion import convert as run
     from ngff_bio.conversion import estimate
-    from ngff_bio.formats.limits import Limits
+    from ngff_bio.formats.limits import DEFAULT_LIMITS
 
     options = cli.parse_options(option, "--option")
     named = {
@@ -118,10 +118,7 @@ def convert(
         label_codec=label_codec,
         method=method,
     )
-    limits = Limits(
-        None if max_pixels is None else cli.parse_size(max_pixels, "--max-pixels"),
-        None if max_bytes is None else cli.parse_size(max_bytes, "--max-bytes"),
-    )
+    limits = cli.parse_limits(max_pixels, max_bytes) or DEFAULT_LIMITS
     source_options = cli.parse_pairs(source_option, "--source-option")
     storage_options = cli.parse_pairs(storage_option, "--storage-option")
     reading: dict[str, Any] = {

@@ -7,9 +7,12 @@ import sys
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from ngff_bio.formats.limits import Limits
 
 
 class OnError(StrEnum):
@@ -118,11 +121,26 @@ def parse_size(text: str, option: str) -> int:
     plain = text.strip().upper().removesuffix("B")
     factor = units.get(plain[-1:], 1)
     try:
-        return int(float(plain[:-1] if factor > 1 else plain) * factor)
-    except ValueError as error:
+        found = int(float(plain[:-1] if factor > 1 else plain) * factor)
+    except (ValueError, OverflowError):
+        found = 0
+    if found <= 0:
         raise ArgumentError(
             f"{option} is not a size", expected=f"{option} 500M, {option} 2G", found=text
-        ) from error
+        )
+    return found
+
+
+def parse_limits(max_pixels: str | None, max_bytes: str | None) -> Limits | None:
+    """The limits of ``--max-pixels`` and ``--max-bytes``; ``None`` if neither is given."""
+    if max_pixels is None and max_bytes is None:
+        return None
+    from ngff_bio.formats.limits import Limits
+
+    return Limits(
+        None if max_pixels is None else parse_size(max_pixels, "--max-pixels"),
+        None if max_bytes is None else parse_size(max_bytes, "--max-bytes"),
+    )
 
 
 def parse_shape(text: str, option: str) -> tuple[int, ...]:

@@ -40,7 +40,9 @@ def damage_named(file: str, what: str, record: str | None = None) -> Iterator[No
             file=file,
             record=record,
             found=f"{type(error).__name__}: {error}",
-            hint="the file is probably damaged or truncated: download or copy it again",
+            hint="the file asks for more memory than there is: it is damaged, or too large"
+            if isinstance(error, MemoryError)
+            else "the file is probably damaged or truncated: download or copy it again",
         ) from error
 
 

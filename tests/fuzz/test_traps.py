@@ -246,3 +246,25 @@ def test_two_billion_declared_chunks_are_not_looked_for(command, tmp_path):
     assert done.returncode == (0 if command == "info" else 1), done.stderr
     if command == "validate":  # the one chunk that exists is too small
         assert "1 errors" in done.stdout
+
+
+def test_a_unit_that_needs_more_than_the_memory_limit_is_refused_before_it_begins(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    Image.new("L", (4000, 3000), 7).save(source / "a.png")  # which is decoded as a whole
+    convert = ("convert", source, tmp_path / "a.zarr")
+    done = command_line(*convert, "--memory", "10M", temporary=tmp_path)
+    assert done.returncode == 2
+    assert "expected: at most 19 MB" in done.stderr
+    assert "record: a.png" in done.stderr
+    assert command_line(*convert, "--memory", "1G", temporary=tmp_path).returncode == 0
+
+
+def test_limits_that_a_conversion_needed_are_options_of_its_verification(tmp_path):
+    source, store = tmp_path / "source", tmp_path / "a.zarr"
+    source.mkdir()
+    Image.new("L", (300, 200), 7).save(source / "a.png")
+    assert command_line("convert", source, store, temporary=tmp_path).returncode == 0
+    verify = ("verify", store, "--source", source, "--max-pixels")
+    assert command_line(*verify, "59999", temporary=tmp_path).returncode == 2
+    assert command_line(*verify, "60K", temporary=tmp_path).returncode == 0

@@ -42,6 +42,7 @@ def verify(
     exclude: Sequence[str] | None = None,
     source_options: Mapping[str, Any] | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    limits: Limits | None = None,
     sample: int | None = None,
     pixels: bool = False,
     workers: int = 0,
@@ -73,6 +74,9 @@ def verify(
         `storage_options`; any other is passed to fsspec.
     storage_options
         Options of the bucket of the store, as in :class:`ngff_bio.storage.BucketStorage`.
+    limits
+        Maximum size of an image plane and of an archive member of the source; those of the conversion
+        if not given.
     sample
         Compare only so many objects of the store, and so many blocks of pixels and frames of
         instances, picked at random, always the same ones. All metadata is compared.
@@ -116,7 +120,7 @@ def verify(
             tree = open_tree(
                 source,
                 source_options=source_options,
-                limits=_limits(used),
+                limits=limits or _limits(used),
                 exclude=texts(used.get("exclude")) if exclude is None else exclude,
             )
             _check_place(tree, entries)

@@ -58,8 +58,8 @@ class ThreadRunner:
     workers
         Number of threads; 0 for one per processor.
     memory
-        Bytes that the units in flight may take together; 0 for half of the free memory. One unit is
-        always in flight.
+        Bytes that the units in flight may take together; 0 for half of the free memory. A unit that
+        would take more than twice as much is an error.
     """
 
     workers: int = 0

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ngff_bio.engine.plan.plan import Plan, Unit
 from ngff_bio.engine.write.records import UnitRecord
+from ngff_bio.errors import ArgumentError
 
 
 class Scheduler:
@@ -46,7 +47,13 @@ class Scheduler:
         limit
             Maximum number of units in flight.
         memory
-            Bytes that the units in flight may take together. One unit may always be in flight.
+            Bytes that the units in flight may take together. One unit alone may take twice as much:
+            what it takes is estimated high.
+
+        Raises
+        ------
+        ngff_bio.errors.ArgumentError
+            If a unit would take more.
         """
         held = sum(unit.memory for unit in self._in_flight.values())
         being_chosen = {a for unit in self._in_flight.values() for a in self.plan.undecided(unit)}
@@ -63,6 +70,14 @@ class Scheduler:
             if self._in_flight and held + unit.memory > memory:
                 passed.append(unit)
                 break
+            if unit.memory > 2 * memory:
+                raise ArgumentError(
+                    "a unit of work would take more memory than allowed",
+                    expected=f"at most {2 * memory >> 20:,} MB",
+                    found=f"about {unit.memory >> 20:,} MB",
+                    record=", ".join(sorted(set(self.plan.job(unit).names.values()))[:5]),
+                    hint="raise the limit with --memory, or choose a smaller --shard",
+                )
             self._in_flight[unit.id] = unit
             held += unit.memory
             begun.append(unit)

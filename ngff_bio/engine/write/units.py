@@ -18,7 +18,13 @@ from ngff_bio.engine.write.display import quantiles
 from ngff_bio.engine.write.levels import read_level
 from ngff_bio.engine.write.pyramid import reduce_block, reduce_smooth
 from ngff_bio.engine.write.records import Failure, PartRecord, UnitRecord, save_record
-from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError, StorageError
+from ngff_bio.errors import (
+    NgffBioError,
+    SourceError,
+    SourceNotFoundError,
+    StorageError,
+    WorkerError,
+)
 from ngff_bio.model import InstanceLayer, OnError, Region, VolumeLayer
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
@@ -54,6 +60,14 @@ def run_unit(
         worker.pool.check()
         try:
             done = worker.run(part)
+        except MemoryError as error:
+            raise WorkerError(
+                "not enough memory for a unit of work",
+                record=job.names[part.array],
+                expected=f"about {job.unit.memory >> 20:,} MB",
+                found=str(error) or None,
+                hint="use fewer --workers, or choose a smaller --shard",
+            ) from error
         except NgffBioError as error:
             if on_error == "stop" or isinstance(error, StorageError):
                 raise
