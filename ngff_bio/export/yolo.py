@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from ngff_bio.errors import ArgumentError
 from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import Classes, instance_layers
 from ngff_bio.export.documents import (
@@ -28,6 +30,7 @@ from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Selection
 from ngff_bio.formats.yolo.writer import box_line, is_box, outline_line, smallest_box
 from ngff_bio.model import Box, Polygons
+from ngff_bio.model.splits import STANDARD_SPLITS, members_of_split
 from ngff_bio.raster.rings import joined_ring
 
 Task = Literal["detect", "segment", "obb"]
@@ -72,7 +75,7 @@ def _restored(selection: Selection, documents: list[SourceDocument]) -> dict[str
 def _write_new(selection: Selection, place: Path, report: ExportReport, task: Task) -> None:
     selection = instance_layers(selection, report)
     classes = Classes(selection, report)
-    splits: dict[str, list[str]] = defaultdict(list)
+    splits: dict[str, list[str]] = {}
     used: set[str] = set()
     (place / "images").mkdir()
     (place / "labels").mkdir()
@@ -86,9 +89,8 @@ def _write_new(selection: Selection, place: Path, report: ExportReport, task: Ta
         text.write_text("".join(f"{line}\n" for line in lines))
         if selection.with_images:
             write_image(plane, place / "images", name, report)
-        for split in plane.frame.get("splits") or ():
-            splits[split].append(name)
-    _write_lists(place, classes, splits)
+        splits[name] = list(plane.frame.get("splits") or ())
+    _write_lists(place, classes, splits, report)
     if not selection.with_images:
         report.note("image files are not written: copy them to images/, or export with --images")
     report.skip(
@@ -134,23 +136,43 @@ def _line(one: Annotation, classes: Classes, report: ExportReport, task: Task) -
     return outline_line(number, points, size)
 
 
-def _write_lists(place: Path, classes: Classes, splits: dict[str, list[str]]) -> None:
-    """Write ``data.yaml`` and a list of images per split. JSON strings are valid YAML."""
+def _write_lists(
+    place: Path, classes: Classes, splits: dict[str, list[str]], report: ExportReport
+) -> None:
+    """Write ``data.yaml``, and a list of images per split; `splits` are names by image.
+
+    JSON strings are valid YAML. No image is in two of train, val and test.
+    """
+    lists: dict[str, list[str]] = {}
+    for own in dict.fromkeys(s for names in splits.values() for s in names):
+        lists[own] = [image for image, names in splits.items() if own in names]
     lines = ["path: ."]
-    for part in ("train", "val", "test"):
-        own = [s for s in splits if s == part] or [s for s in splits if s.lower().endswith(part)]
-        if len(own) == 1:
-            lines.append(f"{part}: {json.dumps(own[0] + '.txt', ensure_ascii=False)}")
-        elif part != "test":
-            lines.append(f"{part}: images")
+    parts: dict[str, list[str]] = {}
+    for part in STANDARD_SPLITS:
+        with suppress(ArgumentError):
+            members = members_of_split(splits, part)
+            parts[part] = [image for image in splits if image in members]
+    shared = {p for p in parts for q in parts if p != q and set(parts[p]) & set(parts[q])}
+    named = [name for name in parts if name not in shared]
+    for name in named:
+        lists[name] = parts[name]
+        lines.append(f'{name}: "{name}.txt"')
+    if not named:
+        lines.append("train: images")
+    if missing := {"train", "val"} - {*named, *(() if named else ("train",))}:
+        report.warn(
+            f"data.yaml does not name {' and '.join(sorted(missing))}: the images of the store are in "
+            "no split of this meaning, or in several",
+            record=", ".join(lists) or None,
+        )
     lines.append("names:")
     lines += [
         f"  {i}: {json.dumps(c.name, ensure_ascii=False)}" for i, c in enumerate(classes.all())
     ]
     (place / "data.yaml").write_text("\n".join(lines) + "\n")
-    for split, names in splits.items():
-        text = place_below(place, f"{split}.txt")
-        text.write_text("".join(f"./images/{name}\n" for name in names))
+    for listed, images in lists.items():
+        text = place_below(place, f"{listed}.txt")
+        text.write_text("".join(f"./images/{image}\n" for image in images))
 
 
 write_boxes = partial(_write, task="detect")

@@ -135,7 +135,10 @@ class Dataset(Mapping[str, Image]):
 
     @cached_property
     def frames(self) -> pd.DataFrame:
-        """A row per source image: path, t, name, hours, split, height, width."""
+        """A row per source image: path, t, name, hours, split, height, width.
+
+        ``split`` is as in the source; ``standard_split`` what it means: train, val or test.
+        """
         from ngff_bio.reader.tables.listing import frame_table
 
         return frame_table(self, self.places)
@@ -144,7 +147,7 @@ class Dataset(Mapping[str, Image]):
         """Images whose row in :attr:`images` has these values: ``ds.select(well="C7")``.
 
         A list of values means any of them; ``split`` selects images with frames of a split, by
-        its name or by a pattern (``*train``).
+        its name, by a pattern (``*train``), or as train, val or test whatever its name.
 
         Raises
         ------

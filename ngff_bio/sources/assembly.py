@@ -14,7 +14,8 @@ from ngff_bio.formats.images.decoding import decode_image, is_opaque
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader, probe_image
 from ngff_bio.formats.names import safe_name, safe_names
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import SourceImage
+from ngff_bio.model import Frame, SourceDataset, SourceImage
+from ngff_bio.model.splits import split_of_path, standard_split
 from ngff_bio.parallel import shared_pool
 from ngff_bio.sources.files.tree import FileTree
 
@@ -91,6 +92,26 @@ _ALPHA_PIXELS = 1 << 26
 def _may_be_opaque(header: ImageHeader) -> bool:
     alpha = header.format in ("png", "bmp") and header.samples in (2, 4)
     return alpha and header.size[0] * header.size[1] <= _ALPHA_PIXELS
+
+
+def with_folder_splits(dataset: SourceDataset) -> SourceDataset:
+    """The dataset with the splits that folders of image files are named after.
+
+    They are added to frames of which the source names no split that means train, val or test.
+    """
+    found: dict[str, None] = {}
+
+    def split(frame: Frame) -> Frame:
+        name = None if any(map(standard_split, frame.splits)) else split_of_path(frame.name)
+        if name is None or name in frame.splits:
+            return frame
+        found[name] = None
+        return replace(frame, splits=(*frame.splits, name))
+
+    images = tuple(replace(i, frames=tuple(map(split, i.frames))) for i in dataset.images)
+    if not found:
+        return dataset
+    return replace(dataset, images=images, splits=tuple(dict.fromkeys((*dataset.splits, *found))))
 
 
 def paths_below(group: str, names: Sequence[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ngff_bio.errors import ArgumentError, NgffBioError
 from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.sources.assembly import with_folder_splits
 from ngff_bio.sources.calibration import CALIBRATION, calibrated
 from ngff_bio.sources.files.tree import FileTree
 
@@ -227,6 +228,7 @@ def read_source(
     try:
         own = {k: v for k, v in given.items() if k in source.options}
         dataset = source.read(tree, **own, **{k: v for k, v in general.items() if k in takes})
+        dataset = with_folder_splits(dataset)
         dataset = calibrated(dataset, {k: v for k, v in given.items() if k not in own})
         account = account_for(tree, dataset, source.belongs)
         skipping = on_error == "skip"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Self, TypedDict
 
@@ -42,11 +40,6 @@ class PartlyUnreadableWarning(UserWarning):
 def warn_skipped(what: str, reason: object, *, depth: int = 3) -> None:
     """Warn that part of a store is skipped."""
     warnings.warn(f"{what} is skipped: {reason}", PartlyUnreadableWarning, stacklevel=depth)
-
-
-def in_split(names: Iterable[str], wanted: str) -> bool:
-    """Whether one of the names equals a name, or matches it as a pattern (``*train``)."""
-    return any(name == wanted or fnmatchcase(name, wanted) for name in names)
 
 
 class ImageNode:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.model import Readable, Region
-from ngff_bio.reader.access.image import FrameAttributes, ImageNode, in_split
+from ngff_bio.model.splits import members_of_split
+from ngff_bio.reader.access.image import FrameAttributes, ImageNode
 from ngff_bio.reader.analysis.masks import boxes_of
 from ngff_bio.reader.dataset import Dataset
 from ngff_bio.reader.tables.rows import values_of
@@ -231,7 +232,8 @@ def patches(
         Names of the label images to cut too; those of the first image, without hidden ones, if
         ``None``.
     split
-        Only frames of this split: its name, or a pattern (``*train``).
+        Only frames of this split: its name, a pattern (``*train``), or train, val or test in whatever
+        way the source names it.
     images
         Paths of images; all if ``None``.
     mode
@@ -249,7 +251,7 @@ def patches(
     Raises
     ------
     ngff_bio.errors.ArgumentError
-        If there is no frame to cut from, or a size is invalid.
+        If there is no frame to cut from, a size is invalid, or the split is ambiguous.
     ngff_bio.errors.NameNotFoundError
         If an image has no such label image.
     """
@@ -259,28 +261,35 @@ def patches(
         raise ArgumentError("unknown mode of patches", expected="random or grid", found=mode)
     frames: list[_Frame] = []
     names: tuple[str, ...] | None = None if labels is None else values_of(labels)
-    for path in dataset if images is None else images:
+    paths = list(dataset if images is None else images)
+    chosen = None if split is None else _members(dataset, paths, split)
+    for path in paths:
         image = dataset[path]
         if names is None:
             names = tuple(image.layers)
         for name in names:
             image.label_meta(name)
-        frames += _frames(image, len(shape), level, split)
+        frames += _frames(image, len(shape), level, chosen)
     if not frames:
         raise ArgumentError(
             "there is no image to cut patches from",
             file=dataset.url,
-            expected=_splits(dataset) if split is not None else None,
-            found=f"split {split!r}" if split is not None else "no image",
+            found="no image" if split is None else f"no frame of split {split!r}",
         )
     number = len(frames) if count is None else int(count)
     return Patches(dataset, shape, names or (), frames, level, mode, number, step, int(seed))
 
 
-def _splits(dataset: Dataset) -> str:
-    names = dict.fromkeys(s for path in dataset for f in dataset[path].frames
-                          for s in f.get("splits") or ())  # fmt: skip
-    return ", ".join(list(names)[:10]) or "the store has no splits"
+def _members(dataset: Dataset, paths: Iterable[str], split: str) -> set[tuple[str, int]]:
+    """Path of the image and index of each frame of a split."""
+    splits = {
+        (path, f.get("t", 0)): f.get("splits") or () for path in paths for f in dataset[path].frames
+    }
+    try:
+        return members_of_split(splits, split)
+    except ArgumentError as error:
+        error.file = error.file or dataset.url
+        raise
 
 
 def _sides(value: int | Sequence[int], what: str, ndim: int | None = None) -> tuple[int, ...]:
@@ -294,7 +303,9 @@ def _sides(value: int | Sequence[int], what: str, ndim: int | None = None) -> tu
     return sides
 
 
-def _frames(image: ImageNode, ndim: int, level: int, split: str | None) -> Iterator[_Frame]:
+def _frames(
+    image: ImageNode, ndim: int, level: int, chosen: set[tuple[str, int]] | None
+) -> Iterator[_Frame]:
     sizes = image.pixels.sizes(level)
     if ndim == 3 and "z" not in sizes:
         raise ArgumentError("volumes cannot be cut from an image without axis z", file=image.url)
@@ -302,7 +313,7 @@ def _frames(image: ImageNode, ndim: int, level: int, split: str | None) -> Itera
     finest = image.sizes
     for t in range(sizes.get("t", 1)):
         frame = known.get(t, FrameAttributes())
-        if split is not None and not in_split(frame.get("splits") or (), split):
+        if chosen is not None and (image.path, t) not in chosen:
             continue
         true = frame.get("size")
         plane = [sizes["y"], sizes["x"]]

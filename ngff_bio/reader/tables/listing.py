@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from ngff_bio.errors import ArgumentError, NgffBioError, closest_names
-from ngff_bio.reader.access.image import FrameAttributes, ImageNode, in_split
+from ngff_bio.model.splits import in_split, standard_split
+from ngff_bio.reader.access.image import FrameAttributes, ImageNode
 from ngff_bio.reader.tables.rows import values_of
 
 #: Plate, well and field of an image.
@@ -24,6 +25,7 @@ _FRAME_COLUMNS = [
     "name",
     "hours",
     "split",
+    "standard_split",
     "height",
     "width",
 ]
@@ -93,7 +95,9 @@ def _problem(image: ImageNode) -> str | None:
 
 
 def frame_table(images: Mapping[str, ImageNode], places: Mapping[str, Place]) -> pd.DataFrame:
-    """A row per source image: path, plate, well, field, t, name, hours, split, height, width."""
+    """A row per source image: path, plate, well, field, t, name, hours, split, its meaning (train, val
+    or test), height, width.
+    """
     rows: list[tuple[object, ...]] = []
     for path, place in places.items():
         try:
@@ -106,7 +110,9 @@ def frame_table(images: Mapping[str, ImageNode], places: Mapping[str, Place]) ->
             frame = known.get(t, FrameAttributes())
             name, hours = frame.get("name"), frame.get("elapsed_hours")
             size = frame.get("size") or (sizes.get("y"), sizes.get("x"))
-            rows.append((path, *place, t, name, hours, _splits(frame), *size))
+            own = frame.get("splits") or ()
+            meant = ", ".join(dict.fromkeys(filter(None, map(standard_split, own)))) or None
+            rows.append((path, *place, t, name, hours, _splits(frame), meant, *size))
     return pd.DataFrame(rows, columns=_FRAME_COLUMNS)
 
 
