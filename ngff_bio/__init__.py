@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ngff_bio.checks import validate
     from ngff_bio.checks.source.verify import verify
     from ngff_bio.conversion import convert
+    from ngff_bio.copying import copy
     from ngff_bio.engine.plan.settings import Settings
     from ngff_bio.export import export
     from ngff_bio.measuring import measure
@@ -24,6 +25,7 @@ __all__ = [
     "Settings",
     "__version__",
     "convert",
+    "copy",
     "export",
     "measure",
     "open",
@@ -35,6 +37,7 @@ __all__ = [
 _HOMES = {
     "Settings": "ngff_bio.engine.plan.settings",
     "convert": "ngff_bio.conversion",
+    "copy": "ngff_bio.copying",
     "export": "ngff_bio.export",
     "measure": "ngff_bio.measuring",
     "open": "ngff_bio.reader",

@@ -9,6 +9,7 @@ import typer
 
 from ngff_bio._version import __version__
 from ngff_bio.cli.convert import convert
+from ngff_bio.cli.copy import copy
 from ngff_bio.cli.export import export
 from ngff_bio.cli.info import info
 from ngff_bio.cli.output import console
@@ -95,6 +96,7 @@ app.command()(validate)
 app.command()(verify)
 app.command()(preview)
 app.command()(export)
+app.command()(copy)
 app.command()(serve)
 app.command()(formats)
 app.command()(demo)

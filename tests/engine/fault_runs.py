@@ -113,6 +113,7 @@ class Trials:
             "resume": self.resume,
             "read": self.read,
             "source": self.source,
+            "copy": self.copy,
         }[action](*given)
         self.outcomes[f"{action}: {outcome}"] += 1
         return outcome
@@ -174,6 +175,26 @@ class Trials:
             if "/c/" in key and crc != self.expected["source"][key]:
                 raise Wrong(f"other pixels in {key}")
         return "equal" if error is None else "error"
+
+    def copy(self, name: str, seed: int, rate: float) -> str:
+        """Copy a store within the bucket until it succeeds, at last without faults."""
+        direct, errors = self.server.storage(f"copy-{seed}"), 0
+        with (
+            self.network(f"copy-{seed}", seed, rate) as target,
+            self.network(f"whole-{name}", seed, rate) as source,
+        ):
+            while (
+                errors < ATTEMPTS and attempted(lambda: ngff_bio.copy(source, target)) is not None
+            ):
+                self._check_closed(direct, name)
+                errors += 1
+        if errors == ATTEMPTS:
+            whole = self.server.storage(f"whole-{name}")
+            if (error := attempted(lambda: ngff_bio.copy(whole, direct))) is not None:
+                raise Wrong(f"without faults the same command fails: {error}") from error
+        self._check_equal(direct, name)
+        direct.delete_all()
+        return f"error, then equal ({errors} errors)" if errors else "equal at once"
 
     def _begin(self, name: str, storage: BucketStorage, seed: int) -> None:
         left = random.Random(seed).randint(1, 6)
@@ -262,7 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0, help="of the first trial")
-    parser.add_argument("--actions", default="convert,resume,read,source")
+    parser.add_argument("--actions", default="convert,resume,read,source,copy")
     given = parser.parse_args()
     weed = find_weed()
     if weed is None:

@@ -13,7 +13,7 @@ def trials(bucket_server: BucketServer) -> Trials:
     return Trials(bucket_server)
 
 
-@pytest.mark.parametrize("action", ["convert", "resume", "read"])
+@pytest.mark.parametrize("action", ["convert", "resume", "read", "copy"])
 def test_a_faulty_network_gives_equal_results_or_one_error(action: str, trials: Trials) -> None:
     for seed in range(3):
         trials.run(action, seed)

@@ -1,0 +1,81 @@
+"""``ngff-bio copy``: a store to another place."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ngff_bio.cli import options as cli
+from ngff_bio.cli.output import ProgressBar, console, print_json, size
+
+
+def copy(
+    store: cli.Store,
+    destination: Annotated[
+        str,
+        typer.Argument(
+            help="A folder, s3://, gs:// or az://, or a file that ends in .ozx or .zip.",
+            metavar="DEST",
+            show_default=False,
+        ),
+    ],
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Make a store at DEST equal to this one; only what differs is sent."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be sent; write nothing.")
+    ] = False,
+    source_option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the bucket of STORE; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    storage_option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the bucket of DEST; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    workers: cli.Workers = 0,
+    as_json: cli.AsJson = False,
+    quiet: cli.Quiet = False,
+) -> None:
+    """Copy a store between folders, buckets and zips, or from a web server.
+
+    Each object is checked against the manifest of the store. A copy does not open before it is
+    complete; an interrupted one is resumed by the same command.
+    """
+    from ngff_bio.copying import copy as run
+
+    with ProgressBar("copying", shown=not (quiet or as_json or dry_run)) as bar:
+        done = run(
+            store,
+            destination,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            source_options=cli.parse_pairs(source_option, "--source-option"),
+            storage_options=cli.parse_pairs(storage_option, "--storage-option"),
+            workers=workers,
+            progress=bar.update,
+        )
+    if as_json:
+        print_json(done.to_json())
+        return
+    if quiet:
+        return
+    out = console()
+    out.print(done.destination, markup=False, style="bold")
+    out.print(f"  {done.objects} objects, {size(done.bytes)}, in the store")
+    verb = "to send" if dry_run else "sent"
+    out.print(f"  {done.sent} objects, {size(done.bytes_sent)}, {verb}")
+    if done.removed:
+        out.print(f"  {done.removed} objects {'to remove' if dry_run else 'removed'}")
+    if dry_run and done.requests:
+        out.print("  requests: " + ", ".join(f"{n} {kind}" for kind, n in done.requests.items()))
+    if done.unchecked:
+        out.print(
+            f"  {len(done.unchecked)} objects without a checksum: the manifest does not name them "
+            f"({done.unchecked[0]}{', ...' if len(done.unchecked) > 1 else ''})",
+            markup=False,
+        )

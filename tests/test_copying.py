@@ -1,0 +1,248 @@
+"""Copies of stores: equal, checked, resumed, and never open before they are complete."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from bucket_server import BucketServer
+
+sys.path.insert(0, str(Path(__file__).parent / "engine"))
+
+from mortal import Killed, Mortal
+from references import contents
+from scenes import collection, plate
+
+import ngff_bio
+from ngff_bio import copy
+from ngff_bio.engine import Settings, write_dataset
+from ngff_bio.errors import (
+    ArgumentError,
+    IncompleteStoreError,
+    StorageError,
+    StoreError,
+    StoreExistsError,
+    StoreNotFoundError,
+)
+from ngff_bio.storage import FolderStorage, MemoryStorage, Storage, storage_at
+
+SMALL = Settings(chunk=(32, 48), shard_bytes=1 << 15)
+ROOTS = ("zarr.json", ".zgroup")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("copying") / "plate.zarr"
+    write_dataset(plate(fields=2, frames=2), FolderStorage(place), SMALL)
+    return place
+
+
+def stored(place: Any) -> dict[str, str]:
+    return contents(storage_at(place))
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket", "x.ozx", "x.zip"])
+def test_there_and_back_it_is_equal(
+    kind: str, store: Path, tmp_path: Path, bucket_server: BucketServer
+) -> None:
+    bucket = bucket_server.storage()
+    there: Any = bucket if kind == "bucket" else tmp_path / kind
+    report = copy(store, there)
+    assert report.sent == report.objects == len(stored(store))
+    assert stored(there) == stored(store)
+    assert ngff_bio.verify(there).equal
+    assert copy(there, tmp_path / "back").objects == report.objects
+    assert stored(tmp_path / "back") == stored(store)
+
+
+@pytest.fixture
+def web(store: Path) -> Iterator[str]:
+    """A web server without listings."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def list_directory(self, path: Any) -> None:
+            self.send_error(403)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(store.parent)))
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/{store.name}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_from_a_web_server_by_the_manifest(web: str, store: Path, tmp_path: Path) -> None:
+    copy(web, tmp_path / "a.zarr")
+    assert stored(tmp_path / "a.zarr") == stored(store)
+    with pytest.raises(StorageError):
+        copy(store, f"{web}-other")
+
+
+def test_a_zip_is_ordered_and_named_as_rfc_9_recommends(store: Path, tmp_path: Path) -> None:
+    copy(store, tmp_path / "a.ozx")
+    with zipfile.ZipFile(tmp_path / "a.ozx") as archive:
+        names = archive.namelist()
+        assert {i.compress_type for i in archive.infolist()} == {zipfile.ZIP_STORED}
+        ome = json.loads(archive.comment)["ome"]
+    assert ome == {"version": "0.5", "zipFile": {"centralDirectory": {"jsonFirst": True}}}
+    documents = [n for n in names if n.rpartition("/")[2] == "zarr.json"]
+    assert names[: len(documents)] == documents
+    assert documents[0] == "zarr.json"
+    assert [n.count("/") for n in documents] == sorted(n.count("/") for n in documents)
+    group = zarr.open_group(zarr.storage.ZipStore(tmp_path / "a.ozx", mode="r"), mode="r")
+    path = next(iter(ngff_bio.open(store)))
+    expected = zarr.open_group(store, mode="r")[f"{path}/0"][:]
+    np.testing.assert_array_equal(group[f"{path}/0"][:], expected)
+    copy(store, tmp_path / "b.ozx")
+    assert (tmp_path / "a.ozx").read_bytes() == (tmp_path / "b.ozx").read_bytes()
+    with pytest.raises(StoreExistsError):
+        copy(store, tmp_path / "a.ozx")
+    copy(store, tmp_path / "a.ozx", overwrite=True)
+    assert not [p for p in tmp_path.iterdir() if "unfinished" in p.name]
+
+
+def test_zarr_v2_is_copied_and_is_no_ozx(tmp_path: Path) -> None:
+    write_dataset(collection(), FolderStorage(tmp_path / "a"), Settings(version="0.4"))
+    copy(tmp_path / "a", tmp_path / "b")
+    copy(tmp_path / "a", tmp_path / "b.zip")
+    assert stored(tmp_path / "b") == stored(tmp_path / "b.zip") == stored(tmp_path / "a")
+    with pytest.raises(ArgumentError, match=r"\.ozx"):
+        copy(tmp_path / "a", tmp_path / "b.ozx")
+
+
+def test_killed_at_every_change_it_is_resumed_and_does_not_open(store: Path) -> None:
+    whole = Mortal()
+    copy(store, whole, workers=1)
+    expected = contents(whole)
+    for moment in range(0, whole.changes, 3):
+        storage = Mortal(left=moment)
+        with pytest.raises(Killed):
+            copy(store, storage, workers=1)
+        if moment < whole.changes - 1:
+            with pytest.raises((StoreNotFoundError, IncompleteStoreError)):
+                ngff_bio.open(storage)
+        storage.revive()
+        report = copy(store, storage, workers=1)
+        assert contents(storage) == expected
+        assert report.sent <= report.objects - max(moment - 1, 0)
+
+
+def changed(store: Path, place: Path) -> Storage:
+    """Another store, most of whose objects are equal."""
+    dataset = plate(fields=3, frames=2)
+    write_dataset(dataset, FolderStorage(place), SMALL)
+    return FolderStorage(place)
+
+
+def test_only_what_differs_is_sent(store: Path, tmp_path: Path) -> None:
+    other = changed(store, tmp_path / "other")
+    target = Mortal()
+    copy(store, target)
+    assert copy(store, target).sent == 0
+    with pytest.raises(StoreExistsError, match="another store"):
+        copy(other, target)
+    foreseen = copy(other, target, overwrite=True, dry_run=True)
+    assert contents(target) == stored(store)
+    before = dict(target.objects)
+    target.puts.clear()
+    report = copy(other, target, overwrite=True)
+    assert contents(target) == contents(other)
+    assert (report.sent, report.bytes_sent) == (foreseen.sent, foreseen.bytes_sent)
+    assert foreseen.requests["PUT"] == len(target.puts)
+    again = [k for k in target.puts if before.get(k) == target.objects.get(k)]
+    assert not [k for k in again if not k.startswith(".ngff_bio/")]
+
+
+def test_killed_while_it_makes_another_store_equal(store: Path, tmp_path: Path) -> None:
+    other = changed(store, tmp_path / "other")
+    first = MemoryStorage()
+    copy(store, first)
+    counted = Mortal(objects=dict(first.objects))
+    copy(other, counted, overwrite=True, workers=1)
+    for moment in range(1, counted.changes, 5):
+        storage = Mortal(objects=dict(first.objects), left=moment)
+        with pytest.raises(Killed):
+            copy(other, storage, overwrite=True, workers=1)
+        storage.revive()
+        copy(other, storage, workers=1)
+        assert contents(storage) == contents(other)
+
+
+def test_a_damaged_object_is_named_and_not_copied(store: Path) -> None:
+    broken = MemoryStorage()
+    copy(store, broken)
+    key = next(k for k in sorted(broken.objects) if "/c/" in k)
+    data = bytearray(broken.objects[key])
+    data[len(data) // 2] ^= 4
+    broken.objects[key] = bytes(data)
+    target = MemoryStorage()
+    with pytest.raises(StoreError, match="missing or damaged") as caught:
+        copy(broken, target)
+    assert str(caught.value.file).endswith(key)
+    assert not {*ROOTS, key} & target.objects.keys()
+    del broken.objects[key]
+    with pytest.raises(StoreError, match="missing or damaged"):
+        copy(broken, MemoryStorage())
+
+
+def test_objects_that_the_manifest_does_not_name_are_copied_and_reported(store: Path) -> None:
+    more, target = MemoryStorage(), MemoryStorage()
+    copy(store, more)
+    more.put("labels/zarr.json", b"{}")
+    assert copy(more, target).unchecked == ["labels/zarr.json"]
+    assert contents(target) == contents(more)
+
+
+def test_what_is_no_store_is_refused(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "thesis.tex").write_text("years")
+    with pytest.raises(StoreExistsError, match="not a store"):
+        copy(store, tmp_path / "work")
+    with pytest.raises(StoreNotFoundError):
+        copy(tmp_path / "work", tmp_path / "b")
+    half = Mortal(left=9)
+    with pytest.raises(Killed):
+        write_dataset(collection(), half, SMALL)
+    with pytest.raises(IncompleteStoreError):
+        copy(half, tmp_path / "b")
+
+
+def test_no_more_is_held_than_allowed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ngff_bio import copying
+
+    monkeypatch.setattr(copying, "_MEMORY", 20_000)
+    held, most, lock = 0, 0, threading.Lock()
+
+    class Watched(MemoryStorage):
+        def put(self, key: str, data: Any) -> int:
+            nonlocal held
+            size = super().put(key, data)
+            with lock:
+                held -= size
+            return size
+
+    class Read(FolderStorage):
+        def get(self, key: str) -> bytes | None:
+            nonlocal held, most
+            data = super().get(key)
+            if "/c/" in key:
+                with lock:
+                    held += len(data or b"")
+                    most = max(most, held)
+            return data
+
+    target = Watched()
+    copy(Read(store), target, workers=8)
+    largest = max(map(len, target.objects.values()))
+    assert most <= max(20_000, largest)
