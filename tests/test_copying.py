@@ -7,8 +7,10 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent / "engine"))
 
 from mortal import Killed, Mortal
 from references import contents
-from scenes import collection, plate
+from scenes import collection, plate, volume
 
 import ngff_bio
 from ngff_bio import copy
@@ -219,9 +221,9 @@ def test_what_is_no_store_is_refused(store: Path, tmp_path: Path) -> None:
 
 
 def test_no_more_is_held_than_allowed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ngff_bio import copying
+    module = import_module("ngff_bio.copying.transfer")
 
-    monkeypatch.setattr(copying, "_MEMORY", 20_000)
+    monkeypatch.setattr(module, "_MEMORY", 20_000)
     held, most, lock = 0, 0, threading.Lock()
 
     class Watched(MemoryStorage):
@@ -246,3 +248,49 @@ def test_no_more_is_held_than_allowed(store: Path, monkeypatch: pytest.MonkeyPat
     copy(Read(store), target, workers=8)
     largest = max(map(len, target.objects.values()))
     assert most <= max(20_000, largest)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5", "0.6"])
+@pytest.mark.parametrize("make", [plate, collection])
+def test_some_images_are_a_store_of_their_own(version: Any, make: Any, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    dataset = make(fields=3) if make is plate else make()
+    write_dataset(dataset, FolderStorage(whole), Settings(version=version))
+    paths = list(ngff_bio.open(whole))
+    pattern = "*/1" if make is plate else paths[1]
+    left = [p for p in paths if p.endswith("/1") or p == pattern]
+    assert 0 < len(left) < len(paths)
+    copy(whole, tmp_path / "part", images=pattern)
+    copy(whole, tmp_path / "part.zip", images=[pattern])
+    assert stored(tmp_path / "part") == stored(tmp_path / "part.zip")
+    assert ngff_bio.verify(tmp_path / "part").equal
+    assert not [f for f in ngff_bio.validate(tmp_path / "part") if f.level == "error"]
+    part, all_of_it = ngff_bio.open(tmp_path / "part"), ngff_bio.open(whole)
+    assert list(part) == left
+    assert part.attributes["images"] == len(left)
+    for path in left:
+        for name, array in all_of_it[path].level(0).data_vars.items():
+            np.testing.assert_array_equal(part[path].level(0)[name].data, array.data)
+    named = [k for k in stored(tmp_path / "part") if any(k.startswith(f"{p}/") for p in paths)]
+    assert {p for p in paths if any(k.startswith(f"{p}/") for k in named)} == set(left)
+    assert copy(whole, tmp_path / "part", images=pattern).sent == 0
+
+
+def test_wells_and_plates_without_images_are_left_out(tmp_path: Path) -> None:
+    dataset = plate(fields=2)
+    first, second = dataset.images
+    dataset = replace(dataset, images=(first, replace(second, path="B/2/0")))
+    write_dataset(dataset, FolderStorage(tmp_path / "a"), SMALL)
+    copy(tmp_path / "a", tmp_path / "b", images="B/*")
+    document = json.loads((tmp_path / "b" / "zarr.json").read_text())
+    assert [w["path"] for w in document["attributes"]["ome"]["plate"]["wells"]] == ["B/2"]
+    assert not (tmp_path / "b" / "A").exists()
+    assert not [p for p in document["consolidated_metadata"]["metadata"] if p.startswith("A")]
+
+
+def test_no_image_or_one_image_is_refused(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="no image of the store matches"):
+        copy(store, tmp_path / "b", images="Z/*")
+    write_dataset(volume(shape=(2, 30, 40)), FolderStorage(tmp_path / "v"), SMALL)
+    with pytest.raises(ArgumentError, match="single image"):
+        copy(tmp_path / "v", tmp_path / "b", images="*")

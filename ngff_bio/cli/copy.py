@@ -20,6 +20,10 @@ def copy(
             show_default=False,
         ),
     ],
+    images: Annotated[
+        list[str] | None,
+        typer.Option(help="Copy only images whose path matches; may be repeated.", metavar="GLOB"),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -52,6 +56,7 @@ def copy(
         done = run(
             store,
             destination,
+            images=images or (),
             overwrite=overwrite,
             dry_run=dry_run,
             source_options=cli.parse_pairs(source_option, "--source-option"),

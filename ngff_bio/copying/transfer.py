@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -99,6 +99,7 @@ def copy(
     store: str | os.PathLike[str] | Storage,
     destination: str | os.PathLike[str] | Storage,
     *,
+    images: str | Sequence[str] = (),
     overwrite: bool = False,
     dry_run: bool = False,
     source_options: Mapping[str, Any] | None = None,
@@ -117,6 +118,9 @@ def copy(
     destination
         An empty place, one where the same copy was interrupted, or with ``overwrite`` another store.
         A path that ends in ``.ozx`` or ``.zip`` is one file on this machine, which appears whole.
+    images
+        Globs of paths of images: only these are copied. Plates, lists of images and the manifest then
+        name nothing else.
     overwrite
         Whether a store at the destination becomes equal to this one. It does not open meanwhile.
     dry_run
@@ -143,6 +147,11 @@ def copy(
         storage_at(destination, storage_options),
     )
     report = CopyReport(source.url, target.url)
+    _check_complete(source)
+    if images:
+        from ngff_bio.copying.part import part_of_store
+
+        source = part_of_store(source, [images] if isinstance(images, str) else images)
     objects = _objects(source, report)
     report.objects, report.bytes = len(objects), sum(o.size for o in objects.values())
     remote = "network" in (source.locality, target.locality)
@@ -155,14 +164,8 @@ def copy(
     return report
 
 
-def _objects(source: Storage, report: CopyReport) -> dict[str, StoredObject]:
-    """Objects of a complete store by key.
-
-    Raises
-    ------
-    ngff_bio.errors.StoreError
-        If it is incomplete, or not what its manifest says.
-    """
+def _check_complete(source: Storage) -> None:
+    """Refuse what is no store, and one that is incomplete."""
     if source.size(f"{STATE}/plan.json") is not None:
         raise missing_store(source, incomplete=True)
     if not any(source.size(key) is not None for key in _ROOTS):
@@ -173,6 +176,16 @@ def _objects(source: Storage, report: CopyReport) -> dict[str, StoredObject]:
                 hint="run the same copy command again: it resumes",
             )
         raise missing_store(source, incomplete=False)
+
+
+def _objects(source: Storage, report: CopyReport) -> dict[str, StoredObject]:
+    """Objects of a complete store by key.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If it is not what its manifest says.
+    """
     found: dict[str, StoredObject] = {}
     manifest = source.get(MANIFEST)
     if manifest is not None:

@@ -1,0 +1,180 @@
+"""Some images of a store, seen as a store of its own: documents and manifest name nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, NoReturn
+
+from ngff_bio.engine.write.checksums import crc32c
+from ngff_bio.engine.write.manifest import (
+    MANIFEST,
+    MANIFEST_CHECKSUM,
+    read_manifest,
+    write_manifest,
+)
+from ngff_bio.errors import ArgumentError, StorageError, closest_names
+from ngff_bio.ngff.schema_version import KEY
+from ngff_bio.storage import Buffer, Locality, MemoryStorage, Storage, join_key
+from ngff_bio.zarrio.documents import node_key
+from ngff_bio.zarrio.nodes import Nodes, read_nodes
+
+
+@dataclass
+class PartOfStore(Storage):
+    """A store without the groups in ``dropped``, and with ``documents`` in place of its own."""
+
+    source: Storage
+    dropped: frozenset[str]
+    documents: dict[str, bytes]
+
+    @property
+    def url(self) -> str:
+        """That of the whole store."""
+        return self.source.url
+
+    @property
+    def locality(self) -> Locality:
+        """That of the whole store."""
+        return self.source.locality
+
+    def keeps(self, key: str) -> bool:
+        """Whether an object of the store belongs to the part."""
+        return self.dropped.isdisjoint(_above(key))
+
+    def get(self, key: str) -> bytes | None:
+        """All bytes of an object, or ``None``."""
+        if key in self.documents:
+            return self.documents[key]
+        return self.source.get(key) if self.keeps(key) else None
+
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """Part of an object, or ``None``; a negative ``start`` counts from the end."""
+        if key in self.documents:
+            data = self.documents[key]
+            first = start if start >= 0 else max(len(data) + start, 0)
+            return data[first : first + length]
+        return self.source.get_range(key, start, length) if self.keeps(key) else None
+
+    def size(self, key: str) -> int | None:
+        """Size in bytes, or ``None``."""
+        if key in self.documents:
+            return len(self.documents[key])
+        return self.source.size(key) if self.keeps(key) else None
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Keys below ``prefix`` with their sizes."""
+        for key, size in self.source.list(prefix):
+            if self.keeps(key):
+                yield key, len(self.documents[key]) if key in self.documents else size
+
+    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
+        """Not possible: raises."""
+        self._read_only()
+
+    def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+        """Not possible: raises."""
+        self._read_only()
+
+    def delete(self, key: str) -> None:
+        """Not possible: raises."""
+        self._read_only()
+
+    def _read_only(self) -> NoReturn:
+        raise StorageError("a part of a store can only be read", file=self.url)
+
+
+def part_of_store(source: Storage, patterns: Sequence[str]) -> PartOfStore:
+    """The images of a store whose paths match one of several globs.
+
+    Plates keep all names of rows and columns, and list the wells that are left.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If no image matches, or the store is a single image.
+    """
+    from ngff_bio.reader import open as open_store
+
+    images = list(open_store(source))
+    if "" in images:
+        raise ArgumentError("the store is a single image", file=source.url, hint="copy all of it")
+    chosen = [p for p in images if any(fnmatchcase(p, pattern) for pattern in patterns)]
+    if not chosen:
+        raise ArgumentError(
+            "no image of the store matches",
+            file=source.url,
+            expected=f"a glob of paths such as {closest_names(patterns[0], images)}",
+            found=", ".join(patterns),
+        )
+    kept = {above for path in chosen for above in _above(path)}
+    dropped = {above for path in images for above in _above(path)} - kept
+    nodes, consolidated = read_nodes(source)
+    part = PartOfStore(source, frozenset(dropped), {})
+    found = Nodes(nodes.zarr_format)
+    found.arrays = {p: d for p, d in nodes.arrays.items() if part.keeps(p)}
+    for path, attributes in nodes.groups.items():
+        if part.keeps(path):
+            found.groups[path] = _attributes(path, attributes, set(chosen), kept)
+    changed = {p for p in found.groups if found.groups[p] != nodes.groups[p]} | {""}
+    names = ("zarr.json", ".zattrs", ".zmetadata")
+    keys = {node_key(path, name) for path in changed for name in names}
+    for batch in found.documents(consolidated):
+        part.documents |= {key: data for key, data in batch if key in keys}
+    if source.size(MANIFEST) is not None:
+        _add_manifest(part)
+    return part
+
+
+def _above(path: str) -> Iterator[str]:
+    """A path and those of all groups above it, without the root."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+
+
+def _attributes(
+    path: str, attributes: dict[str, Any], chosen: set[str], kept: set[str]
+) -> dict[str, Any]:
+    """Attributes of a group that name only images that are left."""
+    found = deepcopy(attributes)
+    ome = found.get("ome")
+    content: dict[str, Any] = ome if isinstance(ome, dict) else found
+    own = found.get(KEY)
+    if isinstance(plate := content.get("plate"), dict):
+        plate["wells"] = list(_named(path, plate.get("wells"), kept))
+        if "field_count" in plate:
+            wells = [f"{join_key(path, well['path'])}/" for well in plate["wells"]]
+            fields = (sum(p.startswith(well) for p in chosen) for well in wells)
+            plate["field_count"] = max(fields, default=0)
+    if isinstance(well := content.get("well"), dict):
+        well["images"] = list(_named(path, well.get("images"), chosen))
+    if "series" in content:
+        above = path.rpartition("/")[0]
+        content["series"] = [s for s in content["series"] if join_key(above, s) in chosen]
+    if isinstance(own, dict) and own.get("kind") == "dataset":
+        own["images"] = len(chosen)
+        if isinstance(own.get("groups"), list):
+            own["groups"] = [g for g in own["groups"] if g in kept]
+    return found
+
+
+def _named(path: str, entries: Any, kept: set[str]) -> Iterator[dict[str, Any]]:
+    """Entries of a list whose path, below a group, is left."""
+    return (e for e in entries or () if join_key(path, e["path"]) in kept)
+
+
+def _add_manifest(part: PartOfStore) -> None:
+    """Put the manifest of what is left beside the documents of a part."""
+    entries = [
+        replace(e, size=len(part.documents[e.path]), crc32c=crc32c(part.documents[e.path]))
+        if e.kind == "object" and e.path in part.documents
+        else e
+        for e in read_manifest(part.source)
+        if e.kind == "source" or part.keeps(e.path)
+    ]
+    memory = MemoryStorage()
+    write_manifest(memory, entries)
+    part.documents |= {key: memory.objects[key] for key in (MANIFEST, MANIFEST_CHECKSUM)}
