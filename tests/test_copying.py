@@ -223,7 +223,7 @@ def test_what_is_no_store_is_refused(store: Path, tmp_path: Path) -> None:
 def test_no_more_is_held_than_allowed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = import_module("ngff_bio.copying.transfer")
 
-    monkeypatch.setattr(module, "_MEMORY", 20_000)
+    monkeypatch.setattr(module, "MEMORY", 20_000)
     held, most, lock = 0, 0, threading.Lock()
 
     class Watched(MemoryStorage):
