@@ -14,8 +14,9 @@ from ngff_bio.engine.resume.state import check_destination
 from ngff_bio.engine.run.conversion import Progress
 from ngff_bio.errors import NgffBioError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
-from ngff_bio.model import OnError
-from ngff_bio.sources import find_source, open_tree, read_source
+from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.sources import FileTree, find_source, open_tree, read_source
+from ngff_bio.sources.accounting import account_for
 from ngff_bio.sources.files.checksums import Checksums, files_of
 from ngff_bio.storage import Storage, storage_at
 
@@ -100,13 +101,8 @@ def convert(
     if not append:
         check_destination(storage, overwrite)
     tree = open_tree(source, source_options=source_options, limits=limits, exclude=exclude)
-    dataset = read_source(
-        find_source(tree, format),
-        tree,
-        options,
-        on_error=on_error,
-        ignore_unread=ignore_unread,
-        progress=reading,
+    dataset = _read(
+        tree, format, options, on_error=on_error, ignore_unread=ignore_unread, progress=reading
     )
     dataset = replace(dataset, options={**dataset.options, **limits.given()})
     try:
@@ -149,12 +145,19 @@ def estimate(
         As :func:`convert` for an invalid source.
     """
     tree = open_tree(source, source_options=source_options, limits=limits, exclude=exclude)
-    dataset = read_source(
-        find_source(tree, format),
-        tree,
-        options,
-        on_error=on_error,
-        ignore_unread=ignore_unread,
-        progress=reading,
+    dataset = _read(
+        tree, format, options, on_error=on_error, ignore_unread=ignore_unread, progress=reading
     )
     return estimate_plan(plan_dataset(dataset, settings or Settings()))
+
+
+def _read(
+    tree: FileTree, format: str | None, options: Mapping[str, Any] | None, **given: Any
+) -> SourceDataset:
+    """The dataset of a source; an error has the account of its files."""
+    try:
+        return read_source(find_source(tree, format), tree, options, **given)
+    except NgffBioError as error:
+        if error.files is None:
+            error.files = account_for(tree, None).to_json()
+        raise

@@ -35,7 +35,7 @@ _OTHERS = {
     ".webp": "save WebP images as PNG or TIFF",
     ".jp2": "save JPEG 2000 images as PNG or TIFF",
     ".dcm": "save DICOM images as TIFF",
-    ".xml": "annotations in XML are not read, and there are no image files",
+    ".xml": "name the folder that holds the image files too",
 }
 
 #: Formats of JSON files.
@@ -49,8 +49,8 @@ _TITLES = {
 }
 
 _EXPECTED = (
-    "image files (TIFF, PNG, JPEG, BMP), alone or with COCO or labelme JSON, or one of the datasets "
-    "that `ngff-bio formats` lists"
+    "image files (TIFF, PNG, JPEG, BMP), alone or with annotations, in one of the formats that "
+    "`ngff-bio formats` lists"
 )
 
 #: JSON files that are sniffed for annotations.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from PIL import Image
 from references import contents
 from scenes import Boxes, collection, noise, plate, volume
 from test_resume import Killed, Mortal
@@ -211,6 +212,21 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     with pytest.raises(StoreExistsError, match=why):
         add(make(), storage)
     assert contents(storage) == before
+
+
+def test_a_second_image_beside_a_single_one_is_refused_with_the_way_on(tmp_path: Path) -> None:
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        Image.fromarray(np.full((5, 6), number, np.uint8)).save(folder / f"{number}.png")
+    ngff_bio.convert(tmp_path / "1", tmp_path / "out.zarr")
+    for source in (tmp_path / "2", tmp_path):
+        with pytest.raises(StoreExistsError) as caught:
+            ngff_bio.convert(source, tmp_path / "out.zarr", append=True)
+        assert "convert the folder that holds all images" in str(caught.value.hint)
+    ngff_bio.convert(tmp_path, tmp_path / "all.zarr")  # as the hint says
+    Image.fromarray(np.full((5, 6), 3, np.uint8)).save(tmp_path / "2" / "3.png")
+    assert ngff_bio.convert(tmp_path, tmp_path / "all.zarr", append=True).images == 1
 
 
 def test_a_shard_that_is_not_full_is_not_written_again() -> None:

@@ -18,6 +18,7 @@ from stores import attributes, mask_of, pixels, table
 
 import ngff_bio
 from ngff_bio.errors import NgffBioError, SourceError
+from ngff_bio.sources import find_source, open_tree, read_source
 
 
 def converted(
@@ -221,3 +222,49 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path, break_it: Any) -> None:
         ngff_bio.convert(truth.root, tmp_path / "out.zarr", format="coco")
     assert caught.value.exit_code == 2
     assert not (tmp_path / "out.zarr" / "zarr.json").exists()
+
+
+def _folders(place: Path, *names: str) -> Path:
+    """A folder of image files."""
+    for name in names:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        Picture.fromarray(np.full((4, 5), 1, np.uint8)).save(place / name)
+    return place
+
+
+def _list(file: Path, file_name: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    entry = {"id": 1, "file_name": file_name, "width": 5, "height": 4}
+    file.write_text(json.dumps({"images": [entry], "annotations": [], "categories": []}))
+
+
+def _listing(place: Path) -> dict[str, list[str]]:
+    """COCO files that list each image file."""
+    dataset = read_source(find_source(open_tree(place), "coco"), open_tree(place))
+    return {i.name: [*i.frames[0].splits] for i in dataset.images}
+
+
+def test_a_file_name_is_resolved_from_the_coco_file_then_from_images_beside_it(
+    tmp_path: Path,
+) -> None:
+    place = _folders(tmp_path / "a", "one/images/x.png", "two/images/x.png", "images/x.png")
+    _list(place / "one/a.json", "images/x.png")
+    _list(place / "two/b.json", "images/x.png")
+    assert _listing(place) == {
+        "images/x.png": [],
+        "one/images/x.png": ["a"],
+        "two/images/x.png": ["b"],
+    }
+    place = _folders(tmp_path / "b", "x.png", "one/images/x.png")
+    _list(place / "one/a.json", "x.png")
+    assert _listing(place) == {"x.png": [], "one/images/x.png": ["a"]}
+
+
+def test_a_file_name_of_several_files_is_an_error_that_lists_them(tmp_path: Path) -> None:
+    place = _folders(tmp_path / "a", "one/x.png", "two/x.png")
+    _list(place / "annotations/a.json", "x.png")
+    with pytest.raises(SourceError, match="matches several image files") as caught:
+        _listing(place)
+    assert str(caught.value.found) == "one/x.png, two/x.png"
+    assert "--exclude" in str(caught.value.hint)
+    assert ngff_bio.convert(place, tmp_path / "out.zarr", exclude=["two"]).images == 1

@@ -112,11 +112,22 @@ def test_the_embedded_image_is_used_only_where_no_file_is_found(tmp_path: Path) 
     put_image(tmp_path / "d/a.png")
     text = base64.b64encode(data).decode()
     put(tmp_path / "d", "a.json", imageData=text)
-    put(tmp_path / "d", "b.json", imageData=text)
+    put(tmp_path / "d", "b.json", imageData=text, imagePath="gone.png")
     dataset = read(open_tree(tmp_path / "d"))
     found = {i.name: i.pixels.read(((0, 20), (0, 30))) for i in dataset.images}
     np.testing.assert_array_equal(found["a.png"], PLANE)
-    np.testing.assert_array_equal(found["b.json"], 255 - PLANE)
+    np.testing.assert_array_equal(found["gone.png"], 255 - PLANE)
+
+
+def test_an_embedded_image_is_named_after_its_image_path_where_no_other_has_it(
+    tmp_path: Path,
+) -> None:
+    text = base64.b64encode(put_image(tmp_path / "other/x.png")).decode()
+    put(tmp_path / "d", "0.json", imageData=text, imagePath="..\\raw\\cells.tif")
+    put(tmp_path / "d", "1.json", imageData=text, imagePath="/home/x/cells.tif")
+    dataset = read(open_tree(tmp_path / "d"))
+    assert [i.path for i in dataset.images] == ["cells", "1.json"]
+    assert [i.frames[0].name for i in dataset.images] == ["0.json", "1.json"]
 
 
 def test_annotations_without_any_image_are_refused_or_passed_over(tmp_path: Path) -> None:

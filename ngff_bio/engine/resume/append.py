@@ -37,6 +37,12 @@ from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.nodes import Nodes, read_nodes
 
+_ELSEWHERE = "convert into another destination"
+_ALONE = (
+    "only frames can be added to a store of a single image: convert the folder that holds all images "
+    "into a new destination, which is a collection that images can be added to"
+)
+
 
 class Addition:
     """What a dataset adds to a store.
@@ -68,7 +74,7 @@ class Addition:
             raise StoreError(
                 "the store was not written by ngff_bio",
                 file=storage.url,
-                hint="convert into another destination",
+                hint=_ELSEWHERE,
             )
         version = ngff.version_of(self._nodes.groups[""]) or (
             "0.4" if self._nodes.zarr_format == 2 else self._settings.version
@@ -90,7 +96,7 @@ class Addition:
                 file=storage.url,
                 expected=", ".join(f"{k}={expected[k]}" for k in differ),
                 found=", ".join(f"{k}={found[k]}" for k in differ),
-                hint="convert into another destination",
+                hint=_ALONE if "image" in (expected["layout"], found["layout"]) else _ELSEWHERE,
             )
 
     def _dataset(self) -> dict[str, Any]:
@@ -114,7 +120,9 @@ class Addition:
                 f"{mine.get('name')} with frames {_some(names)}",
                 f"{image.name} with frames {_some(now)}",
                 "convert the folder with the old and the new frames together, or convert into another "
-                "destination",
+                "destination"
+                if image.path
+                else _ALONE,
             )
         frames = self._frames(image, image.axis_names, image.pixels.shape, stored, image.path)
         layers = [self._layer_is_new(image, layer, frames) for layer in image.labels]

@@ -37,21 +37,25 @@ class ImageFinder:
         """The image file that a document in the folder `near` calls `given`; ``None`` if there is no
         such file, or it is ambiguous.
 
-        It is the file of this path, from `near` or from the root; else the only one whose path ends
-        so; else the only one of this base name, or of this stem if the document gives no ending; of
-        several the only one that is in the folder of the document, or nearest to it.
+        It is the file of this path, from `near`, from `near`/images or from the root; else the only one
+        whose path ends so; else the only one of this base name, or of this stem if the document gives
+        no ending; of several the only one that is in the folder of the document, or nearest to it.
         """
         plain = given.replace("\\", "/").partition("?")[0].strip()
-        for path in (normpath(f"{near}/{plain}".lstrip("/")), normpath(plain)):
+        for place in (f"{near}/", f"{near}/images/", ""):
+            path = normpath(f"{place}{plain}".lstrip("/"))
             if path in self._known:
                 return path
-        base = base_of(plain).lower()
-        same = self._by_base.get(base, [])
-        if not same and not image_files([base]):
-            same = self._by_stem.get(base, [])
+        same = self.candidates(plain)
         if len(same) < 2:
             return same[0] if same else None
         return self._nearest(same, plain, near)
+
+    def candidates(self, given: str) -> list[str]:
+        """All image files of a base name, or of a stem if the name has no ending of images."""
+        base = base_of(given.replace("\\", "/").partition("?")[0].strip()).lower()
+        same = self._by_base.get(base, [])
+        return same if same or image_files([base]) else self._by_stem.get(base, [])
 
     def of_stem(self, name: str, near: str = "") -> str | None:
         """The image file named like another file, whatever the endings; see `find`."""

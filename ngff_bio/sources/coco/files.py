@@ -125,13 +125,13 @@ class CocoFiles:
         for coco in self.files:
             missing = []
             for image in coco.images:
-                name = find(coco, image.file_name)
-                if name is None:
-                    missing.append(image)
-                elif name not in headers:
-                    self.problems.skip("listed images are not converted", coco.name, name)
-                else:
-                    with self.problems.caught():
+                with self.problems.caught():
+                    name = find(coco, image.file_name)
+                    if name is None:
+                        missing.append(image)
+                    elif name not in headers:
+                        self.problems.skip("listed images are not converted", coco.name, name)
+                    else:
                         _check_size(image, coco, headers[name], name)
                         found[name].append(ImageEntry(coco, image))
             if missing:

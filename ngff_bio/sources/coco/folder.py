@@ -1,5 +1,7 @@
 """Any folder with COCO annotation files: image files anywhere in it, found by their names.
 
+An image file is found by its ``file_name``: from the folder of the COCO file, from ``images`` in it or
+from the root; else by the end of its path or its name alone, where one file or the nearest one has it.
 Label images of COCO stuff are layers of classes.
 """
 
@@ -8,13 +10,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from ngff_bio.errors import SourceNotFoundError
+from ngff_bio.errors import SourceError, SourceNotFoundError
+from ngff_bio.formats.coco.file import CocoFile
 from ngff_bio.formats.coco.index import Progress
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset
 from ngff_bio.sources.annotated.pairing import ImageFinder
 from ngff_bio.sources.assembly import (
+    folder_of,
     image_files,
     paths_below,
     probe_all,
@@ -75,8 +79,23 @@ def read(
     classes = classes or list({c.id: c for f in coco.files for c in f.categories}.values())
     stuff = StuffMaps.find(tree, maps, image_names, classes, problems)
     finder = ImageFinder(image_names)
+
+    def find(file: CocoFile, file_name: str) -> str | None:
+        found = finder.find(file_name, folder_of(file.name))
+        if found is None and (several := finder.candidates(file_name)):
+            raise SourceError(
+                "a listed image matches several image files",
+                file=file.name,
+                record=file_name,
+                expected="one file of this path, below the folder of the COCO file or the root",
+                found=", ".join(several[:5]) + (", ..." if len(several) > 5 else ""),
+                hint="put each COCO file into the folder of its image files or above, or leave the "
+                "other files out with --exclude GLOB",
+            )
+        return found
+
     headers = probe_all(tree, image_names, problems)
-    entries = coco.entries(headers, lambda _, name: finder.find(name))
+    entries = coco.entries(headers, find)
     for name in masks_among(tree, headers, [n for n in headers if not entries[n]], problems):
         del headers[name]
     paths = paths_below("", image_names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from posixpath import normpath
@@ -98,7 +98,11 @@ def read(
         for name in image_names
         for i in reader.of_file(name, pairs.of.get(name, []))
     ]
-    images += [(folder_of(c.name), i) for c in pairs.alone for i in reader.of_embedded(c)]
+    taken = {name.lower() for name in image_names}
+    for content in pairs.alone:
+        name = _embedded_name(content, taken)
+        taken.add(name.lower())
+        images += [(folder_of(name), i) for i in reader.of_embedded(content, name)]
     if not images:
         raise SourceNotFoundError("no image is readable", file=tree.origin)
     return SourceDataset(
@@ -165,6 +169,13 @@ class _Pairs:
         return found[0] if len(found) == 1 else None
 
 
+def _embedded_name(content: LabelmeFile, taken: Container[str]) -> str:
+    """Name of the image in an annotation file: that of its ``imagePath``, if no other image has it."""
+    base = base_of((content.image_path or "").replace("\\", "/"))
+    name = f"{folder_of(content.name)}/{base}".lstrip("/")
+    return name if base and name.lower() not in taken else content.name
+
+
 def _stem(name: str) -> str:
     return name.rpartition(".")[0] or name
 
@@ -191,15 +202,16 @@ class _Reader:
                 found.append(self._image(name, turned, () if found else contents))
         return found
 
-    def of_embedded(self, content: LabelmeFile) -> list[SourceImage]:
-        """The image inside an annotation file."""
+    def of_embedded(self, content: LabelmeFile, name: str) -> list[SourceImage]:
+        """The image inside an annotation file, under a name of its own."""
         found: list[SourceImage] = []
         with self.problems.caught():
             expected = f"an image file {PurePosixPath(content.name).stem}.*"
             pixels = open_embedded(self.tree, content, expected)
             header = probe_image(EmbeddedImage(self.tree.file(content.name)), self.tree.limits)
             one = OpenedImage("", pixels, axes_from(pixels.axes), channels=header.channels)
-            found.append(self._image(content.name, one, [content]))
+            image = self._image(content.name, one, [content])
+            found.append(replace(image, name=base_of(name)))
         return found
 
     def _turned(self, name: str, header: ImageHeader, one: OpenedImage) -> OpenedImage:
