@@ -41,11 +41,20 @@ def version_of(attributes: dict[str, Any]) -> str | None:
     return "0.4" if any(key in attributes for key in _KEYS) else None
 
 
+def _text(given: Any) -> str:
+    if not isinstance(given, str):
+        raise TypeError(f"{given!r} is not a text")
+    return given
+
+
+def _text_or_none(given: Any) -> str | None:
+    return None if given is None else _text(given)
+
+
 def _names(given: Any) -> tuple[str, ...]:
-    names = tuple(given)
-    if isinstance(given, str) or not all(isinstance(name, str) for name in names):
+    if isinstance(given, str):
         raise TypeError("names are a list of texts")
-    return names
+    return tuple(map(_text, given))
 
 
 def decode(attributes: dict[str, Any]) -> GroupMeta | None:
@@ -97,7 +106,7 @@ def _read_multiscale(content: dict[str, Any]) -> MultiscaleMeta:
     for dataset in content["datasets"]:
         steps = dataset.get("coordinateTransformations") or []
         inner = _checked(steps, f"level {dataset['path']!r}")
-        levels.append(LevelMeta(dataset["path"], *compose([*inner, *outer], len(axes))))
+        levels.append(LevelMeta(_text(dataset["path"]), *compose([*inner, *outer], len(axes))))
     return _made_multiscale(content, axes, levels)
 
 
@@ -120,7 +129,7 @@ def _read_multiscale_06(content: dict[str, Any]) -> MultiscaleMeta:
         steps = dataset["coordinateTransformations"]
         if len(steps) != 1:
             raise ValueError(f"{len(steps)} transformations of level {dataset['path']!r}, not one")
-        transformations.append((dataset["path"], steps[0]))
+        transformations.append((_text(dataset["path"]), steps[0]))
     names = {step["output"]["name"] for _, step in transformations}
     if len(names) != 1:
         raise ValueError(f"levels lead to {len(names)} coordinate systems, not to one")
@@ -168,7 +177,10 @@ def compose(
 
 
 def _read_axes(content: Iterable[dict[str, Any]]) -> tuple[AxisMeta, ...]:
-    return tuple(AxisMeta(a["name"], a.get("type"), a.get("unit")) for a in content)
+    return tuple(
+        AxisMeta(_text(a["name"]), _text_or_none(a.get("type")), _text_or_none(a.get("unit")))
+        for a in content
+    )
 
 
 def _made_multiscale(
@@ -226,8 +238,8 @@ def _read_label(content: dict[str, Any]) -> LabelMeta:
 def _read_plate(content: dict[str, Any]) -> PlateMeta:
     return PlateMeta(
         name=str(content.get("name", "")),
-        rows=tuple(r["name"] for r in content["rows"]),
-        columns=tuple(c["name"] for c in content["columns"]),
+        rows=_names(r["name"] for r in content["rows"]),
+        columns=_names(c["name"] for c in content["columns"]),
         wells=tuple((w["path"].split("/")[0], w["path"].split("/")[1]) for w in content["wells"]),
         field_count=int(content.get("field_count", 1)),
         acquisitions=tuple(content.get("acquisitions") or ()),
@@ -236,4 +248,4 @@ def _read_plate(content: dict[str, Any]) -> PlateMeta:
 
 def _read_well(content: dict[str, Any]) -> WellMeta:
     images = content["images"]
-    return WellMeta(tuple(i["path"] for i in images), tuple(i.get("acquisition") for i in images))
+    return WellMeta(_names(i["path"] for i in images), tuple(i.get("acquisition") for i in images))

@@ -108,7 +108,7 @@ def test_what_the_cases_say_of_0_5_holds_in_the_other_versions(
     assert disagreed == []
 
 
-def run(path: Path, *options: str) -> dict[str, Any]:
+def run(path: Path | str, *options: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, os.fspath(PROGRAM), *options, os.fspath(path)],
         capture_output=True,
@@ -174,3 +174,42 @@ def test_the_program_answers_where_the_file_holds_no_object(tmp_path: Path) -> N
     path = tmp_path / "case.json"
     path.write_text("[]")
     assert run(path) == {"valid": False, "message": "the attributes are not a JSON object"}
+
+
+def test_the_program_takes_the_text_of_a_case(plate: dict[str, Any]) -> None:
+    assert run(json.dumps(plate)) == {"valid": True, "message": "valid"}
+    assert run(json.dumps({"ome": {"version": "0.6"}}))["valid"] is False
+
+
+@pytest.mark.parametrize("text", ['{"ome": ', "[1, 2", "[" * 100_000, '{"a": \\ud800}', "nothing"])
+def test_the_program_answers_where_a_case_is_not_json(text: str) -> None:
+    answer = run(text)
+    assert answer["valid"] is False
+    assert answer["message"].startswith(("not JSON", "cannot be read"))
+
+
+def test_the_program_states_where_the_cases_are_milder_than_the_text() -> None:
+    axes = [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    names = ("intrinsic", "other", "third")
+    scale = {"type": "scale", "scale": [1.0, 1.0]}
+    ends = {"input": {"path": "0"}, "output": {"name": "intrinsic"}}
+    between = [
+        {**scale, "name": "a", "input": {"name": "intrinsic"}, "output": {"name": "other"}},
+        {**scale, "name": "b", "input": {"name": "other"}, "output": {"name": "third"}},
+    ]
+    image = {
+        "coordinateSystems": [{"name": name, "axes": axes} for name in names],
+        "datasets": [{"path": "0", "coordinateTransformations": [{**scale, **ends}]}],
+        "coordinateTransformations": between,
+    }
+    case = json.dumps({"ome": {"version": "0.6", "multiscales": [image]}})
+    answer = run(case)
+    assert answer["valid"] is True
+    assert "not by the text: transformation-intrinsic at" in answer["message"]
+    assert run(case, "--by-text")["valid"] is False
+
+
+def test_the_rules_of_the_specification_load_no_array_library() -> None:
+    code = "import sys, ngff_bio.checks.spec.conformance; print({'zarr', 'dask'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

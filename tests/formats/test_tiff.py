@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import subprocess
+import sys
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -384,3 +386,20 @@ def test_a_stack_of_pages_reads_as_tifffile_does(name: str, tmp_path: Path) -> N
     np.testing.assert_array_equal(stack.read(tuple((0, n) for n in stack.shape)), expected)
     part = tuple((n // 4, n - n // 5) for n in stack.shape)
     np.testing.assert_array_equal(stack.read(part), expected[tuple(slice(*p) for p in part)])
+
+
+def test_no_open_file_is_left_to_the_end_of_the_program(tmp_path):
+    for number in range(20):  # more than stay open
+        tifffile.imwrite(tmp_path / f"{number}.tif", np.zeros((8, 8), np.uint8))
+    code = (
+        "import sys, pathlib\n"
+        "from ngff_bio.formats.tiff.images import open_tiff\n"
+        "from ngff_bio.sources.files.ranges import LocalFile\n"
+        "for path in pathlib.Path(sys.argv[1]).glob('*.tif'):\n"
+        "    pixels = open_tiff(LocalFile(sys.argv[1], path.name))[0].pixels\n"
+        "    pixels.read(((0, 8), (0, 8)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(tmp_path)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

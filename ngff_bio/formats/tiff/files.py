@@ -38,6 +38,10 @@ class TiffBytes:
             self._descriptor = -1
         self._lock = threading.Lock()
 
+    def __del__(self) -> None:
+        if self._stream is not None:  # Python warns of a file that was not closed
+            self._stream.close()
+
     @property
     def held(self) -> int:
         """Bytes in memory."""
@@ -82,6 +86,10 @@ class OpenTiff:
         self.bytes = TiffBytes(file)
         self.tiff = tifffile.TiffFile(file.path or file.open(), name=os.path.basename(file.name))
         self.closed = False
+
+    def __del__(self) -> None:
+        if hasattr(self, "tiff"):  # else the file was not a TIFF
+            self.tiff.close()
 
     def close(self) -> None:
         """Close the directory. The bytes stay readable for those who still use them."""
