@@ -41,6 +41,8 @@ class AnnotatedImage:
         Other members of its entry, JSON values only.
     layer
         What distinguishes these annotations from others of the same image: an annotator, for example.
+    placed
+        Whether instances state their frame (and plane); else all apply to the first frame.
     """
 
     name: str
@@ -49,6 +51,7 @@ class AnnotatedImage:
     splits: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
     layer: str | None = None
+    placed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +141,29 @@ class DocumentInstances:
         For each frame the position of its image in the document; ``None`` without annotations.
     tracked
         Whether instances are tracks, with label values of their own.
+    placed
+        Whether instances of the first of these images state their frame.
     """
 
     reader: DocumentReader
     images: Sequence[int | None]
     tracked: bool = False
+    placed: bool = False
 
     def read(self, t: int) -> list[Instance]:
         """All instances of frame ``t``, in source order, with their label values set."""
-        index = self.images[t]
+        index = self.images[0 if self.placed else t]
         if index is None:
             return []
         document = _documents.read(self.reader, None)
-        earlier = [] if self.tracked else [i for i in self.images[:t] if i is not None]
+        earlier = (
+            [] if self.tracked or self.placed else [i for i in self.images[:t] if i is not None]
+        )
         first = 1 + sum(len(document.images[i].instances) for i in earlier)
         found = []
         for number, instance in enumerate(document.images[index].instances):
+            if self.placed and instance.t != t:
+                continue
             one = copy.copy(instance)
             one.t = t
             if not self.tracked:

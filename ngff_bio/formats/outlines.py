@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
-from ngff_bio.model import Polygons, Rle
+from ngff_bio.model import Box, Geometry, Polygons, Rle
 from ngff_bio.raster.coco_rle import rle_from_window
 
 Point = tuple[float, float]
@@ -60,6 +60,13 @@ def check_points(points: Sequence[Sequence[float]], fewest: int, file: str, reco
                 found=str(list(point))[:80],
                 hint="correct the shape, or skip such shapes with --on-error skip",
             )
+
+
+def box_of(shape: Geometry | None) -> tuple[float, float, float, float] | None:
+    """x, y, width and height of a box; ``None`` for other shapes."""
+    if not isinstance(shape, Box):
+        return None
+    return shape.x0, shape.y0, shape.x1 - shape.x0, shape.y1 - shape.y0
 
 
 def joined(outer: Polygons, holes: Sequence[Polygons]) -> Polygons:

@@ -79,6 +79,8 @@ BUILT_IN = {
         "ngff_bio.sources.paired.ilastik:SOURCE",
         r"[ _](segmentation|identities|predictions|probabilities|uncertainty|tracking-result)\.",
     ),
+    "rois": ("ngff_bio.sources.annotated.rois:SOURCE", r"\.(roi|zip|tiff?)$"),
+    "qupath": ("ngff_bio.sources.annotated.qupath:SOURCE", r"json$"),
     "object-masks": ("ngff_bio.sources.paired.object_masks:SOURCE", r"(^|/)masks?/|\.csv$"),
     "yolo": ("ngff_bio.sources.annotated.yolo:SOURCE", r"\.txt$"),
     "voc": ("ngff_bio.sources.annotated.voc:SOURCE", r"\.xml$|SegmentationClass"),

@@ -22,6 +22,7 @@ from makers.paired import (
     make_object_masks,
 )
 from makers.platelet_em import make_platelet_em
+from makers.regions import make_qupath, make_rois
 from makers.wbc import make_wbc, make_wbc_crops
 
 __all__ = [
@@ -37,6 +38,8 @@ __all__ = [
     "make_object_masks",
     "make_organoid",
     "make_platelet_em",
+    "make_qupath",
+    "make_rois",
     "make_tiff_folder",
     "make_wbc",
     "make_wbc_crops",

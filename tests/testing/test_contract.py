@@ -41,6 +41,8 @@ DATASETS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "cellpose": ("cellpose", makers.make_cellpose),
     "ilastik": ("ilastik", makers.make_ilastik),
     "nnunet": ("nnunet", makers.make_nnunet),
+    "qupath": ("qupath", makers.make_qupath),
+    "rois": ("rois", makers.make_rois),
     "object-masks": ("object-masks", makers.make_object_masks),
     "microscope": ("microscope", makers.make_microscope),
     "images": ("images", lambda p: makers.make_tiff_folder(p, labels=True)),

@@ -18,7 +18,9 @@ from ngff_bio.model import SourceFile
 
 T = TypeVar("T")
 
-JsonKind = Literal["coco", "labelme", "coco-panoptic", "via", "label-studio", "supervisely"]
+JsonKind = Literal[
+    "coco", "labelme", "coco-panoptic", "via", "label-studio", "supervisely", "geojson"
+]
 
 #: A parsed JSON object.
 JsonObject: TypeAlias = dict[str, Any]
@@ -39,6 +41,7 @@ _SUPERVISELY = (
     re.compile(rb'"objects"\s*:\s*\['),
     re.compile(rb'"size"\s*:\s*\{\s*"(?:height|width)"\s*:'),
 )
+_GEOJSON = re.compile(rb'"type"\s*:\s*"Feature(?:Collection)?"')
 _COCO = re.compile(rb'"(images|annotations|categories)"\s*:\s*[\[{]')
 
 #: An escape of half a character; pairs of them are one.
@@ -54,11 +57,13 @@ def json_kind(file: SourceFile) -> JsonKind | None:
     ``None`` if it is another kind of JSON, or not JSON. labelme files have ``shapes``, ``imagePath``
     or ``imageData``; COCO files a list or object ``images`` or ``annotations``, panoptic ones with
     ``segments_info``; VIA ``regions`` of a ``filename``; Label Studio a list of tasks; Supervisely
-    ``objects`` and a ``size``.
+    ``objects`` and a ``size``; GeoJSON features.
     """
     with file.open() as stream:
         head = stream.read(_SNIFFED)
         start = head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+        if start in (b"[", b"{") and _GEOJSON.search(head):
+            return "geojson"
         if start == b"[":
             tasks = all(one.search(head) for one in _TASKS) or _RESULT.search(head)
             return "label-studio" if tasks else None

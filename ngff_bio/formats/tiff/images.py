@@ -35,6 +35,8 @@ from ngff_bio.formats.tiff.tiff import (
 from ngff_bio.model import Axis, Channel, Notice, SourceFile, axes_from
 
 #: Keys of tifffile for regions that ImageJ keeps in a TIFF.
+#: How the notice of them begins.
+UNREAD_REGIONS = "ImageJ regions in the TIFF"
 _REGIONS = {"ROI": "the selection", "Overlays": "the overlay"}
 
 #: Letters of tifffile for axes of unknown meaning.
@@ -219,7 +221,7 @@ def _image(
         notices.append(
             Notice(
                 "skipped",
-                "ImageJ regions in the TIFF ("
+                f"{UNREAD_REGIONS} ("
                 + " and ".join(_REGIONS[r] for r in regions)
                 + ") are not read",
                 file=file.name,

@@ -255,7 +255,9 @@ def _entry(
 ) -> Entry:
     classes = dict.fromkeys(i.category for i in image.instances if i.category is not None)
     count = len(image.instances)
-    return Entry(reader, index, replace(image, instances=()), count, tuple(classes), categories)
+    last = max((i.t for i in image.instances), default=0)
+    about = replace(image, instances=())
+    return Entry(reader, index, about, count, tuple(classes), categories, last_frame=last)
 
 
 def without_image(file: str, expected: str, record: str | None = None) -> SourceError:

@@ -41,6 +41,7 @@ class Entry:
     classes: tuple[str, ...]
     categories: tuple[Category, ...]
     instances: MakeInstances | None = None
+    last_frame: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,7 +192,8 @@ class ImageMaker:
                     about["record"] = dict(entry.image.record)
                 stated.append(about)
                 splits += entry.image.splits
-        if layers and max(sizes.get("t", 1), sizes.get("z", 1)) > 1:
+        placed = all(e.image.placed for e in entries)
+        if layers and not placed and max(sizes.get("t", 1), sizes.get("z", 1)) > 1:
             self.folder.problems.warn(
                 "the image is a stack: annotations apply to its first frame and to all its planes",
                 record=name,
@@ -240,7 +242,17 @@ class ImageMaker:
                     break
                 name = f"{plain}-{again}"
         instances: Instances
-        instances = stated = DocumentInstances(entry.reader, (entry.index, *[None] * (times - 1)))
+        if entry.image.placed and entry.last_frame >= times:
+            raise SourceError(
+                "an object is on a frame that is not there",
+                file=entry.reader.file.name,
+                expected=f"frames 0 to {times - 1}",
+                found=f"frame {entry.last_frame}",
+                hint="check that the annotations belong to this image file",
+            )
+        instances = stated = DocumentInstances(
+            entry.reader, (entry.index, *[None] * (times - 1)), placed=entry.image.placed
+        )
         if entry.instances is not None:
             instances = entry.instances(stated, entry.image, size)
         return InstanceLayer(

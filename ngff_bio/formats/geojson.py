@@ -1,0 +1,229 @@
+"""QuPath's GeoJSON: objects of one image as a FeatureCollection, or as an array of features.
+
+https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html. Coordinates are in
+pixels; 0, 0 is the upper left corner of the first pixel. A feature has an ``objectType``, a
+``classification`` with a name and a color, measurements, and of a cell also ``nucleusGeometry``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.json.text import parse_json, shown
+from ngff_bio.formats.outlines import joined, outline
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import Category, Instance, Polygons, Rgba, SourceFile
+
+_HINT = "correct the feature, or skip such features with --on-error skip"
+
+#: Geometries without an area: their features are rows without pixels.
+_NO_AREA = ("Point", "MultiPoint", "LineString", "MultiLineString")
+
+
+@dataclass(frozen=True, slots=True)
+class GeoJsonFile:
+    """Reads a file; `image` is the name of its image file."""
+
+    file: SourceFile
+    image: str
+
+    def read(self, problems: Problems) -> Document:
+        """Read the file."""
+        features, rest = features_of(self.file)
+        instances: list[Instance] = []
+        categories: dict[str, Category] = {}
+        for number, feature in enumerate(features):
+            with problems.caught():
+                one = self._instance(feature, number, problems)
+                instances.append(one)
+                if one.category is not None:
+                    color = _color(_properties(feature).get("classification"))
+                    known = categories.setdefault(
+                        one.category, Category(one.category, one.category)
+                    )
+                    if known.color is None and color is not None:
+                        categories[one.category] = Category(one.category, one.category, color)
+        image = AnnotatedImage(self.image, instances, placed=True)
+        return Document([image], tuple(categories.values()), {"geojson": rest})
+
+    def _instance(self, feature: Any, number: int, problems: Problems) -> Instance:
+        file, record = self.file.name, f"features[{number}]"
+        geometry = feature.get("geometry") if isinstance(feature, dict) else None
+        if not isinstance(geometry, dict):
+            raise SourceError(
+                "a feature has no geometry",
+                file=file,
+                record=record,
+                expected="an object with type and coordinates",
+                found=shown(feature),
+                hint=_HINT,
+            )
+        shape = _shape(geometry, file, f"{record}.geometry")
+        if shape is None:
+            problems.note("points and lines have no area: a row without pixels", file)
+        properties = _properties(feature)
+        if "nucleusGeometry" in feature:
+            problems.note("outlines of nuclei of cells are kept in the records", file)
+        plane = geometry.get("plane")
+        plane = plane if isinstance(plane, dict) else {}
+        kept = feature
+        if (
+            shape is not None
+            and geometry["type"] == "Polygon"
+            and len(geometry["coordinates"]) == 1
+        ):
+            kept = {**feature, "geometry": {**geometry, "coordinates": None}}
+        name = feature.get("id")
+        return Instance(
+            0,
+            shape,
+            t=_index(plane.get("t")) or 0,
+            z=_index(plane.get("z")) if "z" in plane else None,
+            category=_class_name(properties.get("classification")),
+            source_id=name if isinstance(name, str | int) else None,
+            record=record_text(kept),
+            indices=(number,),
+        )
+
+
+def features_of(file: SourceFile) -> tuple[list[Any], Any]:
+    """The features of a file, and the other members of a collection (``None`` for a bare array).
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If it is not GeoJSON.
+    """
+    content: Any = parse_json(file.read(), file.name)
+    if isinstance(content, list):
+        return content, None
+    if isinstance(content, dict) and content.get("type") == "Feature":
+        return [content], {"single": True}
+    features = content.get("features") if isinstance(content, dict) else None
+    if not isinstance(features, list):
+        raise SourceError(
+            "the file is not GeoJSON of QuPath",
+            file=file.name,
+            expected="a FeatureCollection, or an array of features",
+            found=shown(content),
+            hint="export objects as GeoJSON from QuPath",
+        )
+    return features, {k: v for k, v in content.items() if k != "features"}
+
+
+def restored_feature(record: str, polygons: Sequence[Sequence[float]] | None) -> dict[str, Any]:
+    """The feature of a row again."""
+    feature: dict[str, Any] = json.loads(record)
+    geometry = feature.get("geometry")
+    if isinstance(geometry, dict) and geometry.get("coordinates") is None and polygons:
+        ring = [list(p) for p in zip(polygons[0][0::2], polygons[0][1::2], strict=True)]
+        feature["geometry"] = {**geometry, "coordinates": [ring]}
+    return feature
+
+
+def _properties(feature: Mapping[str, Any]) -> dict[str, Any]:
+    found = feature.get("properties")
+    return found if isinstance(found, dict) else {}
+
+
+def _index(value: Any) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _class_name(value: Any) -> str | None:
+    """Name of a class: ``name``, or since QuPath 0.5 ``names`` of a derived class."""
+    if isinstance(value, str):
+        return value or None
+    if not isinstance(value, dict):
+        return None
+    names = value.get("names")
+    if isinstance(names, list) and names:
+        return ": ".join(map(str, names))
+    name = value.get("name")
+    return str(name) if name not in (None, "") else None
+
+
+def _color(value: Any) -> Rgba | None:
+    """Color of a class: a list of red, green, blue, or Java's packed integer (``colorRGB``)."""
+    if not isinstance(value, dict):
+        return None
+    color = value.get("color", value.get("colorRGB"))
+    if isinstance(color, list) and len(color) >= 3:
+        if all(isinstance(v, int) and 0 <= v <= 255 for v in color[:3]):
+            return color[0], color[1], color[2], 255
+    elif isinstance(color, int):
+        return color >> 16 & 255, color >> 8 & 255, color & 255, 255
+    return None
+
+
+def _shape(geometry: Mapping[str, Any], file: str, record: str) -> Polygons | None:
+    """What a geometry covers; ``None`` if it has no area."""
+    kind, coordinates = geometry.get("type"), geometry.get("coordinates")
+    if kind in _NO_AREA:
+        return None
+    if kind == "GeometryCollection":
+        members = geometry.get("geometries")
+        shapes = [
+            _shape(one, file, f"{record}.geometries[{i}]")
+            for i, one in enumerate(members if isinstance(members, list) else [])
+            if isinstance(one, dict)
+        ]
+        parts = tuple(p for shape in shapes if shape is not None for p in shape.parts)
+        return Polygons(parts) if parts else None
+    if kind not in ("Polygon", "MultiPolygon") or not isinstance(coordinates, list):
+        raise SourceError(
+            "a geometry of an unknown kind",
+            file=file,
+            record=record,
+            expected="Polygon, MultiPolygon, or points and lines, with coordinates",
+            found=shown(kind),
+            hint=_HINT,
+        )
+    polygons = [coordinates] if kind == "Polygon" else coordinates
+    found: list[Sequence[float]] = []
+    for i, rings in enumerate(polygons):
+        place = f"{record}.coordinates" + (f"[{i}]" if kind == "MultiPolygon" else "")
+        checked = [
+            _ring(r, file, f"{place}[{j}]") for j, r in enumerate(_listed(rings, file, place))
+        ]
+        if not checked:
+            raise _no_ring(file, place, rings)
+        found += joined(checked[0], checked[1:]).parts
+    return Polygons(tuple(found))
+
+
+def _listed(rings: Any, file: str, record: str) -> list[Any]:
+    if not isinstance(rings, list):
+        raise _no_ring(file, record, rings)
+    return rings
+
+
+def _ring(ring: Any, file: str, record: str) -> Polygons:
+    listed = ring if isinstance(ring, list) else []
+    if not all(
+        isinstance(p, list)
+        and len(p) >= 2
+        and all(isinstance(v, int | float) and math.isfinite(v) for v in p[:2])
+        for p in listed
+    ):
+        raise _no_ring(file, record, ring)
+    if len({(p[0], p[1]) for p in listed}) < 3:
+        raise _no_ring(file, record, ring)
+    return outline(listed, file, record)
+
+
+def _no_ring(file: str, record: str, found: Any) -> SourceError:
+    return SourceError(
+        "an outline cannot be drawn",
+        file=file,
+        record=record,
+        expected="[x, y] of three different points or more, in pixels",
+        found=shown(found),
+        hint=_HINT,
+    )

@@ -1,0 +1,269 @@
+"""Regions of ImageJ: ``.roi`` files, sets of them in a zip, and the regions inside a TIFF.
+
+roifile decodes them. https://imagej.net/ij/developer/source/ij/io/RoiDecoder.java.html: coordinates are
+in pixels, 0, 0 is the upper left corner of the first pixel; positions count from 1, 0 is none.
+"""
+
+from __future__ import annotations
+
+import base64
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from ngff_bio.errors import SourceError, import_optional
+from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.limits import RECORD_BYTES, record_too_large
+from ngff_bio.formats.outlines import box_of, ellipse, joined
+from ngff_bio.formats.problems import Problems, damage_named
+from ngff_bio.model import (
+    Box,
+    Category,
+    Geometry,
+    Instance,
+    Polygons,
+    Rgba,
+    SourceFile,
+    SourceParts,
+)
+
+#: Regions with an area, by roifile's names of types. Subtypes of FREEHAND (ellipse, rotated rectangle)
+#: have their outline as points too.
+_AREAS = ("POLYGON", "RECT", "OVAL", "FREEHAND", "TRACED")
+_NO_AREAS = ("TEXT", "ARROW", "IMAGE")
+
+#: Most regions in a set.
+_MOST = 1_000_000
+
+_HINT = "save the region again in ImageJ, or skip such regions with --on-error skip"
+
+
+@dataclass(frozen=True, slots=True)
+class RoiFiles:
+    """Reads the regions of one image.
+
+    Parameters
+    ----------
+    files
+        ``.roi`` files, zips of them, and TIFFs with regions.
+    image
+        Name of the image file.
+    counts
+        Number of channels, planes and frames of the image: a position in the stack counts through
+        these, channels first.
+    """
+
+    files: tuple[SourceFile, ...]
+    image: str
+    counts: tuple[int, int, int] = (1, 1, 1)
+
+    @property
+    def file(self) -> SourceFile:
+        """The first file."""
+        return self.files[0]
+
+    @property
+    def parts(self) -> SourceParts:
+        """All files."""
+        return self.files
+
+    def read(self, problems: Problems) -> Document:
+        """Read all regions.
+
+        Raises
+        ------
+        ngff_bio.errors.DependencyError
+            If roifile is not installed.
+        """
+        instances: list[Instance] = []
+        colors: dict[int, set[Rgba | None]] = {}
+        for file in self.files:
+            with problems.caught():
+                for number, (name, data) in enumerate(regions_of(file)):
+                    with problems.caught():
+                        roi = _decoded(data, file, name)
+                        instances.append(self._instance(roi, data, file, name, problems))
+                        instances[-1].indices = (number,)
+                        if roi.group:
+                            colors.setdefault(int(roi.group), set()).add(_color(roi))
+        categories = tuple(
+            Category(group, str(group), found.pop() if len(found) == 1 else None)
+            for group, found in sorted(colors.items())
+        )
+        image = AnnotatedImage(self.image, instances, placed=True)
+        return Document([image], categories, {"files": [f.name for f in self.files]})
+
+    def _instance(
+        self, roi: Any, data: bytes, file: SourceFile, name: str, problems: Problems
+    ) -> Instance:
+        with damage_named(file.name, "a region cannot be decoded", name):
+            shape = _shape(roi)
+        if shape is None:
+            problems.note("points, lines and texts have no area: a row without pixels", file.name)
+        elif isinstance(shape, Polygons) and not all(len(p) >= 6 for p in shape.parts):
+            raise SourceError(
+                "a region cannot be drawn",
+                file=file.name,
+                record=name,
+                expected="three points or more",
+                found=f"{roi.roitype.name} of {sum(len(p) // 2 for p in shape.parts)} points",
+                hint=_HINT,
+            )
+        z, t = self._place(roi, file, name)
+        group = int(roi.group)
+        record = {
+            "file": file.name,
+            "name": name,
+            "type": roi.roitype.name,
+            "c": int(roi.c_position) or None,
+            "color": _hex(roi),
+            "roi": base64.b64encode(data).decode("ascii"),
+        }
+        return Instance(
+            0,
+            shape,
+            t=t,
+            z=z,
+            category=str(group) if group else None,
+            category_id=group or None,
+            source_id=roi.name or name,
+            box=box_of(shape),
+            record=record_text(record),
+        )
+
+    def _place(self, roi: Any, file: SourceFile, name: str) -> tuple[int | None, int]:
+        """Index of the plane, ``None`` for all; and of the frame."""
+        channels, planes, frames = self.counts
+        z, t = int(roi.z_position), int(roi.t_position)
+        if not (z or t) and roi.position:
+            rest = (int(roi.position) - 1) // (
+                channels if channels > 1 and not roi.c_position else 1
+            )
+            z, t = rest % planes + 1 if planes > 1 else 0, rest // planes + 1
+        if z > planes > 1 or t > max(frames, 1):
+            raise SourceError(
+                "a region is on a plane or frame that is not there",
+                file=file.name,
+                record=name,
+                expected=f"{planes} planes, {frames} frames",
+                found=f"plane {z}, frame {t} (from 1)",
+                hint=_HINT,
+            )
+        return (z - 1 if z and planes > 1 else None), max(t - 1, 0)
+
+
+def regions_of(file: SourceFile) -> Iterator[tuple[str, bytes]]:
+    """The regions of a file, each with its name.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If the file is damaged, or has too many regions or a too large one.
+    """
+    lower = file.name.lower()
+    if lower.endswith(".roi"):
+        if file.size > RECORD_BYTES:
+            raise record_too_large(file.size, file.name, file.name)
+        yield file.name.rpartition("/")[2].rpartition(".")[0], file.read()
+        return
+    with damage_named(file.name, "the regions of the file cannot be read"):
+        if not lower.endswith(".zip"):
+            yield from _regions_of_tiff(file)
+            return
+        with file.open() as stream, zipfile.ZipFile(stream) as archive:
+            members = [m for m in archive.infolist() if m.filename.lower().endswith(".roi")]
+            if len(members) > _MOST:
+                raise ValueError(f"more than {_MOST:,} regions")
+            for member in members:
+                if member.file_size > RECORD_BYTES:
+                    raise record_too_large(member.file_size, file.name, member.filename)
+                yield member.filename.rpartition("/")[2][:-4], archive.read(member)
+
+
+def _regions_of_tiff(file: SourceFile) -> Iterator[tuple[str, bytes]]:
+    with file.open() as stream, tifffile.TiffFile(stream) as tiff:
+        metadata = tiff.imagej_metadata or {}
+    for key in ("ROI", "Overlays"):
+        found = metadata.get(key)
+        listed = found if isinstance(found, list | tuple) else [found] if found else []
+        for number, data in enumerate(listed):
+            if isinstance(data, bytes):
+                yield f"{key} {number}", data
+
+
+def has_regions(file: SourceFile) -> bool:
+    """Whether a TIFF has regions of ImageJ inside."""
+    try:
+        return any(True for _ in _regions_of_tiff(file))
+    except Exception:  # a damaged TIFF is reported by who reads its pixels
+        return False
+
+
+def _decoded(data: bytes, file: SourceFile, name: str) -> Any:
+    roifile = import_optional("roifile", "ngff-bio[roi]")
+    with damage_named(file.name, "a region cannot be decoded", name):
+        return roifile.ImagejRoi.frombytes(data)
+
+
+def _shape(roi: Any) -> Geometry | None:
+    """What a region covers; ``None`` if it has no area."""
+    kind = roi.roitype.name
+    if roi.subtype.name in _NO_AREAS or (kind not in _AREAS and roi.multi_coordinates is None):
+        return None
+    if roi.multi_coordinates is not None:
+        return _composite(roi.path2coords(roi.multi_coordinates))
+    if kind in ("RECT", "OVAL"):
+        x, y = float(roi.left), float(roi.top)
+        width, height = float(roi.right - roi.left), float(roi.bottom - roi.top)
+        if roi.subpixelrect:
+            x, y, width, height = (float(v) for v in (roi.xd, roi.yd, roi.widthd, roi.heightd))
+        if kind == "RECT":
+            return Box(x, y, x + width, y + height)
+        return ellipse((x + width / 2, y + height / 2), (width / 2, height / 2))
+    points = np.asarray(roi.coordinates(), np.float64)
+    return Polygons((points.reshape(-1).tolist(),))
+
+
+def _composite(rings: Sequence[Any]) -> Polygons:
+    """Rings of a path, by the even-odd rule: a ring inside of another is a hole in it."""
+    listed = [np.asarray(r, np.float64) for r in rings if len(r) >= 3]
+    depth = [sum(_inside(one[0], other) for other in listed if other is not one) for one in listed]
+    found: list[Sequence[float]] = []
+    for i, ring in enumerate(listed):
+        if depth[i] % 2:
+            continue
+        holes = [
+            Polygons((hole.reshape(-1).tolist(),))
+            for j, hole in enumerate(listed)
+            if depth[j] == depth[i] + 1 and _inside(hole[0], ring)
+        ]
+        found += joined(Polygons((ring.reshape(-1).tolist(),)), holes).parts
+    return Polygons(tuple(found))
+
+
+def _inside(point: Any, ring: Any) -> bool:
+    """Whether a point is inside of a ring, by the number of sides to its right."""
+    x, y = point
+    x0, y0 = ring[:, 0], ring[:, 1]
+    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
+    crosses = (y0 > y) != (y1 > y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at = x0 + (y - y0) * (x1 - x0) / (y1 - y0)
+    return bool(np.count_nonzero(crosses & (x < at)) % 2)
+
+
+def _hex(roi: Any) -> str | None:
+    """Color of the outline, else of the area."""
+    found = roi.hexcolor(roi.stroke_color) or roi.hexcolor(roi.fill_color)
+    return None if found is None else str(found)
+
+
+def _color(roi: Any) -> Rgba | None:
+    text = _hex(roi)
+    if text is None:
+        return None
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16), 255

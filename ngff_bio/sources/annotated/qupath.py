@@ -1,0 +1,61 @@
+"""QuPath: a GeoJSON file of objects for each image, named like it."""
+
+from __future__ import annotations
+
+from ngff_bio.formats.geojson import GeoJsonFile
+from ngff_bio.formats.json.text import json_kind
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, without_image
+from ngff_bio.sources.assembly import base_of, folder_of, image_files
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.registry import Source
+
+
+def detect(tree: FileTree) -> int:
+    """1 if there are image files, and a file of GeoJSON."""
+    names = tree.names()
+    return int(bool(image_files(names)) and any(_is_geojson(tree, n) for n in names))
+
+
+def _is_geojson(tree: FileTree, name: str) -> bool:
+    return name.lower().endswith((".geojson", ".json")) and json_kind(tree.file(name)) == "geojson"
+
+
+def read(tree: FileTree, *, axes: str | None = None, on_error: OnError = "stop") -> SourceDataset:
+    """Every image file as an image, with the objects of its GeoJSON file.
+
+    Parameters
+    ----------
+    axes
+        Axes of TIFFs that do not state them.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceNotFoundError
+        If there is no GeoJSON, or no image file.
+    ngff_bio.errors.SourceError
+        If a file is damaged, has no image, or a feature is wrong.
+    """
+    problems = Problems(on_error)
+    documents = [n for n in tree.names() if _is_geojson(tree, n)]
+    folder = AnnotatedFolder.open(tree, documents, "QuPath", problems, axes=axes)
+    for name in documents:
+        image = folder.finder.find(base_of(name), folder_of(name))
+        if image is None and len(documents) == 1 == len(folder.images):
+            image = folder.images[0]
+        with problems.caught():
+            if image is None:
+                raise without_image(name, base_of(name).rpartition(".")[0] + ".*")
+            folder.add(GeoJsonFile(tree.file(name), image))
+    return folder.dataset("qupath")
+
+
+SOURCE = Source(
+    name="qupath",
+    title="QuPath: a GeoJSON file of objects for each image",
+    layout="a.geojson, or a.json with features, and the image file a.* anywhere beside it",
+    detect=detect,
+    read=read,
+    options=OPTIONS,
+)

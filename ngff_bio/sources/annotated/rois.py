@@ -1,0 +1,130 @@
+"""Regions of ImageJ and Fiji (``.roi`` files, sets of them in zips, overlays of TIFFs), and ROIs of
+OME-TIFFs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import replace
+
+from ngff_bio.formats.imagej_roi import RoiFiles, has_regions
+from ngff_bio.formats.images.headers import ImageHeader
+from ngff_bio.formats.ome_rois import OmeRois, ome_xml
+from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.tiff.images import UNREAD_REGIONS
+from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, without_image
+from ngff_bio.sources.assembly import base_of, folder_of, image_files
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.registry import Source
+
+#: Files of regions, and the part of their name that their image's does not have.
+_REGIONS = re.compile(r"(\.roi|[^/]*roi[^/]*\.zip)$", re.IGNORECASE)
+_SET = re.compile(r"[ _.-]*roi[ _-]?s?(et|_set)?s?[ _.-]*", re.IGNORECASE)
+
+#: TIFFs whose metadata are looked at to recognize the format.
+_LOOKED_AT = 64
+
+
+def detect(tree: FileTree) -> int:
+    """1 if there are image files and files of regions, or TIFFs with regions inside."""
+    names = tree.names()
+    images = image_files(names)
+    if not images:
+        return 0
+    if any(map(_REGIONS.search, names)):
+        return 1
+    tiffs = [n for n in images if n.lower().endswith((".tif", ".tiff"))]
+    chosen = tiffs[:: max(len(tiffs) // _LOOKED_AT, 1)][:_LOOKED_AT]
+    return int(any(has_regions(f) or ome_xml(f) for f in map(tree.file, chosen)))
+
+
+def read(tree: FileTree, *, axes: str | None = None, on_error: OnError = "stop") -> SourceDataset:
+    """Every image file as an image, with its regions: each on its plane and frame, or on all planes.
+
+    Parameters
+    ----------
+    axes
+        Axes of TIFFs that do not state them.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceNotFoundError
+        If there are no regions, or no image file.
+    ngff_bio.errors.SourceError
+        If a file is damaged, has no image, or a region is wrong.
+    ngff_bio.errors.DependencyError
+        If roifile is not installed.
+    """
+    problems = Problems(on_error)
+    names = tree.names()
+    outside = [n for n in names if _REGIONS.search(n)]
+    tiffs = [n for n in image_files(names) if n.lower().endswith((".tif", ".tiff"))]
+    inside = [n for n in tiffs if has_regions(tree.file(n))]
+    ome = [n for n in tiffs if ome_xml(tree.file(n))]
+    documents = [*outside, *inside, *ome]
+    folder = AnnotatedFolder.open(tree, documents, "ROIs", problems, axes=axes)
+    files: dict[str, list[str]] = defaultdict(list)
+    for name in inside:
+        files[name].append(name)
+    for name in outside:
+        with problems.caught():
+            image = _image_of(name, folder)
+            if image is None:
+                raise without_image(name, f"{_SET.sub('', _stem(name)) or '*'}.*")
+            files[image].append(name)
+    for image, listed in files.items():
+        with problems.caught():
+            header = folder.headers.get(image)
+            if header is None:
+                continue
+            reader = RoiFiles(tuple(map(tree.file, listed)), image, _counts(header))
+            folder.add(reader)
+            folder.read_files |= set(listed)
+    for name in ome:
+        folder.add(OmeRois(tree.file(name)), find=lambda given: given)
+    dataset = folder.dataset("rois")
+    notices = tuple(
+        n for n in dataset.notices if not (n.what.startswith(UNREAD_REGIONS) and n.file in inside)
+    )
+    return replace(dataset, notices=notices)
+
+
+def _stem(name: str) -> str:
+    return base_of(name).rpartition(".")[0]
+
+
+def _image_of(name: str, folder: AnnotatedFolder) -> str | None:
+    """The image of a file of regions: of its name, of the name of its folder, or the only one near."""
+    near = folder_of(name)
+    stems = dict.fromkeys([_stem(name), _SET.sub("", _stem(name)), _SET.sub("", base_of(near))])
+    for stem in stems:
+        found = folder.finder.find(stem, near) if stem else None
+        if found is not None:
+            return found
+    for place in (near, folder_of(near)):
+        beside = [n for n in folder.images if folder_of(n) == place]
+        if len(beside) == 1:
+            return beside[0]
+    return folder.images[0] if len(folder.images) == 1 else None
+
+
+def _counts(header: ImageHeader) -> tuple[int, int, int]:
+    """Number of channels, planes and frames of an image file."""
+    sizes = dict(zip(header.axes, header.shape, strict=True))
+    channels = sizes.get("c", 1) if header.samples == 1 else 1
+    known = {*"tczyx"}
+    other = [n for a, n in sizes.items() if a not in known]
+    planes = sizes.get("z", 1) * (other[0] if len(other) == 1 else 1)
+    return channels, planes, sizes.get("t", 1)
+
+
+SOURCE = Source(
+    name="rois",
+    title="ImageJ and Fiji: ROI files, RoiSet.zip, overlays of TIFFs; ROIs of OME-TIFFs",
+    layout="a.tif with a.roi, RoiSet.zip or a_RoiSet.zip; TIFFs with an overlay, OME-TIFFs with ROIs",
+    detect=detect,
+    read=read,
+    options=OPTIONS,
+)

@@ -1,0 +1,211 @@
+"""QuPath, ImageJ, OME-TIFF: names, classes, colors and outlines are those that the tools state."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import roifile
+from makers import make_qupath, make_rois
+from makers.paired import SIZE, gray, put
+from makers.regions import feature, imagej_rois, qupath_features, roi_zip, square
+from skimage.draw import polygon2mask
+from stores import attributes, mask_of, table
+
+import ngff_bio
+from ngff_bio.errors import NgffBioError
+
+
+def convert(source: Path, **options: Any) -> tuple[Path, Any]:
+    store = source.parent / "out.zarr"
+    report = ngff_bio.convert(source, store, overwrite=True, **options)
+    if not options:
+        assert ngff_bio.verify(store, source, pixels=True).equal
+        assert not [f for f in ngff_bio.validate(store) if f.level == "error"]
+    return store, report
+
+
+def filled(*rings: Any) -> np.ndarray:
+    """Pixels whose center is inside of an odd number of rings (x, y), as scikit-image finds them."""
+    found = np.zeros(SIZE, bool)
+    for ring in rings:
+        found ^= polygon2mask(SIZE, np.asarray(ring)[:, ::-1] - 0.5)
+    return found
+
+
+def test_qupath(tmp_path: Path) -> None:
+    source = make_qupath(tmp_path / "in").root
+    store, report = convert(source)
+    assert (report.images, report.instances) == (2, 6)
+    rows = table(store, "slide_a", "objects").to_dict("records")
+    assert [r["category"] for r in rows] == ["Tumor", "Immune", None, None]
+    assert [r["source_id"] for r in rows] == [f["id"] for f in qupath_features()]
+    own = attributes(store, "slide_a/labels/objects")["ngff_bio"]
+    colors = {c["name"]: c["color"] for c in own["categories"]}
+    assert colors == {"Tumor": [200, 0, 0, 255], "Immune": [0, 255, 0, 255]}
+    masks = [mask_of(store, "slide_a", r) for r in rows]
+    assert (masks[0] == filled(square(2, 2, 16), square(6, 6, 4))).all()
+    assert (masks[1] == filled(square(22.25, 4.25, 8))).all()
+    assert (masks[2] == filled(square(2, 24, 5), square(12, 24, 6))).all()
+    assert not masks[3].any()
+    record = json.loads(rows[1]["record"])
+    assert record["nucleusGeometry"] == qupath_features()[1]["nucleusGeometry"]
+    assert record["properties"]["measurements"] == {"Nucleus: Area": 12.5, "Cell: Area": 64.0}
+    assert any("no area" in n.what for n in report.notices)
+
+
+def test_planes_of_qupath_are_planes_and_frames(tmp_path: Path) -> None:
+    put(tmp_path / "in/a_t0.tif", np.stack([gray(1)] * 2))
+    put(tmp_path / "in/a.tif", np.stack([gray(1)] * 2))
+    (tmp_path / "in/a_t0.tif").unlink()
+    shape = {
+        "type": "Polygon",
+        "coordinates": [square(2, 2, 4)],
+        "plane": {"c": -1, "z": 1, "t": 0},
+    }
+    (tmp_path / "in/a.geojson").write_text(json.dumps([feature(shape, 0, objectType="cell")]))
+    store, _ = convert(tmp_path / "in")
+    found = ngff_bio.open(store)[""].annotations()
+    assert list(found["z"]) == [1]
+    labels = attributes(store, "labels")["ome"]["labels"]
+    row = found.to_dict("records")[0]
+    mask = mask_of(store, "", row)
+    assert labels == ["objects"]
+    assert not mask[0].any()
+    assert mask[1].sum() == 16
+
+
+@pytest.mark.parametrize(
+    ("geometry", "what"),
+    [
+        (
+            {"type": "Polygon", "coordinates": [[[1, 1], [5, 5], [1, 1]]]},
+            "an outline cannot be drawn",
+        ),
+        ({"type": "Polygon", "coordinates": []}, "an outline cannot be drawn"),
+        (
+            {"type": "Polygon", "coordinates": [[[1, "a"], [5, 5]]]},
+            "an outline cannot be drawn",
+        ),
+        ({"type": "Circle", "coordinates": [[1, 1]]}, "a geometry of an unknown kind"),
+        (None, "a feature has no geometry"),
+        (
+            {"type": "Polygon", "coordinates": [square(1, 1, 3)], "plane": {"t": 4}},
+            "an object is on a frame that is not there",
+        ),
+    ],
+)
+def test_a_wrong_feature_is_one_error_or_is_skipped(
+    geometry: Any, what: str, tmp_path: Path
+) -> None:
+    put(tmp_path / "in/a.png", gray(1, np.uint8))
+    put(tmp_path / "in/b.png", gray(1, np.uint8))
+    listed = [qupath_features()[0], feature(geometry, 1)]
+    (tmp_path / "in/a.geojson").write_text(json.dumps(listed))
+    with pytest.raises(NgffBioError, match=what) as error:
+        convert(tmp_path / "in")
+    assert error.value.file == "a.geojson"
+    assert convert(tmp_path / "in", on_error="skip")[1].images == 2
+
+
+def test_geojson_without_its_image_is_an_error(tmp_path: Path) -> None:
+    source = make_qupath(tmp_path / "in").root
+    (source / "b.tif").unlink()
+    with pytest.raises(NgffBioError, match="annotations without their image") as error:
+        convert(source)
+    assert error.value.file == "b.json"
+
+
+def test_rois_of_imagej(tmp_path: Path) -> None:
+    source = make_rois(tmp_path / "in").root
+    store, report = convert(source)
+    assert report.images == 4
+    rows = {r["source_id"]: r for r in table(store, "cells", "objects").to_dict("records")}
+    expected = {r.name: r for r in roifile.roiread(source / "cells_RoiSet.zip")}
+    assert list(rows) == list(expected) == list(imagej_rois())
+    for name, row in rows.items():
+        record = json.loads(row["record"])
+        again = roifile.ImagejRoi.frombytes(base64.b64decode(record["roi"]))
+        assert again == expected[name]
+        mask = mask_of(store, "cells", row)
+        if name in ("poly", "fine", "rectangle"):
+            wanted = filled(expected[name].coordinates())
+            assert np.count_nonzero(mask != wanted) <= (4 if name == "fine" else 0)
+    assert not mask_of(store, "cells", rows["line"]).any()
+    oval = mask_of(store, "cells", rows["oval"])
+    assert abs(oval.sum() - np.pi * 10 * 6) < 8
+    assert [rows[n]["category"] for n in ("poly", "fine", "oval")] == ["2", "2", None]
+    assert {r["source_id"] for r in table(store, "one/one", "objects").to_dict("records")} == {
+        "poly",
+        "oval",
+    }
+    assert any("no area" in n.what for n in report.notices)
+
+
+def test_positions_of_rois_are_frames_and_planes(tmp_path: Path) -> None:
+    source = make_rois(tmp_path / "in").root
+    store, report = convert(source)
+    movie = table(store, "movie", "objects")
+    assert dict(zip(movie.source_id, movie.t, strict=True)) == {"poly": 1, "fine": 2, "oval": 2}
+    for row in movie.to_dict("records"):
+        mask = mask_of(store, "movie", row)
+        assert [bool(m.any()) for m in mask] == [t == row["t"] for t in range(3)]
+    assert not any("not read" in n.what for n in report.notices)
+    ome = table(store, "a.ome.tif_a", "objects").to_dict("records")
+    assert [(r["source_id"], None if r["z"] != r["z"] else r["z"]) for r in ome] == [
+        ("ROI:1", 1),
+        ("ROI:2", None),
+        ("ROI:2", 0),
+    ]
+    cell = mask_of(store, "a.ome.tif_a", ome[0])
+    assert (cell[1] == filled([[3, 2], [14, 2], [14, 9], [3, 9]])).all()
+    assert not cell[0].any()
+    assert mask_of(store, "a.ome.tif_a", ome[1]).sum() == 2 * 6 * 7
+
+
+def test_composite_regions_have_holes(tmp_path: Path) -> None:
+    outer, inner, other = square(2, 2, 16), square(6, 6, 4), square(30, 20, 6)
+    path: list[float] = []
+    for ring in (outer, inner, other):
+        for number, (x, y) in enumerate(ring[:-1]):
+            path += [0.0 if number == 0 else 1.0, x, y]
+        path.append(4.0)
+    roi = roifile.ImagejRoi(
+        roitype=roifile.ROI_TYPE.RECT, left=2, top=2, right=36, bottom=26, name="both"
+    )
+    roi.multi_coordinates = np.array(path, np.float32)
+    roi.shape_roi_size = len(path)
+    put(tmp_path / "in/a.tif", gray(1))
+    (tmp_path / "in/RoiSet.zip").write_bytes(roi_zip({"both": roi}))
+    store, _ = convert(tmp_path / "in")
+    row = table(store, "", "objects").to_dict("records")[0]
+    assert (mask_of(store, "", row) == filled(outer, inner, other)).all()
+
+
+@pytest.mark.parametrize("wrong", ["data", "position", "image", "zip"])
+def test_wrong_rois_are_one_error_or_are_skipped(wrong: str, tmp_path: Path) -> None:
+    put(tmp_path / "in/a.tif", gray(1))
+    put(tmp_path / "in/b.tif", gray(1))
+    rois = imagej_rois()
+    out = io.BytesIO()
+    if wrong == "position":
+        rois["poly"].t_position = 7
+    out.write(roi_zip(rois))
+    if wrong == "data":
+        with zipfile.ZipFile(out, "a") as archive:
+            archive.writestr("damaged.roi", b"Iout" + bytes(90))
+    data = out.getvalue()
+    name = "c_RoiSet.zip" if wrong == "image" else "a_RoiSet.zip"
+    (tmp_path / "in" / name).write_bytes(data[:-30] if wrong == "zip" else data)
+    with pytest.raises(NgffBioError) as error:
+        convert(tmp_path / "in")
+    assert error.value.file == name
+    report = convert(tmp_path / "in", on_error="skip", ignore_unread=True)[1]
+    assert report.images == 2
+    assert any(n.kind == "skipped" for n in report.notices)
