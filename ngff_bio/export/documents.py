@@ -67,13 +67,16 @@ def source_documents(selection: Selection, source: str) -> list[SourceDocument]:
         for t, about in _stated(image):
             file = str(about["file"])
             document = found.setdefault(file, SourceDocument(file, records.get(file, {})))
-            entry = DocumentImage(dict(about.get("record") or {}))
-            document.images[int(about["image"])] = entry
+            new = DocumentImage(dict(about.get("record") or {}))
+            entry = document.images.setdefault(
+                int(about["image"]), new
+            )  # of all frames of an image
             if "layer" in about:
                 of_layer[file, t, about["layer"]] = entry
         for layer in image.layers:
             for file, t, place, record in _rows(image, layer):
-                entry_of = of_layer.get((file, t, layer))
+                # The first frame stands for all if an image is one file.
+                entry_of = of_layer.get((file, t, layer)) or of_layer.get((file, 0, layer))
                 if entry_of is not None:
                     entry_of.objects.append((place, record))
     return list(found.values())

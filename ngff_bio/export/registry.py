@@ -107,6 +107,24 @@ _EXPORTERS = (
         (),
         "restored:write_supervisely",
     ),
+    Exporter("qupath", "QuPath: GeoJSON with a polygon per instance", (), "regions:write_qupath"),
+    Exporter("roi-set", "ImageJ: RoiSet.zip for each image", (), "regions:write_rois"),
+    Exporter(
+        "cell-tracking",
+        "Cell Tracking Challenge: results (RES) of tracked layers",
+        (),
+        "label_folders:write_cell_tracking",
+    ),
+    Exporter("cellpose", "Cellpose: a.tif with a_cp_masks.tif", (), "label_folders:write_cellpose"),
+    Exporter(
+        "stardist", "StarDist: images and masks, train and test", (), "label_folders:write_stardist"
+    ),
+    Exporter(
+        "nnunet",
+        "nnU-Net: a TIFF for each channel, classes as labels",
+        (),
+        "label_folders:write_nnunet",
+    ),
     Exporter(
         "parquet",
         "the tables of all instances as one Parquet file",

@@ -7,7 +7,6 @@ pixels; 0, 0 is the upper left corner of the first pixel. A feature has an ``obj
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -72,13 +71,6 @@ class GeoJsonFile:
             problems.note("outlines of nuclei of cells are kept in the records", file)
         plane = geometry.get("plane")
         plane = plane if isinstance(plane, dict) else {}
-        kept = feature
-        if (
-            shape is not None
-            and geometry["type"] == "Polygon"
-            and len(geometry["coordinates"]) == 1
-        ):
-            kept = {**feature, "geometry": {**geometry, "coordinates": None}}
         name = feature.get("id")
         return Instance(
             0,
@@ -87,7 +79,7 @@ class GeoJsonFile:
             z=_index(plane.get("z")) if "z" in plane else None,
             category=_class_name(properties.get("classification")),
             source_id=name if isinstance(name, str | int) else None,
-            record=record_text(kept),
+            record=record_text(feature),
             indices=(number,),
         )
 
@@ -117,14 +109,13 @@ def features_of(file: SourceFile) -> tuple[list[Any], Any]:
     return features, {k: v for k, v in content.items() if k != "features"}
 
 
-def restored_feature(record: str, polygons: Sequence[Sequence[float]] | None) -> dict[str, Any]:
-    """The feature of a row again."""
-    feature: dict[str, Any] = json.loads(record)
-    geometry = feature.get("geometry")
-    if isinstance(geometry, dict) and geometry.get("coordinates") is None and polygons:
-        ring = [list(p) for p in zip(polygons[0][0::2], polygons[0][1::2], strict=True)]
-        feature["geometry"] = {**geometry, "coordinates": [ring]}
-    return feature
+def collection_of(features: Sequence[Any], rest: Any) -> Any:
+    """The content of a file again, from `features_of`."""
+    if rest is None:
+        return list(features)
+    if rest == {"single": True}:
+        return features[0]
+    return {**rest, "features": list(features)}
 
 
 def _properties(feature: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,9 +34,10 @@ from ngff_bio.formats.tiff.tiff import (
 )
 from ngff_bio.model import Axis, Channel, Notice, SourceFile, axes_from
 
-#: Keys of tifffile for regions that ImageJ keeps in a TIFF.
-#: How the notice of them begins.
+#: How the notice of regions begins.
 UNREAD_REGIONS = "ImageJ regions in the TIFF"
+
+#: Keys of tifffile for regions that ImageJ keeps in a TIFF.
 _REGIONS = {"ROI": "the selection", "Overlays": "the overlay"}
 
 #: Letters of tifffile for axes of unknown meaning.
