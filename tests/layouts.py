@@ -278,6 +278,11 @@ LAYOUTS = (
         "One mask file per object (Data Science Bowl)", "object-masks", makers.make_object_masks
     ),
     Layout("Cell Tracking Challenge", "cell-tracking", makers.make_cell_tracking),
+    Layout("QuPath: GeoJSON", "qupath", makers.make_qupath, "qupath"),
+    Layout("ImageJ: .roi, RoiSet.zip, overlays; ROIs of OME-TIFF", "rois", makers.make_rois),
+    Layout("Cellpose: _seg.npy, _cp_masks, _cp_outlines.txt", "cellpose", makers.make_cellpose),
+    Layout("ilastik: TIFF and HDF5", "ilastik", makers.make_ilastik),
+    Layout("nnU-Net", "nnunet", makers.make_nnunet),
     Layout(
         "Images with label images",
         "images",
@@ -321,7 +326,7 @@ def row(layout: Layout, folder: Path) -> str:
 
 
 def _assert_equal(found: Path, expected: Path) -> None:
-    if found.suffix == ".json":
+    if found.suffix in (".json", ".geojson"):
         assert json.loads(found.read_text()) == json.loads(expected.read_text()), found
     elif found.suffix == ".xml":
         assert values_of(found.read_text()) == values_of(expected.read_text()), found
