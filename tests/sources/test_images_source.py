@@ -760,3 +760,22 @@ def test_the_real_files_convert_pixel_for_pixel(samples: Path, tmp_path: Path) -
     check_labels(store, "img2d", "mask", tifffile.imread(source / "mask2d.tif"))
     spots = calibration(store, "xyzc_16bit__spots")
     assert spots["z"] == (pytest.approx(0.4), "micrometer")
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "layer"),
+    [
+        ("a_DAPI.tif", "a_DAPI_SegmentedNuclei.tif", "segmentednuclei"),
+        ("BBBC007_v1_images/A9/p10d.tif", "BBBC007_v1_outlines/A9/p10d.tif", "outlines"),
+        ("BBBC004_v1_000_images/x01.tif", "BBBC004_v1_000_foreground/x01.tif", "foreground"),
+        ("images/a.tif", "BBBC005_v1_ground_truth/a.tif", "ground_truth"),
+        ("BBBC024_v1_images/z.tif", "BBBC024_v1_labels/z.tif", "labels"),
+    ],
+)
+def test_labels_of_the_broad_bioimage_benchmark_collection(
+    image: str, label: str, layer: str, tmp_path: Path
+) -> None:
+    put(tmp_path / "in" / image, GREY)
+    put(tmp_path / "in" / label, LABELS)
+    ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
+    np.testing.assert_array_equal(pixels(tmp_path / "out.zarr", f"labels/{layer}"), LABELS)

@@ -41,7 +41,9 @@ def read(tree: FileTree, *, axes: str | None = None, on_error: OnError = "stop")
     documents = [n for n in tree.names() if _is_geojson(tree, n)]
     folder = AnnotatedFolder.open(tree, documents, "QuPath", problems, axes=axes)
     for name in documents:
-        image = folder.finder.find(base_of(name), folder_of(name))
+        own = base_of(name)  # a.geojson, a.tif.json
+        tried = (folder.finder.find(n, folder_of(name)) for n in (own, own.rpartition(".")[0]))
+        image = next((n for n in tried if n is not None), None)
         if image is None and len(documents) == 1 == len(folder.images):
             image = folder.images[0]
         with problems.caught():

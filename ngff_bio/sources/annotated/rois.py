@@ -20,7 +20,7 @@ from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 
 #: Files of regions, and the part of their name that their image's does not have.
-_REGIONS = re.compile(r"(\.roi|[^/]*roi[^/]*\.zip)$", re.IGNORECASE)
+_REGIONS = re.compile(r"(\.roi|roi.*\.zip)$", re.IGNORECASE)
 _SET = re.compile(r"[ _.-]*roi[ _-]?s?(et|_set)?s?[ _.-]*", re.IGNORECASE)
 
 #: TIFFs whose metadata are looked at to recognize the format.

@@ -20,12 +20,15 @@ _FOLDERS = (
     r"seg|segmentations?|annotations?|(?:\d+_)?gt|\d+_st|ground[ _-]?truths?|"
     "segmentationclass|segmentationobject"
 )
+#: Folders of the Broad Bioimage Benchmark Collection: ``BBBC007_v1_outlines``.
+_BBBC = r"bbbc\d+_v\d+_(?:\w+_)?(outlines?|labels|masks|foreground|ground_truth)(?:_\w+)?"
 _FOLDER = re.compile(
-    rf"^(?:({_WORD}|{_FOLDERS})|(?:masks?|labels?)[ _.-]([\w-]+)|([\w-]+)[ _.-](?:masks?|labels?))$",
+    rf"^(?:{_BBBC}|({_WORD}|{_FOLDERS})|(?:masks?|labels?)[ _.-]([\w-]+)|"
+    r"([\w-]+)[ _.-](?:masks?|labels?))$",
     re.IGNORECASE,
 )
 _PREFIX = re.compile(rf"^(?P<layer>{_WORD})(?![A-Za-z])[ _.-]*", re.IGNORECASE)
-_SUFFIX = re.compile(rf"[ _.-](?P<layer>{_WORD})$", re.IGNORECASE)
+_SUFFIX = re.compile(rf"[ _.-](?P<layer>{_WORD}|segmented[a-z]+|outlines?)$", re.IGNORECASE)
 
 #: The same within a name: only if there is an image of the name without it.
 _INFIX = re.compile(rf"[ _.-](?P<layer>{_WORD})(?=[ _.-])", re.IGNORECASE)

@@ -114,6 +114,38 @@ def test_a_wrong_feature_is_one_error_or_is_skipped(
     assert convert(tmp_path / "in", on_error="skip")[1].images == 2
 
 
+@pytest.mark.parametrize("name", ["x/a.tif.geojson", "x/a.json", "A.GEOJSON", "a.tif.json"])
+def test_geojson_is_found_by_the_name_of_its_image(name: str, tmp_path: Path) -> None:
+    put(tmp_path / "in/a.tif", gray(1))
+    put(tmp_path / "in/b.tif", gray(1))
+    file = tmp_path / "in" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(qupath_features()[:1]))
+    store, _ = convert(tmp_path / "in")
+    assert len(table(store, "a", "tumor")) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "RoiSet_a.zip",
+        "rois/a.zip",
+        "a/RoiSet.zip",
+        "a-rois.zip",
+        "a_rois/0001.roi",
+    ],
+)
+def test_rois_are_found_by_the_name_of_their_image(name: str, tmp_path: Path) -> None:
+    put(tmp_path / "in/a.tif", gray(1))
+    put(tmp_path / "in/b.tif", gray(1))
+    rois = {"poly": imagej_rois()["poly"]}
+    file = tmp_path / "in" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(roi_zip(rois) if name.endswith(".zip") else rois["poly"].tobytes())
+    store, _ = convert(tmp_path / "in")
+    assert len(table(store, "a", "objects")) == 1
+
+
 def test_geojson_without_its_image_is_an_error(tmp_path: Path) -> None:
     source = make_qupath(tmp_path / "in").root
     (source / "b.tif").unlink()
