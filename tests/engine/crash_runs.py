@@ -3,6 +3,8 @@
     python tests/engine/crash_runs.py --kills 50        # in each runner, folder and bucket
 
 A run is a process of its own. Its dataset takes its time, so that there are moments to be killed at.
+One of the datasets is made of files, which are changed between the kills: the end is that of the last
+version.
 """
 
 from __future__ import annotations
@@ -16,8 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
@@ -34,16 +40,59 @@ from ngff_bio.engine import (
     write_dataset,
 )
 from ngff_bio.errors import StoreExistsError
-from ngff_bio.model import SourceDataset
+from ngff_bio.model import Region, SourceDataset, SourceImage, SourceParts, axes_from
+from ngff_bio.sources.files.ranges import LocalFile
 from ngff_bio.storage import BucketStorage, FolderStorage, MemoryStorage, Storage
 
 SETTINGS = Settings(chunk=(32, 48), shard_bytes=1 << 15)
 RUNNERS = ("threads", "processes", "dask")
+DATASETS = ("plate", "volume", "collection", "files")
+
+#: Files of the dataset that is made of files, and shape and type of the image in each.
+FILES, SHAPE, UINT8 = 8, (64, 96), np.dtype(np.uint8)
 
 
-def dataset(name: str, slow: float) -> SourceDataset:
+@dataclass(frozen=True)
+class FilePixels:
+    """An image in a file of raw pixels, which takes its time."""
+
+    file: LocalFile
+    seconds: float
+    shape: tuple[int, ...] = SHAPE
+    dtype: Any = UINT8
+    read_block_shape: tuple[int, ...] = SHAPE
+
+    def read(self, region: Region) -> NDArray[Any]:
+        time.sleep(self.seconds)
+        whole = np.frombuffer(self.file.read(), np.uint8).reshape(self.shape)
+        return np.ascontiguousarray(whole[tuple(slice(*r) for r in region)])
+
+    def source_parts(self) -> SourceParts:
+        return (self.file,)
+
+
+def change_file(home: Path, rng: random.Random, name: str | None = None) -> None:
+    """Write other pixels into a file, of the same size and with the same time of modification."""
+    path = home / (name or f"{rng.randrange(FILES)}.raw")
+    before = path.stat() if path.exists() else None
+    dark = rng.random() < 0.2  # of nothing but background, no object is written
+    path.write_bytes(bytes(SHAPE[0] * SHAPE[1]) if dark else rng.randbytes(SHAPE[0] * SHAPE[1]))
+    if before is not None:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def dataset(name: str, slow: float, home: Path | None = None) -> SourceDataset:
     """What is converted. Not slow at all would be another layout: slow pixels come in planes."""
     slow = max(slow, 1e-9)
+    if name == "files":
+        assert home is not None
+        images = (
+            SourceImage(
+                f"{i}", f"{i}", axes_from("yx"), FilePixels(LocalFile(str(home), f"{i}.raw"), slow)
+            )
+            for i in range(FILES)
+        )
+        return SourceDataset("files", "test", "here", "collection", tuple(images))
     if name == "plate":
         return plate(frames=6, fields=3, slow=slow)
     return volume(slow) if name == "volume" else collection()
@@ -65,7 +114,7 @@ def child(text: str) -> None:
     elif asked["runner"] == "dask":
         runner = DaskRunner(asked["scheduler"])
     print("ready", flush=True)
-    source = dataset(asked["dataset"], asked["slow"])
+    source = dataset(asked["dataset"], asked["slow"], Path(asked["home"]))
     write_dataset(source, place(asked["where"]), SETTINGS, runner=runner)
 
 
@@ -93,11 +142,13 @@ def run(asked: dict[str, Any], kill_after: float | None) -> int:
         return process.returncode
 
 
-def crash_and_go_on(
-    asked: dict[str, Any], storage: Storage, expected: dict[str, str], rng: random.Random
-) -> list[str]:
+def crash_and_go_on(asked: dict[str, Any], storage: Storage, rng: random.Random) -> list[str]:
     """Kill a conversion again and again until it ends; says at which states it was killed."""
     states = []
+    if asked["dataset"] == "files":
+        Path(asked["home"]).mkdir()
+        for number in range(FILES):
+            change_file(Path(asked["home"]), rng, f"{number}.raw")
     for _ in range(3):
         outcome = run(asked, rng.uniform(0.0, 1.2))
         far = progress_of(storage)
@@ -107,13 +158,16 @@ def crash_and_go_on(
             break
         if opens and far is None:  # killed in its last breath
             break
+        if asked["dataset"] == "files" and rng.random() < 0.7:
+            change_file(Path(asked["home"]), rng)
+            states.append("changed")
     if storage.size("zarr.json") is None or progress_of(storage) is not None:
         try:
             run({**asked, "slow": 0.0}, None)
         except RuntimeError as error:
             if StoreExistsError.__name__ not in str(error):
                 raise
-    found = contents(storage)
+    found, expected = contents(storage), expectation(asked)
     if found != expected:
         differ = {k for k in {*found, *expected} if found.get(k) != expected.get(k)}
         raise AssertionError(f"after {states} the store differs in {sorted(differ)[:5]}")
@@ -123,7 +177,8 @@ def crash_and_go_on(
 def expectation(asked: dict[str, Any]) -> dict[str, str]:
     """The store of an undisturbed conversion."""
     storage = MemoryStorage()
-    write_dataset(dataset(asked["dataset"], 0.0), storage, SETTINGS)
+    source = dataset(asked["dataset"], 0.0, Path(asked["home"]))
+    write_dataset(source, storage, SETTINGS)
     return contents(storage)
 
 
@@ -134,6 +189,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runners", default=",".join(RUNNERS))
     parser.add_argument("--places", default="folder,bucket")
+    parser.add_argument("--datasets", default=",".join(DATASETS))
     parser.add_argument("--child")
     given = parser.parse_args()
     if given.child:
@@ -142,7 +198,7 @@ def main() -> None:
     from bucket_server import BucketServer, find_weed, start
 
     home = Path(tempfile.mkdtemp())
-    places = given.places.split(",")
+    places, datasets = given.places.split(","), given.datasets.split(",")
     server = None
     weed = find_weed()
     if "bucket" in places and weed is not None:
@@ -158,7 +214,7 @@ def main() -> None:
     try:
         for runner in given.runners.split(","):
             for kind in places:
-                killed = number = 0
+                killed = number = changed = 0
                 began = time.monotonic()
                 while killed < given.kills:
                     number += 1
@@ -170,15 +226,18 @@ def main() -> None:
                     asked = {
                         "runner": runner,
                         "where": where,
-                        "dataset": ("plate", "volume", "collection")[number % 3],
+                        "dataset": datasets[number % len(datasets)],
+                        "home": str(home / f"{runner}-{kind}-{number}-files"),
                         "slow": 0.06,
                         "scheduler": cluster.scheduler_address if cluster else None,
                     }
-                    states = crash_and_go_on(asked, place(where), expectation(asked), rng)
-                    killed += sum(s != "ended" for s in states)
+                    states = crash_and_go_on(asked, place(where), rng)
+                    killed += sum(s not in ("ended", "changed") for s in states)
+                    changed += states.count("changed")
                 took = time.monotonic() - began
                 print(
-                    f"{runner:10} {kind:7} {killed} kills, {number} stores equal, {took:.0f} s",
+                    f"{runner:10} {kind:7} {killed} kills, {changed} changes of the source, "
+                    f"{number} stores equal, {took:.0f} s",
                     flush=True,
                 )
     finally:

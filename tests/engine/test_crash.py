@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crash_runs import crash_and_go_on, expectation
+from crash_runs import crash_and_go_on
 
 from ngff_bio.storage import FolderStorage
 
@@ -18,6 +18,7 @@ from ngff_bio.storage import FolderStorage
         ("threads", "folder", "plate"),
         ("processes", "folder", "volume"),
         ("threads", "bucket", "volume"),
+        ("threads", "folder", "files"),
     ],
 )
 def test_killed_at_random_moments_a_conversion_ends_with_the_same_bytes(
@@ -29,5 +30,5 @@ def test_killed_at_random_moments_a_conversion_ends_with_the_same_bytes(
         storage = request.getfixturevalue("bucket_server").storage()
         where = {"url": storage.address, "options": dict(storage.options)}
     asked = {"runner": runner, "where": where, "dataset": dataset, "slow": 0.05, "scheduler": None}
-    crash_and_go_on(asked, storage, expectation(asked), random.Random(4))
+    crash_and_go_on({**asked, "home": str(tmp_path / "files")}, storage, random.Random(4))
     assert storage.get("zarr.json") is not None
