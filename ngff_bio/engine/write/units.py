@@ -251,8 +251,8 @@ def _as_source_errors(name: str) -> Iterator[None]:
             file=error.filename,
             record=name,
             found=error.strerror or error,
-            hint="fix it, then run the same command again to resume (with --overwrite if files were "
-            "changed), or skip the image with --on-error skip",
+            hint="fix it, then run the same command again to resume, or skip the image with "
+            "--on-error skip",
         ) from error
 
 
