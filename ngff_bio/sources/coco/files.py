@@ -167,21 +167,34 @@ class CocoFiles:
         return [c.attributes(self.missing.get(c.name, ())) for c in self.files]
 
     def image(
-        self, name: str, path: str, header: ImageHeader, entries: Sequence[ImageEntry]
+        self,
+        name: str,
+        path: str,
+        files: Sequence[str],
+        headers: Mapping[str, ImageHeader],
+        entries: Mapping[str, Sequence[ImageEntry]],
     ) -> SourceImage:
-        """One image file as an image with its labels."""
-        file = self.tree.file(name)
-        pixels = stack_frames([file], headers=[header], limits=self.tree.limits)
-        sets = annotation_sets(entries)
-        labels = self.labels([Placement(one, 0) for one in sets])
+        """An image file, or several as the frames of a movie, as an image with its labels."""
+        pixels = stack_frames(
+            [self.tree.file(n) for n in files],
+            "t" if len(files) > 1 else "",
+            headers=[headers[n] for n in files],
+            limits=self.tree.limits,
+        )
+        sets = [annotation_sets(entries[n]) for n in files]
+        labels = self.labels([Placement(one, t) for t, same in enumerate(sets) for one in same])
+        frames = (
+            Frame(file, t, splits=self.splits_of(entries[file]), record=labels.record(sets[t]))
+            for t, file in enumerate(files)
+        )
         return SourceImage(
             path=path,
             name=name,
             axes=axes_from(pixels.axes),
             pixels=pixels,
             labels=labels.layers,
-            channels=header.channels,
-            frames=(Frame(name=name, splits=self.splits_of(entries), record=labels.record(sets)),),
+            channels=headers[files[0]].channels,
+            frames=tuple(frames),
         )
 
 

@@ -27,6 +27,7 @@ from ngff_bio.sources.coco.files import CocoFiles
 from ngff_bio.sources.coco.stuff import StuffMaps, label_files, label_names, stuff_maps
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.mask_content import masks_among
+from ngff_bio.sources.images.movies import SERIES_HELP, movies_of
 from ngff_bio.sources.registry import Source
 
 
@@ -46,9 +47,15 @@ def read(
     tree: FileTree,
     *,
     on_error: OnError = "stop",
+    series: str | None = None,
     progress: Progress | None = None,
 ) -> SourceDataset:
     """Every image file as an image, with the annotations of every COCO file.
+
+    Parameters
+    ----------
+    series
+        ``t`` if files whose names differ in a number alone are the frames of one movie.
 
     Raises
     ------
@@ -98,13 +105,16 @@ def read(
     entries = coco.entries(headers, find)
     for name in masks_among(tree, headers, [n for n in headers if not entries[n]], problems):
         del headers[name]
-    paths = paths_below("", image_names)
+    some_stuff = "files with label images of stuff are not joined"
+    found = movies_of(headers, headers, series, problems, lambda _: some_stuff if maps else None)
+    names_of = [f"{one.folder}/{one.name}".lstrip("/") for one in found]
+    paths = paths_below("", names_of)
     images = []
-    for name, header in headers.items():
+    for name, one in zip(names_of, found, strict=True):
         with problems.caught():
-            image = coco.image(name, paths[name], header, entries[name])
+            image = coco.image(name, paths[name], one.files, headers, entries)
             with problems.caught():
-                layer = stuff.layer(name, header.size)
+                layer = stuff.layer(one.files[0], headers[one.files[0]].size)
                 if layer is not None:
                     image = replace(image, labels=(*image.labels, layer))
             images.append(image)
@@ -132,4 +142,5 @@ SOURCE = Source(
     "stuff_*_pixelmaps/*.png or stuffthingmaps/*/*.png",
     detect=detect,
     read=read,
+    options={"series": SERIES_HELP},
 )

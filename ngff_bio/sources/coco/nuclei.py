@@ -101,7 +101,7 @@ def read(
         for name, path in paths_below(PurePosixPath(start).name, inside).items():
             if name in headers:
                 with problems.caught():
-                    image = coco.image(name, path, headers[name], entries[name])
+                    image = coco.image(name, path, (name,), headers, entries)
                     images.append(replace(image, attributes=_nuclei_class(entries[name])))
     if not images:
         raise SourceNotFoundError(

@@ -27,6 +27,8 @@ from ngff_bio.sources.assembly import (
 )
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.mask_content import masks_among
+from ngff_bio.sources.images.movies import SERIES_HELP, movies_of
+from ngff_bio.sources.images.numbered import Series
 from ngff_bio.sources.labelme.shapes import (
     SCALE_HELP,
     note_embedded,
@@ -53,6 +55,7 @@ def read(
     on_error: OnError = "stop",
     scale_annotations: bool = False,
     axes: str | None = None,
+    series: str | None = None,
 ) -> SourceDataset:
     """Every image file as an image, with the shapes of its labelme file.
 
@@ -64,6 +67,8 @@ def read(
         Scale shapes whose file states another image size than the image has.
     axes
         Axes of TIFFs that do not state them.
+    series
+        ``t`` if files whose names differ in a number alone are the frames of one movie.
 
     Raises
     ------
@@ -93,11 +98,13 @@ def read(
     alone = [name for name in image_names if name not in pairs.of]
     masks = masks_among(tree, probe_all(tree, alone, Problems("skip")), alone, problems)
     image_names = [name for name in image_names if name not in masks]
-    images = [
-        (folder_of(name), i)
-        for name in image_names
-        for i in reader.of_file(name, pairs.of.get(name, []))
-    ]
+    images: list[tuple[str, SourceImage]] = []
+    for one in reader.movies(image_names, series):
+        if len(one.files) > 1:
+            made = reader.of_movie(one, [pairs.of.get(n, []) for n in one.files])
+        else:
+            made = reader.of_file(one.files[0], pairs.of.get(one.files[0], []))
+        images += [(one.folder, image) for image in made]
     taken = {name.lower() for name in image_names}
     for content in pairs.alone:
         name = _embedded_name(content, taken)
@@ -188,6 +195,60 @@ class _Reader:
     axes: str | None
     layer: str
 
+    def movies(self, names: Sequence[str], series: str | None) -> list[Series]:
+        """Image files that are images by themselves, and those that are frames of a movie."""
+        if series != "t":
+            return movies_of(names, {}, series, self.problems)
+        headers: dict[str, ImageHeader] = {}
+        for name in names:
+            with self.problems.caught():
+                headers[name] = probe_image(self.tree.file(name), self.tree.limits)
+
+        def unlike(files: Sequence[str]) -> str | None:
+            turns = {exif_orientation(self.tree.file(n), headers[n]) for n in files}
+            return None if turns == {1} else "files that are rotated by their EXIF orientation"
+
+        return movies_of(names, headers, series, self.problems, unlike)
+
+    def of_movie(self, one: Series, contents: Sequence[Sequence[LabelmeFile]]) -> list[SourceImage]:
+        """The image of a movie, with the shapes of each frame; `contents` are those of each file."""
+        found: list[SourceImage] = []
+        with self.problems.caught():
+            files = [self.tree.file(n) for n in one.files]
+            headers = [probe_image(f, self.tree.limits) for f in files]
+            pixels = stack_frames(files, "t", headers=headers, limits=self.tree.limits)
+            records: list[dict[str, object]] = [{} for _ in files]
+            layers = []
+            for number in range(max(map(len, contents))):
+                frames = [c[number] if number < len(c) else None for c in contents]
+                layer = self.layer if not number else f"{self.layer}-{number + 1}"
+                scales = [
+                    (1.0, 1.0)
+                    if c is None
+                    else scale_to(c, headers[t].size, self.scale_annotations, self.problems)
+                    for t, c in enumerate(frames)
+                ]
+                layers.append(shape_layer(layer, self.tree, frames, scales))
+                for record, content, scale in zip(records, frames, scales, strict=True):
+                    if content is not None:
+                        own = shape_record(content, scale, layer)
+                        record |= own if not record else {content.name: own}
+            found.append(
+                SourceImage(
+                    path="",
+                    name=one.name,
+                    axes=axes_from(pixels.axes),
+                    pixels=pixels,
+                    labels=tuple(layers),
+                    channels=headers[0].channels,
+                    frames=tuple(
+                        Frame(name, t, record=record)
+                        for t, (name, record) in enumerate(zip(one.files, records, strict=True))
+                    ),
+                )
+            )
+        return found
+
     def of_file(self, name: str, contents: Sequence[LabelmeFile]) -> list[SourceImage]:
         """The images of an image file; annotations are of the first."""
         found: list[SourceImage] = []
@@ -277,5 +338,6 @@ SOURCE = Source(
     options={
         "scale_annotations": SCALE_HELP,
         "axes": "axes of TIFFs that do not state them, in the order of the file: tyx",
+        "series": SERIES_HELP,
     },
 )
