@@ -99,7 +99,7 @@ def convert(
     """
     storage = storage_at(destination, storage_options)
     if not append:
-        check_destination(storage, overwrite)
+        check_destination(storage, overwrite, settings or Settings())
     tree = open_tree(source, source_options=source_options, limits=limits, exclude=exclude)
     dataset = _read(
         tree, format, options, on_error=on_error, ignore_unread=ignore_unread, progress=reading

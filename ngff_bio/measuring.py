@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ngff_bio.engine.write.tables import FILE, GROUP_ATTRIBUTES, to_parquet
-from ngff_bio.engine.write.update import update_store
+from ngff_bio.engine.write.update import changed_store
 from ngff_bio.errors import ArgumentError
 from ngff_bio.reader import Dataset, open
 from ngff_bio.reader.analysis.measures import measure_images
@@ -96,7 +96,11 @@ def _write(dataset: Dataset, found: pd.DataFrame, name: str) -> None:
         listed = groups.get(start) or dict(nodes.attributes(start) or {})
         names = dict.fromkeys([*listed.get("tables", ()), f"{layer}-{name}"])
         groups[start] = {**listed, "tables": list(names)}
-    update_store(nodes.storage, files, groups)
+    with changed_store(nodes.storage, [key.rpartition("/")[0] for key in files]) as change:
+        for key, data in files.items():
+            change.put(key, data)
+        for path, attributes in groups.items():
+            change.set_group(path, attributes)
     for path, attributes in groups.items():
         nodes.add_group(path, attributes)
 

@@ -247,6 +247,9 @@ def _print_report(report: ConversionReport) -> None:
     out = console()
     rate = report.bytes_raw / max(report.seconds, 1e-9)
     out.print(f"[bold]{escape(report.destination)}[/]")
+    if not report.objects:  # it was converted before
+        print_notices(out, report)
+        return
     several = report.annotations > report.instances
     more = [f"of {report.annotations} annotations"] if several else []
     more += [f"{report.overlaps} partly covered by others"] if report.overlaps else []

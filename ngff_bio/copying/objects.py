@@ -10,10 +10,9 @@ from typing import Any
 from ngff_bio.checks.store.objects import load_manifest
 from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.manifest import MANIFEST, MANIFEST_CHECKSUM, parse_manifest
-from ngff_bio.engine.write.records import STATE
 from ngff_bio.errors import IncompleteStoreError, StorageError, StoreError
 from ngff_bio.storage import Storage, checked_key
-from ngff_bio.zarrio.hierarchy import missing_store
+from ngff_bio.zarrio.journal import PLAN, STATE, missing_store
 
 #: Documents of a root, in the order in which they are written; they are removed in the other.
 ROOTS = (".zmetadata", ".zattrs", ".zgroup", "zarr.json")
@@ -67,8 +66,8 @@ class CopyReport:
 
 def check_complete(source: Storage) -> None:
     """Refuse what is no store, and one that is incomplete."""
-    if source.size(f"{STATE}/plan.json") is not None:
-        raise missing_store(source, incomplete=True)
+    if source.size(PLAN) is not None:
+        raise missing_store(source)
     if not any(source.size(key) is not None for key in ROOTS):
         if source.size(MARK) is not None:
             raise IncompleteStoreError(
@@ -76,7 +75,7 @@ def check_complete(source: Storage) -> None:
                 file=source.url,
                 hint="run the same copy command again: it resumes",
             )
-        raise missing_store(source, incomplete=False)
+        raise missing_store(source)
 
 
 def objects_of(source: Storage, report: CopyReport) -> dict[str, StoredObject]:

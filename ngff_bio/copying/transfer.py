@@ -28,6 +28,7 @@ from ngff_bio.copying.objects import (
     token_of,
 )
 from ngff_bio.engine.write.manifest import MANIFEST, MANIFEST_CHECKSUM
+from ngff_bio.engine.write.transaction import settled_view
 from ngff_bio.errors import StoreExistsError
 from ngff_bio.parallel import WorkerPool, cpu_count, shared_pool
 from ngff_bio.storage import Storage, storage_at
@@ -90,6 +91,7 @@ def copy(
     )
     report = CopyReport(source.url, target.url)
     check_complete(source)
+    source = settled_view(source)  # the old or the new store, where a write was interrupted
     if images:
         from ngff_bio.copying.part import part_of_store
 

@@ -1,6 +1,7 @@
 """Where bytes are kept: folder, memory, zip, bucket, web server."""
 
 from ngff_bio.storage.base import Buffer, Locality, Storage, open_object
+from ngff_bio.storage.below import StorageBelow
 from ngff_bio.storage.bucket import BucketStorage
 from ngff_bio.storage.folder import FolderStorage
 from ngff_bio.storage.keys import checked_key, is_key, is_relative, join_key, leads_out
@@ -15,6 +16,7 @@ __all__ = [
     "Locality",
     "MemoryStorage",
     "Storage",
+    "StorageBelow",
     "ZipStorage",
     "checked_key",
     "is_key",

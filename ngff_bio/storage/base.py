@@ -89,6 +89,13 @@ class Storage(Protocol):
         for key, _ in list(self.list(prefix)):
             self.delete(key)
 
+    def rename(self, key: str, after: str) -> None:
+        """Move an object to another key, replacing what is there; it is never at neither of both."""
+        data = self.get(key)
+        if data is not None:
+            self.put(after, data)
+            self.delete(key)
+
     def remove_partial(self) -> int:
         """Remove what unfinished puts of dead processes have left behind; returns how many."""
         return 0

@@ -198,6 +198,12 @@ class BucketStorage(Storage):
         if keys:
             self._call("remove", prefix, lambda o: o.delete(self.store, keys))
 
+    def rename(self, key: str, after: str) -> None:
+        """Move an object to another key: the bucket copies it, then it is removed."""
+        refuse_escape(after, self.url)
+        self._call("move", key, lambda o: o.copy(self.store, key, after))
+        self.delete(key)
+
     def _call(self, verb: str, key: str, ask: Callable[[Any], Any]) -> Any:
         refuse_escape(key, self.url)
         """One request; ``None`` where there is no such object to read or remove."""

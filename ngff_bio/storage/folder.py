@@ -177,6 +177,17 @@ class FolderStorage(Storage):
         except OSError as error:
             raise _storage_error(error, top, "remove") from error
 
+    def rename(self, key: str, after: str) -> None:
+        """Move an object to another key."""
+        place = self._place(after)
+        try:
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            os.replace(self._place(key), place)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _storage_error(error, place, "write") from error
+
     def remove_partial(self) -> int:
         """Remove files of puts that never ended."""
         count = 0

@@ -14,15 +14,14 @@ from ngff_bio.storage import Storage, checked_key
 from ngff_bio.zarrio.documents import (
     Document,
     Pending,
+    attributes_of,
     load_node,
     parse_member,
     split_by_node,
     split_json,
     v2_node,
 )
-
-#: Where a conversion keeps its state while it runs.
-_STATE = ".ngff_bio/plan.json"
+from ngff_bio.zarrio.journal import JOURNAL, MARK, committed_view, missing_store
 
 
 @dataclass
@@ -59,6 +58,32 @@ class Hierarchy:
         ngff_bio.errors.StoreError
             If its metadata is not JSON.
         """
+        try:
+            tree = cls._read(storage, consolidated)
+        except (StoreNotFoundError, IncompleteStoreError):
+            view = committed_view(storage)
+            if view is None:
+                raise
+            return cls._read(view, consolidated)
+        # A Zarr v2 store without consolidated metadata is marked elsewhere: looked up in any case.
+        v2 = tree.zarr_format == 2 and not tree.consolidated
+        if MARK not in attributes_of(tree.document("")) and not (v2 and storage.size(JOURNAL)):
+            return tree
+        view = committed_view(storage)
+        if view is not None:
+            return cls._read(view, consolidated)
+        again = cls._read(storage, consolidated)
+        if MARK in attributes_of(again.document("")):
+            raise StoreError(
+                "the store cannot be read: the state of a write that was interrupted is missing",
+                file=storage.url,
+                expected=JOURNAL,
+                hint="copy the store with its folder .ngff_bio, or convert it again",
+            )
+        return again
+
+    @classmethod
+    def _read(cls, storage: Storage, consolidated: bool) -> Self:
         data = storage.get("zarr.json")
         if data is not None:
             file = f"{storage.url}/zarr.json"
@@ -80,7 +105,7 @@ class Hierarchy:
         document = load_node(storage, "", 2)
         if document is not None:
             return cls(storage, 2, {"": document})
-        raise missing_store(storage, incomplete=storage.size(_STATE) is not None)
+        raise missing_store(storage)
 
     def __getstate__(self) -> dict[str, Any]:
         pending = {
@@ -190,21 +215,3 @@ def paths_below(paths: Sequence[str], path: str) -> list[str]:
 def parse_null(raw: Any) -> Any:
     """The text of a member, or its value, or ``None`` if it is ``null``."""
     return raw if not isinstance(raw, msgspec.Raw | bytes) or bytes(raw) != b"null" else None
-
-
-def missing_store(
-    storage: Storage, *, incomplete: bool
-) -> StoreNotFoundError | IncompleteStoreError:
-    """The error for a place without the root of a store."""
-    if incomplete:
-        return IncompleteStoreError(
-            "the store is incomplete",
-            file=storage.url,
-            hint="run the same convert command again: it resumes where it stopped",
-        )
-    return StoreNotFoundError(
-        "there is no Zarr store here",
-        file=storage.url,
-        expected="a zarr.json or a .zgroup",
-        hint="name the folder or URL that holds it",
-    )

@@ -53,11 +53,29 @@ def test_convert_prints_what_it_wrote_and_writes_a_report(tmp_path: Path) -> Non
 def test_convert_refuses_a_destination_that_exists_without_overwrite(tmp_path: Path) -> None:
     truth = make_platelet_em(tmp_path, size="tiny", volumes=["24"])
     assert run("convert", truth.root, tmp_path / "out.zarr").returncode == 0
-    again = run("convert", truth.root, tmp_path / "out.zarr")
+    again = run("convert", truth.root, tmp_path / "out.zarr", "--codec", "none")
     assert again.returncode == 2
     assert "--overwrite" in again.stderr
     assert "Traceback" not in again.stderr
     assert run("convert", truth.root, tmp_path / "out.zarr", "--overwrite").returncode == 0
+
+
+def test_the_same_command_again_ends_well_and_writes_nothing(tmp_path: Path) -> None:
+    truth = make_platelet_em(tmp_path, size="tiny", volumes=["24"])
+    command = ("convert", truth.root, tmp_path / "out.zarr")
+    assert run(*command).returncode == 0
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out.zarr").rglob("*") if p.is_file()}
+    again = run(*command)
+    assert again.returncode == 0, again.stderr
+    assert "already converted" in again.stdout
+    files = [p for p in (tmp_path / "out.zarr").rglob("*") if p.is_file()]
+    assert {p: p.stat().st_mtime_ns for p in files} == before
+    image = next(p for p in truth.root.rglob("*") if p.suffix.startswith(".tif"))
+    content = image.read_bytes()
+    image.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # of the same size
+    changed = run(*command)
+    assert changed.returncode == 2
+    assert "already contains a store" in changed.stderr
 
 
 def test_overwrite_never_removes_what_is_no_store(tmp_path: Path) -> None:

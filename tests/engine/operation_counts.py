@@ -28,7 +28,6 @@ import makers
 from scenes import Wrapped
 
 from ngff_bio.engine import ThreadRunner, write_dataset
-from ngff_bio.engine.write.records import STATE
 from ngff_bio.model import (
     InstanceLayer,
     Pixels,
@@ -43,6 +42,7 @@ from ngff_bio.model import (
 from ngff_bio.sources import find_source, open_tree, read_source
 from ngff_bio.storage import MemoryStorage
 from ngff_bio.storage.base import Buffer
+from ngff_bio.zarrio.journal import STATE
 
 EXPECTED = Path(__file__).parent / "operations"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from operation_counts import EXPECTED, MAKERS, convert_counted, counts, read_made
 
-from ngff_bio.engine.write.records import STATE
+from ngff_bio.zarrio.journal import STATE
 
 
 @pytest.mark.parametrize("source", sorted(MAKERS))

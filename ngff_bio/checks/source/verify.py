@@ -20,6 +20,7 @@ from ngff_bio.checks.source.left_out import (
 from ngff_bio.checks.store.documents import read_documents, texts
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.engine.write.manifest import ManifestEntry
+from ngff_bio.engine.write.transaction import settled_view
 from ngff_bio.errors import ArgumentError
 from ngff_bio.formats.limits import Limits
 from ngff_bio.model import OnError, SourceDataset
@@ -101,7 +102,7 @@ def verify(
         If it has no manifest and no source is given.
     """
     began = time.monotonic()
-    storage = storage_at(store, storage_options)
+    storage = settled_view(storage_at(store, storage_options))
     done = Verification(storage.url, sampled=sample)
     with WorkerPool(workers or cpu_count()) as pool:
         comparison = Comparison(storage, done, pool, progress or (lambda done, total: None))

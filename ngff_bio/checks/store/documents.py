@@ -22,7 +22,8 @@ from ngff_bio.zarrio.documents import (
     split_by_node,
     v2_node,
 )
-from ngff_bio.zarrio.hierarchy import missing_store, paths_below
+from ngff_bio.zarrio.hierarchy import paths_below
+from ngff_bio.zarrio.journal import STATE, missing_store
 
 
 @dataclass(slots=True)
@@ -118,7 +119,8 @@ def read_documents(storage: Storage) -> Documents:
         If a conversion into it has not finished.
     """
     try:
-        objects: dict[str, int] | None = dict(storage.list())
+        there = storage.list()
+        objects: dict[str, int] | None = {k: n for k, n in there if not k.startswith(f"{STATE}/")}
     except StorageError:
         objects = None
     keys = objects if objects is not None else ()
@@ -135,8 +137,7 @@ def read_documents(storage: Storage) -> Documents:
         paths = [k.rpartition("/")[0] for k in keys if k.rpartition("/")[2] in DOCUMENT_NAMES[2]]
         _add(found, storage, sorted(set(paths)))
     if found.node("") is None and not found.broken:
-        incomplete = any(key.startswith(".ngff_bio/") for key in keys)
-        raise missing_store(storage, incomplete=incomplete)
+        raise missing_store(storage)
     return found
 
 

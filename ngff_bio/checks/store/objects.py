@@ -19,6 +19,7 @@ from ngff_bio.engine.write.manifest import (
 from ngff_bio.errors import StorageError, StoreError
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
+from ngff_bio.zarrio.journal import STATE
 
 #: Objects larger than this are read in ranges: memory stays bounded whatever the shard size.
 _RANGE = 16 << 20
@@ -76,7 +77,7 @@ def check_objects(
     """
     known = {e.path: e for e in entries if e.kind == "object"}
     try:
-        there = dict(storage.list())
+        there = {k: n for k, n in storage.list() if not k.startswith(f"{STATE}/")}
     except StorageError:  # a web server cannot list its objects, but has a size for each
         sizes = pool.map(storage.size, known)
         there = {k: size for k, size in zip(known, sizes, strict=True) if size is not None}

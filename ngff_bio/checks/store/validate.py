@@ -16,6 +16,7 @@ from ngff_bio.checks.store.hierarchy import check_documents, check_group, check_
 from ngff_bio.checks.store.ngff_bio_attributes import check_own
 from ngff_bio.checks.store.tables import Table, check_rows, check_tables
 from ngff_bio.deprecation import renamed_keywords
+from ngff_bio.engine.write.transaction import settled_view
 from ngff_bio.ngff import version_of
 from ngff_bio.parallel import WorkerPool, cpu_count
 from ngff_bio.storage import Storage, storage_at
@@ -64,7 +65,7 @@ def validate(
     ngff_bio.errors.StoreNotFoundError
         If there is no store.
     """
-    storage = storage_at(store, storage_options)
+    storage = settled_view(storage_at(store, storage_options))
     documents = read_documents(storage)
     findings = Findings(strict)
     check_documents(documents, findings)

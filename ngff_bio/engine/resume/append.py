@@ -1,15 +1,15 @@
 """Appending to a complete store: new images, fields and plates, and frames after the last one.
 
-Of what it contains only metadata and the tables of images that grow are written again. The store opens
-as it was until the new root is written, last.
+Of what it contains only metadata and the tables of images that grow are written again. All of it is a
+transaction (`ngff_bio.engine.write.transaction`): the store is what it was until the end.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,12 +30,17 @@ from ngff_bio.engine.resume.stored import (
     stored_array,
     stored_plates,
 )
-from ngff_bio.engine.write.manifest import SourceFiles
+from ngff_bio.engine.write.manifest import MANIFEST, SourceFiles, read_conversion
 from ngff_bio.engine.write.records import UnitRecord
-from ngff_bio.errors import StoreError, StoreExistsError, StoreNotFoundError
+from ngff_bio.engine.write.transaction import Transaction
+from ngff_bio.errors import StoreBusyError, StoreError, StoreExistsError, StoreNotFoundError
 from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.storage import Storage
+from ngff_bio.zarrio.journal import PLAN, STAGED
 from ngff_bio.zarrio.nodes import Nodes, read_nodes
+
+if TYPE_CHECKING:
+    from ngff_bio.engine.write.finish import Finished
 
 _ELSEWHERE = "convert into another destination"
 _ALONE = (
@@ -179,11 +184,15 @@ class Addition:
         """What to do; changes nothing."""
         begun = _begun(storage)
         if begun is None:
-            return "begin"
+            if _root(storage) == self._base["root"]:
+                return "begin"
+            raise StoreBusyError(
+                "another process has changed the store in the meantime",
+                file=storage.url,
+                hint="run the same command again",
+            )
         if differences(begun["plan"], self.summary):
             raise state.other_plan(begun, self.summary, storage)
-        if _root(storage) != self._base["root"]:
-            return "cleanup"
         grown = self._stored.keys() & changed_images(begun["plan"], self.summary)
         if grown:
             raise StoreExistsError(
@@ -195,10 +204,26 @@ class Addition:
             )
         return "resume"
 
+    def target(self, storage: Storage, action: state.Action) -> tuple[state.Action, Storage]:
+        """Units write into the store itself."""
+        if action == "begin" and storage.size(f"{STAGED}/{PLAN}") is not None:
+            raise StoreExistsError(
+                "a conversion that replaces the store was interrupted, and must end before anything "
+                "is appended",
+                file=storage.url,
+                hint="run its command again",
+            )
+        return action, storage
+
     def begin(self, storage: Storage, action: state.Action) -> None:
         """Keep the current documents of the store, and record what is being added."""
-        self._check_values(storage)
-        state.write_plan(storage, self.plan, self.summary, "append", self._base)
+        if action == "begin":
+            self._check_values(storage)
+            state.write_plan(storage, self.plan, self.summary, "append", self._base)
+        paths = {image.path for image in self.plan.dataset.images}
+        # Without a manifest it is not known which objects are new: all are moved to their places.
+        new = paths if storage.size(MANIFEST) is not None else ()
+        self._transaction = Transaction.resume(storage) or Transaction.begin(storage, new)
 
     def _check_values(self, storage: Storage) -> None:
         """Refuse if annotations of frames in the store have changed."""
@@ -250,8 +275,8 @@ class Addition:
         records: Iterable[UnitRecord],
         storage: Storage,
         source_files: SourceFiles,
-    ) -> list[int]:
-        """Write tables and the documents that change, the root last; returns their sizes."""
+    ) -> Finished:
+        """Write tables and the documents that change, all but the root."""
         from ngff_bio.engine.write.finish import Before, finish
 
         grown = {i.path: i for i in plan.dataset.images}
@@ -267,7 +292,13 @@ class Addition:
             collections=tuple(dict.fromkeys((*self._collections(), *self._all.collections))),
         )
         before = Before(self._nodes, whole, self._base["consolidated"])
-        return finish(plan, records, storage, source_files, before)
+        return finish(
+            plan, records, self._transaction, source_files, before, read_conversion(storage)
+        )
+
+    def publish(self, storage: Storage, roots: Mapping[str, bytes]) -> None:
+        """Make what was added visible."""
+        self._transaction.commit(roots)
 
 
 def _begun(storage: Storage) -> state.Begun | None:

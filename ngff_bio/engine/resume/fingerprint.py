@@ -34,8 +34,8 @@ def summarize(plan: Plan, files: SourceIdentities) -> dict[str, Any]:
         "converter": f"ngff_bio {__version__}",
         "source": dataset.source,
         "name": dataset.name,
-        "layout": _digest(_layout(plan)),
-        "images": {i.path: [_digest(_description(i)), files.digest(i)] for i in dataset.images},
+        "layout": digest_of(_layout(plan)),
+        "images": {i.path: [digest_of(_description(i)), files.digest(i)] for i in dataset.images},
         "on_error": dataset.options.get("on_error", "stop"),
         "settings": plan.settings.to_json(),
     }
@@ -75,6 +75,20 @@ def undeclared_images(summary: Mapping[str, Any]) -> list[str]:
     return [path for path, (_, files) in summary["images"].items() if files is None]
 
 
+def conversion_of(summary: Mapping[str, Any], files: SourceIdentities) -> dict[str, Any]:
+    """What of a summary is recorded in the store: nothing that only holds on this machine.
+
+    ``content`` is a digest of the source where no part of it is a file, else ``None``.
+    """
+    images: dict[str, list[str | None]] = summary["images"]
+    known = not files.of_files and all(digest is not None for _, digest in images.values())
+    return {
+        **summary,
+        "images": digest_of({path: described for path, (described, _) in images.items()}),
+        "content": digest_of(images) if known else None,
+    }
+
+
 class SourceIdentities:
     """Identities of what images are made of, each asked once: many images share a file."""
 
@@ -89,7 +103,15 @@ class SourceIdentities:
             if identity is None:
                 return None
             found.add(identity)
-        return _digest(sorted(found))
+        return digest_of(sorted(found))
+
+    @property
+    def of_files(self) -> bool:
+        """Whether any part that was asked for is a file, or nothing was asked for."""
+        parts = [part for part, _ in self._known.values()]
+        return not parts or any(
+            isinstance(p, np.memmap) or not isinstance(p, np.ndarray | str) for p in parts
+        )
 
     def check(self, images: Iterable[SourceImage]) -> None:
         """Check that no file of some images has changed since it was asked.
@@ -114,7 +136,8 @@ class SourceIdentities:
         return self._known[id(part)][1]
 
 
-def _digest(content: Any) -> str:
+def digest_of(content: Any) -> str:
+    """Digest of JSON values."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 

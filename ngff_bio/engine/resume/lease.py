@@ -19,9 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ngff_bio.engine.write.records import STATE
 from ngff_bio.errors import StorageError, StoreBusyError
 from ngff_bio.storage import Storage
+from ngff_bio.zarrio.journal import STATE
 
 LEASE = f"{STATE}/claim.json"
 
@@ -76,6 +76,8 @@ class Lease:
         with suppress(StorageError):  # an earlier error is what the user needs to see
             if self._storage.get(LEASE) == self._written:
                 self._storage.delete(LEASE)
+            if next(iter(self._storage.list(STATE)), None) is None:
+                self._storage.delete_all(STATE)  # folders that are empty now
 
     def _take(self) -> None:
         for _ in range(10):

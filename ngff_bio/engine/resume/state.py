@@ -1,46 +1,45 @@
 """The state of a conversion, kept beside the data while it runs: what was begun, and what is done.
 
-``.ngff_bio/plan.json`` says what is being written; it is the first object that is written and the last
-that is removed. ``.ngff_bio/units/`` holds a record for each unit that is done, ``.ngff_bio/rows/``
-table rows that are not in their table yet, ``.ngff_bio/claim.json`` the lease.
+``.ngff_bio/plan.json`` says what is being written, ``.ngff_bio/append.json`` what is being appended; it
+is the first object that is written. ``.ngff_bio/units/`` holds a record for each unit that is done,
+``.ngff_bio/rows/`` table rows that are not in their table yet, ``.ngff_bio/claim.json`` the lease. A
+store that replaces another one is written below ``.ngff_bio/new/``, with a state of its own there.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from ngff_bio.engine.plan.plan import Plan
+from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume.fingerprint import changed_images, differences, undeclared_images
 from ngff_bio.engine.resume.lease import LEASE, holder
-from ngff_bio.engine.write.records import STATE, UNITS, UnitRecord, load_records, record_key
-from ngff_bio.errors import StorageError, StoreExistsError
+from ngff_bio.engine.write.manifest import SourceFiles, read_conversion, read_manifest
+from ngff_bio.engine.write.records import UnitRecord, load_records, record_key
+from ngff_bio.errors import StoreExistsError
 from ngff_bio.model import Notice
-from ngff_bio.storage import Storage
-
-PLAN = f"{STATE}/plan.json"
-
-#: Documents of a root: those that open it first.
-_ROOTS = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")
+from ngff_bio.storage import Storage, StorageBelow
+from ngff_bio.zarrio.journal import ADDITION, JOURNAL, PLAN, ROWS, STAGED, STATE, UNITS
 
 Kind = Literal["new", "append"]
 
-#: What to do at a destination: begin; resume an interrupted conversion; remove the state of one that
-#: has finished (cleanup); remove what exists and begin (replace), or do so because the interrupted
-#: conversion cannot be resumed (restart).
-Action = Literal["begin", "resume", "cleanup", "replace", "restart"]
+#: What to do at a destination: begin; resume an interrupted conversion; nothing, since it is done;
+#: write another store beside the one that is there, and put it in its place (replace); remove what
+#: exists and begin, because the user wants it (discard) or because nothing of the interrupted
+#: conversion can be kept (restart).
+Action = Literal["begin", "resume", "done", "replace", "discard", "restart"]
 
 
 class Begun(TypedDict, total=False):
     """Content of ``plan.json``.
 
     ``plan`` is the summary of the plan (see `summarize`), ``sizes`` are the raw bytes of each unit,
-    ``base`` is what a store contained before something was appended. ``removing`` alone: the store is
-    being removed.
+    ``base`` is what a store contained before something was appended. ``removing`` alone: an incomplete
+    store is being removed.
     """
 
     kind: Kind
@@ -72,10 +71,13 @@ class Progress:
 
 def progress_of(storage: Storage) -> Progress | None:
     """Progress of the conversion into a destination; ``None`` if none was begun, or it has finished."""
-    begun = read_plan(storage)
-    if begun is None or "plan" not in begun:
+    for place in (storage, StorageBelow(storage, STAGED)):
+        begun = read_plan(place)
+        if begun is not None and "plan" in begun:
+            break
+    else:
         return None
-    done = {key.rpartition("/")[2].removesuffix(".json") for key, _ in storage.list(UNITS)}
+    done = {key.rpartition("/")[2].removesuffix(".json") for key, _ in place.list(UNITS)}
     by = holder(storage)
     sizes = begun["sizes"]
     return Progress(
@@ -93,8 +95,10 @@ def progress_of(storage: Storage) -> Progress | None:
 
 def read_plan(storage: Storage) -> Begun | None:
     """What was begun at a destination."""
-    found = storage.get(PLAN)
-    return None if found is None else json.loads(found)
+    for key in (PLAN, ADDITION):
+        if (found := storage.get(key)) is not None:
+            return cast("Begun", json.loads(found))
+    return None
 
 
 def write_plan(
@@ -107,7 +111,7 @@ def write_plan(
     """Record what is being written; ``base`` are the documents of a store that is appended to."""
     sizes = [u.nbytes for u in plan.units]
     begun = Begun(kind=kind, plan=summary, sizes=sizes, base=base)
-    storage.put(PLAN, json.dumps(begun).encode())
+    storage.put(PLAN if kind == "new" else ADDITION, json.dumps(begun).encode())
 
 
 def decide_action(summary: dict[str, Any], storage: Storage, overwrite: bool) -> Action:
@@ -121,35 +125,63 @@ def decide_action(summary: dict[str, Any], storage: Storage, overwrite: bool) ->
     """
     if _is_empty(storage):
         return "begin"
+    if _is_whole(storage):
+        if overwrite or action_of(read_plan(StorageBelow(storage, STAGED)), summary) is not None:
+            return "replace"
+        _refuse_content(storage, whole=True)
     begun = read_plan(storage)
-    whole = _is_whole(storage)
-    if begun is not None and "removing" in begun:
-        return "replace"
-    if begun is not None and begun["kind"] == "new" and not differences(begun["plan"], summary):
-        changed = changed_images(begun["plan"], summary)
-        if changed and (whole or len(changed) == len(summary["images"])):
-            return "restart"
-        return "cleanup" if whole else "resume"
-    if (whole or begun is not None) and overwrite:
-        return "replace"
-    if begun is not None and not whole:
-        raise other_plan(begun, summary, storage)
-    _refuse_content(storage, whole)
+    if begun is not None:
+        action = action_of(begun, summary)
+        if action is None and not overwrite:
+            raise other_plan(begun, summary, storage)
+        return action or "discard"
+    _refuse_content(storage, whole=False)
     return "begin"
 
 
-def check_destination(storage: Storage, overwrite: bool) -> None:
+def action_of(begun: Begun | None, summary: dict[str, Any]) -> Action | None:
+    """How a conversion goes on with what was begun; ``None`` if that is another one, or nothing."""
+    if begun is None:
+        return None
+    if "removing" in begun:
+        return "discard"
+    if begun["kind"] != "new" or differences(begun["plan"], summary):
+        return None
+    changed = changed_images(begun["plan"], summary)
+    return "restart" if changed and len(changed) == len(summary["images"]) else "resume"
+
+
+def same_conversion(
+    conversion: dict[str, Any], storage: Storage, source_files: SourceFiles
+) -> bool:
+    """Whether a store is what a conversion would write, by its manifest: the same settings, layout and
+    names, and files of the source with the same checksums.
+    """
+    if read_conversion(storage) != conversion:
+        return False
+    if conversion["content"] is not None:  # nothing of the source is a file
+        return True
+    found = set(source_files())
+    known = {(e.path, e.size, e.crc32c) for e in read_manifest(storage) if e.kind == "source"}
+    return bool(found) and found == known and all(crc is not None for _, _, crc in found)
+
+
+def check_destination(storage: Storage, overwrite: bool, settings: Settings) -> None:
     """Check what no source can change, before the source is read.
 
     Raises
     ------
     ngff_bio.errors.StoreExistsError
-        If the destination contains a complete store, or anything that is not a store.
+        If the destination contains a complete store that was converted with other settings, or
+        anything that is not a store.
     """
-    if not _is_empty(storage) and storage.size(PLAN) is None:
-        whole = _is_whole(storage)
-        if not (whole and overwrite):
-            _refuse_content(storage, whole)
+    states = (PLAN, JOURNAL, f"{STAGED}/{PLAN}")
+    if _is_empty(storage) or any(storage.size(key) is not None for key in states):
+        return
+    whole = _is_whole(storage)
+    known = read_conversion(storage) if whole and not overwrite else None
+    if not (whole and overwrite) and (known is None or known["settings"] != settings.to_json()):
+        _refuse_content(storage, whole)
 
 
 def _is_empty(storage: Storage) -> bool:
@@ -158,7 +190,7 @@ def _is_empty(storage: Storage) -> bool:
 
 
 def _is_whole(storage: Storage) -> bool:
-    return any(storage.size(key) is not None for key in _ROOTS[:2])
+    return any(storage.size(key) is not None for key in ("zarr.json", ".zgroup"))
 
 
 def _refuse_content(storage: Storage, whole: bool) -> None:
@@ -287,37 +319,14 @@ def resumed_records(storage: Storage) -> Iterator[UnitRecord]:
             storage.delete(record_key(record.id))
 
 
-def remove_store(storage: Storage) -> None:
-    """Remove a store; after an interruption it does not open, and a second run can continue."""
+def remove_incomplete(storage: Storage) -> None:
+    """Remove an incomplete store; after an interruption a second run can continue."""
     storage.put(PLAN, json.dumps(Begun(removing=True)).encode())
-    for key in _ROOTS:
-        storage.delete(key)
     tops = {key.partition("/")[0] for key, _ in storage.list()} - {STATE}
     for top in sorted(tops):
         if storage.size(top) is not None:
             storage.delete(top)
         else:
             storage.delete_all(top)
-    _clear_units(storage)
-
-
-def _clear_units(storage: Storage) -> None:
-    storage.delete_all(UNITS)
-    storage.delete_all(f"{STATE}/rows")
-
-
-def clear(storage: Storage) -> None:
-    """Remove the state of a store that is complete; ``plan.json`` goes last.
-
-    While it is there, the same command ends with success. A lost answer to its removal is not an
-    error where it is gone: the store is complete, and nothing would be left to recognise it by.
-    """
-    _clear_units(storage)
-    storage.delete(LEASE)
-    try:
-        storage.delete(PLAN)
-    except StorageError:
-        if storage.get(PLAN) is not None:
-            raise
-    with suppress(StorageError):
-        storage.delete_all(STATE)  # folders that are empty now
+    for path in (UNITS, ROWS, STAGED):
+        storage.delete_all(path)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ngff_bio import ngff
 from ngff_bio.engine.plan.plan import Plan, Unit, plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume import state
-from ngff_bio.engine.resume.fingerprint import SourceIdentities, summarize
+from ngff_bio.engine.resume.fingerprint import (
+    SourceIdentities,
+    conversion_of,
+    digest_of,
+    summarize,
+    undeclared_images,
+)
 from ngff_bio.engine.resume.lease import Lease
 from ngff_bio.engine.run.failures import skip_failed_images
 from ngff_bio.engine.run.report import ConversionReport, make_report
@@ -21,15 +27,25 @@ from ngff_bio.engine.run.runners import Runner, ThreadRunner, Workers
 from ngff_bio.engine.run.scheduler import Scheduler, pilots
 from ngff_bio.engine.write.manifest import SourceFiles, no_files
 from ngff_bio.engine.write.records import UnitRecord
-from ngff_bio.errors import ConversionCancelledError, StoreBusyError
+from ngff_bio.engine.write.transaction import publish_store, replace_store, settle
+from ngff_bio.errors import ConversionCancelledError, StoreBusyError, StoreExistsError
 from ngff_bio.model import Notice, OnError, SourceDataset
-from ngff_bio.storage import Storage
+from ngff_bio.storage import Storage, StorageBelow
+from ngff_bio.zarrio.journal import JOURNAL, STAGED, Journal
+
+if TYPE_CHECKING:
+    from ngff_bio.engine.write.finish import Finished
 
 #: Called with (raw bytes done, raw bytes in all) after every unit.
 Progress = Callable[[int, int], None]
 
 #: Objects whose names are held in memory until the manifest is written; those of more are read again.
 _MAX_HELD = 20_000
+
+_DONE = Notice(
+    "note",
+    "already converted: the store was made from this source with these settings; nothing was written",
+)
 
 
 def write_dataset(
@@ -56,7 +72,8 @@ def write_dataset(
     progress
         Called with raw bytes done and in all after every unit.
     overwrite
-        Whether a store (or an incomplete one) at the destination is removed first.
+        Whether a store at the destination is replaced when the new one is complete; an incomplete one
+        is removed first.
     append
         Whether images, fields, plates and frames that the store does not contain are added to it.
     on_error
@@ -79,34 +96,43 @@ def write_dataset(
     """
     began = time.monotonic()
     settings = settings or Settings()
+    settled: Journal | None = None
+    if storage.size(JOURNAL) is not None:  # a write was interrupted when all was written
+        with Lease(storage, lambda: None):
+            settled = settle(storage)
     work: Work
     if append:
         from ngff_bio.engine.resume.append import Addition
 
         work = Addition(dataset, storage, settings)
     else:
-        work = _NewStore(dataset, settings, overwrite)
+        work = _NewStore(dataset, settings, overwrite, source_files, settled)
     work.decide_action(storage)  # what is refused is refused before anything is written
     run = _Run(work.plan, storage, on_error, progress)
     with Lease(storage, run.lost.set), run.cancellable():
         action = work.decide_action(storage)  # another conversion may have ended in the meantime
-        if action == "cleanup":
+        if action == "done":
             run.resumed = len(work.plan.units)
+            run.notices.append(_DONE)
+            report = run.report()
         else:
+            action, run.storage = work.target(storage, action)
             if action in ("resume", "restart"):
-                run.notices += state.reread_notices(work.summary, storage)
+                run.notices += state.reread_notices(work.summary, run.storage)
             if action == "resume":
-                state.forget_changed(work.plan, work.summary, storage)
-                run.resume(state.resumed_records(storage))
-            else:
-                work.begin(storage, action)
+                state.forget_changed(work.plan, work.summary, run.storage)
+            work.begin(run.storage, action)
+            if action == "resume":
+                run.resume(state.resumed_records(run.storage))
             run.do_units(runner or ThreadRunner())
             run.skip_failed_images()
             work.files.check(run.plan.dataset.images)
-            sizes = work.finish(run.plan, run.records.values(), storage, source_files)
-            run.count(sizes)
-        report = run.report()
-        state.clear(storage)
+            finished = work.finish(run.plan, run.records.values(), run.storage, source_files)
+            run.count(finished.sizes)
+            report = run.report()
+            run.check_lease()
+            work.publish(storage, finished.roots)
+    report.destination = storage.url
     report.seconds = time.monotonic() - began
     return report
 
@@ -122,8 +148,12 @@ class Work(Protocol):
         """What to do there; changes nothing."""
         ...
 
+    def target(self, storage: Storage, action: state.Action) -> tuple[state.Action, Storage]:
+        """Where units write, and what to do there."""
+        ...
+
     def begin(self, storage: Storage, action: state.Action) -> None:
-        """Prepare the destination and record the plan in it."""
+        """Prepare the target and record the plan in it."""
         ...
 
     def finish(
@@ -132,31 +162,72 @@ class Work(Protocol):
         records: Iterable[UnitRecord],
         storage: Storage,
         source_files: SourceFiles,
-    ) -> list[int]:
-        """Write tables, metadata and the manifest; returns the size of each object in bytes."""
+    ) -> Finished:
+        """Write tables, metadata and the manifest, all but the root."""
+        ...
+
+    def publish(self, storage: Storage, roots: Mapping[str, bytes]) -> None:
+        """Write the root, and remove the state of the conversion."""
         ...
 
 
 class _NewStore:
-    """A new store."""
+    """A new store, alone at its destination or in the place of another one."""
 
-    def __init__(self, dataset: SourceDataset, settings: Settings, overwrite: bool) -> None:
+    def __init__(
+        self,
+        dataset: SourceDataset,
+        settings: Settings,
+        overwrite: bool,
+        source_files: SourceFiles,
+        settled: Journal | None,
+    ) -> None:
         self.plan, self._overwrite = plan_dataset(dataset, settings), overwrite
-        self.files = SourceIdentities()
+        self.files, self._source_files = SourceIdentities(), source_files
         self.summary = summarize(self.plan, self.files)
+        self._conversion = conversion_of(self.summary, self.files)
+        self._digest = "" if undeclared_images(self.summary) else digest_of(self.summary)
+        # All but the end was done before: by this very conversion.
+        self._done = settled is not None and settled.plan == self._digest != ""
+        self._replaces = False
 
     def decide_action(self, storage: Storage) -> state.Action:
+        try:
+            return "done" if self._done else self._action(storage)
+        except StoreExistsError:
+            if state.same_conversion(self._conversion, storage, self._source_files):
+                return "done"
+            raise
+
+    def _action(self, storage: Storage) -> state.Action:
         return state.decide_action(self.summary, storage, self._overwrite)
 
-    def begin(self, storage: Storage, action: state.Action) -> None:
-        if action != "begin":
-            state.remove_store(storage)
-        state.write_plan(storage, self.plan, self.summary, "new")
+    def target(self, storage: Storage, action: state.Action) -> tuple[state.Action, Storage]:
+        self._replaces = action == "replace"
+        if not self._replaces:
+            return action, storage
+        inside = StorageBelow(storage, STAGED)
+        return state.action_of(state.read_plan(inside), self.summary) or "discard", inside
 
-    def finish(self, *given: Any) -> list[int]:
+    def begin(self, storage: Storage, action: state.Action) -> None:
+        if action in ("discard", "restart"):
+            state.remove_incomplete(storage)
+        if action != "resume":
+            state.write_plan(storage, self.plan, self.summary, "new")
+
+    def finish(
+        self,
+        plan: Plan,
+        records: Iterable[UnitRecord],
+        storage: Storage,
+        source_files: SourceFiles,
+    ) -> Finished:
         from ngff_bio.engine.write.finish import finish
 
-        return finish(*given)
+        return finish(plan, records, storage, source_files, conversion=self._conversion)
+
+    def publish(self, storage: Storage, roots: Mapping[str, bytes]) -> None:
+        (replace_store if self._replaces else publish_store)(storage, roots, self._digest)
 
 
 class _Run:
@@ -220,14 +291,18 @@ class _Run:
             self._keep(unit, record)
             if self._progress is not None:
                 self._progress(self._done, self._total)
-            if self.lost.is_set():
-                raise StoreBusyError(
-                    "another conversion has taken over the destination, because this one did not "
-                    "renew its lease in time",
-                    file=self.storage.url,
-                    hint="wait until the other one has finished",
-                )
+            self.check_lease()
         self.plan = scheduler.plan
+
+    def check_lease(self) -> None:
+        """Stop if another process writes into the destination by now."""
+        if self.lost.is_set():
+            raise StoreBusyError(
+                "another conversion has taken over the destination, because this one did not "
+                "renew its lease in time",
+                file=self.storage.url,
+                hint="wait until the other one has finished",
+            )
 
     def _keep(self, unit: Unit, record: UnitRecord) -> None:
         self.count([size for _, size in record.objects])

@@ -1,13 +1,13 @@
 """The last step: tables, metadata and the manifest, written when all pixels are.
 
-Metadata is written from the leaves to the root, so that nothing opens before all below it is complete.
-All of it is made again from the records if this is interrupted.
+Metadata is written from the leaves to the root, so that nothing opens before all below it is complete;
+the documents of the root are returned. All of it is made again from the records if this is interrupted.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,14 +61,23 @@ class Before:
     consolidated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The documents of the root, which are not written yet, and the size of each object in bytes."""
+
+    roots: dict[str, bytes]
+    sizes: list[int]
+
+
 def finish(
     plan: Plan,
     records: Iterable[UnitRecord],
     storage: Storage,
     source_files: SourceFiles = no_files,
     before: Before | None = None,
-) -> list[int]:
-    """Write tables, metadata and the manifest; returns the size of each object in bytes.
+    conversion: Mapping[str, Any] | None = None,
+) -> Finished:
+    """Write tables, metadata and the manifest; all but the documents of the root.
 
     Parameters
     ----------
@@ -80,6 +89,8 @@ def finish(
         Names the files that were read, for the manifest.
     before
         The store that is appended to, if it is not a new one.
+    conversion
+        What the manifest records of the conversion.
     """
     old = Nodes(plan.settings.zarr_format) if before is None else before.nodes
     done = list(records)
@@ -102,13 +113,13 @@ def finish(
     maker.nodes.add_missing(old)
     consolidated = plan.settings.consolidated if before is None else before.consolidated
     pool = shared_pool(remote=True) if storage.locality == "network" else WorkerPool()
-    roots = []
+    roots: dict[str, bytes] = {}
     for batch in maker.nodes.documents(consolidated, old):
         if any("/" in key for key, _ in batch):
             pool.map(lambda one: writer.put(*one), batch)
         else:
-            roots.append(batch)
-    last = {key: (len(data), crc32c(data)) for batch in roots for key, data in batch}
+            roots.update(batch)
+    last = {key: (len(data), crc32c(data)) for key, data in roots.items()}
     entries = make_entries(
         plan,
         done,
@@ -118,10 +129,9 @@ def finish(
         pool,
         added=before is not None,
     )
-    sizes = write_manifest(storage, entries)
-    for batch in roots:
-        pool.map(lambda one: writer.put(*one), batch)
-    return [*sizes, *(size for size, _ in writer.written.values())]
+    sizes = write_manifest(storage, entries, conversion)
+    made = [*writer.written.values(), *last.values()]
+    return Finished(roots, [*sizes, *(size for size, _ in made)])
 
 
 def _with_notices(plan: Plan, records: Iterable[UnitRecord]) -> Plan:
@@ -220,11 +230,8 @@ class _Maker:
             if rows == [key] and not there:
                 return True
             tables = [from_parquet(_rows(self.writer.storage, r)) for r in rows]
-        if tables and there:  # without rows that an interrupted run may have added already
-            import pyarrow.compute as pc
-
-            known = from_parquet(_rows(self.writer.storage, key))
-            tables.insert(0, known.filter(pc.less(known["t"], planned.start or 0)))
+        if tables and there:
+            tables.insert(0, from_parquet(_rows(self.writer.storage, key)))
         if tables:
             import pyarrow as pa
 

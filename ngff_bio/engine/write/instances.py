@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import UnitPart
 from ngff_bio.engine.write.checksums import ChecksummingWriter
-from ngff_bio.engine.write.records import STATE
 from ngff_bio.engine.write.tables import FILE, instance_table, to_parquet
 from ngff_bio.errors import SourceError
 from ngff_bio.model import MAX_HIDDEN, Instance, InstanceLayer, Notice, OnError, Region, gathered
 from ngff_bio.raster.geometries import rasterize_geometries
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.overlap import IN_TABLE, Painted, paint_instances
+from ngff_bio.zarrio.journal import ROWS
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Drawn:
             writer.put(key, data)
         else:
             first = "-".join(str(a) for a, _ in part.region)
-            key = f"{STATE}/rows/{part.array:06d}-{first}.parquet"
+            key = f"{ROWS}/{part.array:06d}-{first}.parquet"
             writer.storage.put(key, data)
         return key
 

@@ -13,11 +13,15 @@ One Parquet file in the store, ``ngff_bio/manifest.parquet``, with a row for eac
 not calculated. Rows are sorted by kind, path, region. ``ngff_bio/manifest.crc32c`` holds size and
 checksum of the Parquet file as one line of text, so that damage to the manifest can be distinguished
 from damage to the store.
+
+The metadata of the Parquet file has, as JSON in ``conversion``, what the store was converted with
+(settings, layout, names of the source): the same command recognizes its own store by it.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,13 +32,17 @@ import numpy as np
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.columns import numbers, texts
-from ngff_bio.engine.write.records import STATE, UnitRecord, load_record
+from ngff_bio.engine.write.records import UnitRecord, load_record
 from ngff_bio.errors import StoreError
 from ngff_bio.parallel import WorkerPool
-from ngff_bio.storage import Storage
+from ngff_bio.storage import Storage, open_object
+from ngff_bio.zarrio.journal import STATE
 
 MANIFEST = "ngff_bio/manifest.parquet"
 MANIFEST_CHECKSUM = "ngff_bio/manifest.crc32c"
+
+#: Key of the metadata of the Parquet file.
+_CONVERSION = b"conversion"
 
 Kind = Literal["object", "pixels", "source"]
 
@@ -147,10 +155,12 @@ def parse_region(text: str) -> tuple[tuple[int, int], ...]:
     return tuple((int(a), int(b)) for a, b in pairs)
 
 
-def write_manifest(storage: Storage, entries: Iterable[ManifestEntry]) -> tuple[int, int]:
+def write_manifest(
+    storage: Storage, entries: Iterable[ManifestEntry], conversion: Mapping[str, Any] | None = None
+) -> tuple[int, int]:
     """Write the manifest of a store, and its checksum; returns their sizes in bytes.
 
-    The same entries give the same bytes.
+    The same entries and the same conversion give the same bytes.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -166,10 +176,40 @@ def write_manifest(storage: Storage, entries: Iterable[ManifestEntry]) -> tuple[
         ],
         names=["kind", "path", "region", "size", "crc32c"],
     )
+    if conversion is not None:
+        table = table.replace_schema_metadata({_CONVERSION: json.dumps(dict(conversion))})
     out = io.BytesIO()
     pq.write_table(table, out, compression="zstd", row_group_size=1 << 20)
     data = out.getvalue()
     return storage.put(MANIFEST, data), storage.put(MANIFEST_CHECKSUM, checksum_line(data))
+
+
+def manifest_keys(storage: Storage) -> set[str]:
+    """Keys of all objects that belong to a store by its manifest; none if it has none.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If the manifest cannot be read.
+    """
+    data = storage.get(MANIFEST)
+    if data is None:
+        return set()
+    keys = {e.path for e in parse_manifest(data) if e.kind == "object"}
+    return keys | {MANIFEST, MANIFEST_CHECKSUM}
+
+
+def read_conversion(storage: Storage) -> dict[str, Any] | None:
+    """What a store was converted with, from its manifest; ``None`` where it is not known."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(open_object(storage, MANIFEST, 1 << 14)).metadata or {}
+        found = json.loads(metadata.get(_CONVERSION, b"null"))
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def checksum_line(manifest: bytes) -> bytes:

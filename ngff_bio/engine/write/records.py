@@ -14,10 +14,7 @@ import msgspec
 
 from ngff_bio.engine.write.codec_selection import CodecChoice
 from ngff_bio.storage import Storage
-
-#: Folder in the destination with the state of a conversion; removed when it has finished.
-STATE = ".ngff_bio"
-UNITS = f"{STATE}/units"
+from ngff_bio.zarrio.journal import UNITS
 
 
 @dataclass(slots=True)

@@ -1,76 +1,155 @@
-"""Writing into a finished store: objects, metadata, its copy at the root, and the manifest together."""
+"""Changing a finished store: objects, metadata, its copy at the root, and the manifest together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from ngff_bio.engine.write.checksums import crc32c
-from ngff_bio.engine.write.manifest import MANIFEST, object_entries, read_manifest, write_manifest
-from ngff_bio.storage import Storage
-from ngff_bio.zarrio.documents import load_document, to_json
+from ngff_bio.engine.resume.lease import Lease
+from ngff_bio.engine.write.checksums import ChecksummingWriter
+from ngff_bio.engine.write.manifest import (
+    MANIFEST,
+    object_entries,
+    read_conversion,
+    read_manifest,
+    write_manifest,
+)
+from ngff_bio.engine.write.transaction import Transaction, settle
+from ngff_bio.errors import NgffBioError, StoreBusyError, StoreExistsError
+from ngff_bio.parallel import shared_pool
+from ngff_bio.storage import Buffer, MemoryStorage, Storage
+from ngff_bio.zarrio.documents import Document, load_document, to_json
 from ngff_bio.zarrio.hierarchy import Hierarchy
+from ngff_bio.zarrio.journal import ADDITION, PLAN, ROOTS, STAGED, NewView, within
 from ngff_bio.zarrio.nodes import Nodes
 
 
-def update_store(
-    storage: Storage, objects: Mapping[str, bytes], groups: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Write objects and groups into a finished store, so that its manifest stays true.
-
-    All bytes are made before the first one is written. They are written in an order in which nothing
-    is named before it is there: objects, groups (children first), manifest, documents of the root.
+@contextmanager
+def changed_store(
+    storage: Storage, new: Collection[str] = (), removed: Collection[str] = ()
+) -> Iterator[StoreChange]:
+    """A finished store, to be changed: all at once when the block ends, not at all if it fails.
 
     Parameters
     ----------
-    objects
-        Bytes by key.
-    groups
-        All attributes of each group that is new or changes, by path.
+    new
+        Paths of what is added; where there is something already, objects are replaced one by one.
+    removed
+        Paths of what is removed; something else can be put there.
 
     Raises
     ------
     ngff_bio.errors.StoreNotFoundError
         If there is no store.
+    ngff_bio.errors.StoreBusyError
+        If another process is writing into it.
+    ngff_bio.errors.StoreExistsError
+        If a conversion that replaces it or appends to it was interrupted.
     ngff_bio.errors.StoreError
         If its metadata or its manifest cannot be read.
     ngff_bio.errors.StorageError
         If something cannot be written.
     """
-    tree = Hierarchy.open(storage)
-    nodes = Nodes(tree.zarr_format)
-    for path, attributes in groups.items():
-        nodes.groups[path] = dict(attributes)
-        above = path
-        while above := above.rpartition("/")[0]:
-            if above not in groups and tree.document(above) is None:
-                nodes.groups[above] = {}
-    batches = nodes.documents(consolidated=False)
-    documents = {key: data for batch in batches for key, data in batch}
-    root = {key: documents.pop(key) for key in list(documents) if "/" not in key}
-    if tree.consolidated:
-        root |= _consolidated(tree, nodes)
-    written = {**objects, **documents, **root}
-    entries = None
-    if storage.size(MANIFEST) is not None:
-        entries = {(e.kind, e.path, e.region): e for e in read_manifest(storage)}
-        sizes = {key: (len(data), crc32c(data)) for key, data in written.items()}
-        for entry in object_entries(sizes):
-            entries[entry.kind, entry.path, entry.region] = entry
-    for key, data in {**objects, **documents}.items():
-        storage.put(key, data)
-    if entries is not None:
-        write_manifest(storage, entries.values())
-    for key, data in root.items():
-        storage.put(key, data)
+    while isinstance(storage, NewView):  # was opened during a write that was interrupted
+        storage = storage.storage
+    Hierarchy.open(storage)  # a place without a store stays empty
+    lost = threading.Event()
+    with Lease(storage, lost.set):
+        settle(storage)
+        for key in (ADDITION, f"{STAGED}/{PLAN}"):
+            if storage.size(key) is not None:
+                raise StoreExistsError(
+                    "a conversion into this store was interrupted, and must end before the store is "
+                    "changed",
+                    file=storage.url,
+                    hint="run its command again",
+                )
+        tree = Hierarchy.open(storage)
+        empty = shared_pool(remote=True).map(lambda path: _is_empty(storage, path), new)
+        new = [path for path, free in zip(new, empty, strict=True) if free]
+        transaction = Transaction.begin(storage, new, removed)
+        change = StoreChange(tree, transaction)
+        try:
+            yield change
+            documents = change.finish()
+            if lost.is_set():
+                raise StoreBusyError(
+                    "another process has taken over the store, because this one did not renew its "
+                    "lease in time",
+                    file=storage.url,
+                    hint="run the same command again",
+                )
+        except BaseException:
+            with suppress(NgffBioError):  # the next write does it
+                transaction.undo()
+            raise
+        transaction.commit(documents)
 
 
-def _consolidated(tree: Hierarchy, nodes: Nodes) -> dict[str, bytes]:
-    """The document of the root that keeps a copy of all others, with new and changed groups."""
-    key = "zarr.json" if tree.zarr_format == 3 else ".zmetadata"
-    document = load_document(tree.storage, key) or {}
-    holder = document["consolidated_metadata"] if tree.zarr_format == 3 else document
-    holder["metadata"] |= nodes.copies()
-    if tree.zarr_format == 3 and "" in nodes.groups:
-        document["attributes"] = nodes.groups[""]
-    return {key: to_json(document, compact=True)}
+def _is_empty(storage: Storage, path: str) -> bool:
+    return storage.size(path) is None and next(iter(storage.list(path)), None) is None
+
+
+class StoreChange:
+    """What is put, added and removed in a store."""
+
+    def __init__(self, tree: Hierarchy, transaction: Transaction) -> None:
+        self.tree = tree
+        self._transaction = transaction
+        self._writer = ChecksummingWriter(transaction)
+        self._nodes = Nodes(tree.zarr_format)
+
+    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> None:
+        """Write one object."""
+        self._writer.put(key, data)
+
+    def set_group(self, path: str, attributes: Mapping[str, Any]) -> None:
+        """Write a group with these attributes, and groups above it where there are none."""
+        self._nodes.groups[path] = dict(attributes)
+        while path := path.rpartition("/")[0]:
+            if path not in self._nodes.groups and self.tree.document(path) is None:
+                self._nodes.groups[path] = {}
+
+    def set_array(self, path: str, document: Document) -> None:
+        """Write the document of an array."""
+        self._nodes.arrays[path] = document
+
+    def finish(self) -> dict[str, bytes]:
+        """Write documents and the manifest; returns the final documents of the root."""
+        batches = self._nodes.documents(consolidated=False)
+        documents = {key: data for batch in batches for key, data in batch}
+        root = {key: documents.pop(key) for key in list(documents) if key in ROOTS}
+        for key, data in documents.items():
+            self.put(key, data)
+        if self.tree.consolidated:
+            root |= self._consolidated()
+        storage = self._transaction.storage
+        if storage.size(MANIFEST) is not None:
+            removed = self._transaction.journal.removed
+            entries = {
+                (e.kind, e.path, e.region): e
+                for e in read_manifest(storage)
+                if e.kind == "source" or not within(e.path, removed)
+            }
+            last = ChecksummingWriter(MemoryStorage())
+            for key, data in root.items():
+                last.put(key, data)
+            for entry in object_entries({**self._writer.written, **last.written}):
+                entries[entry.kind, entry.path, entry.region] = entry
+            write_manifest(self._transaction, entries.values(), read_conversion(storage))
+        return root
+
+    def _consolidated(self) -> dict[str, bytes]:
+        """The document of the root that keeps a copy of all others, as they are now."""
+        key = "zarr.json" if self.tree.zarr_format == 3 else ".zmetadata"
+        document = load_document(self.tree.storage, key) or {}
+        holder = document["consolidated_metadata"] if key == "zarr.json" else document
+        removed = self._transaction.journal.removed
+        holder["metadata"] = {
+            path: node for path, node in holder["metadata"].items() if not within(path, removed)
+        } | self._nodes.copies()
+        if key == "zarr.json" and "" in self._nodes.groups:
+            document["attributes"] = self._nodes.groups[""]
+        return {key: to_json(document, compact=True)}

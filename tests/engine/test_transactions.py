@@ -1,0 +1,343 @@
+"""Every write into a finished store, stopped after each single operation: the old or the new store."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenes import collection, plate, volume
+
+import ngff_bio
+from ngff_bio.checks.source.verify import verify
+from ngff_bio.checks.store.validate import validate
+from ngff_bio.engine import Settings, ThreadRunner, write_dataset
+from ngff_bio.engine.resume.lease import LEASE
+from ngff_bio.engine.write.transaction import settle
+from ngff_bio.engine.write.update import changed_store
+from ngff_bio.errors import StoreBusyError, StoreExistsError
+from ngff_bio.storage import FolderStorage, MemoryStorage, Storage, StorageBelow
+from ngff_bio.storage.base import Buffer
+from ngff_bio.zarrio.journal import JOURNAL, STATE
+
+Write = Callable[[Storage], Any]
+
+
+class Stopped(BaseException):
+    """As if the process had been killed."""
+
+
+@dataclass(frozen=True)
+class Stopping(StorageBelow):
+    """A storage whose user is killed after so many operations that change something."""
+
+    left: list[int]
+
+    def _change(self) -> None:
+        if self.left[0] <= 0:
+            raise Stopped
+        self.left[0] -= 1
+
+    @property
+    def url(self) -> str:
+        return self.storage.url
+
+    def _key(self, key: str) -> str:
+        return key
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        return self.storage.list(prefix)
+
+    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
+        self._change()
+        return self.storage.put(key, data)
+
+    def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+        self._change()
+        return self.storage.compare_and_swap(key, before, after)
+
+    def delete(self, key: str) -> None:
+        self._change()
+        self.storage.delete(key)
+
+    def rename(self, key: str, after: str) -> None:
+        if self.storage.locality != "machine":  # a copy, then a removal
+            data = self.storage.get(key)
+            assert data is not None
+            self.put(after, data)
+            self.delete(key)
+            return
+        self._change()
+        self.storage.rename(key, after)
+
+    def delete_all(self, prefix: str = "") -> None:
+        """One by one: it can be stopped between any two."""
+        for key, _ in sorted(self.storage.list(prefix)):
+            self.delete(key)
+
+
+def stopped_after(storage: Storage, write: Write, operations: int) -> bool:
+    """Write, and be killed after so many operations; returns whether it came to that."""
+    try:
+        write(Stopping(storage, "", [operations]))
+    except Stopped:
+        found = storage.get(LEASE)
+        if found is not None:  # the process that is said to be dead is this one
+            storage.put(LEASE, json.dumps({**json.loads(found), "started": "0"}).encode())
+        return True
+    return False
+
+
+def seen(storage: Storage) -> Any:
+    """What a store is for whoever reads it; fails if it is not whole."""
+    opened = ngff_bio.open(storage)
+    slow = ngff_bio.open(storage, consolidated=False)
+    assert list(slow) == list(opened)
+    content: dict[str, Any] = {"attributes": opened.attributes}
+    for path, image in opened.items():
+        level = image.level()
+        tables = {name: image.annotations(name).to_dict("list") for name in image.tables}
+        content[path] = (
+            {str(name): values.values.tobytes() for name, values in level.data_vars.items()},
+            json.loads(json.dumps(tables, default=str)),
+        )
+        again = slow[path]
+        assert (list(again.labels), list(again.tables)) == (list(image.labels), list(image.tables))
+    wrong = [f for f in validate(storage) if f.level == "error"]
+    assert not wrong
+    done = verify(storage, pixels=True)
+    assert done.equal, done.differences
+    return content
+
+
+SMALL = Settings(chunk=(32, 48), shard_bytes=1 << 14, frames=1)
+ONE = ThreadRunner(workers=1)
+
+
+#: Stop after every operation, where a write has many; else after every fifth.
+EVERY = "NGFF_BIO_EVERY_OPERATION" in os.environ
+
+
+def small_plate(frames: int = 1, fields: int = 1) -> Any:
+    return plate(frames=frames, fields=fields, boxes=3)
+
+
+def converted(storage: Storage, version: str = "0.5", consolidated: bool = True) -> None:
+    settings = replace(SMALL, version=version, consolidated=consolidated)  # type: ignore[arg-type]
+    write_dataset(small_plate(), storage, settings, runner=ONE)
+
+
+def appending(version: str = "0.5", **settings: Any) -> Write:
+    chosen = replace(SMALL, version=version, **settings)  # type: ignore[arg-type]
+    target = small_plate(frames=2, fields=2)
+    return lambda s: write_dataset(target, s, chosen, runner=ONE, append=True)
+
+
+def replacing(version: str = "0.5", **settings: Any) -> Write:
+    chosen = replace(SMALL, version=version, **settings)  # type: ignore[arg-type]
+    return lambda s: write_dataset(collection(2), s, chosen, runner=ONE, overwrite=True)
+
+
+def measuring(storage: Storage) -> None:
+    ngff_bio.measure(storage, write="mine", intensity=False)
+
+
+def adding_a_group(storage: Storage) -> None:
+    """A change without consolidated metadata to tell it by: only objects below change."""
+    with changed_store(storage, removed=["A/1/0/tables/cell"]) as change:
+        tables = (change.tree.attributes("A/1/0/tables") or {})["tables"]
+        change.set_group("A/1/0/tables", {"tables": [t for t in tables if t != "cell"]})
+        label = dict(change.tree.attributes("A/1/0/labels/cell") or {})
+        own = {k: v for k, v in label["ngff_bio"].items() if k != "table"}
+        change.set_group("A/1/0/labels/cell", {**label, "ngff_bio": own})
+
+
+CASES: dict[str, tuple[dict[str, Any], Write]] = {
+    "measure": ({}, measuring),
+    "measure 0.4": ({"version": "0.4"}, measuring),
+    "remove": ({}, adding_a_group),
+    "remove, not consolidated": ({"consolidated": False}, adding_a_group),
+    "remove 0.4, not consolidated": ({"version": "0.4", "consolidated": False}, adding_a_group),
+    "append": ({}, appending()),
+    "append 0.4": ({"version": "0.4"}, appending("0.4")),
+    "overwrite": ({}, replacing()),
+    "overwrite 0.4 by 0.5": ({"version": "0.4"}, replacing("0.5")),
+    "overwrite 0.5 by 0.4": ({}, replacing("0.4")),
+    "overwrite 0.4, not consolidated after": (
+        {"version": "0.4"},
+        replacing("0.4", consolidated=False),
+    ),
+}
+
+
+def copy(before: dict[str, bytes], storage: Storage) -> Storage:
+    for key, data in before.items():
+        storage.put(key, data)
+    return storage
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("memory", name) for name in CASES]
+    + [("folder", name) for name in CASES if EVERY or name in ("measure", "overwrite")],
+)
+def test_stopped_after_any_operation_the_store_is_the_old_or_the_new_one(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    given, write = CASES[name]
+    whole = MemoryStorage()
+    converted(whole, **given)
+    before = dict(whole.objects)
+    old = seen(whole)
+    write(whole)
+    new = seen(whole)
+    assert old != new
+    outcomes: list[bool] = []
+    long = "append" in name or "overwrite" in name
+    step = 1 if EVERY or not long else 5
+    # Each case starts elsewhere: together they stop after all operations that these writes share.
+    operations = list(CASES).index(name) % step
+    while True:
+        place: Storage = MemoryStorage()
+        if kind == "folder":
+            place = FolderStorage(tmp_path / str(operations))
+        storage = copy(before, place)
+        if not stopped_after(storage, write, operations):
+            break
+        found = seen(storage)
+        assert found in (old, new), f"after {operations} operations"
+        outcomes.append(found == new)
+        write(storage)  # the same again
+        assert seen(storage) == new
+        assert dict(contents(storage)) == whole.objects, f"after {operations} operations"
+        operations += step
+    assert outcomes == sorted(outcomes), "once new, it stays new"
+    assert {False, True} == set(outcomes)
+
+
+def contents(storage: Storage) -> Iterator[tuple[str, bytes]]:
+    for key, _ in storage.list():
+        yield key, storage.get(key) or b""
+
+
+def test_on_a_bucket_too(bucket_server: Any) -> None:
+    whole = MemoryStorage()
+    converted(whole)
+    before = dict(whole.objects)
+    old = seen(whole)
+    measuring(whole)
+    new = seen(whole)
+    outcomes = []
+    for operations in range(100):
+        storage = copy(before, bucket_server.storage())
+        if not stopped_after(storage, measuring, operations):
+            break
+        found = seen(storage)
+        assert found in (old, new)
+        outcomes.append(found == new)
+        measuring(storage)
+        assert dict(contents(storage)) == whole.objects
+    assert {False, True} == set(outcomes)
+
+
+def test_a_write_that_was_stopped_is_finished_or_undone_by_any_other_write(tmp_path: Path) -> None:
+    whole = MemoryStorage()
+    converted(whole)
+    before = dict(whole.objects)
+    operations = 0
+    while True:
+        storage = MemoryStorage(dict(before))
+        if not stopped_after(storage, measuring, operations):
+            break
+        settle(storage)
+        left = {k for k in storage.objects if k.startswith(STATE) and k != LEASE}
+        assert not left
+        measured = "A/1/0/tables/cell-mine/table.parquet" in storage.objects
+        assert measured or {k: v for k, v in storage.objects.items() if k != LEASE} == before
+        adding_a_group(storage)
+        seen(storage)
+        operations += 1
+
+
+def test_a_change_that_fails_leaves_the_store_as_it_was() -> None:
+    storage = MemoryStorage()
+    converted(storage)
+    before = dict(storage.objects)
+
+    def failing() -> None:
+        with changed_store(storage, ["A/1/0/tables/x"]) as change:
+            change.put("A/1/0/tables/x/table.parquet", b"1")
+            change.put("A/1/0/tables/cell/table.parquet", b"2")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        failing()
+    assert storage.objects == before
+
+
+def test_a_second_writer_is_refused() -> None:
+    storage = MemoryStorage()
+    converted(storage)
+    with changed_store(storage), pytest.raises(StoreBusyError), changed_store(storage):
+        pass
+    assert verify(storage).equal
+
+
+def test_a_store_with_an_interrupted_conversion_is_not_changed() -> None:
+    whole = MemoryStorage()
+    converted(whole)
+    for write in (appending(), replacing()):
+        storage = MemoryStorage(dict(whole.objects))
+        assert stopped_after(storage, write, 6)
+        with pytest.raises(StoreExistsError, match="interrupted"):
+            measuring(storage)
+        write(storage)
+        seen(storage)
+
+
+def test_a_reader_that_opened_before_reads_on_after_a_table_was_replaced() -> None:
+    storage = MemoryStorage()
+    converted(storage)
+    opened = ngff_bio.open(storage)
+    measuring(storage)
+    assert len(opened["A/1/0"].annotations("cell"))
+    assert JOURNAL not in storage.objects
+
+
+def test_what_was_opened_during_a_move_can_still_be_read_after_it() -> None:
+    whole = MemoryStorage()
+    converted(whole)
+    write = replacing()
+    new = MemoryStorage(dict(whole.objects))
+    write(new)
+    expected = {p: i.level().image.values.tolist() for p, i in ngff_bio.open(new).items()}
+    operations = 0
+    while True:
+        storage = MemoryStorage(dict(whole.objects))
+        if not stopped_after(storage, write, operations):
+            break
+        opened = ngff_bio.open(storage)
+        settle(storage)
+        if list(opened) == list(expected):
+            found = {p: i.level().image.values.tolist() for p, i in opened.items()}
+            assert found == expected
+        operations += 1
+
+
+def test_while_a_store_is_replaced_the_old_one_is_read() -> None:
+    storage = MemoryStorage()
+    converted(storage)
+    old = seen(storage)
+    looks: list[bool] = []
+
+    def look(done: int, total: int) -> None:
+        looks.append(seen(storage) == old)
+
+    write_dataset(volume(), storage, runner=ONE, overwrite=True, progress=look)
+    assert looks
+    assert all(looks)
+    assert seen(storage) != old
