@@ -58,15 +58,15 @@ def open_image(file: model.SourceFile, boxes: CsvBoxes, path: str) -> model.Sour
     return model.SourceImage(path, file.name, axes, pixels, (layer,), frames=(frame,))
 
 
-def read(tree: FileTree) -> model.SourceDataset:
-    problems, table = Problems(), tree.file("boxes.csv")
+def read(tree: FileTree, problems: Problems) -> model.SourceDataset:
+    table = tree.file("boxes.csv")
     arrays = [name for name in tree.names() if name.endswith(".npy")]
     for name in set(tree.names()) - {*arrays, table.name}:
         problems.skip("not a file of this dataset", file=name)
     paths = safe_names(arrays).items()
     images = tuple(open_image(tree.file(n), CsvBoxes(table, n), path) for n, path in paths)
     about = ("boxes", "npy-boxes", tree.origin, "collection")
-    return model.SourceDataset(*about, images, notices=problems.gathered())
+    return model.SourceDataset(*about, images)
 
 
 def detect(tree: FileTree) -> int:

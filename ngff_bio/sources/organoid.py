@@ -22,7 +22,6 @@ from ngff_bio.model import (
     Axis,
     Frame,
     InstanceLayer,
-    OnError,
     Pixels,
     SourceDataset,
     SourceImage,
@@ -89,33 +88,17 @@ def detect(tree: FileTree) -> int:
 
 
 def read(
-    tree: FileTree,
-    *,
-    on_error: OnError = "stop",
-    scale_annotations: bool = False,
-    kind: str | None = None,
+    tree: FileTree, problems: Problems, *, scale_annotations: bool = False, kind: str | None = None
 ) -> SourceDataset:
     """The wells that are there, a plate for each of the two trees.
 
     Parameters
     ----------
-    on_error
-        ``stop`` at the first wrong file or record, or ``skip`` it and report.
     scale_annotations
         Scale annotations whose file states another image size than the image has.
     kind
         ``Detection`` or ``Tracking``, if the names of folders do not state it.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no image.
-    ngff_bio.errors.SourceError
-        If a file is damaged, or annotations do not fit their image.
-    ngff_bio.errors.ArgumentError
-        If it is unknown which of the two trees it is.
     """
-    problems = Problems(on_error)
     reader = _Reader(tree, scale_annotations, problems)
     images = [i for one in _fields(tree, kind, problems) if (i := reader.image(one)) is not None]
     if not images:
@@ -132,7 +115,6 @@ def read(
         layout="plates",
         images=tuple(images),
         plates=tuple(_plates(images)),
-        notices=problems.gathered(),
     )
 
 

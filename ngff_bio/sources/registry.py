@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ngff_bio.errors import ArgumentError, NgffBioError
+from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset
 from ngff_bio.sources.assembly import with_folder_splits
 from ngff_bio.sources.calibration import CALIBRATION, calibrated
@@ -38,8 +39,12 @@ class Source:
         It looks at names, and only where they do not suffice into the first kilobytes of few files.
     read
         From the files to the dataset; keyword options as in ``options``. If it has such parameters, it
-        also gets ``on_error`` (``stop`` or ``skip``: what to do about a wrong record) and ``progress``
-        (called with a file's name, the bytes read of it, and its size).
+        also gets ``problems`` (a :class:`~ngff_bio.formats.problems.Problems`, which receives wrong
+        records and files, and whose notices become those of the dataset), ``on_error`` (``stop`` or
+        ``skip``: what to do about a wrong record) and ``progress`` (called with a file's name, the
+        bytes read of it, and its size). It raises a :class:`~ngff_bio.errors.SourceNotFoundError` if
+        there is nothing to read, and a :class:`~ngff_bio.errors.SourceError` if a file is damaged or
+        a record is wrong.
     options
         Name to help text.
     belongs
@@ -225,11 +230,14 @@ def read_source(
                 "the options of each",
             )
     takes = inspect.signature(source.read).parameters
-    general = {"on_error": on_error, "progress": progress}
+    problems = Problems(on_error)
+    general = {"problems": problems, "on_error": on_error, "progress": progress}
     dataset, account = None, None
     try:
         own = {k: v for k, v in given.items() if k in source.options}
         dataset = source.read(tree, **own, **{k: v for k, v in general.items() if k in takes})
+        if "problems" in takes:
+            dataset = replace(dataset, notices=problems.gathered())
         dataset = with_folder_splits(dataset)
         dataset = calibrated(dataset, {k: v for k, v in given.items() if k not in own})
         account = account_for(tree, dataset, source.belongs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,16 @@ from makers import make_organoid
 from ngff_bio.conversion import convert
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.labelme.labelme import restored_file, restored_shape
+from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceDataset
-from ngff_bio.sources import find_source, open_tree, read_source
-from ngff_bio.sources.organoid import SOURCE, read
+from ngff_bio.sources import find_source, open_tree, organoid, read_source
+from ngff_bio.sources.organoid import SOURCE
+
+
+def read(tree: Any, on_error: str = "stop", **options: Any) -> Any:
+    """The dataset, with the notices of reading it."""
+    problems = Problems(on_error)
+    return replace(organoid.read(tree, problems, **options), notices=problems.gathered())
 
 
 def image_of(dataset: SourceDataset, path: str) -> Any:

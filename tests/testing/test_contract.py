@@ -17,6 +17,7 @@ import pytest
 
 import ngff_bio
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.problems import Problems
 from ngff_bio.model import ArrayPixels, InstanceLayer, SourceDataset
 from ngff_bio.sources import Source, registry, sources
 from ngff_bio.testing import SourceContractError, check_source
@@ -187,7 +188,7 @@ BROKEN: dict[str, tuple[Callable[[SourceDataset], SourceDataset], str]] = {
 def test_a_source_that_breaks_the_contract_is_named_with_the_reason(example: Any, how: str) -> None:
     source, folder = example
     change, why = BROKEN[how]
-    broken = replace(source, read=lambda tree: change(source.read(tree)))
+    broken = replace(source, read=lambda tree, problems: change(source.read(tree, problems)))
     with pytest.raises(SourceContractError, match=why):
         check_source(broken, folder)
 
@@ -202,10 +203,10 @@ def test_detection_is_checked_on_the_dataset_and_on_an_empty_folder(example: Any
 def test_pixels_that_are_read_too_early_are_found(example: Any) -> None:
     source, folder = example
 
-    def eager(tree: Any) -> SourceDataset:
+    def eager(tree: Any, problems: Problems) -> SourceDataset:
         for name in tree.names():
             tree.file(name).read()
-        return source.read(tree)
+        return source.read(tree, problems)
 
     with pytest.raises(SourceContractError, match=r"large\.npy: pixels are read on demand"):
         check_source(replace(source, read=eager), folder)
@@ -215,9 +216,9 @@ def test_errors_that_are_not_of_the_package_or_name_no_file_are_found(example: A
     source, folder = example
 
     def raising(error: Exception) -> Callable[[Any], SourceDataset]:
-        def read(tree: Any) -> SourceDataset:
+        def read(tree: Any, problems: Problems) -> SourceDataset:
             try:
-                return source.read(tree)
+                return source.read(tree, problems)
             except SourceError:
                 raise error from None
 
@@ -232,9 +233,9 @@ def test_errors_that_are_not_of_the_package_or_name_no_file_are_found(example: A
 def test_damage_that_is_ignored_is_found(example: Any) -> None:
     source, folder = example
 
-    def careless(tree: Any) -> SourceDataset:
+    def careless(tree: Any, problems: Problems) -> SourceDataset:
         try:
-            return source.read(tree)
+            return source.read(tree, problems)
         except SourceError:
             return SourceDataset("x", "x", "x", "collection", ())
 

@@ -14,7 +14,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.cvat.document import ROOT, CvatFile
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.xml import root_tag, xml_files
-from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.model import SourceDataset
 from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder
 from ngff_bio.sources.assembly import base_of, folder_of, image_files
 from ngff_bio.sources.files.tree import FileTree
@@ -34,22 +34,8 @@ def detect(tree: FileTree) -> int:
     return int(bool(image_files(names)) and any(root_tag(tree.file(n)) == ROOT for n in listed))
 
 
-def read(
-    tree: FileTree,
-    *,
-    axes: str | None = None,
-    on_error: OnError = "stop",
-) -> SourceDataset:
-    """Every image file as an image with its shapes; the frames of a video as one with tracks.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no XML file of CVAT, or no image file.
-    ngff_bio.errors.SourceError
-        If a file is damaged, or a shape is wrong.
-    """
-    problems = Problems(on_error)
+def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:
+    """Every image file as an image with its shapes; the frames of a video as one with tracks."""
     listed = {n: tree.file(n) for n in tree.names() if n.lower().endswith(".xml")}
     documents = xml_files(listed, ROOT)
     folder = AnnotatedFolder.open(tree, documents, "CVAT", problems, axes=axes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.label_studio.tasks import LabelStudioFile, without_prefix
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.model import SourceDataset
 from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, json_documents
 from ngff_bio.sources.assembly import image_files
 from ngff_bio.sources.files.tree import FileTree
@@ -22,22 +22,8 @@ def _is_export(tree: FileTree, name: str) -> bool:
     return name.lower().endswith(".json") and json_kind(tree.file(name)) == "label-studio"
 
 
-def read(
-    tree: FileTree,
-    *,
-    axes: str | None = None,
-    on_error: OnError = "stop",
-) -> SourceDataset:
-    """Every image file as an image; the annotations of each annotator are a layer.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no export, or no image file.
-    ngff_bio.errors.SourceError
-        If a file is damaged, or a region is wrong.
-    """
-    problems = Problems(on_error)
+def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:
+    """Every image file as an image; the annotations of each annotator are a layer."""
     documents = json_documents(tree, "label-studio")
     folder = AnnotatedFolder.open(tree, documents, "Label Studio", problems, axes=axes)
 

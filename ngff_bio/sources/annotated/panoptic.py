@@ -8,7 +8,7 @@ from ngff_bio.formats.coco.panoptic import PanopticFile, PanopticInstances, chec
 from ngff_bio.formats.documents import AnnotatedImage, DocumentInstances
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Instances, OnError, SourceDataset
+from ngff_bio.model import Instances, SourceDataset
 from ngff_bio.sources.annotated.folder import (
     OPTIONS,
     AnnotatedFolder,
@@ -32,22 +32,8 @@ def detect(tree: FileTree) -> int:
     )
 
 
-def read(
-    tree: FileTree,
-    *,
-    axes: str | None = None,
-    on_error: OnError = "stop",
-) -> SourceDataset:
-    """Every image file as an image, with its segments; stuff and things are in one layer.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no JSON file with segments, or no image file.
-    ngff_bio.errors.SourceError
-        If a file is damaged, or segments and colors do not fit.
-    """
-    problems = Problems(on_error)
+def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:
+    """Every image file as an image, with its segments; stuff and things are in one layer."""
     documents = json_documents(tree, "coco-panoptic")
     pngs = {name: _pngs(tree, name, documents) for name in documents}
     taken = {png for listed in pngs.values() for png in listed}

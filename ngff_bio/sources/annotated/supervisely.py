@@ -9,7 +9,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.supervisely import SuperviselyFile, read_meta
-from ngff_bio.model import Category, OnError, SourceDataset
+from ngff_bio.model import Category, SourceDataset
 from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, without_image
 from ngff_bio.sources.annotated.pairing import stem
 from ngff_bio.sources.assembly import base_of, folder_of, image_files
@@ -32,22 +32,8 @@ def detect(tree: FileTree) -> int:
     return int(images and any(json_kind(tree.file(n)) == "supervisely" for n in listed))
 
 
-def read(
-    tree: FileTree,
-    *,
-    axes: str | None = None,
-    on_error: OnError = "stop",
-) -> SourceDataset:
-    """Every image file as an image, with the objects of its annotation file.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no annotation file, or no image file.
-    ngff_bio.errors.SourceError
-        If a file is damaged, or an object is wrong.
-    """
-    problems = Problems(on_error)
+def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:
+    """Every image file as an image, with the objects of its annotation file."""
     names = tree.names()
     documents = [n for n in names if _ANNOTATION.search(n)]
     images = [n for n in image_files(names) if _IMAGE.search(n)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.via import ViaFile, is_via_csv
-from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.model import SourceDataset
 from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, json_documents
 from ngff_bio.sources.assembly import image_files
 from ngff_bio.sources.files.tree import FileTree
@@ -28,10 +28,10 @@ def _is_via(tree: FileTree, name: str) -> bool:
 
 def read(
     tree: FileTree,
+    problems: Problems,
     *,
     class_attribute: str | None = None,
     axes: str | None = None,
-    on_error: OnError = "stop",
 ) -> SourceDataset:
     """Every image file as an image, with its regions.
 
@@ -41,15 +41,7 @@ def read(
         The region attribute that names the class.
     axes
         Axes of TIFFs that do not state them.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no file of VIA, or no image file.
-    ngff_bio.errors.SourceError
-        If a file is damaged, or a region is wrong.
     """
-    problems = Problems(on_error)
     names = tree.names()
     documents = [n for n in names if _is_via(tree, n)] or [
         *json_documents(tree, "via"),

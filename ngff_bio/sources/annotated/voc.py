@@ -16,7 +16,7 @@ from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
 from ngff_bio.formats.voc import ROOT, VocFile, counts_from_0
 from ngff_bio.formats.xml import root_tag, xml_files
-from ngff_bio.model import Category, OnError, SourceDataset
+from ngff_bio.model import Category, SourceDataset
 from ngff_bio.sources.annotated.folder import AnnotatedFolder, without_image
 from ngff_bio.sources.annotated.pairing import ImageFinder, stem
 from ngff_bio.sources.annotated.voc_masks import (
@@ -54,33 +54,18 @@ def detect(tree: FileTree) -> int:
     return int(any(_MASK.search(n) for n in names))
 
 
-def read(
-    tree: FileTree,
-    *,
-    first_pixel: str | None = None,
-    on_error: OnError = "stop",
-) -> SourceDataset:
+def read(tree: FileTree, problems: Problems, *, first_pixel: str | None = None) -> SourceDataset:
     """Every image file as an image, with the boxes of its XML file and its label images.
 
     Parameters
     ----------
     first_pixel
         Number of the first pixel: ``1`` as in VOC, or ``0``; 1 unless a corner is before it.
-
-    Raises
-    ------
-    ngff_bio.errors.ArgumentError
-        If the number of the first pixel is neither.
-    ngff_bio.errors.SourceNotFoundError
-        If there is no annotation, or no image file.
-    ngff_bio.errors.SourceError
-        If a file is damaged, or does not fit its image.
     """
     if first_pixel not in (None, "0", "1"):
         raise ArgumentError(
             "the number of the first pixel is wrong", expected="0 or 1", found=first_pixel
         )
-    problems = Problems(on_error)
     names = tree.names()
     listed = {n: tree.file(n) for n in names if n.lower().endswith(".xml")}
     documents = xml_files(listed, ROOT)

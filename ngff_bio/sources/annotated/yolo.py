@@ -15,7 +15,7 @@ from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
 from ngff_bio.formats.yolo.labels import YoloLabels, looks_like_labels
-from ngff_bio.model import Category, OnError, SourceDataset
+from ngff_bio.model import Category, SourceDataset
 from ngff_bio.sources.annotated.folder import AnnotatedFolder, without_image
 from ngff_bio.sources.annotated.pairing import stem
 from ngff_bio.sources.annotated.yolo_lists import NAMES, YAML, YoloLists
@@ -81,22 +81,8 @@ def _is_label_folder(folder: str) -> bool:
     return any(p.lower().startswith("labels") or p == "obj_train_data" for p in folder.split("/"))
 
 
-def read(
-    tree: FileTree,
-    *,
-    axes: str | None = None,
-    on_error: OnError = "stop",
-) -> SourceDataset:
-    """Every image file as an image, with the objects of its label file.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no label file, or no image file.
-    ngff_bio.errors.SourceError
-        If a file is damaged, or a line is wrong.
-    """
-    problems = Problems(on_error)
+def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:
+    """Every image file as an image, with the objects of its label file."""
     names = tree.names()
     files = _Files.of(names)
     if not files.labels:

@@ -17,7 +17,7 @@ from ngff_bio.formats.coco.file import CocoFile
 from ngff_bio.formats.coco.index import Progress
 from ngff_bio.formats.coco.layers import ImageEntry
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import OnError, SourceDataset, SourceImage
+from ngff_bio.model import SourceDataset, SourceImage
 from ngff_bio.sources.assembly import image_files, paths_below, probe_all
 from ngff_bio.sources.coco.files import CocoFiles
 from ngff_bio.sources.files.tree import FileTree
@@ -57,18 +57,8 @@ def detect(tree: FileTree) -> int:
     return 3 if _annotation_files(tree.names()) else 0
 
 
-def read(
-    tree: FileTree, *, on_error: OnError = "stop", progress: Progress | None = None
-) -> SourceDataset:
-    """All sets that are there: a group for each set, an image for each image file.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceError
-        If a file is damaged, or an image file has another size than its entry states.
-    ngff_bio.errors.SourceNotFoundError
-        If no set is there.
-    """
+def read(tree: FileTree, problems: Problems, *, progress: Progress | None = None) -> SourceDataset:
+    """All sets that are there: a group for each set, an image for each image file."""
     names = tree.names()
     files = _annotation_files(names)
     if not files:
@@ -78,7 +68,6 @@ def read(
             expected="annotations/stage1_train.json, annotations/BBBC006.json, ...",
             hint="name the folder that holds `annotations` and the folders of image files",
         )
-    problems = Problems(on_error)
     top = PurePosixPath(next(iter(files.values()))).parent.parent
     ordered = [files[key] for key in DATASETS if key in files]
     coco = CocoFiles.open(tree, ordered, "nucleus", _set_of, problems, progress)
@@ -117,7 +106,6 @@ def read(
         layout="collection",
         images=tuple(images),
         splits=tuple(coco.splits.values()),
-        notices=problems.gathered(),
         attributes={"coco": coco.attributes()},
         read_files=coco.names,
     )

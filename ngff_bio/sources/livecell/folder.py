@@ -18,7 +18,7 @@ from ngff_bio.formats.coco.index import Progress
 from ngff_bio.formats.coco.layers import KEY
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import OnError, SourceDataset, SourcePlate
+from ngff_bio.model import SourceDataset, SourcePlate
 from ngff_bio.sources.assembly import base_of, image_files, probe_all
 from ngff_bio.sources.coco.files import CocoFiles
 from ngff_bio.sources.files.tree import FileTree, with_archives
@@ -41,11 +41,7 @@ def detect(tree: FileTree) -> int:
 
 
 def read(
-    tree: FileTree,
-    *,
-    stitch: bool = False,
-    on_error: OnError = "stop",
-    progress: Progress | None = None,
+    tree: FileTree, problems: Problems, *, stitch: bool = False, progress: Progress | None = None
 ) -> SourceDataset:
     """The plates of the cell types that are there, with every annotation file that is there.
 
@@ -53,19 +49,9 @@ def read(
     ----------
     stitch
         Whether the four crops of a location become one image instead of four.
-    on_error
-        What to do about wrong records and files.
     progress
         Called while annotation files are read.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no image.
-    ngff_bio.errors.SourceError
-        If a file or a record is wrong, unless these are skipped.
     """
-    problems = Problems(on_error)
     counted = any(n.endswith("_counts.json") for n in tree.names())
     tree = with_archives(
         tree, lambda n: bool(_IMAGES_ZIP.search(n) or (counted and _COUNT_ZIP.search(n)))
@@ -110,7 +96,6 @@ def read(
         citation="LIVECell: A large-scale dataset for label-free live cell segmentation, "
         "https://www.nature.com/articles/s41592-021-01249-6",
         splits=tuple(coco.splits.values()),
-        notices=problems.gathered(),
         attributes={"modality": "phase contrast", KEY: coco.attributes()},
         read_files=(*coco.names, *(each.counts for each in sets.values())),
     )

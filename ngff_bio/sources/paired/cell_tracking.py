@@ -20,7 +20,7 @@ from ngff_bio.formats.images.composed import stack_pixels
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.images.label_pixels import fit_labels, open_label_image
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import OnError, Pixels, SourceDataset, SourceImage, VolumeLayer
+from ngff_bio.model import Pixels, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.sources.assembly import placed, probe_all
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.numbered import Series, stem_of
@@ -57,22 +57,8 @@ def detect(tree: FileTree) -> int:
     return 2 if any(_LABELS.match(n) or _TRACKS.match(n) for n in tree.names()) else 0
 
 
-def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
-    """Every movie as an image, with a label layer for each folder of labels.
-
-    Parameters
-    ----------
-    on_error
-        ``stop`` at the first file that is damaged or does not fit, or ``skip`` it and report.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no movie.
-    ngff_bio.errors.SourceError
-        If a file is damaged, labels do not fit their movie, or a list of tracks is wrong.
-    """
-    problems = Problems(on_error)
+def read(tree: FileTree, problems: Problems) -> SourceDataset:
+    """Every movie as an image, with a label layer for each folder of labels."""
     movies: dict[tuple[str, str], _Movie] = defaultdict(_Movie)
     for name in tree.names():
         if match := _FRAME.match(name):
@@ -101,7 +87,6 @@ def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
         origin=tree.origin,
         layout="image" if len(found) == 1 else "collection",
         images=placed(found),
-        notices=problems.gathered(),
         read_files=tuple(filter(_TRACKS.match, tree.names())),
     )
 

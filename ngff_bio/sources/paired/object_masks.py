@@ -22,7 +22,7 @@ from ngff_bio.formats.run_length_csv import (
     index_rows,
     is_run_length_csv,
 )
-from ngff_bio.model import InstanceLayer, OnError, SourceDataset, SourceImage
+from ngff_bio.model import InstanceLayer, SourceDataset, SourceImage
 from ngff_bio.sources.assembly import base_of, folder_of, image_files, placed, probe_all
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.numbered import Series, stem_of
@@ -113,23 +113,9 @@ def detect(tree: FileTree) -> int:
     return int(bool(image_files(names)) and bool(_tables(tree)))
 
 
-def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
-    """Every image with its masks, overlaps kept; the name of each mask file is in its record.
-
-    Parameters
-    ----------
-    on_error
-        ``stop`` at the first file that is damaged or does not fit, or ``skip`` it and report.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no image.
-    ngff_bio.errors.SourceError
-        If a file is damaged, or masks have no image.
-    """
+def read(tree: FileTree, problems: Problems) -> SourceDataset:
+    """Every image with its masks, overlaps kept; the name of each mask file is in its record."""
     names = tree.names()
-    problems = Problems(on_error)
     masks = _find_masks(names)
     files = {m for listed in masks.of.values() for m in listed}
     tables = _tables(tree)
@@ -161,7 +147,6 @@ def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
         origin=tree.origin,
         layout="image" if len(found) == 1 else "collection",
         images=placed(found),
-        notices=problems.gathered(),
         read_files=tuple(tables),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import OnError, SourceDataset, SourceImage
+from ngff_bio.model import SourceDataset, SourceImage
 from ngff_bio.sources.assembly import image_files, placed
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
@@ -23,20 +23,12 @@ def detect(tree: FileTree) -> int:
     return 3 if has_fields(names) or has_crops(names) else 0
 
 
-def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
+def read(tree: FileTree, problems: Problems) -> SourceDataset:
     """All fields of view and all crops, each a stack of focal planes.
 
     A field has its cells as boxes on their sharpest plane. The distance of planes and the size of
     pixels are not published: axes have neither scale nor unit.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no image file.
-    ngff_bio.errors.SourceError
-        If a file is damaged or predictions do not fit their images, unless these are skipped.
     """
-    problems = Problems(on_error)
     used: set[str] = set()
     images: list[tuple[str, SourceImage]] = [
         *read_fields(tree, problems, used),
@@ -58,7 +50,6 @@ def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
         layout="image" if len(images) == 1 else "collection",
         images=placed(images),
         citation="A large multi-focus WBC dataset",
-        notices=problems.gathered(),
         attributes={"modality": "bright-field microscopy of stained blood smears, focal stacks"},
         read_files=tuple(sorted(used.difference(image_files(used)))),
     )
