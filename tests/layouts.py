@@ -283,6 +283,7 @@ LAYOUTS = (
     Layout("Cellpose: _seg.npy, _cp_masks, _cp_outlines.txt", "cellpose", makers.make_cellpose),
     Layout("ilastik: TIFF and HDF5", "ilastik", makers.make_ilastik),
     Layout("nnU-Net", "nnunet", makers.make_nnunet),
+    Layout("CellProfiler, BBBC: a table of wells", "well-table", makers.make_well_table),
     Layout(
         "Images with label images",
         "images",

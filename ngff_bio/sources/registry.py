@@ -86,6 +86,7 @@ BUILT_IN = {
     ),
     "rois": ("ngff_bio.sources.annotated.rois:SOURCE", r"\.(roi|zip|tiff?)$"),
     "qupath": ("ngff_bio.sources.annotated.qupath:SOURCE", r"json$"),
+    "well-table": ("ngff_bio.sources.paired.well_table:SOURCE", r"\.csv$"),
     "object-masks": ("ngff_bio.sources.paired.object_masks:SOURCE", r"(^|/)masks?/|\.csv$"),
     "yolo": ("ngff_bio.sources.annotated.yolo:SOURCE", r"\.txt$"),
     "voc": ("ngff_bio.sources.annotated.voc:SOURCE", r"\.xml$|SegmentationClass"),

@@ -20,6 +20,7 @@ from makers.paired import (
     make_ilastik,
     make_nnunet,
     make_object_masks,
+    make_well_table,
 )
 from makers.platelet_em import make_platelet_em
 from makers.regions import make_qupath, make_rois
@@ -43,4 +44,5 @@ __all__ = [
     "make_tiff_folder",
     "make_wbc",
     "make_wbc_crops",
+    "make_well_table",
 ]

@@ -176,3 +176,20 @@ def make_nnunet(folder: Path, *, size: str = "tiny", seed: int = 0) -> Truth:
             values = noise.integers(0, 3, (12, 10, 4)).astype(np.uint8)
             save(values, top / f"labels{part}/{case}.nii.gz")
     return Truth(folder, written_below(folder))
+
+
+def make_well_table(folder: Path, *, size: str = "tiny", seed: int = 0) -> Truth:
+    """Two fields of two channels in the layout of BBBC021, with label images of CellProfiler."""
+    lines = [
+        "TableNumber,ImageNumber,Image_FileName_DAPI,Image_PathName_DAPI,Image_FileName_Actin,"
+        "Image_PathName_Actin,Image_Metadata_Plate_DAPI,Image_Metadata_Well_DAPI,Image_Metadata_Compound"
+    ]
+    for number, well in enumerate(("B02", "C03")):
+        place = "Week1/Week1_22123"
+        files = [f"Week1_150607_{well}_s1_w{channel}.tif" for channel in (1, 2)]
+        for channel, file in enumerate(files):
+            put(folder / place / file, gray(seed + 2 * number + channel))
+        put(folder / place / files[0].replace(".tif", "_SegmentedNuclei.tif"), labels_of(number))
+        lines.append(f"4,{number},{files[0]},{place},{files[1]},{place},Week1_22123,{well},taxol")
+    (folder / "BBBC021_v1_image.csv").write_text("\n".join(lines) + "\n")
+    return Truth(folder, written_below(folder))

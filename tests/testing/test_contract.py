@@ -44,6 +44,7 @@ DATASETS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "nnunet": ("nnunet", makers.make_nnunet),
     "qupath": ("qupath", makers.make_qupath),
     "rois": ("rois", makers.make_rois),
+    "well-table": ("well-table", makers.make_well_table),
     "object-masks": ("object-masks", makers.make_object_masks),
     "microscope": ("microscope", makers.make_microscope),
     "images": ("images", lambda p: makers.make_tiff_folder(p, labels=True)),
