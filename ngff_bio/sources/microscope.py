@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.microscope import VENDORS, Scene, open_microscope
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Frame, OnError, SourceDataset, SourceImage
+from ngff_bio.model import Frame, SourceDataset, SourceImage
 from ngff_bio.sources.assembly import base_of, ending_of, folder_of, placed
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
@@ -18,19 +18,11 @@ def detect(tree: FileTree) -> int:
     return int(any(ending_of(n) in VENDORS for n in tree.names()))
 
 
-def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
+def read(tree: FileTree, problems: Problems) -> SourceDataset:
     """Every scene of every file as an image.
 
     The metadata of each file are kept as OME-XML in the attributes of the dataset.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no such file, or none can be read.
-    ngff_bio.errors.SourceError
-        If a file is damaged, or its reader is not installed.
     """
-    problems = Problems(on_error)
     found: list[tuple[str, SourceImage]] = []
     documents: dict[str, str] = {}
     names = [n for n in tree.names() if ending_of(n) in VENDORS]
@@ -60,7 +52,6 @@ def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
         origin=tree.origin,
         layout="image" if len(found) == 1 else "collection",
         images=placed(found),
-        notices=problems.gathered(),
         attributes={"ome_xml": documents} if documents else {},
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ngff_bio.formats.geojson import GeoJsonFile
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.model import SourceDataset
 from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, without_image
 from ngff_bio.sources.assembly import base_of, folder_of, image_files
 from ngff_bio.sources.files.tree import FileTree
@@ -22,22 +22,14 @@ def _is_geojson(tree: FileTree, name: str) -> bool:
     return name.lower().endswith((".geojson", ".json")) and json_kind(tree.file(name)) == "geojson"
 
 
-def read(tree: FileTree, *, axes: str | None = None, on_error: OnError = "stop") -> SourceDataset:
+def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:
     """Every image file as an image, with the objects of its GeoJSON file.
 
     Parameters
     ----------
     axes
         Axes of TIFFs that do not state them.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no GeoJSON, or no image file.
-    ngff_bio.errors.SourceError
-        If a file is damaged, has no image, or a feature is wrong.
     """
-    problems = Problems(on_error)
     documents = [n for n in tree.names() if _is_geojson(tree, n)]
     folder = AnnotatedFolder.open(tree, documents, "QuPath", problems, axes=axes)
     for name in documents:

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import replace
 
 from ngff_bio.formats.imagej_roi import RoiFiles, has_regions
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.ome_rois import OmeRois, ome_xml
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import UNREAD_REGIONS
-from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.model import SourceDataset
 from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, without_image
 from ngff_bio.sources.assembly import base_of, folder_of, image_files
 from ngff_bio.sources.files.tree import FileTree
@@ -40,24 +39,14 @@ def detect(tree: FileTree) -> int:
     return int(any(has_regions(f) or ome_xml(f) for f in map(tree.file, chosen)))
 
 
-def read(tree: FileTree, *, axes: str | None = None, on_error: OnError = "stop") -> SourceDataset:
+def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:
     """Every image file as an image, with its regions: each on its plane and frame, or on all planes.
 
     Parameters
     ----------
     axes
         Axes of TIFFs that do not state them.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there are no regions, or no image file.
-    ngff_bio.errors.SourceError
-        If a file is damaged, has no image, or a region is wrong.
-    ngff_bio.errors.DependencyError
-        If roifile is not installed.
     """
-    problems = Problems(on_error)
     names = tree.names()
     outside = [n for n in names if _REGIONS.search(n)]
     tiffs = [n for n in image_files(names) if n.lower().endswith((".tif", ".tiff"))]
@@ -85,10 +74,10 @@ def read(tree: FileTree, *, axes: str | None = None, on_error: OnError = "stop")
     for name in ome:
         folder.add(OmeRois(tree.file(name)), find=lambda given: given)
     dataset = folder.dataset("rois")
-    notices = tuple(
-        n for n in dataset.notices if not (n.what.startswith(UNREAD_REGIONS) and n.file in inside)
-    )
-    return replace(dataset, notices=notices)
+    problems.notices[:] = [
+        n for n in problems.notices if not (n.what.startswith(UNREAD_REGIONS) and n.file in inside)
+    ]
+    return dataset
 
 
 def _stem(name: str) -> str:

@@ -18,7 +18,6 @@ from ngff_bio.formats.problems import Problems
 from ngff_bio.model import (
     Instance,
     InstanceLayer,
-    OnError,
     Polygons,
     SourceDataset,
     SourceFile,
@@ -52,20 +51,8 @@ def detect(tree: FileTree) -> int:
     return int(bool(image_files(names)) and any(map(own.search, names)))
 
 
-def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
-    """Every image with its masks; outlines only where there are no masks, since they are made of them.
-
-    Parameters
-    ----------
-    on_error
-        ``stop`` at the first file that is damaged or does not fit, or ``skip`` it and report.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceError
-        If a file is damaged, a pickle could run code, or results have no image.
-    """
-    problems = Problems(on_error)
+def read(tree: FileTree, problems: Problems) -> SourceDataset:
+    """Every image with its masks; outlines, which are made of masks, only where there are none."""
     names = tree.names()
     results: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     rest: list[str] = []

@@ -14,7 +14,7 @@ from typing import Literal
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.arrays.opening import is_array_file
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.model import SourceDataset
 from ngff_bio.sources.assembly import base_of, folder_of, image_files
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.numbered import stem_of
@@ -48,20 +48,8 @@ def detect(tree: FileTree) -> int:
     return int(any(map(_OWN.search, tree.names())))
 
 
-def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
-    """Every image with its label images. The class of an object is that of most of its pixels.
-
-    Parameters
-    ----------
-    on_error
-        ``stop`` at the first file that is damaged or does not fit, or ``skip`` it and report.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceError
-        If a file is damaged, labels do not fit, or have no image.
-    """
-    problems = Problems(on_error)
+def read(tree: FileTree, problems: Problems) -> SourceDataset:
+    """Every image with its label images. The class of an object is that of most of its pixels."""
     names = tree.names()
     pixels = [n for n in names if is_array_file(n) or n in {*image_files([n])}]
     exports: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)

@@ -15,7 +15,7 @@ from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.arrays.opening import is_array_file
 from ngff_bio.formats.json.text import parse_json
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Category, OnError, SourceDataset
+from ngff_bio.model import Category, SourceDataset
 from ngff_bio.sources.assembly import base_of, folder_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.paired.pairs import Labels, Pair, PairReader
@@ -46,22 +46,8 @@ def detect(tree: FileTree) -> int:
     return 2 if any(map(_IMAGE.match, names)) and any(map(_LABEL.match, names)) else 0
 
 
-def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
-    """Every case as an image: its channels joined, its labels as classes.
-
-    Parameters
-    ----------
-    on_error
-        ``stop`` at the first file that is damaged or does not fit, or ``skip`` it and report.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceNotFoundError
-        If there is no case.
-    ngff_bio.errors.SourceError
-        If a file is damaged, a channel is missing, or labels do not fit or have no image.
-    """
-    problems = Problems(on_error)
+def read(tree: FileTree, problems: Problems) -> SourceDataset:
+    """Every case as an image: its channels joined, its labels as classes."""
     cases: dict[tuple[str, str, str], dict[int, str]] = defaultdict(dict)
     labels: dict[tuple[str, str, str], str] = {}
     about: dict[str, Mapping[str, Any]] = {}
