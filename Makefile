@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup lint types contract schemas operations crash faults fuzz install-size check clean
+.PHONY: demo test setup lint types contract schemas operations crash faults fuzz junk install-size check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ngff-bio demo demo
@@ -53,6 +53,9 @@ faults: $(VENV)/.dev
 MINUTES ?= 1
 fuzz: $(VENV)/.dev
 	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES)
+
+junk: $(VENV)/.dev
+	NGFF_BIO_JUNK=300 $(BIN)/python -m pytest -q tests/sources/test_junk.py
 
 install-size: $(VENV)/.dev
 	$(BIN)/python tests/install_size.py

@@ -22,13 +22,13 @@ from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import PixelArray, Pixels, SourceFile
 from ngff_bio.parallel import shared_pool
-from ngff_bio.sources.assembly import folder_of
+from ngff_bio.sources.assembly import ending_of, folder_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.label_names import by_convention
 from ngff_bio.sources.images.numbered import stem_of
 
-#: Files of more bytes than this part of their pixels are not compressed as masks are.
-_COMPRESSED = 0.2
+#: Files of more bytes than this part of their pixels and a header are not compressed as masks are.
+_COMPRESSED, _HEADER = 0.2, 1024
 
 #: Files of a folder that are sampled where their size shows nothing.
 _SAMPLED = 3
@@ -49,23 +49,23 @@ def find_masks(
 ) -> list[str]:
     """Those of some image files that look like masks.
 
-    If all sampled files of a folder (or of folders that differ in a number alone) look like masks or
-    are empty, and one is a mask, all files of it are looked at.
+    If all sampled files of one ending of a folder (or of folders that differ in a number alone) look
+    like masks or are empty, and one is a mask, all of them are looked at.
     """
     listed = list(names)
     stems = {stem_of(name) for name in listed}
-    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     looked: list[str] = []
     for name in listed:
         header = headers[name]
         if header.dtype.kind not in "uib" or header.format == "jpeg":
             continue
         raw = math.prod(header.shape) * header.dtype.itemsize
-        if tree.file(name).size < _COMPRESSED * raw:
+        if tree.file(name).size < _COMPRESSED * raw + _HEADER:
             looked.append(name)
         elif header.format != "png":  # which always is compressed
             added = _NUMBER.sub("#", _addition(stem_of(name), stems))
-            groups[_NUMBER.sub("#", folder_of(name)), added].append(name)
+            groups[_NUMBER.sub("#", folder_of(name)), added, ending_of(name)].append(name)
     found = _looks(tree, headers, looked)
     for members in groups.values():
         sample = members if len(members) <= _SAMPLED else members[:: len(members) // _SAMPLED]

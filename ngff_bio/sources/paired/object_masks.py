@@ -25,6 +25,7 @@ from ngff_bio.formats.run_length_csv import (
 from ngff_bio.model import InstanceLayer, SourceDataset, SourceImage
 from ngff_bio.sources.assembly import base_of, folder_of, image_files, placed, probe_all
 from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.mask_content import masks_among
 from ngff_bio.sources.images.numbered import Series, stem_of
 from ngff_bio.sources.images.opening import open_series, series_images
 from ngff_bio.sources.registry import Source
@@ -185,6 +186,10 @@ class _Reader:
     def images(self, names: list[str]) -> list[tuple[str, SourceImage]]:
         """Images, each with its folder in the store."""
         headers = probe_all(self.tree, names, self.problems)
+        listed = {n for n in headers if {stem_of(n), base_of(n)} & self.rows.keys()}
+        bare = [n for n in headers if n not in self.masks and n not in listed]
+        for mask in masks_among(self.tree, headers, bare, self.problems):
+            del headers[mask]
         found = []
         for name in headers:
             with self.problems.caught():

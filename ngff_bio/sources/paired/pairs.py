@@ -30,6 +30,7 @@ from ngff_bio.model import (
 )
 from ngff_bio.sources.assembly import base_of, folder_of, placed, probe_all
 from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.mask_content import masks_among
 from ngff_bio.sources.images.numbered import Series, stem_of
 from ngff_bio.sources.images.opening import open_series, series_images
 
@@ -117,8 +118,12 @@ class PairReader:
         files = [f for p in pairs for f in (*p.files, *(x.file for x in p.labels))]
         plain = list(dict.fromkeys(f for f in files if not is_array_file(f)))
         self.headers.update(probe_all(self.tree, plain, self.problems))
+        alone = [f for p in pairs if not p.labels and not p.layers for f in p.files]
+        masks = masks_among(self.tree, self.headers, alone, self.problems)
         found = []
         for pair in pairs:
+            if not masks.isdisjoint(pair.files):
+                continue
             with self.problems.caught():
                 found.append((pair.folder, self._image(pair)))
         if not found:

@@ -1,0 +1,165 @@
+"""The account of files of a source: in the report, in the store, and in what verify prints."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from makers import make_livecell, make_wbc
+from PIL import Image
+from stores import attributes
+from typer.testing import CliRunner
+
+import ngff_bio
+from ngff_bio.cli.app import app
+from ngff_bio.errors import SourceError
+from ngff_bio.sources import open_tree
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "in"
+    (place / "extra").mkdir(parents=True)
+    plane = np.random.default_rng(0).integers(1, 255, (9, 11)).astype(np.uint8)
+    for name in ("a.png", "b.png", "extra/c.png"):
+        Image.fromarray(plane).save(place / name)
+    (place / "README.md").write_text("x")
+    (place / "a.xml").write_text("<settings/>")
+    (place / "notes.txt").write_text("gain 3")
+    return place
+
+
+def _lists(found: dict[str, object]) -> dict[str, list[str]]:
+    return {name: one["names"] for name, one in found.items() if one["names"]}  # type: ignore[index]
+
+
+def _run(*arguments: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [*map(str, arguments)])
+    if isinstance(done.exception, SourceError):
+        return 2, str(done.exception)
+    return done.exit_code, done.output
+
+
+def test_the_report_has_four_lists_also_of_a_failed_conversion_and_of_a_dry_run(
+    folder: Path, tmp_path: Path
+) -> None:
+    report, store = tmp_path / "report.json", tmp_path / "out.zarr"
+    command = ("convert", folder, store, "--report", report, "--exclude", "extra")
+    code, _ = _run(*command)
+    found = json.loads(report.read_text())
+    assert code == 2
+    assert found["error"]["what"].startswith("1 file that could hold annotations")
+    expected = {
+        "read": ["a.png", "b.png"],
+        "belongs": ["README.md"],
+        "excluded": ["extra/c.png"],
+        "unread": ["a.xml", "notes.txt"],
+    }
+    assert _lists(found["files"]) == expected
+    assert found["files"]["read"]["kinds"] == {".png": 2}
+    assert found["files"]["unread"]["count"] == 2
+    for more in (["--dry-run"], []):
+        report.unlink()
+        code, output = _run(*command, "--ignore-unread", *more)
+        assert code == 0
+        assert "files: 2 read, 1 documents, 1 excluded, 2 not read" in output
+        assert _lists(json.loads(report.read_text())["files"]) == expected
+
+
+def test_a_source_that_cannot_be_read_has_read_no_file(folder: Path, tmp_path: Path) -> None:
+    (folder / "a.png").write_bytes(b"no image")
+    report = tmp_path / "report.json"
+    assert _run("convert", folder, tmp_path / "out.zarr", "--report", report)[0] == 2
+    lists = _lists(json.loads(report.read_text())["files"])
+    assert lists.keys() == {"belongs", "unread"}
+    assert sorted(lists["belongs"] + lists["unread"]) == open_tree(folder).names()
+    assert _run("convert", tmp_path / "in" / "README.md", "x", "--report", report)[0] != 0
+
+
+def test_the_store_records_what_is_not_read_and_verify_uses_the_same_options(
+    folder: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "out.zarr"
+    ngff_bio.convert(folder, store, exclude=["extra/*"], ignore_unread=True)
+    own = attributes(store)["ngff_bio"]
+    recorded = own["attributes"]["files_not_read"]
+    assert recorded["excluded"]["names"] == ["extra/c.png"]
+    assert recorded["unread"]["kinds"] == {"XML, as of Pascal VOC or CVAT": 1, "other text": 1}
+    done = ngff_bio.verify(store, folder)
+    assert done.equal
+    assert done.not_read == ["extra/c.png", "a.xml", "notes.txt"]
+    code, output = _run("verify", store, "--source", folder)
+    assert code == 0
+    assert "equal, except 3 files that were not read" in output
+    assert "verified" not in output
+    (folder / "b.xml").write_text("<new/>")  # nothing that was converted has changed
+    assert "b.xml" in ngff_bio.verify(store, folder).not_read
+    whole = ngff_bio.verify(store, folder, exclude=[])
+    assert any("extra" in d.path for d in whole.differences)
+
+
+def test_a_source_of_which_all_is_read_is_verified_and_records_nothing(tmp_path: Path) -> None:
+    truth = make_wbc(tmp_path)
+    ngff_bio.convert(truth.root, tmp_path / "out.zarr")
+    assert "files_not_read" not in json.dumps(attributes(tmp_path / "out.zarr"))
+    output = _run("verify", tmp_path / "out.zarr", "--source", truth.root)[1]
+    assert "verified" in output
+    assert "not read" not in output
+
+
+@pytest.mark.parametrize(
+    ("pattern", "excluded"),
+    [
+        ("extra", ["extra/c.png"]),
+        ("extra/", ["extra/c.png"]),
+        ("*.png", ["a.png", "b.png", "extra/c.png"]),
+        ("extra/*.png", ["extra/c.png"]),
+        ("?.xml", ["a.xml"]),
+        ("in/extra", []),
+    ],
+)
+def test_a_pattern_is_of_a_name_anywhere_or_of_a_path(
+    folder: Path, pattern: str, excluded: list[str]
+) -> None:
+    tree = open_tree(folder, exclude=[pattern])
+    assert sorted(tree.excluded) == excluded
+    assert sorted([*tree.names(), *tree.excluded]) == open_tree(folder).names()
+
+
+def test_links_that_are_not_followed_are_excluded_with_the_reason(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "d.png").write_bytes((folder / "a.png").read_bytes())
+    (folder / "d.png").symlink_to(tmp_path / "elsewhere" / "d.png")
+    (folder / "more").symlink_to(tmp_path / "elsewhere")
+    done = ngff_bio.convert(folder, tmp_path / "out.zarr", ignore_unread=True)
+    assert done.images == 3
+    assert done.account.excluded == {
+        "d.png": "link that leads out of the source",
+        "more": "link to a folder",
+    }
+
+
+def test_members_of_an_archive_that_is_read_in_place_are_accounted_for(tmp_path: Path) -> None:
+    truth = make_livecell(tmp_path, zipped=True)
+    (archive,) = truth.root.rglob("images.zip")
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("images/outlines.roi", b"Iout")
+    with pytest.raises(SourceError, match="would not be read") as caught:
+        ngff_bio.convert(truth.root, tmp_path / "out.zarr")
+    assert "images.zip/images/outlines.roi" in str(caught.value.found)
+    done = ngff_bio.convert(truth.root, tmp_path / "out.zarr", exclude=["*.roi"])
+    assert [n.rpartition("/")[2] for n in done.account.excluded] == ["outlines.roi"]
+
+
+def test_an_image_that_turns_out_to_be_unreadable_is_unread(folder: Path, tmp_path: Path) -> None:
+    (folder / "b.png").write_bytes((folder / "b.png").read_bytes()[:-40] + b"\0" * 40)
+    done = ngff_bio.convert(
+        folder, tmp_path / "out.zarr", on_error="skip", exclude=["*.xml", "*.txt"]
+    )
+    assert done.images == 2
+    assert list(done.account.unread) == ["b.png"]
