@@ -11,6 +11,8 @@ the others are read in full, and not written. An input is a function of its seed
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import hashlib
 import os
 import sys
@@ -18,19 +20,21 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
+from random import Random
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fuzz.batches import Input, Inputs, repair, run_batch
-from fuzz.targets import TARGETS
+from fuzz.targets import TARGETS, damaged_files
 from fuzz.worker import Worker
 
 CORPUS = Path(__file__).with_name("corpus")
 
 #: Inputs of one process.
-BATCH = 200
+BATCH = 400
 
 #: Bytes of the largest input that is saved.
 _SAVED = 1 << 16
@@ -59,13 +63,16 @@ def save(one: Input, what: str) -> Path:
 
 
 def make_inputs(folder: Path, kinds: list[str]) -> Inputs:
-    """Make the undamaged inputs in another process: their threads must not be forked."""
+    """Make the undamaged inputs in another process, whose threads are not forked; load its modules."""
     if (child := os.fork()) == 0:
         code = 1
         try:
             worker = Worker(folder)
             for kind in kinds:
-                worker.made(kind)
+                files = damaged_files(TARGETS[kind], worker.made(kind))
+                for random in (Random(0), None):
+                    worker.run(kind, *next(iter(files.items())), random)
+            (folder / "modules").write_text("\n".join(sys.modules))
             code = 0
         except BaseException:
             traceback.print_exc()
@@ -74,6 +81,10 @@ def make_inputs(folder: Path, kinds: list[str]) -> Inputs:
     _, status = os.waitpid(child, 0)
     if status:
         sys.exit("the undamaged inputs could not be made")
+    for name in (folder / "modules").read_text().splitlines():
+        with contextlib.suppress(Exception):  # a module that is not one of a file
+            import_module(name)
+    gc.freeze()  # what is loaded stays shared with the forked processes
     return Inputs(Worker(folder), kinds)
 
 
@@ -91,11 +102,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--inputs", type=int, default=10**12)
     parser.add_argument("--seed", type=int, default=int(time.time()) << 20)
-    parser.add_argument("--chain", type=int, default=100)
+    parser.add_argument("--chain", type=int, default=200)
     parser.add_argument("--targets", nargs="*", default=[*TARGETS])
     parser.add_argument("--verbose", action="store_true", help="print every failure in full")
     given = parser.parse_args()
-    until = time.monotonic() + 60 * given.minutes
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in given.targets}
     seen: set[str] = set()
     with tempfile.TemporaryDirectory(prefix="ngff-bio-fuzz-") as folder:
@@ -103,6 +113,7 @@ def main() -> None:
         place = Path(folder, "batch")
         place.mkdir()
         repair(place)
+        until = time.monotonic() + 60 * given.minutes
         seed, stop, printed = given.seed, given.seed + given.inputs, time.monotonic()
         while seed < stop and time.monotonic() < until:
             seeds = range(seed, min(seed + BATCH, stop))
