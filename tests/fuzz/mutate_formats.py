@@ -58,7 +58,9 @@ def fitting(name: str, data: bytes) -> list[Mutation]:
         return [request_line]
     if name.endswith(".arguments"):
         return [argument]
-    if name.endswith((".csv", ".tsv", ".txt", ".xml", ".yaml", ".yml")):
+    if name.endswith(".xml"):
+        return [xml_value]
+    if name.endswith((".csv", ".tsv", ".txt", ".yaml", ".yml")):
         return [text_field]
     for start, found in STARTS.items():
         if data.startswith(start):
@@ -154,6 +156,23 @@ def text_in_tiff(random: Random, data: bytes) -> bytes:
     if random.random() < 0.5:  # digits only, so that it stays a number
         value = str(random.choice((*EDGES, 10**9, 10**19, -1))).encode()
     return data[:start] + value[: stop - start].ljust(stop - start) + data[stop:]
+
+
+def xml_value(random: Random, data: bytes) -> bytes:
+    """An attribute or a text of XML replaced, or an element removed or repeated."""
+    match random.randrange(4):
+        case 0:
+            spans = [m.span() for m in re.finditer(rb"<(\w+)[^<>]*(/>|>[^<>]*</\1>)", data)]
+        case _:
+            spans = [m.span(1) for m in re.finditer(rb'="([^"<>]*)"|(?<=>)([^<>\s]+)(?=<)', data)]
+            spans = [span for span in spans if span[0] >= 0]
+    if not spans:
+        return flipped(random, data)
+    start, stop = random.choice(spans)
+    value = str(random.choice(VALUES)).encode("utf-8", "replace").replace(b"<", b"")
+    if data[start : start + 1] == b"<":
+        value = random.choice((b"", data[start:stop] * 2))
+    return data[:start] + value + data[stop:]
 
 
 def png_chunk(random: Random, data: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import tarfile
@@ -14,6 +15,7 @@ from typing import Any
 
 import makers
 import numpy as np
+from annotated import write_files
 from PIL import Image
 
 import ngff_bio
@@ -62,17 +64,25 @@ def overlapping(folder: Path) -> None:
         path.write_text(json.dumps(content))
 
 
-def yolo(folder: Path) -> None:
-    """A YOLO dataset: classes in YAML, lines of boxes and of outlines."""
-    for split in ("train", "val"):
-        for kind in ("images", "labels"):
-            (folder / kind / split).mkdir(parents=True)
-        pixels = np.zeros((24, 30), np.uint8)
-        Image.fromarray(pixels).save(folder / "images" / split / "a.png")
-        lines = "0 0.5 0.5 0.2 0.3\n1 0.1 0.1 0.5 0.1 0.4 0.6\n"
-        (folder / "labels" / split / "a.txt").write_text(lines)
-    yaml = "path: .\ntrain: images/train\nval: images/val\nnames:\n  0: cell\n  1: nucleus\n"
-    (folder / "data.yaml").write_text(yaml)
+def written_by(test: str, write: Callable[[Any, Path], Any]) -> Callable[[Path], Any]:
+    """Maker that uses what a test of a source of annotations writes by hand."""
+
+    def make(folder: Path) -> None:
+        path = Path(__file__).parent.parent / f"sources/annotated/test_{test}_source.py"
+        spec = importlib.util.spec_from_file_location(f"fuzz_{test}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        write(module, folder)
+
+    return make
+
+
+def via(tests: Any, folder: Path) -> None:
+    """A project of the VGG Image Annotator."""
+    name, text = tests.exported("project", tests.SHAPES)
+    write_files(folder, {name: text, "a.png": (60, 80)})
 
 
 def run_length_table(folder: Path) -> None:
@@ -193,7 +203,25 @@ TARGETS: dict[str, Target] = {
     "platelet_tif": Target(partial(makers.make_platelet_em, labels=("tif",)), weight=2),
     "masks": Target(makers.make_object_masks),
     "cell_tracking": Target(makers.make_cell_tracking, weight=2),
-    "yolo": Target(yolo, weight=4),
+    "cellpose": Target(makers.make_cellpose, weight=2),
+    "ilastik": Target(makers.make_ilastik, weight=2),
+    "nnunet": Target(makers.make_nnunet, weight=2),
+    "qupath": Target(makers.make_qupath, files="*.*json"),
+    "rois": Target(makers.make_rois),
+    "yolo": Target(written_by("yolo", lambda t, f: t.coco8(f)), files="*.[ty]*"),
+    "voc": Target(written_by("voc", lambda t, f: t.devkit(f))),
+    "cvat": Target(written_by("cvat", lambda t, f: t.one_image(f, t.ALL)), files="*.xml"),
+    "cvat_video": Target(written_by("cvat", lambda t, f: t.video(f)), files="*.xml"),
+    "via": Target(written_by("via", via), files="*.json"),
+    "label_studio": Target(
+        written_by("label_studio", lambda t, f: t.folder(f, [t.task(*t.RESULTS, *t.OTHERS)])),
+        files="*.json",
+    ),
+    "supervisely": Target(
+        written_by("supervisely", lambda t, f: t.project(f, *t.OBJECTS)), files="*.json"
+    ),
+    "panoptic": Target(written_by("panoptic", lambda t, f: t.dataset(f))),
+    "microscope": Target(makers.make_microscope, weight=2),
     "run_length_csv": Target(run_length_table, files="*.csv"),
     "png": Target(partial(COCO, kinds=("png", "rgba", "palette", "png16")), files="*.png"),
     "jpeg": Target(partial(COCO, kinds=("jpg",)), files="*.jpg"),
