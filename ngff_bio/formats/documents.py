@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Protocol
 
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, damage_named
 from ngff_bio.model import Category, Instance, SourceFile, SourceParts
 
 #: Documents that are kept in memory: the images of one are written one after another.
@@ -107,7 +107,7 @@ class _Documents:
 
     def read(self, reader: DocumentReader, problems: Problems | None) -> Document:
         if (identity := reader.file.identity) is None:  # nothing is known that changes with it
-            return reader.read(problems or Problems("skip"))
+            return _read(reader, problems or Problems("skip"))
         key = (reader, identity)
         with self._lock:
             kept = self._kept.setdefault(key, _Kept())
@@ -117,8 +117,14 @@ class _Documents:
         with kept.lock:  # several threads may need one large document
             if problems is not None or kept.document is None:
                 # What is wrong was reported, or raised, when the document was first read.
-                kept.document = reader.read(problems or Problems("skip"))
+                kept.document = _read(reader, problems or Problems("skip"))
             return kept.document
+
+
+def _read(reader: DocumentReader, problems: Problems) -> Document:
+    """The boundary of all formats: whatever else is raised for wrong members becomes a SourceError."""
+    with damage_named(reader.file.name, "the file does not have the structure of its format"):
+        return reader.read(problems)
 
 
 _documents = _Documents()

@@ -70,7 +70,8 @@ def read_meta(file: SourceFile) -> tuple[tuple[Category, ...], dict[str, Any]]:
     """
     content: dict[str, Any] = parse_json(file.read(), file.name, dict[str, Any])
     found = []
-    for number, one in enumerate(content.get("classes") or ()):
+    listed = content.get("classes") or []
+    for number, one in enumerate(listed if isinstance(listed, list) else [listed]):
         if not isinstance(one, dict) or not isinstance(one.get("title"), str):
             raise SourceError(
                 "a class has no name",

@@ -60,7 +60,7 @@ def root_tag(file: SourceFile) -> str | None:
     tags: list[str] = []
     parser = ParserCreate()
     parser.StartElementHandler = lambda tag, _: tags.append(tag)
-    with suppress(ExpatError):
+    with suppress(ExpatError, LookupError, ValueError):  # an encoding that is not known
         parser.Parse(file.read_range(0, min(file.size, _SNIFFED)), False)
     return tags[0] if tags else None
 

@@ -68,7 +68,8 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
         document = folder.add(SuperviselyFile(tree.file(name), image, classes), lambda n: n)
         if document is not None:
             tags = document.images[0].record.get("tags") or ()
-            own_tags = {str(t.get("name")) for t in tags if isinstance(t, dict)}
+            listed = tags if isinstance(tags, list) else ()
+            own_tags = {str(t.get("name")) for t in listed if isinstance(t, dict)}
             parts = own_tags.intersection(_SPLITS) or {p for p in place.split("/") if p in _SPLITS}
             splits[image] += sorted(parts)
     return folder.dataset(
