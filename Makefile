@@ -43,8 +43,9 @@ schemas: $(VENV)/.dev
 operations: $(VENV)/.dev
 	$(BIN)/python tests/engine/operation_counts.py
 
+KILLS ?= 50
 crash: $(VENV)/.dev
-	$(BIN)/python tests/engine/crash_runs.py --kills 50
+	$(BIN)/python tests/engine/crash_runs.py --kills $(KILLS)
 
 TRIALS ?= 200
 faults: $(VENV)/.dev

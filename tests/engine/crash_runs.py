@@ -4,7 +4,8 @@
 
 A run is a process of its own. Its dataset takes its time, so that there are moments to be killed at.
 One of the datasets is made of files, which are changed between the kills: the end is that of the last
-version.
+version. Half of the conversions replace a store: after each kill it opens and verifies, as the old or
+the new one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from references import contents
 from scenes import collection, plate, volume
 
+import ngff_bio
+from ngff_bio.checks.source.verify import verify
 from ngff_bio.engine import (
     DaskRunner,
     ProcessRunner,
@@ -39,7 +42,6 @@ from ngff_bio.engine import (
     progress_of,
     write_dataset,
 )
-from ngff_bio.errors import StoreExistsError
 from ngff_bio.model import Region, SourceDataset, SourceImage, SourceParts, axes_from
 from ngff_bio.sources.files.ranges import LocalFile
 from ngff_bio.storage import BucketStorage, FolderStorage, MemoryStorage, Storage
@@ -115,7 +117,8 @@ def child(text: str) -> None:
         runner = DaskRunner(asked["scheduler"])
     print("ready", flush=True)
     source = dataset(asked["dataset"], asked["slow"], Path(asked["home"]))
-    write_dataset(source, place(asked["where"]), SETTINGS, runner=runner)
+    overwrite = asked["replaces"]
+    write_dataset(source, place(asked["where"]), SETTINGS, runner=runner, overwrite=overwrite)
 
 
 def run(asked: dict[str, Any], kill_after: float | None) -> int:
@@ -149,24 +152,22 @@ def crash_and_go_on(asked: dict[str, Any], storage: Storage, rng: random.Random)
         Path(asked["home"]).mkdir()
         for number in range(FILES):
             change_file(Path(asked["home"]), rng, f"{number}.raw")
+    if asked["replaces"]:
+        write_dataset(collection(2), storage, SETTINGS)
     for _ in range(3):
         outcome = run(asked, rng.uniform(0.0, 1.2))
         far = progress_of(storage)
-        opens = storage.size("zarr.json") is not None
         states.append("ended" if outcome == 0 else f"{far.done}/{far.units}" if far else "no state")
+        if asked["replaces"] or storage.size("zarr.json") is not None:
+            assert list(ngff_bio.open(storage))
+            checked = verify(storage)
+            assert checked.equal, f"after {states}: {checked.differences[:3]}"
         if outcome == 0:
-            break
-        if opens and far is None:  # killed in its last breath
             break
         if asked["dataset"] == "files" and rng.random() < 0.7:
             change_file(Path(asked["home"]), rng)
             states.append("changed")
-    if storage.size("zarr.json") is None or progress_of(storage) is not None:
-        try:
-            run({**asked, "slow": 0.0}, None)
-        except RuntimeError as error:
-            if StoreExistsError.__name__ not in str(error):
-                raise
+    run({**asked, "slow": 0.0}, None)
     found, expected = contents(storage), expectation(asked)
     if found != expected:
         differ = {k for k in {*found, *expected} if found.get(k) != expected.get(k)}
@@ -226,9 +227,10 @@ def main() -> None:
                     asked = {
                         "runner": runner,
                         "where": where,
-                        "dataset": datasets[number % len(datasets)],
+                        "dataset": datasets[number // 2 % len(datasets)],
                         "home": str(home / f"{runner}-{kind}-{number}-files"),
                         "slow": 0.06,
+                        "replaces": number % 2 == 0,
                         "scheduler": cluster.scheduler_address if cluster else None,
                     }
                     states = crash_and_go_on(asked, place(where), rng)

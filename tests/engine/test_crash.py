@@ -30,5 +30,6 @@ def test_killed_at_random_moments_a_conversion_ends_with_the_same_bytes(
         storage = request.getfixturevalue("bucket_server").storage()
         where = {"url": storage.address, "options": dict(storage.options)}
     asked = {"runner": runner, "where": where, "dataset": dataset, "slow": 0.05, "scheduler": None}
-    crash_and_go_on({**asked, "home": str(tmp_path / "files")}, storage, random.Random(4))
+    asked |= {"home": str(tmp_path / "files"), "replaces": runner == "threads"}
+    crash_and_go_on(asked, storage, random.Random(4))
     assert storage.get("zarr.json") is not None
