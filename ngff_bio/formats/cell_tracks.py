@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Pixels, Region, SourceFile, SourceParts, parts_of
+from ngff_bio.model import PixelArray, Pixels, Region, SampleType, SourceFile, SourceParts, parts_of
 
 _HINT = "correct the line, or leave out such lines with --on-error skip"
 
@@ -107,7 +105,7 @@ class TrackedPixels:
         return self.source.shape
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> SampleType:
         """Type of the label values."""
         return self.source.dtype
 
@@ -116,7 +114,7 @@ class TrackedPixels:
         """The source's own."""
         return self.source.read_block_shape
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """The block of a region.
 
         Raises

@@ -14,7 +14,7 @@ from typing import Any
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
-from ngff_bio.formats.json.text import parse_json, shown
+from ngff_bio.formats.json.text import JsonObject, parse_json, shown
 from ngff_bio.formats.outlines import joined, outline
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Category, Instance, Polygons, Rgba, SourceFile
@@ -118,16 +118,16 @@ def collection_of(features: Sequence[Any], rest: Any) -> Any:
     return {**rest, "features": list(features)}
 
 
-def _properties(feature: Mapping[str, Any]) -> dict[str, Any]:
+def _properties(feature: Mapping[str, Any]) -> JsonObject:
     found = feature.get("properties")
     return found if isinstance(found, dict) else {}
 
 
-def _index(value: Any) -> int | None:
+def _index(value: object) -> int | None:
     return value if isinstance(value, int) and value >= 0 else None
 
 
-def _class_name(value: Any) -> str | None:
+def _class_name(value: object) -> str | None:
     """Name of a class: ``name``, or since QuPath 0.5 ``names`` of a derived class."""
     if isinstance(value, str):
         return value or None
@@ -140,7 +140,7 @@ def _class_name(value: Any) -> str | None:
     return str(name) if name not in (None, "") else None
 
 
-def _color(value: Any) -> Rgba | None:
+def _color(value: object) -> Rgba | None:
     """Color of a class: a list of red, green, blue, or Java's packed integer (``colorRGB``)."""
     if not isinstance(value, dict):
         return None
@@ -189,13 +189,13 @@ def _shape(geometry: Mapping[str, Any], file: str, record: str) -> Polygons | No
     return Polygons(tuple(found))
 
 
-def _listed(rings: Any, file: str, record: str) -> list[Any]:
+def _listed(rings: object, file: str, record: str) -> list[Any]:
     if not isinstance(rings, list):
         raise _no_ring(file, record, rings)
     return rings
 
 
-def _ring(ring: Any, file: str, record: str) -> Polygons:
+def _ring(ring: object, file: str, record: str) -> Polygons:
     listed = ring if isinstance(ring, list) else []
     if not all(
         isinstance(p, list)
@@ -209,7 +209,7 @@ def _ring(ring: Any, file: str, record: str) -> Polygons:
     return outline(listed, file, record)
 
 
-def _no_ring(file: str, record: str, found: Any) -> SourceError:
+def _no_ring(file: str, record: str, found: object) -> SourceError:
     return SourceError(
         "an outline cannot be drawn",
         file=file,

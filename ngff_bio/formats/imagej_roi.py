@@ -262,7 +262,7 @@ def _hex(roi: Any) -> str | None:
     return None if found is None else str(found)
 
 
-def _color(roi: Any) -> Rgba | None:
+def _color(roi: object) -> Rgba | None:
     text = _hex(roi)
     if text is None:
         return None

@@ -10,15 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.formats.problems import damage_named
-from ngff_bio.model import Axis, Channel, Region, SourceFile, SourceParts
+from ngff_bio.model import Axis, Channel, PixelArray, Region, SampleType, SourceFile, SourceParts
 from ngff_bio.model.axes import unit_factor, unit_name
 
 if TYPE_CHECKING:
@@ -112,11 +111,11 @@ class ScenePixels:
     scene: int
     axes: str
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: SampleType
     read_block_shape: tuple[int, ...]
     companions: tuple[SourceFile, ...] = ()
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """The block of a region, C-contiguous.
 
         Raises

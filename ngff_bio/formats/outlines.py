@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
-from ngff_bio.model import Box, Geometry, Polygons, Rle
+from ngff_bio.model import Box, Geometry, PixelArray, Polygons, Rle
 from ngff_bio.raster.coco_rle import rle_from_window
 
 Point = tuple[float, float]
@@ -110,7 +108,7 @@ def ellipse(center: Point, radii: Point, degrees: float = 0) -> Polygons:
     return Polygons(([v for point in turned(points, degrees, center) for v in point],))
 
 
-def mask_rle(mask: NDArray[Any], corner: tuple[int, int], size: tuple[int, int]) -> Rle:
+def mask_rle(mask: PixelArray, corner: tuple[int, int], size: tuple[int, int]) -> Rle:
     """A mask whose first pixel is at `corner` (x, y) of an image of `size` (height, width).
 
     What is outside of the image is cut off.

@@ -16,7 +16,7 @@ from typing import Any
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
-from ngff_bio.formats.json.text import parse_json, shown
+from ngff_bio.formats.json.text import JsonObject, parse_json, shown
 from ngff_bio.formats.outlines import check_points, ellipse, outline
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
@@ -105,7 +105,7 @@ class ViaFile:
         )
 
 
-def read_entries(file: SourceFile) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+def read_entries(file: SourceFile) -> tuple[dict[str, JsonObject], JsonObject]:
     """Entries of images by their keys, and what else a project has.
 
     Raises
@@ -115,9 +115,9 @@ def read_entries(file: SourceFile) -> tuple[dict[str, dict[str, Any]], dict[str,
     """
     if file.name.lower().endswith(".csv"):
         return _csv_entries(file), {}
-    content = parse_json(file.read(), file.name, dict[str, Any])
+    content = parse_json(file.read(), file.name, JsonObject)
     entries = content
-    rest: dict[str, Any] = {}
+    rest: JsonObject = {}
     if "_via_img_metadata" in content:
         entries = content["_via_img_metadata"]
         rest = {k: v for k, v in content.items() if k != "_via_img_metadata"}
@@ -142,13 +142,13 @@ def is_via_csv(head: str) -> bool:
     return {"filename", "region_shape_attributes"} <= {n.strip() for n in names}
 
 
-def _csv_entries(file: SourceFile) -> dict[str, dict[str, Any]]:
+def _csv_entries(file: SourceFile) -> dict[str, JsonObject]:
     text = text_of(file, "the table")
     table = csv.DictReader(io.StringIO(text.lstrip("#")), skipinitialspace=True)
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, JsonObject] = {}
     for number, row in enumerate(table, 2):
 
-        def value(key: str, row: dict[str, str] = row, number: int = number) -> dict[str, Any]:
+        def value(key: str, row: dict[str, str] = row, number: int = number) -> JsonObject:
             record = f"line {number} {key}"
             given = parse_json((row.get(key) or "{}").encode(), file.name, record=record)
             return given if isinstance(given, dict) else {}
@@ -186,7 +186,7 @@ def _regions(entry: Mapping[str, Any]) -> list[Any]:
     return list(regions.values()) if isinstance(regions, dict) else list(regions)
 
 
-def _attributes(region: Any) -> dict[str, Any]:
+def _attributes(region: object) -> JsonObject:
     found = region.get("region_attributes") if isinstance(region, dict) else None
     return found if isinstance(found, dict) else {}
 
@@ -282,10 +282,10 @@ def shape_geometry(shape: Mapping[str, Any], file: str, record: str) -> Geometry
 
 
 def restored(
-    record: Mapping[str, Any], images: list[tuple[dict[str, Any], list[tuple[int, Any]]]]
-) -> dict[str, Any]:
+    record: Mapping[str, Any], images: list[tuple[JsonObject, list[tuple[int, Any]]]]
+) -> JsonObject:
     """The content of a project or a JSON export again."""
-    entries: dict[str, Any] = {}
+    entries: JsonObject = {}
     for about, regions in images:
         listed = [r for _, r in sorted(regions, key=lambda p: p[0])]
         made: Any = {str(i): r for i, r in enumerate(listed)} if about["as_object"] else listed
@@ -293,7 +293,7 @@ def restored(
     return {"_via_img_metadata": entries, **record} if record else entries
 
 
-def restored_csv(images: list[tuple[dict[str, Any], list[tuple[int, Any]]]]) -> str:
+def restored_csv(images: list[tuple[JsonObject, list[tuple[int, Any]]]]) -> str:
     """A CSV export again."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio import ngff
 from ngff_bio.engine.write.records import PartRecord
-from ngff_bio.model import Channel, SourceImage
+from ngff_bio.model import Channel, PixelArray, SampleType, SourceImage
 
 #: Levels of the quantiles that a part keeps of its values.
 _LEVELS = np.array([0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1])
@@ -30,7 +29,7 @@ _PRIMARY = {"red": "FF0000", "green": "00FF00", "blue": "0000FF"}
 _TINTS = (*_PRIMARY.values(), "00FFFF", "FF00FF", "FFFF00")
 
 
-def quantiles(block: NDArray[Any], axes: str) -> list[list[float]]:
+def quantiles(block: PixelArray, axes: str) -> list[list[float]]:
     """Quantiles of the finite values of a block, for each index along c; empty without such values."""
     if block.dtype.kind not in "uif":
         return []
@@ -38,7 +37,7 @@ def quantiles(block: NDArray[Any], axes: str) -> list[list[float]]:
     return [_quantiles(channel) for channel in channels]
 
 
-def _quantiles(channel: NDArray[Any]) -> list[float]:
+def _quantiles(channel: PixelArray) -> list[float]:
     step = math.ceil(math.sqrt(channel.size / _SAMPLE)) if channel.size else 1
     values = np.sort(channel[..., ::step, ::step], axis=None)
     if values.dtype.kind == "f":
@@ -82,7 +81,7 @@ class _Sampled(NamedTuple):
     maximum: float
 
 
-def _full(dtype: np.dtype[Any], seen: _Sampled | None) -> tuple[float, float]:
+def _full(dtype: SampleType, seen: _Sampled | None) -> tuple[float, float]:
     """All values of a type of integers, else those that were seen."""
     if dtype.kind in "ui":
         return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)

@@ -13,7 +13,16 @@ from ngff_bio.engine.plan.plan import UnitPart
 from ngff_bio.engine.write.checksums import ChecksummingWriter
 from ngff_bio.engine.write.tables import FILE, instance_table, to_parquet
 from ngff_bio.errors import SourceError
-from ngff_bio.model import MAX_HIDDEN, Instance, InstanceLayer, Notice, OnError, Region, gathered
+from ngff_bio.model import (
+    MAX_HIDDEN,
+    Instance,
+    InstanceLayer,
+    Notice,
+    OnError,
+    PixelArray,
+    Region,
+    gathered,
+)
 from ngff_bio.raster.geometries import rasterize_geometries
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.overlap import IN_TABLE, Painted, paint_instances
@@ -31,11 +40,11 @@ class Drawn:
     """
 
     layer: str
-    labels: NDArray[Any]
+    labels: PixelArray
     instances: list[Instance] = field(default_factory=list)
     whole_in: list[int] = field(default_factory=list)
     pixels: list[int] = field(default_factory=list)
-    hidden: dict[int, NDArray[Any]] = field(default_factory=dict)
+    hidden: dict[int, PixelArray] = field(default_factory=dict)
     notices: list[dict[str, Any]] = field(default_factory=list)
 
     def save_rows(self, plan: ArrayPlan, part: UnitPart, writer: ChecksummingWriter) -> str:
@@ -160,7 +169,7 @@ def _planes(instances: list[Instance], depth: int) -> dict[int, list[int]]:
     return found
 
 
-def _paint(masks: InstanceRuns, instances: list[Instance], out: NDArray[Any]) -> Painted:
+def _paint(masks: InstanceRuns, instances: list[Instance], out: PixelArray) -> Painted:
     values = np.array([i.value for i in instances], np.int64)
     if len(np.unique(values)) == len(values):
         return paint_instances(masks, values, out)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.engine.write.checksums import ChecksummingWriter
-from ngff_bio.model import Axis, LabelLayer, SourceImage, VolumeLayer
+from ngff_bio.model import Axis, LabelLayer, PixelArray, SourceImage, VolumeLayer
 from ngff_bio.raster.coco_rle import rasterize_rles
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def write_tracks(
 
     parents = layer.parents if isinstance(layer, VolumeLayer) else {}
     graph = graph_of(table, parents)
-    properties: dict[str, NDArray[Any]] = {
+    properties: dict[str, PixelArray] = {
         "t": graph.t,
         **{axis: graph.centre[:, i] for i, axis in enumerate(graph.axes)},
         "label": graph.label.astype(np.uint64),
@@ -174,7 +174,7 @@ def write_tracks(
     return _stored(path, {k: bytes(v.to_bytes()) for k, v in held.items()}, writer)
 
 
-def _write_array(root: Any, path: str, values: NDArray[Any]) -> None:
+def _write_array(root: Any, path: str, values: PixelArray) -> None:
     """Write one array in chunks of whole rows and at most 8 MiB, as the geff library has them."""
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
@@ -192,7 +192,7 @@ def _write_array(root: Any, path: str, values: NDArray[Any]) -> None:
     array[:] = values
 
 
-def _metadata(image: SourceImage, layer: LabelLayer, properties: Mapping[str, NDArray[Any]]) -> Any:
+def _metadata(image: SourceImage, layer: LabelLayer, properties: Mapping[str, PixelArray]) -> Any:
     """The ``geff`` attribute, as the models of the specification write it."""
     from geff_spec import Axis as GraphAxis
     from geff_spec import GeffMetadata, PropMetadata, RelatedObject

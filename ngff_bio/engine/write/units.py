@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.engine.plan.layout import ArrayPlan, Pass
 from ngff_bio.engine.plan.plan import Job, UnitPart
@@ -25,7 +24,7 @@ from ngff_bio.errors import (
     StorageError,
     WorkerError,
 )
-from ngff_bio.model import InstanceLayer, OnError, Region, VolumeLayer
+from ngff_bio.model import InstanceLayer, OnError, PixelArray, Region, VolumeLayer
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.chunks import parts_of, write_block
@@ -88,7 +87,7 @@ class _Worker:
     writer: ChecksummingWriter
     pool: WorkerPool
     choices: dict[str, CodecChoice] = field(default_factory=dict)
-    volumes: dict[tuple[int, Region], NDArray[Any]] = field(default_factory=dict)
+    volumes: dict[tuple[int, Region], PixelArray] = field(default_factory=dict)
 
     def run(self, part: UnitPart) -> PartRecord:
         plan, source = self.job.arrays[part.array], self.job.sources[part.array]
@@ -106,10 +105,10 @@ class _Worker:
             self.write(plan, part, block, done)
         return done
 
-    def read(self, source: Any, part: UnitPart) -> NDArray[Any]:
+    def read(self, source: Any, part: UnitPart) -> PixelArray:
         """A block of the source."""
         with _as_source_errors(self.job.names[part.array]):
-            block: NDArray[Any] = source.read(part.region)
+            block: PixelArray = source.read(part.region)
         shape = tuple(b - a for a, b in part.region)
         if block.shape != shape:
             raise SourceError(
@@ -175,7 +174,7 @@ class _Worker:
             done.objects = measure_volume(counted, part.region, kinds, frames="t" in plan.axes)
         self.write(plan, part, block, done)
 
-    def volume(self, layer: VolumeLayer, part: UnitPart) -> NDArray[Any]:
+    def volume(self, layer: VolumeLayer, part: UnitPart) -> PixelArray:
         """A label volume's block; read once for all layers of this unit that need it."""
         from ngff_bio.engine.write.volumes import read_volume
         from ngff_bio.model import RunVolume
@@ -191,7 +190,7 @@ class _Worker:
                 self.volumes[key] = self.read(layer.pixels, part)
         return self.volumes[key]
 
-    def write(self, plan: ArrayPlan, part: UnitPart, block: NDArray[Any], done: PartRecord) -> None:
+    def write(self, plan: ArrayPlan, part: UnitPart, block: PixelArray, done: PartRecord) -> None:
         """Write every level of a pass from the block that it starts from."""
         made = plan.passes[part.step]
         start = tuple(a for a, _ in part.region)
@@ -204,7 +203,7 @@ class _Worker:
         self.sample(plan, block, done)
 
     def put_level(
-        self, plan: ArrayPlan, level: int, start: tuple[int, ...], block: NDArray[Any]
+        self, plan: ArrayPlan, level: int, start: tuple[int, ...], block: PixelArray
     ) -> None:
         if plan.codec == AUTO:
             plan = self.decide(plan, level, block)
@@ -214,7 +213,7 @@ class _Worker:
         self.pool.check()
         self.writer.put(key, data)
 
-    def decide(self, plan: ArrayPlan, level: int, block: NDArray[Any]) -> ArrayPlan:
+    def decide(self, plan: ArrayPlan, level: int, block: PixelArray) -> ArrayPlan:
         """Choose the codec of an array on the first of its pixels that are not background."""
         if plan.codec_group not in self.choices:
             sample = sample_of(chunk for _, chunk in parts_of(block, plan.levels[level].chunk))
@@ -230,7 +229,7 @@ class _Worker:
             if plan.codec == AUTO and plan.codec_group not in self.choices:
                 self.choices[plan.codec_group] = choose_codec([], plan.role, self.pool)
 
-    def sample(self, plan: ArrayPlan, block: NDArray[Any], done: PartRecord) -> None:
+    def sample(self, plan: ArrayPlan, block: PixelArray, done: PartRecord) -> None:
         """Sample the coarsest level of an image, for the windows of its channels."""
         if plan.role == "image" and plan.passes[done.step].stop == len(plan.levels):
             done.quantiles = quantiles(block, plan.axes)

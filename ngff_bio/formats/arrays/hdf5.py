@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError, import_optional
 from ngff_bio.formats.arrays.image import ArrayImage
 from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.problems import damage_named
-from ngff_bio.model import ORDER, Region, SourceFile, SourceParts, axes_from
+from ngff_bio.model import ORDER, PixelArray, Region, SampleType, SourceFile, SourceParts, axes_from
 
 #: Names of the dataset of an image, if there are others.
 _NAMES = ("exported_data", "volume/data", "data", "image")
@@ -51,9 +50,9 @@ class Hdf5Pixels:
     count: int
     shape: tuple[int, ...]
     read_block_shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: SampleType
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """The block of a region, C-contiguous."""
         index: list[slice | int] = [0] * self.count
         for place, span in zip(self.order, region, strict=True):

@@ -9,16 +9,15 @@ from __future__ import annotations
 import gzip
 import math
 from dataclasses import dataclass
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError, import_optional
 from ngff_bio.formats.arrays.image import ArrayImage
 from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.problems import damage_named
-from ngff_bio.model import Axis, Region, SourceFile, SourceParts
+from ngff_bio.model import Axis, PixelArray, Region, SampleType, SourceFile, SourceParts
 
 ENDINGS = (".nii", ".nii.gz")
 
@@ -59,7 +58,7 @@ class NiftiPixels:
         return (self.slope, self.intercept) != (1.0, 0.0)
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> SampleType:
         """Type of a voxel; float64 if values are scaled."""
         return np.dtype(np.float64) if self.scaled else np.dtype(self.stored).newbyteorder("=")
 
@@ -72,7 +71,7 @@ class NiftiPixels:
         """A plane; of a compressed file the whole."""
         return self.shape if self._packed else (*[1] * (len(self.shape) - 2), *self.shape[-2:])
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """The block of a region, C-contiguous."""
         inner = math.prod(self.shape[1:]) * np.dtype(self.stored).itemsize
         (first, stop), *rest = region

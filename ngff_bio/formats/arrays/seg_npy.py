@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.arrays.image import ArrayImage
 from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.problems import damage_named
-from ngff_bio.model import Region, SourceFile, SourceParts, axes_from
+from ngff_bio.model import PixelArray, Region, SampleType, SourceFile, SourceParts, axes_from
 
 #: Operations that are interpreted, elements of containers, and characters of text together.
 _MOST_OPERATIONS, _MOST_TEXT = 4_000_000, 64 << 20
@@ -211,19 +210,19 @@ _LITERALS = {
 }  # fmt: skip
 
 
-def _listed(value: Any) -> list[Any]:
+def _listed(value: object) -> list[Any]:
     if type(value) is not list:
         raise ValueError("elements are added to what is not a list")
     return value
 
 
-def _mapped(value: Any) -> dict[Any, Any]:
+def _mapped(value: object) -> dict[Any, Any]:
     if type(value) is not dict:
         raise ValueError("items are set in what is not a dictionary")
     return value
 
 
-def _key(value: Any) -> str | int | float | bool | None:
+def _key(value: object) -> str | int | float | bool | None:
     if value is None or isinstance(value, str | int | float):
         return value
     raise ValueError("a key is neither text nor a number")
@@ -247,7 +246,7 @@ def _build(made: Any, state: Any) -> None:
             raise ValueError("a state that is not one of a NumPy array")
 
 
-def _plain(code: str) -> np.dtype[Any]:
+def _plain(code: str) -> SampleType:
     """A type of numbers."""
     if len(code) > 8:
         raise ValueError("not a type of numbers")
@@ -310,7 +309,7 @@ class SegPixels:
     fortran: bool = False
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> SampleType:
         """Type in native byte order."""
         return np.dtype(self.stored).newbyteorder("=")
 
@@ -319,7 +318,7 @@ class SegPixels:
         """Any rows; the whole if columns come first."""
         return self.shape if self.fortran else (1,) * (len(self.shape) - 1) + self.shape[-1:]
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """The block of a region, C-contiguous."""
         dtype = np.dtype(self.stored)
         (first, stop), *rest = region
@@ -375,7 +374,7 @@ def open_seg_npy(file: SourceFile, limits: Limits) -> ArrayImage:
     return ArrayImage(pixels, axes_from(letters), {"cellpose": kept})
 
 
-def _small(value: Any, depth: int = 3) -> bool:
+def _small(value: object, depth: int = 3) -> bool:
     """Whether a value can be kept as JSON: a number, a short text, a short list of these."""
     if isinstance(value, list | tuple | dict):
         parts = value.values() if isinstance(value, dict) else value

@@ -22,7 +22,7 @@ from ngff_bio.formats.documents import (
     record_text,
 )
 from ngff_bio.formats.images.frames import stack_frames
-from ngff_bio.formats.json.text import checked, parse_json
+from ngff_bio.formats.json.text import JsonObject, checked, parse_json
 from ngff_bio.formats.outlines import mask_rle
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Instance, SourceFile, SourceParts
@@ -31,9 +31,9 @@ _HINT = "correct the file, or skip such records with --on-error skip"
 
 
 class _File(msgspec.Struct):
-    images: list[dict[str, Any]]
+    images: list[JsonObject]
     annotations: list[Any]
-    categories: list[dict[str, Any]] = []
+    categories: list[JsonObject] = []
 
 
 class _Annotation(msgspec.Struct):
@@ -59,7 +59,7 @@ class PanopticFile:
     def read(self, problems: Problems) -> Document:
         """Read the file. ``record["png"]`` of each image is the name of its PNG."""
         name = self.file.name
-        content: dict[str, Any] = parse_json(self.file.read(), name, dict[str, Any])
+        content: JsonObject = parse_json(self.file.read(), name, JsonObject)
         found: _File = checked(content, _File, file=name, record="")
         categories = tuple(parse_category(i, c, name) for i, c in enumerate(found.categories))
         names = {c.id: c.name for c in categories}
@@ -140,7 +140,7 @@ class PanopticInstances:
     size: tuple[int, int]
 
     @property
-    def attributes(self) -> dict[str, Any]:
+    def attributes(self) -> JsonObject:
         """What the layer keeps: the name of the PNG."""
         return {"png": self.png.name}
 
@@ -218,10 +218,10 @@ def check_segments(
 
 
 def restored(
-    record: dict[str, Any],
-    images: list[tuple[dict[str, Any], list[tuple[int, Any]]]],
-    categories: list[dict[str, Any]],
-) -> dict[str, Any]:
+    record: JsonObject,
+    images: list[tuple[JsonObject, list[tuple[int, Any]]]],
+    categories: list[JsonObject],
+) -> JsonObject:
     """The content of a JSON file again, from what a store keeps."""
     annotations = []
     for about, segments in images:

@@ -10,6 +10,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.cvat.shapes import NO_AREAS, SHAPES, shape_instance
 from ngff_bio.formats.cvat.tracks import track_instances
 from ngff_bio.formats.documents import AnnotatedImage, Document
+from ngff_bio.formats.json.text import JsonObject
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.xml import Element, as_json, from_json, parse_xml, write_xml
 from ngff_bio.model import Category, Rgba, SourceFile
@@ -97,7 +98,7 @@ class CvatFile:
                         file,
                     )
         subset = one.get("subset")
-        about: dict[str, Any] = dict(one.attrib)
+        about: JsonObject = dict(one.attrib)
         return AnnotatedImage(
             f"{subset}/{given}" if subset else given,
             instances,
@@ -130,11 +131,11 @@ def _color(text: str | None) -> Rgba | None:
     return (value >> 16, value >> 8 & 255, value & 255, 255) if len(digits) == 6 else None
 
 
-Shapes = list[tuple[int, dict[str, Any]]]
+Shapes = list[tuple[int, JsonObject]]
 """Shapes of an image with their positions."""
 
 
-def restored(record: dict[str, Any], images: list[tuple[dict[str, Any], Shapes]]) -> bytes:
+def restored(record: JsonObject, images: list[tuple[JsonObject, Shapes]]) -> bytes:
     """A file of CVAT again, for images or for video.
 
     Parameters
@@ -164,7 +165,7 @@ def restored(record: dict[str, Any], images: list[tuple[dict[str, Any], Shapes]]
     return write_xml(root)
 
 
-def _shape(record: dict[str, Any]) -> Element:
+def _shape(record: JsonObject) -> Element:
     return from_json(
         record["shape"], {k: v for k, v in record.items() if k not in ("shape", "track")}
     )

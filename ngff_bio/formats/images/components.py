@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError, import_optional
 from ngff_bio.formats.images.label_pixels import blocks_of
-from ngff_bio.model import Pixels, Region, RunVolume, SourceParts, label_dtype, parts_of
+from ngff_bio.model import (
+    PixelArray,
+    Pixels,
+    Region,
+    RunVolume,
+    SampleType,
+    SourceParts,
+    label_dtype,
+    parts_of,
+)
 
 #: Largest frame, in voxels, whose connected regions are found; it is held in memory.
 _LARGEST = 1 << 30
@@ -46,7 +53,7 @@ class ComponentPixels:
 
     source: Pixels
     frames: bool
-    dtype: np.dtype[Any]
+    dtype: SampleType
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -58,7 +65,7 @@ class ComponentPixels:
         """A whole frame: regions cross any border."""
         return (1, *self.shape[1:]) if self.frames else self.shape
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """The block of a region, C-contiguous."""
         cut = tuple(slice(*span) for span in region)
         if not self.frames:
@@ -66,12 +73,12 @@ class ComponentPixels:
         made = [self._labelled(t)[cut[1:]] for t in range(*region[0])]
         return np.stack(made).astype(self.dtype, copy=False)
 
-    def _labelled(self, t: int | None) -> NDArray[Any]:
+    def _labelled(self, t: int | None) -> PixelArray:
         ndimage = import_optional("scipy.ndimage", "ngff-bio[objects]")
         whole: Region = tuple((0, n) for n in self.shape)
         mask = self.source.read(whole if t is None else ((t, t + 1), *whole[1:])) != 0
         mask = mask if t is None else mask[0]
-        labels: NDArray[Any] = ndimage.label(mask, np.ones((3,) * mask.ndim, int))[0]
+        labels: PixelArray = ndimage.label(mask, np.ones((3,) * mask.ndim, int))[0]
         return labels
 
     def source_parts(self) -> SourceParts:

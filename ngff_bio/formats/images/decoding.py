@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import Any
 
 import imagecodecs
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import damage_named
 from ngff_bio.formats.tiff.planes import lacks_end
 from ngff_bio.formats.tiff.tiff import palette_of
-from ngff_bio.model import Region, SourceFile, SourceParts
+from ngff_bio.model import PixelArray, Region, SampleType, SourceFile, SourceParts
 
 #: Compressions that libtiff and tifffile decode to the same pixels: none, LZW, deflate (both codes).
 _PLAIN = {1, 5, 8, 32946}
@@ -65,7 +63,7 @@ class ImageFile:
     file: SourceFile
     axes: str
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: SampleType
     indices: bool = False
     orientation: int = 1
     opaque: bool = False
@@ -79,7 +77,7 @@ class ImageFile:
         """The file."""
         return (self.file,)
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """The block of a region, C-contiguous."""
         cut = self._cut(region)
         if cut.ndim == 2:
@@ -88,7 +86,7 @@ class ImageFile:
         _split_colors(cut, region, out)
         return out
 
-    def read_into(self, region: Region, out: NDArray[Any]) -> None:
+    def read_into(self, region: Region, out: PixelArray) -> None:
         """Read the block of a region into an array of its shape, without a copy of it."""
         cut = self._cut(region)
         if cut.ndim == 2:
@@ -96,7 +94,7 @@ class ImageFile:
         else:
             _split_colors(cut, region, out)
 
-    def _cut(self, region: Region) -> NDArray[Any]:
+    def _cut(self, region: Region) -> PixelArray:
         """The rows and columns of a region: (y, x) or (y, x, sample)."""
         frame = decode_image(self.file, indices=self.indices)
         if self.opaque and is_opaque(frame):
@@ -117,19 +115,19 @@ class ImageFile:
         return frame[slice(*region[-2]), slice(*region[-1])]
 
 
-def _split_colors(cut: NDArray[Any], region: Region, out: NDArray[Any]) -> None:
+def _split_colors(cut: PixelArray, region: Region, out: PixelArray) -> None:
     # One color at a time: a strided copy of each is twice as fast as a transposed one.
     for i, c in enumerate(range(*region[0])):
         out[i] = cut[..., c]
 
 
-def is_opaque(frame: NDArray[Any]) -> bool:
+def is_opaque(frame: PixelArray) -> bool:
     """Whether the last sample of an image (y, x, sample) of integers is an opaque alpha."""
     alpha = frame[..., -1]
     return frame.ndim == 3 and bool((alpha == np.iinfo(frame.dtype).max).all())
 
 
-def decode_image(file: SourceFile, *, indices: bool = False) -> NDArray[Any]:
+def decode_image(file: SourceFile, *, indices: bool = False) -> PixelArray:
     """All pixels of an image file of one plane: (y, x) or (y, x, sample), native byte order.
 
     Parameters
@@ -149,7 +147,7 @@ def decode_image(file: SourceFile, *, indices: bool = False) -> NDArray[Any]:
         return _decode(file.read(), indices)
 
 
-def _decode(data: bytes, indices: bool) -> NDArray[Any]:
+def _decode(data: bytes, indices: bool) -> PixelArray:
     if data.startswith(b"\xff\xd8"):
         return _jpeg(data)
     if data.startswith(b"\x89PNG"):
@@ -159,12 +157,12 @@ def _decode(data: bytes, indices: bool) -> NDArray[Any]:
     return _tiff(data, indices)
 
 
-def _jpeg(data: bytes) -> NDArray[Any]:
+def _jpeg(data: bytes) -> PixelArray:
     # libjpeg fills missing data with gray. After the start of the first scan, the end marker cannot
     # be part of the data; a file without it is truncated.
     if data.find(b"\xff\xd9", _first_scan(data)) < 0:
         raise ValueError("the end of the JPEG is missing")
-    pixels: NDArray[Any] = imagecodecs.jpeg_decode(data)
+    pixels: PixelArray = imagecodecs.jpeg_decode(data)
     if pixels.flat[-1] == 128 and (pixels[-8:, -8:] == 128).all():
         # Either the corner is gray, or data are missing before the end marker: libjpeg does not
         # report which, but libjxl refuses such files (and takes nine times as long).
@@ -185,12 +183,12 @@ def _first_scan(data: bytes) -> int:
     raise ValueError("the JPEG has no scan")
 
 
-def _png(data: bytes) -> NDArray[Any]:
-    pixels: NDArray[Any] = imagecodecs.png_decode(data)
+def _png(data: bytes) -> PixelArray:
+    pixels: PixelArray = imagecodecs.png_decode(data)
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def _pillow(data: bytes, *, colors: bool) -> NDArray[Any]:
+def _pillow(data: bytes, *, colors: bool) -> PixelArray:
     from PIL import Image  # takes longer to load than most images to decode, and few need it
 
     with Image.open(io.BytesIO(data)) as image:
@@ -199,12 +197,12 @@ def _pillow(data: bytes, *, colors: bool) -> NDArray[Any]:
     return pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels
 
 
-def _tiff(data: bytes, indices: bool) -> NDArray[Any]:
+def _tiff(data: bytes, indices: bool) -> PixelArray:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page = tiff.pages.first
         palette = page.photometric == tifffile.PHOTOMETRIC.PALETTE
         if palette and not indices:
-            colors: NDArray[Any] = palette_of(page)[page.asarray()]
+            colors: PixelArray = palette_of(page)[page.asarray()]
             return colors
         if (
             int(page.compression) in _PLAIN
@@ -217,7 +215,7 @@ def _tiff(data: bytes, indices: bool) -> NDArray[Any]:
             and page.fillorder == 1
             and len(page.dataoffsets) > 1
         ):
-            pixels: NDArray[Any] = imagecodecs.tiff_decode(data)
+            pixels: PixelArray = imagecodecs.tiff_decode(data)
             if pixels.shape == page.shape and pixels.dtype == page.dtype:
                 return pixels
         spans = zip(page.dataoffsets, page.databytecounts, strict=True)

@@ -6,7 +6,7 @@ import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import tifffile
@@ -15,7 +15,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.formats.problems import damage_named
 from ngff_bio.formats.tiff.tiff import check_pages, check_segments, palette_of, sample_type
-from ngff_bio.model import Channel, SourceFile
+from ngff_bio.model import Channel, SampleType, SourceFile
 
 #: File name extensions of image files, in lower case.
 EXTENSIONS = (".tif", ".tiff", ".jpg", ".jpeg", ".png", ".bmp")
@@ -60,7 +60,7 @@ class ImageHeader:
     format: str
     axes: str
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: SampleType
     series: int = 1
     palette: bool = False
     samples: int = 1
@@ -248,7 +248,7 @@ def _header(
     rows: int,
     columns: int,
     samples: int,
-    dtype: np.dtype[Any],
+    dtype: SampleType,
     *,
     palette: bool = False,
 ) -> ImageHeader:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,16 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.limits import Limits
-from ngff_bio.model import Pixels, Region, SourceFile, SourceParts, label_dtype, parts_of
+from ngff_bio.model import (
+    PixelArray,
+    Pixels,
+    Region,
+    SampleType,
+    SourceFile,
+    SourceParts,
+    label_dtype,
+    parts_of,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +48,7 @@ class MappedLabels:
         return self.source.shape[-2:]
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> SampleType:
         """Smallest type that holds the values."""
         return label_dtype(int(self.values.max(initial=0)))
 
@@ -49,7 +57,7 @@ class MappedLabels:
         """That of the file."""
         return self.source.read_block_shape[-2:]
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """Label values of a region."""
         outer = [(0, n) for n in self.source.shape[:-2]]
         block = packed(self.source.read((*outer, *region)))
@@ -61,7 +69,7 @@ class MappedLabels:
         return (*parts_of(self.source), self.known, self.values)
 
 
-def packed(block: NDArray[Any]) -> NDArray[Any]:
+def packed(block: PixelArray) -> PixelArray:
     """Colors (c, y, x) as numbers; gray values unchanged. Alpha is ignored."""
     if block.ndim == 2:
         return block

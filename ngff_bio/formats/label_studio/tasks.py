@@ -18,7 +18,7 @@ import msgspec
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
-from ngff_bio.formats.json.text import checked, parse_json, shown
+from ngff_bio.formats.json.text import JsonObject, checked, parse_json, shown
 from ngff_bio.formats.label_studio.brush import decode_brush
 from ngff_bio.formats.outlines import check_points, ellipse, mask_rle, outline, rotated_box
 from ngff_bio.formats.problems import Problems
@@ -82,7 +82,7 @@ class LabelStudioFile:
         return Document(images, record={"format": "label-studio"})
 
     def _images(
-        self, task: dict[str, Any], number: int, problems: Problems
+        self, task: JsonObject, number: int, problems: Problems
     ) -> Iterator[AnnotatedImage]:
         """What each annotation of a task states about its image."""
         if "data" not in task:  # JSON-MIN
@@ -124,7 +124,7 @@ class LabelStudioFile:
         self,
         image: str,
         regions: list[tuple[Any, Any, tuple[str, int]]],
-        record: dict[str, Any],
+        record: JsonObject,
         layer: str | None,
         number: int,
         problems: Problems,
@@ -241,7 +241,7 @@ def _has_regions(values: list[Any]) -> bool:
     return any(isinstance(v, dict) and "original_width" in v for v in values)
 
 
-def _image_of(data: Any, file: str, number: int) -> str:
+def _image_of(data: object, file: str, number: int) -> str:
     """Name of the image of a task: the last part of its URL, without the prefix of uploads."""
     texts = [v for v in data.values() if isinstance(v, str)] if isinstance(data, dict) else []
     from ngff_bio.formats.images.headers import EXTENSIONS
@@ -267,10 +267,10 @@ def without_prefix(name: str) -> str:
 
 
 def restored(
-    images: list[tuple[Mapping[str, Any], list[dict[str, Any]]]],
-) -> list[dict[str, Any]]:
+    images: list[tuple[Mapping[str, Any], list[JsonObject]]],
+) -> list[JsonObject]:
     """Tasks again, from what a store keeps: records of their images, and records of their regions."""
-    tasks: dict[int, dict[str, Any]] = {}
+    tasks: dict[int, JsonObject] = {}
     for place, (about, regions) in enumerate(images):
         number = about.get("number", place)
         if about.get("task") is not None:

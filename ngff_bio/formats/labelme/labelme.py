@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.json.text import checked, parse_json, shown
+from ngff_bio.formats.json.text import JsonObject, checked, parse_json, shown
 from ngff_bio.formats.limits import RECORD_BYTES, record_too_large
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Instance, OnError, Shape, SourceFile, SourceParts
@@ -77,9 +77,9 @@ class LabelmeFile:
     """
 
     name: str
-    shapes: list[dict[str, Any]]
+    shapes: list[JsonObject]
     places: list[int]
-    record: dict[str, Any]
+    record: JsonObject
     size: tuple[int, int] | None
     image_path: str | None
     embedded: bool
@@ -160,7 +160,7 @@ def _listed_shapes(text: bytes, name: str) -> list[Any]:
     return [t if len(memoryview(t)) > RECORD_BYTES else parse_json(bytes(t), name) for t in texts]
 
 
-def _check_shape(value: Any, name: str, record: str) -> None:
+def _check_shape(value: object, name: str, record: str) -> None:
     """Refuse a shape that cannot be drawn."""
     shape: _Shape = checked(value, _Shape, file=name, record=record, hint=_HINT)
 
@@ -225,7 +225,7 @@ def shape_record(shape: Mapping[str, Any], *, scaled: bool = False) -> str:
 
 def restored_shape(
     record: str, points: Sequence[float] | None, mask: str | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """The shape of the file again, from a row of the table.
 
     Parameters
@@ -237,7 +237,7 @@ def restored_shape(
     mask
         The row's mask.
     """
-    shape: dict[str, Any] = json.loads(record)
+    shape: JsonObject = json.loads(record)
     if shape.get("points") is None and points is not None:
         shape["points"] = [list(p) for p in zip(points[0::2], points[1::2], strict=True)]
     if mask is not None:
@@ -245,7 +245,7 @@ def restored_shape(
     return shape
 
 
-def restored_file(record: Mapping[str, Any], shapes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def restored_file(record: Mapping[str, Any], shapes: Sequence[JsonObject]) -> JsonObject:
     """The content of the file again, without an embedded image."""
     return {k: list(shapes) if k == "shapes" else v for k, v in record.items()}
 
@@ -298,7 +298,7 @@ class LabelmeInstances:
         return [file for file in self.files if file is not None]
 
     def _instance(
-        self, shape: dict[str, Any], value: int, t: int, scale: tuple[float, float]
+        self, shape: JsonObject, value: int, t: int, scale: tuple[float, float]
     ) -> Instance:
         geometry = shape_geometry(shape, scale)
         box = None

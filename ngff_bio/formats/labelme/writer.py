@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ngff_bio.formats.json.text import JsonObject
+
 #: Version of labelme that the files name; its reader requires one.
 VERSION = "5.5.0"
 
 
-def new_file(
-    shapes: Sequence[dict[str, Any]], image: str, height: int, width: int
-) -> dict[str, Any]:
+def new_file(shapes: Sequence[JsonObject], image: str, height: int, width: int) -> JsonObject:
     """A file whose image is the file `image` beside it."""
     return {
         "version": VERSION,
@@ -38,9 +38,9 @@ def shape_record(
     group_id: int | None = None,
     mask: str | None = None,
     **extra: Any,
-) -> dict[str, Any]:
+) -> JsonObject:
     """One shape; labelme keeps `extra` keys unchanged."""
-    record: dict[str, Any] = {
+    record: JsonObject = {
         "label": label,
         "points": [list(p) for p in points],
         "group_id": group_id,
@@ -54,7 +54,7 @@ def shape_record(
 
 def mask_shape(
     label: str, corner: tuple[int, int], mask: NDArray[np.bool_], **extra: Any
-) -> dict[str, Any]:
+) -> JsonObject:
     """A ``mask`` shape: two corners, both inside of the mask, and a PNG.
 
     Parameters

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ngff_bio.formats.json.text import JsonObject
 from ngff_bio.model import PixelArray
 
 INFO = ".info"
@@ -23,7 +24,7 @@ _Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 def spelling_of(
     content: Mapping[str, Any], keys: Sequence[str], runs: Sequence[_Runs], shape: tuple[int, ...]
-) -> dict[str, Any]:
+) -> JsonObject:
     """How a file writes its label values.
 
     Parameters
@@ -44,7 +45,7 @@ def spelling_of(
         if they are not the ids in ascending order; ``split`` if runs end at every multiple of it;
         ``runs`` verbatim for other keys whose runs could be fewer.
     """
-    spelling: dict[str, Any] = {"info": content[INFO]}
+    spelling: JsonObject = {"info": content[INFO]}
     place = list(content).index(INFO)
     if place != len(keys):
         spelling["info_at"] = place
@@ -167,7 +168,7 @@ class RunLengthWriter:
         names = {int(k): k for k in spelling.get("keys", ())}
         keys = spelling.get("keys") or sorted(runs, key=int)
         verbatim = spelling.get("runs", {})
-        content: dict[str, Any] = {}
+        content: JsonObject = {}
         for key in [*keys, *(k for k in runs if names and int(k) not in names)]:
             starts, lengths = runs.get(str(int(key)), _NONE)
             if spelling.get("split"):

@@ -250,7 +250,7 @@ def _imagej_colors(tables: Any, count: int) -> list[Rgba | None] | None:
     return [(r, g, b, 255) if r or g or b else None for r, g, b in last]
 
 
-def _imagej_unit(text: Any) -> str | None:
+def _imagej_unit(text: object) -> str | None:
     if not isinstance(text, str):
         return None
     if "\\u" in text:
@@ -276,7 +276,7 @@ def _pixel_size(page: tifffile.TiffPage, tag: str) -> float | None:
     return _positive(per / count) if count else None
 
 
-def _positive(value: Any) -> float | None:
+def _positive(value: object) -> float | None:
     number = _number(value)
     return number if number is not None and number > 0 else None
 
@@ -289,7 +289,7 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """A value that JSON can represent, or ``None``."""
     if isinstance(value, str | bool | int):
         return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tifffile
@@ -196,7 +196,7 @@ def _segments(key: tifffile.TiffPage, part: PlanePart) -> list[tuple[int, tuple[
 def _read_coded(source: TiffBytes, page: Page, part: PlanePart, out: PixelArray) -> None:
     key = keyframe_of(page)
     planar = key.shaped[0]
-    options: dict[str, Any] = {}
+    options: dict[str, object] = {}
     if key.compression in _JPEG:
         options = {"jpegtables": page.jpegtables, "jpegheader": key.jpegheader}
     for group in _together(page, [number for number, _ in _segments(key, part)]):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
@@ -63,7 +62,7 @@ class Stack:
 
 def write_ome_tiff(path: Path, stack: Stack) -> None:
     """Write an OME-TIFF with physical sizes, time increment and channel names."""
-    metadata: dict[str, Any] = {"axes": stack.axes.upper(), "Name": stack.name}
+    metadata: dict[str, object] = {"axes": stack.axes.upper(), "Name": stack.name}
     for axis in "xyz":
         step = stack.steps.get(axis, Step())
         if axis in stack.axes and step.size is not None:
@@ -91,7 +90,7 @@ def write_ome_tiff(path: Path, stack: Stack) -> None:
     )
 
 
-def _plane_times(stack: Stack) -> dict[str, Any]:
+def _plane_times(stack: Stack) -> dict[str, object]:
     """Elapsed time of each plane, in the order of planes."""
     outer = [(a, n) for a, n in zip(stack.axes, stack.shape, strict=True) if a not in "yxs"]
     index = np.indices([n for _, n in outer]).reshape(len(outer), -1)
@@ -107,7 +106,7 @@ def write_label_tiff(path: Path, stack: Stack) -> None:
     """
     resolution, unit = _resolution(stack)
     fits = stack.dtype in (np.dtype("u1"), np.dtype("u2")) and stack.nbytes < _MAX_IMAGEJ
-    metadata: dict[str, Any] = {"axes": stack.axes.upper()}
+    metadata: dict[str, object] = {"axes": stack.axes.upper()}
     if fits:
         if unit is not None:
             metadata["unit"] = _IMAGEJ_UNITS.get(unit, unit)
