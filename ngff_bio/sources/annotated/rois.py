@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 
 from ngff_bio.formats.imagej_roi import RoiFiles, has_regions
 from ngff_bio.formats.images.headers import ImageHeader
@@ -32,11 +33,18 @@ def detect(tree: FileTree) -> int:
     images = image_files(names)
     if not images:
         return 0
-    if any(map(_REGIONS.search, names)):
+    if any(not _of_cellpose(n, names) for n in filter(_REGIONS.search, names)):
         return 1
     tiffs = [n for n in images if n.lower().endswith((".tif", ".tiff"))]
     chosen = tiffs[:: max(len(tiffs) // _LOOKED_AT, 1)][:_LOOKED_AT]
     return int(any(has_regions(f) or ome_xml(f) for f in map(tree.file, chosen)))
+
+
+def _of_cellpose(name: str, names: Sequence[str]) -> bool:
+    """Whether regions are those of masks that Cellpose saved beside them."""
+    stem = name.removesuffix("_rois.zip")
+    masks = tuple(f"{stem}_{end}" for end in ("seg.npy", "cp_masks.png", "cp_masks.tif"))
+    return stem != name and not set(masks).isdisjoint(names)
 
 
 def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:

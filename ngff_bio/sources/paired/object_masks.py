@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ngff_bio.errors import SourceError, SourceNotFoundError
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.images.mask_files import MaskFiles
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.run_length_csv import (
@@ -22,12 +23,11 @@ from ngff_bio.formats.run_length_csv import (
     index_rows,
     is_run_length_csv,
 )
-from ngff_bio.model import InstanceLayer, SourceDataset, SourceImage
-from ngff_bio.sources.assembly import base_of, folder_of, image_files, placed, probe_all
+from ngff_bio.model import InstanceLayer, SourceDataset
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, probe_all
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.mask_content import masks_among
-from ngff_bio.sources.images.numbered import Series, stem_of
-from ngff_bio.sources.images.opening import open_series, series_images
+from ngff_bio.sources.images.numbered import stem_of
+from ngff_bio.sources.paired.pairs import Pair, PairReader
 from ngff_bio.sources.registry import Source
 
 #: Name of the label layer.
@@ -134,22 +134,8 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
         )
     images = [n for n in image_files(names) if n not in files and n not in lost]
     reader = _Reader(tree, problems, masks.of, _read_tables(tree, tables, problems))
-    found = reader.images(images)
-    if not found:
-        raise SourceNotFoundError(
-            "no image file is readable",
-            file=tree.origin,
-            expected="ID/images/ID.png, with masks in ID/masks",
-            hint="name the folder that holds the image files",
-        )
-    return SourceDataset(
-        name=stem_of(tree.origin.replace("\\", "/").rstrip("/")) or "masks",
-        source="object-masks",
-        origin=tree.origin,
-        layout="image" if len(found) == 1 else "collection",
-        images=placed(found),
-        read_files=tuple(tables),
-    )
+    headers, pairs = reader.pairs(images)
+    return PairReader(tree, problems, headers).dataset("object-masks", pairs, read_files=tables)
 
 
 #: Rows of each image id, with the table that they are in and the names of its columns.
@@ -183,34 +169,27 @@ class _Reader:
     masks: Mapping[str, list[str]]
     rows: _Rows
 
-    def images(self, names: list[str]) -> list[tuple[str, SourceImage]]:
-        """Images, each with its folder in the store."""
+    def pairs(self, names: list[str]) -> tuple[dict[str, ImageHeader], list[Pair]]:
+        """Headers of the images, and each with its layer."""
         headers = probe_all(self.tree, names, self.problems)
-        listed = {n for n in headers if {stem_of(n), base_of(n)} & self.rows.keys()}
-        bare = [n for n in headers if n not in self.masks and n not in listed]
-        for mask in masks_among(self.tree, headers, bare, self.problems):
-            del headers[mask]
         found = []
-        for name in headers:
+        for name, header in headers.items():
             with self.problems.caught():
-                one = Series(folder_of(name), base_of(name), (name,))
-                opened = open_series(self.tree, one, headers, None)
-                folder, image = one.folder, series_images(one, opened)[0]
-                for notice in opened[0].notices:
-                    self.problems.notices.append(notice)
-                parts = folder.split("/")
-                if _IMAGES.match(parts[-1]):  # ID/images/ID.png is ID
-                    alone = len(parts) > 1 and parts[-2] == stem_of(name)
-                    folder = "/".join(parts[: -2 if alone else -1])
-                if len(opened) > 1 or set(image.axis_names) - set("cyx"):
+                if not header.single:
                     raise SourceError(
                         "masks of objects are of an image that is not a single plane",
                         file=name,
                         expected="an image of rows x columns, in gray or color",
-                        found=f"axes {image.axis_names} of {list(image.pixels.shape)}",
+                        found=f"axes {header.axes} of {list(header.shape)}",
                         hint="skip such images with --on-error skip",
                     )
-                found.append((folder, replace(image, labels=self._layers(name, image))))
+                folder = folder_of(name)
+                parts = folder.split("/")
+                if _IMAGES.match(parts[-1]):  # ID/images/ID.png is ID
+                    alone = len(parts) > 1 and parts[-2] == stem_of(name)
+                    folder = "/".join(parts[: -2 if alone else -1])
+                layers = self._layers(name, header.size)
+                found.append(Pair(folder, base_of(name), (name,), layers=layers))
         known = {k for n in headers for k in (stem_of(n), base_of(n))}
         lost = [i for i in self.rows if i not in known]
         if lost:
@@ -225,10 +204,9 @@ class _Reader:
                 ),
                 sum(len(self.rows[i][2]) for i in lost),
             )
-        return found
+        return headers, found
 
-    def _layers(self, name: str, image: SourceImage) -> tuple[InstanceLayer, ...]:
-        size = (image.pixels.shape[-2], image.pixels.shape[-1])
+    def _layers(self, name: str, size: tuple[int, int]) -> tuple[InstanceLayer, ...]:
         files = self.masks.get(name, [])
         key = next((k for k in (stem_of(name), base_of(name)) if k in self.rows), None)
         if key is not None:

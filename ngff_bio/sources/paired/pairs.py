@@ -116,7 +116,7 @@ class PairReader:
             Unless errors are skipped: if a file is damaged, or labels do not fit their image.
         """
         files = [f for p in pairs for f in (*p.files, *(x.file for x in p.labels))]
-        plain = list(dict.fromkeys(f for f in files if not is_array_file(f)))
+        plain = [f for f in dict.fromkeys(files) if not is_array_file(f) and f not in self.headers]
         self.headers.update(probe_all(self.tree, plain, self.problems))
         alone = [f for p in pairs if not p.labels and not p.layers for f in p.files]
         masks = masks_among(self.tree, self.headers, alone, self.problems)

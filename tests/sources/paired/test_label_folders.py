@@ -210,6 +210,13 @@ def test_a_missing_image_is_one_error_or_is_skipped(
     assert convert(source, on_error="skip")[1].images >= 1
 
 
+def test_rois_that_cellpose_saves_are_not_a_second_format(tmp_path: Path) -> None:
+    source = make_cellpose(tmp_path / "in").root
+    (source / "b_rois.zip").write_bytes(b"PK\x05\x06" + bytes(18))
+    assert find_source(open_tree(source)).name == "cellpose"
+    assert "b_rois.zip" in convert(source)[1].account.belongs
+
+
 def test_a_folder_of_two_tools_names_both(tmp_path: Path) -> None:
     make_ilastik(tmp_path)
     shutil.copy(make_cellpose(tmp_path / "x").root / "a_seg.npy", tmp_path / "a_seg.npy")
