@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ngff_bio.errors import SourceNotFoundError
-from ngff_bio.formats.json.text import json_kind
 from ngff_bio.sources.assembly import ending_of, image_files
 from ngff_bio.sources.files.archives import is_archive
 from ngff_bio.sources.files.tree import STORE_MARKS, FileTree
@@ -94,7 +93,7 @@ def _advice(tree: FileTree, names: list[str]) -> tuple[str, str]:
         return "the source contains no files", "check the path, and that the files are downloaded"
     alone = os.path.isfile(tree.origin) and len(names) == 1
     listed = [n for n in names if n.lower().endswith(".json")][:_SNIFFED_FILES]
-    kinds = {kind: name for name in reversed(listed) if (kind := json_kind(tree.file(name)))}
+    kinds = {kind: name for name in reversed(listed) if (kind := tree.json_kind(name))}
     for kind, name in kinds.items():
         title = _TITLES[kind]
         if alone:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from ngff_bio.errors import SourceError, SourceNotFoundError
+from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError
 from ngff_bio.formats.documents import (
     AnnotatedImage,
     Document,
@@ -20,12 +20,13 @@ from ngff_bio.formats.documents import (
     read_document,
 )
 from ngff_bio.formats.images.headers import ImageHeader, exif_orientation
-from ngff_bio.formats.json.text import JsonKind, json_kind
+from ngff_bio.formats.json.text import JsonKind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import (
     Category,
     SourceDataset,
 )
+from ngff_bio.parallel import shared_pool
 from ngff_bio.sources.annotated.images import (
     KEY,
     Entry,
@@ -53,7 +54,7 @@ OPTIONS = {
 
 def json_documents(tree: FileTree, kind: JsonKind) -> list[str]:
     """Names of the JSON files of a format; without any, those of no format: one may be damaged."""
-    kinds = {n: json_kind(tree.file(n)) for n in tree.names() if n.lower().endswith(".json")}
+    kinds = {n: tree.json_kind(n) for n in tree.names() if n.lower().endswith(".json")}
     found = [n for n, k in kinds.items() if k == kind]
     return found or [n for n, k in kinds.items() if k is None]
 
@@ -166,11 +167,46 @@ class AnnotatedFolder:
         instances
             Instances of an image, if not those of the document.
         """
-        document = None
-        with self.problems.caught():
-            document = read_document(reader, self.problems)
-        if document is None:
-            return None
+        return next(iter(self.add_all([reader], find, instances)), None)
+
+    def add_all(
+        self,
+        readers: Sequence[DocumentReader],
+        find: Callable[[str], str | None] | None = None,
+        instances: MakeInstances | None = None,
+    ) -> list[Document]:
+        """Read documents, several at a time where files are remote; see `add`."""
+        on_error = self.problems.on_error
+
+        def read(reader: DocumentReader) -> tuple[Document | None, Problems, NgffBioError | None]:
+            own = Problems(on_error)
+            try:
+                return read_document(reader, own), own, None
+            except NgffBioError as error:
+                return None, own, error
+
+        remote = len(readers) > 1 and readers[0].file.path is None
+        found = []
+        for reader, (document, own, error) in zip(
+            readers,
+            shared_pool(remote=True).map(read, readers) if remote else map(read, readers),
+            strict=True,
+        ):
+            self.problems.notices += own.notices
+            if error is not None:
+                self.problems.fail(error)
+            if document is not None:
+                self._add(reader, document, find, instances)
+                found.append(document)
+        return found
+
+    def _add(
+        self,
+        reader: DocumentReader,
+        document: Document,
+        find: Callable[[str], str | None] | None,
+        instances: MakeInstances | None,
+    ) -> None:
         self.read_files.add(reader.file.name)
         if document.record:
             self.documents.append({"file": reader.file.name, "record": document.record})
@@ -182,7 +218,6 @@ class AnnotatedFolder:
                     raise without_image(reader.file.name, base_of(image.name), image.name)
                 entry = _entry(reader, index, image, document.categories)
                 self.entries[name].append(replace(entry, instances=instances))
-        return document
 
     def add_movie(self, reader: DocumentReader, files: Sequence[str]) -> None:
         """Read a document whose images are the frames of one movie, a file each."""

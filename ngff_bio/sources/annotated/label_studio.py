@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.label_studio.tasks import LabelStudioFile, without_prefix
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceDataset
@@ -19,7 +18,7 @@ def detect(tree: FileTree) -> int:
 
 
 def _is_export(tree: FileTree, name: str) -> bool:
-    return name.lower().endswith(".json") and json_kind(tree.file(name)) == "label-studio"
+    return tree.json_kind(name) == "label-studio"
 
 
 def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:

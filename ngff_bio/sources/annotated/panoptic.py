@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from ngff_bio.formats.coco.panoptic import PanopticFile, PanopticInstances, check_segments
 from ngff_bio.formats.documents import AnnotatedImage, DocumentInstances
-from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Instances, SourceDataset
 from ngff_bio.sources.annotated.folder import (
@@ -24,12 +23,8 @@ from ngff_bio.sources.registry import Source
 def detect(tree: FileTree) -> int:
     """1 if there are image files, and a JSON file with segments."""
     names = tree.names()
-    return int(
-        bool(image_files(names))
-        and any(
-            json_kind(tree.file(n)) == "coco-panoptic" for n in names if n.lower().endswith(".json")
-        )
-    )
+    found = any(tree.json_kind(n) == "coco-panoptic" for n in names)
+    return int(bool(image_files(names)) and found)
 
 
 def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:

@@ -6,7 +6,6 @@ import re
 from collections import defaultdict
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.supervisely import SuperviselyFile, read_meta
 from ngff_bio.model import Category, SourceDataset
@@ -29,7 +28,7 @@ def detect(tree: FileTree) -> int:
     names = tree.names()
     listed = [n for n in names if _ANNOTATION.search(n)][:_SNIFFED_FILES]
     images = any(_IMAGE.search(n) for n in image_files(names))
-    return int(images and any(json_kind(tree.file(n)) == "supervisely" for n in listed))
+    return int(images and any(tree.json_kind(n) == "supervisely" for n in listed))
 
 
 def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.via import ViaFile, is_via_csv
 from ngff_bio.model import SourceDataset
@@ -20,7 +19,7 @@ def detect(tree: FileTree) -> int:
 
 def _is_via(tree: FileTree, name: str) -> bool:
     if name.lower().endswith(".json"):
-        return json_kind(tree.file(name)) == "via"
+        return tree.json_kind(name) == "via"
     if not name.lower().endswith(".csv"):
         return False
     return is_via_csv(tree.file(name).read_range(0, 4096).decode("utf-8", "replace"))

@@ -100,12 +100,16 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
     listed = tuple(known.names.get(i) for i in range(count)) if known.file is not None else None
     if listed is None:
         problems.note("no file names the classes: they are known by their numbers only")
-    for image, label in files.labels.items():
-        if image not in folder.headers:
-            continue
-        size = folder.size_of(image)
-        reader = YoloLabels(tree.file(label), image, size, listed, known.keypoints, known.file)
-        folder.add(reader, lambda name: name)
+    folder.add_all(
+        [
+            YoloLabels(
+                tree.file(label), image, folder.size_of(image), listed, known.keypoints, known.file
+            )
+            for image, label in files.labels.items()
+            if image in folder.headers
+        ],
+        lambda name: name,
+    )
     for name in files.orphans:
         text = text_of(tree.file(name), "the label file")
         if looks_like_labels(text) is not False:

@@ -13,7 +13,6 @@ from pathlib import PurePosixPath
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.coco.file import CocoFile
 from ngff_bio.formats.coco.index import Progress
-from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset
 from ngff_bio.sources.annotated.pairing import ImageFinder
@@ -40,7 +39,7 @@ def detect(tree: FileTree) -> int:
 
 
 def _is_coco(tree: FileTree, name: str) -> bool:
-    return name.lower().endswith(".json") and json_kind(tree.file(name)) == "coco"
+    return tree.json_kind(name) == "coco"
 
 
 def read(

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
+from ngff_bio.formats.json.text import JsonKind, json_kind
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import SourceFile
 from ngff_bio.printing import without_secrets
@@ -68,6 +69,7 @@ class FileTree:
         self.excluded = dict(excluded or {})
         self._files = {}
         self._opened: FileTree | None = None
+        self._json_kinds: dict[str, JsonKind | None] = {}
         for name, file in sorted(files.items()):
             pattern = next((p for p in self.exclude if _matches(name, p)), None)
             if pattern is not None:
@@ -86,6 +88,14 @@ class FileTree:
     def names(self) -> list[str]:
         """Names of all files, sorted."""
         return list(self._files)
+
+    def json_kind(self, name: str) -> JsonKind | None:
+        """The annotation format that a file seems to have, if it is JSON; looked at once."""
+        if not name.lower().endswith(".json"):
+            return None
+        if name not in self._json_kinds:
+            self._json_kinds[name] = json_kind(self.file(name))
+        return self._json_kinds[name]
 
     def file(self, name: str) -> SourceFile:
         """One file by its name.

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader
-from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import OnError, SourceDataset, SourceImage
 from ngff_bio.sources.assembly import base_of, folder_of, image_files, placed, probe_all
@@ -42,7 +41,7 @@ def detect(tree: FileTree) -> int:
     """1 if there are image files, and no annotations of a known format."""
     names = tree.names()
     listed = [n for n in names if n.lower().endswith(".json")][:_SNIFFED_FILES]
-    return int(bool(image_files(names)) and not any(json_kind(tree.file(n)) for n in listed))
+    return int(bool(image_files(names)) and not any(tree.json_kind(n) for n in listed))
 
 
 def read(

@@ -11,7 +11,6 @@ from posixpath import normpath
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import ImageHeader, exif_orientation, probe_image
-from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.labelme.labelme import EmbeddedImage, LabelmeFile, read_labelme
 from ngff_bio.formats.names import safe_name
 from ngff_bio.formats.problems import Problems
@@ -46,7 +45,7 @@ def detect(tree: FileTree) -> int:
 
 
 def _is_labelme(tree: FileTree, name: str) -> bool:
-    return name.lower().endswith(".json") and json_kind(tree.file(name)) == "labelme"
+    return tree.json_kind(name) == "labelme"
 
 
 def read(

@@ -16,7 +16,6 @@ from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.coco.file import CocoFile
 from ngff_bio.formats.coco.index import Progress
 from ngff_bio.formats.coco.layers import KEY
-from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceDataset, SourcePlate
 from ngff_bio.sources.assembly import base_of, image_files, probe_all
@@ -133,7 +132,7 @@ def _annotation_files(tree: FileTree, names: list[str], problems: Problems) -> l
     for name in names:
         if not name.lower().endswith(".json"):
             continue
-        if _COCO.search(name) or "annotations/" in name or json_kind(tree.file(name)) == "coco":
+        if _COCO.search(name) or "annotations/" in name or tree.json_kind(name) == "coco":
             found.append(name)
     if not found:
         problems.note("there is no annotation file: images only")
