@@ -176,11 +176,13 @@ class SuperviselyFile:
     def _mask(
         self, bitmap: _Bitmap | None, size: tuple[int, int], record: str
     ) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+        from PIL.Image import DecompressionBombError
+
         try:
             if bitmap is None:
                 raise ValueError("no bitmap")
             mask = decode_bitmap(bitmap.data, size)
-        except (ValueError, OSError, zlib.error, SyntaxError) as error:
+        except (ValueError, OSError, zlib.error, SyntaxError, DecompressionBombError) as error:
             raise SourceError(
                 "a bitmap cannot be read",
                 file=self.file.name,

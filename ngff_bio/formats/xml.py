@@ -17,6 +17,9 @@ from ngff_bio.model import SourceFile
 
 Element = ElementTree.Element
 
+#: Levels of elements in a record.
+_DEEPEST = 64
+
 #: Bytes at the start of a file in which its root element is looked for.
 _SNIFFED = 4096
 
@@ -70,11 +73,24 @@ def xml_files(files: Mapping[str, SourceFile], root: str) -> list[str]:
     return [n for n, f in files.items() if root_tag(f) in (root, None)]
 
 
-def as_json(element: Element) -> Any:
-    """An element as a JSON value; see the module."""
+def as_json(element: Element, depth: int = 0) -> Any:
+    """An element as a JSON value; see the module.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If elements are nested too deeply.
+    """
+    if depth > _DEEPEST:
+        raise SourceError(
+            "XML elements are nested too deeply",
+            record=element.tag,
+            expected=f"at most {_DEEPEST} levels",
+            hint="check that it is an annotation file",
+        )
     children: dict[str, list[Any]] = {}
     for child in element:
-        children.setdefault(child.tag, []).append(as_json(child))
+        children.setdefault(child.tag, []).append(as_json(child, depth + 1))
     text = element.text or ""
     if not element.attrib and not children:
         return text

@@ -22,7 +22,7 @@ from pycocotools import mask as coco_mask
 from ngff_bio.errors import SourceError
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.polygons import rasterize_polygons
-from ngff_bio.raster.runs import BoolArray, IntArray, run_pixels, union_runs
+from ngff_bio.raster.runs import BoolArray, IntArray, run_pixels, runs_from_mask, union_runs
 
 #: A count has at most 32 bits: seven groups of five, with the sign of a difference.
 MOST_GROUPS = 7
@@ -229,17 +229,20 @@ def rle_from_window(
         Height and width of the image.
     """
     (x, y), (height, width) = corner, shape
-    columns = np.zeros((height, window.shape[1]), np.bool_)
-    columns[y : y + window.shape[0]] = window
-    counts = counts_from_mask(columns).tolist()
-    counts[0] += x * height
-    rest = height * width - sum(counts)
-    if len(counts) % 2:  # the last run is background
-        counts[-1] += rest
-    else:
+    # A row of background below the window ends the runs of each column.
+    padded = np.zeros((window.shape[0] + 1, window.shape[1]), np.bool_)
+    padded[:-1] = window
+    starts, lengths = runs_from_mask(padded.T)
+    column, row = np.divmod(starts, padded.shape[0])
+    begin = (x + column) * height + y + row
+    begin, lengths = union_runs(begin, begin + lengths)
+    ends = begin + lengths
+    gaps = np.diff(begin, prepend=0)
+    gaps[1:] = begin[1:] - ends[:-1]
+    counts = np.stack([gaps, lengths], axis=1).ravel().tolist()
+    rest = height * width - (int(ends[-1]) if ends.size else 0)
+    if rest:
         counts.append(rest)
-    if not counts[-1]:
-        counts.pop()
     packed = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
     return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
 

@@ -22,6 +22,9 @@ AREAS = ("box", "polygon", "ellipse", "mask")
 NO_AREAS = ("polyline", "points", "cuboid", "skeleton")
 SHAPES = (*AREAS, *NO_AREAS)
 
+#: Pixels of a mask, before its run lengths are read.
+_LARGEST_MASK = 1 << 30
+
 _HINT = "correct the file, or skip such records with --on-error skip"
 
 
@@ -106,7 +109,7 @@ def shape_geometry(one: Element, size: tuple[int, int], file: str, record: str) 
         return ellipse(center, radii, turn)
     if one.tag == "mask":
         corner = (int(number("left")), int(number("top")))
-        return mask_rle(_mask(one, file, record), corner, size)
+        return mask_rle(_mask(one, size, file, record), corner, size)
     if one.tag in ("polyline", "points"):
         check_points(points_of(one, file, record), 1, file, record)
     return None
@@ -130,22 +133,33 @@ def points_of(one: Element, file: str, record: str) -> list[tuple[float, float]]
         ) from None
 
 
-def _mask(one: Element, file: str, record: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _mask(
+    one: Element, image: tuple[int, int], file: str, record: str
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
     height, width = (int(number_of(one, k, file, record)) for k in ("height", "width"))
+    fits = 0 < height <= image[0] and 0 < width <= image[1]
+    if not fits or height * width > _LARGEST_MASK:
+        raise SourceError(
+            "a mask is larger than its image",
+            file=file,
+            record=record,
+            expected=f"at most {image[0]} x {image[1]} (height x width), {_LARGEST_MASK:,} pixels",
+            found=f"{height} x {width}",
+            hint=_HINT,
+        )
     text = one.get("rle", "")
     try:
-        counts = np.array([int(v) for v in text.split(",") if v.strip()], np.int64)
-    except (ValueError, OverflowError):
-        counts = np.array([-1])
-    total = sum(counts.tolist())
-    if (counts < 0).any() or total != height * width or height * width > 1 << 31:
+        counts = [int(v) for v in text.split(",") if v.strip()]
+    except ValueError:
+        counts = [-1]
+    if min(counts, default=-1) < 0 or sum(counts) != height * width:
         raise SourceError(
             "the run lengths of a mask do not fit its size",
             file=file,
             record=f"{record}.rle",
             expected=f"run lengths that add up to {height * width} ({height} x {width})",
-            found=str(total) if total >= 0 and not (counts < 0).any() else text[:80],
+            found=str(sum(counts)) if min(counts, default=-1) >= 0 else text[:80],
             hint=_HINT,
         )
-    values = np.arange(counts.size) % 2 == 1
+    values = np.arange(len(counts)) % 2 == 1
     return np.repeat(values, counts).reshape(height, width)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -74,11 +75,12 @@ def _with_track(record: str, own: dict[str, Any]) -> str:
 def _shapes(track: Element, name: str, frames: Sequence[int], file: str) -> dict[int, Element]:
     """Shapes of a track by frame."""
     found: dict[int, Element] = {}
+    known = frames if isinstance(frames, range) else frozenset(frames)
     for shape in track:
         if shape.tag not in SHAPES:
             continue
         frame = int(number_of(shape, "frame", file, name))
-        if frame not in frames:
+        if frame not in known:
             raise SourceError(
                 "a shape is on a frame that the movie does not have",
                 file=file,
@@ -95,13 +97,13 @@ def _filled(
     shapes: Mapping[int, Element], frames: Sequence[int], file: str, name: str
 ) -> Iterator[tuple[int, Element, bool]]:
     """Shapes on all frames of a track, and whether the file states them."""
-    stated = [*shapes, max(frames) + 1]
-    for frame, stop in pairwise(stated):
+    numbers = sorted(frames)
+    for frame, stop in pairwise([*shapes, numbers[-1] + 1]):
         shape, other = shapes[frame], shapes.get(stop)
         yield frame, shape, True
         if shape.get("outside") == "1":
             continue
-        for between in (n for n in frames if frame < n < stop):
+        for between in numbers[bisect_right(numbers, frame) : bisect_left(numbers, stop)]:
             part = (between - frame) / (stop - frame)
             yield between, _between(shape, other, part, file, name), False
 

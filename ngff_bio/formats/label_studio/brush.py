@@ -32,7 +32,7 @@ def decode_brush(values: Sequence[int], size: tuple[int, int]) -> NDArray[np.boo
     height, width = size
     data = bytes(values)
     total = len(data) * 8
-    stream = int.from_bytes(data, "big")
+    stream = f"{int.from_bytes(data, 'big'):0{total}b}" if data else ""
     at = 0
 
     def read(bits: int) -> int:
@@ -40,11 +40,13 @@ def decode_brush(values: Sequence[int], size: tuple[int, int]) -> NDArray[np.boo
         at += bits
         if at > total:
             raise ValueError("the run lengths are truncated")
-        return stream >> (total - at) & ((1 << bits) - 1)
+        return int(stream[at - bits : at], 2)
 
     count = read(32)
     if count != height * width * 4:
         raise ValueError(f"{count} values for {height} x {width} pixels of 4 bytes")
+    if count > total << 16:  # a run has more than one bit, and at most 2 ** 16 values
+        raise ValueError(f"{total} bits for {count} values")
     word = read(5) + 1
     lengths = [read(4) + 1 for _ in range(4)]
     out: NDArray[Any] = np.zeros(count, np.uint8)
@@ -57,7 +59,10 @@ def decode_brush(values: Sequence[int], size: tuple[int, int]) -> NDArray[np.boo
         if repeated:
             out[i:stop] = read(word) & 255
         else:
-            out[i:stop] = [read(word) & 255 for _ in range(stop - i)]
+            words = read(word * (stop - i)).to_bytes(-(-word * (stop - i) // 8), "big")
+            bits = np.unpackbits(np.frombuffer(words, np.uint8))[-word * (stop - i) :]
+            low = bits.reshape(stop - i, word)[:, -8:]
+            out[i:stop] = np.packbits(np.pad(low, ((0, 0), (8 - low.shape[1], 0))), axis=1)[:, 0]
         i = stop
     mask: NDArray[np.bool_] = out.reshape(height, width, 4)[..., 3] > 0
     return mask

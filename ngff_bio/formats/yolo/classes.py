@@ -15,6 +15,9 @@ from ngff_bio.formats.problems import damage_named
 from ngff_bio.formats.text import text_of
 from ngff_bio.model import SourceFile
 
+#: Most digits of a class number.
+_DIGITS = 6
+
 #: Keys of ``data.yaml`` and ``obj.data`` whose values are folders or lists of images.
 SPLITS = ("train", "val", "valid", "test", "minival")
 
@@ -71,7 +74,7 @@ def read_yaml(file: SourceFile) -> YoloClasses | None:
     given: Any = content["names"]
     pairs = list(given.items() if isinstance(given, dict) else enumerate(given))
     if isinstance(given, str) or not all(
-        isinstance(v, str) and str(k).isdecimal() for k, v in pairs
+        isinstance(v, str) and str(k).isdecimal() and len(str(k)) <= _DIGITS for k, v in pairs
     ):
         raise wrong("names", "a list of names, or names by class number")
     splits: dict[str, list[str]] = {}

@@ -168,6 +168,8 @@ def test_the_samples_convert(sample: str, samples: Path, tmp_path: Path) -> None
     [
         (MASK.replace("5, 1", "5, 2"), "13"),
         (MASK.replace("1, 2, 1", "1, x, 1"), "1, x, 1, 2, 5, 1"),
+        (MASK.replace("1, 2, 1", "1, -2, 1"), "1, -2, 1, 2, 5, 1"),
+        (MASK.replace('height="3"', 'height="41"'), "41 x 4"),
         ('<polygon label="cell" points="1,1;2,2"/>', "2 points"),
         ('<polygon label="cell" points="1,1;2;3,3"/>', "1,1;2;3,3"),
         ('<polygon label="cell" points="1,1;nan,2;3,3"/>', "[nan, 2.0]"),
@@ -206,6 +208,7 @@ def test_sizes_and_missing_images_are_errors(tmp_path: Path) -> None:
     [
         '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><annotations>&b;</annotations>',
         "<annotations><image></annotations>",
+        f"<annotations><meta>{'<a>' * 9000}{'</a>' * 9000}</meta></annotations>",
         "<annotations>",
     ],
 )

@@ -159,6 +159,9 @@ def changed(number: int, **value: Any) -> dict[str, Any]:
          "the run lengths are truncated"),
         (RESULTS[4] | {"original_width": 81}, ".value.rle",
          "12800 values for 40 x 81 pixels of 4 bytes"),
+        (changed(4, rle=[0xFF, 0xFF, 0xFF, 0xFC, 0x38, 0, 0, 0]) | {"original_width": 1 << 15,
+                                                                    "original_height": 1 << 15},
+         ".value.rle", "4294967292 values for 32768 x 32768 pixels of 4 bytes"),
         (RESULTS[0] | {"image_rotation": 90}, ".image_rotation", "90.0"),
     ],
 )  # fmt: skip
