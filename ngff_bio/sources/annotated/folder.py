@@ -86,6 +86,7 @@ class AnnotatedFolder:
     read_files: set[str] = field(default_factory=set)
     documents: list[dict[str, Any]] = field(default_factory=list)
     _headers: dict[str, ImageHeader] | None = None
+    _turns: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.finder = ImageFinder(self.images)
@@ -147,7 +148,9 @@ class AnnotatedFolder:
         Tools show images turned; a document that states the size of the stored pixels does not.
         """
         header = self.headers[name]
-        turn = exif_orientation(self.tree.file(name), header)
+        if name not in self._turns:
+            self._turns[name] = exif_orientation(self.tree.file(name), header)
+        turn = self._turns[name]
         sizes = {e.image.size for e in self.entries.get(name, ()) if e.image.size is not None}
         stored = header.size in sizes and header.size[::-1] not in sizes
         return 1 if turn > 4 and stored else turn

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from annotated import converted, exported, labels, rows, write_files
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 import ngff_bio
@@ -213,3 +214,22 @@ def test_a_task_that_lines_are_not_of_is_written_anew(tmp_path: Path) -> None:
     # The smallest box around a right triangle has its two legs as sides.
     values = np.array(outline.split()[1:], float).reshape(4, 2) * (SIZE[1], SIZE[0])
     assert np.allclose(sorted(map(tuple, values)), [(8, 4), (8, 36), (40, 4), (40, 36)])
+
+
+def test_images_are_turned_by_their_exif_orientation_as_tools_show_them(tmp_path: Path) -> None:
+    files = {"data.yaml": "names: [cell]\n", "labels/a.txt": "0 0.25 0.5 0.5 0.25\n"}
+    source = write_files(tmp_path / "in", files)
+    pixels = np.zeros((*SIZE, 3), np.uint8)
+    pixels[:, :40] = 255  # the left half of the stored pixels is the upper half of the image
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be rotated by 90 degrees, clockwise
+    (source / "images").mkdir()
+    Image.fromarray(pixels).save(source / "images/a.jpg", exif=exif, quality=95)
+    data = converted(source, tmp_path / "out.zarr")
+    drawn = labels(data, layer="cell")
+    assert drawn.shape == (80, 40)
+    assert drawn[30:50, :20].all()
+    assert drawn.sum() == 20 * 20
+    image = np.asarray(data[""].level(0)["image"])
+    assert image[:, :38].min() > 200
+    assert image[:, 42:].max() < 50
