@@ -57,14 +57,24 @@ class ImageFinder:
         same = self._by_base.get(base, [])
         return same if same or image_files([base]) else self._by_stem.get(base, [])
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is an image file of this whole name."""
+        return name in self._known
+
     def of_stem(self, name: str, near: str = "") -> str | None:
         """The image file named like another file, whatever the endings; see `find`."""
         plain = stem(name)
-        same = {stem(n): n for n in self._by_stem.get(base_of(plain).lower(), [])}
-        if len(same) == 1 == len(self._by_stem[base_of(plain).lower()]):
-            return next(iter(same.values()))
-        found = self._nearest(list(same), plain, near)
-        return None if found is None else same[found]
+        same: dict[str, list[str]] = defaultdict(list)
+        for one in self._by_stem.get(base_of(plain).lower(), ()):
+            same[stem(one)].append(one)
+        found = next(iter(same)) if len(same) == 1 else self._nearest(list(same), plain, near)
+        return same[found][0] if found is not None and len(same[found]) == 1 else None
+
+    def beside(self, name: str) -> str | None:
+        """The only image file of the same stem in the folder of another file."""
+        same = self._by_stem.get(stem(base_of(name)).lower(), ())
+        found = [n for n in same if folder_of(n) == folder_of(name)]
+        return found[0] if len(found) == 1 else None
 
     def ending_with(self, path: str) -> list[str]:
         """All image files below folders of this name, or whose name ends so."""

@@ -16,6 +16,7 @@ from ngff_bio.formats.names import safe_name
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import OpenedImage
 from ngff_bio.model import Frame, InstanceLayer, OnError, SourceDataset, SourceImage, axes_from
+from ngff_bio.sources.annotated.pairing import ImageFinder, stem
 from ngff_bio.sources.assembly import (
     base_of,
     folder_of,
@@ -79,7 +80,7 @@ def read(
     problems = Problems(on_error)
     names = tree.names()
     image_names = image_files(names)
-    pairs = _Pairs(image_names, problems)
+    pairs = _Pairs(ImageFinder(image_names), problems)
     for name in names:
         if name.lower().endswith(".json") and _is_labelme(tree, name):
             with problems.caught():
@@ -130,13 +131,12 @@ class _Pairs:
     the only one below the root with the name in ``imagePath``, or with the annotation file's name.
     """
 
-    image_names: Sequence[str]
+    finder: ImageFinder
     problems: Problems
     of: dict[str, list[LabelmeFile]] = field(default_factory=lambda: defaultdict(list))
     #: Files without an image file.
     alone: list[LabelmeFile] = field(default_factory=list)
     contents: list[LabelmeFile] = field(default_factory=list)
-    _known: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, content: LabelmeFile) -> None:
         """Find the image file of an annotation file."""
@@ -149,15 +149,11 @@ class _Pairs:
             note_embedded(content, self.problems)
 
     def _find(self, content: LabelmeFile) -> str | None:
-        if not self._known:
-            for name in self.image_names:
-                for key in {name, _stem(name), base_of(name), _stem(base_of(name))}:
-                    self._known.setdefault(key.lower(), []).append(name)
-        folder, stem = folder_of(content.name), _stem(base_of(content.name))
+        folder = folder_of(content.name)
         given = (content.image_path or "").replace("\\", "/")
         path = normpath(f"{folder}/{given}".lstrip("/")) if given else ""
-        at_path = path if path in self._known.get(path.lower(), ()) else None
-        beside = self._only(f"{folder}/{stem}".lstrip("/"), folder)
+        at_path = path if path in self.finder else None
+        beside = self.finder.beside(content.name)
         if beside is not None:
             if at_path is not None and at_path != beside:
                 self.problems.warn(
@@ -165,14 +161,8 @@ class _Pairs:
                     file=content.name,
                 )
             return beside
-        return at_path or self._only(base_of(given)) or self._only(stem)
-
-    def _only(self, key: str, folder: str | None = None) -> str | None:
-        """The only image file of a name, with or without its ending and folder."""
-        found = self._known.get(key.lower(), []) if key else []
-        if folder is not None:
-            found = [n for n in found if folder_of(n) == folder]
-        return found[0] if len(found) == 1 else None
+        found = at_path or (self.finder.find(base_of(given)) if given else None)
+        return found or self.finder.of_stem(base_of(content.name))
 
 
 def _embedded_name(content: LabelmeFile, taken: Container[str]) -> str:
@@ -180,10 +170,6 @@ def _embedded_name(content: LabelmeFile, taken: Container[str]) -> str:
     base = base_of((content.image_path or "").replace("\\", "/"))
     name = f"{folder_of(content.name)}/{base}".lstrip("/")
     return name if base and name.lower() not in taken else content.name
-
-
-def _stem(name: str) -> str:
-    return name.rpartition(".")[0] or name
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +280,7 @@ class _Reader:
                 scale = scale_to(content, size, self.scale_annotations, self.problems)
                 layer = self.layer
                 if layers:
-                    layer = f"{layer}-{safe_name(_stem(base_of(content.name)))}"
+                    layer = f"{layer}-{safe_name(stem(base_of(content.name)))}"
                     self.problems.warn("two annotation files of one image", file=content.name)
                 later = self._later_frames(content, one)
                 layers.append(

@@ -35,3 +35,6 @@ def test_the_file_of_the_same_stem() -> None:
     assert finder.of_stem("masks/train/a.png") == "images/train/a.jpg"
     assert finder.of_stem("masks/a.png") is None
     assert finder.of_stem("masks/e.png") is None
+    assert ImageFinder(["a.png", "a.jpg"]).of_stem("a.xml") is None
+    assert finder.beside("images/val/b.json") == "images/val/b.PNG"
+    assert finder.beside("b.json") is None
