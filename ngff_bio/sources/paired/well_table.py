@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
-from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.model import SourceDataset
 from ngff_bio.sources.annotated.pairing import ImageFinder
 from ngff_bio.sources.assembly import folder_of, image_files
 from ngff_bio.sources.files.tree import FileTree
@@ -47,20 +47,8 @@ def _is_table(tree: FileTree, name: str) -> bool:
     return any(m is not None and not m["objects"] for m in map(_FILE.match, columns))
 
 
-def read(tree: FileTree, *, on_error: OnError = "stop") -> SourceDataset:
-    """Every row as an image with a channel for each of its files; the row is in its frame's record.
-
-    Parameters
-    ----------
-    on_error
-        ``stop`` at the first row without its files, or ``skip`` it and report.
-
-    Raises
-    ------
-    ngff_bio.errors.SourceError
-        If a file is damaged or missing, or channels or labels do not fit each other.
-    """
-    problems = Problems(on_error)
+def read(tree: FileTree, problems: Problems) -> SourceDataset:
+    """Every row as an image with a channel for each of its files; the row is in its frame's record."""
     images = image_files(tree.names())
     finder = ImageFinder(images)
     labels: dict[str, list[Labels]] = defaultdict(list)
