@@ -48,7 +48,9 @@ def read(
     ]
     folder = AnnotatedFolder.open(tree, documents, "VIA", problems, axes=axes)
     for name in documents:
-        folder.add(ViaFile(tree.file(name), class_attribute))
+        folder.add(
+            ViaFile(tree.file(name), None if class_attribute is None else str(class_attribute))
+        )
     return folder.dataset("via")
 
 

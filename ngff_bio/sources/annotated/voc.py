@@ -54,7 +54,9 @@ def detect(tree: FileTree) -> int:
     return int(any(_MASK.search(n) for n in names))
 
 
-def read(tree: FileTree, problems: Problems, *, first_pixel: str | None = None) -> SourceDataset:
+def read(
+    tree: FileTree, problems: Problems, *, first_pixel: int | str | None = None
+) -> SourceDataset:
     """Every image file as an image, with the boxes of its XML file and its label images.
 
     Parameters
@@ -62,9 +64,9 @@ def read(tree: FileTree, problems: Problems, *, first_pixel: str | None = None) 
     first_pixel
         Number of the first pixel: ``1`` as in VOC, or ``0``; 1 unless a corner is before it.
     """
-    if first_pixel not in (None, "0", "1"):
+    if str(first_pixel) not in ("None", "0", "1"):
         raise ArgumentError(
-            "the number of the first pixel is wrong", expected="0 or 1", found=first_pixel
+            "the number of the first pixel is wrong", expected="0 or 1", found=repr(first_pixel)
         )
     names = tree.names()
     listed = {n: tree.file(n) for n in names if n.lower().endswith(".xml")}

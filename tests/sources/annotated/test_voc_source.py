@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from annotated import converted, exported, labels, rows, values_of, write_files
 from PIL import Image
+from typer.testing import CliRunner
 
 import ngff_bio
+from ngff_bio.cli.app import app
 from ngff_bio.errors import SourceError
 from ngff_bio.testing import check_source
 
@@ -135,7 +137,8 @@ def test_coordinates_from_0_are_seen_where_one_is_0(tmp_path: Path) -> None:
     data = converted(source, tmp_path / "out.zarr")
     assert [rows(data, p)[0]["box_x"] for p in data] == [0, 3]
     forced = tmp_path / "forced.zarr"
-    ngff_bio.convert(source, forced, options={"first_pixel": "1"})
+    command = ["convert", str(source), str(forced), "-O", "first_pixel=1"]
+    assert CliRunner().invoke(app, command).exit_code == 0
     assert rows(ngff_bio.open(forced), "b")[0]["box_x"] == 2
 
 
