@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import defaultdict
@@ -85,13 +86,13 @@ def probe_all(tree: FileTree, names: Sequence[str], problems: Problems) -> dict[
     return found
 
 
-#: Largest image, in pixels, that is decoded to see whether its alpha channel is opaque.
-_ALPHA_PIXELS = 1 << 26
+#: Largest image, in bytes of pixels, that is decoded to see whether its alpha channel is opaque.
+_ALPHA_BYTES = 1 << 28
 
 
 def _may_be_opaque(header: ImageHeader) -> bool:
     alpha = header.format in ("png", "bmp") and header.samples in (2, 4)
-    return alpha and header.size[0] * header.size[1] <= _ALPHA_PIXELS
+    return alpha and math.prod(header.shape) * header.dtype.itemsize <= _ALPHA_BYTES
 
 
 def with_folder_splits(dataset: SourceDataset) -> SourceDataset:
