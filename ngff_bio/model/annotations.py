@@ -204,8 +204,6 @@ class VolumeLayer:
     tracked
         On an image with axis t: whether a value is one object on all frames, or equal values on two
         frames are different objects.
-    void
-        Value of pixels that are no object, and get no row.
     parents
         Of a tracked layer: label value of the object that each one is a part of after a division.
     """
@@ -219,7 +217,6 @@ class VolumeLayer:
     classes: str | None = None
     compare: Pixels | RunVolume | None = None
     tracked: bool | None = None
-    void: int | None = None
     parents: dict[int, int] = field(default_factory=dict)
     attributes: dict[str, Any] = field(default_factory=dict)
 

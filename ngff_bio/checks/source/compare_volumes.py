@@ -159,8 +159,7 @@ def _compare(
         expected = draw(layer.pixels, region)
         kinds = draw(classes.pixels, region) if classes is not None else None
     if layer.kind == "instance":
-        void = 0 if layer.void is None else layer.void
-        objects.add(np.where(expected == void, 0, expected), region, kinds)
+        objects.add(expected, region, kinds)
     found = array.read(region)
     where = region_text(region)
     return Found(list(mask_differences(array.path, expected, found, where, layer.source_ids)))

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from ngff_bio.engine.plan.layout import ArrayPlan, Pass
 from ngff_bio.engine.plan.plan import Job, UnitPart
 from ngff_bio.engine.write.checksums import ChecksummingWriter, checksum
@@ -170,8 +168,7 @@ class _Worker:
                 if isinstance(other, VolumeLayer)
             ]
             kinds = classes[0] if classes else None
-            counted = block if layer.void is None else np.where(block == layer.void, 0, block)
-            done.objects = measure_volume(counted, part.region, kinds, frames="t" in plan.axes)
+            done.objects = measure_volume(block, part.region, kinds, frames="t" in plan.axes)
         self.write(plan, part, block, done)
 
     def volume(self, layer: VolumeLayer, part: UnitPart) -> PixelArray:

@@ -14,13 +14,6 @@ from ngff_bio.model import RunVolume, SourceImage, VolumeLayer
 
 LabelKind = Literal["instance", "semantic", "objects"]
 
-#: Layers of Pascal VOC's folders. 255 is the border of objects, of no class (VOC 2012 devkit).
-_VOC: Mapping[str, LabelKind] = {
-    "segmentationclass": "semantic",
-    "segmentationobject": "instance",
-}
-_VOID = 255
-
 
 @dataclass(frozen=True, slots=True)
 class LabelKinds:
@@ -104,7 +97,7 @@ class LabelKinds:
         ]
 
     def _kind(self, name: str, layers: Sequence[VolumeLayer], problems: Problems) -> LabelKind:
-        given = self.layers.get(name, self.every) or _VOC.get(name)
+        given = self.layers.get(name, self.every)
         if given is not None:
             return given
         values: set[int] = set()
@@ -133,9 +126,6 @@ def _of_kind(
         made = {**layer.attributes, "objects": "connected regions of a mask"}
         layer = replace(layer, pixels=pixels, max_value=most, attributes=made)
         problems.note("objects are the connected regions of masks", record=f"layer {layer.name}")
-    void = _VOID if layer.name in _VOC and layer.max_value >= _VOID else None
-    if void is not None:
-        layer = replace(layer, void=void, attributes={**layer.attributes, "void": void})
     if kind == "semantic":
         return replace(layer, kind="semantic")
     if frames and not tracked:
