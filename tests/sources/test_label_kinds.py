@@ -122,12 +122,12 @@ def test_connected_regions_of_classes_are_refused(tmp_path: Path) -> None:
 def test_labels_are_found_by_a_word_within_the_name_of_their_image(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
+    grey = np.random.default_rng(1).integers(1, 255, (40, 50)).astype(np.uint8)
     for t in (1, 70):
-        for name in (f"xy_8bit__cells_t{t}.png", f"xy_8bit_labels__cells_t{t}.png"):
-            Image.fromarray(skimage.measure.label(CELLS).astype("u1")).save(folder / name)
-    Image.fromarray(CELLS).save(
-        folder / "a_mask_of_paper.png"
-    )  # an image: there is no `a_of_paper`
+        labels = skimage.measure.label(CELLS).astype("u1")
+        Image.fromarray(labels).save(folder / f"xy_8bit_labels__cells_t{t}.png")
+        Image.fromarray(grey).save(folder / f"xy_8bit__cells_t{t}.png")
+    Image.fromarray(grey).save(folder / "a_mask_of_paper.png")  # there is no `a_of_paper`
     opened, report = convert(folder)
     assert report.images == 2
     assert opened["xy_8bit__cells"].label_attributes("labels")["values"] == "instance"
