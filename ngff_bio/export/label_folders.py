@@ -18,6 +18,7 @@ from ngff_bio.export.output import place_below, unused_name, write_json
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
 from ngff_bio.formats.cell_tracks import Track, tracks_text
+from ngff_bio.model.splits import standard_split
 
 
 def write_cell_tracking(selection: Selection, place: Path, report: ExportReport) -> None:
@@ -122,7 +123,7 @@ def write_nnunet(selection: Selection, place: Path, report: ExportReport) -> Non
     names: list[str] = []
     cases = 0
     for image, name, pixels, labels in _pairs(selection, place, report, "nnU-Net", semantic=True):
-        case = str(PurePosixPath(name).with_suffix("")).replace("/", "_")
+        case = str(PurePosixPath(name).with_suffix(""))
         part = "Ts" if _split(image) == "test" else "Tr"
         channels = np.moveaxis(pixels, -1, 0) if pixels.ndim == labels.ndim + 1 else pixels[None]
         for number, channel in enumerate(channels):
@@ -182,7 +183,7 @@ def _pairs(
             name = str(frame["name"]) if single else image.name
             name = name if image.stored.size("t") == 1 else f"{name}_t{t:04}"
             report.instances += len(np.unique(labels[labels != 0]))
-            yield one, unused_name(f"{name}.tif", used), pixels, labels
+            yield one, unused_name(f"{_flat(name, image)}.tif", used), pixels, labels
             report.images += 1
         image.stored.forget()
     if not used:
@@ -208,10 +209,23 @@ def _frames(image: SelectedImage, name: str | None) -> Iterator[NDArray[Any]]:
         yield block
 
 
+def _flat(name: str, image: SelectedImage) -> str:
+    """A name without folders: tools look for files in one. Those that the layout has are dropped."""
+    *folders, last = name.split("/")
+    split = _split(image)
+    kept = [
+        f
+        for f in folders
+        if f.lower() not in ("images", "image") and not (split and standard_split(f) == split)
+    ]
+    return "_".join([*kept, str(PurePosixPath(last).with_suffix(""))])
+
+
 def _split(image: SelectedImage) -> str:
-    """``train`` or ``test`` if the frames say so, else no folder."""
-    found = {s.lower() for f in image.frames.values() for s in f.get("splits") or ()}
-    return next((s for s in ("train", "test") if s in found), "")
+    """``train``, ``val`` or ``test`` if the frames say so, else no folder."""
+    named = {s for f in image.frames.values() for s in f.get("splits") or ()}
+    found = {standard_split(s) for s in named} - {None}
+    return str(found.pop()) if len(found) == 1 else ""
 
 
 def _report_hidden(image: SelectedImage, layer: str, report: ExportReport) -> None:

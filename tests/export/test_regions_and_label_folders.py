@@ -142,11 +142,22 @@ def test_images_and_masks_in_folders(to: str, tmp_path: Path) -> None:
     )
 
 
+def test_splits_are_folders_of_stardist_again(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "test")):
+        put(tmp_path / f"in/{split}/images/a{number}.tif", gray(number))
+        put(tmp_path / f"in/{split}/masks/a{number}.tif", labels_of(number))
+    _, out, _ = exported(tmp_path / "in", "stardist")
+    files = sorted(p.relative_to(out) for p in out.rglob("*.tif"))
+    assert files == sorted(p.relative_to(tmp_path / "in") for p in (tmp_path / "in").rglob("*.tif"))
+    for file in files:
+        assert (tifffile.imread(out / file) == tifffile.imread(tmp_path / "in" / file)).all()
+
+
 def test_overlapping_masks_are_named_as_not_kept(tmp_path: Path) -> None:
     source = make_object_masks(tmp_path / "in").root
     store, out, report = exported(source, "stardist")
     assert any("others cover" in n.what for n in report.skipped)
-    masks = tifffile.imread(next((out / "masks").rglob("b2e9.tif")))
+    masks = tifffile.imread(next(p for p in out.rglob("*b2e9.tif") if "masks" in p.parts))
     row = table(store, "stage1_train/b2e9", "masks").to_dict("records")[0]
     assert ((masks > 0) == mask_of(store, "stage1_train/b2e9", row)).all()
 
@@ -158,8 +169,8 @@ def test_nnunet_folders(tmp_path: Path) -> None:
     assert about["channel_names"] == {"0": "CT", "1": "PET"}
     assert about["labels"] == {"background": 0, "liver": 1, "tumor": 2}
     assert (about["numTraining"], about["file_ending"]) == (2, ".tif")
-    for case in ("train_liver_001", "train_liver_002"):
-        group = case.replace("train_", "train/")
+    for case in ("liver_001", "liver_002"):
+        group = f"train/{case}"
         for channel in range(2):
             found = tifffile.imread(out / f"imagesTr/{case}_{channel:04}.tif")
             assert (found == pixels(store, group)[channel]).all()
