@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ngff_bio.checks.source.verify import verify
     from ngff_bio.conversion import convert
     from ngff_bio.copying import copy
+    from ngff_bio.editing import remove, write_labels, write_table
     from ngff_bio.engine.plan.settings import Settings
     from ngff_bio.export import export
     from ngff_bio.measuring import measure
@@ -30,8 +31,11 @@ __all__ = [
     "measure",
     "open",
     "patches",
+    "remove",
     "validate",
     "verify",
+    "write_labels",
+    "write_table",
 ]
 
 _HOMES = {
@@ -42,8 +46,11 @@ _HOMES = {
     "measure": "ngff_bio.measuring",
     "open": "ngff_bio.reader",
     "patches": "ngff_bio.reader.analysis.patches",
+    "remove": "ngff_bio.editing",
     "validate": "ngff_bio.checks",
     "verify": "ngff_bio.checks.source.verify",
+    "write_labels": "ngff_bio.editing",
+    "write_table": "ngff_bio.editing",
 }
 
 

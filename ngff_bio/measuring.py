@@ -101,8 +101,7 @@ def _write(dataset: Dataset, found: pd.DataFrame, name: str) -> None:
             change.put(key, data)
         for path, attributes in groups.items():
             change.set_group(path, attributes)
-    for path, attributes in groups.items():
-        nodes.add_group(path, attributes)
+    nodes.refresh()
 
 
 def _table_attributes(rows: pd.DataFrame, layer: str) -> dict[str, Any]:

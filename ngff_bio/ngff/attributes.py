@@ -39,6 +39,9 @@ NOT_READ = "files_not_read"
 #: Key of the further fields of a dataset: records and images of the source that are not in the store.
 SKIPPED = "skipped"
 
+#: Key among the attributes of a label image that was added to a finished store: by, program, time.
+ADDED = "added"
+
 Json = Any
 Id = int | str
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -132,16 +132,6 @@ class Hierarchy:
             self.consolidated,
             {p: self.pending[p] for p in paths if p in self.pending},
         )
-
-    def add_group(self, path: str, attributes: Mapping[str, Any]) -> None:
-        """Take a group that has been written in place of what was known at its path."""
-        self.known[path] = {
-            "zarr_format": self.zarr_format,
-            "node_type": "group",
-            "attributes": dict(attributes),
-        }
-        self.pending.pop(path, None)
-        self._sorted = []
 
     def attributes(self, path: str) -> Document | None:
         """Attributes of a group or array; ``None`` if there is none at that path."""

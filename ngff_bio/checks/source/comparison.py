@@ -32,6 +32,7 @@ from ngff_bio.checks.store.objects import check_objects, load_manifest
 from ngff_bio.engine.write.manifest import ManifestEntry
 from ngff_bio.errors import StoreError
 from ngff_bio.model import InstanceLayer, LabelLayer, SourceDataset, SourceImage, VolumeLayer
+from ngff_bio.ngff.attributes import ADDED
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
@@ -147,7 +148,12 @@ class Comparison:
         for name in listed:
             if name not in wanted and hides.get(name) not in wanted:
                 path = join(image.path, "labels", name)
-                self._differs("label", path, "the source has no such layer")
+                added = (documents.own(path).get("attributes") or {}).get(ADDED)
+                if isinstance(added, dict):
+                    who = " ".join(str(added[k]) for k in ("by", "time") if added.get(k))
+                    self.done.notes.append(f"{path} was added later: {who}")
+                else:
+                    self._differs("label", path, "the source has no such layer")
         for layer in image.labels:
             hidden = [name for name, of in hides.items() if of == layer.name]
             yield from self._layer(documents, image, layer, hidden, store)

@@ -101,6 +101,17 @@ class StoreChange:
         self._writer = ChecksummingWriter(transaction)
         self._nodes = Nodes(tree.zarr_format)
 
+    @property
+    def storage(self) -> Storage:
+        """Where what is put is visible at once, to its writer."""
+        return self._transaction
+
+    def note_written(
+        self, objects: Sequence[tuple[str, int]], checksums: Mapping[str, int]
+    ) -> None:
+        """Take objects that were put to :attr:`storage` by their sizes and checksums."""
+        self._writer.written.update({key: (size, checksums[key]) for key, size in objects})
+
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> None:
         """Write one object."""
         self._writer.put(key, data)

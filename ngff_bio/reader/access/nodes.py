@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from ngff_bio.ngff.schema_version import KEY
 from ngff_bio.parallel import shared_pool
 from ngff_bio.reader.access.arrays import StoredArray
 from ngff_bio.zarrio.hierarchy import Hierarchy
+from ngff_bio.zarrio.journal import NewView
 
 
 @dataclass
@@ -25,10 +26,14 @@ class NodeTree(Hierarchy):
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "arrays": {}, "_metas": {}}
 
-    def add_group(self, path: str, attributes: Mapping[str, Any]) -> None:
-        """Take a group that has been written in place of what was known at its path."""
-        super().add_group(path, attributes)
-        self._metas.pop(path, None)
+    def refresh(self) -> None:
+        """Read the metadata again, after the store was changed."""
+        while isinstance(self.storage, NewView):  # was opened while it was being changed
+            self.storage = self.storage.storage
+        fresh = type(self).open(self.storage, consolidated=self.consolidated)
+        self.known, self.pending, self._sorted = fresh.known, fresh.pending, []
+        self.arrays.clear()
+        self._metas.clear()
 
     def meta(self, path: str) -> GroupMeta | None:
         """The OME-Zarr metadata of a group; ``None`` if it has none."""
