@@ -294,3 +294,20 @@ def test_no_image_or_one_image_is_refused(store: Path, tmp_path: Path) -> None:
     write_dataset(volume(shape=(2, 30, 40)), FolderStorage(tmp_path / "v"), SMALL)
     with pytest.raises(ArgumentError, match="single image"):
         copy(tmp_path / "v", tmp_path / "b", images="*")
+
+
+def test_what_a_killed_copy_has_left_is_gone_in_the_end(store: Path, tmp_path: Path) -> None:
+    class Killing(FolderStorage):
+        def put(self, key: str, data: Any) -> int:
+            if key.endswith("manifest.parquet"):
+                (tmp_path / "a" / "x.1-2.unfinished").write_bytes(b"half")
+                raise Killed
+            return super().put(key, data)
+
+    with pytest.raises(Killed):
+        copy(store, Killing(tmp_path / "a"))
+    (tmp_path / "a.ozx.77.unfinished").write_bytes(b"half")
+    copy(store, tmp_path / "a")
+    copy(store, tmp_path / "a.ozx")
+    assert not [p for p in tmp_path.rglob("*") if "unfinished" in p.name]
+    assert not (tmp_path / "a" / ".ngff_bio").exists()

@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ngff_bio.checks.store.objects import load_manifest
-from ngff_bio.engine.resume.lease import LEASE
 from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.manifest import MANIFEST, MANIFEST_CHECKSUM, parse_manifest
 from ngff_bio.errors import IncompleteStoreError, StorageError, StoreError
 from ngff_bio.storage import Storage, checked_key
 from ngff_bio.zarrio.hierarchy import Hierarchy
-from ngff_bio.zarrio.journal import PLAN, STATE
+from ngff_bio.zarrio.journal import PLAN, STATE, missing_store
 
 #: Documents of a root, in the order in which they are written; they are removed in the other.
 ROOTS = (".zmetadata", ".zattrs", ".zgroup", "zarr.json")
@@ -67,14 +66,14 @@ class CopyReport:
 
 
 def check_complete(source: Storage) -> None:
-    """Refuse what is not a complete store that nobody changes.
+    """Refuse what is not a complete store.
 
     Raises
     ------
     ngff_bio.errors.StoreNotFoundError
         If there is no store.
     ngff_bio.errors.IncompleteStoreError
-        If a copy, a conversion into it or another change has not ended.
+        If a copy to there, or a conversion, has not ended.
     """
     if source.size(MARK) is not None:
         raise IncompleteStoreError(
@@ -82,18 +81,9 @@ def check_complete(source: Storage) -> None:
             file=source.url,
             hint="run the same copy command again: it resumes",
         )
+    if source.size(PLAN) is not None:
+        raise missing_store(source)
     Hierarchy.open(source)
-    try:
-        state = [key for key, _ in source.list(STATE) if key != LEASE]
-    except StorageError:  # a web server has no listing
-        state = [key for key in (PLAN,) if source.size(key) is not None]
-    if state:
-        raise IncompleteStoreError(
-            "a conversion into the store, or a change of it, has not ended",
-            file=source.url,
-            found=min(state),
-            hint="run its command again, then copy",
-        )
 
 
 def objects_of(source: Storage, report: CopyReport) -> dict[str, StoredObject]:

@@ -33,6 +33,7 @@ from ngff_bio.errors import StoreExistsError
 from ngff_bio.parallel import WorkerPool, cpu_count, shared_pool
 from ngff_bio.storage import Storage, storage_at
 from ngff_bio.storage.zipped import ZipStorage
+from ngff_bio.zarrio.journal import STATE
 
 #: Called with bytes copied and in all.
 Progress = Callable[[int, int], None]
@@ -139,11 +140,15 @@ def _to_storage(
     report.requests = {"PUT": len(todo) + 1 + bool(stale), "DELETE": len(stale) + 1, "LIST": 1}
     if dry_run:
         return
+    if mark is not None:
+        target.remove_partial()
     if stale:
         _remove(target, token, stale)
     target.put(MARK, json.dumps({"token": token}).encode())
     _send(target, source, todo, pool, progress)
     target.delete(MARK)
+    if target.locality == "machine":
+        target.delete_all(STATE)  # the folder that is empty now
 
 
 def _parsed(mark: bytes | None) -> Any:

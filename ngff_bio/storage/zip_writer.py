@@ -7,6 +7,7 @@ import os
 import zipfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 
 from ngff_bio.errors import StorageError
@@ -53,6 +54,8 @@ class ZipWriter:
     def __enter__(self) -> ZipWriter:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            for left in self.path.parent.glob(f"{escape(self.path.name)}.*{UNFINISHED}"):
+                left.unlink()  # of a process that was killed
             self._zip = zipfile.ZipFile(self._beside, "w", zipfile.ZIP_STORED, allowZip64=True)
         except OSError as error:
             raise self._failed(error) from error
