@@ -140,14 +140,18 @@ def test_a_store_is_of_the_source_that_there_is_at_the_end(
         (tmp_path / f"{moment}").mkdir()
         place, storage = make(tmp_path / f"{moment}" / "a"), Mortal()
         killed(place, storage, moment)
-        before, opened = progress_of(storage), set(storage.objects)
+        before = progress_of(storage)
         change(place)
-        report = run(place, storage)
+        try:
+            report = run(place, storage)
+        except StoreExistsError:  # it was whole: a store of the source as it was
+            assert before is None or before.done == before.units
+            assert verify(storage).equal
+            continue
+        assert before is not None
         assert contents(storage) == contents(expected)
         assert verify(storage, place).equal
-        assert before is not None
-        if "zarr.json" not in opened:
-            assert report.resumed >= before.done - len(images) - 1
+        assert report.resumed >= before.done - len(images) - 1
         (notice,) = [n for n in report.notices if "read again" in n.what]
         assert set(str(notice.record).split(", ")) == images
 
