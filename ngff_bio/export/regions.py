@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ngff_bio.errors import import_optional
+from ngff_bio.errors import StoreError, import_optional
 from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import Classes, instance_layers
 from ngff_bio.export.documents import (
@@ -84,13 +85,13 @@ def write_rois(selection: Selection, place: Path, report: ExportReport) -> None:
         for document in documents:
             for _, objects in document.ordered:
                 for _, one in objects:
-                    own, data = str(one["file"]), base64.b64decode(one["roi"])
+                    own, name, data = _kept(one, selection)
                     if own.lower().endswith(".roi"):
                         files[own] = data
                     elif own.lower().endswith(".zip"):
-                        sets[own][one["name"]] = data
+                        sets[own][name] = data
                     else:
-                        sets[f"{PurePosixPath(own).with_suffix('')}_RoiSet.zip"][one["name"]] = data
+                        sets[f"{PurePosixPath(own).with_suffix('')}_RoiSet.zip"][name] = data
         files |= {name: _zipped(rois) for name, rois in sets.items()}
         if len(documents) < len(source_documents(selection, "rois")):
             report.skip("ROIs of OME-TIFFs: a set of ImageJ has no OME-XML")
@@ -117,6 +118,26 @@ def write_rois(selection: Selection, place: Path, report: ExportReport) -> None:
         place_below(place, name).write_bytes(_zipped(rois))
     if sets:
         report.note("classes are groups of regions, in the order of the classes, from 1 on")
+
+
+def _kept(record: Any, selection: Selection) -> tuple[str, str, bytes]:
+    """File, name and bytes of a region in a record of the store.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If the record has none.
+    """
+    try:
+        return str(record["file"]), str(record["name"]), base64.b64decode(record["roi"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            "the record of a region is damaged",
+            file=selection.url,
+            expected="file, name and roi (base64)",
+            found=f"{type(error).__name__}: {error}",
+            hint="run `ngff-bio validate` on the store",
+        ) from error
 
 
 def _annotations(selection: Selection, place: Path, report: ExportReport) -> Any:
@@ -196,6 +217,7 @@ def _roi(
 def _zipped(rois: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in rois.items():
+        for name, data in rois.items():  # a name is never a path in the archive
+            name = re.sub(r"[/\\:]", "_", name)
             archive.writestr(zipfile.ZipInfo(f"{name}.roi"), data)
     return out.getvalue()
