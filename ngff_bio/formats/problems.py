@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ngff_bio.errors import NgffBioError, SourceError
+from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError
 from ngff_bio.model import Notice, OnError, gathered
 
 
@@ -93,6 +93,15 @@ class Problems:
     def note(self, what: str, file: str | None = None, record: str | None = None) -> None:
         """Report something that is correct and worth knowing."""
         self.notices.append(Notice("note", what, file, record))
+
+    def nothing(self, what: str, file: str) -> SourceNotFoundError:
+        """The error for a source of which no image is left, with the first reasons."""
+        return SourceNotFoundError(
+            what,
+            file=file,
+            found="; ".join(dict.fromkeys(n.what for n in self.notices[:3])) or None,
+            hint="correct or add the image files, or name the folder that holds them",
+        )
 
     def gathered(self) -> tuple[Notice, ...]:
         """All notices, equal ones combined."""

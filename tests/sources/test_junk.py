@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from junk import make_junk
@@ -96,3 +98,37 @@ def test_a_mixture_that_converts_is_verified_except_for_what_is_not_read(tmp_pat
         if converted == 5:
             return
     raise AssertionError("too few mixtures convert")
+
+
+def _followed(hint: str, given: dict[str, Any]) -> bool:
+    """Change the options as a hint says; whether it names an option that is not given yet."""
+    before = repr(given)
+    if "--on-error skip" in hint:
+        given["on_error"] = "skip"
+    elif "--labels none" in hint:
+        given["options"] = {"labels": "none"}
+    elif "--ignore-unread" in hint:
+        given["ignore_unread"] = True
+    elif chosen := re.search(r"--format ([\w-]+)", hint):
+        given.setdefault("format", chosen[1])
+    return repr(given) != before
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_an_error_does_not_come_again_after_its_hint_was_followed(
+    seed: int, tmp_path: Path
+) -> None:
+    make_junk(tmp_path / "in", seed)
+    given: dict[str, Any] = {}
+    before: list[tuple[str, str | None, str | None]] = []
+    while True:
+        try:
+            estimate(tmp_path / "in", **given)
+            return
+        except NgffBioError as error:
+            hint, key = error.hint or "", (error.what, error.file, error.record)
+        assert hint, key
+        assert key not in before, (key, given)
+        before.append(key)
+        if not _followed(hint, given):
+            return

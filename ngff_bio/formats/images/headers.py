@@ -118,7 +118,7 @@ def probe_image(file: SourceFile, limits: Limits = DEFAULT_LIMITS) -> ImageHeade
                 "the file is not an image file of a known format",
                 expected="JPEG, PNG, BMP or TIFF",
                 found=f"{head!r} at its start" if head else "an empty file",
-                hint="download or copy the file again, or remove it",
+                hint="download or copy the file again, or leave it out with --exclude GLOB",
             )
         header = parse(stream)
         _check_end(stream, header.format)

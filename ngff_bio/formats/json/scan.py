@@ -213,7 +213,8 @@ class JsonWalk:
                 found=f"the end of the file after {done:,} bytes{inside}",
                 hint="JSON has no comments: remove them"
                 if has_comments(self._head())
-                else "the file is truncated: download or copy it again",
+                else "the file is truncated: download or copy it again, or leave it out with "
+                "--exclude GLOB",
             )
         self.members = self._parsed()
 

@@ -270,7 +270,7 @@ class AnnotatedFolder:
         images = [(folder_of(n), i) for n in single if n not in masks for i in maker.of_file(n)]
         images += [(folder_of(m.files[0]), i) for m in self.movies for i in maker.of_movie(m)]
         if not images:
-            raise SourceNotFoundError("no image file is readable", file=self.tree.origin)
+            raise self.problems.nothing("no image file is readable", self.tree.origin)
         named = {s for _, image in images for frame in image.frames for s in frame.splits}
         order = ("train", "val", "valid", "validation", "test")
         ranked = sorted(named, key=lambda s: (order.index(s) if s in order else len(order), s))

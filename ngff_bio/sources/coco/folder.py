@@ -118,7 +118,7 @@ def read(
                     image = replace(image, labels=(*image.labels, layer))
             images.append(image)
     if not images:
-        raise SourceNotFoundError("no image file is readable", file=tree.origin)
+        raise problems.nothing("no image file is readable", tree.origin)
     if len(images) == 1:
         images = [replace(images[0], path="")]
     return SourceDataset(

@@ -293,8 +293,8 @@ class Partners:
                 "a label image matches several images",
                 file=label.name,
                 found=", ".join(self.series[n].files[0] for _, n, _ in best[:5]),
-                hint="put label images of one folder of images into one folder, or select them with "
-                "--labels NAME=GLOB",
+                hint="put the label images of each folder of images into one beside it, or leave the "
+                "other images out with --exclude GLOB",
             )
         _, number, at = best[0]
         return number, at

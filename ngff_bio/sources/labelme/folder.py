@@ -111,7 +111,7 @@ def read(
         taken.add(name.lower())
         images += [(folder_of(name), i) for i in reader.of_embedded(content, name)]
     if not images:
-        raise SourceNotFoundError("no image is readable", file=tree.origin)
+        raise problems.nothing("no image is readable", tree.origin)
     return SourceDataset(
         name=PurePosixPath(tree.origin.rstrip("/")).stem or "labelme",
         source="labelme",

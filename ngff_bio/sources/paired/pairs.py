@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from ngff_bio.errors import SourceError, SourceNotFoundError
+from ngff_bio.errors import SourceError
 from ngff_bio.formats.arrays.image import ArrayImage
 from ngff_bio.formats.arrays.opening import is_array_file, open_array
 from ngff_bio.formats.images.composed import stack_pixels
@@ -127,11 +127,7 @@ class PairReader:
             with self.problems.caught():
                 found.append((pair.folder, self._image(pair)))
         if not found:
-            raise SourceNotFoundError(
-                "no image file is readable",
-                file=self.tree.origin,
-                hint="name the folder that holds the image files",
-            )
+            raise self.problems.nothing("no image file is readable", self.tree.origin)
         named = {s for pair in pairs for s in pair.splits}
         origin = self.tree.origin.replace("\\", "/").rstrip("/")
         return SourceDataset(
