@@ -22,7 +22,7 @@ from ngff_bio.model.annotations import (
 )
 from ngff_bio.model.axes import ORDER, Axis, axes_from
 from ngff_bio.model.dataset import Channel, Frame, SourceDataset, SourceImage, SourcePlate
-from ngff_bio.model.files import SourceFile, SourcePart, SourceParts, parts_of
+from ngff_bio.model.files import SourceFile, SourcePart, SourceParts, names_of, parts_of
 from ngff_bio.model.notices import Notice, OnError, gathered
 from ngff_bio.model.pixels import ArrayPixels, PixelArray, Pixels, Readable, Region, SampleType
 from ngff_bio.model.runs import RunVolume
@@ -64,6 +64,7 @@ __all__ = [
     "axes_from",
     "gathered",
     "label_dtype",
+    "names_of",
     "parts_of",
 ]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ngff_bio.model.accounting import FileAccount
 from ngff_bio.model.annotations import LabelLayer, Rgba
 from ngff_bio.model.axes import Axis
-from ngff_bio.model.files import SourceFile, SourceParts, parts_of
+from ngff_bio.model.files import SourceParts, names_of, parts_of
 from ngff_bio.model.notices import Notice
 from ngff_bio.model.pixels import Pixels
 
@@ -169,10 +169,6 @@ class SourceDataset:
         plates = tuple(
             p for p in self.plates if any(i.path.startswith(f"{p.path}/".lstrip("/")) for i in kept)
         )
-        lost = _file_names(self.images) - _file_names(kept) - {*self.read_files}
+        lost = names_of(parts_of(*self.images)) - names_of(parts_of(*kept)) - {*self.read_files}
         account = self.account.without(lost, "image that could not be read")
         return replace(self, images=kept, plates=plates, account=account)
-
-
-def _file_names(images: Iterable[SourceImage]) -> set[str]:
-    return {p.name for p in parts_of(*images) if isinstance(p, SourceFile)}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 
@@ -68,3 +69,11 @@ def parts_of(*things: object) -> Iterator[SourcePart | None]:
             yield None
         else:
             yield from declared
+
+
+def names_of(parts: SourceParts) -> set[str]:
+    """Names of the files among parts.
+
+    ``isinstance(part, SourceFile)`` would evaluate all properties, and so read the state of each file.
+    """
+    return {p.name for p in parts if p is not None and not isinstance(p, str | np.ndarray)}

@@ -13,7 +13,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from ngff_bio.errors import SourceError
-from ngff_bio.model import FileAccount, Notice, SourceDataset, SourceFile, gathered
+from ngff_bio.model import FileAccount, Notice, SourceDataset, gathered, names_of
 from ngff_bio.sources.assembly import base_of, ending_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.unread import belongs, looks_like
@@ -53,12 +53,10 @@ def _matching(name: str, patterns: Iterable[str]) -> str | None:
 
 def _used(dataset: SourceDataset, names: set[str]) -> set[str]:
     """Names of files that a dataset is read from; of an archive that is not opened, the archive."""
-    found = set(dataset.read_files)
-    for part in dataset.source_parts():
-        if isinstance(part, SourceFile):
-            found.add(part.name)
-        elif part is None:  # nothing is declared: frames have the names of files
-            found.update(frame.name for image in dataset.images for frame in image.frames)
+    parts = list(dataset.source_parts())
+    found = names_of(parts).union(dataset.read_files)
+    if any(part is None for part in parts):  # nothing is declared: frames have the names of files
+        found.update(frame.name for image in dataset.images for frame in image.frames)
     inside = found - names  # members of an archive that is read in place, parts of a file
     return (found & names) | {above for n in inside for above in _above(n) if above in names}
 

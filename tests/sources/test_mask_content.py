@@ -167,3 +167,14 @@ def test_few_files_are_decoded_to_look_for_masks(
     headers = probe_all(tree, image_files(tree.names()), Problems())
     assert find_masks(tree, headers, headers) == []
     assert len(opened) <= 4
+
+
+def test_a_series_of_label_images_alone_is_refused_with_the_way_on(
+    samples: Path, tmp_path: Path
+) -> None:
+    folder = samples / "generic" / "palette_series"
+    with pytest.raises(SourceError, match="label images without their image") as caught:
+        ngff_bio.convert(folder, tmp_path / "out.zarr")
+    assert "--labels none" in str(caught.value.hint)
+    done = ngff_bio.convert(folder, tmp_path / "out.zarr", options={"labels": "none"})
+    assert done.images == 1
