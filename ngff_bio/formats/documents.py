@@ -10,13 +10,13 @@ from __future__ import annotations
 import copy
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from threading import Lock
 from typing import Any, Protocol
 
 from ngff_bio.formats.problems import Problems, damage_named
-from ngff_bio.model import Category, Instance, SourceFile, SourceParts
+from ngff_bio.model import Category, Instance, SourceFile, SourcePart, SourceParts
 
 #: Documents that are kept in memory: the images of one are written one after another.
 _KEPT = 8
@@ -180,8 +180,17 @@ class DocumentInstances:
         return found
 
     def source_parts(self) -> SourceParts:
-        """The document, and files that its reader needs besides."""
-        return getattr(self.reader, "parts", (self.reader.file,))
+        """The document, files that its reader needs besides, and what else the reader knows."""
+        parts: Iterable[SourcePart | None] = getattr(self.reader, "parts", (self.reader.file,))
+        return (*parts, _settings_of(self.reader))
+
+
+def _settings_of(reader: DocumentReader) -> str:
+    """What a reader got from other files and from options: class names, sizes, the first pixel."""
+    names: list[str] = [f.name for f in fields(reader)] if is_dataclass(reader) else []
+    values = {name: getattr(reader, name) for name in names}
+    own = {name: v for name, v in values.items() if not isinstance(v, SourceFile)}
+    return f"{type(reader).__name__} {own}"
 
 
 def record_text(record: Any) -> str:

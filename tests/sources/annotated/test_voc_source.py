@@ -14,6 +14,9 @@ from typer.testing import CliRunner
 import ngff_bio
 from ngff_bio.cli.app import app
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.problems import Problems
+from ngff_bio.sources import open_tree
+from ngff_bio.sources.annotated.voc import SOURCE
 from ngff_bio.testing import check_source
 
 SIZE = (10, 20)
@@ -230,3 +233,17 @@ def test_an_export_of_another_source_converts_to_the_same_labels(tmp_path: Path)
     boxes = rows(data, "", next(n for n in data[""].layers if "segmentation" not in n))
     sides = [[r[f"box_{n}"] for n in ("x", "y", "width", "height")] for r in boxes]
     assert sides == [[4, 3, 8, 6], [15, 0, 5, 2]]
+
+
+def test_instances_change_with_the_number_of_the_first_pixel(tmp_path: Path) -> None:
+    source = write_files(tmp_path / "in", {"a.xml": xml(thing("cat", 3, 3, 5, 5)), "a.jpg": SIZE})
+    tree = open_tree(source)
+    parts = [
+        tuple(
+            map(
+                str, SOURCE.read(tree, Problems(), first_pixel=n).images[0].labels[0].source_parts()
+            )
+        )
+        for n in (0, 1)
+    ]
+    assert parts[0] != parts[1]
