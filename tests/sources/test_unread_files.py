@@ -40,11 +40,9 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         ("cells.geojson", "{}"),
         ("regions.json", "{}"),
         ("boxes.csv", "file,x\nimages/a.png,3"),
-        ("a_seg.npy", ""),
+        ("boxes.npy", ""),
         ("a.mat", ""),
         ("a.h5", ""),
-        ("a.roi", ""),
-        ("RoiSet.zip", ""),
         ("more.mrxs", ""),
     ],
 )
