@@ -10,6 +10,7 @@ import typer
 from ngff_bio._version import __version__
 from ngff_bio.cli.convert import convert
 from ngff_bio.cli.copy import copy
+from ngff_bio.cli.edit import add_labels, remove
 from ngff_bio.cli.export import export
 from ngff_bio.cli.info import info
 from ngff_bio.cli.output import console
@@ -97,6 +98,11 @@ app.command()(verify)
 app.command()(preview)
 app.command()(export)
 app.command()(copy)
+app.command()(remove)
 app.command()(serve)
 app.command()(formats)
 app.command()(demo)
+
+labels = typer.Typer(help="Labels of an image of a store.", no_args_is_help=True)
+labels.command("add")(add_labels)
+app.add_typer(labels, name="labels")

@@ -102,7 +102,7 @@ def write_labels(
             "the image has labels of this name",
             file=image.url,
             found=name,
-            hint="choose another name, or pass overwrite=True",
+            hint="choose another name, or replace them with --overwrite (in Python: overwrite=True)",
         )
     arrow = None if table is None else _arrow(table, "label")
     added = {"by": author or _user(), "program": f"ngff_bio {__version__}", "time": _now()}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from makers import make_platelet_em
 from PIL import Image
 
@@ -76,6 +77,31 @@ def test_the_same_command_again_ends_well_and_writes_nothing(tmp_path: Path) -> 
     changed = run(*command)
     assert changed.returncode == 2
     assert "already contains a store" in changed.stderr
+
+
+def test_labels_are_added_and_removed(tmp_path: Path) -> None:
+    truth = make_platelet_em(tmp_path, size="tiny", volumes=["24"])
+    out = tmp_path / "out.zarr"
+    ngff_bio.convert(truth.root, out)
+    path, image = next(iter(ngff_bio.open(out).items()))
+    values = np.zeros(image.shape, "u2")
+    values[..., 1:9, 2:7] = 5
+    np.save(tmp_path / "values.npy", values)
+    tifffile.imwrite(tmp_path / "values.tif", values)
+    place = path or "/"
+    assert run("labels", "add", out, place, "mine", tmp_path / "values.npy").returncode == 0
+    done = run("labels", "add", out, place, "kinds", tmp_path / "values.tif", "--class", "5=a")
+    assert done.returncode == 0, done.stderr
+    image = ngff_bio.open(out)[path]
+    for name in ("mine", "kinds"):
+        np.testing.assert_array_equal(image.label(name).array(0)[:], values)
+    again = run("labels", "add", out, place, "mine", tmp_path / "values.npy")
+    assert (again.returncode, "--overwrite" in again.stderr) == (2, True)
+    assert run("verify", out).returncode == 0
+    assert run("remove", out, place, "labels/mine").returncode == 0
+    assert run("remove", out, place, "labels/mine").returncode == 2
+    assert "mine" not in ngff_bio.open(out)[path].labels
+    assert run("verify", out).returncode == 0
 
 
 def test_overwrite_never_removes_what_is_no_store(tmp_path: Path) -> None:

@@ -49,7 +49,10 @@ def options_of(command: click.Command) -> set[str]:
 
 def commands() -> dict[str, click.Command]:
     group = typer.main.get_command(app)
-    return {**group.commands, "": group}  # type: ignore[attr-defined]
+    found = dict(group.commands)  # type: ignore[attr-defined]
+    for name, command in list(found.items()):  # `labels add`
+        found |= {f"{name} {n}": c for n, c in getattr(command, "commands", {}).items()}
+    return {**found, "": group}
 
 
 def test_every_option_that_a_text_names_is_an_option_of_a_command() -> None:

@@ -1,0 +1,122 @@
+"""``ngff-bio labels add`` and ``ngff-bio remove``: change a finished store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ngff_bio.cli import options as cli
+from ngff_bio.cli.output import console
+
+if TYPE_CHECKING:
+    from ngff_bio.reader import Image
+
+_Image = Annotated[
+    str, typer.Argument(help="Path of the image in the store; / for the root.", metavar="IMAGE")
+]
+
+
+def add_labels(
+    store: cli.Store,
+    image: _Image,
+    name: Annotated[str, typer.Argument(help="Name of the labels.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Label values of the whole image: .npy, or a TIFF with one image.",
+            show_default=False,
+        ),
+    ],
+    class_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            help="Values are classes, not objects: the name of one; repeatable.",
+            metavar="VALUE=NAME",
+        ),
+    ] = None,
+    author: Annotated[
+        str | None, typer.Option(help="Who made them; the name of the user by default.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace labels of this name.")
+    ] = False,
+    storage_option: cli.StorageOption = None,
+) -> None:
+    """Add a label image to an image of a store, with levels, table, metadata and manifest.
+
+    All of it becomes visible at once: if the command is killed, the store is the old or the new one.
+    """
+    from ngff_bio.editing import write_labels
+
+    opened = _open(store, image, storage_option)
+    write_labels(
+        opened,
+        name,
+        _read_values(file, opened.axes.replace("c", "")),
+        classes=_classes(class_name),
+        overwrite=overwrite,
+        author=author,
+    )
+    console().print(f"{opened.url}/labels/{name}", markup=False)
+
+
+def remove(
+    store: cli.Store,
+    image: _Image,
+    path: Annotated[
+        str, typer.Argument(help="What to remove: labels/NAME or tables/NAME.", show_default=False)
+    ],
+    storage_option: cli.StorageOption = None,
+) -> None:
+    """Remove labels, with what belongs to them, or a table of an image of a store."""
+    from ngff_bio.editing import remove as run
+
+    run(_open(store, image, storage_option), path)
+
+
+def _open(store: str, image: str, storage_option: list[str] | None) -> Image:
+    from ngff_bio.reader import open
+
+    return open(store, cli.parse_pairs(storage_option, "--storage-option"))[image]
+
+
+def _classes(given: list[str] | None) -> dict[int, str] | None:
+    from ngff_bio.errors import ArgumentError
+
+    pairs = cli.parse_pairs(given, "--class")
+    if not pairs:
+        return None
+    wrong = next((value for value in pairs if not value.isdecimal()), None)
+    if wrong is not None:
+        raise ArgumentError("--class needs a value and a name", expected="1=NAME", found=wrong)
+    return {int(value): text for value, text in pairs.items()}
+
+
+def _read_values(file: Path, axes: str) -> Any:
+    import numpy as np
+
+    from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
+
+    if not file.is_file():
+        raise SourceNotFoundError("the file of label values does not exist", file=file)
+    if file.suffix.lower() == ".npy":
+        try:
+            return np.load(file, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise SourceError("the file cannot be read", file=file, found=error) from error
+    if file.suffix.lower() not in (".tif", ".tiff"):
+        raise ArgumentError("not a file of label values", expected=".npy or .tif", found=file.name)
+    from ngff_bio.formats.tiff.images import open_tiff
+    from ngff_bio.sources.files.ranges import LocalFile
+
+    place = file.absolute()
+    images = open_tiff(LocalFile(str(place.parent), place.name), axes=axes)
+    if len(images) != 1:
+        raise SourceError(
+            "the TIFF has several images", file=file, expected="one", found=len(images)
+        )
+    pixels = images[0].pixels
+    return pixels.read(tuple((0, n) for n in pixels.shape))
