@@ -70,6 +70,8 @@ class StoreServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: StoreServer
     protocol_version = "HTTP/1.1"
+    #: Seconds after which an idle connection is closed: each has a thread.
+    timeout = 60
 
     def do_GET(self) -> None:
         self._answer(body=True)

@@ -143,7 +143,7 @@ def interrupted(folder: Path) -> None:
             progress=stop,
         )  # fmt: skip
     except KeyboardInterrupt:
-        lease = {"token": "a", "pid": 1, "started": 1.5, "machine": "b", "host": "c", "beat": 5.5}
+        lease = {"token": "a", "pid": 1, "started": "5", "machine": "b", "host": "c", "beat": 5.5}
         (folder / "a.zarr" / LEASE).write_text(json.dumps(lease))
         return
     raise AssertionError("the conversion was not interrupted")

@@ -36,7 +36,7 @@ from ngff_bio.engine.write.transaction import Transaction
 from ngff_bio.errors import StoreBusyError, StoreError, StoreExistsError, StoreNotFoundError
 from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.storage import Storage
-from ngff_bio.zarrio.journal import PLAN, STAGED
+from ngff_bio.zarrio.journal import ADDITION, PLAN, STAGED
 from ngff_bio.zarrio.nodes import Nodes, read_nodes
 
 if TYPE_CHECKING:
@@ -304,6 +304,12 @@ class Addition:
 def _begun(storage: Storage) -> state.Begun | None:
     """The addition that was begun and has not finished."""
     begun = state.read_plan(storage)
+    if begun is not None and "damaged" in begun:
+        raise StoreError(
+            "the state of what is being appended is damaged",
+            file=f"{storage.url}/{ADDITION}",
+            hint="remove this file, then run the same command again",
+        )
     if begun is not None and begun.get("kind") != "append":
         raise StoreExistsError(
             "the store is incomplete: it must be complete before anything is appended",

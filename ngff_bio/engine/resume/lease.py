@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
 from ngff_bio.errors import StorageError, StoreBusyError
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.journal import STATE
@@ -28,6 +30,18 @@ LEASE = f"{STATE}/claim.json"
 #: Seconds between renewals, and after which a lease of another machine has expired.
 HEARTBEAT_SECONDS = 15.0
 LEASE_TIMEOUT = 120.0
+
+
+class _Lease(msgspec.Struct):
+    """Types of the members of a lease."""
+
+    token: str
+    pid: int
+    started: str | None
+    machine: str
+    host: str
+    beat: float
+
 
 #: Leases that this process holds: one that it could not give back (no response) has expired.
 _held: set[str] = set()
@@ -165,7 +179,6 @@ def _json(content: dict[str, Any]) -> bytes:
 
 def _parsed(found: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(found)
-    except ValueError:  # not a lease: it names no process
-        return {}
-    return content if isinstance(content, dict) else {}
+        return msgspec.to_builtins(msgspec.json.decode(found, type=_Lease))  # type: ignore[no-any-return]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}  # not a lease: it names no process

@@ -12,7 +12,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict
+
+import msgspec
 
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.plan.settings import Settings
@@ -39,7 +41,7 @@ class Begun(TypedDict, total=False):
 
     ``plan`` is the summary of the plan (see `summarize`), ``sizes`` are the raw bytes of each unit,
     ``base`` is what a store contained before something was appended. ``removing`` alone: an incomplete
-    store is being removed.
+    store is being removed; ``damaged`` alone: it cannot be read.
     """
 
     kind: Kind
@@ -47,6 +49,16 @@ class Begun(TypedDict, total=False):
     sizes: list[int]
     base: dict[str, Any] | None
     removing: bool
+    damaged: bool
+
+
+class _Summary(TypedDict):
+    """Types of the members of a plan's summary that are looked at one by one."""
+
+    source: str
+    name: str
+    images: dict[str, list[str | None]]
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,7 @@ def progress_of(storage: Storage) -> Progress | None:
         units=len(sizes),
         done=len(done),
         bytes=sum(sizes),
-        bytes_done=sum(sizes[int(d)] for d in done),
+        bytes_done=sum(sizes[int(d)] for d in done if d.isdecimal() and int(d) < len(sizes)),
         running=None if by is None else f"process {by['pid']} on {by['host']}",
         settings=begun["plan"]["settings"],
     )
@@ -97,8 +109,20 @@ def read_plan(storage: Storage) -> Begun | None:
     """What was begun at a destination."""
     for key in (PLAN, ADDITION):
         if (found := storage.get(key)) is not None:
-            return cast("Begun", json.loads(found))
+            return _parsed(found)
     return None
+
+
+def _parsed(found: bytes) -> Begun:
+    try:
+        begun = msgspec.json.decode(found, type=Begun)
+        if "removing" not in begun:
+            msgspec.convert(begun["plan"], _Summary)
+            if not {"kind", "sizes"} <= begun.keys():
+                return Begun(damaged=True)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
+        return Begun(damaged=True)
+    return begun
 
 
 def write_plan(
@@ -145,7 +169,7 @@ def action_of(begun: Begun | None, summary: dict[str, Any]) -> Action | None:
         return None
     if "removing" in begun:
         return "discard"
-    if begun["kind"] != "new" or differences(begun["plan"], summary):
+    if "damaged" in begun or begun["kind"] != "new" or differences(begun["plan"], summary):
         return None
     changed = changed_images(begun["plan"], summary)
     return "restart" if changed and len(changed) == len(summary["images"]) else "resume"
@@ -213,6 +237,12 @@ def _refuse_content(storage: Storage, whole: bool) -> None:
 
 def other_plan(begun: Begun, summary: dict[str, Any], storage: Storage) -> StoreExistsError:
     """The error for a conversion that was begun with other settings or another source."""
+    if "damaged" in begun:
+        return StoreExistsError(
+            "the state of an incomplete store is damaged",
+            file=f"{storage.url}/{PLAN}",
+            hint="use --overwrite to begin again",
+        )
     differ = differences(begun["plan"], summary)
     if list(differ) == ["layout"]:
         return StoreExistsError(

@@ -90,9 +90,12 @@ def save_record(storage: Storage, record: UnitRecord) -> None:
 
 
 def load_record(storage: Storage, unit: str) -> UnitRecord | None:
-    """The record of a unit, or ``None`` if it is not done."""
+    """The record of a unit, or ``None`` if it is not done, or its record is damaged."""
     data = storage.get(record_key(unit))
-    return None if data is None else msgspec.json.decode(data, type=UnitRecord)
+    try:
+        return None if data is None else msgspec.json.decode(data, type=UnitRecord)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def load_records(storage: Storage) -> Iterable[UnitRecord]:
