@@ -74,7 +74,9 @@ def current_options(arguments: list[str]) -> list[str]:
 def _code(done: SystemExit) -> int:
     if done.code is None or isinstance(done.code, int):
         return done.code or 0
-    print(done.code, file=sys.stderr)
+    from ngff_bio.printing import printable
+
+    print(printable(str(done.code)), file=sys.stderr)
     return 1
 
 

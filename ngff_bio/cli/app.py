@@ -86,7 +86,7 @@ def demo(
     for name in SAMPLES:
         store, image = folder / f"{name}.zarr", folder / f"{name}.png"
         ngff_bio.convert(make_sample(name, folder / name), store, overwrite=True)
-        typer.echo(repr(ngff_bio.open(store)))
+        out.print(repr(ngff_bio.open(store)), markup=False)
         draw_preview(store).save(image)
         out.print(f"[bold]{name}[/]  {store}  {image}")
 

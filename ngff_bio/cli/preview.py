@@ -36,7 +36,7 @@ def preview(
     storage_option: cli.StorageOption = None,
 ) -> None:
     """Draw an image with its labels outlined, and a legend of the classes."""
-    from ngff_bio.cli.output import writing
+    from ngff_bio.cli.output import console, writing
     from ngff_bio.errors import ArgumentError
     from ngff_bio.storage import storage_at
     from ngff_bio.viewing.preview import draw_preview
@@ -51,4 +51,4 @@ def preview(
     drawn = draw_preview(storage, image=image, label=label, t=t, z=z, width=width, fill=fill)
     with writing(output):
         drawn.save(output)
-    typer.echo(f"{output}: {drawn.width} x {drawn.height}")
+    console().print(f"{output}: {drawn.width} x {drawn.height}", markup=False)

@@ -151,8 +151,7 @@ def _copy_crops(images: list[SelectedImage], place: Path, report: ExportReport) 
             folder = target.parent
             strip.append(plane.pixels())
             write_pixels(strip[-1], target)
-        (folder / "annotation").mkdir(exist_ok=True)
-        joined = folder / "annotation" / f"{about['crop_index']}.jpg"
+        joined = place_below(folder, f"annotation/{about['crop_index']}.jpg")
         write_pixels(np.concatenate(strip, axis=1), joined)
         kept = about.get("labels")
         if kept:

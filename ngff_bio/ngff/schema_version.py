@@ -9,6 +9,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from ngff_bio.printing import printable
+
 #: The key of the attributes, beside those of OME-Zarr.
 KEY = "ngff_bio"
 
@@ -37,7 +39,9 @@ def warn_if_newer(own: Any, file: object) -> None:
     newer = newer_than_known(own)
     if newer is not None:
         warnings.warn(
-            f"{file}: the attributes {KEY!r} are of {newer}; what is new in them is ignored",
+            printable(
+                f"{file}: the attributes {KEY!r} are of {newer}; what is new in them is ignored"
+            ),
             NewerVersionWarning,
             stacklevel=3,
         )

@@ -205,8 +205,8 @@ class BucketStorage(Storage):
         self.delete(key)
 
     def _call(self, verb: str, key: str, ask: Callable[[Any], Any]) -> Any:
-        refuse_escape(key, self.url)
         """One request; ``None`` where there is no such object to read or remove."""
+        refuse_escape(key, self.url)
         import obstore
 
         try:

@@ -138,8 +138,7 @@ class FolderStorage(Storage):
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
-        top = self.root / prefix if prefix else self.root
-        for folder, _, names in os.walk(top):
+        for folder, _, names in os.walk(self._place(prefix)):
             below = os.path.relpath(folder, self.root).replace(os.sep, "/")
             start = "" if below == "." else f"{below}/"
             for name in names:
@@ -150,12 +149,12 @@ class FolderStorage(Storage):
     def folders(self, prefix: str = "") -> Sequence[str]:
         """Names of the folders directly below ``prefix``, sorted."""
         try:
-            with os.scandir(os.path.join(self.root, prefix)) as found:
+            with os.scandir(self._place(prefix)) as found:
                 return sorted(entry.name for entry in found if entry.is_dir())
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise _storage_error(error, self.root / prefix, "list") from error
+            raise _storage_error(error, self._place(prefix), "list") from error
 
     def delete(self, key: str) -> None:
         """Remove an object."""
@@ -168,7 +167,7 @@ class FolderStorage(Storage):
 
     def delete_all(self, prefix: str = "") -> None:
         """Remove everything below ``prefix``, and the folder itself."""
-        top = self.root / prefix if prefix else self.root
+        top = self._place(prefix)
         self._made.clear()
         try:
             shutil.rmtree(top)

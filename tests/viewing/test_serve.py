@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from urllib.parse import unquote
@@ -90,3 +91,27 @@ def test_links_name_the_image_and_every_label() -> None:
     assert kinds["image"] == ("image", "zarr://http://127.0.0.1:1/a/")
     assert kinds["nucleus"] == ("segmentation", "zarr://http://127.0.0.1:1/a/labels/nucleus/")
     assert len(kinds) == 3
+
+
+@pytest.mark.parametrize(
+    "path", ["/%00", "/a%20store.zarr/%00", "/" + "a" * 60_000, "/a%20store.zarr/" + "a/" * 3000]
+)
+def test_names_that_no_file_can_have_are_not_found(server: StoreServer, path: str) -> None:
+    assert ask(server, path)[0] in (404, 414)
+
+
+@pytest.mark.parametrize("span", ["9" * 5000 + "-", "-" + "9" * 5000, "0-" + "9" * 5000])
+def test_ranges_of_thousands_of_digits_cannot_be_satisfied(server: StoreServer, span: str) -> None:
+    assert ask(server, "/a%20store.zarr/bytes", Range=f"bytes={span}")[0] == 416
+
+
+def test_idle_connections_keep_nobody_waiting(server: StoreServer) -> None:
+    """Each has a thread, until it is closed after a minute."""
+    address = ("127.0.0.1", server.server_address[1])
+    idle = [socket.create_connection(address, timeout=10) for _ in range(300)]
+    try:
+        assert ask(server, "/a%20store.zarr/bytes")[2] == BYTES
+    finally:
+        for connection in idle:
+            connection.close()
+    assert 0 < server.RequestHandlerClass.timeout <= 60

@@ -11,6 +11,7 @@ import numpy as np
 
 from ngff_bio.errors import NameNotFoundError, StoreError, closest_names
 from ngff_bio.ngff import GroupMeta, MultiscaleMeta
+from ngff_bio.printing import printable
 from ngff_bio.reader.access.multiscale import Multiscale
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.storage import Storage
@@ -39,7 +40,9 @@ class PartlyUnreadableWarning(UserWarning):
 
 def warn_skipped(what: str, reason: object, *, depth: int = 3) -> None:
     """Warn that part of a store is skipped."""
-    warnings.warn(f"{what} is skipped: {reason}", PartlyUnreadableWarning, stacklevel=depth)
+    warnings.warn(
+        printable(f"{what} is skipped: {reason}"), PartlyUnreadableWarning, stacklevel=depth
+    )
 
 
 class ImageNode:

@@ -24,6 +24,7 @@ from ngff_bio.errors import (
 )
 from ngff_bio.model import MAX_HIDDEN
 from ngff_bio.parallel import shared_pool
+from ngff_bio.printing import printable
 from ngff_bio.reader.access.image import ImageNode, PartlyUnreadableWarning, warn_skipped
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.reader.tables.frames import Library, as_frame
@@ -204,12 +205,11 @@ def in_table_only(image: ImageNode, layer: str) -> set[tuple[int, int]]:
     every = RowFilter({}, None, {}, pc.field("label_image").is_null())
     rows = TablePart(image, layer, every, ("t", "label"), ()).read()
     if rows.num_rows:
-        warnings.warn(
+        text = (
             f"{rows.num_rows} instances of {image.url}/labels/{layer} are left out: "
-            "they overlap so many others that only the table has their outlines",
-            PartlyUnreadableWarning,
-            stacklevel=4,
+            "they overlap so many others that only the table has their outlines"
         )
+        warnings.warn(printable(text), PartlyUnreadableWarning, stacklevel=4)
     return set(zip(rows["t"].to_pylist(), rows["label"].to_pylist(), strict=True))
 
 
