@@ -20,7 +20,7 @@ WRITERS = ("export", "copying", "storage")
 OPENING = {"open", "read_bytes", "read_text", "write_bytes", "write_text", "rmtree", "unlink"}
 
 #: Objects whose ``open`` takes no name of a file.
-OPENED = {"NodeTree", "Hierarchy", "reader", "self", "part", "webbrowser", "zarr"}
+OPENED = {"type(self)", "NodeTree", "Hierarchy", "reader", "self", "part", "webbrowser", "zarr"}
 
 #: Functions that open a file whose name is not from a store, or not a file.
 OWN_FILES = {

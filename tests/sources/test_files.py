@@ -14,7 +14,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError
+from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError, StorageError
 from ngff_bio.formats.limits import Limits
 from ngff_bio.sources.files import ranges
 from ngff_bio.sources.files.tree import open_tree, with_archives
@@ -325,3 +325,9 @@ def test_unpacked_members_are_in_a_folder_of_this_process(tmp_path: Path) -> Non
     path = ranges.temporary_copy("a key of this test", lambda f: f.write(b"x"))
     assert path.read_bytes() == b"x"
     assert path == ranges.temporary_copy("a key of this test", lambda f: f.write(b"y"))
+
+
+def test_a_server_that_refuses_the_connection_is_one_error():
+    with pytest.raises(StorageError, match="request failed") as raised:
+        open_tree("ftp://127.0.0.1:1/a")
+    assert raised.value.file == "ftp://127.0.0.1:1/a"

@@ -40,6 +40,8 @@ def _file_system(url: str, options: str) -> tuple[Any, str]:
         ) from error
     except ValueError as error:
         raise ArgumentError("the kind of URL is unknown", file=url, found=error) from error
+    except Exception as error:  # some file systems connect here
+        raise _failure(url, error) from error
     return system, str(root)
 
 
