@@ -147,6 +147,8 @@ def _kind_of_text(text: str, ending: str, stems: set[str]) -> str:
     if noun == "table" and _COLUMNS.search(first):
         return "table with columns of annotations"
     lines = [line for line in (first, *rest.split("\n", 4)[:4]) if line.strip()]
+    if lines and all(image_files(line.split()[:1]) for line in lines):
+        return f"{noun} that names images"  # of another folder, as lists of splits can do
     if noun == "text" and lines and all(map(_NUMBERS.match, lines)):
         return "text of numbers, as of YOLO"
     if text.lstrip().startswith(("{", "[")):

@@ -36,6 +36,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     [
         ("a.txt", "cell 5 5 1 1"),
         ("labels/a.txt", "cell 5 5 1 1"),
+        ("train.txt", "elsewhere/b.jpg\nelsewhere/c.jpg\n"),
         ("annotations.xml", "<regions/>"),
         ("cells.geojson", "{}"),
         ("regions.json", "{}"),
