@@ -11,9 +11,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.arrays.opening import is_array_file
-from ngff_bio.formats.json.text import parse_json
+from ngff_bio.formats.json.text import checked, parse_json
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Category, SourceDataset
 from ngff_bio.sources.assembly import base_of, folder_of
@@ -59,7 +61,9 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
             labels[match["top"], match["part"], match["case"]] = name
         elif base_of(name) == "dataset.json":
             with problems.caught():
-                about[folder_of(name)] = parse_json(tree.file(name).read(), name, dict[str, Any])
+                content = parse_json(tree.file(name).read(), name, dict[str, Any])
+                checked(content, _Stated, file=name, record="")
+                about[folder_of(name)] = content
     pairs = []
     for (top, part, case), files in sorted(cases.items()):
         stated = about.get(top.rstrip("/"), {})
@@ -90,6 +94,13 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
         attributes={"nnunet": list(about.values())},
         read_files=[f"{folder}/dataset.json".lstrip("/") for folder in about],
     )
+
+
+class _Stated(msgspec.Struct):
+    """Types of the members of ``dataset.json`` that name channels."""
+
+    channel_names: dict[str, Any] | None = None
+    modality: dict[str, Any] | None = None
 
 
 def _channels(stated: Mapping[str, Any], files: Mapping[int, str], source: str) -> tuple[str, ...]:
