@@ -268,3 +268,24 @@ def test_a_file_name_of_several_files_is_an_error_that_lists_them(tmp_path: Path
     assert str(caught.value.found) == "one/x.png, two/x.png"
     assert "--exclude" in str(caught.value.hint)
     assert ngff_bio.convert(place, tmp_path / "out.zarr", exclude=["two"]).images == 1
+
+
+def test_an_image_file_of_another_ending_is_taken_if_it_is_the_only_one(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    (folder / "png").mkdir(parents=True)
+    Picture.fromarray(np.ones((4, 5), np.uint8)).save(folder / "png" / "a.png")
+    listed = {
+        "images": [{"id": 1, "file_name": "a.tif", "height": 4, "width": 5}],
+        "categories": [{"id": 1, "name": "cell"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 2, 2],
+                         "area": 4, "iscrowd": 0, "segmentation": [[1, 1, 3, 1, 3, 3, 1, 3]]}],
+    }  # fmt: skip
+    (folder / "coco.json").write_text(json.dumps(listed))
+    report = ngff_bio.convert(folder, tmp_path / "one.zarr")
+    assert report.instances == 1
+    (warning,) = [n for n in report.notices if n.kind == "warning"]
+    assert warning.record == "a.tif: png/a.png"
+    (folder / "jpg").mkdir()
+    Picture.fromarray(np.ones((4, 5), np.uint8)).save(folder / "jpg" / "a.jpg")
+    with pytest.raises(NgffBioError, match="not found"):
+        ngff_bio.convert(folder, tmp_path / "two.zarr")

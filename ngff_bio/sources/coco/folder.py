@@ -98,6 +98,14 @@ def read(
                 hint="put each COCO file into the folder of its image files or above, or leave the "
                 "other files out with --exclude GLOB",
             )
+        if found is None:
+            found = finder.of_stem(file_name, folder_of(file.name))
+            if found is not None:
+                problems.warn(
+                    "listed images have another ending than their image files",
+                    file=file.name,
+                    record=f"{file_name}: {found}",
+                )
         return found
 
     headers = probe_all(tree, image_names, problems)
