@@ -179,7 +179,7 @@ class Counting(Wrapped):
         return self.pixels.read(region)
 
 
-@pytest.mark.parametrize(("memory", "most"), [(1, 1), (1 << 40, 3)])
+@pytest.mark.parametrize(("memory", "most"), [(5 << 20, 1), (1 << 40, 3)])
 def test_no_more_units_are_in_flight_than_memory_holds(memory: int, most: int) -> None:
     dataset = volume(shape=(6, 300, 300))
     pixels = Counting(dataset.images[0].pixels)
@@ -197,7 +197,9 @@ def test_a_scheduler_begins_what_memory_holds_and_always_one() -> None:
     assert list(scheduler.ready(9, 2 * each)) == []
     scheduler.done(units[1], UnitRecord(units[1].id))
     assert list(scheduler.ready(9, 2 * each)) == [units[2]]
-    assert list(Scheduler(plan, units).ready(9, 0)) == [units[0]]
+    assert list(Scheduler(plan, units).ready(9, each - 1)) == [units[0]]
+    with pytest.raises(ArgumentError, match="more memory than allowed"):
+        list(Scheduler(plan, units).ready(9, each // 3))
     assert list(Scheduler(plan, units).ready(3, 1 << 40)) == list(units[:3])
 
 

@@ -118,9 +118,3 @@ def test_an_alpha_that_has_a_meaning_is_stored_and_not_shown(tmp_path: Path) -> 
     for image in opened.values():
         assert [c["active"] for c in image.rendering] == [True, True, True, False]
         assert image.rendering[3]["color"] == "FFFFFF"
-
-
-def test_regions_that_imagej_keeps_in_a_tiff_are_reported(tmp_path: Path) -> None:
-    folder = imagej(tmp_path / "in", Overlays=[b"Iout" + bytes(60)])
-    report = convert(folder)[1]
-    assert [n.file for n in report.skipped if "regions" in n.what] == ["a.tif"]

@@ -449,7 +449,7 @@ def test_labels_that_may_be_of_several_images_are_refused(tmp_path: Path) -> Non
     put(tmp_path / "in" / "masks" / "a.tif", LABELS)
     with pytest.raises(SourceError, match="several images") as caught:
         ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
-    assert "--labels" in (caught.value.hint or "")
+    assert "--exclude" in (caught.value.hint or "")
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", on_error="skip")
     assert (report.images, len(report.skipped)) == (2, 1)
 
