@@ -163,3 +163,16 @@ def test_an_image_that_turns_out_to_be_unreadable_is_unread(folder: Path, tmp_pa
     )
     assert done.images == 2
     assert list(done.account.unread) == ["b.png"]
+
+
+def test_stores_in_the_folder_of_the_source_are_listed_but_the_own_one_is_verified(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.fromarray(np.arange(20, dtype=np.uint8).reshape(4, 5)).save(folder / "a.png")
+    ngff_bio.convert(folder, folder / "own.zarr")
+    done = ngff_bio.verify(folder / "own.zarr", folder)
+    assert (done.equal, done.not_read) == (True, [])
+    ngff_bio.convert(folder, tmp_path / "other.zarr")
+    assert ngff_bio.verify(tmp_path / "other.zarr", folder).not_read == ["own.zarr"]

@@ -247,7 +247,9 @@ def test_an_encrypted_zip_is_reported(tmp_path: Path) -> None:
 def test_a_store_inside_the_folder_is_no_part_of_the_source(tmp_path: Path) -> None:
     put(tmp_path, {"a.tif": b"a", "out.zarr/zarr.json": b"{}", "out.zarr/0/c/0/0": b"x"})
     put(tmp_path, {"__MACOSX/a.tif": b"", ".DS_Store": b"", "sub/Thumbs.db": b""})
-    assert open_tree(tmp_path).names() == ["a.tif"]
+    tree = open_tree(tmp_path)
+    assert tree.names() == ["a.tif"]
+    assert tree.excluded == {"out.zarr": "Zarr store"}
 
 
 def test_one_file_alone_is_a_source(tmp_path: Path) -> None:

@@ -135,7 +135,12 @@ def verify(
                 dataset, notes = without_skipped(dataset, documents.groups)
                 done.notes += notes
             comparison.dataset(documents, dataset)
-            done.not_read = [*dataset.account.excluded, *dataset.account.unread]
+            here = os.path.realpath(storage.url)  # a store may be in the folder of its source
+            done.not_read = [
+                name
+                for name in (*dataset.account.excluded, *dataset.account.unread)
+                if os.path.realpath(os.path.join(os.fspath(source), name)) != here
+            ]
             done.skipped = records_skipped(recorded, dataset)
         elif pixels:
             comparison.checksums(read_documents(storage), entries)

@@ -200,10 +200,11 @@ def _tree_of_file(
 
 
 def _walk(top: str, outside: dict[str, str]) -> Iterator[str]:
-    """Names of files below a folder; links that are not followed are added to `outside`."""
+    """Names of files below a folder; links that are not followed and stores are added to `outside`."""
     inside = os.path.realpath(top) + os.sep
     for folder, below, names in os.walk(top):
         if folder != top and STORE_MARKS.intersection(names):
+            outside[os.path.relpath(folder, top).replace(os.sep, "/")] = "Zarr store"
             below.clear()
             continue
         below[:] = [b for b in below if not b.startswith(".")]
