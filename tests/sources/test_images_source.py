@@ -779,3 +779,15 @@ def test_labels_of_the_broad_bioimage_benchmark_collection(
     put(tmp_path / "in" / label, LABELS)
     ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
     np.testing.assert_array_equal(pixels(tmp_path / "out.zarr", f"labels/{layer}"), LABELS)
+
+
+def test_a_label_image_smaller_than_its_frame_is_refused(tmp_path: Path) -> None:
+    for t in (1, 2):
+        put(tmp_path / "in" / "images" / f"a_t{t}.tif", GREY)
+    put(tmp_path / "in" / "masks" / "a_t1.tif", LABELS)
+    put(tmp_path / "in" / "masks" / "a_t2.tif", LABELS[:20, :36])
+    with pytest.raises(SourceError, match="differ in size") as caught:
+        ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
+    assert (caught.value.file, caught.value.found) == ("masks/a_t2.tif", "20 x 36")
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", on_error="skip")
+    assert [n.file for n in report.skipped] == ["masks/a_t2.tif"]

@@ -121,6 +121,15 @@ def label_layer(
                 found=axes,
             )
         letters = axes
+        plane = image.pixels.shape[-2:]
+        if grid.along and part.shape[-2:] != plane:
+            raise SourceError(
+                "a label image and its frame differ in size",
+                file=name,
+                expected=f"{plane[0]} x {plane[1]} (height x width), as {image.name} has",
+                found=f"{part.shape[-2]} x {part.shape[-1]}",
+                hint="check that the two belong together, or leave it out with --exclude GLOB",
+            )
         pixels.append(part)
     missing = len(grid.files) - len(names)
     if missing:
