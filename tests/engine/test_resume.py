@@ -19,6 +19,7 @@ from scenes import Wrapped, collection, noise, plate, volume
 import ngff_bio
 from ngff_bio.engine import Settings, ThreadRunner, parse_codec, progress_of, write_dataset
 from ngff_bio.engine.resume.lease import LEASE
+from ngff_bio.engine.write.records import load_record, record_key
 from ngff_bio.errors import IncompleteStoreError, StorageError, StoreExistsError, StoreNotFoundError
 from ngff_bio.model import ArrayPixels, Region, SourceDataset
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
@@ -262,3 +263,14 @@ def test_the_codec_is_chosen_the_same_in_a_resumed_run() -> None:
             report = convert(dataset, storage)
             assert contents(storage) == contents(whole)
             assert list(report.choices) == ["image uint8 x12"]
+
+
+@pytest.mark.parametrize("number", ["-1", "99999999999999999999"])
+def test_a_record_with_numbers_that_no_table_holds_is_a_damaged_one(number: str) -> None:
+    storage = MemoryStorage()
+    part = {"array": 0, "step": 0, "region": [], "objects": {"0:1": {"count": "NUMBER"}}}
+    text = json.dumps({"id": "000000", "parts": [part]}).replace('"NUMBER"', number)
+    storage.put(record_key("000000"), text.encode())
+    assert load_record(storage, "000000") is None
+    storage.put(record_key("000000"), text.replace(number, "7").encode())
+    assert load_record(storage, "000000") is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 
@@ -26,15 +26,20 @@ class Failure:
     record: str | None = None
 
 
+#: Numbers that the columns of tables hold: others are those of a damaged record.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Bound = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+
+
 class MeasuredObject(TypedDict, total=False):
     """An object of a label volume on one frame: pixels, half-open bounds along each axis but t, pixels
     by class value.
     """
 
-    count: int
-    start: list[int]
-    stop: list[int]
-    classes: dict[str, int]
+    count: Count
+    start: list[Bound]
+    stop: list[Bound]
+    classes: dict[str, Count]
 
 
 @dataclass(slots=True)
