@@ -154,14 +154,14 @@ def test_only_what_differs_is_sent(store: Path, tmp_path: Path) -> None:
     assert copy(store, target).sent == 0
     with pytest.raises(StoreExistsError, match="another store"):
         copy(other, target)
-    foreseen = copy(other, target, overwrite=True, dry_run=True)
+    planned = copy(other, target, overwrite=True, dry_run=True)
     assert contents(target) == stored(store)
     before = dict(target.objects)
     target.puts.clear()
     report = copy(other, target, overwrite=True)
     assert contents(target) == contents(other)
-    assert (report.sent, report.bytes_sent) == (foreseen.sent, foreseen.bytes_sent)
-    assert foreseen.requests["PUT"] == len(target.puts)
+    assert (report.sent, report.bytes_sent) == (planned.sent, planned.bytes_sent)
+    assert planned.requests["PUT"] == len(target.puts)
     again = [k for k in target.puts if before.get(k) == target.objects.get(k)]
     assert not [k for k in again if not k.startswith(".ngff_bio/")]
 

@@ -171,12 +171,17 @@ def open_microscope(
         document = _document(first)
         for number, name in enumerate(first.scenes):
             scene = _open(path, file.identity, number)
-            image = document.images[number] if document is not None else None
+            image = _image_metadata(document, number)
             scenes.append(_scene(file, scene, number, name, image, tuple(companions), limits))
         if not scenes:
             raise SourceError("the microscope file contains no image", file=file.name)
         xml = None if document is None else document.to_xml()
         return MicroscopeFile(tuple(scenes), xml, warnings, notes)
+
+
+def _image_metadata(document: OME | None, number: int) -> OmeImage | None:
+    images = document.images if document is not None else []
+    return images[number] if number < len(images) else None
 
 
 def _state(file: SourceFile, image: BioImage) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -299,7 +304,7 @@ def _document(scene: BioImage) -> OME | None:
     """Metadata of all scenes; ``None`` if the plug-in has none."""
     try:
         document: OME = scene.ome_metadata
-    except NotImplementedError:
+    except NotImplementedError:  # what bioio's readers raise if they have no OME metadata
         return None
     # openreadout makes a new UUID each time: a store would differ from conversion to conversion.
     return document.model_copy(update={"uuid": None})

@@ -17,7 +17,7 @@ from ngff_bio.checks.source.verify import verify
 def folder(tmp_path: Path) -> Path:
     """Three image files; the header of one can be read, but not its pixels."""
     rng = np.random.default_rng(0)
-    place = tmp_path / "pictures"
+    place = tmp_path / "images"
     place.mkdir()
     for name in ("one", "two", "three"):
         pixels = rng.integers(0, 255, (40, 30), np.uint8)

@@ -16,8 +16,8 @@ def test_old_names_of_the_model_warn_and_work(name: str) -> None:
 
 
 def test_unknown_names_of_the_model_are_attribute_errors() -> None:
-    with pytest.raises(AttributeError, match="Picture"):
-        ngff_bio.model.Picture  # noqa: B018
+    with pytest.raises(AttributeError, match="Volume"):
+        ngff_bio.model.Volume  # noqa: B018
 
 
 def test_the_old_name_of_a_cancelled_conversion_is_the_same_error() -> None:

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from makers import damage, make_coco_folder
 from makers.generic_coco import CocoFolderTruth
-from PIL import Image as Picture
+from PIL import Image
 from pycocotools import mask as coco_mask
 from stores import attributes, mask_of, pixels, table
 
@@ -95,7 +95,7 @@ def test_image_files_of_every_kind_have_their_pixels(tmp_path: Path) -> None:
         if name.endswith(".tif"):
             want = tifffile.imread(image.path)
         else:
-            want = np.asarray(Picture.open(image.path))
+            want = np.asarray(Image.open(image.path))
         want = np.moveaxis(want, -1, 0) if want.ndim == 3 else want
         found = pixels(store, path_of(dataset, name))
         np.testing.assert_array_equal(found, want)
@@ -228,7 +228,7 @@ def _folders(place: Path, *names: str) -> Path:
     """A folder of image files."""
     for name in names:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
-        Picture.fromarray(np.full((4, 5), 1, np.uint8)).save(place / name)
+        Image.fromarray(np.full((4, 5), 1, np.uint8)).save(place / name)
     return place
 
 
@@ -273,7 +273,7 @@ def test_a_file_name_of_several_files_is_an_error_that_lists_them(tmp_path: Path
 def test_an_image_file_of_another_ending_is_taken_if_it_is_the_only_one(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     (folder / "png").mkdir(parents=True)
-    Picture.fromarray(np.ones((4, 5), np.uint8)).save(folder / "png" / "a.png")
+    Image.fromarray(np.ones((4, 5), np.uint8)).save(folder / "png" / "a.png")
     listed = {
         "images": [{"id": 1, "file_name": "a.tif", "height": 4, "width": 5}],
         "categories": [{"id": 1, "name": "cell"}],
@@ -286,6 +286,6 @@ def test_an_image_file_of_another_ending_is_taken_if_it_is_the_only_one(tmp_path
     (warning,) = [n for n in report.notices if n.kind == "warning"]
     assert warning.record == "a.tif: png/a.png"
     (folder / "jpg").mkdir()
-    Picture.fromarray(np.ones((4, 5), np.uint8)).save(folder / "jpg" / "a.jpg")
+    Image.fromarray(np.ones((4, 5), np.uint8)).save(folder / "jpg" / "a.jpg")
     with pytest.raises(NgffBioError, match="not found"):
         ngff_bio.convert(folder, tmp_path / "two.zarr")

@@ -101,10 +101,10 @@ def test_imagepath_leads_to_image_files_in_other_folders(tmp_path: Path) -> None
 
 
 def test_a_windows_path_is_found_by_its_last_part(tmp_path: Path) -> None:
-    put_image(tmp_path / "d/pictures/one.png")
-    put_image(tmp_path / "d/pictures/two.png")
-    put(tmp_path / "d", "note.json", imagePath="D:\\old\\pictures\\two.png")
-    assert pairs(read(open_tree(tmp_path / "d"))) == {"pictures/two.png": "note.json"}
+    put_image(tmp_path / "d/images/one.png")
+    put_image(tmp_path / "d/images/two.png")
+    put(tmp_path / "d", "note.json", imagePath="D:\\old\\images\\two.png")
+    assert pairs(read(open_tree(tmp_path / "d"))) == {"images/two.png": "note.json"}
 
 
 def test_the_embedded_image_is_used_only_where_no_file_is_found(tmp_path: Path) -> None:

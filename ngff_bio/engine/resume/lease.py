@@ -179,6 +179,7 @@ def _json(content: dict[str, Any]) -> bytes:
 
 def _parsed(found: bytes) -> dict[str, Any]:
     try:
-        return msgspec.to_builtins(msgspec.json.decode(found, type=_Lease))  # type: ignore[no-any-return]
+        lease: dict[str, Any] = msgspec.to_builtins(msgspec.json.decode(found, type=_Lease))
+        return lease
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}  # not a lease: it names no process

@@ -24,6 +24,24 @@ from ngff_bio.model import (
 )
 
 
+def refuse_other_size(name: str, size: tuple[int, int], image: tuple[int, int]) -> None:
+    """Refuse a label image whose (height, width) is not that of its image.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If the two differ.
+    """
+    if size != image:
+        raise SourceError(
+            "a label image has another size than its image",
+            file=name,
+            expected=f"{image[0]} x {image[1]} (height x width)",
+            found=f"{size[0]} x {size[1]}",
+            hint="check that it belongs to this image, or skip it with --on-error skip",
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MappedLabels:
     """Label values of an image file, by a table.

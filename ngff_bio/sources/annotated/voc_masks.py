@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.headers import probe_image
-from ngff_bio.formats.images.mapped_labels import label_colors, mapped_labels
+from ngff_bio.formats.images.mapped_labels import label_colors, mapped_labels, refuse_other_size
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
 from ngff_bio.formats.voc import CLASSES, VOID, color_of, label_map
@@ -78,14 +77,7 @@ class LabelImages:
     def _layer(self, layer: str, name: str, size: tuple[int, int], classed: bool) -> VolumeLayer:
         file = self.tree.file(name)
         header = probe_image(file, self.tree.limits)
-        if header.size != size:
-            raise SourceError(
-                "a label image has another size than its image",
-                file=name,
-                expected=f"{size[0]} x {size[1]} (height x width)",
-                found=f"{header.size[0]} x {header.size[1]}",
-                hint="check that it belongs to this image, or skip it with --on-error skip",
-            )
+        refuse_other_size(name, header.size, size)
         source, counts, colored = label_colors(file, header, self.tree.limits)
         objects = layer == OBJECT_LAYER
         if not colored:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.headers import probe_image
-from ngff_bio.formats.images.mapped_labels import label_colors, mapped_labels
+from ngff_bio.formats.images.mapped_labels import label_colors, mapped_labels, refuse_other_size
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
 from ngff_bio.model import Category, VolumeLayer
@@ -98,14 +98,7 @@ class StuffMaps:
             return None
         file = self.tree.file(name)
         header = probe_image(file, self.tree.limits)
-        if header.size != size:
-            raise SourceError(
-                "a label image has another size than its image",
-                file=name,
-                expected=f"{size[0]} x {size[1]} (height x width)",
-                found=f"{header.size[0]} x {header.size[1]}",
-                hint="check that it belongs to this image, or skip it with --on-error skip",
-            )
+        refuse_other_size(name, header.size, size)
         source, counts, _ = label_colors(file, header, self.tree.limits)
         ids = [c.id for c in self.categories if isinstance(c.id, int)] or list(range(1, _NONE))
         table = {0: 0, **{i: i for i in ids}}

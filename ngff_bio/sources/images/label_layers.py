@@ -10,6 +10,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.composed import stack_pixels
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.images.label_pixels import fit_labels, open_label_image
+from ngff_bio.formats.images.mapped_labels import refuse_other_size
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Pixels, SourceImage, VolumeLayer
 from ngff_bio.sources.files.tree import FileTree
@@ -121,15 +122,9 @@ def label_layer(
                 found=axes,
             )
         letters = axes
-        plane = image.pixels.shape[-2:]
-        if grid.along and part.shape[-2:] != plane:
-            raise SourceError(
-                "a label image and its frame differ in size",
-                file=name,
-                expected=f"{plane[0]} x {plane[1]} (height x width), as {image.name} has",
-                found=f"{part.shape[-2]} x {part.shape[-1]}",
-                hint="check that the two belong together, or leave it out with --exclude GLOB",
-            )
+        if grid.along:  # a stack would fill smaller ones with background
+            height, width = image.pixels.shape[-2:]
+            refuse_other_size(name, (part.shape[-2], part.shape[-1]), (height, width))
         pixels.append(part)
     missing = len(grid.files) - len(names)
     if missing:

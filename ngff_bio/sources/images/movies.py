@@ -57,7 +57,10 @@ def movies_of(
 
     found = []
     naming = Naming.of(headers, "t")
-    report = lambda reason, file: problems.note(reason, record=file)  # noqa: E731
+
+    def report(reason: str, file: str) -> None:
+        problems.note(reason, record=file)
+
     for one in find_series(headers, naming, why, report):
         if one.along not in ("", "t"):
             problems.note(
