@@ -6,7 +6,6 @@ one plane are its outline there. Shapes without an area (points, lines, labels) 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
 from ngff_bio.formats.outlines import box_of, ellipse, outline
 from ngff_bio.formats.problems import Problems, damage_named
+from ngff_bio.formats.tiff.images import OME_ROI
 from ngff_bio.formats.xml import parse_xml
 from ngff_bio.model import Box, Geometry, Instance, Polygons, SourceFile
 
@@ -31,7 +31,7 @@ def ome_xml(file: SourceFile) -> str | None:
             text = tiff.ome_metadata
     except Exception:  # a damaged TIFF is reported by who reads its pixels
         return None
-    return text if text and re.search(r"<(?:\w+:)?ROI[\s>]", text) else None
+    return text if text and OME_ROI.search(text) else None
 
 
 @dataclass(frozen=True, slots=True)

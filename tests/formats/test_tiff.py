@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from makers import make_tiff_folder
 
+import ngff_bio
 from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.tiff import planes as tiff_planes
@@ -403,3 +404,16 @@ def test_no_open_file_is_left_to_the_end_of_the_program(tmp_path):
         [sys.executable, "-W", "error", "-c", code, str(tmp_path)], capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_rois_of_ome_xml_that_are_not_read_are_reported(tmp_path: Path) -> None:
+    """Only a part of many files is looked at to recognize regions: the others are not left out."""
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((4, 5), np.uint8), metadata={"axes": "YX"})
+    text = tifffile.tiffcomment(tmp_path / "a.ome.tif")
+    shape = '<Rectangle ID="Shape:0" X="1" Y="1" Width="2" Height="2"/>'
+    roi = f'<ROI ID="ROI:0"><Union>{shape}</Union></ROI>'
+    tifffile.tiffcomment(tmp_path / "a.ome.tif", text.replace("</OME>", f"{roi}</OME>").encode())
+    report = ngff_bio.convert(tmp_path, tmp_path / "out.zarr", format="images")
+    assert [n.file for n in report.skipped if "ROIs of OME-XML" in n.what] == ["a.ome.tif"]
+    regions = ngff_bio.convert(tmp_path, tmp_path / "regions.zarr", format="rois")
+    assert (regions.instances, list(regions.skipped)) == (1, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,10 +36,13 @@ from ngff_bio.formats.tiff.tiff import (
 from ngff_bio.model import Axis, Channel, Notice, SourceFile, axes_from
 
 #: How the notice of regions begins.
-UNREAD_REGIONS = "ImageJ regions in the TIFF"
+UNREAD_REGIONS = "regions in the TIFF"
+
+#: An ROI in OME-XML.
+OME_ROI = re.compile(r"<(?:\w+:)?ROI[\s>]")
 
 #: Keys of tifffile for regions that ImageJ keeps in a TIFF.
-_REGIONS = {"ROI": "the selection", "Overlays": "the overlay"}
+_REGIONS = {"ROI": "the selection of ImageJ", "Overlays": "the overlay of ImageJ"}
 
 #: Letters of tifffile for axes of unknown meaning.
 _UNKNOWN = "IQ"
@@ -218,13 +222,14 @@ def _image(
     regions = [
         k for k in ("ROI", "Overlays") if tiff.is_imagej and (tiff.imagej_metadata or {}).get(k)
     ]
-    if regions and not number:
+    named = [_REGIONS[r] for r in regions]
+    if tiff.is_ome and OME_ROI.search(tiff.ome_metadata or ""):
+        named.append("ROIs of OME-XML")
+    if named and not number:
         notices.append(
             Notice(
                 "skipped",
-                f"{UNREAD_REGIONS} ("
-                + " and ".join(_REGIONS[r] for r in regions)
-                + ") are not read",
+                f"{UNREAD_REGIONS} (" + " and ".join(named) + ") are not read",
                 file=file.name,
             )
         )

@@ -83,7 +83,9 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
         folder.add(OmeRois(tree.file(name)), find=lambda given: given)
     dataset = folder.dataset("rois")
     problems.notices[:] = [
-        n for n in problems.notices if not (n.what.startswith(UNREAD_REGIONS) and n.file in inside)
+        n
+        for n in problems.notices
+        if not (n.what.startswith(UNREAD_REGIONS) and n.file in (*inside, *ome))
     ]
     return dataset
 
