@@ -18,7 +18,8 @@ def serve(
     """Serve a store over HTTP until Ctrl-C, and print links that open it in web viewers."""
     from ngff_bio.errors import ArgumentError
     from ngff_bio.reader import open as open_store
-    from ngff_bio.viewing.serve import StoreServer, folder_of, viewer_links
+    from ngff_bio.viewing.links import image_links
+    from ngff_bio.viewing.serve import StoreServer, folder_of
 
     folder = folder_of(store)
     dataset = open_store(store)
@@ -33,7 +34,7 @@ def serve(
         ) from error
     out = console()
     out.print(f"[bold]{server.url}[/]  (Ctrl-C to stop)")
-    links = viewer_links(f"{server.url}/{quote(first)}".rstrip("/"), dataset[first].labels)
+    links = image_links(f"{server.url}/{quote(first)}".rstrip("/"), dataset[first].labels)
     for name, link in links.items():
         out.print(f"  {name}: ", end="")
         out.print(link, markup=False)

@@ -7,10 +7,9 @@ nothing outside of its folder.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -133,27 +132,6 @@ def _span(header: str | None, size: int) -> tuple[int, int] | None:
         return (max(size - int(last), 0), size) if int(last) else None
     start, stop = int(first), min(int(last) + 1, size) if last else size
     return (start, stop) if start < stop else None
-
-
-def viewer_links(url: str, labels: Sequence[str] = ()) -> dict[str, str]:
-    """Links that open an image and its labels in web viewers, by viewer.
-
-    Parameters
-    ----------
-    url
-        URL of the image's group.
-    labels
-        Names of its label images.
-    """
-    layers = [{"name": "image", "type": "image", "source": f"zarr://{url}/"}]
-    for name in labels:
-        source = f"zarr://{url}/labels/{quote(name)}/"
-        layers.append({"name": name, "type": "segmentation", "source": source})
-    state = json.dumps({"layers": layers}, separators=(",", ":"))
-    return {
-        "neuroglancer": f"https://neuroglancer-demo.appspot.com/#!{quote(state)}",
-        "vizarr": f"https://hms-dbmi.github.io/vizarr/?source={quote(url, safe='')}",
-    }
 
 
 def folder_of(store: str | os.PathLike[str]) -> Path:

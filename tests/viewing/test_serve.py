@@ -19,7 +19,8 @@ from obstore.store import HTTPStore
 from zarr.storage import ObjectStore
 
 import ngff_bio
-from ngff_bio.viewing.serve import StoreServer, viewer_links
+from ngff_bio.viewing.links import image_links
+from ngff_bio.viewing.serve import StoreServer
 
 BYTES = bytes(range(256)) * 5
 
@@ -85,7 +86,7 @@ def test_another_reader_gets_every_pixel_through_it(server: StoreServer) -> None
 
 
 def test_links_name_the_image_and_every_label() -> None:
-    link = viewer_links("http://127.0.0.1:1/a", ["cell", "nucleus"])["neuroglancer"]
+    link = image_links("http://127.0.0.1:1/a", ["cell", "nucleus"])["neuroglancer"]
     state = json.loads(unquote(link.partition("#!")[2]))
     kinds = {layer["name"]: (layer["type"], layer["source"]) for layer in state["layers"]}
     assert kinds["image"] == ("image", "zarr://http://127.0.0.1:1/a/")
