@@ -92,6 +92,7 @@ def convert(
     """
     from ngff_bio.conversion import convert as run
     from ngff_bio.conversion import estimate
+    from ngff_bio.engine.write.tables import without_pandas
     from ngff_bio.formats.limits import DEFAULT_LIMITS
 
     options = cli.parse_options(option, "--option")
@@ -137,6 +138,7 @@ def convert(
         write_report(estimated.to_json(), report)
         _print_estimate(estimated)
         return
+    without_pandas()
     with _failure_reported(report), ProgressBar("converting", shown=not quiet) as bar:
         done = run(
             source,

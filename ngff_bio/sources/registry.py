@@ -66,12 +66,15 @@ class Source:
 
 #: Each source that comes with the package, and a pattern that occurs in a name of every dataset of its
 #: kind. A module is loaded only if some name matches: loading all takes longer than converting a plane.
-BUILT_IN = {
+#: First those that are sure (3) where they detect their dataset: the others are then not loaded.
+_DATASETS = {
     "livecell": ("ngff_bio.sources.livecell.folder:SOURCE", "_phase_|livecell_coco_"),
-    "nuclei": ("ngff_bio.sources.coco.nuclei:SOURCE", r"\.json$"),
+    "nuclei": ("ngff_bio.sources.coco.nuclei:SOURCE", r"(^|/)annotations/[^/]+\.json$"),
     "organoid": ("ngff_bio.sources.organoid:SOURCE", "proj_"),
     "platelet-em": ("ngff_bio.sources.platelet_em:SOURCE", "-(images|semantic|instance)"),
-    "wbc": ("ngff_bio.sources.wbc.folder:SOURCE", r"\.(jpe?g|json|csv)$"),
+    "wbc": ("ngff_bio.sources.wbc.folder:SOURCE", r"\d_[^/]+\.jpe?g$|_result\.json$"),
+}
+BUILT_IN = _DATASETS | {
     "coco": ("ngff_bio.sources.coco.folder:SOURCE", r"\.json$|(^|/)stuff\w+/"),
     "labelme": ("ngff_bio.sources.labelme.folder:SOURCE", r"\.json$"),
     "cell-tracking": ("ngff_bio.sources.paired.cell_tracking:SOURCE", r"(^|/)\d\d_(GT|ST|ERR|RES)"),
@@ -106,12 +109,15 @@ BUILT_IN = {
 
 def sources() -> dict[str, Source]:
     """All sources by name: built-in ones first, then those of other packages."""
-    return _load(BUILT_IN)
+    return {**_load(BUILT_IN), **_load()}
 
 
-def _load(built_in: Iterable[str]) -> dict[str, Source]:
-    entries = [EntryPoint(name, BUILT_IN[name][0], GROUP) for name in built_in]
-    entries += (e for e in entry_points(group=GROUP) if e.name not in BUILT_IN)
+def _load(built_in: Iterable[str] | None = None) -> dict[str, Source]:
+    """Some of the built-in sources, or those of other packages."""
+    if built_in is None:
+        entries = [e for e in entry_points(group=GROUP) if e.name not in BUILT_IN]
+    else:
+        entries = [EntryPoint(name, BUILT_IN[name][0], GROUP) for name in built_in]
     found: dict[str, Source] = {}
     for entry in entries:
         source = entry.load()
@@ -123,9 +129,10 @@ def _load(built_in: Iterable[str]) -> dict[str, Source]:
     return found
 
 
-def _possible(names: list[str]) -> Iterator[str]:
+def _possible(names: list[str], among: Iterable[str]) -> Iterator[str]:
     """Built-in sources whose pattern occurs in some name."""
-    for source, (_, pattern) in BUILT_IN.items():
+    for source in among:
+        pattern = BUILT_IN[source][1]
         search = re.compile(pattern, re.IGNORECASE).search
         if not pattern or any(map(search, names)):
             yield source
@@ -152,8 +159,12 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
             )
         return known[name]
     names = tree.names()
-    known = _load(_possible(names))
+    known = {**_load(_possible(names, _DATASETS)), **_load()}
     confidence = {n: s.detect(tree) for n, s in known.items()}
+    if max(confidence.values(), default=0) < 3:
+        general = _load(_possible(names, (n for n in BUILT_IN if n not in _DATASETS)))
+        confidence |= {n: s.detect(tree) for n, s in general.items()}
+        known |= general
     best = [n for n, v in confidence.items() if v and v == max(confidence.values())]
     # Folders with annotations have image files, too.
     best = [n for n in best if n not in ("images", "microscope")] or best

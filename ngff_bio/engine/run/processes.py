@@ -22,6 +22,7 @@ from ngff_bio.engine.run.runners import (
 )
 from ngff_bio.engine.run.scheduler import Scheduler
 from ngff_bio.engine.write.records import UnitRecord
+from ngff_bio.engine.write.tables import without_pandas
 from ngff_bio.engine.write.units import run_unit
 from ngff_bio.errors import WorkerError
 from ngff_bio.model import OnError
@@ -167,6 +168,7 @@ def _serve(pipe: Connection, storage: Storage, on_error: OnError) -> None:
     """Do units until there are no more. Errors are sent to the parent, which then ends this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _keep_freed_memory()
+    without_pandas()
     pool = WorkerPool()
     while True:
         try:

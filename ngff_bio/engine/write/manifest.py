@@ -31,7 +31,6 @@ import numpy as np
 
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.write.checksums import crc32c
-from ngff_bio.engine.write.columns import numbers, texts
 from ngff_bio.engine.write.records import UnitRecord, load_record
 from ngff_bio.errors import StoreError
 from ngff_bio.parallel import WorkerPool
@@ -168,11 +167,11 @@ def write_manifest(
     rows = sorted(entries, key=lambda e: (e.kind, e.path, e.region or ""))
     table = pa.Table.from_arrays(
         [
-            texts([r.kind for r in rows]),
-            texts([r.path for r in rows]),
-            texts([r.region for r in rows]),
-            numbers([r.size for r in rows], "i8"),
-            numbers([r.crc32c for r in rows], "u4"),
+            pa.array([r.kind for r in rows], pa.string()),
+            pa.array([r.path for r in rows], pa.string()),
+            pa.array([r.region for r in rows], pa.string()),
+            pa.array([r.size for r in rows], pa.int64()),
+            pa.array([r.crc32c for r in rows], pa.uint32()),
         ],
         names=["kind", "path", "region", "size", "crc32c"],
     )

@@ -8,13 +8,14 @@ read it. A row has what the source states about the instance, value for value.
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.engine.write.columns import numbers, texts
 from ngff_bio.engine.write.records import MeasuredObject
 from ngff_bio.model import Box, Instance, Polygons, Rle, Shape, VolumeLayer
 from ngff_bio.ngff.tables import REQUIRED, column_types
@@ -182,6 +183,12 @@ def volume_table(
     """
     import pyarrow as pa
 
+    def texts(values: Sequence[str | None]) -> pa.Array:
+        return pa.array(values, pa.string())
+
+    def numbers(values: Sequence[float | None], dtype: str) -> pa.Array:
+        return pa.array(values, pa.from_numpy_dtype(dtype))
+
     names = {c.id: c.name for c in layer.categories}
     classes = [_majority(seen.get("classes") or {}) for seen in objects.values()]
     columns = {
@@ -216,6 +223,29 @@ def _majority(classes: dict[str, int]) -> tuple[int | None, float | None]:
         return None, None
     name, count = max(classes.items(), key=lambda item: (item[1], -int(item[0])))
     return (int(name) or None), count / sum(classes.values())
+
+
+def without_pandas() -> None:
+    """Make pyarrow regard pandas as not installed, in a process that is ours alone.
+
+    At its first array, pyarrow imports pandas to recognise objects of it, which takes longer than a
+    small conversion. What is converted has none.
+    """
+    import pyarrow as pa
+
+    sys.meta_path.insert(0, hidden := _Hidden())
+    try:
+        pa.array([])
+    finally:
+        sys.meta_path.remove(hidden)
+
+
+class _Hidden(MetaPathFinder):
+    """Finds no pandas."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(fullname)
 
 
 def to_parquet(table: pa.Table) -> bytes:
