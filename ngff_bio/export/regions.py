@@ -27,7 +27,7 @@ from ngff_bio.export.image_files import plane_name, write_image
 from ngff_bio.export.output import place_below, unused_name
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Plane, Selection
-from ngff_bio.formats.geojson import collection_of
+from ngff_bio.formats.geojson import collection_of, packed
 from ngff_bio.model import Box, Polygons
 from ngff_bio.raster.rings import polygons_of_rings
 
@@ -43,7 +43,8 @@ def write_qupath(selection: Selection, place: Path, report: ExportReport) -> Non
         files = {}
         for document in documents:
             features = [o for _, found in document.ordered for _, o in found]
-            files[document.file] = json_bytes(collection_of(features, document.record["geojson"]))
+            text = json_bytes(collection_of(features, document.record["geojson"]))
+            files[document.file] = packed(text, document.file)
         write_files(files, selection, place, report)
         return
     selection = instance_layers(selection, report)

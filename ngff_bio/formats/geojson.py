@@ -7,7 +7,10 @@ pixels; 0, 0 is the upper left corner of the first pixel. A feature has an ``obj
 
 from __future__ import annotations
 
+import gzip
+import io
 import math
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +19,11 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
 from ngff_bio.formats.json.text import JsonObject, parse_json, shown
 from ngff_bio.formats.outlines import joined, outline
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, damage_named
 from ngff_bio.model import Category, Instance, Polygons, Rgba, SourceFile
+
+#: Unpacked bytes of a compressed file.
+_LARGEST = 1 << 30
 
 _HINT = "correct the feature, or skip such features with --on-error skip"
 
@@ -92,7 +98,7 @@ def features_of(file: SourceFile) -> tuple[list[Any], Any]:
     ngff_bio.errors.SourceError
         If it is not GeoJSON.
     """
-    content: Any = parse_json(file.read(), file.name)
+    content: Any = parse_json(_unpacked(file), file.name)
     if isinstance(content, list):
         return content, None
     if isinstance(content, dict) and content.get("type") == "Feature":
@@ -107,6 +113,41 @@ def features_of(file: SourceFile) -> tuple[list[Any], Any]:
             hint="export objects as GeoJSON from QuPath",
         )
     return features, {k: v for k, v in content.items() if k != "features"}
+
+
+def _unpacked(file: SourceFile) -> bytes:
+    """The text of a file that QuPath may have compressed, as gzip or as the only member of a zip."""
+    lower = file.name.lower()
+    if not lower.endswith((".gz", ".zip")):
+        return file.read()
+    with damage_named(file.name, "the compressed file cannot be read"), file.open() as stream:
+        if lower.endswith(".gz"):
+            data = gzip.GzipFile(fileobj=stream).read(_LARGEST + 1)
+        else:
+            with zipfile.ZipFile(stream) as archive, archive.open(*archive.namelist()) as member:
+                data = member.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise SourceError(
+            "the compressed file is larger than allowed",
+            file=file.name,
+            expected=f"at most {_LARGEST:,} bytes",
+            hint="unpack it, and convert the unpacked file",
+        )
+    return data
+
+
+def packed(text: bytes, name: str) -> bytes:
+    """A text compressed as the name of its file says."""
+    if name.lower().endswith(".gz"):
+        return gzip.compress(text, mtime=0)
+    if not name.lower().endswith(".zip"):
+        return text
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(
+            zipfile.ZipInfo(name.rpartition("/")[2].partition(".")[0] + ".geojson"), text
+        )
+    return out.getvalue()
 
 
 def collection_of(features: Sequence[Any], rest: Any) -> Any:

@@ -175,13 +175,18 @@ def regions_of(file: SourceFile) -> Iterator[tuple[str, bytes]]:
             yield from _regions_of_tiff(file)
             return
         with file.open() as stream, zipfile.ZipFile(stream) as archive:
-            members = [m for m in archive.infolist() if m.filename.lower().endswith(".roi")]
+            members = [m for m in archive.infolist() if _is_region(m.filename)]
             if len(members) > _MOST:
                 raise ValueError(f"more than {_MOST:,} regions")
             for member in members:
                 if member.file_size > RECORD_BYTES:
                     raise record_too_large(member.file_size, file.name, member.filename)
                 yield member.filename.rpartition("/")[2][:-4], archive.read(member)
+
+
+def _is_region(member: str) -> bool:
+    """Whether a member of a zip is a region; macOS adds others, with the same ending."""
+    return member.lower().endswith(".roi") and not member.rpartition("/")[2].startswith("._")
 
 
 def _regions_of_tiff(file: SourceFile) -> Iterator[tuple[str, bytes]]:

@@ -81,14 +81,14 @@ BUILT_IN = _DATASETS | {
     "nnunet": ("ngff_bio.sources.paired.nnunet:SOURCE", r"(^|/)labelsT[rs]/"),
     "cellpose": (
         "ngff_bio.sources.paired.cellpose:SOURCE",
-        r"_(seg\.npy|cp_masks|(cp_)?outlines)",
+        r"_(seg\.npy|cp_masks|(cp_)?outlines|flows)",
     ),
     "ilastik": (
         "ngff_bio.sources.paired.ilastik:SOURCE",
         r"[ _](segmentation|identities|predictions|probabilities|uncertainty|tracking-result)\.",
     ),
     "rois": ("ngff_bio.sources.annotated.rois:SOURCE", r"\.(roi|zip|tiff?)$"),
-    "qupath": ("ngff_bio.sources.annotated.qupath:SOURCE", r"json$"),
+    "qupath": ("ngff_bio.sources.annotated.qupath:SOURCE", r"json(\.gz)?$|\.zip$"),
     "well-table": ("ngff_bio.sources.paired.well_table:SOURCE", r"\.csv$"),
     "object-masks": ("ngff_bio.sources.paired.object_masks:SOURCE", r"(^|/)masks?/|\.csv$"),
     "yolo": ("ngff_bio.sources.annotated.yolo:SOURCE", r"\.txt$"),
@@ -177,9 +177,20 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
             "the source matches several formats",
             file=tree.origin,
             found=" and ".join(best),
-            hint=f"choose one with --format {best[0]} or --format {best[1]}",
+            hint=f"choose one with --format {' or --format '.join(best)}"
+            + _apart(tree, [known[name] for name in best]),
         )
     return known[best[0]]
+
+
+def _apart(tree: FileTree, matching: list[Source]) -> str:
+    """A hint if folders of a source are datasets of different formats: which is which."""
+    found = []
+    for folder in {n.partition("/")[0]: None for n in tree.names() if "/" in n}:
+        inside = tree.below(folder)
+        own = [s.name for s in matching if s.detect(inside)]
+        found += [f"{folder} ({own[0]})"] if len(own) == 1 else []
+    return f"; or convert its folders one by one: {', '.join(found)}" if len(found) > 1 else ""
 
 
 #: Options of sources that `ngff-bio convert` has under their own names.

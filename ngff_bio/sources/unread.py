@@ -55,6 +55,8 @@ _MAGIC = (
     (b"<?xml", "XML, as of Pascal VOC or CVAT"),
     (b"{", "JSON of another kind"),
     (b"[", "JSON of another kind"),
+    (b"<", "XML of another kind"),
+    (b"\x1f\x8b", "compressed file"),
 )
 
 #: Base names, without their ending, of files about a dataset.
@@ -80,9 +82,14 @@ _WORD = re.compile(r"[^\s,;\"'|/\\]+")
 #: Columns of tables of annotations.
 _COLUMNS = re.compile(
     r"encodedpixels|x_?min|bbox|bounding|polygon|vertices|segmentation|mask|region_|shape_attr|"
-    r"position_x|centroid|(^|[,;\t\"])(x1?|rle|points)([,;\t\"]|$)",
-    re.IGNORECASE,
+    r"position[_ ]x|centroid|axis-\d|shape-type|predicted.class|object.?id|"
+    r"(^|[,;\t\"])(x1?|rle|points)([,;\t\"]|$)",
+    re.IGNORECASE | re.MULTILINE,
 )
+
+#: Lines of a table in which its columns are looked for: programs put titles before them.
+_TITLES = 5
+
 _NUMBERS = re.compile(r"^\s*-?[\d.]+([\s,;]+-?[\d.eE+-]+){3,}\s*$")
 
 
@@ -132,7 +139,10 @@ def _kind(tree: FileTree, name: str, stems: set[str]) -> str:
     if ending in (".csv", ".tsv", ".txt"):
         return _kind_of_text(head.decode("utf-8", "replace"), ending, stems)
     found = (kind for start, kind in _MAGIC if head.lstrip().startswith(start))
-    return next(found, f"other file ({ending})" if ending else "other file")
+    if kind := next(found, None):
+        return kind
+    noun = "binary file of an unknown format" if b"\0" in head else "other file"
+    return f"{noun} ({ending})" if ending else noun
 
 
 def _kind_of_text(text: str, ending: str, stems: set[str]) -> str:
@@ -143,10 +153,9 @@ def _kind_of_text(text: str, ending: str, stems: set[str]) -> str:
     bare = {w for w in words if len(w) > 3}  # without an ending, as in lists of splits
     if not stems.isdisjoint(named) or not stems.isdisjoint(bare):
         return f"{noun} that names images"
-    first, _, rest = text.lstrip().partition("\n")
-    if noun == "table" and _COLUMNS.search(first):
+    lines = [line for line in text.lstrip().split("\n", _TITLES)[:_TITLES] if line.strip()]
+    if noun == "table" and _COLUMNS.search("\n".join(lines)):
         return "table with columns of annotations"
-    lines = [line for line in (first, *rest.split("\n", 4)[:4]) if line.strip()]
     if lines and all(image_files(line.split()[:1]) for line in lines):
         return f"{noun} that names images"  # of another folder, as lists of splits can do
     if noun == "text" and lines and all(map(_NUMBERS.match, lines)):

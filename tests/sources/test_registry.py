@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import ngff_bio
-from ngff_bio.errors import NgffBioError, SourceNotFoundError
+from ngff_bio.errors import ArgumentError, NgffBioError, SourceNotFoundError
 from ngff_bio.sources import open_tree, sources
 from ngff_bio.sources.registry import find_source
 
@@ -78,3 +78,20 @@ def test_for_an_annotation_file_alone_the_hint_is_its_folder_and_works(
     what, _, place = str(error.value.hint).rpartition(": ")
     assert what == "give the folder that holds it and its image files, not the file"
     assert ngff_bio.convert(place, tmp_path / "out.zarr").images == 1
+
+
+def test_the_hint_of_several_formats_names_all_and_the_folder_of_each(tmp_path: Path) -> None:
+    for folder, document, text in (
+        ("one", "listed.json", COCO.replace('"id": 1', '"id": 1, "file_name": "a.png"')),
+        ("two", "a.txt", "0 0.5 0.5 0.1 0.1\n"),
+        ("three", "a.json", LABELME),
+    ):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.ones((4, 5), np.uint8)).save(tmp_path / folder / "a.png")
+        (tmp_path / folder / document).write_text(text)
+    with pytest.raises(ArgumentError, match="several formats") as caught:
+        find_source(open_tree(tmp_path))
+    hint = caught.value.hint or ""
+    assert all(f"--format {name}" in hint for name in ("coco", "labelme", "yolo"))
+    for part in ("one (coco)", "two (yolo)", "three (labelme)"):
+        assert part in hint

@@ -45,13 +45,19 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         ("a.mat", ""),
         ("a.h5", ""),
         ("more.mrxs", ""),
+        ("points.csv", "index,axis-0,axis-1\n0,3,4\n"),
+        ("a_table.csv", "object_id,timestep,Predicted Class\n1,0,cell\n"),
+        ("positions.csv", "\nPosition\n=====\nPosition X,Position Y,Unit\n1,2,um\n"),
+        ("a.nml", "<things/>"),
+        ("cells.tfrecord", "\x10\0\0\0"),
+        ("more.gz", "\x1f\x8b\x08"),
     ],
 )
 def test_a_file_that_could_hold_annotations_stops_the_conversion_or_is_reported(
     folder: Path, name: str, text: str, tmp_path: Path
 ) -> None:
     (folder / name).parent.mkdir(exist_ok=True)
-    (folder / name).write_text(text)
+    (folder / name).write_bytes(text.encode("latin-1"))
     for on_error in ("stop", "skip"):
         with pytest.raises(SourceError, match="could hold annotations") as error:
             ngff_bio.convert(folder, tmp_path / "out.zarr", on_error=on_error)

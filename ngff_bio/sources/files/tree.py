@@ -77,6 +77,12 @@ class FileTree:
             elif not _is_system_file(name):
                 self._files[name] = file
 
+    def below(self, folder: str) -> FileTree:
+        """The files below a folder, with names relative to it."""
+        start = f"{folder}/"
+        inside = {n.removeprefix(start): f for n, f in self._files.items() if n.startswith(start)}
+        return FileTree(f"{self.origin.rstrip('/')}/{folder}", inside, self.limits)
+
     def innermost(self) -> FileTree:
         """The tree in which a source has opened archives as folders, or this one."""
         return self if self._opened is None else self._opened.innermost()

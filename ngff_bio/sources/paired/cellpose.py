@@ -1,7 +1,8 @@
 """Folders that Cellpose writes its results to, beside the images.
 
 ``a_seg.npy`` (masks of the interface), ``a_cp_masks.png`` or ``.tif``, ``a_masks.*``, and
-``a_cp_outlines.txt`` (an outline in each line, as for ImageJ).
+``a_cp_outlines.txt`` (an outline in each line, as for ImageJ); with ``--in_folders`` in folders
+``masks`` and ``txt_outlines``. Omnipose writes ``a_masks.*`` beside ``a_flows.tif``.
 https://cellpose.readthedocs.io/en/latest/outputs.html
 """
 
@@ -47,7 +48,7 @@ _IMAGE = re.compile(r"_(img|image)$")
 def detect(tree: FileTree) -> int:
     """1 if a name ends as only Cellpose's results do."""
     names = tree.names()
-    own = re.compile(r"(_seg\.npy|_cp_masks\.(png|tiff?)|_(cp_)?outlines\.txt)$")
+    own = re.compile(r"(_seg\.npy|_cp_masks\.(png|tiff?)|_(cp_)?outlines\.txt|[^/]_flows\.tiff?)$")
     return int(bool(image_files(names)) and any(map(own.search, names)))
 
 
@@ -57,15 +58,13 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
     results: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     rest: list[str] = []
     for name in names:
-        match = _LABELS.match(base_of(name))
+        match = None if _is_shown(name) else _LABELS.match(base_of(name))
         if match is not None:
             kind = match["layer"] or match["outlines"] or match["seg"]
             results[folder_of(name), match["image"]][kind] = name
         else:
             rest.append(name)
-    images = [
-        n for n in image_files(rest) if not any(fnmatchcase(n.lower(), glob) for glob in _SHOWN)
-    ]
+    images = [n for n in image_files(rest) if not _is_shown(n)]
     outlines = [r[k] for r in results.values() for k in ("cp_outlines", "outlines") if k in r]
     pairs = [_pair(tree, name, results, problems) for name in images]
     for (_, stem), files in results.items():
@@ -81,13 +80,19 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
     return PairReader(tree, problems).dataset("cellpose", pairs, read_files=outlines)
 
 
+def _is_shown(name: str) -> bool:
+    return any(fnmatchcase(name.lower(), glob) for glob in _SHOWN)
+
+
 def _pair(
     tree: FileTree, name: str, results: dict[tuple[str, str], dict[str, str]], problems: Problems
 ) -> Pair:
     folder, stem = folder_of(name), stem_of(name)
-    files = results.pop((folder, stem), None)
-    if files is None:
-        files = results.pop((folder, _IMAGE.sub("", stem)), {})
+    files: dict[str, str] = {}
+    for below in ("", "masks", "txt_outlines"):
+        place = f"{folder}/{below}".strip("/")
+        for own in (stem, _IMAGE.sub("", stem)):
+            files |= results.pop((place, own), {})
     labels = [Labels(kind, files[kind]) for kind in ("seg", "cp_masks", "masks") if kind in files]
     layers: tuple[InstanceLayer, ...] = ()
     for kind in ("cp_outlines", "outlines"):

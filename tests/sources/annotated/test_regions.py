@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import zipfile
@@ -144,6 +145,37 @@ def test_rois_are_found_by_the_name_of_their_image(name: str, tmp_path: Path) ->
     file.write_bytes(roi_zip(rois) if name.endswith(".zip") else rois["poly"].tobytes())
     store, _ = convert(tmp_path / "in")
     assert len(table(store, "a", "objects")) == 1
+
+
+@pytest.mark.parametrize("name", ["a.geojson.gz", "a.zip", "a.geojson.zip"])
+def test_compressed_geojson_is_read_and_written_again(name: str, tmp_path: Path) -> None:
+    put(tmp_path / "in/a.tif", gray(1))
+    text = json.dumps({"type": "FeatureCollection", "features": qupath_features()}).encode()
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("a.geojson", text)
+    packed = gzip.compress(text) if name.endswith(".gz") else zipped.getvalue()
+    (tmp_path / "in" / name).write_bytes(packed)
+    store, _ = convert(tmp_path / "in")
+    assert len(ngff_bio.open(store)[""].annotations()) == len(qupath_features())
+    ngff_bio.export(store, tmp_path / "back", to="qupath")
+    back = (tmp_path / "back" / name).read_bytes()
+    if name.endswith(".gz"):
+        again = gzip.decompress(back)
+    else:
+        with zipfile.ZipFile(io.BytesIO(back)) as archive:
+            again = archive.read("a.geojson")
+    assert json.loads(again) == json.loads(text)
+
+
+def test_files_that_macos_adds_to_a_zip_are_no_regions(tmp_path: Path) -> None:
+    put(tmp_path / "in/a.tif", gray(1))
+    rois = io.BytesIO(roi_zip({"poly": imagej_rois()["poly"]}))
+    with zipfile.ZipFile(rois, "a") as archive:
+        archive.writestr("__MACOSX/._poly.roi", b"\0\5\x16\7")
+    (tmp_path / "in/RoiSet.zip").write_bytes(rois.getvalue())
+    store, _ = convert(tmp_path / "in")
+    assert len(ngff_bio.open(store)[""].annotations()) == 1
 
 
 def test_geojson_without_its_image_is_an_error(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from annotated import converted
 from makers import make_cellpose, make_ilastik, make_nnunet
 from makers.paired import SIZE, cellpose_seg, disk, gray, labels_of, put
+from PIL import Image
 from skimage.io import imread
 from stores import attributes, pixels, table
 
@@ -215,6 +217,27 @@ def test_rois_that_cellpose_saves_are_not_a_second_format(tmp_path: Path) -> Non
     (source / "b_rois.zip").write_bytes(b"PK\x05\x06" + bytes(18))
     assert find_source(open_tree(source)).name == "cellpose"
     assert "b_rois.zip" in convert(source)[1].account.belongs
+
+
+def test_folders_of_cellpose_and_files_of_omnipose(tmp_path: Path) -> None:
+    labels = np.zeros((20, 30), np.uint16)
+    labels[2:8, 3:9] = 1
+    flows = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
+    for folder in ("masks", "flows", "outlines", "txt_outlines", "omni"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+    top = tmp_path / "in"
+    for name in ("a.tif", "omni/b.tif"):
+        tifffile.imwrite(top / name, flows[..., 0])
+    for name in ("masks/a_cp_masks.tif", "omni/b_masks.tif"):
+        tifffile.imwrite(top / name, labels)
+    for name in ("flows/a_flows_cp_masks.tif", "omni/b_flows.tif"):
+        tifffile.imwrite(top / name, flows)
+    Image.fromarray(flows).save(top / "outlines/a_outlines_cp_masks.png")
+    (top / "txt_outlines/a_cp_outlines.txt").write_text("3,2,8,2,8,7\n")
+    data = converted(top, tmp_path / "out.zarr")
+    assert {data[p].attributes["name"]: [*data[p].layers] for p in data} == {
+        "a.tif": ["cp_masks"], "b.tif": ["masks"]
+    }  # fmt: skip
 
 
 def test_a_folder_of_two_tools_names_both(tmp_path: Path) -> None:
