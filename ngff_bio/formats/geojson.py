@@ -124,8 +124,10 @@ def _unpacked(file: SourceFile) -> bytes:
         if lower.endswith(".gz"):
             data = gzip.GzipFile(fileobj=stream).read(_LARGEST + 1)
         else:
-            with zipfile.ZipFile(stream) as archive, archive.open(*archive.namelist()) as member:
-                data = member.read(_LARGEST + 1)
+            with zipfile.ZipFile(stream) as archive:
+                (name,) = archive.namelist()
+                with archive.open(name) as member:
+                    data = member.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise SourceError(
             "the compressed file is larger than allowed",

@@ -1,11 +1,13 @@
-"""Tables of masks as run lengths: ``ImageId,EncodedPixels``, as Kaggle's competitions have them.
+"""Tables of masks as run lengths, as Kaggle's competitions have them: `DIALECTS`.
 
 A row is an object. Runs are pairs of a start and a length; pixels are counted from 1, down the
-columns. https://www.kaggle.com/competitions/data-science-bowl-2018/overview/evaluation
+columns, or in ``sartorius-cell-instance-segmentation`` along the rows.
+https://www.kaggle.com/competitions/data-science-bowl-2018/overview/evaluation
 """
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,19 +15,41 @@ from dataclasses import dataclass
 import numpy as np
 
 from ngff_bio.errors import NgffBioError, SourceError
+from ngff_bio.formats.outlines import mask_rle
 from ngff_bio.formats.problems import damage_named, skipped_notice
 from ngff_bio.model import Instance, OnError, Rle, SourceFile, SourceParts
 
-#: First two columns; ``Height``, ``Width`` and others may follow.
-HEADER = ("ImageId", "EncodedPixels")
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The columns of a table: name of the image (the first), runs, size of the image, class."""
+
+    image: str
+    runs: str
+    by_rows: bool = False
+    size: tuple[str, str] = ("Height", "Width")
+    category: str | None = None
+
+
+#: Data Science Bowl 2018, Sartorius, HuBMAP of 2021 and of 2022.
+DIALECTS = (
+    Dialect("ImageId", "EncodedPixels"),
+    Dialect("id", "annotation", True, ("height", "width"), "cell_type"),
+    Dialect("id", "encoding"),
+    Dialect("id", "rle", size=("img_height", "img_width"), category="organ"),
+)
 
 _HINT = "correct the row, or skip it with --on-error skip"
 
 
-def is_run_length_csv(file: SourceFile) -> bool:
-    """Whether the first line of a file has the columns of such a table."""
-    head = file.read_range(0, 64).removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0]
-    return head.strip().lower().startswith(",".join(HEADER).lower().encode())
+def dialect_of(file: SourceFile) -> Dialect | None:
+    """The columns of a table of masks, by its first line; ``None`` if it is another table."""
+    head = file.read_range(0, 512).removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0]
+    columns = head.decode("utf-8", "replace").strip().lower().split(",")
+    for one in DIALECTS:
+        if columns[0] == one.image.lower() and one.runs.lower() in columns[1:]:
+            return one
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +61,43 @@ class RowSpan:
     size: int
 
 
-def index_rows(file: SourceFile) -> tuple[tuple[str, ...], dict[str, list[RowSpan]]]:
-    """Names of the columns, and rows by image id: none where the only row has no runs."""
+@dataclass(frozen=True, slots=True)
+class MaskTable:
+    """Names of the columns; rows by image id (none where the only row has no runs); classes."""
+
+    dialect: Dialect
+    columns: tuple[str, ...]
+    rows: Mapping[str, list[RowSpan]]
+    classes: tuple[str, ...]
+
+
+def index_rows(file: SourceFile, dialect: Dialect) -> MaskTable:
+    """Where the rows of a table are."""
     rows: dict[str, list[RowSpan]] = {}
+    classes: dict[str, None] = {}
     columns: tuple[str, ...] = ()
     at = 0
     with damage_named(file.name, "the table cannot be read"), file.open() as stream:
         for number, line in enumerate(stream):
             if number == 0:
-                columns = tuple(line.decode("utf-8-sig").strip().split(","))
+                given = line.decode("utf-8-sig").strip().split(",")
+                known = {n.lower(): n for n in (dialect.image, dialect.runs, *dialect.size)}
+                columns = tuple(known.get(c.lower(), c) for c in given)
             elif line.strip():
-                name = line.partition(b",")[0].decode("utf-8").strip().strip('"')
-                listed = rows.setdefault(name, [])
-                if line.split(b",")[1:2] not in ([], [b""], [b"\n"], [b"\r\n"]):
+                cells = cells_of(line, columns)
+                listed = rows.setdefault(cells[columns[0]].strip(), [])
+                if cells.get(dialect.runs):
                     listed.append(RowSpan(number, at, len(line)))
+                    if dialect.category and cells.get(dialect.category):
+                        classes[cells[dialect.category]] = None
             at += len(line)
-    return columns, rows
+    return MaskTable(dialect, columns, rows, tuple(classes))
+
+
+def cells_of(line: bytes, columns: Sequence[str]) -> dict[str, str]:
+    """The cells of a row by column."""
+    text = line.decode("utf-8", "replace").strip()
+    return dict(zip(columns, next(csv.reader([text]), []), strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +106,8 @@ class RunLengthRows:
 
     Parameters
     ----------
-    file, columns
-        The table, and the names of its columns.
+    file, dialect, columns
+        The table, its kind, and the names of its columns.
     rows
         Those of the image.
     size
@@ -72,6 +117,7 @@ class RunLengthRows:
     """
 
     file: SourceFile
+    dialect: Dialect
     columns: tuple[str, ...]
     rows: tuple[RowSpan, ...]
     size: tuple[int, int]
@@ -86,8 +132,7 @@ class RunLengthRows:
         return (self.file, repr([(r.start, r.size) for r in self.rows]))
 
     def _instance(self, value: int, row: RowSpan) -> Instance:
-        text = self.file.read_range(row.start, row.size).decode("utf-8", "replace").strip()
-        cells = dict(zip(self.columns, text.split(","), strict=False))
+        cells = cells_of(self.file.read_range(row.start, row.size), self.columns)
         notice, shape = None, None
         try:
             shape = self._shape(cells, f"row {row.number}")
@@ -95,15 +140,22 @@ class RunLengthRows:
             if self.on_error == "stop":
                 raise
             notice = skipped_notice(error)
-        kept: dict[str, object] = {k: v for k, v in cells.items() if k != HEADER[1]}
+        runs = self.dialect.runs
+        kept: dict[str, object] = {k: v for k, v in cells.items() if k != runs}
         if shape is None:
-            kept[HEADER[1]] = cells.get(HEADER[1])
+            kept[runs] = cells.get(runs)
         kept["row"] = row.number
-        return Instance(value, shape, record=json.dumps(kept, ensure_ascii=False), notice=notice)
+        record = json.dumps(kept, ensure_ascii=False)
+        category = cells.get(self.dialect.category or "") or None
+        return Instance(
+            value, shape, category=category, category_id=category, record=record, notice=notice
+        )
 
     def _shape(self, cells: Mapping[str, str], record: str) -> Rle:
         height, width = self.size
-        stated = cells.get("Height", str(height)), cells.get("Width", str(width))
+        stated = tuple(
+            cells.get(c, str(n)) for c, n in zip(self.dialect.size, self.size, strict=True)
+        )
         if stated != (str(height), str(width)):
             raise SourceError(
                 "a row of the table states another size than its image has",
@@ -113,13 +165,19 @@ class RunLengthRows:
                 found=" x ".join(stated),
                 hint=_HINT,
             )
-        return Rle(self.size, counts_of_pairs(
-            cells.get(HEADER[1], "").strip('"').split(), height * width, self.file.name, record
-        ))  # fmt: skip
+        counts = counts_of_pairs(
+            cells.get(self.dialect.runs, "").split(), height * width, self.file.name, record
+        )
+        if not self.dialect.by_rows:
+            return Rle(self.size, counts)
+        inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+        flat = np.zeros(height * width, np.bool_)
+        flat[: inside.size] = inside
+        return mask_rle(flat.reshape(self.size), (0, 0), self.size)
 
 
 def counts_of_pairs(numbers: Sequence[str], pixels: int, file: str, record: str) -> list[int]:
-    """COCO's counts of pairs of start (from 1 on) and length, both down the columns.
+    """Counts as COCO has them, of pairs of start (from 1 on) and length in the same order of pixels.
 
     Raises
     ------

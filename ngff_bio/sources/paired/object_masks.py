@@ -2,28 +2,33 @@
 
 ``ID/images/ID.png`` with ``ID/masks/*.png``: all masks beside the folder of one image are objects of
 it. ``images/a.png`` with ``masks/a_1.png``, ``masks/a_2.png``, or ``masks/a/*.png``: masks named after
-their image. A table ``ImageId,EncodedPixels`` has masks as run lengths, for images without mask files.
+their image. A table has masks as run lengths, for images without mask files; ``classes.csv`` has the
+kind of each image.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.images.mask_files import MaskFiles
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.run_length_csv import (
-    HEADER,
-    RowSpan,
+    Dialect,
+    MaskTable,
     RunLengthRows,
+    dialect_of,
     index_rows,
-    is_run_length_csv,
 )
-from ngff_bio.model import InstanceLayer, SourceDataset
+from ngff_bio.formats.text import text_of
+from ngff_bio.model import Category, InstanceLayer, SourceDataset
 from ngff_bio.sources.assembly import base_of, folder_of, image_files, probe_all
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.numbered import stem_of
@@ -35,6 +40,12 @@ LAYER = "masks"
 
 _IMAGES = re.compile(r"^images?$", re.IGNORECASE)
 _MASKS = re.compile(r"^masks?$", re.IGNORECASE)
+
+#: Tables that show the form of answers to a competition.
+_SAMPLES = ("*sample_submission*.csv",)
+
+#: Columns of a table of the kinds of images.
+_KINDS = {"filename", "foreground", "background"}
 
 #: What follows the name of the image in that of a mask: a number, or a digest. Not a layer's name.
 _OBJECT = re.compile(r"^[ _.-]+(?:(?:mask|object|obj|cell|nucleus)[ _.-]*)?\d+$|"
@@ -100,9 +111,28 @@ def _owner(mask: str, images: Mapping[str, str]) -> str | None:
     return None
 
 
-def _tables(tree: FileTree) -> list[str]:
-    names = [n for n in tree.names() if n.lower().endswith(".csv")]
-    return [n for n in names if is_run_length_csv(tree.file(n))]
+def _tables(tree: FileTree) -> dict[str, Dialect]:
+    """Tables of masks, with their columns."""
+    names = (n for n in tree.names() if n.lower().endswith(".csv") and not _matches(n, _SAMPLES))
+    found = ((n, dialect_of(tree.file(n))) for n in names)
+    return {n: dialect for n, dialect in found if dialect is not None}
+
+
+def _matches(name: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(base_of(name).lower(), glob) for glob in globs)
+
+
+def _kinds_of_images(tree: FileTree) -> dict[str, dict[str, dict[str, str]]]:
+    """Tables ``filename,foreground,background``: the row of each image, by table."""
+    found = {}
+    for name in tree.names():
+        if not _matches(name, ("*classes.csv",)):
+            continue
+        text = text_of(tree.file(name), "the table").removeprefix("\ufeff")
+        rows = list(csv.DictReader(io.StringIO(text)))
+        if rows and set(rows[0]) >= _KINDS:
+            found[name] = {stem_of(r["filename"]): r for r in rows if r["filename"]}
+    return found
 
 
 def detect(tree: FileTree) -> int:
@@ -135,30 +165,37 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
     images = [n for n in image_files(names) if n not in files and n not in lost]
     reader = _Reader(tree, problems, masks.of, _read_tables(tree, tables, problems))
     headers, pairs = reader.pairs(images)
-    return PairReader(tree, problems, headers).dataset("object-masks", pairs, read_files=tables)
+    kinds = _kinds_of_images(tree)
+    of_image = {stem: row for rows in kinds.values() for stem, row in rows.items()}
+    pairs = [
+        replace(p, record={"class": of_image[s]}) if (s := stem_of(p.files[0])) in of_image else p
+        for p in pairs
+    ]
+    read_files = [*tables, *kinds]
+    return PairReader(tree, problems, headers).dataset("object-masks", pairs, read_files=read_files)
 
 
-#: Rows of each image id, with the table that they are in and the names of its columns.
-_Rows = dict[str, tuple[str, tuple[str, ...], list[RowSpan]]]
+#: For each image id the table that its rows are in, and its content.
+_Rows = dict[str, tuple[str, MaskTable]]
 
 
-def _read_tables(tree: FileTree, tables: Iterable[str], problems: Problems) -> _Rows:
+def _read_tables(tree: FileTree, tables: Mapping[str, Dialect], problems: Problems) -> _Rows:
     found: _Rows = {}
-    for name in tables:
-        columns, rows = index_rows(tree.file(name))
-        for image, spans in rows.items():
+    for name, dialect in tables.items():
+        table = index_rows(tree.file(name), dialect)
+        for image in table.rows:
             if image in found:
                 problems.fail(
                     SourceError(
                         "an image has rows in two tables of masks",
                         file=name,
-                        record=f"{HEADER[0]} {image}",
+                        record=f"{dialect.image} {image}",
                         found=f"{found[image][0]} and {name}",
                         hint="remove one of the two files, or use the first with --on-error skip",
                     )
                 )
                 continue
-            found[image] = (name, columns, spans)
+            found[image] = (name, table)
     return found
 
 
@@ -193,16 +230,16 @@ class _Reader:
         known = {k for n in headers for k in (stem_of(n), base_of(n))}
         lost = [i for i in self.rows if i not in known]
         if lost:
-            table = self.rows[lost[0]][0]
+            name, table = self.rows[lost[0]]
             self.problems.fail(
                 SourceError(
                     "rows of a table of masks have no image file",
-                    file=table,
-                    record=f"{HEADER[0]} {lost[0]}",
+                    file=name,
+                    record=f"{table.dialect.image} {lost[0]}",
                     found=f"{len(lost)} images without a file",
                     hint="add the image files, or continue without such rows with --on-error skip",
                 ),
-                sum(len(self.rows[i][2]) for i in lost),
+                sum(len(self.rows[i][1].rows[i]) for i in lost),
             )
         return headers, found
 
@@ -210,12 +247,18 @@ class _Reader:
         files = self.masks.get(name, [])
         key = next((k for k in (stem_of(name), base_of(name)) if k in self.rows), None)
         if key is not None:
-            table, columns, spans = self.rows[key]
+            table, found = self.rows[key]
+            spans = found.rows[key]
             if not files:
                 rows = RunLengthRows(
-                    self.tree.file(table), columns, tuple(spans), size, self.problems.on_error
+                    self.tree.file(table),
+                    found.dialect,
+                    found.columns,
+                    tuple(spans),
+                    size,
+                    self.problems.on_error,
                 )
-                return (_layer(rows, len(spans), self.problems),)
+                return (_layer(rows, len(spans), self.problems, found.classes),)
             if len(spans) == len(files):
                 self.problems.note(
                     "images have mask files and rows of a table: the mask files are read", table
@@ -234,15 +277,22 @@ class _Reader:
         return (_layer(masks, len(files), self.problems),)
 
 
-def _layer(instances: MaskFiles | RunLengthRows, count: int, problems: Problems) -> InstanceLayer:
-    return InstanceLayer(LAYER, instances, count, count, on_error=problems.on_error)
+def _layer(
+    instances: MaskFiles | RunLengthRows,
+    count: int,
+    problems: Problems,
+    classes: Iterable[str] = (),
+) -> InstanceLayer:
+    listed = tuple(Category(c, c) for c in classes)
+    return InstanceLayer(LAYER, instances, count, count, listed, on_error=problems.on_error)
 
 
 SOURCE = Source(
     name="object-masks",
     title="a mask file for each object (Data Science Bowl 2018), or run lengths in a CSV",
     layout="ID/images/ID.png with ID/masks/*.png; images/a.png with masks/a_1.png, masks/a_2.png; "
-    "ImageId,EncodedPixels in *.csv",
+    "ImageId,EncodedPixels or id,annotation or id,rle in *.csv",
     detect=detect,
     read=read,
+    belongs=_SAMPLES,
 )

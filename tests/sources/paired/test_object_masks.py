@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from annotated import converted
 from makers import make_object_masks
 from makers.paired import SIZE, disk, put, rgba
 from skimage.io import imread
@@ -102,6 +103,40 @@ def test_run_lengths_in_a_table(tmp_path: Path) -> None:
         assert json.loads(row["record"])["Usage"] == "Public"
     assert ngff_bio.verify(tmp_path / "out.zarr", tmp_path / "in").equal
     check_source("object-masks", tmp_path / "in")
+
+
+def test_run_lengths_of_other_competitions(tmp_path: Path) -> None:
+    disks = [disk(10, 10, 6), disk(38, 48, 9)]
+    for name in ("along", "down"):
+        put(tmp_path / f"{name}/train/a.png", rgba(1))
+    head = "id,annotation,width,height,cell_type,plate_time\n"
+    rows = [f'a,{kaggle(d.T)},50,40,cort,"11h,30m"\n' for d in disks]  # along the rows
+    (tmp_path / "along/train.csv").write_text(head + "".join(rows))
+    (tmp_path / "along/sample_submission.csv").write_text("id,predicted\na,\n")
+    rows = [f"a,kidney,40,50,{kaggle(d)},47\n" for d in disks]  # down the columns
+    (tmp_path / "down/train.csv").write_text(
+        "id,organ,img_height,img_width,rle,age\n" + "".join(rows)
+    )
+    for name, category in (("along", "cort"), ("down", "kidney")):
+        data = converted(tmp_path / name, tmp_path / f"{name}.zarr")
+        listed = data[""].annotations("masks").to_dict("records")
+        for row, mask in zip(listed, disks, strict=True):
+            assert (mask_of(tmp_path / f"{name}.zarr", "", row) == (mask > 0)).all()
+            assert row["category"] == category
+
+
+def test_the_other_tables_of_the_data_science_bowl(tmp_path: Path) -> None:
+    make_object_masks(tmp_path / "in")
+    (tmp_path / "in/classes.csv").write_text(
+        "filename,foreground,background\na1f0.png,purple,white\n"
+    )
+    (tmp_path / "in/stage1_sample_submission.csv").write_text("ImageId,EncodedPixels\nc3d8,1 1\n")
+    data = converted(tmp_path / "in", tmp_path / "out.zarr")
+    (frame,) = data["stage1_train/a1f0"].attributes["frames"]
+    assert frame["record"]["class"] == {
+        "filename": "a1f0.png", "foreground": "purple", "background": "white"
+    }  # fmt: skip
+    assert not data["stage1_test/c3d8"].layers
 
 
 @pytest.mark.parametrize(
