@@ -66,7 +66,7 @@ def convert(
         Options of the source, as ``ngff-bio formats`` lists them.
     source_options
         Options of the URL of the source: endpoint, credentials. The names are those of
-        `storage_options`; any other is passed to fsspec.
+        `storage_options`; of a URL that is not a bucket, those of fsspec.
     storage_options
         Options of the bucket that the store is written to, as in
         :class:`ngff_bio.storage.BucketStorage`.

@@ -22,6 +22,8 @@ from obstore.store import S3Store
 from ngff_bio.storage import BucketStorage
 
 BUCKET = "bench"
+#: A bucket that anyone may read, without keys.
+PUBLIC = "public"
 KEY, SECRET = "AKIATESTKEYID", "s3cr3t-of-the-test-server"
 _ATTEMPTS = 4
 _SERVICES = ("s3", "master", "volume", "filer", "admin")
@@ -87,27 +89,24 @@ def start(weed: str, home: Path) -> tuple[subprocess.Popen[bytes], str]:
     rights = ["Admin", "Read", "Write", "List", "Tagging"]
     who = {"name": "test", "credentials": [{"accessKey": KEY, "secretKey": SECRET}]}
     config = home / "s3.json"
-    config.write_text(json.dumps({"identities": [{**who, "actions": rights}]}))
+    everyone = {"name": "anonymous", "actions": [f"Read:{PUBLIC}", f"List:{PUBLIC}"]}
+    config.write_text(json.dumps({"identities": [{**who, "actions": rights}, everyone]}))
     (home / "data").mkdir()
     command = [weed, "mini", "-ip=127.0.0.1", f"-dir={home / 'data'}", f"-s3.config={config}"]
-    more = ["-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", f"-bucket={BUCKET}"]
+    more = ["-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", f"-bucket={BUCKET},{PUBLIC}"]
     with (home / "log").open("wb") as log:
         process = subprocess.Popen([*command, *flags, *more], stdout=log, stderr=log, cwd=home)
     endpoint = f"http://127.0.0.1:{ports[0]}"
-    store = S3Store(
-        BUCKET,
-        endpoint=endpoint,
-        access_key_id=KEY,
-        secret_access_key=SECRET,
-        region="us-east-1",
-        client_options={"allow_http": True},
-        retry_config={"max_retries": 0},
-    )
+    given = {"access_key_id": KEY, "secret_access_key": SECRET, "region": "us-east-1"}
+    options: Any = {**given, "client_options": {"allow_http": True}, "endpoint": endpoint}
+    retry: Any = {"max_retries": 0}
+    stores = [S3Store(name, **options, retry_config=retry) for name in (BUCKET, PUBLIC)]
     until = time.monotonic() + 60
     while True:
         try:
-            obstore.put(store, "up", b"1")
-            obstore.delete(store, "up")
+            for store in stores:
+                obstore.put(store, "up", b"1")
+                obstore.delete(store, "up")
             return process, endpoint
         except Exception:
             if time.monotonic() > until or process.poll() is not None:

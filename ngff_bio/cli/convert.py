@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ngff_bio.cli import options as cli
+from ngff_bio.cli.buckets import with_bucket_options
 from ngff_bio.cli.output import (
     ProgressBar,
     console,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ngff_bio.engine.run.runners import Runner
 
 
+@with_bucket_options
 def convert(
     source: Annotated[
         str, typer.Argument(help="Folder, archive or URL of the dataset.", show_default=False)
@@ -38,6 +40,8 @@ def convert(
             show_default=False,
         ),
     ],
+    source_options: dict[str, Any],
+    storage_options: dict[str, Any],
     format: cli.Format = None,
     overwrite: cli.Overwrite = False,
     append: Annotated[
@@ -70,7 +74,6 @@ def convert(
     option: cli.Option = None,
     max_pixels: cli.MaxPixels = None,
     max_bytes: cli.MaxBytes = None,
-    source_option: cli.SourceOption = None,
     ome_version: cli.OmeVersion = "0.5",
     levels: cli.Levels = None,
     chunk: cli.Chunk = None,
@@ -79,7 +82,6 @@ def convert(
     codec: cli.ImageCodec = "auto",
     label_codec: cli.LabelCodec = "auto",
     method: cli.Method = "mean",
-    storage_option: cli.StorageOption = None,
     runner: cli.LocalRunner = cli.Where.threads,
     workers: cli.Workers = 0,
     scheduler: cli.Scheduler = None,
@@ -120,8 +122,6 @@ def convert(
         method=method,
     )
     limits = cli.parse_limits(max_pixels, max_bytes) or DEFAULT_LIMITS
-    source_options = cli.parse_pairs(source_option, "--source-option")
-    storage_options = cli.parse_pairs(storage_option, "--storage-option")
     reading: dict[str, Any] = {
         "format": format,
         "settings": settings,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ngff_bio.cli import options as cli
+from ngff_bio.cli.buckets import with_bucket_options
 from ngff_bio.cli.output import ProgressBar, console, print_json, size
 
 
+@with_bucket_options
 def copy(
     store: cli.Store,
     destination: Annotated[
@@ -20,6 +22,8 @@ def copy(
             show_default=False,
         ),
     ],
+    source_options: dict[str, Any],
+    storage_options: dict[str, Any],
     images: Annotated[
         list[str] | None,
         typer.Option(help="Copy only images whose path matches; may be repeated.", metavar="GLOB"),
@@ -33,14 +37,6 @@ def copy(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent; write nothing.")
     ] = False,
-    source_option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the bucket of STORE; may be repeated.", metavar="KEY=VALUE"),
-    ] = None,
-    storage_option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the bucket of DEST; may be repeated.", metavar="KEY=VALUE"),
-    ] = None,
     workers: cli.Workers = 0,
     as_json: cli.AsJson = False,
     quiet: cli.Quiet = False,
@@ -59,8 +55,8 @@ def copy(
             images=images or (),
             overwrite=overwrite,
             dry_run=dry_run,
-            source_options=cli.parse_pairs(source_option, "--source-option"),
-            storage_options=cli.parse_pairs(storage_option, "--storage-option"),
+            source_options=source_options,
+            storage_options=storage_options,
             workers=workers,
             progress=bar.update,
         )

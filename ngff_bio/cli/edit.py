@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ngff_bio.cli import options as cli
+from ngff_bio.cli.buckets import with_bucket_options
 from ngff_bio.cli.output import console
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ _Image = Annotated[
 ]
 
 
+@with_bucket_options
 def add_labels(
     store: cli.Store,
     image: _Image,
@@ -29,6 +31,7 @@ def add_labels(
             show_default=False,
         ),
     ],
+    storage_options: dict[str, Any],
     class_name: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,7 +46,6 @@ def add_labels(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace labels of this name.")
     ] = False,
-    storage_option: cli.StorageOption = None,
 ) -> None:
     """Add a label image to an image of a store, with levels, table, metadata and manifest.
 
@@ -51,7 +53,7 @@ def add_labels(
     """
     from ngff_bio.editing import write_labels
 
-    opened = _open(store, image, storage_option)
+    opened = _open(store, image, storage_options)
     write_labels(
         opened,
         name,
@@ -63,24 +65,25 @@ def add_labels(
     console().print(f"{opened.url}/labels/{name}", markup=False)
 
 
+@with_bucket_options
 def remove(
     store: cli.Store,
     image: _Image,
     path: Annotated[
         str, typer.Argument(help="What to remove: labels/NAME or tables/NAME.", show_default=False)
     ],
-    storage_option: cli.StorageOption = None,
+    storage_options: dict[str, Any],
 ) -> None:
     """Remove labels, with what belongs to them, or a table of an image of a store."""
     from ngff_bio.editing import remove as run
 
-    run(_open(store, image, storage_option), path)
+    run(_open(store, image, storage_options), path)
 
 
-def _open(store: str, image: str, storage_option: list[str] | None) -> Image:
+def _open(store: str, image: str, storage_options: dict[str, Any]) -> Image:
     from ngff_bio.reader import open
 
-    return open(store, cli.parse_pairs(storage_option, "--storage-option"))[image]
+    return open(store, storage_options)[image]
 
 
 def _classes(given: list[str] | None) -> dict[int, str] | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from ngff_bio.cli import options as cli
+from ngff_bio.cli.buckets import with_bucket_options
 from ngff_bio.cli.output import console, print_notices, size, write_report
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _TITLES = {"skipped": "not exported", "warning": "changed"}
 
 
+@with_bucket_options
 def export(
     store: cli.Store,
     out: Annotated[
@@ -31,6 +33,7 @@ def export(
             show_default=False,
         ),
     ],
+    storage_options: dict[str, Any],
     image: Annotated[
         list[str] | None,
         typer.Option(help="Export only this image, plate or well; repeatable.", metavar="PATH"),
@@ -54,7 +57,6 @@ def export(
         str | None,
         typer.Option(help="Encoding of masks: rle, mask or polygons; by default a lossless one."),
     ] = None,
-    storage_option: cli.StorageOption = None,
     overwrite: cli.Overwrite = False,
     report: cli.ReportFile = None,
     quiet: cli.Quiet = False,
@@ -77,7 +79,7 @@ def export(
         labels=labels or None,
         images=images,
         masks=cast("Masks | None", masks),
-        storage_options=cli.parse_pairs(storage_option, "--storage-option"),
+        storage_options=storage_options,
         overwrite=overwrite,
     )
     write_report(done.to_json(), report)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ngff_bio.cli import options as cli
+from ngff_bio.cli.buckets import with_bucket_options
 from ngff_bio.cli.output import console, print_json, size
 
 if TYPE_CHECKING:
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from ngff_bio.storage import Storage
 
 
+@with_bucket_options
 def info(
     store: cli.Store,
-    storage_option: cli.StorageOption = None,
+    storage_options: dict[str, Any],
     as_json: cli.AsJson = False,
     limit: Annotated[
         int, typer.Option(help="Maximum number of images to show; 0 for all.", min=0)
@@ -29,7 +31,7 @@ def info(
     from ngff_bio.reader.describe import describe
     from ngff_bio.storage import storage_at
 
-    storage = storage_at(store, cli.parse_pairs(storage_option, "--storage-option"))
+    storage = storage_at(store, storage_options)
     try:
         found = describe(storage)
     except IncompleteStoreError:

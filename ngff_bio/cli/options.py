@@ -32,16 +32,12 @@ class Where(StrEnum):
 _source = partial(typer.Option, rich_help_panel="Source")
 _store = partial(typer.Option, rich_help_panel="Store")
 _execution = partial(typer.Option, rich_help_panel="Execution")
-_PAIR = "NAME=VALUE"
+PAIR = "NAME=VALUE"
 
 # Several commands.
 Store = Annotated[str, typer.Argument(help="Path or URL of the store.", show_default=False)]
-_BUCKET = "Option of the store's bucket: endpoint=..., region=...; repeatable."
-StorageOption = Annotated[list[str] | None, _store(help=_BUCKET, metavar=_PAIR)]
-_URL = "Option of the source's URL: endpoint=..., skip_signature=true; repeatable."
-SourceOption = Annotated[list[str] | None, _source(help=_URL, metavar=_PAIR)]
 _FORMAT = "Option of the source format that has no name here (see `ngff-bio formats`); repeatable."
-Option = Annotated[list[str] | None, _source("--option", "-O", help=_FORMAT, metavar=_PAIR)]
+Option = Annotated[list[str] | None, _source("--option", "-O", help=_FORMAT, metavar=PAIR)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no report.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing destination.")]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ngff_bio.cli import options as cli
+from ngff_bio.cli.buckets import with_bucket_options
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 
 
+@with_bucket_options
 def preview(
     store: cli.Store,
+    storage_options: dict[str, Any],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The image file to write.", metavar="PNG")
     ] = Path("preview.png"),
@@ -33,7 +36,6 @@ def preview(
     fill: Annotated[
         float, typer.Option(help="Opacity of the objects, 0 to 1.", min=0, max=1)
     ] = 0.25,
-    storage_option: cli.StorageOption = None,
 ) -> None:
     """Draw an image with its labels outlined, and a legend of the classes."""
     from ngff_bio.cli.output import console, writing
@@ -47,7 +49,7 @@ def preview(
             expected=", ".join(_SUFFIXES),
             found=output.name,
         )
-    storage = storage_at(store, cli.parse_pairs(storage_option, "--storage-option"))
+    storage = storage_at(store, storage_options)
     drawn = draw_preview(storage, image=image, label=label, t=t, z=z, width=width, fill=fill)
     with writing(output):
         drawn.save(output)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ngff_bio.cli import options as cli
+from ngff_bio.cli.buckets import with_bucket_options
 from ngff_bio.cli.output import ProgressBar, console, print_json
 
 if TYPE_CHECKING:
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 _PLACES = 5
 
 
+@with_bucket_options
 def validate(
     store: cli.Store,
+    storage_options: dict[str, Any],
     strict: Annotated[
         bool, typer.Option("--strict", help="Treat violated recommendations as errors.")
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Do not decode pixels.")] = False,
-    storage_option: cli.StorageOption = None,
     as_json: cli.AsJson = False,
 ) -> None:
     """Check a store against the OME-Zarr specification, and its parts for consistency.
@@ -34,7 +36,6 @@ def validate(
     """
     from ngff_bio.checks import validate as run
 
-    storage_options = cli.parse_pairs(storage_option, "--storage-option")
     with ProgressBar("decoding", shown=not (quick or as_json)) as bar:
         findings = run(
             store,

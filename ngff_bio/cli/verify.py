@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ngff_bio.cli import options as cli
+from ngff_bio.cli.buckets import with_bucket_options
 from ngff_bio.cli.output import ProgressBar, console, print_json, size
 
 if TYPE_CHECKING:
@@ -19,8 +20,11 @@ _DIFFERENCES = 200
 _FILES = 5
 
 
+@with_bucket_options
 def verify(
     store: cli.Store,
+    source_options: dict[str, Any],
+    storage_options: dict[str, Any],
     source: Annotated[
         str | None,
         typer.Option(
@@ -32,8 +36,6 @@ def verify(
     ] = None,
     option: cli.Option = None,
     exclude: cli.Exclude = None,
-    source_option: cli.SourceOption = None,
-    storage_option: cli.StorageOption = None,
     sample: Annotated[
         int | None,
         typer.Option(help="Compare only this many randomly chosen blocks.", min=1),
@@ -61,8 +63,8 @@ def verify(
             format=format,
             options=cli.parse_options(option, "--option") or None,
             exclude=exclude,
-            source_options=cli.parse_pairs(source_option, "--source-option"),
-            storage_options=cli.parse_pairs(storage_option, "--storage-option"),
+            source_options=source_options,
+            storage_options=storage_options,
             limits=cli.parse_limits(max_pixels, max_bytes),
             sample=sample,
             pixels=pixels,

@@ -96,6 +96,16 @@ class Storage(Protocol):
             self.put(after, data)
             self.delete(key)
 
+    def raise_refusal(self) -> None:
+        """Raise if a document was taken for missing because access to it was denied.
+
+        Raises
+        ------
+        ngff_bio.errors.StorageError
+            As for any request that is refused.
+        """
+        return
+
     def remove_partial(self) -> int:
         """Remove what unfinished puts of dead processes have left behind; returns how many."""
         return 0

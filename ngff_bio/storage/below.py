@@ -69,6 +69,10 @@ class StorageBelow(Storage):
         """Move an object to another key."""
         self.storage.rename(self._key(key), self._key(after))
 
+    def raise_refusal(self) -> None:
+        """Raise if a document was taken for missing because access to it was denied."""
+        self.storage.raise_refusal()
+
     def remove_partial(self) -> int:
         """Remove what unfinished puts of dead processes have left behind, of all of the storage."""
         return self.storage.remove_partial()

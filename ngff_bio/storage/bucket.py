@@ -6,48 +6,23 @@ connection or a timeout, with growing pauses, up to a limit.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
 from typing import Any, NoReturn, cast
-from urllib.parse import urlsplit, urlunsplit
 
-from ngff_bio.errors import ArgumentError, StorageError
+from ngff_bio.errors import NgffBioError, StorageError
 from ngff_bio.storage.base import Buffer, Locality, Storage, pieces
+from ngff_bio.storage.connection import WEB, Connection, cloud_of, connect, open_store
+from ngff_bio.storage.failures import failure, is_ambiguous_denial, is_missing_bucket, shown
 from ngff_bio.storage.keys import refuse_escape
 
-#: URL schemes of buckets, and of web servers.
-BUCKETS = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
-WEB = ("http", "https")
-
-#: Azure does not know the request for "the last bytes of": there the size is requested first.
-_NO_SUFFIX = ("az", "azure", "abfs", "abfss", "adl")
-
-#: Web servers that were seen not to know it.
+#: Web servers that were seen not to know the request for "the last bytes of".
 _found_without_suffix: set[str] = set()
 
-#: Names that s3fs and gcsfs users know, and obstore's names for them.
-_ALIASES = {
-    "key": "access_key_id",
-    "secret": "secret_access_key",
-    "endpoint_url": "endpoint",
-    "anon": "skip_signature",
-}
-
-#: Options of the HTTP client and of repeating, among those of the bucket.
-_CLIENT = ("timeout", "connect_timeout", "read_timeout", "proxy_url", "allow_http", "user_agent")
-_RETRY = ("max_retries", "retry_timeout")
-
-#: What marks an option or a variable of the environment as secret.
-_SECRET = re.compile(r"secret|password|token|sas|signature|key|credential", re.I)
-_SECRET_IN_TEXT = re.compile(
-    r"(?i)((?:sig|signature|x-amz-signature|x-amz-security-token|x-amz-credential|token|"
-    r"x-goog-signature|x-goog-credential|awsaccesskeyid|authorization)(?:=|:\s*|>))[^&\s<\"']+"
-)
-_HIDDEN = "***"
+#: Documents that are looked for, and often are not there.
+_PROBED = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
+_OWN = (".ngff_bio/", "ngff_bio/")
 
 
 @dataclass(frozen=True)
@@ -61,9 +36,10 @@ class BucketStorage(Storage):
         ``https://host/path`` to read.
     options
         Of obstore (``endpoint``, ``region``, ``access_key_id``, ``skip_signature``, ...), those
-        of its HTTP client (``timeout``, ``connect_timeout``, ``allow_http``; seconds), and
-        ``max_retries`` and ``retry_timeout`` (seconds). What is not given comes from the
-        environment, as each cloud's own tools have it (``AWS_ACCESS_KEY_ID``, ...).
+        of its HTTP client (``timeout``, ``connect_timeout``, ``allow_http``; seconds),
+        ``max_retries`` and ``retry_timeout`` (seconds), and ``profile``, one of ``~/.aws``. What
+        is not given comes from the environment, as each cloud's own tools have it
+        (``AWS_ACCESS_KEY_ID``, ...), or from the profile ``AWS_PROFILE`` or ``default``.
     """
 
     address: str = field(repr=False)
@@ -86,12 +62,37 @@ class BucketStorage(Storage):
         return "network"
 
     @cached_property
+    def connection(self) -> Connection:
+        """Credentials, endpoint, region, settings of requests."""
+        try:
+            return connect(self.address, self.options)
+        except NgffBioError as error:
+            error.file = error.file or self.url
+            raise
+
+    @property
+    def secrets(self) -> Mapping[str, Any]:
+        """Options as they are given and as they are used, which may be keys of a profile."""
+        return {**self.options, "used": self.connection.config}
+
+    @cached_property
     def store(self) -> Any:
         """The obstore store at the URL: for libraries that read through one."""
+        connection = self.connection
         try:
-            return _open(self.address, self.options)
+            return open_store(self.address, connection)
         except Exception as error:
             self._fail(error, "open", "")
+
+    @cached_property
+    def _refused(self) -> list[tuple[Exception, str]]:
+        """Requests for documents that may not be there, which were refused."""
+        return []
+
+    def raise_refusal(self) -> None:
+        """Raise if a document was taken for missing because access to it was denied."""
+        if self._refused:
+            self._fail(self._refused[0][0], "read", self._refused[0][1])
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
         """Write one object whole, in one request."""
@@ -140,7 +141,8 @@ class BucketStorage(Storage):
                 "read", key, lambda o: o.get_range(self.store, key, start=start, length=length)
             )
             return None if found is None else bytes(found)
-        if not self.address.startswith(_NO_SUFFIX) and self.address not in _found_without_suffix:
+        # Azure does not know the request for "the last bytes of": there the size is requested first.
+        if cloud_of(self.address) != "az" and self.address not in _found_without_suffix:
             try:
                 return self._rest(key, {"suffix": -start}, length)
             except StorageError:
@@ -161,15 +163,25 @@ class BucketStorage(Storage):
 
     def size(self, key: str) -> int | None:
         """Size in bytes, or ``None``."""
+        found = self.version(key)
+        return None if found is None else found[0]
+
+    def version(self, key: str) -> tuple[int, str] | None:
+        """Size in bytes, and what changes when the object does; ``None`` if there is none."""
         found = self._call("read", key, lambda o: o.head(self.store, key))
-        return None if found is None else int(found["size"])
+        return None if found is None else (int(found["size"]), _version(found))
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
+        return ((key, size) for key, size, _ in self.versions(prefix))
+
+    def versions(self, prefix: str = "") -> Iterator[tuple[str, int, str]]:
+        """Keys below ``prefix`` with their sizes, and what changes when the object does: its ETag."""
         self._listable()
         pages = self._call("list", prefix, lambda o: iter(o.list(self.store, prefix or None)))
         while (page := self._call("list", prefix, lambda o: next(pages, None))) is not None:
-            yield from ((item["path"], int(item["size"])) for item in page)
+            for item in page:
+                yield item["path"], int(item["size"]), _version(item)
 
     def folders(self, prefix: str = "") -> Sequence[str]:
         """Names directly below ``prefix`` that have keys below them, sorted."""
@@ -212,123 +224,26 @@ class BucketStorage(Storage):
         try:
             return ask(obstore)
         except FileNotFoundError as error:
-            if verb == "write":
+            if verb == "write" or is_missing_bucket(error):
                 self._fail(error, verb, key)
             return None
-        except StorageError:
+        except NgffBioError:
             raise
         except Exception as error:
+            if verb == "read" and is_ambiguous_denial(error) and _is_probed(key):
+                self._refused.append((error, key))
+                return None
             self._fail(error, verb, key)
 
-    def _fail(self, error: Exception, verb: str, key: str) -> NoReturn:
-        import obstore
-
-        refused = (
-            obstore.exceptions.PermissionDeniedError,
-            obstore.exceptions.UnauthenticatedError,
-        )
-        if isinstance(error, refused):
-            hint = "check the keys and their rights: storage options, or the cloud's own variables"
-        elif isinstance(error, FileNotFoundError):
-            hint = "check the name of the bucket"
-        elif isinstance(
-            error, ValueError | TypeError | obstore.exceptions.UnknownConfigurationKeyError
-        ):
-            hint = "check the storage options"
-        elif self.address.startswith(WEB) and verb in ("write", "remove"):
-            hint = "a web server can only be read; write to a folder or a bucket"
-        else:
-            hint = "run the same command again: it resumes where it stopped"
+    def _fail(self, error: BaseException, verb: str, key: str) -> NoReturn:
         # Not chained: the original contains requests and answers, which may contain keys.
-        raise StorageError(
-            f"cannot {verb}: {_first_line(scrubbed(str(error), self.options))}",
-            file=f"{self.url}/{key}".rstrip("/"),
-            hint=hint,
-        ) from None
+        file = f"{self.url}/{key}".rstrip("/")
+        raise failure(error, verb, file, self.address, self.connection, self.secrets) from None
 
 
-def _open(address: str, options: Mapping[str, Any]) -> Any:
-    from obstore.store import from_url
-
-    given = {_ALIASES.get(k, k): v for k, v in options.items()}
-    client = {
-        "timeout": 300.0,  # of one request: a shard over a slow line
-        "connect_timeout": 10.0,
-        **given.pop("client_options", {}),
-        **{k: given.pop(k) for k in _CLIENT if k in given},
-    }
-    endpoint = str(
-        given.get("endpoint")
-        or given.get("aws_endpoint")
-        or os.environ.get("AWS_ENDPOINT_URL")
-        or os.environ.get("AWS_ENDPOINT")
-        or address
-    )
-    if endpoint.startswith("http://"):
-        client.setdefault("allow_http", True)
-    retry = {
-        "max_retries": 8,
-        "retry_timeout": 120.0,  # about as long as a server takes to restart
-        "backoff": {
-            "init_backoff": timedelta(seconds=0.1),
-            "max_backoff": timedelta(seconds=10),
-            "base": 2,
-        },
-        **given.pop("retry_config", {}),
-        **{k: given.pop(k) for k in _RETRY if k in given},
-    }
-    retry["max_retries"] = int(retry["max_retries"])
-    retry["retry_timeout"] = _seconds(retry["retry_timeout"])
-    for name in ("timeout", "connect_timeout", "read_timeout"):
-        if name in client:
-            client[name] = _seconds(client[name])
-    provider = given.pop("credential_provider", None)
-    more = {"client_options": client, "retry_config": retry}
-    if not address.startswith(WEB):
-        more["config"] = given
-        if provider is not None:
-            more["credential_provider"] = provider
-    return from_url(address, **cast("Any", more))
+def _version(item: Mapping[str, Any]) -> str:
+    return str(item["e_tag"] or item["last_modified"])
 
 
-def _seconds(value: Any) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    try:
-        return timedelta(seconds=float(str(value).removesuffix("s")))
-    except ValueError as error:
-        raise ArgumentError("not a number of seconds", found=value) from error
-
-
-def shown(address: str) -> str:
-    """A URL for messages: without user, password, query and fragment."""
-    parts = urlsplit(address)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", "")).rstrip("/")
-
-
-def scrubbed(text: str, options: Mapping[str, Any]) -> str:
-    """A message without any secret of the options, of the environment, or of a signed URL."""
-    known = {str(v) for k, v in _flat(options) if _SECRET.search(_ALIASES.get(k, k))}
-    known |= {
-        v
-        for k, v in os.environ.items()
-        if k.startswith(("AWS_", "GOOGLE_", "AZURE_")) and _SECRET.search(k)
-    }
-    for secret in sorted((s for s in known if s), key=len, reverse=True):
-        text = text.replace(secret, _HIDDEN)
-    text = re.sub(r"(://)[^/\s@]+@", rf"\1{_HIDDEN}@", text)
-    return _SECRET_IN_TEXT.sub(rf"\1{_HIDDEN}", text)
-
-
-def _flat(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in options.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value)
-        else:
-            yield str(key), value
-
-
-def _first_line(text: str) -> str:
-    """obstore's first paragraph; the rest is its own debugging view of the same."""
-    return " ".join(text.split("\n\nDebug source:")[0].split())
+def _is_probed(key: str) -> bool:
+    return key.startswith(_OWN) or key.rpartition("/")[2] in _PROBED

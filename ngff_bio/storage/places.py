@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.storage.base import Storage
-from ngff_bio.storage.bucket import BUCKETS, WEB, BucketStorage, shown
+from ngff_bio.storage.bucket import BucketStorage
+from ngff_bio.storage.connection import BUCKETS, WEB
+from ngff_bio.storage.failures import shown
 from ngff_bio.storage.folder import FolderStorage
 from ngff_bio.storage.zipped import ENDINGS, ZipStorage
 

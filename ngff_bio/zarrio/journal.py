@@ -295,6 +295,7 @@ def missing_store(storage: Storage) -> StoreNotFoundError | IncompleteStoreError
             file=storage.url,
             hint="run the same convert command again: it resumes where it stopped",
         )
+    storage.raise_refusal()
     return StoreNotFoundError(
         "there is no Zarr store here",
         file=storage.url,

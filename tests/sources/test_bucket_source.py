@@ -29,7 +29,7 @@ def test_options_have_the_names_of_storage_options(image_in_a_bucket, bucket_ser
     np.testing.assert_array_equal(level["image"].values.squeeze(), pixels)
 
 
-def test_names_of_fsspec_are_accepted_too(image_in_a_bucket, bucket_server, tmp_path):
+def test_names_of_s3fs_are_accepted_too(image_in_a_bucket, bucket_server, tmp_path):
     url, _ = image_in_a_bucket
     given = bucket_server.options
     options = {
@@ -41,10 +41,8 @@ def test_names_of_fsspec_are_accepted_too(image_in_a_bucket, bucket_server, tmp_
     assert (tmp_path / "out.zarr").exists()
 
 
-def test_a_refused_request_names_the_option_for_credentials(
-    image_in_a_bucket, bucket_server, tmp_path
-):
+def test_a_refused_request_says_how_to_give_credentials(image_in_a_bucket, bucket_server, tmp_path):
     url, _ = image_in_a_bucket
     options = {"endpoint": bucket_server.endpoint, "skip_signature": "true"}
-    with pytest.raises(StorageError, match="--source-option"):
+    with pytest.raises(StorageError, match="--profile"):
         ngff_bio.convert(url, tmp_path / "out.zarr", source_options=options)

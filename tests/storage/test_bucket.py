@@ -17,7 +17,7 @@ from bucket_server import KEY, SECRET, BucketServer
 
 from ngff_bio.errors import ArgumentError, StorageError
 from ngff_bio.storage import BucketStorage, FolderStorage, storage_at
-from ngff_bio.storage.bucket import scrubbed, shown
+from ngff_bio.storage.failures import scrubbed, shown
 
 OPTIONS = {"access_key_id": "AKIA7", "secret_access_key": "hush-hush", "region": "us-east-1"}
 
@@ -84,7 +84,7 @@ def test_wrong_storage_keys_are_an_error_that_does_not_show_them(
     bucket_server: BucketServer,
 ) -> None:
     storage = bucket_server.storage("x", secret_access_key="not-the-one", max_retries=0)
-    with pytest.raises(StorageError, match="check the keys") as caught:
+    with pytest.raises(StorageError, match="the secret key does not belong") as caught:
         storage.put("a", b"1")
     assert "not-the-one" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -152,11 +152,6 @@ def test_each_cloud_has_its_store() -> None:
         if url.startswith("az"):
             options["account_name"] = "someone"
         assert type(BucketStorage(url, options).store).__name__ == kind
-
-
-def test_an_unknown_option_is_named() -> None:
-    with pytest.raises(StorageError, match="check the storage options"):
-        BucketStorage("s3://b/x", {"acess_key": "typo"}).get("a")
 
 
 def test_a_web_server_is_read_and_not_written(tmp_path: Path) -> None:

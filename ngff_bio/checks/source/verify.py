@@ -72,7 +72,7 @@ def verify(
         Globs of files that the conversion excluded; read from the store if not given.
     source_options
         Options of the URL of the source: endpoint, credentials. The names are those of
-        `storage_options`; any other is passed to fsspec.
+        `storage_options`; of a URL that is not a bucket, those of fsspec.
     storage_options
         Options of the bucket of the store, as in :class:`ngff_bio.storage.BucketStorage`.
     limits

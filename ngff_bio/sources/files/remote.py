@@ -1,4 +1,4 @@
-"""Files behind a URL, through fsspec: buckets, web servers, and whatever else it supports."""
+"""Files behind a URL: in buckets, as stores are; on web servers and elsewhere, through fsspec."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from ngff_bio.errors import (
     StorageError,
 )
 from ngff_bio.sources.files.ranges import existing_copy, open_range, temporary_copy
+from ngff_bio.storage import BucketStorage
+from ngff_bio.storage.connection import BUCKETS
 
 T = TypeVar("T")
 
@@ -36,7 +38,7 @@ def _file_system(url: str, options: str) -> tuple[Any, str]:
             f"reading {url.partition('://')[0]}:// needs another package",
             file=url,
             found=error,
-            hint="pip install 'ngff-bio[s3]' or 'ngff-bio[http]'",
+            hint="pip install 'ngff-bio[http]'",
         ) from error
     except ValueError as error:
         raise ArgumentError("the kind of URL is unknown", file=url, found=error) from error
@@ -53,32 +55,15 @@ _VERSION = (
 
 _WEB = ("http://", "https://")
 
-#: Buckets, which fsspec lists whole instead of folder by folder.
-_LISTED_WHOLE = ("s3://", "s3a://", "gs://", "gcs://", "az://", "abfs://", "abfss://", "adl://")
+_BUCKETS = tuple(f"{scheme}://" for scheme in BUCKETS)
 
 #: Seconds before a request to a web server is repeated.
 _PAUSES = (0.1, 0.5, 2.0)
 
-#: Names of obstore for a bucket, and those of s3fs for the same.
-_S3FS = {
-    "access_key_id": "key",
-    "secret_access_key": "secret",
-    "session_token": "token",
-    "endpoint": "endpoint_url",
-    "skip_signature": "anon",
-}
 
-
-def _fsspec_options(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with the names that fsspec has for those of a store; others stay as they are."""
-    given = {k: {"true": True, "false": False}.get(str(v).lower(), v) for k, v in options.items()}
-    if not url.startswith(("s3://", "s3a://")):
-        return given
-    region = given.pop("region", None)
-    found = {_S3FS.get(k, k): v for k, v in given.items()}
-    if region is not None:
-        found["client_kwargs"] = {"region_name": region} | found.get("client_kwargs", {})
-    return found
+@lru_cache(maxsize=16)
+def _bucket(url: str, options: str) -> BucketStorage:
+    return BucketStorage(url, json.loads(options))
 
 
 def _request(url: str, where: str, ask: Callable[[], T]) -> T:
@@ -184,9 +169,21 @@ class RemoteFile:
             return stream.read(stop - offset) or b""
 
     def _fetch(self, **span: int) -> bytes:
+        if self.url.startswith(_BUCKETS):
+            return self._of_bucket(**span)
         system, _ = _file_system(self.url, self.options)
         where = f"{self.url} ({self.name})"
         return bytes(_request(self.url, where, lambda: system.cat_file(self.key, **span)))
+
+    def _of_bucket(self, start: int = 0, end: int | None = None) -> bytes:
+        bucket = _bucket(self.url, self.options)
+        if end is None:
+            data = bucket.get(self.key)
+        else:
+            data = bucket.get_range(self.key, start, end - start)
+        if data is None:
+            raise SourceNotFoundError("the file is no longer there", file=f"{self.url}/{self.key}")
+        return data
 
 
 def list_url(
@@ -203,7 +200,9 @@ def list_url(
     ngff_bio.errors.DependencyError
         If the package for this kind of URL is not installed.
     """
-    options = json.dumps(_fsspec_options(url, source_options or {}))
+    options = json.dumps(dict(source_options or {}))
+    if url.startswith(_BUCKETS):
+        return _list_bucket(url.rstrip("/"), options)
     system, root = _file_system(url, options)
     top = root.rstrip("/")
     web = url.startswith(_WEB)
@@ -227,20 +226,36 @@ def list_url(
         version = next((str(info[k]) for k in _VERSION if info.get(k) is not None), "")
         found[name] = RemoteFile(url, str(key), named, int(size), options, version)
     if not found:
-        raise SourceNotFoundError(
-            "no files are listed there",
-            file=url,
-            hint="name a bucket or folder that can be listed, or an archive",
-        )
+        raise _nothing_listed(url)
     return found, set(found) == {""}
+
+
+def _list_bucket(url: str, options: str) -> tuple[dict[str, RemoteFile], bool]:
+    """Objects below a URL, or the one that it is."""
+    found = {
+        key: RemoteFile(url, key, key, size, options, version)
+        for key, size, version in _bucket(url, options).versions()
+    }
+    if found:
+        return found, False
+    above, _, name = url.rpartition("/")
+    single = None if above.endswith("/") else _bucket(above, options).version(name)
+    if single is None:
+        raise _nothing_listed(url)
+    return {"": RemoteFile(above, name, name, single[0], options, single[1])}, True
+
+
+def _nothing_listed(url: str) -> SourceNotFoundError:
+    return SourceNotFoundError(
+        "no files are listed there",
+        file=url,
+        hint="name a bucket or folder that can be listed, or an archive",
+    )
 
 
 def _list(system: Any, url: str, root: str) -> dict[str, dict[str, Any]]:
     """Entries of all files below a URL, or of the one file that it is."""
-    if url.startswith(_LISTED_WHOLE):
-        found = dict(_request(url, url, lambda: system.find(root, detail=True)))
-    else:
-        found = _walk(system, url, root)
+    found = _walk(system, url, root)
     if not found and not url.endswith("/"):
         found = {root: _request(url, url, lambda: system.info(root))}
     return found

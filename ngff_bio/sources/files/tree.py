@@ -164,7 +164,7 @@ def open_tree(
         Path or URL. A URL may be of a folder that can be listed or of an archive.
     source_options
         Options of the URL: endpoint, credentials. The names are those of
-        :class:`ngff_bio.storage.BucketStorage`; any other is passed to fsspec.
+        :class:`ngff_bio.storage.BucketStorage`; of a URL that is not a bucket, those of fsspec.
     limits
         How large planes and archive members may be.
     exclude
