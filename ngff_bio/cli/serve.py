@@ -34,7 +34,7 @@ def serve(
         ) from error
     out = console()
     out.print(f"[bold]{server.url}[/]  (Ctrl-C to stop)")
-    links = image_links(f"{server.url}/{quote(first)}".rstrip("/"), dataset[first].labels)
+    links = image_links(dataset[first], f"{server.url}/{quote(first)}".rstrip("/"))
     for name, link in links.items():
         out.print(f"  {name}: ", end="")
         out.print(link, markup=False)

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
+
+import ngff_bio.reader as reader
+from ngff_bio.viewing.neuroglancer import label_layer, neuroglancer_state
 
 NEUROGLANCER = "https://neuroglancer-demo.appspot.com/#!"
 VIZARR = "https://hms-dbmi.github.io/vizarr/?source="
 VALIDATOR = "https://ome.github.io/ome-ngff-validator/?source="
 
+#: Viewers that cannot read a version of the specification yet.
+UNREADABLE: Mapping[str | None, tuple[str, ...]] = {"0.6": ("neuroglancer", "vizarr")}
 
-def image_links(
-    url: str, labels: Sequence[str] = (), state: Mapping[str, Any] | None = None
-) -> dict[str, str]:
-    """Links that open an image with its labels in web viewers, by viewer.
+
+def image_links(image: reader.Image, url: str) -> dict[str, str]:
+    """Links that open an image with its labels in web viewers that can read it, by viewer.
 
     Parameters
     ----------
+    image
+        The image.
     url
-        URL of the image's group.
-    labels
-        Names of its label images.
-    state
-        Complete state of Neuroglancer; without it, the layers are opened as Neuroglancer finds them.
+        URL of its group, as the browser reaches it.
     """
-    return {
-        "neuroglancer": neuroglancer_link(layers_state(url, labels) if state is None else state),
+    links = {
+        "neuroglancer": neuroglancer_link(neuroglancer_state(image, url)),
         **group_links(url),
     }
+    return {k: v for k, v in links.items() if k not in UNREADABLE.get(image.meta.version, ())}
 
 
 def group_links(url: str) -> dict[str, str]:
@@ -38,20 +41,17 @@ def group_links(url: str) -> dict[str, str]:
     return {"vizarr": f"{VIZARR}{source}", "validator": f"{VALIDATOR}{source}"}
 
 
-def label_links(url: str, name: str) -> dict[str, str]:
-    """Links that open a label image, without its image, in web viewers, by viewer."""
-    return {"neuroglancer": neuroglancer_link(layers_state(url, (name,), image=False))}
+def label_links(image: reader.Image, url: str, name: str) -> dict[str, str]:
+    """Links that open a label image, without its image, in web viewers, by viewer.
+
+    ``url`` is that of the image's group.
+    """
+    if image.meta.version in UNREADABLE:
+        return {}
+    state = {**neuroglancer_state(image, url), "layers": [label_layer(image, url, name)]}
+    return {"neuroglancer": neuroglancer_link(state)}
 
 
 def neuroglancer_link(state: Mapping[str, Any]) -> str:
     """A link that opens Neuroglancer with a state, as its JSON in the fragment of the URL."""
     return f"{NEUROGLANCER}{quote(json.dumps(state, separators=(',', ':')))}"
-
-
-def layers_state(url: str, labels: Sequence[str] = (), *, image: bool = True) -> dict[str, Any]:
-    """A state of Neuroglancer of an image and its labels; the rest is as Neuroglancer finds it."""
-    layers = [{"name": "image", "type": "image", "source": f"zarr://{url}/"}] if image else []
-    for name in labels:
-        source = f"zarr://{url}/labels/{quote(name)}/"
-        layers.append({"name": name, "type": "segmentation", "source": source})
-    return {"layers": layers}

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import json
 import socket
 import threading
 from collections.abc import Iterator
-from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -19,7 +17,6 @@ from obstore.store import HTTPStore
 from zarr.storage import ObjectStore
 
 import ngff_bio
-from ngff_bio.viewing.links import image_links
 from ngff_bio.viewing.serve import StoreServer
 
 BYTES = bytes(range(256)) * 5
@@ -83,15 +80,6 @@ def test_another_reader_gets_every_pixel_through_it(server: StoreServer) -> None
     served = zarr.open_array(store, path="0", mode="r")[...]
     local = zarr.open_array(str(server.root), path="0", mode="r")[...]
     np.testing.assert_array_equal(served, local)
-
-
-def test_links_name_the_image_and_every_label() -> None:
-    link = image_links("http://127.0.0.1:1/a", ["cell", "nucleus"])["neuroglancer"]
-    state = json.loads(unquote(link.partition("#!")[2]))
-    kinds = {layer["name"]: (layer["type"], layer["source"]) for layer in state["layers"]}
-    assert kinds["image"] == ("image", "zarr://http://127.0.0.1:1/a/")
-    assert kinds["nucleus"] == ("segmentation", "zarr://http://127.0.0.1:1/a/labels/nucleus/")
-    assert len(kinds) == 3
 
 
 @pytest.mark.parametrize(
