@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -57,10 +57,14 @@ class Problems:
         without the record.
     notices
         All notices so far.
+    progress
+        Called while large annotation files are read: with the name of the file, the bytes read of it,
+        and its size.
     """
 
     on_error: OnError = "stop"
     notices: list[Notice] = field(default_factory=list)
+    progress: Callable[[str, int, int], None] | None = None
 
     def fail(self, error: NgffBioError, count: int = 1) -> None:
         """Report a wrong record, or `count` records that are wrong in the same way.

@@ -6,9 +6,10 @@ import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from posixpath import commonpath
+from typing import Any
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.decoding import decode_image, is_opaque
@@ -19,6 +20,8 @@ from ngff_bio.model import Frame, SourceDataset, SourceImage
 from ngff_bio.model.splits import split_of_path, standard_split
 from ngff_bio.parallel import shared_pool
 from ngff_bio.sources.files.tree import FileTree
+
+_ENDING = r"(?<=.)(\.tar)?\.[a-z]\w{0,7}$"
 
 
 def folder_of(name: str) -> str:
@@ -34,6 +37,45 @@ def base_of(name: str) -> str:
 def ending_of(name: str) -> str:
     """The ending of a file's name in lower case, with its dot."""
     return os.path.splitext(base_of(name))[1].lower()
+
+
+def stem_of(name: str) -> str:
+    """Base name without the endings of image files, including ``.ome``."""
+    stem = base_of(name)
+    while stem.lower().endswith(EXTENSIONS) and stem.rpartition(".")[0]:
+        stem = stem.rpartition(".")[0]
+    return stem[:-4] if stem.lower().endswith(".ome") and len(stem) > 4 else stem
+
+
+def name_of(origin: str) -> str:
+    """Name of a dataset: that of its folder, or of its file or archive, without the ending."""
+    return re.sub(_ENDING, "", stem_of(origin.replace("\\", "/").rstrip("/")), flags=re.IGNORECASE)
+
+
+def dataset_of(
+    tree: FileTree,
+    source: str,
+    images: Iterable[tuple[str, SourceImage]],
+    *,
+    name: str | None = None,
+    citation: str | None = None,
+    splits: Iterable[str] = (),
+    attributes: Mapping[str, Any] | None = None,
+    read_files: Iterable[str] = (),
+) -> SourceDataset:
+    """The dataset of images, each with its folder; a single one becomes the root of the store."""
+    found = placed(images)
+    return SourceDataset(
+        name=name or name_of(tree.origin) or source,
+        source=source,
+        origin=tree.origin,
+        layout="image" if len(found) == 1 else "collection",
+        images=found,
+        citation=citation,
+        splits=tuple(splits),
+        attributes=dict(attributes or {}),
+        read_files=tuple(read_files),
+    )
 
 
 def image_files(names: Iterable[str]) -> list[str]:

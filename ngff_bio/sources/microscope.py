@@ -8,7 +8,7 @@ from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.microscope import VENDORS, Scene, open_microscope
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Frame, SourceDataset, SourceImage
-from ngff_bio.sources.assembly import base_of, ending_of, folder_of, placed
+from ngff_bio.sources.assembly import base_of, dataset_of, ending_of, folder_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 
@@ -46,14 +46,8 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
             found="; ".join(n.what for n in problems.notices[:3]) or "no such file",
             hint="name the folder that holds them",
         )
-    return SourceDataset(
-        name=PurePosixPath(tree.origin.rstrip("/")).stem or "microscope",
-        source="microscope",
-        origin=tree.origin,
-        layout="image" if len(found) == 1 else "collection",
-        images=placed(found),
-        attributes={"ome_xml": documents} if documents else {},
-    )
+    about = {"ome_xml": documents} if documents else {}
+    return dataset_of(tree, "microscope", found, attributes=about)
 
 
 def _companions(tree: FileTree, name: str) -> list[str]:

@@ -70,7 +70,7 @@ def detect(tree: FileTree) -> int:
     return 3 if any(_NAME.search(n) for n in tree.names()) else 0
 
 
-def read(tree: FileTree) -> SourceDataset:
+def read(tree: FileTree, problems: Problems) -> SourceDataset:
     """The volumes that are there, with whichever labels are there.
 
     Raises
@@ -80,7 +80,6 @@ def read(tree: FileTree) -> SourceDataset:
     ngff_bio.errors.SourceError
         If a file is damaged, or labels do not fit their image.
     """
-    problems = Problems()
     volumes: dict[str, _Parts] = {}
     for name in tree.names():
         match = _NAME.search(name)
@@ -114,7 +113,6 @@ def read(tree: FileTree) -> SourceDataset:
             _image(tree, volume, volumes[volume], "" if single else volume, problems)
             for volume in sorted(volumes, key=int)
         ),
-        notices=problems.gathered(),
         attributes={"modality": "serial block-face scanning electron microscopy"},
         read_files=tuple(n for n in tree.names() if _NAME.search(n)),
     )

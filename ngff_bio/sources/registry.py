@@ -5,7 +5,6 @@ Other packages register an entry point in the group ``ngff_bio.sources``; its va
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -38,13 +37,11 @@ class Source:
         From the files to a confidence: 0 is no; 1 a generic guess; 2 and above a dataset's own names.
         It looks at names, and only where they do not suffice into the first kilobytes of few files.
     read
-        From the files to the dataset; keyword options as in ``options``. If it has such parameters, it
-        also gets ``problems`` (a :class:`~ngff_bio.formats.problems.Problems`, which receives wrong
-        records and files, and whose notices become those of the dataset), ``on_error`` (``stop`` or
-        ``skip``: what to do about a wrong record) and ``progress`` (called with a file's name, the
-        bytes read of it, and its size). It raises a :class:`~ngff_bio.errors.SourceNotFoundError` if
-        there is nothing to read, and a :class:`~ngff_bio.errors.SourceError` if a file is damaged or
-        a record is wrong.
+        From the files and a :class:`~ngff_bio.formats.problems.Problems`, which receives wrong records
+        and files, to the dataset; keyword options as in ``options``. The notices of the dataset become
+        those of the `Problems`. It raises a :class:`~ngff_bio.errors.SourceNotFoundError` if there is
+        nothing to read, and a :class:`~ngff_bio.errors.SourceError` if a file is damaged or a record is
+        wrong.
     options
         Name to help text.
     belongs
@@ -252,15 +249,11 @@ def read_source(
                 hint="leave it out, or choose another format with --format; `ngff-bio formats` lists "
                 "the options of each",
             )
-    takes = inspect.signature(source.read).parameters
-    problems = Problems(on_error)
-    general = {"problems": problems, "on_error": on_error, "progress": progress}
+    problems = Problems(on_error, progress=progress)
     dataset, account = None, None
     try:
         own = {k: v for k, v in given.items() if k in source.options}
-        dataset = source.read(tree, **own, **{k: v for k, v in general.items() if k in takes})
-        if "problems" in takes:
-            dataset = replace(dataset, notices=problems.gathered())
+        dataset = replace(source.read(tree, problems, **own), notices=problems.gathered())
         dataset = with_folder_splits(dataset)
         dataset = calibrated(dataset, {k: v for k, v in given.items() if k not in own})
         account = account_for(tree, dataset, source.belongs)

@@ -19,8 +19,9 @@ import ngff_bio
 from ngff_bio.checks import validate
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.sources import find_source, open_tree
+from ngff_bio.sources.assembly import stem_of
 from ngff_bio.sources.images.label_names import by_convention
-from ngff_bio.sources.images.numbered import Naming, find_series, stem_of
+from ngff_bio.sources.images.numbered import Naming, find_series
 
 GREY = (np.arange(30 * 40) % 251).astype(np.uint8).reshape(30, 40)
 LABELS = np.zeros((30, 40), np.uint16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,16 @@ from PIL import Image
 from ngff_bio.conversion import convert
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.labelme.labelme import restored_file, restored_shape
+from ngff_bio.formats.problems import Problems
 from ngff_bio.sources import find_source, open_tree
-from ngff_bio.sources.labelme.folder import read
+from ngff_bio.sources.labelme import folder
+
+
+def read(tree: Any, on_error: str = "stop", **options: Any) -> Any:
+    """The dataset, with the notices of reading it."""
+    problems = Problems(on_error)
+    return replace(folder.read(tree, problems, **options), notices=problems.gathered())
+
 
 PLANE = (np.arange(20 * 30) % 200).astype(np.uint8).reshape(20, 30)
 

@@ -35,9 +35,6 @@ from ngff_bio.formats.json.text import JsonObject, parse_json, shown
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Category, PixelArray, SourceFile
 
-Progress = Callable[[str, int, int], None]
-"""Called with a file's name, the bytes read of it, and its size."""
-
 _Entry = TypeVar("_Entry", CocoImage, Category)
 
 #: An id in an annotation; not set where there is none, ``None`` where it is not usable.
@@ -56,7 +53,6 @@ def open_coco(
     *,
     name: str | None = None,
     digests: bool = False,
-    progress: Progress | None = None,
     window: int = WINDOW,
 ) -> CocoFile:
     """Read a COCO file once: its images and categories, and the positions of its annotations.
@@ -71,8 +67,6 @@ def open_coco(
         Name of the file in reports and tables; its own name if not given.
     digests
         Whether annotations of an image are compared with those of other files.
-    progress
-        Called while the file is read.
     window
         Bytes that are read at once.
 
@@ -83,6 +77,7 @@ def open_coco(
     """
     reading = _Reading(file, name or file.name, problems, digests)
     size = file.size
+    progress = problems.progress
     report = None if progress is None else (lambda done: progress(file.name, done, size))
     with file.open() as stream:
         walk = JsonWalk(stream, file.name, {"annotations"}, window, report)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import Any
 
 from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError
@@ -22,10 +21,7 @@ from ngff_bio.formats.documents import (
 from ngff_bio.formats.images.headers import ImageHeader, exif_orientation
 from ngff_bio.formats.json.text import JsonKind
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import (
-    Category,
-    SourceDataset,
-)
+from ngff_bio.model import Category, SourceDataset
 from ngff_bio.parallel import shared_pool
 from ngff_bio.sources.annotated.images import (
     KEY,
@@ -36,13 +32,7 @@ from ngff_bio.sources.annotated.images import (
     Movie,
 )
 from ngff_bio.sources.annotated.pairing import ImageFinder
-from ngff_bio.sources.assembly import (
-    base_of,
-    folder_of,
-    image_files,
-    placed,
-    probe_all,
-)
+from ngff_bio.sources.assembly import base_of, dataset_of, folder_of, image_files, probe_all
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.mask_content import masks_among
 
@@ -275,16 +265,13 @@ class AnnotatedFolder:
         order = ("train", "val", "valid", "validation", "test")
         ranked = sorted(named, key=lambda s: (order.index(s) if s in order else len(order), s))
         about = {"format": source, "documents": self.documents, **(record or {})}
-        return SourceDataset(
-            name=PurePosixPath(self.tree.origin.rstrip("/")).stem or source,
-            source=source,
-            origin=self.tree.origin,
-            layout="image" if len(images) == 1 else "collection",
-            images=placed(images),
-            splits=tuple(ranked),
-            notices=self.problems.gathered(),
+        return dataset_of(
+            self.tree,
+            source,
+            images,
+            splits=ranked,
             attributes={KEY: about},
-            read_files=tuple(sorted(self.read_files)),
+            read_files=sorted(self.read_files),
         )
 
 

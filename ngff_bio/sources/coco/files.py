@@ -8,7 +8,7 @@ from typing import Any
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.coco.file import CocoFile, CocoImage
-from ngff_bio.formats.coco.index import Progress, open_coco
+from ngff_bio.formats.coco.index import open_coco
 from ngff_bio.formats.coco.layers import (
     KEY,
     AnnotationSet,
@@ -76,7 +76,6 @@ class CocoFiles:
         layer: str | None,
         split: Callable[[str], str],
         problems: Problems,
-        progress: Progress | None,
     ) -> CocoFiles:
         """Read the images and categories of files; annotations are located, not read.
 
@@ -92,9 +91,7 @@ class CocoFiles:
         found: list[CocoFile] = []
         for name in names:
             with problems.caught():
-                found.append(
-                    open_coco(tree.file(name), problems, digests=len(names) > 1, progress=progress)
-                )
+                found.append(open_coco(tree.file(name), problems, digests=len(names) > 1))
         layer = layer or layer_name(c.name for coco in found for c in coco.categories)
         return cls(tree, tuple(found), layer, {c.name: split(c.name) for c in found}, problems)
 

@@ -12,16 +12,10 @@ from pathlib import PurePosixPath
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.coco.file import CocoFile
-from ngff_bio.formats.coco.index import Progress
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.model import SourceDataset
 from ngff_bio.sources.annotated.pairing import ImageFinder
-from ngff_bio.sources.assembly import (
-    folder_of,
-    image_files,
-    paths_below,
-    probe_all,
-)
+from ngff_bio.sources.assembly import folder_of, image_files, name_of, paths_below, probe_all
 from ngff_bio.sources.coco.files import CocoFiles
 from ngff_bio.sources.coco.stuff import StuffMaps, label_files, label_names, stuff_maps
 from ngff_bio.sources.files.tree import FileTree
@@ -42,13 +36,7 @@ def _is_coco(tree: FileTree, name: str) -> bool:
     return tree.json_kind(name) == "coco"
 
 
-def read(
-    tree: FileTree,
-    *,
-    on_error: OnError = "stop",
-    series: str | None = None,
-    progress: Progress | None = None,
-) -> SourceDataset:
+def read(tree: FileTree, problems: Problems, *, series: str | None = None) -> SourceDataset:
     """Every image file as an image, with the annotations of every COCO file.
 
     Parameters
@@ -64,7 +52,6 @@ def read(
         If there is no COCO file, or no image file.
     """
     names = tree.names()
-    problems = Problems(on_error)
     annotated = [n for n in names if _is_coco(tree, n)]
     maps = stuff_maps(names)
     image_names = sorted(set(image_files(names)).difference(maps))
@@ -79,7 +66,7 @@ def read(
     stems = {n: PurePosixPath(n).stem for n in annotated}
     if len(set(stems.values())) < len(stems):
         stems = {n: PurePosixPath(n).with_suffix("").as_posix() for n in annotated}
-    coco = CocoFiles.open(tree, annotated, None, stems.__getitem__, problems, progress)
+    coco = CocoFiles.open(tree, annotated, None, stems.__getitem__, problems)
     lists = label_files(names) if maps else []
     classes = [c for name in lists[:1] for c in label_names(tree, name)]
     classes = classes or list({c.id: c for f in coco.files for c in f.categories}.values())
@@ -130,13 +117,12 @@ def read(
     if len(images) == 1:
         images = [replace(images[0], path="")]
     return SourceDataset(
-        name=PurePosixPath(tree.origin.rstrip("/")).stem or "coco",
+        name=name_of(tree.origin) or "coco",
         source="coco",
         origin=tree.origin,
         layout="image" if len(images) == 1 else "collection",
         images=tuple(images),
         splits=tuple(coco.splits.values()) if len(coco.files) > 1 else (),
-        notices=problems.gathered(),
         attributes={"coco": coco.attributes()},
         read_files=(*coco.names, *lists),
     )

@@ -14,7 +14,6 @@ from typing import Any
 
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.coco.file import CocoFile
-from ngff_bio.formats.coco.index import Progress
 from ngff_bio.formats.coco.layers import ImageEntry
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceDataset, SourceImage
@@ -57,7 +56,7 @@ def detect(tree: FileTree) -> int:
     return 3 if _annotation_files(tree.names()) else 0
 
 
-def read(tree: FileTree, problems: Problems, *, progress: Progress | None = None) -> SourceDataset:
+def read(tree: FileTree, problems: Problems) -> SourceDataset:
     """All sets that are there: a group for each set, an image for each image file."""
     names = tree.names()
     files = _annotation_files(names)
@@ -70,7 +69,7 @@ def read(tree: FileTree, problems: Problems, *, progress: Progress | None = None
         )
     top = PurePosixPath(next(iter(files.values()))).parent.parent
     ordered = [files[key] for key in DATASETS if key in files]
-    coco = CocoFiles.open(tree, ordered, "nucleus", _set_of, problems, progress)
+    coco = CocoFiles.open(tree, ordered, "nucleus", _set_of, problems)
     starts = {f.name: f"{(top / DATASETS[_set_of(f.name)]).as_posix()}/" for f in coco.files}
     below: dict[str, list[str]] = {start: [] for start in starts.values()}
     for name in image_files(names):

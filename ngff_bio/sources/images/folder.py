@@ -13,8 +13,15 @@ from dataclasses import dataclass, replace
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import OnError, SourceDataset, SourceImage
-from ngff_bio.sources.assembly import base_of, folder_of, image_files, placed, probe_all
+from ngff_bio.model import SourceDataset, SourceImage
+from ngff_bio.sources.assembly import (
+    base_of,
+    dataset_of,
+    folder_of,
+    image_files,
+    probe_all,
+    stem_of,
+)
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.label_kinds import LabelKinds
 from ngff_bio.sources.images.label_layers import PlacedFile, label_grid, label_layer
@@ -27,7 +34,7 @@ from ngff_bio.sources.images.label_names import (
     split_labels,
 )
 from ngff_bio.sources.images.mask_content import find_masks
-from ngff_bio.sources.images.numbered import Naming, Series, find_series, stem_of
+from ngff_bio.sources.images.numbered import Naming, Series, find_series
 from ngff_bio.sources.images.opening import open_series, series_images
 from ngff_bio.sources.registry import Source
 
@@ -46,13 +53,13 @@ def detect(tree: FileTree) -> int:
 
 def read(
     tree: FileTree,
+    problems: Problems,
     *,
     labels: str | Sequence[str] = (),
     axes: str | None = None,
     series: str | None = None,
     label_kind: str | Sequence[str] = (),
     tracked: bool = False,
-    on_error: OnError = "stop",
 ) -> SourceDataset:
     """All images, with the label images that belong to them.
 
@@ -90,7 +97,6 @@ def read(
     listed = [labels] if isinstance(labels, str) else list(labels)
     rules = [LabelRule.parse(r) for r in listed] if listed != ["none"] else []
     by_names = not listed
-    problems = Problems(on_error)
     names = tree.names()
     images = image_files(names)
     headers = probe_all(tree, images, problems)
@@ -114,15 +120,8 @@ def read(
             expected="an image with axis t and label images of its frames",
             hint="convert without --tracked, or number the frames of one image with --series t",
         )
-    return SourceDataset(
-        name=stem_of(tree.origin.replace("\\", "/").rstrip("/")) or "images",
-        source="images",
-        origin=tree.origin,
-        layout="image" if len(found) == 1 else "collection",
-        images=placed(found),
-        notices=problems.gathered(),
-        read_files=tuple(frame.name for _, image in found for frame in image.frames),
-    )
+    listed = [frame.name for _, image in found for frame in image.frames]
+    return dataset_of(tree, "images", found, read_files=listed)
 
 
 #: Label files of an image by layer, each with its place.

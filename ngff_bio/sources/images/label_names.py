@@ -10,8 +10,8 @@ from itertools import takewhile
 
 from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.formats.names import safe_name
-from ngff_bio.sources.assembly import folder_of
-from ngff_bio.sources.images.numbered import Naming, Series, stem_of
+from ngff_bio.sources.assembly import folder_of, stem_of
+from ngff_bio.sources.images.numbered import Naming, Series
 
 _WORD = r"cp_masks|masks?|labels?"
 

@@ -22,10 +22,9 @@ from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import PixelArray, Pixels, SourceFile
 from ngff_bio.parallel import shared_pool
-from ngff_bio.sources.assembly import ending_of, folder_of
+from ngff_bio.sources.assembly import ending_of, folder_of, stem_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.label_names import by_convention
-from ngff_bio.sources.images.numbered import stem_of
 
 #: Files of more bytes than this part of their pixels and a header are not compressed as masks are.
 _COMPRESSED, _HEADER = 0.2, 1024

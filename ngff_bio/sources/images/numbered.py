@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from ngff_bio.formats.images.headers import EXTENSIONS
 from ngff_bio.model import ORDER
-from ngff_bio.sources.assembly import base_of, folder_of
+from ngff_bio.sources.assembly import base_of, folder_of, stem_of
 
 _LETTERS = {"t": "t", "tp": "t", "time": "t", "timepoint": "t", "frame": "t"}
 _LETTERS |= {"z": "z", "slice": "z", "plane": "z"}
@@ -41,14 +40,6 @@ _RUN = re.compile(
 _WELL = re.compile(r"(?<![A-Za-z])[ABD-P](?=\d{1,2}(?!\d))")
 _LAST = re.compile(r"(?P<number>\d+)$")
 _EDGES = " _-."
-
-
-def stem_of(name: str) -> str:
-    """Base name without the endings of image files, including ``.ome``."""
-    stem = base_of(name)
-    while stem.lower().endswith(EXTENSIONS) and stem.rpartition(".")[0]:
-        stem = stem.rpartition(".")[0]
-    return stem[:-4] if stem.lower().endswith(".ome") and len(stem) > 4 else stem
 
 
 @dataclass(frozen=True, slots=True)

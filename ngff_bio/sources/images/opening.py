@@ -11,8 +11,9 @@ from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.tiff.images import OpenedImage
 from ngff_bio.model import Axis, Frame, SourceImage
+from ngff_bio.sources.assembly import stem_of
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.numbered import Series, stem_of
+from ngff_bio.sources.images.numbered import Series
 
 #: An ending that is not part of an image's name.
 _OME = re.compile(r"\.ome(?=\.tiff?$)", re.IGNORECASE)

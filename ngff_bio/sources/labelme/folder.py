@@ -15,14 +15,14 @@ from ngff_bio.formats.labelme.labelme import EmbeddedImage, LabelmeFile, read_la
 from ngff_bio.formats.names import safe_name
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import OpenedImage
-from ngff_bio.model import Frame, InstanceLayer, OnError, SourceDataset, SourceImage, axes_from
+from ngff_bio.model import Frame, InstanceLayer, SourceDataset, SourceImage, axes_from
 from ngff_bio.sources.annotated.pairing import ImageFinder, stem
 from ngff_bio.sources.assembly import (
     base_of,
+    dataset_of,
     folder_of,
     image_files,
     layer_name,
-    placed,
     probe_all,
 )
 from ngff_bio.sources.files.tree import FileTree
@@ -51,8 +51,8 @@ def _is_labelme(tree: FileTree, name: str) -> bool:
 
 def read(
     tree: FileTree,
+    problems: Problems,
     *,
-    on_error: OnError = "stop",
     scale_annotations: bool = False,
     axes: str | None = None,
     series: str | None = None,
@@ -61,8 +61,6 @@ def read(
 
     Parameters
     ----------
-    on_error
-        ``stop`` at the first wrong file or shape, or ``skip`` it and report.
     scale_annotations
         Scale shapes whose file states another image size than the image has.
     axes
@@ -77,7 +75,6 @@ def read(
     ngff_bio.errors.SourceError
         If a file is damaged, has no image, or does not fit it.
     """
-    problems = Problems(on_error)
     names = tree.names()
     image_names = image_files(names)
     pairs = _Pairs(ImageFinder(image_names), problems)
@@ -112,15 +109,7 @@ def read(
         images += [(folder_of(name), i) for i in reader.of_embedded(content, name)]
     if not images:
         raise problems.nothing("no image is readable", tree.origin)
-    return SourceDataset(
-        name=PurePosixPath(tree.origin.rstrip("/")).stem or "labelme",
-        source="labelme",
-        origin=tree.origin,
-        layout="image" if len(images) == 1 else "collection",
-        images=placed(images),
-        read_files=tuple(c.name for c in pairs.contents),
-        notices=problems.gathered(),
-    )
+    return dataset_of(tree, "labelme", images, read_files=(c.name for c in pairs.contents))
 
 
 @dataclass(slots=True)

@@ -14,7 +14,6 @@ from pathlib import PurePosixPath
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.coco.file import CocoFile
-from ngff_bio.formats.coco.index import Progress
 from ngff_bio.formats.coco.layers import KEY
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceDataset, SourcePlate
@@ -39,17 +38,13 @@ def detect(tree: FileTree) -> int:
     return 3 if any(parse_name(base_of(n)) or _COCO.search(n) for n in tree.names()) else 0
 
 
-def read(
-    tree: FileTree, problems: Problems, *, stitch: bool = False, progress: Progress | None = None
-) -> SourceDataset:
+def read(tree: FileTree, problems: Problems, *, stitch: bool = False) -> SourceDataset:
     """The plates of the cell types that are there, with every annotation file that is there.
 
     Parameters
     ----------
     stitch
         Whether the four crops of a location become one image instead of four.
-    progress
-        Called while annotation files are read.
     """
     counted = any(n.endswith("_counts.json") for n in tree.names())
     tree = with_archives(
@@ -65,7 +60,7 @@ def read(
     places = _named_crops(names, problems)
     headers = probe_all(tree, list(places), problems)
     annotated = _annotation_files(tree, names, problems)
-    coco = CocoFiles.open(tree, annotated, LAYER, split_name, problems, progress)
+    coco = CocoFiles.open(tree, annotated, LAYER, split_name, problems)
     by_base = {base_of(n): n for n in reversed(names)} | {base_of(n): n for n in headers}
 
     def find(_: CocoFile, file_name: str) -> str | None:

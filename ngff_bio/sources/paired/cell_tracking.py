@@ -21,9 +21,9 @@ from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.images.label_pixels import fit_labels, open_label_image
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Pixels, SourceDataset, SourceImage, VolumeLayer
-from ngff_bio.sources.assembly import placed, probe_all
+from ngff_bio.sources.assembly import dataset_of, probe_all
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.numbered import Series, stem_of
+from ngff_bio.sources.images.numbered import Series
 from ngff_bio.sources.images.opening import open_series, series_images
 from ngff_bio.sources.registry import Source
 
@@ -81,14 +81,8 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
             expected="01/t000.tif beside 01_GT",
             hint="name the folder that holds 01 and 01_GT",
         )
-    return SourceDataset(
-        name=stem_of(tree.origin.replace("\\", "/").rstrip("/")) or "movies",
-        source="cell-tracking",
-        origin=tree.origin,
-        layout="image" if len(found) == 1 else "collection",
-        images=placed(found),
-        read_files=tuple(filter(_TRACKS.match, tree.names())),
-    )
+    lists = filter(_TRACKS.match, tree.names())
+    return dataset_of(tree, "cell-tracking", found, read_files=lists)
 
 
 def _layer_name(match: re.Match[str]) -> str:

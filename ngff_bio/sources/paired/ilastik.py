@@ -15,9 +15,8 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.arrays.opening import is_array_file
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceDataset
-from ngff_bio.sources.assembly import base_of, folder_of, image_files
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, stem_of
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.numbered import stem_of
 from ngff_bio.sources.paired.pairs import Labels, Pair, PairReader
 from ngff_bio.sources.registry import Source
 

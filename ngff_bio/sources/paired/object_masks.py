@@ -29,9 +29,8 @@ from ngff_bio.formats.run_length_csv import (
 )
 from ngff_bio.formats.text import text_of
 from ngff_bio.model import Category, InstanceLayer, SourceDataset
-from ngff_bio.sources.assembly import base_of, folder_of, image_files, probe_all
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, probe_all, stem_of
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.numbered import stem_of
 from ngff_bio.sources.paired.pairs import Pair, PairReader
 from ngff_bio.sources.registry import Source
 

@@ -28,10 +28,10 @@ from ngff_bio.model import (
     SourceImage,
     VolumeLayer,
 )
-from ngff_bio.sources.assembly import base_of, folder_of, placed, probe_all
+from ngff_bio.sources.assembly import base_of, dataset_of, folder_of, probe_all
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.mask_content import masks_among
-from ngff_bio.sources.images.numbered import Series, stem_of
+from ngff_bio.sources.images.numbered import Series
 from ngff_bio.sources.images.opening import open_series, series_images
 
 
@@ -129,17 +129,9 @@ class PairReader:
         if not found:
             raise self.problems.nothing("no image file is readable", self.tree.origin)
         named = {s for pair in pairs for s in pair.splits}
-        origin = self.tree.origin.replace("\\", "/").rstrip("/")
-        return SourceDataset(
-            name=stem_of(origin) or source,
-            source=source,
-            origin=self.tree.origin,
-            layout="image" if len(found) == 1 else "collection",
-            images=placed(found),
-            splits=tuple(s for s in splits if s in named),
-            notices=self.problems.gathered(),
-            attributes=dict(attributes or {}),
-            read_files=tuple(read_files),
+        known = [s for s in splits if s in named]
+        return dataset_of(
+            self.tree, source, found, splits=known, attributes=attributes, read_files=read_files
         )
 
     def _image(self, pair: Pair) -> SourceImage:

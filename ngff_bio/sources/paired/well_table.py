@@ -19,10 +19,9 @@ from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
 from ngff_bio.model import SourceDataset
 from ngff_bio.sources.annotated.pairing import ImageFinder
-from ngff_bio.sources.assembly import folder_of, image_files
+from ngff_bio.sources.assembly import folder_of, image_files, stem_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.label_names import by_convention
-from ngff_bio.sources.images.numbered import stem_of
 from ngff_bio.sources.paired.pairs import Labels, Pair, PairReader
 from ngff_bio.sources.registry import Source
 

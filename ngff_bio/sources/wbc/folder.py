@@ -10,7 +10,7 @@ from __future__ import annotations
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceDataset, SourceImage
-from ngff_bio.sources.assembly import image_files, placed
+from ngff_bio.sources.assembly import dataset_of, image_files
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 from ngff_bio.sources.wbc.crops import has_crops, read_crops
@@ -43,15 +43,14 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
             found="; ".join(n.what for n in problems.notices[:3]) or "no file of such a name",
             hint="name the folder that holds the test folders",
         )
-    return SourceDataset(
+    return dataset_of(
+        tree,
+        "wbc",
+        images,
         name="wbc",
-        source="wbc",
-        origin=tree.origin,
-        layout="image" if len(images) == 1 else "collection",
-        images=placed(images),
         citation="A large multi-focus WBC dataset",
         attributes={"modality": "bright-field microscopy of stained blood smears, focal stacks"},
-        read_files=tuple(sorted(used.difference(image_files(used)))),
+        read_files=sorted(used.difference(image_files(used))),
     )
 
 
