@@ -13,12 +13,12 @@ from ngff_bio._version import __version__
 if TYPE_CHECKING:
     from ngff_bio.checks import validate
     from ngff_bio.checks.source.verify import verify
+    from ngff_bio.compute import measure
     from ngff_bio.conversion import convert
     from ngff_bio.copying import copy
     from ngff_bio.editing import remove, write_labels, write_table
     from ngff_bio.engine.plan.settings import Settings
     from ngff_bio.export import export
-    from ngff_bio.measuring import measure
     from ngff_bio.reader import open
     from ngff_bio.reader.analysis.patches import patches
 
@@ -43,7 +43,7 @@ _HOMES = {
     "convert": "ngff_bio.conversion",
     "copy": "ngff_bio.copying",
     "export": "ngff_bio.export",
-    "measure": "ngff_bio.measuring",
+    "measure": "ngff_bio.compute",
     "open": "ngff_bio.reader",
     "patches": "ngff_bio.reader.analysis.patches",
     "remove": "ngff_bio.editing",

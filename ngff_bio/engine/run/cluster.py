@@ -47,7 +47,7 @@ class DaskRunner:
     def start(self, storage: Storage, on_error: OnError = "stop") -> Iterator[Workers]:
         """Connect to the cluster."""
         refuse_private_storage(storage)
-        client, own = _connect(self.cluster)
+        client, own = connect(self.cluster)
         work = _Cluster(client, storage, on_error, self.memory)
         try:
             yield work
@@ -57,7 +57,16 @@ class DaskRunner:
                 client.close()
 
 
-def _connect(cluster: Any) -> tuple[Any, bool]:
+def connect(cluster: Any) -> tuple[Any, bool]:
+    """A client, and whether it was made here.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If no scheduler answers at the address.
+    ngff_bio.errors.DependencyError
+        If distributed is not installed.
+    """
     try:
         import distributed
     except ImportError as error:
@@ -77,6 +86,27 @@ def _connect(cluster: Any) -> tuple[Any, bool]:
         ) from error
 
 
+def capacity_of(client: Any) -> tuple[int, int]:
+    """Threads and bytes of memory of all workers; waits until there is one.
+
+    Raises
+    ------
+    ngff_bio.errors.WorkerError
+        If there are no workers.
+    """
+    try:
+        client.wait_for_workers(1, timeout=_TIMEOUT)
+    except TimeoutError as error:
+        raise WorkerError(
+            "the dask cluster has no workers",
+            found=client.scheduler.address,
+            hint="start some: dask worker ADDRESS",
+        ) from error
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    threads = sum(w["nthreads"] for w in workers)
+    return threads, sum(w["memory_limit"] or DEFAULT_MEMORY for w in workers)
+
+
 class _Cluster:
     def __init__(self, client: Any, storage: Storage, on_error: OnError, memory: int) -> None:
         self._client, self._storage, self._on_error = client, storage, on_error
@@ -89,7 +119,7 @@ class _Cluster:
             return
         import distributed
 
-        threads, memory = self._capacity()
+        threads, memory = capacity_of(self._client)
         memory = self._memory or memory // 2
         arrived: Any = _untyped(distributed.as_completed)(raise_errors=False)
         while scheduler.left:
@@ -109,20 +139,6 @@ class _Cluster:
             record = self._record(future, scheduler.plan, unit)
             scheduler.done(unit, record)
             yield unit, record
-
-    def _capacity(self) -> tuple[int, int]:
-        """Threads and bytes of memory of all workers; waits until there is one."""
-        try:
-            self._client.wait_for_workers(1, timeout=_TIMEOUT)
-        except TimeoutError as error:
-            raise WorkerError(
-                "the dask cluster has no workers",
-                found=self._client.scheduler.address,
-                hint="start some: dask worker ADDRESS",
-            ) from error
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        threads = sum(w["nthreads"] for w in workers)
-        return threads, sum(w["memory_limit"] or DEFAULT_MEMORY for w in workers)
 
     def _record(self, future: Any, plan: Plan, unit: Unit) -> UnitRecord:
         from distributed import KilledWorker

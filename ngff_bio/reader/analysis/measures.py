@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.errors import ArgumentError, NameNotFoundError, closest_names
 from ngff_bio.model import Region
 from ngff_bio.reader.access.image import ImageNode
-from ngff_bio.reader.tables.rows import values_of
 from ngff_bio.reader.tables.tables import classes_of, in_table_only
 from ngff_bio.reader.xarray.blocks import block_shape
 from ngff_bio.reader.xarray.views import label_layer
@@ -37,9 +35,6 @@ _MERGE = {
     "least": np.minimum,
     "most": np.maximum,
 }
-
-#: Number of blocks whose statistics one task merges.
-_FAN_IN = 16
 
 
 @dataclass
@@ -143,17 +138,24 @@ def merged(parts: Iterable[Sums]) -> Sums:
 
 def block_sums(image: ImageNode, name: str, level: int, region: Region, intensity: bool) -> Sums:
     """Statistics of a region of one label image, with the intensities of its image."""
+    values, pixels = read_block(image, name, level, region, intensity)
+    dims = label_layer(image, name, level).dims
+    return sums_of(values, pixels, [a for a, _ in region], dims.index("t") if "t" in dims else None)
+
+
+def read_block(
+    image: ImageNode, name: str, level: int, region: Region, intensity: bool
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """A region of a label image, and the pixels of its image there, channels first."""
     layer = label_layer(image, name, level)
     values = layer.array.read(region)
-    pixels = None
-    if intensity:
-        spans = dict(zip(layer.dims, region, strict=True))
-        array, names = image.pixels.array(level), image.pixels.names
-        whole = tuple(spans.get(a, (0, n)) for a, n in zip(names, array.shape, strict=True))
-        channels = sorted(range(len(names)), key=lambda i: names[i] in spans)
-        pixels = array.read(whole).transpose(channels).reshape(-1, *values.shape)
-    frame = layer.dims.index("t") if "t" in layer.dims else None
-    return sums_of(values, pixels, [a for a, _ in region], frame)
+    if not intensity:
+        return values, None
+    spans = dict(zip(layer.dims, region, strict=True))
+    array, names = image.pixels.array(level), image.pixels.names
+    whole = tuple(spans.get(a, (0, n)) for a, n in zip(names, array.shape, strict=True))
+    channels = sorted(range(len(names)), key=lambda i: names[i] in spans)
+    return values, array.read(whole).transpose(channels).reshape(-1, *values.shape)
 
 
 def regions_of(image: ImageNode, name: str, level: int) -> list[Region]:
@@ -163,65 +165,19 @@ def regions_of(image: ImageNode, name: str, level: int) -> list[Region]:
     # The pixels of the image are read with the labels: both have to fit.
     both = itemsize + image.dtype.itemsize * image.sizes.get("c", 1)
     size = block_shape(shape, layer.stored, layer.inner, both, layer.dims)
+    return cut(shape, size)
+
+
+def cut(shape: Sequence[int], size: Sequence[int]) -> list[Region]:
+    """Blocks of at most a size that cover a shape."""
     spans = [[(i, min(i + b, n)) for i in range(0, n, b)] for n, b in zip(shape, size, strict=True)]
     return list(product(*spans))
 
 
-def measure_images(
-    images: Mapping[str, ImageNode],
-    url: str,
-    labels: str | Sequence[str] | None = None,
-    *,
-    level: int = 0,
-    intensity: bool = True,
-    units: Units = "pixel",
-) -> pd.DataFrame:
-    """Area, position and intensity of every instance; see :func:`ngff_bio.measure`."""
-    import pandas as pd
-    from dask.base import compute
-    from dask.delayed import delayed
-
-    if units not in ("pixel", "world"):
-        raise ArgumentError("unknown units", expected="pixel or world", found=units)
-    wanted = None if labels is None else values_of(labels)
-    jobs: list[tuple[ImageNode, str, str]] = []
-    known: dict[str, None] = {}
-    for image in images.values():
-        known |= dict.fromkeys(image.layers)
-        for name, hidden in image.layers.items():
-            if name in wanted if wanted is not None else not image.is_semantic(name):
-                jobs += [(image, name, one) for one in (name, *hidden)]
-    for name in wanted or ():
-        if name not in known:
-            raise NameNotFoundError(
-                f"no image has labels {name!r}",
-                file=url,
-                expected=closest_names(name, known) or "there are no labels",
-            )
-    block_task, merge_task = delayed(block_sums, pure=False), delayed(merged, pure=False)
-    sent: dict[str, Any] = {}
-    tasks = []
-    for image, _, one in jobs:
-        if image.path not in sent:
-            sent[image.path] = delayed(image, pure=False, traverse=False)
-        parts = [
-            block_task(sent[image.path], one, level, region, intensity)
-            for region in regions_of(image, one, level)
-        ]
-        while len(parts) > _FAN_IN:  # in steps, so that no task holds the results of all blocks
-            parts = [merge_task(parts[i : i + _FAN_IN]) for i in range(0, len(parts), _FAN_IN)]
-        tasks.append(merge_task(parts))
-    results = compute(*tasks)  # type: ignore[no-untyped-call]  # dask does not annotate it
-    tables = [_table(*job, level, sums, units) for job, sums in zip(jobs, results, strict=True)]
-    found = [t for t in tables if len(t)]
-    if not found:
-        return tables[0] if tables else pd.DataFrame()
-    return _completed(pd.concat(found, ignore_index=True))
-
-
-def _table(
+def table_of(
     image: ImageNode, layer: str, name: str, level: int, sums: Sums, units: Units
 ) -> pd.DataFrame:
+    """Statistics of one label image (``name``, of a layer) as a table."""
     import pandas as pd
 
     dims = [d for d in label_layer(image, name, level).dims if d != "t"]
@@ -270,7 +226,7 @@ def _channel_names(image: ImageNode, count: int) -> list[str]:
     return [f"_{n}" for n in names]
 
 
-def _completed(table: pd.DataFrame) -> pd.DataFrame:
+def completed(table: pd.DataFrame) -> pd.DataFrame:
     """One row per instance and frame: that of the label image in which it is whole."""
     key = ["image", "layer", "t", "label"]
     hidden = table["label_image"] != table["layer"]

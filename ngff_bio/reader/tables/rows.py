@@ -94,6 +94,9 @@ class RowFilter:
         return table if keep.all() else table.filter(pa.array(keep))
 
 
+EVERY_ROW = RowFilter({}, None, {}, None)
+
+
 def _touches(axis: str, start: int, stop: int, present: set[str]) -> Expression | None:
     if {f"{axis}_start", f"{axis}_stop"} <= present:
         return (pc.field(f"{axis}_start") < stop) & (pc.field(f"{axis}_stop") > start)

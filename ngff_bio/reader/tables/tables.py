@@ -28,7 +28,7 @@ from ngff_bio.printing import printable
 from ngff_bio.reader.access.image import ImageNode, PartlyUnreadableWarning, warn_skipped
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.reader.tables.frames import Library, as_frame
-from ngff_bio.reader.tables.rows import RowFilter, RowSelection, row_filter, values_of
+from ngff_bio.reader.tables.rows import EVERY_ROW, RowFilter, RowSelection, row_filter, values_of
 from ngff_bio.storage import open_object
 
 if TYPE_CHECKING:
@@ -186,8 +186,7 @@ def classes_of(image: ImageNode, layer: str) -> dict[int, str]:
     """
     if layer in image.tables:
         columns = ("label", "category")
-        every = RowFilter({}, None, {}, None)
-        table = TablePart(image, layer, every, columns, ()).read()
+        table = TablePart(image, layer, EVERY_ROW, columns, ()).read()
         if set(columns) <= set(table.schema.names):
             return dict(zip(*(table[c].to_pylist() for c in columns), strict=True))
     meta = image.label_meta(layer).label if layer in image.labels else None

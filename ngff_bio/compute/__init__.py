@@ -1,0 +1,5 @@
+"""Computing on a store: images in pieces, on threads or a cluster; results go into the store."""
+
+from ngff_bio.compute.measuring import measure
+
+__all__ = ["measure"]
