@@ -272,6 +272,63 @@ LAYOUTS = (
             "stuffthingmaps/train2017/a.png": _classes(0, 1),
         },
     ),
+    Layout(
+        "Lists of boxes: CSV of TensorFlow, RetinaNet, makesense; CreateML",
+        "box-table",
+        {
+            "train/_annotations.csv": "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+            "a.png,60,40,cell,2,3,12,9\n",
+            "train/a.png": SIZE,
+        },
+    ),
+    Layout(
+        "Datumaro",
+        "datumaro",
+        {
+            "annotations/train.json": json.dumps(
+                {
+                    "dm_format_version": "1.0",
+                    "categories": {"label": {"labels": [{"name": "cell"}]}},
+                    "items": [
+                        {
+                            "id": "a",
+                            "annotations": [
+                                {"id": 1, "type": "bbox", "label_id": 0, "bbox": [2, 3, 10, 6]}
+                            ],
+                        }
+                    ],
+                }
+            ),
+            "images/train/a.png": SIZE,
+        },
+    ),
+    Layout(
+        "Aperio ImageScope (MoNuSeg) and ASAP: XML",
+        "slide-xml",
+        {
+            "Annotations/a.xml": '<Annotations><Annotation Name="cell"><Regions><Region Id="1" '
+            'Type="0"><Vertices><Vertex X="3" Y="4"/><Vertex X="20" Y="6"/><Vertex X="12" Y="30"/>'
+            "</Vertices></Region></Regions></Annotation></Annotations>",
+            "Tissue Images/a.tif": SIZE,
+        },
+    ),
+    Layout(
+        "napari: shapes as CSV",
+        "napari-shapes",
+        {
+            "Shapes.csv": "index,shape-type,vertex-index,axis-0,axis-1\n0,polygon,0,3,2\n"
+            "0,polygon,1,5,20\n0,polygon,2,30,11\n",
+            "a.png": SIZE,
+        },
+    ),
+    Layout(
+        "Run lengths in a table (Data Science Bowl, Sartorius, HuBMAP)",
+        "object-masks",
+        {
+            "train.csv": "id,annotation,width,height,cell_type\na,130 5 190 7,60,40,cort\n",
+            "train/a.png": SIZE,
+        },
+    ),
     Layout("COCO: polygons, run lengths, boxes", "coco", makers.make_coco_folder, "coco"),
     Layout("labelme", "labelme", makers.make_labelme_folder, "labelme"),
     Layout(

@@ -95,6 +95,10 @@ BUILT_IN = _DATASETS | {
     "label-studio": ("ngff_bio.sources.annotated.label_studio:SOURCE", r"\.json$"),
     "supervisely": ("ngff_bio.sources.annotated.supervisely:SOURCE", r"(^|/)ann/.*\.json$"),
     "coco-panoptic": ("ngff_bio.sources.annotated.panoptic:SOURCE", r"\.json$"),
+    "box-table": ("ngff_bio.sources.annotated.simple:BOXES", r"\.(csv|json)$"),
+    "datumaro": ("ngff_bio.sources.annotated.simple:DATUMARO", r"\.json$"),
+    "slide-xml": ("ngff_bio.sources.annotated.simple:SLIDE_XML", r"\.xml$"),
+    "napari-shapes": ("ngff_bio.sources.annotated.simple:NAPARI", r"\.csv$"),
     "microscope": (
         "ngff_bio.sources.microscope:SOURCE",
         r"\.(czi|zvi|nd2|lif|oir|oib|oif|vsi|ims|svs|ndpi|qptiff)$",

@@ -45,6 +45,8 @@ _TITLES = {
     "via": "VIA",
     "label-studio": "Label Studio",
     "supervisely": "Supervisely",
+    "geojson": "GeoJSON",
+    "datumaro": "Datumaro",
 }
 
 _EXPECTED = (

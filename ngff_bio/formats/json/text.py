@@ -19,7 +19,7 @@ from ngff_bio.model import SourceFile
 T = TypeVar("T")
 
 JsonKind = Literal[
-    "coco", "labelme", "coco-panoptic", "via", "label-studio", "supervisely", "geojson"
+    "coco", "labelme", "coco-panoptic", "via", "label-studio", "supervisely", "geojson", "datumaro"
 ]
 
 #: A parsed JSON object.
@@ -41,6 +41,9 @@ _SUPERVISELY = (
     re.compile(rb'"objects"\s*:\s*\['),
     re.compile(rb'"size"\s*:\s*\{\s*"(?:height|width)"\s*:'),
 )
+_DATUMARO = re.compile(
+    rb'"dm_format_version"\s*:|"categories"\s*:\s*\{\s*(?:\}|"(?:label|mask|points)"\s*:\s*\{)'
+)
 _GEOJSON = re.compile(rb'"type"\s*:\s*"Feature(?:Collection)?"')
 _COCO = re.compile(rb'"(images|annotations|categories)"\s*:\s*[\[{]')
 
@@ -57,7 +60,7 @@ def json_kind(file: SourceFile) -> JsonKind | None:
     ``None`` if it is another kind of JSON, or not JSON. labelme files have ``shapes``, ``imagePath``
     or ``imageData``; COCO files a list or object ``images`` or ``annotations``, panoptic ones with
     ``segments_info``; VIA ``regions`` of a ``filename``; Label Studio a list of tasks; Supervisely
-    ``objects`` and a ``size``; GeoJSON features.
+    ``objects`` and a ``size``; GeoJSON features; Datumaro categories by the kind of annotation.
     """
     with file.open() as stream:
         head = stream.read(_SNIFFED)
@@ -71,6 +74,8 @@ def json_kind(file: SourceFile) -> JsonKind | None:
             return None
         if _SHAPES.search(head):
             return "labelme"
+        if _DATUMARO.search(head):
+            return "datumaro"
         if _VIA.search(head):
             return "via"
         # A long `annotations` or `info` may come first, and the other keys at the end.

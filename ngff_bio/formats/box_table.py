@@ -1,0 +1,208 @@
+"""Lists of boxes: CSV tables of object detection, and JSON of CreateML.
+
+Tables with names of columns: a file name, corners (``xmin,ymin,xmax,ymax``, as for TensorFlow and
+DeepForest, ``x1,y1,x2,y2``) or ``bbox`` as ``[x, y, width, height]``, a class. Without them:
+``path,x1,y1,x2,y2,class`` (https://github.com/fizyr/keras-retinanet#csv-datasets) and
+``class,x,y,width,height,file,width,height`` (makesense.ai). CreateML has centers, widths and heights:
+https://developer.apple.com/documentation/createml/building-an-object-detector-data-source. All are in
+pixels.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.images.headers import EXTENSIONS
+from ngff_bio.formats.json.text import parse_json, shown
+from ngff_bio.formats.outlines import check_points
+from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.text import text_of
+from ngff_bio.model import Box, Category, Instance, SourceFile
+
+_HINT = "correct the row, or skip it with --on-error skip"
+
+_IMAGES = ("filename", "file_name", "image_path", "image_id", "imageid", "image", "img", "path")
+_CLASSES = ("class", "label", "class_name", "classname", "category", "name")
+_CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"),
+            ("x1", "y1", "x2", "y2"))  # fmt: skip
+_SIZE = ("width", "height")
+
+#: Tables without names of columns, by what their cells are: a name of an image file, numbers, others.
+_RETINANET = ("filename", "x1", "y1", "x2", "y2", "class")
+_MAKESENSE = ("class", "x", "y", "w", "h", "filename", *_SIZE)
+
+_CREATEML = re.compile(rb'"coordinates"\s*:\s*\{')
+
+
+def is_createml(file: SourceFile) -> bool:
+    """Whether a JSON file begins as a list of images with boxes."""
+    head = file.read_range(0, 1 << 14)
+    return head.lstrip()[:1] == b"[" and _CREATEML.search(head) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Names of the columns, and which of them are what; whether the first line has the names."""
+
+    names: tuple[str, ...]
+    image: str
+    corners: tuple[str, ...]
+    category: str | None
+    named: bool
+
+    @classmethod
+    def of(cls, line: Sequence[str]) -> _Columns | None:
+        """The columns of a table by its first line; ``None`` if it is no table of boxes."""
+        numbers = all(re.fullmatch(r"\d*", c) for c in line[1:5])
+        if len(line) == 6 and _is_image(line[0]) and numbers:
+            return cls(_RETINANET, "filename", _CORNERS[2], "class", False)
+        if len(line) == 8 and _is_image(line[5]):
+            return cls(_MAKESENSE, "filename", ("x", "y", "w", "h"), "class", False)
+        names = tuple(c.strip() for c in line)
+        known = {n.lower(): n for n in reversed(names)}
+        image = next((known[n] for n in _IMAGES if n in known), None)
+        corners = next((c for c in (*_CORNERS, ("bbox",)) if {*c} <= {*known}), None)
+        if image is None or corners is None or "labelname" in known:  # fractions, of Open Images
+            return None
+        category = next((known[n] for n in _CLASSES if n in known and known[n] != image), None)
+        return cls(names, image, tuple(known[n] for n in corners), category, True)
+
+
+def _is_image(cell: str) -> bool:
+    return cell.strip().lower().endswith(EXTENSIONS)
+
+
+def is_box_table(file: SourceFile) -> bool:
+    """Whether the first line of a file is that of a table of boxes."""
+    head = file.read_range(0, 1 << 12).decode("utf-8-sig", "replace").partition("\n")[0]
+    return _Columns.of(next(csv.reader([head]), [])) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class BoxTable:
+    """Reads a table or a list of CreateML."""
+
+    file: SourceFile
+
+    def read(self, problems: Problems) -> Document:
+        """Read the file."""
+        found: dict[str, list[Instance]] = {}
+        sizes: dict[str, tuple[int, int]] = {}
+        createml = self.file.name.lower().endswith(".json")
+        for number, (image, row, corners) in enumerate(self._entries(createml)):
+            with problems.caught():
+                listed = found.setdefault(image, [])
+                one = self._instance(row, corners, number)
+                if one is not None:
+                    listed.append(one)
+                size = [str(row.get(k) or "") for k in reversed(_SIZE)]
+                if not createml and all(s.isdecimal() for s in size):
+                    sizes[image] = int(size[0]), int(size[1])
+        images = [AnnotatedImage(n, i, sizes.get(n)) for n, i in found.items()]
+        classes = dict.fromkeys(i.category for same in found.values() for i in same)
+        return Document(images, tuple(Category(c, c) for c in classes if c is not None))
+
+    def _entries(self, createml: bool) -> Iterator[tuple[str, Mapping[str, Any], Sequence[Any]]]:
+        """For each box the name of its image, its row, and x0, y0, x1, y1; no numbers for no box."""
+        if createml:
+            for n, one in enumerate(parse_json(self.file.read(), self.file.name, list[Any])):
+                name = one.get("image", one.get("imagefilename")) if isinstance(one, dict) else None
+                boxes = one.get("annotations", one.get("annotation")) if name else None
+                if not isinstance(boxes, list):
+                    raise self._wrong(f"[{n}]", "an object with image and annotations", one)
+                for box in boxes or [{}]:
+                    at = box.get("coordinates") or {}
+                    sides = [at.get(k) for k in ("x", "y", "width", "height")]
+                    yield (
+                        str(name),
+                        {**box, "class": box.get("label")},
+                        _around(sides) if at else (),
+                    )
+            return
+        text = io.StringIO(text_of(self.file, "the table"), newline="")
+        lines = csv.reader(text)
+        first = next(lines, [])
+        columns = _Columns.of(first)
+        if columns is None:
+            raise self._wrong("line 1", "columns of file names and corners", ",".join(first))
+        if not columns.named:
+            text.seek(0)
+            lines = csv.reader(text)
+        for cells in lines:
+            row: dict[str, Any] = dict(zip(columns.names, cells, strict=False))
+            if not row.get(columns.image):
+                continue
+            corners: Sequence[Any] = [row.get(c, "").strip() for c in columns.corners]
+            if len(corners) == 1:
+                corners = _beyond(_list_of(corners[0]))
+            elif columns.names == _MAKESENSE:
+                corners = _beyond(corners)
+            row["class"] = row.get(columns.category or "")
+            yield row[columns.image], row, corners if any(corners) else ()
+
+    def _instance(
+        self, row: Mapping[str, Any], corners: Sequence[Any], number: int
+    ) -> Instance | None:
+        if not corners:
+            return None
+        try:
+            x0, y0, x1, y1 = (float(v) for v in corners)
+        except (TypeError, ValueError):
+            raise self._wrong(f"box {number + 1}", "four numbers", list(corners)) from None
+        check_points([(x0, y0), (x1, y1)], 2, self.file.name, f"box {number + 1}")
+        if x1 < x0 or y1 < y0:
+            raise self._wrong(f"box {number + 1}", "x0 <= x1 and y0 <= y1", list(corners))
+        name = str(row["class"]) if row.get("class") not in (None, "") else None
+        return Instance(
+            0,
+            Box(x0, y0, x1, y1),
+            category=name,
+            category_id=name,
+            box=(x0, y0, x1 - x0, y1 - y0),
+            record=record_text(dict(row)),
+            indices=(number,),
+        )
+
+    def _wrong(self, record: str, expected: str, found: object) -> SourceError:
+        return SourceError(
+            "a row of a list of boxes is wrong",
+            file=self.file.name,
+            record=record,
+            expected=expected,
+            found=shown(found),
+            hint=_HINT,
+        )
+
+
+def _list_of(text: str) -> Sequence[Any]:
+    try:
+        found = json.loads(text) if text else []
+    except ValueError:
+        return [text]
+    return found if isinstance(found, list) else [found]
+
+
+def _beyond(sides: Sequence[Any]) -> Sequence[Any]:
+    """Corners of x, y, width and height; what are not numbers is returned unchanged."""
+    try:
+        x, y, width, height = map(float, sides)
+    except (TypeError, ValueError):
+        return sides
+    return x, y, x + width, y + height
+
+
+def _around(sides: Sequence[Any]) -> Sequence[Any]:
+    """Corners of a center, a width and a height."""
+    try:
+        x, y, width, height = map(float, sides)
+    except (TypeError, ValueError):
+        return sides
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2

@@ -1,0 +1,90 @@
+"""Shapes layers of napari as CSV: a line for each vertex.
+
+Columns ``index, shape-type, vertex-index, axis-0, axis-1, ...``
+(https://napari.org/stable/howtos/layers/shapes.html). Axes are those of the image, rows before columns;
+a pixel's center has whole numbers, so its corner is 0.5 before it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.outlines import Point, ellipse, outline
+from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.text import text_of
+from ngff_bio.model import Geometry, Instance, SourceFile
+
+_HEAD = ["index", "shape-type", "vertex-index", "axis-0"]
+_HINT = "save the layer again from napari, or skip such shapes with --on-error skip"
+
+
+def is_napari_shapes(file: SourceFile) -> bool:
+    """Whether the first line of a file has the columns of a shapes layer."""
+    head = file.read_range(0, 256).decode("utf-8-sig", "replace").partition("\n")[0]
+    return head.strip().split(",")[:4] == _HEAD
+
+
+@dataclass(frozen=True, slots=True)
+class NapariShapes:
+    """Reads a shapes layer of a plane, or of all planes of a stack."""
+
+    file: SourceFile
+
+    def read(self, problems: Problems) -> Document:
+        """Read the file."""
+        lines = csv.reader(io.StringIO(text_of(self.file, "the table"), newline=""))
+        axes = len(next(lines, [])) - 3
+        if axes != 2:
+            raise SourceError(
+                "the shapes are not of a plane",
+                file=self.file.name,
+                expected="columns axis-0 and axis-1",
+                found=f"{axes} axes",
+                hint="save the shapes of each plane from a layer of two dimensions, or leave the file "
+                "out with --exclude GLOB",
+            )
+        shapes: dict[str, tuple[str, list[Point]]] = {}
+        for row in lines:
+            if row:
+                kind, points = shapes.setdefault(row[0], (row[1], []))
+                points.append((float(row[4]) + 0.5, float(row[3]) + 0.5))
+        instances = []
+        for number, (index, (kind, points)) in enumerate(shapes.items()):
+            with problems.caught():
+                shape = self._shape(kind, points, f"index {index}")
+                if shape is None:
+                    problems.note(
+                        "paths and lines have no area: a row without pixels", self.file.name
+                    )
+                record = {"index": index, "shape-type": kind, "points": points}
+                instances.append(
+                    Instance(
+                        0, shape, source_id=index, record=record_text(record), indices=(number,)
+                    )
+                )
+        name = self.file.name.rpartition("/")[2].rpartition(".")[0]
+        return Document([AnnotatedImage(name, instances)])
+
+    def _shape(self, kind: str, points: list[Point], record: str) -> Geometry | None:
+        if kind in ("path", "line"):
+            return None
+        if kind in ("rectangle", "polygon"):
+            return outline(points, self.file.name, record)
+        xs, ys = [p[0] for p in points], [p[1] for p in points]
+        box = (min(xs, default=0), min(ys, default=0), max(xs, default=0), max(ys, default=0))
+        upright = len(points) == 4 and len({*xs}) == 2 == len({*ys})
+        if kind != "ellipse" or not upright:
+            raise SourceError(
+                "a shape cannot be drawn",
+                file=self.file.name,
+                record=record,
+                expected="a polygon, rectangle, path or line, or an ellipse that is not rotated",
+                found=f"{kind} of {len(points)} vertices",
+                hint=_HINT,
+            )
+        center = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+        return ellipse(center, ((box[2] - box[0]) / 2, (box[3] - box[1]) / 2))
