@@ -156,6 +156,8 @@ def _read(
 ) -> SourceDataset:
     """The dataset of a source; an error has the account of its files."""
     try:
+        if format is None and (options or {}).get("pattern"):
+            format = "plate"
         return read_source(find_source(tree, format), tree, options, **given)
     except NgffBioError as error:
         if error.files is None:

@@ -66,6 +66,8 @@ def convert(
     time_interval: cli.TimeInterval = None,
     channel_names: cli.ChannelNames = None,
     stitch: cli.Stitch = False,
+    pattern: cli.Pattern = None,
+    wells: cli.Wells = None,
     scale_annotations: cli.ScaleAnnotations = False,
     label_kind: cli.LabelKind = None,
     tracked: cli.Tracked = False,
@@ -108,6 +110,8 @@ def convert(
         "label_kind": label_kind,
         "tracked": tracked,
         "stitch": stitch,
+        "pattern": pattern,
+        "wells": wells,
         "scale_annotations": scale_annotations,
     }
     options |= {name: value for name, value in named.items() if value}
@@ -240,6 +244,8 @@ def _print_estimate(found: Estimate) -> None:
             f", and {found.objects_hidden} more per hidden label image of overlapping instances"
         )
     out.print(f"  at most {found.objects} objects{hidden}")
+    for plate in found.plates:
+        out.print(plate, markup=False, highlight=False)
     print_account(out, found.account)
 
 

@@ -52,7 +52,15 @@ _LABELS = (
     "Label images of a folder of images, `*` standing for the image name, or none; repeatable."
 )
 Labels = Annotated[list[str] | None, _source(help=_LABELS, metavar="NAME=GLOB")]
-Stitch = Annotated[bool, _source("--stitch", help="LIVECell: write whole frames, not crops.")]
+_STITCH = "Plate: put the fields of a well into one image; LIVECell: write whole frames, not crops."
+Stitch = Annotated[bool, _source("--stitch", help=_STITCH)]
+_PATTERN = (
+    "Plate: regular expression that places files, with groups (?P<well>...) or (?P<row>...) and "
+    "(?P<column>...), field, channel, z, t, acquisition."
+)
+Pattern = Annotated[str | None, _source(help=_PATTERN, metavar="REGEX")]
+_WELLS = "Plate: CSV file with a row for each well: well, compound, dose, ..."
+Wells = Annotated[str | None, _source(help=_WELLS, metavar="FILE")]
 _SCALE = "Organoid: scale annotations whose file states another image size."
 ScaleAnnotations = Annotated[bool, _source("--scale-annotations", help=_SCALE)]
 _SERIES = "Axis (t, z, c) that a last number in file names counts along; none for no series."

@@ -1,4 +1,4 @@
-"""XML documents of annotation tools: parsed without entities, and as JSON values and back.
+"""XML documents of tools and instruments: parsed without entities, and as JSON values and back.
 
 As JSON an element without attributes and children is its text; any other is an object of its
 attributes (``@name``), its text (``#text``) and its children, of which several of one name are a list.
@@ -7,7 +7,7 @@ attributes (``@name``), its text (``#text``) and its children, of which several 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 from xml.etree import ElementTree
@@ -37,23 +37,73 @@ def parse_xml(data: bytes, name: str) -> Element:
 
     try:
         root: Element = fromstring(data, forbid_dtd=True)
-    except DefusedXmlException as error:
-        raise SourceError(
+    except (DefusedXmlException, *_NOT_XML) as error:
+        raise _not_xml(error, name, empty=not data.strip()) from error
+    return root
+
+
+#: What parsers raise for bytes that are not XML.
+_NOT_XML = (ElementTree.ParseError, ValueError, LookupError, RecursionError)
+
+
+def _not_xml(error: Exception, name: str, *, empty: bool) -> SourceError:
+    from defusedxml import DefusedXmlException
+
+    if isinstance(error, DefusedXmlException):
+        return SourceError(
             "the file defines XML entities or a document type, which is not allowed",
             file=name,
             expected="plain XML, as annotation tools write it",
             found=type(error).__name__,
             hint="export the annotations again, or remove the declaration",
-        ) from error
-    except (ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
-        raise SourceError(
-            "the file is not valid XML",
-            file=name,
-            expected="well-formed XML",
-            found=str(error) if data.strip() else "an empty file",
-            hint="the file is probably damaged or truncated: download or copy it again",
-        ) from error
-    return root
+        )
+    return SourceError(
+        "the file is not valid XML",
+        file=name,
+        expected="well-formed XML",
+        found="an empty file" if empty else str(error),
+        hint="the file is probably damaged or truncated: download or copy it again",
+    )
+
+
+def local_name(element: Element) -> str:
+    """Name of an element without its namespace."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def stream_xml(file: SourceFile, tags: Iterable[str]) -> Iterator[Element]:
+    """Elements of some names (without namespace) of a large document, each dropped after its use.
+
+    Elements below one of them are part of it, and are not given by themselves.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If it is not well-formed XML, or defines entities.
+    """
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import iterparse
+
+    wanted, open_tags = frozenset(tags), 0
+    with file.open() as stream:
+        try:
+            above: list[Element] = []
+            for event, element in iterparse(stream, ("start", "end"), forbid_dtd=True):
+                known = local_name(element) in wanted
+                if event == "start":
+                    above.append(element)
+                    open_tags += known
+                    continue
+                above.pop()
+                open_tags -= known
+                if known and not open_tags:
+                    yield element
+                if not open_tags:
+                    element.clear()
+                    if above:
+                        above[-1].remove(element)
+        except (DefusedXmlException, *_NOT_XML) as error:
+            raise _not_xml(error, file.name, empty=not file.size) from error
 
 
 def root_tag(file: SourceFile) -> str | None:

@@ -21,7 +21,14 @@ from ngff_bio.model.annotations import (
     label_dtype,
 )
 from ngff_bio.model.axes import ORDER, Axis, axes_from
-from ngff_bio.model.dataset import Channel, Frame, SourceDataset, SourceImage, SourcePlate
+from ngff_bio.model.dataset import (
+    Channel,
+    Frame,
+    SourceDataset,
+    SourceImage,
+    SourcePlate,
+    SourceTable,
+)
 from ngff_bio.model.files import SourceFile, SourcePart, SourceParts, names_of, parts_of
 from ngff_bio.model.notices import Notice, OnError, gathered
 from ngff_bio.model.pixels import ArrayPixels, PixelArray, Pixels, Readable, Region, SampleType
@@ -60,6 +67,7 @@ __all__ = [
     "SourcePart",
     "SourceParts",
     "SourcePlate",
+    "SourceTable",
     "VolumeLayer",
     "axes_from",
     "gathered",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -111,16 +111,32 @@ class SourceImage:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceTable:
+    """A table of a plate: values of each column, texts, numbers or ``None``.
+
+    ``type`` is that of the table in ngio's specification.
+    """
+
+    name: str
+    columns: Mapping[str, Sequence[str | int | float | None]]
+    type: Literal["generic_table", "condition_table"] = "generic_table"
+
+
+@dataclass(frozen=True, slots=True)
 class SourcePlate:
     """An HCS plate; its images have the path ``<path>/<row>/<column>/<field>``.
 
-    ``rows`` and ``columns`` are all names of the layout, not only those in use.
+    ``rows`` and ``columns`` are all names of the layout, not only those in use. ``acquisitions`` are
+    as OME-Zarr describes them; where there are some, the attribute ``acquisition`` of each image is
+    the id of its own.
     """
 
     path: str
     name: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
+    acquisitions: tuple[Mapping[str, Any], ...] = ()
+    tables: tuple[SourceTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ngff_bio.deprecation import renamed_keywords
-from ngff_bio.errors import NameNotFoundError, StoreError, closest_names
+from ngff_bio.errors import NameNotFoundError, NgffBioError, StoreError, closest_names
 from ngff_bio.ngff.schema_version import KEY, warn_if_newer
-from ngff_bio.reader.access.image import Attributes
+from ngff_bio.reader.access.image import Attributes, warn_skipped
 from ngff_bio.reader.access.nodes import NodeTree, find_plates, image_paths
 from ngff_bio.reader.image import Image
 from ngff_bio.reader.plates import Plate
@@ -126,12 +126,21 @@ class Dataset(Mapping[str, Image]):
     def images(self) -> pd.DataFrame:
         """A row per image: path, name, plate, well, field, frames, times, split, sizes, problem.
 
+        Columns of the table of wells follow, where a plate has one: compound, dose, ...
+
         ``problem`` gives the reason why an image cannot be read; it is missing for the others.
         """
         from ngff_bio.reader.tables.listing import image_table
 
         self.nodes.prefetch(self.places)
-        return image_table(self, self.places)
+        wells = {}
+        for path, plate in self.plates.items():
+            if "wells" in plate.tables:
+                try:
+                    wells[path] = plate.table("wells")
+                except NgffBioError as error:
+                    warn_skipped(f"the table of wells of plate {plate.name!r}", error.what)
+        return image_table(self, self.places, wells)
 
     @cached_property
     def frames(self) -> pd.DataFrame:

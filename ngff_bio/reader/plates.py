@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ngff_bio.errors import ArgumentError, NameNotFoundError, StoreError, closest_names
 from ngff_bio.ngff import PlateMeta
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.reader.image import Image
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Well(Mapping[str, Image]):
@@ -87,7 +91,7 @@ class Plate(Mapping[str, Well]):
 
     def well_path(self, row: str, column: str) -> str:
         """Path of a well's group."""
-        return f"{self.path}/{row}/{column}".lstrip("/")
+        return self._below(f"{row}/{column}")
 
     def __getitem__(self, well: str) -> Well:
         wanted = _plain(well)
@@ -106,6 +110,36 @@ class Plate(Mapping[str, Well]):
 
     def __len__(self) -> int:
         return len(self._wells)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables of the plate: ``wells``, ``planes``."""
+        attributes = self._nodes.attributes(self._below("tables")) or {}
+        return tuple(t for t in attributes.get("tables") or () if isinstance(t, str))
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of the plate.
+
+        Raises
+        ------
+        ngff_bio.errors.NameNotFoundError
+            If it has no such table.
+        ngff_bio.errors.StoreError
+            If the table is damaged.
+        """
+        from ngff_bio.reader.tables.tables import open_table, table_rows
+
+        if name not in self.tables:
+            raise NameNotFoundError(
+                f"no table {name!r} of plate {self.name!r}",
+                file=f"{self._nodes.storage.url}/{self.path}".rstrip("/"),
+                expected=closest_names(name, self.tables) or "the plate has no tables",
+            )
+        path = self._below(f"tables/{name}")
+        return table_rows(open_table(self._nodes, path), f"{self._nodes.storage.url}/{path}")
+
+    def _below(self, path: str) -> str:
+        return f"{self.path}/{path}".lstrip("/")
 
     def images(self) -> Iterator[tuple[str, str, str]]:
         """Path, well and field of every image."""

@@ -103,6 +103,11 @@ BUILT_IN = _DATASETS | {
         "ngff_bio.sources.microscope:SOURCE",
         r"\.(czi|zvi|nd2|lif|oir|oib|oif|vsi|ims|svs|ndpi|qptiff)$",
     ),
+    "plate": (
+        "ngff_bio.sources.plate.folder:SOURCE",
+        r"\.(mlf|htd|xdce)$|index(\.idx)?\.xml$|experiment_descriptor\.xml$|"
+        r"(^|[/_])[a-p]\d\d?_|(^|/)([a-p] - \d+\(|r\d\dc\d\df|channel\d+-)",
+    ),
     "images": ("ngff_bio.sources.images.folder:SOURCE", ""),
     "tiff": ("ngff_bio.sources.images.folder:TIFF", "$^"),
 }
@@ -167,8 +172,10 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
         confidence |= {n: s.detect(tree) for n, s in general.items()}
         known |= general
     best = [n for n, v in confidence.items() if v and v == max(confidence.values())]
-    # Folders with annotations have image files, too.
-    best = [n for n in best if n not in ("images", "microscope")] or best
+    # Folders with annotations have image files, too; those of a plate are more than images.
+    best = [n for n in best if n not in ("images", "microscope", "plate")] or best
+    if "plate" in best:
+        best = [n for n in best if n != "images"]
     if not best:
         from ngff_bio.sources.unrecognized import unrecognized
 
@@ -202,6 +209,8 @@ NAMED = (
     "label_kind",
     "tracked",
     "stitch",
+    "pattern",
+    "wells",
     "scale_annotations",
     *CALIBRATION,
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ngff_bio.checks.differences import Difference, shorten
+from ngff_bio.model import SourcePlate
 from ngff_bio.storage import Storage
 
 if TYPE_CHECKING:
@@ -33,6 +34,22 @@ class StoredTables:
     def differences(self) -> list[Difference]:
         """Tables that could not be read."""
         return list(self._wrong.values())
+
+    def of_plates(self, plates: Iterable[SourcePlate]) -> Iterator[Difference]:
+        """Tables of plates against the source, column by column."""
+        for plate in plates:
+            for table in plate.tables:
+                path = f"{plate.path}/tables/{table.name}/table.parquet".lstrip("/")
+                found = self.read(path)
+                if found is None:
+                    yield Difference("row", path, "the table is missing or cannot be read")
+                    continue
+                expected = {name: list(values) for name, values in table.columns.items()}
+                for name in expected.keys() | {*found.column_names}:
+                    stored = found[name].to_pylist() if name in found.column_names else None
+                    if stored != expected.get(name):
+                        what = f"column {name} of a table of the plate is not the source's"
+                        yield Difference("row", path, what)
 
     def _read(self, path: str) -> pa.Table | None:
         import pyarrow as pa

@@ -90,6 +90,7 @@ class Comparison:
         for key, wrong in documents.broken.items():
             self._differs("object", key, f"the metadata is {wrong}")
         self.done.differences += dataset_differences(documents, dataset)
+        self.done.differences += self._tables.of_plates(dataset.plates)
         self.done.images = len(dataset.images)
         self._run(list(self._tasks(documents, dataset)))
         if self.done.sampled is None:

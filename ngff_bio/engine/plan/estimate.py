@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Plan, below
-from ngff_bio.model import FileAccount, InstanceLayer
+from ngff_bio.model import FileAccount, InstanceLayer, SourceImage, SourcePlate
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class Estimate:
     found in their pixels); ``bytes_raw`` counts pixels of images and labels at level 0.
 
     ``objects`` is the maximum number of objects (those of nothing but background are not written),
-    without the graphs of tracked layers. Each hidden label image that overlapping instances of an
+    without the graphs of tracked layers. ``plates`` are maps of plates: rows of wells, each with the
+    number of its fields. Each hidden label image that overlapping instances of an
     image need has at most ``objects_hidden`` more; their number depends on the outlines.
     """
 
@@ -32,6 +35,7 @@ class Estimate:
     units: int
     objects: int
     objects_hidden: int
+    plates: tuple[str, ...] = ()
     account: FileAccount = field(default_factory=FileAccount)
 
     def to_json(self) -> dict[str, Any]:
@@ -60,8 +64,21 @@ def estimate_plan(plan: Plan) -> Estimate:
         units=len(plan.units),
         objects=_documents(plan) + plan.objects + 2,  # the manifest and its checksum
         objects_hidden=max((_of_label_image(array, plan) for array in drawn), default=0),
+        plates=tuple(plate_map(p, plan.dataset.images) for p in plan.dataset.plates),
         account=plan.dataset.account,
     )
+
+
+def plate_map(plate: SourcePlate, images: Iterable[SourceImage]) -> str:
+    """A plate as text: a line per row, the number of fields of each well, ``.`` for none."""
+    start = f"{plate.path}/" if plate.path else ""
+    paths = (i.path.removeprefix(start).split("/") for i in images if i.path.startswith(start))
+    counts = Counter((p[0], p[1]) for p in paths if len(p) == 3)
+    rows = [["", *plate.columns]]
+    rows += [[r, *(str(counts.get((r, c), ".")) for c in plate.columns)] for r in plate.rows]
+    width = max(len(cell) for row in rows for cell in row)
+    lines = [" ".join(cell.rjust(width) for cell in row) for row in rows]
+    return "\n".join([f"{plate.name}: {len(counts)} wells, {sum(counts.values())} fields", *lines])
 
 
 def _documents(plan: Plan) -> int:
@@ -71,7 +88,9 @@ def _documents(plan: Plan) -> int:
     groups |= {plate.path for plate in dataset.plates}
     if dataset.layout == "collection":
         groups.add("OME")
-    tables = arrays = 0
+    plate_tables = [(p.path, t.name) for p in dataset.plates for t in p.tables]
+    groups |= {f"{path}/tables/{name}".lstrip("/") for path, name in plate_tables}
+    tables, arrays = len(plate_tables), 0
     for planned in plan.arrays:
         groups.add(planned.plan.path)
         arrays += len(planned.plan.levels)

@@ -158,6 +158,11 @@ def _layout(plan: Plan) -> list[Any]:
             for p in plan.arrays
         ],
         [[u.phase, u.nbytes, len(u.parts)] for u in plan.units],
+        *(
+            [t.name, {name: list(values) for name, values in t.columns.items()}]
+            for plate in plan.dataset.plates
+            for t in plate.tables
+        ),
     ]
 
 

@@ -110,6 +110,7 @@ def finish(
         maker.nodes.add_group("", root)
     for path, attributes in plate_groups(whole):
         maker.nodes.add_group(path, attributes)
+    maker.add_plate_tables(whole.dataset)
     maker.nodes.add_missing(old)
     consolidated = plan.settings.consolidated if before is None else before.consolidated
     pool = shared_pool(remote=True) if storage.locality == "network" else WorkerPool()
@@ -237,6 +238,20 @@ class _Maker:
 
             self.writer.put(key, to_parquet(pa.concat_tables(tables)))
         return bool(tables) or there
+
+    def add_plate_tables(self, dataset: SourceDataset) -> None:
+        """Write the tables of plates."""
+        import pyarrow as pa
+
+        for plate in dataset.plates:
+            group = f"{plate.path}/tables".lstrip("/")
+            if plate.tables:
+                self.nodes.add_group(group, {"tables": [t.name for t in plate.tables]})
+            for table in plate.tables:
+                columns = {name: list(values) for name, values in table.columns.items()}
+                self.writer.put(f"{group}/{table.name}/{FILE}", to_parquet(pa.table(columns)))
+                attributes = {**GROUP_ATTRIBUTES, "type": table.type}
+                self.nodes.add_group(f"{group}/{table.name}", attributes)
 
     def add_tracks(self, image: SourceImage, layer: LabelLayer) -> None:
         """The graph of a tracked layer, made of its whole table."""

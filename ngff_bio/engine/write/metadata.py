@@ -212,19 +212,23 @@ def plate_groups(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "OME", ngff.encode(ngff.GroupMeta(series=paths), version)
     for plate in dataset.plates:
         fields: dict[tuple[str, str], list[str]] = defaultdict(list)
+        taken: dict[tuple[str, str], list[int | None]] = defaultdict(list)
         start = f"{plate.path}/" if plate.path else ""
         for image in dataset.images:
             if image.path.startswith(start):
                 row, column, name = image.path[len(start) :].split("/")
                 fields[row, column].append(name)
+                taken[row, column].append(image.attributes.get("acquisition"))
         meta = ngff.PlateMeta(
             name=plate.name,
             rows=plate.rows,
             columns=plate.columns,
             wells=tuple(fields),
             field_count=max(map(len, fields.values()), default=1),
+            acquisitions=plate.acquisitions,
         )
         yield plate.path, ngff.encode(ngff.GroupMeta(plate=meta), version)
         for (row, column), names in fields.items():
-            well = ngff.WellMeta(images=tuple(names))
+            acquisitions = tuple(taken[row, column]) if plate.acquisitions else ()
+            well = ngff.WellMeta(tuple(names), acquisitions)
             yield f"{start}{row}/{column}", ngff.encode(ngff.GroupMeta(well=well), version)

@@ -149,7 +149,7 @@ def stack_pixels(
 
 @dataclass(frozen=True, slots=True)
 class Mosaic:
-    """Pixels composed of tiles that do not overlap; pixels that no tile covers are 0.
+    """Pixels composed of tiles; of those that overlap the last is seen, pixels of none are 0.
 
     Parameters
     ----------
@@ -157,10 +157,14 @@ class Mosaic:
         Each with the position of its first pixel along every axis.
     shape
         Of the whole.
+    rows
+        Rows of a block, where a whole plane would be too large; tiles that lie across two blocks are
+        decoded twice. 0 for the tiles' own, or the whole plane.
     """
 
     tiles: tuple[tuple[Pixels, tuple[int, ...]], ...]
     shape: tuple[int, ...]
+    rows: int = 0
 
     def __post_init__(self) -> None:
         if len({tile.dtype for tile, _ in self.tiles}) != 1:
@@ -180,10 +184,13 @@ class Mosaic:
         """As the tiles' along axes that they fill; the whole length of others."""
         whole = zip(self.shape, *(t.shape for t, _ in self.tiles), strict=True)
         blocks = zip(*(t.read_block_shape for t, _ in self.tiles), strict=True)
-        return tuple(
+        found = [
             max(steps) if len({*sizes}) == 1 else sizes[0]
             for sizes, steps in zip(whole, blocks, strict=True)
-        )
+        ]
+        if self.rows:
+            found[-2] = min(self.rows, found[-2])
+        return tuple(found)
 
     def read(self, region: Region) -> PixelArray:
         """The block of a region, C-contiguous."""

@@ -31,19 +31,40 @@ _FRAME_COLUMNS = [
 ]
 
 
-def image_table(images: Mapping[str, ImageNode], places: Mapping[str, Place]) -> pd.DataFrame:
+def image_table(
+    images: Mapping[str, ImageNode],
+    places: Mapping[str, Place],
+    wells: Mapping[str, pd.DataFrame] | None = None,
+) -> pd.DataFrame:
     """A row per image; ``problem`` gives the reason if part of it cannot be read.
 
     Columns: path, name, plate, well, field, frames (number), time_start and time_stop (hours),
     split (names, separated by a comma), axes, the size along each axis, dtype, levels, labels,
-    tables, problem.
+    tables, problem; then those of the tables of wells of plates. A column that there is already is
+    named ``wells_<name>``.
     """
     rows = [_image_row(images, path, place) for path, place in places.items()]
     axes = [a for a in "tczyx" if any(a in row for row in rows)]
     columns = ["path", "name", "plate", "well", "field", "frames", "time_start", "time_stop"]
     columns += ["split", "axes", *axes, "dtype", "levels", "labels", "tables", "problem"]
     table = pd.DataFrame(rows, columns=columns)
-    return table.astype(dict.fromkeys((*axes, "frames", "levels"), "Int64"))
+    table = table.astype(dict.fromkeys((*axes, "frames", "levels"), "Int64"))
+    return with_wells(table, wells) if wells else table
+
+
+def with_wells(images: pd.DataFrame, wells: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The table of images with the columns of tables of wells, which are given by plate."""
+    parts = [
+        conditions.drop(columns=["row", "column"], errors="ignore").assign(plate=plate)
+        for plate, conditions in wells.items()
+        if "well" in conditions
+    ]
+    if not parts:  # tables of that name that are of another kind
+        return images
+    joined = pd.concat(parts, ignore_index=True)
+    names = {c: f"wells_{c}" for c in joined if c in images.columns and c not in ("plate", "well")}
+    joined = joined.rename(columns=names).drop_duplicates(["plate", "well"])
+    return images.merge(joined, on=["plate", "well"], how="left")
 
 
 def _image_row(images: Mapping[str, ImageNode], path: str, place: Place) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,18 +116,40 @@ class TablePart:
         columns = [c for c in self.columns or data.schema.names if c in present]
         condition = self.rows.expression(present, self.name)
         needed = list(dict.fromkeys([*columns, *self.rows.needed(present)]))
-        try:
+        with damage_reported(f"{self.image.url}/tables/{self.name}"):
             found = self.rows.refine(data.to_table(columns=needed, filter=condition))
             found.validate(full=True)  # texts that are not UTF-8 fail in pandas otherwise
-        except NgffBioError:
-            raise
-        except (pa.ArrowException, OSError) as error:
-            raise damaged_table(f"{self.image.url}/tables/{self.name}", error) from error
         found = found.select(columns)
         for at, column in enumerate(c for c in self.origin if c not in present):
             value = self.image.path if column == "image" else self.name
             found = found.add_column(at, column, pa.repeat(pa.scalar(value), found.num_rows))
         return found
+
+
+@contextmanager
+def damage_reported(url: str) -> Iterator[None]:
+    """Errors of Arrow as one that names the table."""
+    try:
+        yield
+    except NgffBioError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise damaged_table(url, error) from error
+
+
+def table_rows(data: pads.Dataset, url: str) -> pd.DataFrame:
+    """All rows of a table; `url` is for messages.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If it is damaged.
+    """
+    with damage_reported(url):
+        found = data.to_table()
+        found.validate(full=True)
+    frame: pd.DataFrame = found.to_pandas()
+    return frame
 
 
 def dask_frame(parts: Sequence[TablePart]) -> Any:

@@ -1,0 +1,246 @@
+"""Plates by the names of their files: rules of instruments, and patterns that a user gives.
+
+A rule is a regular expression whose named groups are parts of a plane's place: ``well`` (or ``row``
+and ``column``), ``field``, ``channel``, ``z``, ``t``, ``acquisition``, ``plate``. It is matched
+against the path of a file below the source, without the ending.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import PurePosixPath
+
+from ngff_bio.errors import ArgumentError, SourceError
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import Channel
+from ngff_bio.sources.plate.planes import MOST_ROWS, PlateIndex, PlatePlane, row_name, well_of
+
+#: Groups that a pattern may have.
+GROUPS = ("well", "row", "column", "field", "channel", "z", "t", "acquisition", "plate")
+
+#: Small copies of images that MetaXpress writes beside them.
+THUMBNAIL = re.compile(r"(_thumb|^thumb)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class NameRule:
+    """How the files of one instrument are named."""
+
+    name: str
+    example: str
+    pattern: re.Pattern[str]
+
+
+#: What MetaXpress adds to the names of images.
+UUID = r"[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}"
+
+_START = r"(?:^|.*/)"
+_WELL = r"(?P<well>[A-P]\d{1,2})"
+
+
+def _rule(name: str, example: str, pattern: str) -> NameRule:
+    return NameRule(name, example, re.compile(_START + pattern))
+
+
+#: Rules that a whole folder must follow to be read as a plate, most specific first.
+RULES = (
+    _rule(
+        "ImageXpress, MetaXpress",
+        "TimePoint_1/ZStep_2/plate_A01_s1_w1<UUID>.tif",
+        r"(?:TimePoint_(?P<t>\d+)/)?(?:ZStep_(?P<z>\d+)/)?(?:(?P<plate>[^/]+)_)?"
+        rf"(?P<well>[A-Z]{{1,2}}\d\d)(?=_s\d+_w\d|.*{UUID}$)(?:_s(?P<field>\d+))?"
+        rf"(?:_w(?P<channel>\d))?(?:{UUID})?$",
+    ),
+    _rule(
+        "Opera, Operetta, Phenix",
+        "r02c03f01p01-ch1sk1fk1fl1.tiff",
+        r"r(?P<row>\d\d)c(?P<column>\d\d)f(?P<field>\d+)p(?P<z>\d+)-ch(?P<channel>\d+)"
+        r"sk(?P<t>\d+)fk\d+fl\d+$",
+    ),
+    _rule(
+        "CellVoyager",
+        "plate_A01_T0001F001L01A01Z01C01.tif",
+        r"(?P<plate>[^/]*)_(?P<well>[A-Z]{1,2}\d\d)_T(?P<t>\d{4})F(?P<field>\d{3})L\d\dA\d\dZ(?P<z>\d\d)"
+        r"C(?P<channel>\d\d)$",
+    ),
+    _rule(
+        "IN Cell",
+        "A - 01(fld 1 wv DAPI - DAPI z 1 tm 1).tif",
+        r"(?P<row>[A-Z]{1,2}) - (?P<column>\d+)\((?:fld (?P<field>\d+) ?)?(?:wv (?P<channel>[^()]+?))?"
+        r"(?: ?z (?P<z>\d+))?(?: ?tm (?P<t>\d+))?\)$",
+    ),
+    _rule(
+        "Incucyte",
+        "title_A1_1_2024y01m31d_08h00m.tif, title_A1_1_00d04h00m.tif",
+        rf"(?P<channel>[^/]+)_{_WELL}_(?P<field>\d+)_"
+        r"(?P<time>\d{4}y\d\dm\d\dd_\d\dh\d\dm|\d\dd\d\dh\d\dm)$",
+    ),
+    _rule(
+        "Cytation, Gen5",
+        "B2_01_1_1_DAPI_001.tif: well, step, wavelength, field, channel, time",
+        rf"{_WELL}_-?\d+_\d+_(?P<field>\d+)_(?P<channel>[A-Za-z][^_/]*)_(?P<t>\d{{3}})$",
+    ),
+    _rule(
+        "CellProfiler's examples",
+        "Channel1-01-A-01.tif",
+        r"Channel(?P<channel>\d+)-\d+-(?P<row>[A-P])-(?P<column>\d\d)$",
+    ),
+    _rule(
+        "well with lettered numbers",
+        "A01_s1_w1.tif, plate_A01_f01_ch2_z03_t001.tif",
+        r"(?:(?P<plate>[^/]+)_)?(?P<well>[A-P]\d\d)(?=(?:_[a-z]+\d+){2,}$)(?=.*_(?:s|f|site|field)\d)"
+        r"(?:_(?:s|f|site|field)(?P<field>\d+)|_(?:w|c|ch|channel)(?P<channel>\d+)|_z(?P<z>\d+)|_t(?P<t>\d+))+$",
+    ),
+)  # fmt: skip
+
+
+def rule_of(names: Sequence[str]) -> NameRule | None:
+    """The rule that all image files follow; ``None`` if there is none."""
+    plain = [stem for name in names if not THUMBNAIL.search(stem := _stem(name))]
+    if not plain:
+        return None
+    return next((r for r in RULES if all(map(r.pattern.match, plain))), None)
+
+
+def pattern_rule(pattern: str) -> NameRule:
+    """The rule of a pattern that a user gives.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If it is not a regular expression, or its groups do not place a file in a well.
+    """
+    expected = "a regular expression with (?P<well>...), or (?P<row>...) and (?P<column>...)"
+    try:
+        found = re.compile(pattern)
+    except re.error as error:
+        raise ArgumentError(
+            "the pattern is not a regular expression",
+            expected=expected,
+            found=f"{pattern}: {error}",
+        ) from error
+    groups = set(found.groupindex)
+    if groups - {*GROUPS} or not ("well" in groups or {"row", "column"} <= groups):
+        raise ArgumentError(
+            "the groups of the pattern do not place a file on a plate",
+            expected=f"{expected}; others are {', '.join(GROUPS[3:])}",
+            found=", ".join(found.groupindex) or "no named group",
+        )
+    return NameRule(f"the pattern {pattern}", "", found)
+
+
+def named_plate(names: Iterable[str], rule: NameRule, problems: Problems) -> PlateIndex:
+    """The planes of the files whose names follow a rule.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If a name has no well or number where the rule has one, or names are of several plates.
+    """
+    planes: list[PlatePlane] = []
+    plates: Counter[str] = Counter()
+    starts: dict[str, datetime | float] = {}
+    for name in names:
+        match = rule.pattern.search(_stem(name)) or rule.pattern.search(name)
+        if match is None or THUMBNAIL.search(_stem(name)):
+            continue
+        with problems.caught():
+            parts = match.groupdict()
+            planes.append(_plane(name, parts))
+            plates[parts.get("plate") or ""] += 1
+            if parts.get("time"):
+                starts[name] = _instant(parts["time"])
+    if len(plates) > 1:
+        raise SourceError(
+            "the folder contains files of several plates",
+            expected="files of one plate",
+            found=", ".join(f"{n} of {p or 'a plate without a name'}" for p, n in plates.items()),
+            hint="name the folder of one plate, or select its files with --exclude GLOB",
+        )
+    return PlateIndex(
+        rule=f"by their names, as of {rule.name}" if rule in RULES else f"by {rule.name}",
+        planes=tuple(_timed(planes, starts)),
+        plate=next(iter(plates), ""),
+        channels={p.channel: Channel(p.channel) for p in sorted(planes, key=_channel_order)},
+    )
+
+
+def _stem(name: str) -> str:
+    """A name without its ending; ``.ome.tif`` is one."""
+    path = PurePosixPath(name)
+    return str(path.with_suffix("")).removesuffix(".ome")
+
+
+def _channel_order(plane: PlatePlane) -> tuple[int, str]:
+    return (len(plane.channel), plane.channel) if plane.channel.isdigit() else (0, plane.channel)
+
+
+def _plane(name: str, parts: dict[str, str | None]) -> PlatePlane:
+    well = _well(parts)
+    if well is None:
+        raise SourceError(
+            "the name of a file has no well",
+            file=name,
+            expected="a row from A to AF and a column from 1 to 48",
+            found=parts.get("well") or f"{parts.get('row')}, {parts.get('column')}",
+        )
+    field, z, t = (_number(name, key, parts.get(key)) for key in ("field", "z", "t"))
+    return PlatePlane(
+        name, *well, field, parts.get("channel") or "", t, z, parts.get("acquisition") or ""
+    )
+
+
+def _well(parts: dict[str, str | None]) -> tuple[str, int] | None:
+    if parts.get("well"):
+        return well_of(parts["well"] or "")
+    row, column = parts.get("row") or "", parts.get("column") or ""
+    if row.isdigit():
+        row = row_name(int(row)) if 1 <= int(row) <= MOST_ROWS else ""
+    return well_of(f"{row}{column}")
+
+
+def _number(name: str, key: str, text: str | None) -> int:
+    if text is not None and not text.isdecimal():
+        raise SourceError(
+            "a part of a file name is not a number",
+            file=name,
+            record=key,
+            expected="digits",
+            found=text,
+            hint="correct the group of the pattern",
+        )
+    return int(text or 0)
+
+
+def _instant(text: str) -> datetime | float:
+    """A date with time, or seconds since the start."""
+    numbers = [int(n) for n in re.findall(r"\d+", text)]
+    if len(numbers) == 5:
+        try:
+            return datetime(*numbers)  # type: ignore[arg-type]
+        except ValueError as error:
+            raise SourceError("the date in a file name does not exist", found=text) from error
+    days, hours, minutes = numbers
+    return 60.0 * (minutes + 60 * (hours + 24 * days))
+
+
+def _timed(planes: Sequence[PlatePlane], times: dict[str, datetime | float]) -> list[PlatePlane]:
+    """Planes with the number of their time, and its seconds since the first."""
+    order = sorted({*times.values()}, key=lambda t: (isinstance(t, float), t))
+    if not order:
+        return list(planes)
+    number, found = {at: n for n, at in enumerate(order)}, []
+    for plane in planes:
+        at = times[plane.file]
+        first = order[0]
+        seconds: float | None
+        if isinstance(at, datetime):
+            seconds = (at - first).total_seconds() if isinstance(first, datetime) else None
+        else:
+            seconds = at
+        found.append(replace(plane, t=number[at], seconds=seconds))
+    return found

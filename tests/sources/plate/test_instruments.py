@@ -1,0 +1,103 @@
+"""Plates in the layout of each instrument: pixels, sizes, positions equal what was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ngio
+import numpy as np
+import pytest
+import zarr
+from makers.plates import PIXEL, STEP, WRITERS, PlateTruth, make_plate
+
+import ngff_bio
+from ngff_bio.checks import validate
+
+#: Whether an instrument states positions, the distance of planes, and the size of the plate.
+STATED = {"scanr": (False, False, True), "names": (False, False, False)}
+
+NAMES = {"names": ["1", "2"]}
+
+
+@pytest.fixture(scope="module", params=list(WRITERS))
+def converted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, PlateTruth, Path]:
+    folder = tmp_path_factory.mktemp(request.param)
+    truth = make_plate(folder, request.param)
+    report = ngff_bio.convert(truth.root, folder / "out.zarr")
+    assert report.format == "plate"
+    joined = [n for n in report.notices if n.what.startswith("files are joined by")]
+    assert [n.record for n in joined] == ["72 planes"]
+    return request.param, truth, folder / "out.zarr"
+
+
+def test_a_plate_of_each_instrument_equals_what_was_written(
+    converted: tuple[str, PlateTruth, Path],
+) -> None:
+    instrument, truth, store = converted
+    root = zarr.open_group(store, mode="r")
+    positions, steps, sized = STATED.get(instrument, (True, True, True))
+    plate = root.attrs["ome"]["plate"]
+    assert len(plate["rows"]) == (8 if sized else 3)
+    assert len(plate["columns"]) == (12 if sized else 3)
+    assert [w["path"] for w in plate["wells"]] == ["A/1", "B/3", "H/12"]
+    for (well, number), pixels in truth.fields.items():
+        image = root[f"{well[0]}/{well[1:]}/{number}"]
+        np.testing.assert_array_equal(image["0"][:], pixels)
+        ome = image.attrs["ome"]
+        scale, *shift = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"]
+        known = instrument != "names"
+        assert scale["scale"][2:] == pytest.approx(
+            [STEP if steps else 1, *([PIXEL] * 2 if known else [1, 1])]
+        )
+        corner = shift[0]["translation"][3:] if shift else [0, 0]
+        assert corner == pytest.approx(truth.corners[number] if positions else (0, 0))
+        labels = [c["label"] for c in ome["omero"]["channels"]]
+        assert labels == NAMES.get(instrument, ["DAPI", "GFP"])
+        if instrument not in ("scanr", "names", "metaxpress"):
+            assert [c["color"] for c in ome["omero"]["channels"]] == ["0000FF", "00FF00"]
+
+
+def test_the_store_is_verified_and_valid(converted: tuple[str, PlateTruth, Path]) -> None:
+    instrument, truth, store = converted
+    done = ngff_bio.verify(store, source=truth.root)
+    assert [str(d) for d in done.differences] == []
+    assert [str(f) for f in validate(store) if f.level == "error"] == []
+
+
+def test_ngio_sees_all_wells_and_fields(converted: tuple[str, PlateTruth, Path]) -> None:
+    _, truth, store = converted
+    plate = ngio.open_ome_zarr_plate(store)
+    assert sorted(plate.wells_paths()) == ["A/1", "B/3", "H/12"]
+    assert len(plate.images_paths(max_workers=1)) == len(truth.fields)
+    rows = plate.get_table("planes").dataframe
+    assert len(rows) == 72
+    assert {*rows["file"]} == {
+        f.relative_to(truth.root).as_posix()
+        for f in truth.files
+        if f.suffix in (".tif", ".tiff") and "thumb" not in f.name
+    }
+
+
+def test_time_points_have_their_times(tmp_path: Path) -> None:
+    truth = make_plate(tmp_path, "harmony", wells=((1, 1),), fields=1, times=3, planes=1)
+    ngff_bio.convert(truth.root, tmp_path / "out.zarr")
+    frames = ngff_bio.open(tmp_path / "out.zarr").frames
+    assert frames["hours"].tolist() == [0.0, 0.5, 1.0]
+    assert ngff_bio.open(tmp_path / "out.zarr")["A/1/0"].axes == "tcyx"
+
+
+def test_a_plate_of_384_wells(tmp_path: Path) -> None:
+    wells = [(row, column) for row in range(1, 17) for column in range(1, 25)]
+    truth = make_plate(
+        tmp_path, "harmony", rows=16, columns=24, wells=wells, fields=1, times=1, planes=1,
+        channels=("DAPI",), shape=(4, 4),
+    )  # fmt: skip
+    report = ngff_bio.convert(truth.root, tmp_path / "out.zarr")
+    assert report.images == 384
+    plate = ngff_bio.open(tmp_path / "out.zarr").plate
+    assert len(plate) == 384
+    for well in ("A1", "P24", "H13"):
+        stored = zarr.open_array(tmp_path / "out.zarr" / plate[well]["0"].path / "0", mode="r")
+        np.testing.assert_array_equal(stored[:], truth.fields[well, 0][0, :, 0])
