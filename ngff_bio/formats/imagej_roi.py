@@ -172,7 +172,8 @@ def regions_of(file: SourceFile) -> Iterator[tuple[str, bytes]]:
         return
     with damage_named(file.name, "the regions of the file cannot be read"):
         if not lower.endswith(".zip"):
-            yield from _regions_of_tiff(file)
+            with file.open() as stream, tifffile.TiffFile(stream) as tiff:
+                yield from regions_of_tiff(tiff)
             return
         with file.open() as stream, zipfile.ZipFile(stream) as archive:
             members = [m for m in archive.infolist() if _is_region(m.filename)]
@@ -189,23 +190,15 @@ def _is_region(member: str) -> bool:
     return member.lower().endswith(".roi") and not member.rpartition("/")[2].startswith("._")
 
 
-def _regions_of_tiff(file: SourceFile) -> Iterator[tuple[str, bytes]]:
-    with file.open() as stream, tifffile.TiffFile(stream) as tiff:
-        metadata = tiff.imagej_metadata or {}
+def regions_of_tiff(tiff: tifffile.TiffFile) -> Iterator[tuple[str, bytes]]:
+    """The regions of ImageJ inside a TIFF, each with a name."""
+    metadata = tiff.imagej_metadata or {}
     for key in ("ROI", "Overlays"):
         found = metadata.get(key)
         listed = found if isinstance(found, list | tuple) else [found] if found else []
         for number, data in enumerate(listed):
             if isinstance(data, bytes):
                 yield f"{key} {number}", data
-
-
-def has_regions(file: SourceFile) -> bool:
-    """Whether a TIFF has regions of ImageJ inside."""
-    try:
-        return any(True for _ in _regions_of_tiff(file))
-    except Exception:  # a damaged TIFF is reported by who reads its pixels
-        return False
 
 
 def _decoded(data: bytes, file: SourceFile, name: str) -> Any:

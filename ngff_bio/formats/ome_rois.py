@@ -14,6 +14,7 @@ import tifffile
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.imagej_roi import regions_of_tiff
 from ngff_bio.formats.outlines import box_of, ellipse, outline
 from ngff_bio.formats.problems import Problems, damage_named
 from ngff_bio.formats.tiff.images import OME_ROI
@@ -24,14 +25,14 @@ _NO_AREA = ("Line", "Polyline", "Point", "Label")
 _HINT = "correct the ROI, or skip such ROIs with --on-error skip"
 
 
-def ome_xml(file: SourceFile) -> str | None:
-    """The OME-XML of a TIFF, if it has ROIs."""
+def regions_within(file: SourceFile) -> tuple[bool, str | None]:
+    """Whether a TIFF has regions of ImageJ, and its OME-XML if that has ROIs."""
     try:
         with file.open() as stream, tifffile.TiffFile(stream) as tiff:
             text = tiff.ome_metadata
+            return any(regions_of_tiff(tiff)), text if text and OME_ROI.search(text) else None
     except Exception:  # a damaged TIFF is reported by who reads its pixels
-        return None
-    return text if text and OME_ROI.search(text) else None
+        return False, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class OmeRois:
 
     def read(self, problems: Problems) -> Document:
         """Read all ROIs."""
-        text = ome_xml(self.file) or ""
+        text = regions_within(self.file)[1] or ""
         root = parse_xml(text.encode(), self.file.name)
         images = [e for e in root if _tag(e) == "Image"]
         listed = {e.get("ID"): e for e in root if _tag(e) == "ROI"}

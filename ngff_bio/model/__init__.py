@@ -29,7 +29,7 @@ from ngff_bio.model.dataset import (
     SourcePlate,
     SourceTable,
 )
-from ngff_bio.model.files import SourceFile, SourcePart, SourceParts, names_of, parts_of
+from ngff_bio.model.files import SourceFile, SourcePart, SourceParts, leads_out, names_of, parts_of
 from ngff_bio.model.notices import Notice, OnError, gathered
 from ngff_bio.model.pixels import ArrayPixels, PixelArray, Pixels, Readable, Region, SampleType
 from ngff_bio.model.runs import RunVolume
@@ -72,6 +72,7 @@ __all__ = [
     "axes_from",
     "gathered",
     "label_dtype",
+    "leads_out",
     "names_of",
     "parts_of",
 ]

@@ -77,3 +77,9 @@ def names_of(parts: SourceParts) -> set[str]:
     ``isinstance(part, SourceFile)`` would evaluate all properties, and so read the state of each file.
     """
     return {p.name for p in parts if p is not None and not isinstance(p, str | np.ndarray)}
+
+
+def leads_out(name: str) -> bool:
+    """Whether the name of a file is not one below a folder: absolute, of a drive, or with ``..``."""
+    path = name.replace("\\", "/")
+    return ".." in path.split("/") or path.startswith("/") or path[1:3] == ":/"

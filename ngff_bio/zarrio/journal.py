@@ -154,8 +154,8 @@ def within(key: str, paths: Collection[str]) -> bool:
     return False
 
 
-def committed_view(storage: Storage) -> Storage | None:
-    """The new store, where the root is marked; ``None`` if it is not.
+def open_change(storage: Storage) -> tuple[Journal, bool] | None:
+    """The journal of a change that is not finished, and whether it is committed: the root is marked.
 
     Raises
     ------
@@ -165,12 +165,17 @@ def committed_view(storage: Storage) -> Storage | None:
         If the journal cannot be understood.
     """
     journal = read_journal(storage)
-    phase = "finished" if journal is None else phase_of(storage, journal)
-    if journal is None or phase == "finished":
+    if journal is None or (phase := phase_of(storage, journal)) == "finished":
         return None
     if journal.first:
         raise missing_store(storage)
-    return NewView(storage, journal) if phase == "committed" else None
+    return journal, phase == "committed"
+
+
+def committed_view(storage: Storage) -> Storage | None:
+    """The new store, where the root is marked; ``None`` if it is not. Raises as `open_change`."""
+    change = open_change(storage)
+    return NewView(storage, change[0]) if change is not None and change[1] else None
 
 
 @dataclass

@@ -30,7 +30,7 @@ from ngff_bio.zarrio.journal import (
     NewView,
     OldView,
     Phase,
-    missing_store,
+    open_change,
     phase_of,
     read_journal,
     within,
@@ -142,20 +142,12 @@ def settle(storage: Storage) -> Journal | None:
 def settled_view(storage: Storage) -> Storage:
     """The store as it is before or after a write that was interrupted, to be read.
 
-    Raises
-    ------
-    ngff_bio.errors.IncompleteStoreError
-        If it is a new store that is incomplete.
-    ngff_bio.errors.StoreError
-        If the journal cannot be understood.
+    Raises as `ngff_bio.zarrio.journal.open_change`.
     """
-    journal = read_journal(storage)
-    phase = "finished" if journal is None else phase_of(storage, journal)
-    if journal is None or phase == "finished":
+    if (change := open_change(storage)) is None:
         return storage
-    if journal.first:
-        raise missing_store(storage)
-    if phase == "committed":
+    journal, committed = change
+    if committed:
         return NewView(storage, journal)
     try:
         named = manifest_keys(storage)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.scan import SEPARATORS, JsonWalk
 from ngff_bio.formats.json.text import JsonObject, checked
-from ngff_bio.model import Category, SourceFile
+from ngff_bio.model import Category, SourceFile, leads_out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,8 +222,7 @@ def parse_image(index: int, entry: JsonObject, name: str) -> CocoImage:
     record = f"images[{index}]"
     found = checked(entry, _Image, file=name, record=record)
     path = found.file_name
-    parts = PurePosixPath(path.replace("\\", "/")).parts
-    if ".." in parts or path.startswith(("/", "\\")) or path[1:2] == ":":
+    if leads_out(path):
         raise SourceError(
             "a file name leads out of the source",
             file=name,

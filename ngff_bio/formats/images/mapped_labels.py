@@ -23,6 +23,9 @@ from ngff_bio.model import (
     parts_of,
 )
 
+#: Values that an error lists.
+_MOST_LISTED = 10
+
 
 def refuse_other_size(name: str, size: tuple[int, int], image: tuple[int, int]) -> None:
     """Refuse a label image whose (height, width) is not that of its image.
@@ -44,12 +47,12 @@ def refuse_other_size(name: str, size: tuple[int, int], image: tuple[int, int]) 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MappedLabels:
-    """Label values of an image file, by a table.
+    """Label values of an image or a volume, by a table.
 
     Parameters
     ----------
     source
-        Gray values (y, x), or colors (c, y, x) of 8 bits.
+        Gray values (y, x), or colors (c, y, x) or (c, page, y, x) of 8 bits.
     known
         Values that occur, ascending; colors as red * 65536 + green * 256 + blue.
     values
@@ -62,8 +65,8 @@ class MappedLabels:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Rows and columns."""
-        return self.source.shape[-2:]
+        """Rows and columns, after the number of pages."""
+        return self.source.shape[1:] if len(self.source.shape) > 2 else self.source.shape
 
     @property
     def dtype(self) -> SampleType:
@@ -73,13 +76,21 @@ class MappedLabels:
     @property
     def read_block_shape(self) -> tuple[int, ...]:
         """That of the file."""
-        return self.source.read_block_shape[-2:]
+        return self.source.read_block_shape[-len(self.shape) :]
 
     def read(self, region: Region) -> PixelArray:
         """Label values of a region."""
-        outer = [(0, n) for n in self.source.shape[:-2]]
-        block = packed(self.source.read((*outer, *region)))
-        places = np.searchsorted(self.known, block)
+        if len(region) == 2:
+            return self._mapped(region)
+        out = np.empty([b - a for a, b in region], self.dtype)
+        (first, stop), *inner = region
+        for number in range(first, stop):  # a page at a time: colors take four bytes a pixel
+            out[number - first] = self._mapped(((number, number + 1), *inner))[0]
+        return out
+
+    def _mapped(self, region: Region) -> PixelArray:
+        colors = ((0, 3),) if len(self.source.shape) > len(region) else ()
+        places = np.searchsorted(self.known, packed(self.source.read((*colors, *region))))
         return np.ascontiguousarray(np.take(self.values, places), dtype=self.dtype)
 
     def source_parts(self) -> SourceParts:
@@ -88,11 +99,13 @@ class MappedLabels:
 
 
 def packed(block: PixelArray) -> PixelArray:
-    """Colors (c, y, x) as numbers; gray values unchanged. Alpha is ignored."""
+    """Colors (c, ..., y, x) as numbers; gray values (y, x) unchanged. Alpha is ignored."""
     if block.ndim == 2:
         return block
-    wide: NDArray[np.uint32] = block[:3].astype(np.uint32)
-    colors: NDArray[np.uint32] = wide[0] << np.uint32(16) | wide[1] << np.uint32(8) | wide[2]
+    colors: NDArray[np.uint32] = block[0].astype(np.uint32)
+    for channel in (1, 2):
+        colors <<= np.uint32(8)
+        colors |= block[channel]
     return colors
 
 
@@ -134,20 +147,27 @@ def mapped_labels(
     ngff_bio.errors.SourceError
         If a value is not in the table; `palette` says what it is.
     """
+    refuse_unknown(counts, table, file, palette, colored=len(source.shape) > 2)
+    known = np.array(sorted(counts), np.int64)
+    return MappedLabels(source, known, np.array([table[int(v)] for v in known], np.int64))
+
+
+def refuse_unknown(
+    counts: Mapping[int, int], table: Mapping[int, int], file: str, palette: str, *, colored: bool
+) -> None:
+    """Refuse values that are not in a table; the error lists them with their numbers of pixels."""
     unknown = sorted((v for v in counts if v not in table), key=lambda v: -counts[v])
     if unknown:
-        colored = len(source.shape) == 3
         shown = [
             f"{(v >> 16, v >> 8 & 255, v & 255) if colored else v}: {counts[v]} pixels"
-            for v in unknown[:5]
+            for v in unknown[:_MOST_LISTED]
         ]
+        more = len(unknown) - _MOST_LISTED
         raise SourceError(
             f"the label image has {'colors' if colored else 'values'} of no class",
             file=file,
             expected=palette,
-            found="; ".join([*shown, *(["..."] if len(unknown) > 5 else [])]),
-            hint="save the label image without smoothing or lossy compression, or skip it with "
-            "--on-error skip",
+            found="; ".join([*shown, *([f"and {more} more"] if more > 0 else [])]),
+            hint="save the label image without smoothing, scaling or lossy compression, or skip it "
+            "with --on-error skip",
         )
-    known = np.array(sorted(counts), np.int64)
-    return MappedLabels(source, known, np.array([table[int(v)] for v in known], np.int64))

@@ -8,9 +8,9 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
-from ngff_bio.formats.imagej_roi import RoiFiles, has_regions
+from ngff_bio.formats.imagej_roi import RoiFiles
 from ngff_bio.formats.images.headers import ImageHeader
-from ngff_bio.formats.ome_rois import OmeRois, ome_xml
+from ngff_bio.formats.ome_rois import OmeRois, regions_within
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import UNREAD_REGIONS
 from ngff_bio.model import SourceDataset
@@ -37,7 +37,7 @@ def detect(tree: FileTree) -> int:
         return 1
     tiffs = [n for n in images if n.lower().endswith((".tif", ".tiff"))]
     chosen = tiffs[:: max(len(tiffs) // _LOOKED_AT, 1)][:_LOOKED_AT]
-    return int(any(has_regions(f) or ome_xml(f) for f in map(tree.file, chosen)))
+    return int(any(any(regions_within(tree.file(name))) for name in chosen))
 
 
 def _of_cellpose(name: str, names: Sequence[str]) -> bool:
@@ -58,8 +58,9 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
     names = tree.names()
     outside = [n for n in names if _REGIONS.search(n)]
     tiffs = [n for n in image_files(names) if n.lower().endswith((".tif", ".tiff"))]
-    inside = [n for n in tiffs if has_regions(tree.file(n))]
-    ome = [n for n in tiffs if ome_xml(tree.file(n))]
+    within = {n: regions_within(tree.file(n)) for n in tiffs}
+    inside = [n for n, (imagej, _) in within.items() if imagej]
+    ome = [n for n, (_, xml) in within.items() if xml]
     documents = [*outside, *inside, *ome]
     folder = AnnotatedFolder.open(tree, documents, "ROIs", problems, axes=axes)
     files: dict[str, list[str]] = defaultdict(list)

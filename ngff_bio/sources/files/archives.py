@@ -26,7 +26,7 @@ import imagecodecs
 
 from ngff_bio.errors import NgffBioError, SourceError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
-from ngff_bio.model import SourceFile
+from ngff_bio.model import SourceFile, leads_out
 from ngff_bio.sources.files.ranges import LocalFile, open_range, temporary_copy
 
 #: Endings of archives' names, in lower case.
@@ -307,8 +307,7 @@ def _copy_at_most(source: Any, target: BinaryIO, limit: int) -> bool:
 def _checked_name(name: str, archive: str) -> str:
     """A member's name with ``/``; refused if it leads out of the archive."""
     name = name.replace("\\", "/")
-    parts = PurePosixPath(name).parts
-    if ".." in parts or name.startswith("/") or name[1:3] == ":/":
+    if leads_out(name):
         raise SourceError(
             "a member of the archive is outside of it",
             file=archive,
@@ -316,4 +315,4 @@ def _checked_name(name: str, archive: str) -> str:
             expected="names without .. that do not start with /",
             hint="do not trust this archive; unpack it by hand if you know it",
         )
-    return "/".join(p for p in parts if p != ".")
+    return "/".join(p for p in PurePosixPath(name).parts if p != ".")

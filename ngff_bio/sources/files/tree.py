@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.json.text import JsonKind, json_kind
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
-from ngff_bio.model import SourceFile
+from ngff_bio.model import SourceFile, leads_out
 from ngff_bio.printing import without_secrets
 from ngff_bio.sources.files.archives import ArchiveMember, is_archive, list_archive
 from ngff_bio.sources.files.ranges import LocalFile
@@ -134,8 +134,7 @@ def _is_system_file(name: str) -> bool:
 
 
 def _missing_file(name: str, origin: str) -> SourceError | SourceNotFoundError:
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if ".." in parts or name.startswith(("/", "\\")) or name[1:2] == ":":
+    if leads_out(name):
         return SourceError(
             "a file name leads out of the source",
             file=name,
