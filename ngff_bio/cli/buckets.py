@@ -26,6 +26,9 @@ _OPTIONS = {
     "storage_option": Annotated[
         list[str] | None, _panel(help=f"Option of the store's bucket: {_KEYS}", metavar=PAIR)
     ],
+    "out_option": Annotated[
+        list[str] | None, _panel(help=f"Option of the bucket of OUT: {_KEYS}", metavar=PAIR)
+    ],
     "profile": Annotated[
         str | None, _panel(help="Profile of ~/.aws/config and ~/.aws/credentials.", metavar="NAME")
     ],
@@ -40,12 +43,13 @@ _OPTIONS = {
 def with_bucket_options(command: Command) -> Command:
     """Give a command the options of buckets, in place of its parameters for them.
 
-    Those are ``storage_options`` and, if it has one, ``source_options``. The options without a name of
-    one of both hold for both; what is given by name wins.
+    Those are ``source_options``, ``storage_options`` and ``out_options``. The options that name none
+    of them hold for all; what is given by name wins.
     """
     signature = inspect.signature(command, eval_str=True)
-    places = [n for n in ("source_options", "storage_options") if n in signature.parameters]
-    hidden = {"source_option"} - {name.removesuffix("s") for name in places}
+    known = ("source_options", "storage_options", "out_options")
+    places = [n for n in known if n in signature.parameters]
+    hidden = {name.removesuffix("s") for name in known if name not in places}
     # A region of pixels has the name first: the bucket's is then an option with a name.
     shown = [n for n in _OPTIONS if n not in hidden and n not in signature.parameters]
 

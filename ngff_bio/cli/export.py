@@ -22,7 +22,9 @@ def export(
     store: cli.Store,
     out: Annotated[
         str,
-        typer.Argument(help="File or folder to write.", metavar="OUT", show_default=False),
+        typer.Argument(
+            help="File or folder to write, also in a bucket.", metavar="OUT", show_default=False
+        ),
     ],
     to: Annotated[
         str,
@@ -34,6 +36,7 @@ def export(
         ),
     ],
     storage_options: dict[str, Any],
+    out_options: dict[str, Any],
     image: Annotated[
         list[str] | None,
         typer.Option(help="Export only this image, plate or well; repeatable.", metavar="PATH"),
@@ -80,6 +83,7 @@ def export(
         images=images,
         masks=cast("Masks | None", masks),
         storage_options=storage_options,
+        out_options=out_options,
         overwrite=overwrite,
     )
     write_report(done.to_json(), report)

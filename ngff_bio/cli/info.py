@@ -27,13 +27,14 @@ def info(
     ] = 20,
 ) -> None:
     """Show the contents of a store: images, shapes, levels, chunks, labels, tables, sizes."""
+    from ngff_bio.engine.write.manifest import object_sizes
     from ngff_bio.errors import IncompleteStoreError
     from ngff_bio.reader.describe import describe
     from ngff_bio.storage import storage_at
 
     storage = storage_at(store, storage_options)
     try:
-        found = describe(storage)
+        found = describe(storage, object_sizes(storage))
     except IncompleteStoreError:
         if not _print_incomplete(storage, as_json):
             raise
@@ -79,7 +80,11 @@ def _tree(found: dict[str, Any], limit: int) -> Tree:
     from rich.tree import Tree
 
     title = f"[bold]{escape(found['url'])}[/]  OME-Zarr {found['version']}"
-    title += f", {len(found['images'])} images, {found['objects']} objects, {size(found['bytes'])}"
+    title += f", {len(found['images'])} images, "
+    if found["objects"] is None:
+        title += "sizes unknown: the server cannot be listed, and there is no manifest"
+    else:
+        title += f"{found['objects']} objects, {size(found['bytes'])}"
     tree = Tree(title)
     for key in ("name", "source", "licence"):
         if value := found["dataset"].get(key):
@@ -107,7 +112,8 @@ def _add_array(branch: Tree, array: dict[str, Any]) -> None:
         f"{a}={s:g}{f' {u}' if u else ''}"
         for a, s, u in zip(array["axes"], array["scale"], array["units"], strict=True)
     )
-    branch.add(escape(f"{array['dtype']}, {units}, {size(array['bytes'])}"))
+    amount = "" if array["bytes"] is None else f", {size(array['bytes'])}"
+    branch.add(escape(f"{array['dtype']}, {units}{amount}"))
     for level in array["levels"]:
         sizes = " ".join(f"{a}{n}" for a, n in zip(array["axes"], level["shape"], strict=True))
         line = f"level {level['path']}: {sizes}, chunks {'x'.join(map(str, level['chunks']))}"

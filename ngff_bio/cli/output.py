@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ngff_bio.errors import NgffBioError, StorageError
+from ngff_bio.errors import ArgumentError, NgffBioError, StorageError
 from ngff_bio.printing import clean_json, printable
 
 if TYPE_CHECKING:
@@ -74,6 +74,10 @@ def print_account(out: Console, account: FileAccount) -> None:
 @contextmanager
 def writing(file: Path) -> Iterator[None]:
     """Make the folder of a file that the block writes, and raise what fails as a StorageError."""
+    if file.parts[0].endswith(":") and len(file.parts[0]) > 2:
+        raise ArgumentError(
+            "this file is written on this machine", expected="a path", found=file, hint="upload it"
+        )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         yield

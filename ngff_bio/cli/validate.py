@@ -35,6 +35,7 @@ def validate(
     places of each warning; --json prints all. Exit code 1 if there are errors.
     """
     from ngff_bio.checks import validate as run
+    from ngff_bio.storage.zipped import ENDINGS
 
     with ProgressBar("decoding", shown=not (quick or as_json)) as bar:
         findings = run(
@@ -52,6 +53,10 @@ def validate(
         for line in lines(findings):
             out.print(line, markup=False)
         warnings = len(findings) - len(errors)
+        if store.startswith(("http://", "https://")) and not store.endswith(ENDINGS):
+            out.print(
+                "note: a web server cannot be listed: objects of no array were not looked for"
+            )
         out.print(f"{store}: {len(errors)} errors, {warnings} warnings", markup=False)
     if errors:
         raise typer.Exit(1)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from errno import ENOSPC
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ngff_bio.errors import ArgumentError, NgffBioError, StorageError, StoreExistsError
+from ngff_bio.parallel import shared_pool
+from ngff_bio.printing import without_secrets
+from ngff_bio.storage import Storage, storage_at
 
 
 @contextmanager
@@ -58,22 +63,80 @@ def complete_or_nothing(out: Path, *, overwrite: bool, store: str) -> Iterator[P
             _remove(beside)
 
 
+@contextmanager
+def output_at(
+    out: str | os.PathLike[str],
+    options: Mapping[str, Any] | None,
+    *,
+    overwrite: bool,
+    store: str,
+) -> Iterator[Path]:
+    """As :func:`complete_or_nothing`, also for a URL: what the block writes is then sent there.
+
+    Raises
+    ------
+    ngff_bio.errors.NgffBioError
+        As :func:`complete_or_nothing`, or if the bucket cannot be written to.
+    """
+    text = os.fspath(out)
+    if "://" not in text:
+        with complete_or_nothing(Path(out), overwrite=overwrite, store=store) as beside:
+            yield beside
+        return
+    above, _, name = text.rstrip("/").rpartition("/")
+    storage = storage_at(above, options)
+    before = {k for k in (name,) if storage.size(k) is not None}
+    before |= {key for key, _ in storage.list(name)}
+    place = f"{storage.url}/{name}"
+    if before and not overwrite:
+        raise _exists(place)
+    if f"{store}/".startswith(f"{place}/") or f"{place}/".startswith(f"{store}/"):
+        raise _replaces_store(place)
+    with tempfile.TemporaryDirectory() as folder:
+        beside = place_below(Path(folder), name)
+        yield beside
+        files = [beside] if beside.is_file() else [f for f in beside.rglob("*") if f.is_file()]
+        sent = {f.relative_to(folder).as_posix(): f for f in files}
+        pool = shared_pool(remote=True)
+        list(pool.imap(partial(_send, storage, *one) for one in sent.items()))
+        for key in before - sent.keys():
+            storage.delete(key)
+
+
+def _send(storage: Storage, key: str, file: Path) -> None:
+    storage.put(key, file.read_bytes())
+
+
+def shown(out: str | os.PathLike[str]) -> str:
+    """A destination for reports: a path, or a URL without secrets."""
+    text = os.fspath(out)
+    return without_secrets(text) if "://" in text else str(Path(text))
+
+
+def _exists(place: object) -> StoreExistsError:
+    return StoreExistsError(
+        "the destination exists",
+        file=place,
+        hint="choose another destination, or replace it with --overwrite",
+    )
+
+
+def _replaces_store(place: object) -> ArgumentError:
+    return ArgumentError(
+        "the export would replace the exported store or a part of it",
+        file=place,
+        hint="choose a destination outside of the store",
+    )
+
+
 def _check_destination(out: Path, overwrite: bool, store: str) -> None:
     if not os.path.lexists(out):
         return
     if not overwrite:
-        raise StoreExistsError(
-            "the destination exists",
-            file=out,
-            hint="choose another destination, or replace it with --overwrite",
-        )
+        raise _exists(out)
     place, kept = out.resolve(), Path(store).resolve()
     if place == kept or place in kept.parents or kept in place.parents:
-        raise ArgumentError(
-            "the export would replace the exported store or a part of it",
-            file=out,
-            hint="choose a destination outside of the store",
-        )
+        raise _replaces_store(out)
     if place in (Path.cwd(), *Path.cwd().parents) or os.path.ismount(place):
         raise ArgumentError(
             "the export would replace the current folder",

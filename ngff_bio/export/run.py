@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ngff_bio.deprecation import renamed_keywords
-from ngff_bio.export.output import complete_or_nothing
+from ngff_bio.export.output import output_at, shown
 from ngff_bio.export.registry import find_exporter
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Masks, Region, select
@@ -29,6 +29,7 @@ def export(
     images: bool | None = None,
     masks: Masks | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    out_options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> ExportReport:
     """Export a store, some of its images, or a region of them.
@@ -38,7 +39,8 @@ def export(
     store
         The store, or a group inside it.
     out
-        File or folder to write. It appears when it is complete.
+        File or folder to write, on this machine or in a bucket. It appears when it is complete; of a
+        folder in a bucket, the files appear one after the other.
     to
         Name of the format: one of :func:`ngff_bio.export.exporters`.
     image
@@ -54,8 +56,9 @@ def export(
     masks
         Encoding of instances without an outline of their own: ``rle`` (COCO), ``mask`` (labelme) or
         ``polygons``; ``None`` for a lossless one.
-    storage_options
-        Options of the bucket of the store, as in :class:`ngff_bio.storage.BucketStorage`.
+    storage_options, out_options
+        Options of the bucket of the store, and of that of `out`, as in
+        :class:`ngff_bio.storage.BucketStorage`.
     overwrite
         Whether to replace an existing `out`.
 
@@ -85,10 +88,9 @@ def export(
         images=images,
         masks=masks,
     )
-    place = Path(out)
-    report = ExportReport(store=selection.url, format=exporter.name, destination=str(place))
-    with complete_or_nothing(place, overwrite=overwrite, store=selection.url) as beside:
-        if not exporter.is_file(place):
+    report = ExportReport(store=selection.url, format=exporter.name, destination=shown(out))
+    with output_at(out, out_options, overwrite=overwrite, store=selection.url) as beside:
+        if not exporter.is_file(Path(out)):
             beside.mkdir()
         with store_errors("the annotations of the store cannot be exported", file=selection.url):
             exporter.write(selection, beside, report)

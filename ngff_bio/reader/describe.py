@@ -1,19 +1,31 @@
-"""Summary of a store: everything that ``info`` prints, from metadata and a listing."""
+"""Summary of a store: everything that ``info`` prints, from metadata and sizes of objects."""
 
 from __future__ import annotations
 
 import os
 from bisect import bisect_left
+from collections.abc import Mapping
 from typing import Any
 
+from ngff_bio.errors import StorageError
 from ngff_bio.reader.access.multiscale import Multiscale
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.reader.dataset import Dataset
 from ngff_bio.storage import Storage, join_key, storage_at
 
 
-def describe(place: str | os.PathLike[str] | Storage) -> dict[str, Any]:
+def describe(
+    place: str | os.PathLike[str] | Storage, sizes: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     """Images, labels, tables, levels and sizes of a store, as JSON values.
+
+    Parameters
+    ----------
+    place
+        The store.
+    sizes
+        Size of each object in bytes, where the store cannot be listed. Without them, and without a
+        listing, ``objects`` and ``bytes`` are ``None``.
 
     Raises
     ------
@@ -23,7 +35,7 @@ def describe(place: str | os.PathLike[str] | Storage) -> dict[str, Any]:
     storage = storage_at(place)
     nodes = NodeTree.open(storage)
     dataset = Dataset(nodes)
-    sizes = _Sizes(storage)
+    known = _Sizes(storage, sizes)
     images = []
     for path in dataset:
         image = dataset[path]
@@ -35,14 +47,14 @@ def describe(place: str | os.PathLike[str] | Storage) -> dict[str, Any]:
                 {
                     "name": name,
                     "values": image.label_attributes(name).get("values"),
-                    **_array(Multiscale(nodes, place, meta), sizes),
+                    **_array(Multiscale(nodes, place, meta), known),
                 }
             )
         images.append(
             {
                 "path": path,
                 "name": image.multiscale.name,
-                **_array(image.pixels, sizes),
+                **_array(image.pixels, known),
                 "labels": labels,
                 "tables": list(image.tables),
             }
@@ -52,8 +64,8 @@ def describe(place: str | os.PathLike[str] | Storage) -> dict[str, Any]:
         "url": storage.url,
         "version": first.meta.version,
         "dataset": dataset.attributes,
-        "objects": len(sizes.keys),
-        "bytes": sum(sizes.values),
+        "objects": len(known.keys) if known.listed else None,
+        "bytes": sum(known.values) if known.listed else None,
         "images": images,
     }
 
@@ -61,8 +73,12 @@ def describe(place: str | os.PathLike[str] | Storage) -> dict[str, Any]:
 class _Sizes:
     """Sizes of all objects, sorted by key: those below a prefix are one slice."""
 
-    def __init__(self, storage: Storage) -> None:
-        listed = sorted(storage.list())
+    def __init__(self, storage: Storage, sizes: Mapping[str, int] | None) -> None:
+        self.listed = True
+        try:
+            listed = sorted(storage.list() if sizes is None else sizes.items())
+        except StorageError:  # a web server
+            listed, self.listed = [], False
         self.keys = [k for k, _ in listed]
         self.values = [v for _, v in listed]
 
@@ -90,6 +106,6 @@ def _array(pixels: Multiscale, sizes: _Sizes) -> dict[str, Any]:
         "units": [a.unit for a in pixels.axes],
         "scale": list(pixels.meta.levels[0].scale),
         "dtype": dtype,
-        "bytes": total,
+        "bytes": total if sizes.listed else None,
         "levels": levels,
     }

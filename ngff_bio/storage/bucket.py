@@ -104,6 +104,7 @@ class BucketStorage(Storage):
 
     def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         """Replace an object only if it still is ``before``: a conditional request."""
+        self._writable()
         import obstore
 
         try:
@@ -200,6 +201,14 @@ class BucketStorage(Storage):
                 hint="it can only be read, key by key; write to a folder or a bucket",
             )
 
+    def _writable(self) -> None:
+        if self.address.startswith(WEB):
+            raise StorageError(
+                "a web server can only be read",
+                file=self.url,
+                hint="write to a folder or a bucket",
+            )
+
     def delete(self, key: str) -> None:
         """Remove an object."""
         self._call("remove", key, lambda o: o.delete(self.store, key))
@@ -219,6 +228,8 @@ class BucketStorage(Storage):
     def _call(self, verb: str, key: str, ask: Callable[[Any], Any]) -> Any:
         """One request; ``None`` where there is no such object to read or remove."""
         refuse_escape(key, self.url)
+        if verb in ("write", "remove", "move"):
+            self._writable()
         import obstore
 
         try:

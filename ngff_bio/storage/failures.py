@@ -68,8 +68,6 @@ def failure(
             "the bucket is in another region",
             "give it as --storage-option region=NAME (or --source-option)",
         )
-    elif web and verb in ("write", "remove", "move"):
-        hint = "a web server can only be read; write to a folder or a bucket"
     elif status in (401, 403) or type(error).__name__ in (
         "PermissionDeniedError",
         "UnauthenticatedError",

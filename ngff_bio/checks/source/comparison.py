@@ -75,6 +75,8 @@ class Comparison:
         for found in check_objects(self.storage, entries, self.pool, self.progress, sample):
             if isinstance(found, Difference):
                 self.done.differences.append(found)
+            elif isinstance(found, str):
+                self.done.notes.append(found)
             else:
                 self.done.objects += 1
                 self.done.bytes_objects += found

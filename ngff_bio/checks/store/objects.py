@@ -21,6 +21,11 @@ from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.journal import STATE
 
+#: What is not checked where objects cannot be listed.
+NOT_LISTED = (
+    "the objects cannot be listed there: ones that the manifest does not name are not found"
+)
+
 #: Objects larger than this are read in ranges: memory stays bounded whatever the shard size.
 _RANGE = 16 << 20
 
@@ -69,16 +74,17 @@ def check_objects(
     pool: WorkerPool,
     progress: Progress,
     sample: int | None = None,
-) -> Iterator[Difference | int]:
+) -> Iterator[Difference | int | str]:
     """Check every object against its entry.
 
-    Yields differences, and the bytes of each object that was read. With ``sample``, only so many are
-    read, always the same ones; of the others the size is compared.
+    Yields differences, the bytes of each object that was read, and what was not checked. With
+    ``sample``, only so many are read, always the same ones; of the others the size is compared.
     """
     known = {e.path: e for e in entries if e.kind == "object"}
     try:
         there = {k: n for k, n in storage.list() if not k.startswith(f"{STATE}/")}
     except StorageError:  # a web server cannot list its objects, but has a size for each
+        yield NOT_LISTED
         sizes = pool.map(storage.size, known)
         there = {k: size for k, size in zip(known, sizes, strict=True) if size is not None}
     for key in sorted(known.keys() - there.keys()):

@@ -32,7 +32,7 @@ import numpy as np
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.records import UnitRecord, load_record
-from ngff_bio.errors import StoreError
+from ngff_bio.errors import StorageError, StoreError
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage, open_object
 from ngff_bio.zarrio.journal import STATE
@@ -181,6 +181,17 @@ def write_manifest(
     pq.write_table(table, out, compression="zstd", row_group_size=1 << 20)
     data = out.getvalue()
     return storage.put(MANIFEST, data), storage.put(MANIFEST_CHECKSUM, checksum_line(data))
+
+
+def object_sizes(storage: Storage) -> dict[str, int] | None:
+    """Size of each object, by a listing or else by the manifest; ``None`` if there is neither."""
+    try:
+        return dict(storage.list())
+    except StorageError:
+        data = storage.get(MANIFEST)
+    if data is None:
+        return None
+    return {e.path: e.size for e in parse_manifest(data) if e.kind == "object"}
 
 
 def manifest_keys(storage: Storage) -> set[str]:
