@@ -24,6 +24,7 @@ import msgspec
 
 from ngff_bio.errors import IncompleteStoreError, StoreError, StoreNotFoundError
 from ngff_bio.storage import Buffer, Locality, Storage
+from ngff_bio.zarrio.codecs import crc32c
 from ngff_bio.zarrio.documents import attributes_of, parse_json, store_errors, to_json
 
 #: What is below it is not part of a store.
@@ -43,6 +44,19 @@ MARK = "ngff_bio_journal"
 #: Documents of a root in the order in which a reader looks for the one that opens it.
 FIRST_READ = ("zarr.json", ".zmetadata", ".zattrs")
 ROOTS = (*FIRST_READ, ".zgroup")
+
+
+def sealed(data: bytes) -> bytes:
+    """JSON with its CRC-32C in a last line: it can be damaged before it is read."""
+    return data + b"\n" + crc32c(data).hex().encode() + b"\n"
+
+
+def unsealed(data: bytes) -> bytes:
+    """The JSON; raises a `ValueError` if it is not what was written."""
+    text, line, seal = data.removesuffix(b"\n").rpartition(b"\n")
+    if line and seal != crc32c(text).hex().encode():
+        raise ValueError("the checksum is wrong")
+    return text or data
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -79,7 +93,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def to_json(self) -> bytes:
         """The content of ``journal.json``."""
-        return msgspec.json.encode(self)
+        return sealed(msgspec.json.encode(self))
 
     def marked(self) -> bytes:
         """The document of the root with the mark."""
@@ -117,7 +131,7 @@ def read_journal(storage: Storage) -> Journal | None:
     if data is None:
         return None
     with store_errors("the journal of a write cannot be read", file=f"{storage.url}/{JOURNAL}"):
-        return msgspec.json.decode(data, type=Journal)
+        return msgspec.json.decode(unsealed(data), type=Journal)
 
 
 def phase_of(storage: Storage, journal: Journal) -> Phase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import struct
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -17,6 +19,7 @@ from fuzz.mutate_formats import mutated, passes_header
 from fuzz.targets import TARGETS, damaged_files
 from fuzz.worker import Worker, limit_memory
 
+from ngff_bio.sources import registry
 from ngff_bio.sources.files.ranges import remove_copies
 
 #: Seconds of processor time, and of waiting, that one input may take.
@@ -109,6 +112,8 @@ def _work(inputs: Inputs, seeds: range, place: Path, every: int) -> None:
     limit_memory()
     tempfile.tempdir = str(place / "temporary")
     os.environ["TMPDIR"] = tempfile.tempdir
+    registry.entry_points = cache(registry.entry_points)  # type: ignore[attr-defined]
+    gc.set_threshold(50_000)
     worker = Worker(place)
     current = os.open(place / "current", os.O_WRONLY)
     with (place / "results").open("w") as out:

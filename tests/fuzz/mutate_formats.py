@@ -27,6 +27,7 @@ from fuzz.mutate import (
 )
 
 from ngff_bio.engine.write.checksums import crc32c
+from ngff_bio.zarrio.journal import sealed
 
 JSON_NAMES = (".json", ".geojson", ".ipynb", ".zattrs", ".zgroup", ".zarray", ".zmetadata")
 
@@ -39,6 +40,10 @@ def mutated(random: Random, name: str, data: bytes) -> bytes:
     if lower.endswith((".tgz", ".txz")) and random.random() < 0.8:
         packing = gzip if lower.endswith(".tgz") else lzma
         return packing.compress(mutated(random, "a.tar", packing.decompress(data)))
+    if lower.endswith(".json") and len(lines := data.splitlines()) == 2 and len(lines[1]) == 8:
+        changed = mutated(random, name, lines[0])  # the state of a write, with its checksum
+        right = random.random() < 0.7 and not lower.endswith("append.json")  # which holds documents
+        return sealed(changed) if right else changed + data[len(lines[0]) :]
     special = fitting(lower, data)
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         fits = special and random.random() < 0.75

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import makers
 import numpy as np
@@ -21,6 +23,8 @@ from PIL import Image
 import ngff_bio
 from ngff_bio.engine import Settings, ThreadRunner
 from ngff_bio.engine.resume.lease import LEASE
+from ngff_bio.engine.write import transaction
+from ngff_bio.formats.limits import Limits
 
 SMALL: dict[str, Any] = {"size": (24, 30), "images": 2, "instances": 3}
 COCO = partial(makers.make_coco_folder, **SMALL)
@@ -37,8 +41,8 @@ class Target:
     make
         Writes the undamaged input below a folder.
     reads
-        What reads it: ``source``, ``store``, ``state`` of an interrupted conversion, ``requests`` to a
-        server, ``arguments`` of the command line.
+        What reads it: ``source``, ``store``, ``requests`` to a server, ``arguments`` of the command
+        line; ``new``, ``append``, ``replace`` or ``commit``: an interrupted write (`interrupted`).
     opened
         The file below the folder that is opened; the folder itself if empty.
     files
@@ -95,6 +99,26 @@ def run_length_table(folder: Path) -> None:
     (folder / "stage1_train_labels.csv").write_text("\n".join(rows) + "\n")
 
 
+def stuff(folder: Path) -> None:
+    """Maps of things and stuff of COCO, with the names of their classes."""
+    files = {"labels.txt": "0: unlabeled\n1: person\n", "images/train2017/a.jpg": (24, 30)}
+    write_files(
+        folder, files | {"stuffthingmaps/train2017/a.png": "", "images/val2017/b.jpg": (24, 30)}
+    )
+    (folder / "stuffthingmaps/val2017").mkdir()
+    for name in ("train2017/a.png", "val2017/b.png"):
+        Image.fromarray(np.zeros((24, 30), np.uint8)).save(folder / "stuffthingmaps" / name)
+
+
+def bitmaps(folder: Path) -> None:
+    """Images of 8 bits, of colors, and of a palette, in BMP."""
+    folder.mkdir(parents=True)
+    values = np.arange(24 * 30, dtype=np.uint8).reshape(24, 30)
+    Image.fromarray(values).save(folder / "gray.bmp")
+    Image.fromarray(np.stack([values] * 3, -1)).save(folder / "rgb.bmp")
+    Image.fromarray(values).convert("P").quantize(16).save(folder / "palette.bmp")
+
+
 def archive_of(name: str, mode: Any) -> Callable[[Path], None]:
     """Maker of an archive with a COCO folder; `mode` is a method of zip, or a mode of tarfile."""
 
@@ -126,28 +150,57 @@ def store_of(make: Callable[[Path], Any], **settings: Any) -> Callable[[Path], N
     return converted
 
 
-def interrupted(folder: Path) -> None:
-    """A source, and a store that was cancelled after its first unit."""
-    source = folder.with_name(f"{folder.name} source")  # which stays the same file in each copy
-    TIFF(source, kinds=("imagej",), labels=True)
-    folder.mkdir()
-    (folder / "source").symlink_to(source)
+def interrupted(how: str) -> Callable[[Path], None]:
+    """Maker of a source, and of a store into which something was being written.
 
-    def stop(done: int, total: int) -> None:
-        if done < total:
+    ``new``: a conversion that was cancelled after its first unit; ``append`` and ``replace`` likewise,
+    into a store; ``commit``: labels that are visible, and not moved to their place yet.
+    """
+
+    def make(folder: Path) -> None:
+        source = folder.with_name(f"{folder.name} source")  # which stays the same file in each copy
+        TIFF(source, kinds=("imagej",) if how == "new" else ("imagej", "plain"), labels=True)
+        folder.mkdir()
+        (folder / "source").symlink_to(source)
+        store = folder / "a.zarr"
+        if how != "new":
+            written_to(folder, "")
+        if how == "append":
+            for part in ("images", "masks"):
+                shutil.copy(source / f"tiff/{part}/plain.tif", source / f"tiff/{part}/second.tif")
+        with contextlib.suppress(KeyboardInterrupt):
+            if how == "commit":
+                with patch.object(transaction, "_complete", side_effect=KeyboardInterrupt):
+                    image = next(iter(ngff_bio.open(store).values()))
+                    shape = image.level().sizes
+                    values = np.ones([n for a, n in shape.items() if a != "c"], np.uint8)
+                    ngff_bio.write_labels(image, "new", values)
+            else:
+                written_to(folder, how, stop=True)
+            raise AssertionError("the write was not interrupted")
+        lease = {"token": "a", "pid": 1, "started": "5", "machine": "b", "host": "c", "beat": 5.5}
+        (store / LEASE).write_text(json.dumps(lease))
+
+    return make
+
+
+def written_to(folder: Path, how: str, *, store: Path | None = None, stop: bool = False) -> None:
+    """Convert what `interrupted` has made, and cancel that after the first unit."""
+
+    def progress(done: int, total: int) -> None:
+        if stop and done < total:
             raise KeyboardInterrupt
 
-    try:
-        ngff_bio.convert(
-            folder / "source", folder / "a.zarr", settings=STATE_SETTINGS, runner=ThreadRunner(1),
-            progress=stop,
-        )  # fmt: skip
-    except KeyboardInterrupt:
-        lease = {"token": "a", "pid": 1, "started": "5", "machine": "b", "host": "c", "beat": 5.5}
-        (folder / "a.zarr" / LEASE).write_text(json.dumps(lease))
-        return
-    raise AssertionError("the conversion was not interrupted")
+    settings = replace(STATE_SETTINGS, levels=1) if how == "replace" else STATE_SETTINGS
+    ngff_bio.convert(
+        folder / "source", store or folder / "a.zarr", settings=settings, limits=LIMITS,
+        runner=ThreadRunner(1), progress=progress, append=how in ("append", "commit"),
+        overwrite=how == "replace",
+    )  # fmt: skip
 
+
+#: Declared limits of the conversions: made images have a few thousand pixels.
+LIMITS = Limits(max_pixels=50_000_000, max_bytes=1 << 28)
 
 STATE_SETTINGS = Settings(chunk=None, shard_bytes=1024)
 
@@ -223,6 +276,9 @@ TARGETS: dict[str, Target] = {
     "panoptic": Target(written_by("panoptic", lambda t, f: t.dataset(f))),
     "microscope": Target(makers.make_microscope, weight=2),
     "run_length_csv": Target(run_length_table, files="*.csv"),
+    "stuff": Target(stuff),
+    "well_table": Target(makers.make_well_table),
+    "bmp": Target(bitmaps, files="*.bmp"),
     "png": Target(partial(COCO, kinds=("png", "rgba", "palette", "png16")), files="*.png"),
     "jpeg": Target(partial(COCO, kinds=("jpg",)), files="*.jpg"),
     "tiff": Target(TIFF, files="*.tif*", weight=2),
@@ -240,7 +296,12 @@ TARGETS: dict[str, Target] = {
     "storeplate": Target(store_of(makers.make_organoid), "store", weight=1),
     "tables": Target(store_of(overlapping), "store", files="*.parquet"),
     "chunks": Target(store_of(overlapping, chunk=(8, 8)), "store", files="c/*/*"),
-    "state": Target(interrupted, "state", files="a.zarr/.ngff_bio/**/*", weight=2),
+    "state": Target(interrupted("new"), "new", files="a.zarr/.ngff_bio/**/*", weight=2),
+    "append": Target(interrupted("append"), "append", files="a.zarr/.ngff_bio/**/*.json", weight=2),
+    "replace": Target(
+        interrupted("replace"), "replace", files="a.zarr/.ngff_bio/**/*.json", weight=2
+    ),
+    "commit": Target(interrupted("commit"), "commit", files="a.zarr/.ngff_bio/*.json", weight=2),
     "requests": Target(requests, "requests", files="*.request"),
     "arguments": Target(arguments, "arguments", files="*.arguments", weight=2),
 }

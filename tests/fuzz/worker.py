@@ -19,6 +19,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,16 +27,15 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fuzz.targets import STATE_SETTINGS, TARGETS, Target
+from fuzz.targets import LIMITS, TARGETS, Target, written_to
 
 import ngff_bio
 from ngff_bio import cli
 from ngff_bio.checks import validate
 from ngff_bio.checks.source.verify import verify
-from ngff_bio.engine import ThreadRunner, plan_dataset
+from ngff_bio.engine import plan_dataset
 from ngff_bio.engine.resume.state import progress_of
 from ngff_bio.errors import ArgumentError, NgffBioError
-from ngff_bio.formats.limits import Limits
 from ngff_bio.model import InstanceLayer, Pixels
 from ngff_bio.raster.geometries import rasterize_geometries
 from ngff_bio.reader.describe import describe
@@ -46,9 +46,6 @@ from ngff_bio.viewing.serve import StoreServer, _Handler
 
 #: Address space that a worker may take beyond what it has at its start, in bytes.
 MEMORY = 4 << 30
-
-#: Declared limits of the conversions: made images have a few thousand pixels.
-LIMITS = Limits(max_pixels=50_000_000, max_bytes=1 << 28)
 
 #: Pixels of an image that are read as a whole.
 _PIXELS = 1 << 20
@@ -209,23 +206,29 @@ def _opened(store: Path) -> None:
         image.elapsed_hours  # noqa: B018
 
 
-def _state(_: Target, place: Path, __: bytes, scratch: Path, random: Random | None) -> Result:
-    """An interrupted conversion is resumed, or refused; it does not open before."""
+def _state(target: Target, place: Path, _: bytes, scratch: Path, random: Random | None) -> Result:
+    """An interrupted write is resumed, or refused; a new store does not open before."""
     store = scratch / "a.zarr"
     shutil.copytree(place / "a.zarr", store)
+    look = _must_not_open if target.reads == "new" else _must_be_read
     with contextlib.suppress(NgffBioError):
         progress_of(storage_at(store))
-    _must_not_open(store)
+    look(store)
     try:
-        ngff_bio.convert(
-            place / "source", store, settings=STATE_SETTINGS, runner=ThreadRunner(1), limits=LIMITS
-        )
+        written_to(place, target.reads, store=store)
     except NgffBioError:
-        _must_not_open(store)
+        look(store)
         raise
     if random is None:
         _must_be_whole(store, place / "source")
     return {"result": "equal", "what": ""}
+
+
+def _must_be_read(store: Path) -> None:
+    """What is read of a store during a write is as it was, or refused."""
+    for read in (_opened, partial(validate, quick=True), verify):
+        with contextlib.suppress(NgffBioError):
+            read(store)
 
 
 def _requests(_: Target, place: Path, data: bytes, __: Path, ___: Random | None) -> Result:
@@ -275,7 +278,7 @@ def _arguments(_: Target, place: Path, data: bytes, scratch: Path, ___: Random |
 _READ: dict[str, Callable[[Target, Path, bytes, Path, Random | None], Result]] = {
     "source": _source,
     "store": _store,
-    "state": _state,
+    **dict.fromkeys(("new", "append", "replace", "commit"), _state),
     "requests": _requests,
     "arguments": _arguments,
 }

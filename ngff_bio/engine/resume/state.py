@@ -25,7 +25,17 @@ from ngff_bio.engine.write.records import UnitRecord, load_records, record_key
 from ngff_bio.errors import StoreExistsError
 from ngff_bio.model import Notice
 from ngff_bio.storage import Storage, StorageBelow
-from ngff_bio.zarrio.journal import ADDITION, JOURNAL, PLAN, ROWS, STAGED, STATE, UNITS
+from ngff_bio.zarrio.journal import (
+    ADDITION,
+    JOURNAL,
+    PLAN,
+    ROWS,
+    STAGED,
+    STATE,
+    UNITS,
+    sealed,
+    unsealed,
+)
 
 Kind = Literal["new", "append"]
 
@@ -59,6 +69,16 @@ class _Summary(TypedDict):
     name: str
     images: dict[str, list[str | None]]
     settings: dict[str, Any]
+
+
+class _Base(TypedDict):
+    """Types of the documents of a store that is appended to."""
+
+    zarr_format: Literal[2, 3]
+    groups: dict[str, dict[str, Any]]
+    arrays: dict[str, dict[str, Any]]
+    consolidated: bool
+    root: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +135,14 @@ def read_plan(storage: Storage) -> Begun | None:
 
 def _parsed(found: bytes) -> Begun:
     try:
-        begun = msgspec.json.decode(found, type=Begun)
+        begun = msgspec.json.decode(unsealed(found), type=Begun)
         if "removing" not in begun:
             msgspec.convert(begun["plan"], _Summary)
             if not {"kind", "sizes"} <= begun.keys():
                 return Begun(damaged=True)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
+            if begun["kind"] == "append":
+                msgspec.convert(begun["base"], _Base)
+    except (msgspec.DecodeError, ValueError, RecursionError, KeyError):
         return Begun(damaged=True)
     return begun
 
@@ -135,7 +157,7 @@ def write_plan(
     """Record what is being written; ``base`` are the documents of a store that is appended to."""
     sizes = [u.nbytes for u in plan.units]
     begun = Begun(kind=kind, plan=summary, sizes=sizes, base=base)
-    storage.put(PLAN if kind == "new" else ADDITION, json.dumps(begun).encode())
+    storage.put(PLAN if kind == "new" else ADDITION, sealed(json.dumps(begun).encode()))
 
 
 def decide_action(summary: dict[str, Any], storage: Storage, overwrite: bool) -> Action:
@@ -351,7 +373,7 @@ def resumed_records(storage: Storage) -> Iterator[UnitRecord]:
 
 def remove_incomplete(storage: Storage) -> None:
     """Remove an incomplete store; after an interruption a second run can continue."""
-    storage.put(PLAN, json.dumps(Begun(removing=True)).encode())
+    storage.put(PLAN, sealed(json.dumps(Begun(removing=True)).encode()))
     tops = {key.partition("/")[0] for key, _ in storage.list()} - {STATE}
     for top in sorted(tops):
         if storage.size(top) is not None:

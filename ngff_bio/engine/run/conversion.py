@@ -263,7 +263,8 @@ class _Run:
         """Take over units that were done before."""
         units = {u.id: u for u in self.plan.units}
         for record in records:
-            self._keep(units[record.id], record)
+            if record.id in units:
+                self._keep(units[record.id], record)
         self.resumed = len(self.records)
 
     def do_units(self, runner: Runner) -> None:

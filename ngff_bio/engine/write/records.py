@@ -14,7 +14,7 @@ import msgspec
 
 from ngff_bio.engine.write.codec_selection import CodecChoice
 from ngff_bio.storage import Storage
-from ngff_bio.zarrio.journal import UNITS
+from ngff_bio.zarrio.journal import UNITS, sealed, unsealed
 
 
 @dataclass(slots=True)
@@ -29,6 +29,8 @@ class Failure:
 #: Numbers that the columns of tables hold: others are those of a damaged record.
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Bound = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Quantiles = Annotated[list[float], msgspec.Meta(max_length=11)]
+Checksum = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 
 
 class MeasuredObject(TypedDict, total=False):
@@ -56,7 +58,7 @@ class PartRecord:
     array: int
     step: int
     region: list[tuple[int, int]]
-    quantiles: list[list[float]] = field(default_factory=list)
+    quantiles: list[Quantiles] = field(default_factory=list)
     objects: dict[str, MeasuredObject] = field(default_factory=dict)
     instances: int = 0
     annotations: int = 0
@@ -66,7 +68,7 @@ class PartRecord:
     disagreement: int = 0
     notices: list[dict[str, Any]] = field(default_factory=list)
     failed: Failure | None = None
-    crc32c: int | None = None
+    crc32c: Checksum | None = None
 
 
 @dataclass(slots=True)
@@ -78,10 +80,10 @@ class UnitRecord:
     """
 
     id: str
-    objects: list[tuple[str, int]] = field(default_factory=list)
+    objects: list[tuple[str, Count]] = field(default_factory=list)
     parts: list[PartRecord] = field(default_factory=list)
     choices: dict[str, CodecChoice] = field(default_factory=dict)
-    checksums: dict[str, int] = field(default_factory=dict)
+    checksums: dict[str, Checksum] = field(default_factory=dict)
 
 
 def record_key(unit: str) -> str:
@@ -91,16 +93,17 @@ def record_key(unit: str) -> str:
 
 def save_record(storage: Storage, record: UnitRecord) -> None:
     """Write a unit's record; from then on the unit counts as done."""
-    storage.put(record_key(record.id), msgspec.json.encode(record))
+    storage.put(record_key(record.id), sealed(msgspec.json.encode(record)))
 
 
 def load_record(storage: Storage, unit: str) -> UnitRecord | None:
     """The record of a unit, or ``None`` if it is not done, or its record is damaged."""
     data = storage.get(record_key(unit))
     try:
-        return None if data is None else msgspec.json.decode(data, type=UnitRecord)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        record = None if data is None else msgspec.json.decode(unsealed(data), type=UnitRecord)
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
+    return record if record is not None and record.id == unit else None
 
 
 def load_records(storage: Storage) -> Iterable[UnitRecord]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -74,8 +75,32 @@ class Hdf5Pixels:
 @contextmanager
 def _opened(file: SourceFile) -> Iterator[Any]:
     h5py = import_optional("h5py", "ngff-bio[hdf5]")
-    with file.open() as stream, h5py.File(stream, "r") as opened:
+    with file.open() as stream, h5py.File(_CheckedHeaps(stream), "r") as opened:
         yield opened
+
+
+class _CheckedHeaps:
+    """A file that is read by the HDF5 library, which never returns from a damaged heap of texts.
+
+    A heap is ``GCOL``, 12 bytes, and objects: the number, 6 bytes, the size in 8 bytes, the padded
+    content. Object 0 is the free space, its size includes its 16 bytes of header.
+    https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html, "Global Heap"
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        """Bytes from the current position."""
+        data = self._stream.read(size)
+        at = 16 if data.startswith(b"GCOL") else len(data)
+        while at + 16 <= len(data):
+            number, length = struct.unpack_from("<H6xQ", data, at)
+            if length >= 2**63 or (number == 0 and not length):
+                raise OSError("an object of the heap has an impossible length")
+            at += 16 + (length + 7) // 8 * 8 if number else length
+        return data
 
 
 def open_hdf5(file: SourceFile, limits: Limits) -> ArrayImage:

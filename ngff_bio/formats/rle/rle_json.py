@@ -86,6 +86,14 @@ def decode_rle_json(content: Mapping[str, Any], name: str = "run-length JSON") -
     info = checked(content.get(INFO), _Info, file=name, record=INFO, hint=hint)
     _check_dtype(info.dtype, name)
     shape = tuple(info.shape)
+    if math.prod(shape) >= 2**63:
+        raise SourceError(
+            "the volume is larger than any file",
+            file=name,
+            record=f"{INFO}.shape",
+            found=list(shape),
+            hint=hint,
+        )
     keys = [k for k in content if k != INFO]
     ids = [_id(k, name) for k in keys]
     if len(set(ids)) < len(ids):
