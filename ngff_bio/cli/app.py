@@ -55,16 +55,22 @@ def root(
     del version
 
 
-def formats() -> None:
+def formats(
+    name: Annotated[
+        str | None, typer.Argument(help="Only this format, with all that is known of its files.")
+    ] = None,
+) -> None:
     """List the formats that can be converted, their files and their options."""
     from ngff_bio.sources import sources
     from ngff_bio.sources.calibration import CALIBRATION
-    from ngff_bio.sources.registry import option_text
+    from ngff_bio.sources.registry import option_text, source_named
 
     out = console()
-    for name, source in sources().items():
-        out.print(f"[bold]{name}[/]  {source.title}")
+    for source in sources().values() if name is None else [source_named(name)]:
+        out.print(f"[bold]{source.name}[/]  {source.title}")
         out.print(f"    files: {source.layout}", markup=False)
+        for line in source.details if name is not None else ():
+            out.print(f"    {line}", markup=False)
         for option, text in source.options.items():
             out.print(f"    {option_text(option)}: {text}", markup=False)
     out.print("[bold]every format[/]")

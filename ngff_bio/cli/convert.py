@@ -244,8 +244,8 @@ def _print_estimate(found: Estimate) -> None:
             f", and {found.objects_hidden} more per hidden label image of overlapping instances"
         )
     out.print(f"  at most {found.objects} objects{hidden}")
-    for plate in found.plates:
-        out.print(plate, markup=False, highlight=False)
+    for line in found.plates:
+        out.print(f"  {line}", markup=False)
     print_account(out, found.account)
 
 

@@ -49,6 +49,8 @@ class Source:
         of whole names if there is a ``/`` in it, else of the last part.
     by_path
         Whether it opens files by their paths, and so reads local folders only.
+    details
+        Lines about its files, for ``ngff-bio formats NAME``.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Source:
     options: Mapping[str, str] = field(default_factory=dict)
     belongs: tuple[str, ...] = ()
     by_path: bool = False
+    details: tuple[str, ...] = ()
 
 
 #: Each source that comes with the package, and a pattern that occurs in a name of every dataset of its
@@ -144,6 +147,25 @@ def _possible(names: list[str], among: Iterable[str]) -> Iterator[str]:
             yield source
 
 
+def source_named(name: str) -> Source:
+    """The source of a name.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If the name is unknown.
+    """
+    known = sources()
+    if name not in known:
+        raise ArgumentError(
+            "unknown format",
+            expected=", ".join(known),
+            found=name,
+            hint="run `ngff-bio formats` for a list of formats",
+        )
+    return known[name]
+
+
 def find_source(tree: FileTree, name: str | None = None) -> Source:
     """The source of a tree of files: the one named `name`, else the one that detects the files.
 
@@ -155,15 +177,7 @@ def find_source(tree: FileTree, name: str | None = None) -> Source:
         If no source does.
     """
     if name is not None:
-        known = sources()
-        if name not in known:
-            raise ArgumentError(
-                "unknown format",
-                expected=", ".join(known),
-                found=name,
-                hint="run `ngff-bio formats` for a list of formats",
-            )
-        return known[name]
+        return source_named(name)
     names = tree.names()
     known = {**_load(_possible(names, _DATASETS)), **_load()}
     confidence = {n: s.detect(tree) for n, s in known.items()}

@@ -21,8 +21,8 @@ class Estimate:
     found in their pixels); ``bytes_raw`` counts pixels of images and labels at level 0.
 
     ``objects`` is the maximum number of objects (those of nothing but background are not written),
-    without the graphs of tracked layers. ``plates`` are maps of plates: rows of wells, each with the
-    number of its fields. Each hidden label image that overlapping instances of an
+    without the graphs of tracked layers. ``plates`` are the lines of the maps of plates: rows of
+    wells, each with the number of its fields. Each hidden label image that overlapping instances of an
     image need has at most ``objects_hidden`` more; their number depends on the outlines.
     """
 
@@ -64,13 +64,15 @@ def estimate_plan(plan: Plan) -> Estimate:
         units=len(plan.units),
         objects=_documents(plan) + plan.objects + 2,  # the manifest and its checksum
         objects_hidden=max((_of_label_image(array, plan) for array in drawn), default=0),
-        plates=tuple(plate_map(p, plan.dataset.images) for p in plan.dataset.plates),
+        plates=tuple(
+            line for p in plan.dataset.plates for line in plate_map(p, plan.dataset.images)
+        ),
         account=plan.dataset.account,
     )
 
 
-def plate_map(plate: SourcePlate, images: Iterable[SourceImage]) -> str:
-    """A plate as text: a line per row, the number of fields of each well, ``.`` for none."""
+def plate_map(plate: SourcePlate, images: Iterable[SourceImage]) -> list[str]:
+    """A plate as lines of text: one per row, the number of fields of each well, ``.`` for none."""
     start = f"{plate.path}/" if plate.path else ""
     paths = (i.path.removeprefix(start).split("/") for i in images if i.path.startswith(start))
     counts = Counter((p[0], p[1]) for p in paths if len(p) == 3)
@@ -78,7 +80,7 @@ def plate_map(plate: SourcePlate, images: Iterable[SourceImage]) -> str:
     rows += [[r, *(str(counts.get((r, c), ".")) for c in plate.columns)] for r in plate.rows]
     width = max(len(cell) for row in rows for cell in row)
     lines = [" ".join(cell.rjust(width) for cell in row) for row in rows]
-    return "\n".join([f"{plate.name}: {len(counts)} wells, {sum(counts.values())} fields", *lines])
+    return [f"{plate.name}: {len(counts)} wells, {sum(counts.values())} fields", *lines]
 
 
 def _documents(plan: Plan) -> int:

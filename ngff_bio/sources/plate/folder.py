@@ -271,9 +271,14 @@ SOURCE = Source(
     name="plate",
     title="plates of ImageXpress, CellVoyager, Opera, Operetta, Phenix, IN Cell, ScanR, Incucyte, ...",
     layout="Index.idx.xml, MeasurementData.mlf, *.HTD, *.xdce, experiment_descriptor.xml; or all "
-    "images named as one of: " + "; ".join(f"{rule.example} ({rule.name})" for rule in RULES),
+    "images named by one rule, as A01_s1_w1.tif",
     detect=detect,
     read=read,
+    details=(
+        "without an index file, all images must be named by one of these rules:",
+        *(f"    {rule.name}: {rule.example}" for rule in RULES),
+        "--format plate takes the same rules; --pattern takes any other names",
+    ),
     options={
         "pattern": f"regular expression with groups (?P<name>...) that places files by their names; "
         f"names are {', '.join(GROUPS)}",

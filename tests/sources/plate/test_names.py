@@ -1,0 +1,140 @@
+"""Names of files as plates: what is one, what is not, and patterns that a user gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+import ngff_bio
+from ngff_bio.errors import ArgumentError, SourceError
+
+
+def write(folder: Path, *names: str, shape: tuple[int, ...] = (6, 8)) -> Path:
+    """Image files, each with its position in `names` as the value of all pixels."""
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.full(shape, number, np.uint16)
+        tifffile.imwrite(folder / name, pixels, photometric="minisblack", metadata=None)
+    return folder
+
+
+def stored(store: Path) -> dict[str, list[int]]:
+    """Values of each image, a number per plane, by its path."""
+    paths = ngff_bio.open(store).images["path"]
+    arrays = {p: zarr.open_array(store / p / "0", mode="r")[:] for p in paths}
+    return {p: a.reshape(-1, 48).max(axis=1).tolist() for p, a in arrays.items()}
+
+
+UUID = "4996E914-A4B6-49AF-8081-5B58A8653201"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (
+            [f"20585/IXM_A01_s{s}_w{w}{UUID}.tif" for s in (1, 2) for w in (1, 2)],
+            {"A/1/0": [0, 1], "A/1/1": [2, 3]},
+        ),
+        (
+            [f"r02c03f{f:02}p01-ch{c}sk1fk1fl1.tiff" for f in (1, 9) for c in (1, 2)],
+            {"B/3/0": [0, 1], "B/3/1": [2, 3]},
+        ),
+        (["P1_P24_T0001F001L01A01Z01C01.tif", "P1_P24_T0001F001L01A01Z02C01.tif"], {"P/24/0": [0, 1]}),
+        (
+            ["A - 01(fld 1 wv DAPI - DAPI).tif", "A - 01(fld 1 wv FITC - FITC).tif"],
+            {"A/1/0": [0, 1]},
+        ),
+        (
+            ["Phase_B2_1_2024y01m31d_08h00m.tif", "Phase_B2_1_2024y01m31d_12h00m.tif"],
+            {"B/2/0": [0, 1]},
+        ),
+        (
+            ["B2_01_1_1_DAPI_001.tif", "B2_01_2_1_Phase Contrast_001.tif", "B2_01_1_2_DAPI_001.tif",
+             "B2_01_2_2_Phase Contrast_001.tif"],
+            {"B/2/0": [0, 1], "B/2/1": [2, 3]},
+        ),
+        (["Channel1-01-A-01.tif", "Channel2-01-A-01.tif"], {"A/1/0": [0, 1]}),
+        (["x_A01_f02_z01.tif", "x_A01_f02_z03.tif"], {"A/1/0": [0, 1]}),
+    ],
+)  # fmt: skip
+def test_names_of_each_instrument(
+    tmp_path: Path, names: list[str], expected: dict[str, list[int]]
+) -> None:
+    write(tmp_path / "in", *names)
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
+    assert report.format == "plate"
+    assert stored(tmp_path / "out.zarr") == expected
+
+
+def test_dates_in_names_are_times(tmp_path: Path) -> None:
+    write(tmp_path / "in", "g_A1_1_2024y01m31d_22h00m.tif", "g_A1_1_2024y02m01d_01h30m.tif")
+    ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
+    assert ngff_bio.open(tmp_path / "out.zarr").frames["hours"].tolist() == [0.0, 3.5]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("mouse_A01_s1.tif", "mouse_A01_s2.tif"),  # slides of an animal
+        ("A01.tif", "A02.tif"),
+        ("exp_B02_t001_z001.tif", "exp_B02_t002_z001.tif"),
+        ("A01_s1_w1.tif", "A01_s1_w2.tif", "overview.tif"),
+    ],
+)
+def test_names_that_are_a_plates_by_chance_are_images(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    write(tmp_path / "in", *names)
+    assert ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr").format == "images"
+
+
+def test_a_pattern_places_any_names(tmp_path: Path) -> None:
+    names = [
+        "day1/well B 7 pos3 red.tif",
+        "day1/well B 7 pos3 green.tif",
+        "day2/well B 7 pos3 red.tif",
+    ]
+    write(tmp_path / "in", *names, "day2/well B 7 pos3 green.tif")
+    pattern = r"day(?P<acquisition>\d)/well (?P<row>[A-H]) (?P<column>\d+) pos(?P<field>\d) (?P<channel>\w+)"
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", options={"pattern": pattern})
+    assert report.format == "plate"
+    assert stored(tmp_path / "out.zarr") == {"B/7/0": [1, 0], "B/7/1": [3, 2]}
+    ome = zarr.open_group(tmp_path / "out.zarr", mode="r").attrs["ome"]["plate"]
+    assert [a["name"] for a in ome["acquisitions"]] == ["1", "2"]
+    well = zarr.open_group(tmp_path / "out.zarr/B/7", mode="r").attrs["ome"]["well"]["images"]
+    assert [i["acquisition"] for i in well] == [0, 1]
+    assert ngff_bio.verify(tmp_path / "out.zarr", source=tmp_path / "in").equal
+
+
+@pytest.mark.parametrize(
+    ("pattern", "what"),
+    [
+        ("(?P<well>", "not a regular expression"),
+        (r"(?P<field>\d)", "groups of the pattern"),
+        (r"(?P<well>\w)(?P<site>\d)", "groups of the pattern"),
+    ],
+)
+def test_a_pattern_that_places_nothing_is_an_error(tmp_path: Path, pattern: str, what: str) -> None:
+    write(tmp_path / "in", "a.tif")
+    with pytest.raises(ArgumentError, match=what):
+        ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", options={"pattern": pattern})
+
+
+def test_files_that_a_pattern_does_not_match_are_not_left_out_silently(tmp_path: Path) -> None:
+    write(tmp_path / "in", "A1-1.tif", "A2-1.tif", "B-x.tif")
+    with pytest.raises(SourceError, match="would not be read") as caught:
+        ngff_bio.convert(
+            tmp_path / "in", tmp_path / "out.zarr", options={"pattern": r"(?P<well>[A-H]\d)-"}
+        )
+    assert caught.value.file == "B-x.tif"
+
+
+def test_pages_of_a_file_are_planes_of_a_field(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", "A01_s1_w1.tif", "A01_s1_w2.tif", shape=(3, 6, 8))
+    ngff_bio.convert(folder, tmp_path / "out.zarr")
+    assert stored(tmp_path / "out.zarr") == {"A/1/0": [0, 0, 0, 1, 1, 1]}
+    assert ngff_bio.open(tmp_path / "out.zarr")["A/1/0"].axes == "czyx"
