@@ -99,7 +99,9 @@ def test_a_pattern_places_any_names(tmp_path: Path) -> None:
         "day2/well B 7 pos3 red.tif",
     ]
     write(tmp_path / "in", *names, "day2/well B 7 pos3 green.tif")
-    pattern = r"day(?P<acquisition>\d)/well (?P<row>[A-H]) (?P<column>\d+) pos(?P<field>\d) (?P<channel>\w+)"
+    pattern = (
+        r"(?P<acquisition>\d)/well (?P<row>.) (?P<column>\d+) p\w+(?P<field>\d) (?P<channel>\w+)"
+    )
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", options={"pattern": pattern})
     assert report.format == "plate"
     assert stored(tmp_path / "out.zarr") == {"B/7/0": [1, 0], "B/7/1": [3, 2]}
