@@ -36,6 +36,8 @@ from ngff_bio.sources.assembly import base_of, dataset_of, folder_of, image_file
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.mask_content import masks_among
 
+FindImage = Callable[[str, str], str | None]
+
 #: Options of sources of annotation documents.
 OPTIONS = {
     "axes": "axes of TIFFs that do not state them, in the order of the file: tyx",
@@ -148,7 +150,7 @@ class AnnotatedFolder:
     def add(
         self,
         reader: DocumentReader,
-        find: Callable[[str], str | None] | None = None,
+        find: FindImage | None = None,
         instances: MakeInstances | None = None,
     ) -> Document | None:
         """Read a document, and find the image file of each of its images.
@@ -156,18 +158,19 @@ class AnnotatedFolder:
         Parameters
         ----------
         find
-            From the name of an image in the document to its file; else by `ImageFinder.find`.
+            From the name of an image in the document, and the name of this, to the image file; else by
+            `ImageFinder.find`.
         instances
             Instances of an image, if not those of the document.
         """
-        return next(iter(self.add_all([reader], find, instances)), None)
+        return self.add_all([reader], find, instances)[0]
 
     def add_all(
         self,
         readers: Sequence[DocumentReader],
-        find: Callable[[str], str | None] | None = None,
+        find: FindImage | None = None,
         instances: MakeInstances | None = None,
-    ) -> list[Document]:
+    ) -> list[Document | None]:
         """Read documents, several at a time where files are remote; see `add`."""
         on_error = self.problems.on_error
 
@@ -179,7 +182,7 @@ class AnnotatedFolder:
                 return None, own, error
 
         remote = len(readers) > 1 and readers[0].file.path is None
-        found = []
+        found: list[Document | None] = []
         for reader, (document, own, error) in zip(
             readers,
             shared_pool(remote=True).map(read, readers) if remote else map(read, readers),
@@ -190,14 +193,14 @@ class AnnotatedFolder:
                 self.problems.fail(error)
             if document is not None:
                 self._add(reader, document, find, instances)
-                found.append(document)
+            found.append(document)
         return found
 
     def _add(
         self,
         reader: DocumentReader,
         document: Document,
-        find: Callable[[str], str | None] | None,
+        find: FindImage | None,
         instances: MakeInstances | None,
     ) -> None:
         self.read_files.add(reader.file.name)
@@ -206,7 +209,10 @@ class AnnotatedFolder:
         near = folder_of(reader.file.name)
         for index, image in enumerate(document.images):
             with self.problems.caught():
-                name = find(image.name) if find is not None else self.finder.find(image.name, near)
+                if find is not None:
+                    name = find(image.name, reader.file.name)
+                else:
+                    name = self.finder.find(image.name, near)
                 if name is None:
                     raise without_image(reader.file.name, base_of(image.name), image.name)
                 entry = _entry(reader, index, image, document.categories)

@@ -26,11 +26,10 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
     documents = json_documents(tree, "label-studio")
     folder = AnnotatedFolder.open(tree, documents, "Label Studio", problems, axes=axes)
 
-    def find(name: str) -> str | None:
+    def find(name: str, _: str) -> str | None:
         return folder.finder.find(name) or folder.finder.find(without_prefix(name))
 
-    for name in documents:
-        folder.add(LabelStudioFile(tree.file(name)), find)
+    folder.add_all([LabelStudioFile(tree.file(name)) for name in documents], find)
     return folder.dataset("label-studio")
 
 

@@ -55,7 +55,7 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
             check_segments(rows, tree.file(png), size, problems)
             return PanopticInstances(rows, tree.file(png), size)
 
-        def find(given: str, split: str = split) -> str | None:
+        def find(given: str, _: str = name, split: str = split) -> str | None:
             return folder.finder.find(f"{split}/{given}")
 
         document = folder.add(reader, find, instances)

@@ -81,7 +81,7 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
             folder.add(reader)
             folder.read_files |= set(listed)
     for name in ome:
-        folder.add(OmeRois(tree.file(name)), find=lambda given: given)
+        folder.add(OmeRois(tree.file(name)), find=lambda given, _: given)
     dataset = folder.dataset("rois")
     problems.notices[:] = [
         n

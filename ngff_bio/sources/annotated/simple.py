@@ -7,7 +7,6 @@ this image.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from ngff_bio.formats.box_table import BoxTable, is_box_table, is_createml
 from ngff_bio.formats.datumaro import DatumaroFile
@@ -57,8 +56,7 @@ def document_source(
             found = folder.finder.find(given, folder_of(document))
             return found or (only if given == stem(base_of(document)) else None)
 
-        for name in listed:
-            folder.add(reader(tree.file(name)), partial(find, document=name))
+        folder.add_all([reader(tree.file(name)) for name in listed], find)
         return folder.dataset(source)
 
     return Source(source, title, layout, detect, read, OPTIONS)

@@ -55,7 +55,7 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
         folder.read_files.add(name)
     classes = tuple(c.name for c in categories) if files else None
     known = set(images)
-    splits: dict[str, list[str]] = defaultdict(list)
+    readers: list[SuperviselyFile] = []
     for name in documents:
         place = folder_of(folder_of(name))
         image = f"{place}/img/{stem(base_of(name))}".lstrip("/")
@@ -64,13 +64,16 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
         if not image:
             problems.fail(without_image(name, f"img/{stem(base_of(name))}"))
             continue
-        document = folder.add(SuperviselyFile(tree.file(name), image, classes), lambda n: n)
+        readers.append(SuperviselyFile(tree.file(name), image, classes))
+    splits: dict[str, list[str]] = defaultdict(list)
+    for one, document in zip(readers, folder.add_all(readers, lambda n, _: n), strict=True):
         if document is not None:
             tags = document.images[0].record.get("tags") or ()
             listed = tags if isinstance(tags, list) else ()
             own_tags = {str(t.get("name")) for t in listed if isinstance(t, dict)}
-            parts = own_tags.intersection(_SPLITS) or {p for p in place.split("/") if p in _SPLITS}
-            splits[image] += sorted(parts)
+            folders = one.file.name.split("/")
+            parts = own_tags.intersection(_SPLITS) or {p for p in folders if p in _SPLITS}
+            splits[one.image] += sorted(parts)
     return folder.dataset(
         "supervisely", categories=categories, splits=splits, record={"files": files}
     )

@@ -47,10 +47,8 @@ def read(
         *(n for n in names if n.lower().endswith(".csv")),
     ]
     folder = AnnotatedFolder.open(tree, documents, "VIA", problems, axes=axes)
-    for name in documents:
-        folder.add(
-            ViaFile(tree.file(name), None if class_attribute is None else str(class_attribute))
-        )
+    given = None if class_attribute is None else str(class_attribute)
+    folder.add_all([ViaFile(tree.file(name), given) for name in documents])
     return folder.dataset("via")
 
 

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.problems import Problems
@@ -83,9 +84,9 @@ def read(
         )
     folder = AnnotatedFolder(tree, images, problems)
     first = _first_pixel(tree, documents, problems) if first_pixel is None else int(first_pixel)
-    for name in documents:
-        pairing = _Pairing(name, folder.finder, problems)
-        folder.add(VocFile(tree.file(name), first), pairing.find)
+    folder.add_all(
+        [VocFile(tree.file(name), first) for name in documents], partial(_image_of, folder.finder)
+    )
     sets = _sets(tree, names, folder.finder, problems)
     label_map = next((n for n in names if _LABELMAP.search(n)), None)
     used = {c for entries in folder.entries.values() for e in entries for c in e.classes}
@@ -119,30 +120,23 @@ def _first_pixel(tree: FileTree, documents: Sequence[str], problems: Problems) -
     return 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Pairing:
+def _image_of(finder: ImageFinder, given: str, document: str) -> str | None:
     """The image file of an XML file: it has the same name, and the XML file states it."""
-
-    document: str
-    finder: ImageFinder
-    problems: Problems
-
-    def find(self, given: str) -> str | None:
-        folder = folder_of(self.document)
-        own = self.finder.of_stem(self.document, folder)
-        stated = self.finder.find(given, folder) if given else None
-        if own is None or not given:
-            return stated or own
-        if stem(base_of(stated or given)) != stem(base_of(own)):
-            raise SourceError(
-                "the annotation file names another image",
-                file=self.document,
-                record="filename",
-                expected=base_of(own),
-                found=given,
-                hint="correct filename, or skip such files with --on-error skip",
-            )
-        return own
+    folder = folder_of(document)
+    own = finder.of_stem(document, folder)
+    stated = finder.find(given, folder) if given else None
+    if own is None or not given:
+        return stated or own
+    if stem(base_of(stated or given)) != stem(base_of(own)):
+        raise SourceError(
+            "the annotation file names another image",
+            file=document,
+            record="filename",
+            expected=base_of(own),
+            found=given,
+            hint="correct filename, or skip such files with --on-error skip",
+        )
+    return own
 
 
 @dataclass(frozen=True, slots=True)

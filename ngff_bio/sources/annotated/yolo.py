@@ -108,7 +108,7 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
             for image, label in files.labels.items()
             if image in folder.headers
         ],
-        lambda name: name,
+        lambda name, _: name,
     )
     for name in files.orphans:
         text = text_of(tree.file(name), "the label file")
