@@ -118,11 +118,6 @@ def root_tag(file: SourceFile) -> str | None:
     return tags[0] if tags else None
 
 
-def xml_files(files: Mapping[str, SourceFile], root: str) -> list[str]:
-    """Names of the XML files with a root element, and of those that cannot be read as XML."""
-    return [n for n, f in files.items() if root_tag(f) in (root, None)]
-
-
 def as_json(element: Element, depth: int = 0) -> Any:
     """An element as a JSON value; see the module.
 

@@ -18,7 +18,6 @@ from ngff_bio.formats.names import safe_name, safe_names
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Frame, SourceDataset, SourceImage
 from ngff_bio.model.splits import split_of_path, standard_split
-from ngff_bio.parallel import shared_pool
 from ngff_bio.sources.files.tree import FileTree
 
 _ENDING = r"(?<=.)(\.tar)?\.[a-z]\w{0,7}$"
@@ -105,14 +104,10 @@ def probe_all(tree: FileTree, names: Sequence[str], problems: Problems) -> dict[
             return error
         return header, opaque
 
-    if names and tree.file(names[0]).path is None:
-        headers = shared_pool(remote=True).map(probe, names)
-    else:
-        headers = list(map(probe, names))
     found: dict[str, ImageHeader] = {}
     opaque: dict[str, list[str]] = defaultdict(list)
     seen: set[str] = set()  # folders with an alpha channel that is not opaque
-    for name, probed in zip(names, headers, strict=True):
+    for name, probed in zip(names, tree.each(probe, names), strict=True):
         if isinstance(probed, SourceError):
             problems.fail(probed)
             continue

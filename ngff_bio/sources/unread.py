@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import PurePosixPath
 
-from ngff_bio.parallel import shared_pool
 from ngff_bio.sources.assembly import base_of, ending_of, image_files
 from ngff_bio.sources.files.archives import is_archive
 from ngff_bio.sources.files.tree import FileTree
@@ -112,13 +111,9 @@ def looks_like(tree: FileTree, names: Sequence[str]) -> dict[str, str]:
     The kind starts with ``other`` if the file holds neither annotations nor pixels, as far as its name
     and its first bytes show; with ``image file`` if it is an image file.
     """
-    if not names:
-        return {}
     stems = {PurePosixPath(n).stem for n in image_files(tree.names())}
     look = partial(_kind, tree, stems=stems)
-    if tree.file(names[0]).path is None:
-        return dict(zip(names, shared_pool(remote=True).map(look, names), strict=True))
-    return {name: look(name) for name in names}
+    return dict(zip(names, tree.each(look, names), strict=True))
 
 
 def _kind(tree: FileTree, name: str, stems: set[str]) -> str:

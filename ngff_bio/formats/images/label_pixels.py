@@ -20,6 +20,7 @@ from ngff_bio.model import (
     Region,
     SampleType,
     SourceFile,
+    SourceImage,
     SourceParts,
     label_dtype,
     parts_of,
@@ -156,7 +157,7 @@ def open_label_image(
 
 
 def fit_labels(
-    source: Pixels, letters: str, axes: str, shape: tuple[int, ...], file: str, image: str
+    source: Pixels, letters: str, file: str, image: SourceImage
 ) -> tuple[LabelPixels, int]:
     """Labels on the axes of their image, and the largest value that they may have.
 
@@ -167,16 +168,17 @@ def fit_labels(
     ----------
     source, letters
         The label values, and their axes.
-    axes, shape
-        The image's, without c.
-    file, image
-        Names of the label file and of the image, for errors.
+    file
+        Name of the label file, for errors.
 
     Raises
     ------
     ngff_bio.errors.SourceError
         If the two differ in shape, or values cannot be ids.
     """
+    of_image = zip(image.axis_names, image.pixels.shape, strict=True)
+    shape = {a: n for a, n in of_image if a != "c"}
+    axes = "".join(shape)
     sizes = dict(zip(letters, source.shape, strict=True))
     kept = [a for a in letters if sizes[a] > 1 or a in axes]
     places: tuple[int | None, ...] | None = None
@@ -185,11 +187,12 @@ def fit_labels(
     elif len(kept) == len(axes):
         places = tuple(letters.index(a) for a in kept)
     found = None if places is None else tuple(1 if p is None else source.shape[p] for p in places)
-    if places is None or found != tuple(shape):
+    if places is None or found != tuple(shape.values()):
         raise SourceError(
             "a label image and its image differ in shape",
             file=file,
-            expected=f"{axes} of {list(shape)}, as in {image}",
+            expected=f"{axes} of {list(shape.values())}, as in "
+            + (image.frames[0].name if image.frames else image.name),
             found=f"{letters} of {list(source.shape)}",
             hint="check that the two belong together, or name the label files with "
             "--labels NAME=GLOB",

@@ -13,9 +13,9 @@ from itertools import pairwise
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.cvat.document import ROOT, CvatFile
 from ngff_bio.formats.problems import Problems
-from ngff_bio.formats.xml import root_tag, xml_files
+from ngff_bio.formats.xml import root_tag
 from ngff_bio.model import SourceDataset
-from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder
+from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, xml_documents
 from ngff_bio.sources.assembly import base_of, folder_of, image_files
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
@@ -36,8 +36,7 @@ def detect(tree: FileTree) -> int:
 
 def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:
     """Every image file as an image with its shapes; the frames of a video as one with tracks."""
-    listed = {n: tree.file(n) for n in tree.names() if n.lower().endswith(".xml")}
-    documents = xml_files(listed, ROOT)
+    documents = xml_documents(tree, ROOT)
     folder = AnnotatedFolder.open(tree, documents, "CVAT", problems, axes=axes)
     for name in documents:
         file = tree.file(name)

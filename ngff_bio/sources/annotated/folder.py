@@ -21,6 +21,7 @@ from ngff_bio.formats.documents import (
 from ngff_bio.formats.images.headers import ImageHeader, exif_orientation
 from ngff_bio.formats.json.text import JsonKind
 from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.xml import root_tag
 from ngff_bio.model import Category, SourceDataset
 from ngff_bio.parallel import shared_pool
 from ngff_bio.sources.annotated.images import (
@@ -42,6 +43,13 @@ FindImage = Callable[[str, str], str | None]
 OPTIONS = {
     "axes": "axes of TIFFs that do not state them, in the order of the file: tyx",
 }
+
+
+def xml_documents(tree: FileTree, root: str) -> list[str]:
+    """Names of the XML files with a root element, and of those that cannot be read as XML."""
+    listed = [n for n in tree.names() if n.lower().endswith(".xml")]
+    tags = tree.each(lambda name: root_tag(tree.file(name)), listed)
+    return [n for n, tag in zip(listed, tags, strict=True) if tag in (root, None)]
 
 
 def json_documents(tree: FileTree, kind: JsonKind) -> list[str]:
@@ -182,12 +190,9 @@ class AnnotatedFolder:
                 return None, own, error
 
         remote = len(readers) > 1 and readers[0].file.path is None
+        read_all = shared_pool(remote=True).map(read, readers) if remote else map(read, readers)
         found: list[Document | None] = []
-        for reader, (document, own, error) in zip(
-            readers,
-            shared_pool(remote=True).map(read, readers) if remote else map(read, readers),
-            strict=True,
-        ):
+        for reader, (document, own, error) in zip(readers, read_all, strict=True):
             self.problems.notices += own.notices
             if error is not None:
                 self.problems.fail(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ngff_bio.errors import SourceError
@@ -25,6 +25,7 @@ from ngff_bio.model import (
 from ngff_bio.sources.annotated.pairing import stem
 from ngff_bio.sources.assembly import base_of, folder_of, layer_name
 from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.opening import turned
 
 #: Key of dataset attributes and frame records with what documents state.
 KEY = "annotations"
@@ -115,7 +116,8 @@ class ImageMaker:
             opened = open_image(file, header, axes=self.folder.axes, limits=tree.limits)
             for one in opened:
                 problems.notices.extend(one.notices)
-                found.append(self._image(name, self._turned(name, one), first=not found))
+                shown = turned(tree, header, one, name, self.folder.turn_of(name), problems)
+                found.append(self._image(name, shown, first=not found))
         return found
 
     def of_movie(self, movie: Movie) -> list[SourceImage]:
@@ -162,16 +164,6 @@ class ImageMaker:
             )
             return [image]
         return []
-
-    def _turned(self, name: str, one: OpenedImage) -> OpenedImage:
-        turn = self.folder.turn_of(name)
-        if turn == 1:
-            return one
-        self.folder.problems.note("images rotated by their EXIF orientation", record=name)
-        pixels = stack_frames(
-            [self.folder.tree.file(name)], headers=[self.folder.headers[name]], orientation=turn
-        )
-        return replace(one, pixels=pixels, attributes={**one.attributes, "exif_orientation": turn})
 
     def _image(self, name: str, one: OpenedImage, *, first: bool) -> SourceImage:
         layers: list[LabelLayer] = []

@@ -16,9 +16,9 @@ from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
 from ngff_bio.formats.voc import ROOT, VocFile, counts_from_0
-from ngff_bio.formats.xml import root_tag, xml_files
+from ngff_bio.formats.xml import root_tag
 from ngff_bio.model import Category, SourceDataset
-from ngff_bio.sources.annotated.folder import AnnotatedFolder, without_image
+from ngff_bio.sources.annotated.folder import AnnotatedFolder, without_image, xml_documents
 from ngff_bio.sources.annotated.pairing import ImageFinder, stem
 from ngff_bio.sources.annotated.voc_masks import (
     CLASS_LAYER,
@@ -70,8 +70,7 @@ def read(
             "the number of the first pixel is wrong", expected="0 or 1", found=repr(first_pixel)
         )
     names = tree.names()
-    listed = {n: tree.file(n) for n in names if n.lower().endswith(".xml")}
-    documents = xml_files(listed, ROOT)
+    documents = xml_documents(tree, ROOT)
     masks = [n for n in image_files(names) if _MASK.search(n)]
     images = sorted(set(image_files(names)).difference(masks))
     if not images or not (documents or masks):
@@ -104,8 +103,9 @@ def read(
 
 
 def _first_pixel(tree: FileTree, documents: Sequence[str], problems: Problems) -> int:
-    for name in documents:
-        if counts_from_0(tree.file(name).read()):
+    from_0 = tree.each(lambda name: counts_from_0(tree.file(name).read()), documents)
+    for name, counted in zip(documents, from_0, strict=True):
+        if counted:
             problems.note(
                 "pixels of boxes are counted from 0: a box has a corner before pixel 1; "
                 "if they are counted from 1, add -O first_pixel=1",

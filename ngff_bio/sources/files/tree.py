@@ -6,16 +6,19 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.json.text import JsonKind, json_kind
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import SourceFile, leads_out
+from ngff_bio.parallel import shared_pool
 from ngff_bio.printing import without_secrets
 from ngff_bio.sources.files.archives import ArchiveMember, is_archive, list_archive
 from ngff_bio.sources.files.ranges import LocalFile
 from ngff_bio.sources.files.remote import list_url
+
+T = TypeVar("T")
 
 #: Objects of a Zarr store: folders that hold one are not part of a source.
 STORE_MARKS = {"zarr.json", ".zgroup", ".zarray", ".zattrs"}
@@ -94,6 +97,12 @@ class FileTree:
     def names(self) -> list[str]:
         """Names of all files, sorted."""
         return list(self._files)
+
+    def each(self, function: Callable[[str], T], names: Sequence[str]) -> list[T]:
+        """What a function makes of each name; several at a time where files are remote."""
+        if names and self.file(names[0]).path is None:
+            return shared_pool(remote=True).map(function, names)
+        return list(map(function, names))
 
     def json_kind(self, name: str) -> JsonKind | None:
         """The annotation format that a file seems to have, if it is JSON; looked at once."""

@@ -13,6 +13,7 @@ from ngff_bio.formats.images.label_pixels import fit_labels, open_label_image
 from ngff_bio.formats.images.mapped_labels import refuse_other_size
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Pixels, SourceImage, VolumeLayer
+from ngff_bio.model.pixels import flat_index
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.numbered import Naming, Series, find_series
 
@@ -70,9 +71,7 @@ def label_grid(one: Series, files: list[PlacedFile], naming: Naming) -> LabelGri
     grid: list[str | None] = [None] * math.prod(counts)
     for at, name in files:
         place = dict(at)
-        number = 0
-        for axis, count in zip(along, counts, strict=True):
-            number = number * count + place.get(axis, 0)
+        number = flat_index([place.get(axis, 0) for axis in along], counts)
         if set(place) != set(along) or grid[number] is not None:
             raise SourceError(
                 "two label images are of one image and one layer",
@@ -139,8 +138,8 @@ def label_layer(
         source, letters = stack, stack.axes
     if source is None:
         raise SourceError("a label layer without a file", record=layer)
-    keep = [i for i, a in enumerate(image.axes) if a.name != "c"]
-    wide = sum(image.pixels.shape[i] > 1 for i in keep)
+    sizes = zip(image.axis_names, image.pixels.shape, strict=True)
+    wide = sum(n > 1 for a, n in sizes if a != "c")
     if not asked and sum(n > 1 for n in source.shape) != wide:
         raise SourceError(
             "a file that is named like a label image has other axes than its image",
@@ -150,14 +149,7 @@ def label_layer(
             hint="if it is an image, add --labels none (all files are images) or select the label "
             "images with --labels NAME=GLOB",
         )
-    fitted, most = fit_labels(
-        source,
-        letters,
-        "".join(image.axes[i].name for i in keep),
-        tuple(image.pixels.shape[i] for i in keep),
-        names[0],
-        image.frames[0].name if image.frames else image.name,
-    )
+    fitted, most = fit_labels(source, letters, names[0], image)
     return VolumeLayer(
         name=layer,
         pixels=fitted,

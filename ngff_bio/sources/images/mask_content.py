@@ -21,7 +21,6 @@ from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import PixelArray, Pixels, SourceFile
-from ngff_bio.parallel import shared_pool
 from ngff_bio.sources.assembly import ending_of, folder_of, stem_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.label_names import by_convention
@@ -110,9 +109,7 @@ def _looks(
         except NgffBioError:  # reported where it is read
             return None
 
-    if names and tree.file(names[0]).path is None:
-        return dict(zip(names, shared_pool(remote=True).map(look, names), strict=True))
-    return {name: look(name) for name in names}
+    return dict(zip(names, tree.each(look, names), strict=True))
 
 
 def _middle(file: SourceFile, header: ImageHeader) -> PixelArray:

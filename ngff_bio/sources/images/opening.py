@@ -9,6 +9,7 @@ from dataclasses import replace
 from ngff_bio.formats.images.composed import stack_pixels
 from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
+from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import OpenedImage
 from ngff_bio.model import Axis, Frame, SourceImage
 from ngff_bio.sources.assembly import stem_of
@@ -60,6 +61,17 @@ def open_series(
         files=series.files,
     )
     return (image,)
+
+
+def turned(
+    tree: FileTree, header: ImageHeader, one: OpenedImage, name: str, turn: int, problems: Problems
+) -> OpenedImage:
+    """The image of a file as tools show it: rotated by its EXIF orientation `turn`."""
+    if turn == 1:
+        return one
+    problems.note("images rotated by their EXIF orientation", record=name)
+    pixels = stack_frames([tree.file(name)], headers=[header], orientation=turn)
+    return replace(one, pixels=pixels, attributes={**one.attributes, "exif_orientation": turn})
 
 
 def series_images(one: Series, opened: Sequence[OpenedImage]) -> list[SourceImage]:

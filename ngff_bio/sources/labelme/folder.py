@@ -29,6 +29,7 @@ from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.mask_content import masks_among
 from ngff_bio.sources.images.movies import SERIES_HELP, movies_of
 from ngff_bio.sources.images.numbered import Series
+from ngff_bio.sources.images.opening import turned
 from ngff_bio.sources.labelme.shapes import (
     SCALE_HELP,
     note_embedded,
@@ -233,8 +234,9 @@ class _Reader:
                 self.problems.note("image files without annotations", record=name)
             for one in open_image(file, header, axes=self.axes, limits=self.tree.limits):
                 self.problems.notices.extend(one.notices)
-                turned = self._turned(name, header, one)
-                found.append(self._image(name, turned, () if found else contents))
+                turn = exif_orientation(file, header)
+                shown = turned(self.tree, header, one, name, turn, self.problems)
+                found.append(self._image(name, shown, () if found else contents))
         return found
 
     def of_embedded(self, content: LabelmeFile, name: str) -> list[SourceImage]:
@@ -248,17 +250,6 @@ class _Reader:
             image = self._image(content.name, one, [content])
             found.append(replace(image, name=base_of(name)))
         return found
-
-    def _turned(self, name: str, header: ImageHeader, one: OpenedImage) -> OpenedImage:
-        """The image as labelme shows it."""
-        file = self.tree.file(name)
-        turn = exif_orientation(file, header)
-        if turn == 1:
-            return one
-        self.problems.note("images rotated by their EXIF orientation", record=name)
-        attributes = {**one.attributes, "exif_orientation": turn}
-        pixels = stack_frames([file], headers=[header], orientation=turn)
-        return replace(one, pixels=pixels, attributes=attributes)
 
     def _image(self, name: str, one: OpenedImage, contents: Sequence[LabelmeFile]) -> SourceImage:
         layers: list[InstanceLayer] = []

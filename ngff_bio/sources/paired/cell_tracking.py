@@ -152,15 +152,7 @@ class _Reader:
                 hint="add the frame, or leave out this layer with --on-error skip",
             )
         source, letters = self._stack(listed, image, at)
-        kept = [i for i, a in enumerate(image.axes) if a.name != "c"]
-        pixels, most = fit_labels(
-            source,
-            letters,
-            "".join(image.axes[i].name for i in kept),
-            tuple(image.pixels.shape[i] for i in kept),
-            next(iter(listed.files.values())),
-            image.frames[0].name,
-        )
+        pixels, most = fit_labels(source, letters, next(iter(listed.files.values())), image)
         tracked = name in _TRACKED and "t" in image.axis_names
         tracks = self._tracks(name, listed, at) if tracked else {}
         values: Pixels = pixels

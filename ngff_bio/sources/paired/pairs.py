@@ -210,15 +210,7 @@ class PairReader:
         else:
             self._check_known([labels.file])
             pixels, letters = open_label_image(file, self.headers[labels.file], self.tree.limits)
-        kept = [i for i, a in enumerate(image.axes) if a.name != "c"]
-        fitted, most = fit_labels(
-            pixels,
-            letters,
-            "".join(image.axes[i].name for i in kept),
-            tuple(image.pixels.shape[i] for i in kept),
-            labels.file,
-            image.frames[0].name if image.frames else image.name,
-        )
+        fitted, most = fit_labels(pixels, letters, labels.file, image)
         if labels.values and self.problems.on_error == "stop":
             fitted = replace(fitted, known=labels.values)
         timed = labels.kind == "instance" and "t" in image.axis_names
