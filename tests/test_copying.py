@@ -288,6 +288,36 @@ def test_wells_and_plates_without_images_are_left_out(tmp_path: Path) -> None:
     assert not [p for p in document["consolidated_metadata"]["metadata"] if p.startswith("A")]
 
 
+def test_a_plate_or_a_split_is_a_store_of_its_own(tmp_path: Path) -> None:
+    dataset = plate(fields=2, frames=2)
+    first, second = dataset.images
+    (plate_of_both,) = dataset.plates
+    plates = tuple(replace(plate_of_both, name=n, path=n) for n in ("P", "Q"))
+    frames = [
+        replace(f, splits=(s,)) for f, s in zip(second.frames, ("a_train", "a_val"), strict=True)
+    ]
+    images = (
+        replace(
+            first, path="P/A/1/0", frames=tuple(replace(f, splits=("b",)) for f in first.frames)
+        ),
+        replace(second, path="Q/A/1/0", frames=tuple(frames)),
+    )
+    write_dataset(
+        replace(dataset, images=images, plates=plates), FolderStorage(tmp_path / "a"), SMALL
+    )
+    for given, left in (({"plate": "P*"}, "P"), ({"split": "train"}, "Q"), ({"split": ["b"]}, "P")):
+        report = copy(tmp_path / "a", tmp_path / left / "".join(given), **given)
+        part = ngff_bio.open(tmp_path / left / "".join(given))
+        assert list(part) == [f"{left}/A/1/0"]
+        assert list(part.plates) == [left]
+        assert ngff_bio.verify(part.url).equal
+        assert not [f for f in ngff_bio.validate(part.url) if f.level == "error"]
+        assert ["other splits" in n for n in report.notes] == [True] * (given == {"split": "train"})
+    for given in ({"plate": "R"}, {"split": "test"}, {"plate": "P", "split": "train"}):
+        with pytest.raises(ArgumentError, match="of the store matches"):
+            copy(tmp_path / "a", tmp_path / "c", **given)
+
+
 def test_no_image_or_one_image_is_refused(store: Path, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="no image of the store matches"):
         copy(store, tmp_path / "b", images="Z/*")

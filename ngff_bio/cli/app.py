@@ -92,7 +92,8 @@ def demo(
     for name in SAMPLES:
         store, image = folder / f"{name}.zarr", folder / f"{name}.png"
         ngff_bio.convert(make_sample(name, folder / name), store, overwrite=True)
-        out.print(repr(ngff_bio.open(store)), markup=False)
+        for line in repr(ngff_bio.open(store)).splitlines():
+            out.print(line, markup=False)
         draw_preview(store).save(image)
         out.print(f"[bold]{name}[/]  {store}  {image}")
 

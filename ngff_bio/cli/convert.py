@@ -140,7 +140,7 @@ def convert(
         with _failure_reported(report), ProgressBar("reading", shown=not quiet) as bar:
             estimated = estimate(source, reading=bar.reading, **reading)
         write_report(estimated.to_json(), report)
-        _print_estimate(estimated)
+        _print_estimate(estimated, remote="://" in destination)
         return
     without_pandas()
     with _failure_reported(report), ProgressBar("converting", shown=not quiet) as bar:
@@ -227,7 +227,7 @@ def _runner(where: cli.Where, workers: int, scheduler: str | None, memory: str |
     return ThreadRunner(workers, budget)
 
 
-def _print_estimate(found: Estimate) -> None:
+def _print_estimate(found: Estimate, *, remote: bool) -> None:
     from rich.markup import escape
 
     out = console()
@@ -244,6 +244,10 @@ def _print_estimate(found: Estimate) -> None:
             f", and {found.objects_hidden} more per hidden label image of overlapping instances"
         )
     out.print(f"  at most {found.objects} objects{hidden}")
+    if remote:  # a record of each unit is written, listed and removed
+        puts, size_of = found.objects + found.units, size(found.bytes_raw)
+        out.print(f"  requests to the bucket: at most {puts} PUT and {found.units} DELETE")
+        out.print(f"  at most {size_of} to send, before compression")
     for line in found.plates:
         out.print(f"  {line}", markup=False)
     print_account(out, found.account)

@@ -28,6 +28,14 @@ def copy(
         list[str] | None,
         typer.Option(help="Copy only images whose path matches; may be repeated.", metavar="GLOB"),
     ] = None,
+    plate: Annotated[
+        list[str] | None,
+        typer.Option(help="Copy only plates whose path matches; may be repeated.", metavar="GLOB"),
+    ] = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="Copy only images with frames of a split; may be repeated."),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -44,7 +52,7 @@ def copy(
     """Copy a store between folders, buckets and zips, or from a web server.
 
     Each object is checked against the manifest of the store. A copy does not open before it is
-    complete; an interrupted one is resumed by the same command.
+    complete; an interrupted one is resumed by the same command, except to a zip, which starts again.
     """
     from ngff_bio.copying import copy as run
 
@@ -53,6 +61,8 @@ def copy(
             store,
             destination,
             images=images or (),
+            plate=plate or (),
+            split=split or (),
             overwrite=overwrite,
             dry_run=dry_run,
             source_options=source_options,
@@ -72,8 +82,10 @@ def copy(
     out.print(f"  {done.sent} objects, {size(done.bytes_sent)}, {verb}")
     if done.removed:
         out.print(f"  {done.removed} objects {'to remove' if dry_run else 'removed'}")
-    if dry_run and done.requests:
+    if dry_run:
         out.print("  requests: " + ", ".join(f"{n} {kind}" for kind, n in done.requests.items()))
+    for note in done.notes:
+        out.print(f"  note: {note}", markup=False)
     if done.unchecked:
         out.print(
             f"  {len(done.unchecked)} objects without a checksum: the manifest does not name them "

@@ -63,6 +63,7 @@ def copy_to_zip(
             hint="write a .zip instead, or convert again with --ome-version 0.5",
         )
     report.sent, report.bytes_sent = report.objects, report.bytes
+    report.requests = {"GET": report.objects}
     if dry_run:
         return
     done = 0

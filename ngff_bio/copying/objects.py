@@ -45,9 +45,12 @@ class CopyReport:
     removed
         Objects at the destination that the store does not contain, or that differed.
     requests
-        Write, remove and list requests at the destination.
+        Write (PUT), remove and list requests at the destination, and reads (GET) of the store, without
+        those of its metadata.
     unchecked
         Keys of objects that the manifest does not name: they were copied without a checksum.
+    notes
+        What else is worth knowing.
     """
 
     store: str
@@ -59,6 +62,7 @@ class CopyReport:
     removed: int = 0
     requests: dict[str, int] = field(default_factory=dict)
     unchecked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import Any, NoReturn
 
 from ngff_bio.engine.write.checksums import crc32c
@@ -16,6 +17,7 @@ from ngff_bio.engine.write.manifest import (
     write_manifest,
 )
 from ngff_bio.errors import ArgumentError, StorageError, closest_names
+from ngff_bio.model.splits import in_split
 from ngff_bio.ngff.schema_version import KEY
 from ngff_bio.storage import Buffer, Locality, MemoryStorage, Storage, join_key
 from ngff_bio.zarrio.documents import node_key
@@ -86,10 +88,30 @@ class PartOfStore(Storage):
         raise StorageError("a part of a store can only be read", file=self.url)
 
 
-def part_of_store(source: Storage, patterns: Sequence[str]) -> PartOfStore:
-    """The images of a store whose paths match one of several globs.
+@dataclass(frozen=True)
+class Choice:
+    """Images to copy: those that each of the given words selects.
 
-    Plates keep all names of rows and columns, and list the wells that are left.
+    ``images`` and ``plates`` are globs of paths; ``splits`` are names, patterns, or train, val, test.
+    """
+
+    images: Sequence[str] = ()
+    plates: Sequence[str] = ()
+    splits: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.images or self.plates or self.splits)
+
+    def has_split(self, names: Iterable[str]) -> bool:
+        """Whether a frame with these splits is in one of the chosen ones."""
+        return any(in_split(names, split) for split in self.splits)
+
+
+def part_of_store(source: Storage, choice: Choice, notes: list[str]) -> PartOfStore:
+    """The chosen images of a store, as a store.
+
+    Plates keep all names of rows and columns, and list the wells that are left. ``notes`` gets what
+    is copied besides: frames of other splits.
 
     Raises
     ------
@@ -98,17 +120,28 @@ def part_of_store(source: Storage, patterns: Sequence[str]) -> PartOfStore:
     """
     from ngff_bio.reader import open as open_store
 
-    images = list(open_store(source))
+    dataset = open_store(source)
+    images = list(dataset)
     if "" in images:
         raise ArgumentError("the store is a single image", file=source.url, hint="copy all of it")
-    chosen = [p for p in images if any(fnmatchcase(p, pattern) for pattern in patterns)]
-    if not chosen:
-        raise ArgumentError(
-            "no image of the store matches",
-            file=source.url,
-            expected=f"a glob of paths such as {closest_names(patterns[0], images)}",
-            found=", ".join(patterns),
-        )
+    chosen = images
+    for kind, wanted, known in (
+        ("image", choice.images, {p: p for p in images}),
+        ("plate", choice.plates, {p: f for f in dataset.plates for p in images if below(p, f)}),
+    ):
+        if wanted:
+            chosen = [p for p in chosen if _matches(known.get(p), wanted)]
+            _check_any(chosen, kind, source, wanted, known.values())
+    if choice.splits:
+        with_split = {i.path for i in dataset.select(split=list(choice.splits))}
+        chosen = [p for p in chosen if p in with_split]
+        frames = {p: [f.get("splits") or [] for f in dataset[p].frames] for p in images}
+        _check_any(chosen, "split", source, choice.splits, chain(*chain(*frames.values())))
+        if mixed := sum(not all(map(choice.has_split, frames[p])) for p in chosen):
+            notes.append(
+                f"{mixed} of {len(chosen)} images also have frames of other splits: images are copied "
+                "whole"
+            )
     kept = {above for path in chosen for above in _above(path)}
     dropped = {above for path in images for above in _above(path)} - kept
     nodes, consolidated = read_nodes(source)
@@ -126,6 +159,27 @@ def part_of_store(source: Storage, patterns: Sequence[str]) -> PartOfStore:
     if source.size(MANIFEST) is not None:
         _add_manifest(part)
     return part
+
+
+def below(path: str, group: str) -> bool:
+    """Whether an image is in a plate."""
+    return path.startswith(f"{group}/") if group else True
+
+
+def _matches(path: str | None, patterns: Sequence[str]) -> bool:
+    return path is not None and any(fnmatchcase(path, pattern) for pattern in patterns)
+
+
+def _check_any(
+    chosen: list[str], kind: str, source: Storage, wanted: Sequence[str], known: Iterable[str]
+) -> None:
+    if not chosen:
+        raise ArgumentError(
+            f"no {kind} of the store matches",
+            file=source.url,
+            expected=f"one such as {closest_names(wanted[0], dict.fromkeys(known)) or 'none'}",
+            found=", ".join(wanted),
+        )
 
 
 def _above(path: str) -> Iterator[str]:

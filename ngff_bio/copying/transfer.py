@@ -27,6 +27,7 @@ from ngff_bio.copying.objects import (
     read_object,
     token_of,
 )
+from ngff_bio.copying.part import Choice, part_of_store
 from ngff_bio.engine.write.manifest import MANIFEST, MANIFEST_CHECKSUM
 from ngff_bio.engine.write.transaction import settled_view
 from ngff_bio.errors import StoreExistsError
@@ -44,6 +45,8 @@ def copy(
     destination: str | os.PathLike[str] | Storage,
     *,
     images: str | Sequence[str] = (),
+    plate: str | Sequence[str] = (),
+    split: str | Sequence[str] = (),
     overwrite: bool = False,
     dry_run: bool = False,
     source_options: Mapping[str, Any] | None = None,
@@ -61,10 +64,16 @@ def copy(
         The store.
     destination
         An empty place, one where the same copy was interrupted, or with ``overwrite`` another store.
-        A path that ends in ``.ozx`` or ``.zip`` is one file on this machine, which appears whole.
+        A path that ends in ``.ozx`` or ``.zip`` is one file on this machine, which appears whole: if
+        it is interrupted, it starts from the beginning.
     images
         Globs of paths of images: only these are copied. Plates, lists of images and the manifest then
         name nothing else.
+    plate
+        Globs of paths of plates: only their images are copied.
+    split
+        Only images with frames of a split are copied: its name, a pattern (``*train``), or train, val
+        or test whatever its name. Images are copied whole; the report says if they have other frames.
     overwrite
         Whether a store at the destination becomes equal to this one. It does not open meanwhile.
     dry_run
@@ -84,7 +93,7 @@ def copy(
     ngff_bio.errors.StoreExistsError
         If the destination contains a store or anything else.
     ngff_bio.errors.StorageError
-        If reading or writing fails. The same call resumes.
+        If reading or writing fails. The same call resumes, but not to a zip.
     """
     source, target = (
         storage_at(store, source_options),
@@ -93,10 +102,9 @@ def copy(
     report = CopyReport(source.url, target.url)
     check_complete(source)
     source = settled_view(source)  # the old or the new store, where a write was interrupted
-    if images:
-        from ngff_bio.copying.part import part_of_store
-
-        source = part_of_store(source, [images] if isinstance(images, str) else images)
+    words = ([given] if isinstance(given, str) else given for given in (images, plate, split))
+    if choice := Choice(*words):
+        source = part_of_store(source, choice, report.notes)
     objects = objects_of(source, report)
     report.objects, report.bytes = len(objects), sum(o.size for o in objects.values())
     remote = "network" in (source.locality, target.locality)
@@ -137,7 +145,12 @@ def _to_storage(
     stale = sorted(there.keys() - equal)
     report.sent, report.bytes_sent = len(todo), sum(o.size for o in todo.values())
     report.removed = len(stale)
-    report.requests = {"PUT": len(todo) + 1 + bool(stale), "DELETE": len(stale) + 1, "LIST": 1}
+    report.requests = {
+        "PUT": len(todo) + 1 + bool(stale),
+        "DELETE": len(stale) + 1,
+        "LIST": 1,
+        "GET": len(todo),
+    }
     if dry_run:
         return
     if mark is not None:
