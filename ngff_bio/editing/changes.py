@@ -276,7 +276,7 @@ def _write_pixels(plan: Plan, change: StoreChange) -> tuple[Plan, list[UnitRecor
         for phase in plan.phases():
             scheduler = Scheduler(plan, phase)
             records += [record for _, record in workers.run(scheduler)]
-            plan = scheduler.plan
+            plan = plan.with_choices(scheduler.plan.choices)
     for record in records:
         change.note_written(record.objects, record.checksums)
     return plan, records

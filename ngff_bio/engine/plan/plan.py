@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.model import (
     InstanceLayer,
     LabelLayer,
+    OnError,
     Pixels,
     Region,
     RunVolume,
@@ -24,7 +25,12 @@ from ngff_bio.model import (
     VolumeLayer,
     label_dtype,
 )
+from ngff_bio.parallel import WorkerPool
+from ngff_bio.storage import Storage
 from ngff_bio.zarrio.codecs import AUTO, Codec
+
+if TYPE_CHECKING:
+    from ngff_bio.engine.write.records import UnitRecord
 
 #: Peak memory of a unit: a multiple of its raw bytes (the block, its levels, compressed objects, and
 #: what the decoder needs), and a constant.
@@ -98,23 +104,33 @@ class Job:
     names: dict[int, str]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """All arrays and units of a conversion, in a fixed order.
+class OwnJob(Protocol):
+    """A unit that runs by code of its own; pickles."""
+
+    @property
+    def unit(self) -> Unit:
+        """The unit."""
+        ...
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """Names of its images, for messages."""
+        ...
+
+    def run(self, storage: Storage, pool: WorkerPool, on_error: OnError) -> UnitRecord:
+        """Do it and record it."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkPlan:
+    """Units of work in a fixed order.
 
     ``choices`` are the codecs that were chosen for ``auto``, by `ArrayPlan.codec_group`.
     """
 
-    dataset: SourceDataset
-    settings: Settings
-    arrays: tuple[PlannedArray, ...]
     units: tuple[Unit, ...]
     choices: Mapping[str, Codec] = field(default_factory=dict)
-
-    @property
-    def objects(self) -> int:
-        """Maximum number of objects of the arrays, without metadata and tables."""
-        return sum(math.prod(lv.object_grid()) for p in self.arrays for lv in p.plan.levels)
 
     @property
     def bytes_raw(self) -> int:
@@ -130,10 +146,36 @@ class Plan:
 
     def undecided(self, unit: Unit) -> set[str]:
         """Codec groups of a unit's arrays for which no codec is chosen yet."""
+        return set()
+
+    def with_choices(self, choices: Mapping[str, Codec]) -> Self:
+        """The plan with codecs in place of ``auto``."""
+        return replace(self, choices=dict(choices))
+
+    def job(self, unit: Unit) -> Job | OwnJob:
+        """A unit with all that it needs."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(WorkPlan):
+    """All arrays and units of the conversion of a dataset."""
+
+    dataset: SourceDataset
+    settings: Settings
+    arrays: tuple[PlannedArray, ...]
+
+    @property
+    def objects(self) -> int:
+        """Maximum number of objects of the arrays, without metadata and tables."""
+        return sum(math.prod(lv.object_grid()) for p in self.arrays for lv in p.plan.levels)
+
+    def undecided(self, unit: Unit) -> set[str]:
+        """Codec groups of a unit's arrays for which no codec is chosen yet."""
         plans = (self.arrays[p.array].plan for p in unit.parts)
         return {a.codec_group for a in plans if a.codec == AUTO} - set(self.choices)
 
-    def with_choices(self, choices: Mapping[str, Codec]) -> Plan:
+    def with_choices(self, choices: Mapping[str, Codec]) -> Self:
         """The plan with codecs in place of ``auto``."""
 
         def decided(plan: ArrayPlan) -> ArrayPlan:
@@ -203,7 +245,8 @@ def plan_dataset(
             stored_layer = known.get(label_path(image, layer))
             one = _plan_layer(image, layer, plan, settings, stored_layer)
             arrays.append(PlannedArray(one, number, index, _start(one, stored_layer)))
-    return Plan(dataset, settings, tuple(arrays), tuple(_units(arrays, dataset, settings)))
+    units = tuple(_units(arrays, dataset, settings))
+    return Plan(dataset=dataset, settings=settings, arrays=tuple(arrays), units=units)
 
 
 def _start(plan: ArrayPlan, stored: Stored | None) -> int | None:

@@ -30,6 +30,7 @@ from ngff_bio.engine.resume.stored import (
     stored_array,
     stored_plates,
 )
+from ngff_bio.engine.run.work import DatasetWork
 from ngff_bio.engine.write.manifest import MANIFEST, SourceFiles, read_conversion
 from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.engine.write.transaction import Transaction
@@ -49,7 +50,7 @@ _ALONE = (
 )
 
 
-class Addition:
+class Addition(DatasetWork):
     """What a dataset adds to a store.
 
     Raises
@@ -220,6 +221,8 @@ class Addition:
         if action == "begin":
             self._check_values(storage)
             state.write_plan(storage, self.plan, self.summary, "append", self._base)
+        if action == "resume":
+            state.forget_changed(self.plan, self.summary, storage)
         paths = {image.path for image in self.plan.dataset.images}
         # Without a manifest it is not known which objects are new: all are moved to their places.
         new = paths if storage.size(MANIFEST) is not None else ()

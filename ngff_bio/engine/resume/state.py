@@ -16,7 +16,7 @@ from typing import Any, Literal, TypedDict
 
 import msgspec
 
-from ngff_bio.engine.plan.plan import Plan
+from ngff_bio.engine.plan.plan import Plan, WorkPlan
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume.fingerprint import changed_images, differences, undeclared_images
 from ngff_bio.engine.resume.lease import LEASE, holder
@@ -149,7 +149,7 @@ def _parsed(found: bytes) -> Begun:
 
 def write_plan(
     storage: Storage,
-    plan: Plan,
+    plan: WorkPlan,
     summary: dict[str, Any],
     kind: Kind,
     base: dict[str, Any] | None = None,

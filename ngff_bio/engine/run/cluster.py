@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ngff_bio.engine.plan.plan import Plan, Unit
+from ngff_bio.engine.plan.plan import Unit, WorkPlan
 from ngff_bio.engine.run.runners import DEFAULT_MEMORY, Workers, described, refuse_private_storage
 from ngff_bio.engine.run.scheduler import Scheduler
 from ngff_bio.engine.write.records import UnitRecord
@@ -140,7 +140,7 @@ class _Cluster:
             scheduler.done(unit, record)
             yield unit, record
 
-    def _record(self, future: Any, plan: Plan, unit: Unit) -> UnitRecord:
+    def _record(self, future: Any, plan: WorkPlan, unit: Unit) -> UnitRecord:
         from distributed import KilledWorker
 
         error = future.exception()

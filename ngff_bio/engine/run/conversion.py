@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic
 
 from ngff_bio import ngff
 from ngff_bio.engine.plan.plan import Plan, Unit, plan_dataset
@@ -21,17 +21,17 @@ from ngff_bio.engine.resume.fingerprint import (
     undeclared_images,
 )
 from ngff_bio.engine.resume.lease import Lease
-from ngff_bio.engine.run.failures import skip_failed_images
-from ngff_bio.engine.run.report import ConversionReport, make_report
+from ngff_bio.engine.run.report import ConversionReport
 from ngff_bio.engine.run.runners import Runner, ThreadRunner, Workers
 from ngff_bio.engine.run.scheduler import Scheduler, pilots
+from ngff_bio.engine.run.work import DatasetWork, NewStore, P, Work
 from ngff_bio.engine.write.manifest import SourceFiles, no_files
 from ngff_bio.engine.write.records import UnitRecord
-from ngff_bio.engine.write.transaction import publish_store, replace_store, settle
-from ngff_bio.errors import ConversionCancelledError, StoreBusyError, StoreExistsError
+from ngff_bio.engine.write.transaction import settle
+from ngff_bio.errors import ConversionCancelledError, StoreBusyError
 from ngff_bio.model import Notice, OnError, SourceDataset
-from ngff_bio.storage import Storage, StorageBelow
-from ngff_bio.zarrio.journal import JOURNAL, STAGED, Journal
+from ngff_bio.storage import Storage
+from ngff_bio.zarrio.journal import JOURNAL, Journal
 
 if TYPE_CHECKING:
     from ngff_bio.engine.write.finish import Finished
@@ -94,21 +94,43 @@ def write_dataset(
     ngff_bio.errors.SourceError, ngff_bio.errors.StorageError
         If reading or writing fails. What is done is kept: the same call resumes.
     """
-    began = time.monotonic()
     settings = settings or Settings()
-    settled: Journal | None = None
-    if storage.size(JOURNAL) is not None:  # a write was interrupted when all was written
-        with Lease(storage, lambda: None):
-            settled = settle(storage)
-    work: Work
+    settled = settle_interrupted(storage)
+    given: dict[str, Any] = {
+        "runner": runner,
+        "progress": progress,
+        "on_error": on_error,
+        "source_files": source_files,
+    }
     if append:
         from ngff_bio.engine.resume.append import Addition
 
-        work = Addition(dataset, storage, settings)
-    else:
-        work = _NewStore(dataset, settings, overwrite, source_files, settled)
+        return run_work(Addition(dataset, storage, settings), storage, **given)
+    work = _NewDataset(dataset, settings, overwrite, source_files, settled)
+    return run_work(work, storage, **given)
+
+
+def settle_interrupted(storage: Storage) -> Journal | None:
+    """Finish a write that was interrupted when all was written; returns what was finished."""
+    if storage.size(JOURNAL) is None:
+        return None
+    with Lease(storage, lambda: None):
+        return settle(storage)
+
+
+def run_work(
+    work: Work[P],
+    storage: Storage,
+    *,
+    runner: Runner | None = None,
+    progress: Progress | None = None,
+    on_error: OnError = "stop",
+    source_files: SourceFiles = no_files,
+) -> ConversionReport:
+    """Write what is not written yet; parameters and errors are those of :func:`write_dataset`."""
+    began = time.monotonic()
     work.decide_action(storage)  # what is refused is refused before anything is written
-    run = _Run(work.plan, storage, on_error, progress)
+    run = _Run(work, storage, on_error, progress)
     with Lease(storage, run.lost.set), run.cancellable():
         action = work.decide_action(storage)  # another conversion may have ended in the meantime
         if action == "done":
@@ -119,14 +141,11 @@ def write_dataset(
             action, run.storage = work.target(storage, action)
             if action in ("resume", "restart"):
                 run.notices += state.reread_notices(work.summary, run.storage)
-            if action == "resume":
-                state.forget_changed(work.plan, work.summary, run.storage)
             work.begin(run.storage, action)
             if action == "resume":
                 run.resume(state.resumed_records(run.storage))
             run.do_units(runner or ThreadRunner())
-            run.skip_failed_images()
-            work.files.check(run.plan.dataset.images)
+            run.skip_failed()
             finished = work.finish(run.plan, run.records.values(), run.storage, source_files)
             run.count(finished.sizes)
             report = run.report()
@@ -137,42 +156,8 @@ def write_dataset(
     return report
 
 
-class Work(Protocol):
-    """What is to be written to a destination, and what its source is now."""
-
-    plan: Plan
-    files: SourceIdentities
-    summary: dict[str, Any]
-
-    def decide_action(self, storage: Storage) -> state.Action:
-        """What to do there; changes nothing."""
-        ...
-
-    def target(self, storage: Storage, action: state.Action) -> tuple[state.Action, Storage]:
-        """Where units write, and what to do there."""
-        ...
-
-    def begin(self, storage: Storage, action: state.Action) -> None:
-        """Prepare the target and record the plan in it."""
-        ...
-
-    def finish(
-        self,
-        plan: Plan,
-        records: Iterable[UnitRecord],
-        storage: Storage,
-        source_files: SourceFiles,
-    ) -> Finished:
-        """Write tables, metadata and the manifest, all but the root."""
-        ...
-
-    def publish(self, storage: Storage, roots: Mapping[str, bytes]) -> None:
-        """Write the root, and remove the state of the conversion."""
-        ...
-
-
-class _NewStore:
-    """A new store, alone at its destination or in the place of another one."""
+class _NewDataset(DatasetWork, NewStore[Plan]):
+    """A new store of a dataset."""
 
     def __init__(
         self,
@@ -182,68 +167,40 @@ class _NewStore:
         source_files: SourceFiles,
         settled: Journal | None,
     ) -> None:
-        self.plan, self._overwrite = plan_dataset(dataset, settings), overwrite
-        self.files, self._source_files = SourceIdentities(), source_files
-        self.summary = summarize(self.plan, self.files)
-        self._conversion = conversion_of(self.summary, self.files)
-        self._digest = "" if undeclared_images(self.summary) else digest_of(self.summary)
-        # All but the end was done before: by this very conversion.
-        self._done = settled is not None and settled.plan == self._digest != ""
-        self._replaces = False
-
-    def decide_action(self, storage: Storage) -> state.Action:
-        try:
-            return "done" if self._done else self._action(storage)
-        except StoreExistsError:
-            if state.same_conversion(self._conversion, storage, self._source_files):
-                return "done"
-            raise
-
-    def _action(self, storage: Storage) -> state.Action:
-        return state.decide_action(self.summary, storage, self._overwrite)
-
-    def target(self, storage: Storage, action: state.Action) -> tuple[state.Action, Storage]:
-        self._replaces = action == "replace"
-        if not self._replaces:
-            return action, storage
-        inside = StorageBelow(storage, STAGED)
-        return state.action_of(state.read_plan(inside), self.summary) or "discard", inside
+        plan, self.files = plan_dataset(dataset, settings), SourceIdentities()
+        summary = summarize(plan, self.files)
+        conversion = conversion_of(summary, self.files)
+        digest = "" if undeclared_images(summary) else digest_of(summary)
+        super().__init__(plan, summary, conversion, digest, overwrite, source_files, settled)
 
     def begin(self, storage: Storage, action: state.Action) -> None:
-        if action in ("discard", "restart"):
-            state.remove_incomplete(storage)
-        if action != "resume":
-            state.write_plan(storage, self.plan, self.summary, "new")
+        if action == "resume":
+            state.forget_changed(self.plan, self.summary, storage)
+        super().begin(storage, action)
 
     def finish(
-        self,
-        plan: Plan,
-        records: Iterable[UnitRecord],
-        storage: Storage,
-        source_files: SourceFiles,
+        self, plan: Plan, records: Iterable[UnitRecord], storage: Storage, source_files: SourceFiles
     ) -> Finished:
         from ngff_bio.engine.write.finish import finish
 
-        return finish(plan, records, storage, source_files, conversion=self._conversion)
-
-    def publish(self, storage: Storage, roots: Mapping[str, bytes]) -> None:
-        (replace_store if self._replaces else publish_store)(storage, roots, self._digest)
+        return finish(plan, records, storage, source_files, conversion=self.conversion)
 
 
-class _Run:
+class _Run(Generic[P]):
     """The units of one conversion and their outcome."""
 
     def __init__(
-        self, plan: Plan, storage: Storage, on_error: OnError, progress: Progress | None
+        self, work: Work[P], storage: Storage, on_error: OnError, progress: Progress | None
     ) -> None:
-        self.plan, self.storage, self.on_error = plan, storage, on_error
+        self.work, self.plan = work, work.plan
+        self.storage, self.on_error = storage, on_error
         self.records: dict[str, UnitRecord] = {}
         self.notices: list[Notice] = []
         self.lost = threading.Event()
         self.objects = self.bytes_stored = self.resumed = 0
         self._progress = progress
         self._room = _MAX_HELD
-        self._total = sum(u.nbytes for u in plan.units)
+        self._total = sum(u.nbytes for u in work.plan.units)
         self._done = 0
 
     @contextmanager
@@ -269,7 +226,7 @@ class _Run:
 
     def do_units(self, runner: Runner) -> None:
         """Do all units that are not done; the plan gains the codecs that were chosen."""
-        loading = threading.Thread(target=_load_validators, args=(self.plan,), daemon=True)
+        loading = threading.Thread(target=_load_validators, daemon=True)
         loading.start()
         known = (r.choices.items() for r in self.records.values())
         self.plan = self.plan.with_choices({k: c.codec for items in known for k, c in items})
@@ -293,7 +250,7 @@ class _Run:
             if self._progress is not None:
                 self._progress(self._done, self._total)
             self.check_lease()
-        self.plan = scheduler.plan
+        self.plan = self.plan.with_choices(scheduler.plan.choices)
 
     def check_lease(self) -> None:
         """Stop if another process writes into the destination by now."""
@@ -313,12 +270,11 @@ class _Run:
         self.records[unit.id] = record
         self._done += unit.nbytes
 
-    def skip_failed_images(self) -> None:
+    def skip_failed(self) -> None:
         """Remove images that could not be read from the plan and from the store."""
-        skipped = skip_failed_images(self.plan, self.records, self.storage)
-        self.plan = skipped.plan
-        self.objects -= len(skipped.removed)
-        self.bytes_stored -= sum(skipped.removed)
+        self.plan, removed = self.work.skip_failed(self.plan, self.records, self.storage)
+        self.objects -= len(removed)
+        self.bytes_stored -= sum(removed)
 
     def count(self, sizes: Sequence[int]) -> None:
         """Count objects that were written, by their sizes in bytes."""
@@ -327,7 +283,7 @@ class _Run:
 
     def report(self) -> ConversionReport:
         """The report of what was done."""
-        return make_report(
+        return self.work.report(
             self.plan,
             self.records,
             self.notices,
@@ -338,8 +294,8 @@ class _Run:
         )
 
 
-def _load_validators(plan: Plan) -> None:
+def _load_validators() -> None:
     """Import what checks metadata while the units run: it takes longer than a small conversion."""
     for name in ("ngff_bio.engine.write.finish", "pyarrow.parquet"):
         import_module(name)
-    ngff.encode(ngff.GroupMeta(labels=()), plan.settings.version)
+    ngff.encode(ngff.GroupMeta(labels=()), "0.5")

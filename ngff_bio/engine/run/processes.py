@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from ngff_bio.engine.plan.plan import Job, Plan, Unit
+from ngff_bio.engine.plan.plan import Job, OwnJob, Unit, WorkPlan
 from ngff_bio.engine.run.runners import (
     Workers,
     described,
@@ -112,7 +112,7 @@ class _Processes:
                 scheduler.done(done, outcome)
                 yield done, outcome
 
-    def _give(self, plan: Plan, unit: Unit, tries: dict[str, int]) -> None:
+    def _give(self, plan: WorkPlan, unit: Unit, tries: dict[str, int]) -> None:
         tries[unit.id] = tries.get(unit.id, 0) + 1
         if tries[unit.id] > TRIES:
             raise WorkerError(
@@ -172,7 +172,7 @@ def _serve(pipe: Connection, storage: Storage, on_error: OnError) -> None:
     pool = WorkerPool()
     while True:
         try:
-            job: Job | None = pipe.recv()
+            job: Job | OwnJob | None = pipe.recv()
         except (EOFError, ConnectionError):
             sys.exit()  # the parent has died
         if job is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
 
-from ngff_bio.engine.plan.plan import Plan, Unit
+from ngff_bio.engine.plan.plan import Unit, WorkPlan
 from ngff_bio.engine.run.scheduler import Scheduler
 from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.engine.write.units import run_unit
@@ -82,7 +82,7 @@ class _Threads:
         self._storage, self._on_error, self._memory = storage, on_error, memory
         self._pool = WorkerPool(count)
         self._limit = count + (_EXTRA_UNITS if storage.locality == "network" else 0)
-        self._todo: SimpleQueue[tuple[Plan, Unit] | None] = SimpleQueue()
+        self._todo: SimpleQueue[tuple[WorkPlan, Unit] | None] = SimpleQueue()
         self._done: SimpleQueue[tuple[Unit, UnitRecord | BaseException]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
@@ -167,7 +167,7 @@ def refuse_private_storage(storage: Storage) -> None:
         )
 
 
-def described(plan: Plan, unit: Unit) -> dict[str, str]:
+def described(plan: WorkPlan, unit: Unit) -> dict[str, str]:
     """Images and memory of a unit, for the error of a worker that died."""
     names = sorted(set(plan.job(unit).names.values()))
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from ngff_bio.engine.plan.plan import Plan, Unit
+from ngff_bio.engine.plan.plan import Unit, WorkPlan
 from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.errors import ArgumentError
 
@@ -24,7 +24,7 @@ class Scheduler:
         In the order in which they begin.
     """
 
-    def __init__(self, plan: Plan, units: Iterable[Unit]) -> None:
+    def __init__(self, plan: WorkPlan, units: Iterable[Unit]) -> None:
         self.plan = plan
         self._waiting = deque(units)
         self._in_flight: dict[str, Unit] = {}
@@ -92,7 +92,7 @@ class Scheduler:
             self.plan = self.plan.with_choices({**self.plan.choices, **chosen})
 
 
-def pilots(plan: Plan, units: Iterable[Unit]) -> list[Unit]:
+def pilots(plan: WorkPlan, units: Iterable[Unit]) -> list[Unit]:
     """The units on whose pixels all codecs that are not chosen yet will be."""
     found: list[Unit] = []
     covered: set[str] = set()

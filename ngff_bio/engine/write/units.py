@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ngff_bio.engine.plan.layout import ArrayPlan, Pass
-from ngff_bio.engine.plan.plan import Job, UnitPart
+from ngff_bio.engine.plan.plan import Job, OwnJob, UnitPart
 from ngff_bio.engine.write.checksums import ChecksummingWriter, checksum
 from ngff_bio.engine.write.codec_selection import CodecChoice, choose_codec, sample_of
 from ngff_bio.engine.write.display import quantiles
@@ -30,7 +30,10 @@ from ngff_bio.zarrio.codecs import AUTO
 
 
 def run_unit(
-    job: Job, storage: Storage, pool: WorkerPool | None = None, on_error: OnError = "stop"
+    job: Job | OwnJob,
+    storage: Storage,
+    pool: WorkerPool | None = None,
+    on_error: OnError = "stop",
 ) -> UnitRecord:
     """Do one unit and record it.
 
@@ -51,6 +54,8 @@ def run_unit(
     ngff_bio.parallel.Cancelled
         If the conversion is being cancelled.
     """
+    if not isinstance(job, Job):
+        return job.run(storage, pool or WorkerPool(), on_error)
     worker = _Worker(job, ChecksummingWriter(storage), pool or WorkerPool())
     record = UnitRecord(job.unit.id, choices=worker.choices)
     for part in job.unit.parts:
