@@ -1,4 +1,7 @@
-"""Group attributes of OME-Zarr 0.4, 0.5 and 0.6 to neutral metadata; other attributes are ignored."""
+"""Group attributes of OME-Zarr 0.4, 0.5 and 0.6 to neutral metadata; other attributes are ignored.
+
+Those of 0.1 to 0.3 are brought to 0.4 before: see :mod:`ngff_bio.ngff.older`.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,21 @@ from ngff_bio.ngff.metadata import (
     LevelMeta,
     MultiscaleMeta,
     PlateMeta,
+    Version,
     WellMeta,
 )
+from ngff_bio.ngff.older import OLDER, older_version, plain_steps
 
-#: Release candidates that stores were written with.
-_CANDIDATES = {"0.6rc0": "0.6"}
+#: Versions by other names: release candidates, and what spatialdata writes.
+_NAMES = {
+    "0.6rc0": "0.6",
+    "0.4-dev-spatialdata": "0.4",
+    "0.5-dev-spatialdata": "0.5",
+    **dict.fromkeys(OLDER, "0.4"),
+}
 
 #: Keys of 0.4, which names no version above them.
-_KEYS = (
+OME_KEYS = (
     "multiscales",
     "plate",
     "well",
@@ -38,7 +48,15 @@ def version_of(attributes: dict[str, Any]) -> str | None:
     ome = attributes.get("ome")
     if isinstance(ome, dict):
         return str(ome.get("version", "0.5"))
-    return "0.4" if any(key in attributes for key in _KEYS) else None
+    if not any(key in attributes for key in OME_KEYS):
+        return None
+    return older_version(attributes) or "0.4"
+
+
+def known_version(version: str) -> Version | None:
+    """The version of the specification by whose rules metadata of a version is read."""
+    named = _NAMES.get(version, version)
+    return next((known for known in VERSIONS if known == named), None)
 
 
 def _text(given: Any) -> str:
@@ -68,8 +86,8 @@ def decode(attributes: dict[str, Any]) -> GroupMeta | None:
     version = version_of(attributes)
     if version is None:
         return None
-    known = _CANDIDATES.get(version, version)
-    if known not in VERSIONS:
+    known = known_version(version)
+    if known is None:
         raise StoreError(
             "this version of OME-Zarr is not known",
             expected=", ".join(VERSIONS),
@@ -77,7 +95,7 @@ def decode(attributes: dict[str, Any]) -> GroupMeta | None:
             hint="see whether a newer ngff_bio reads it",
         )
     content = attributes if known == "0.4" else attributes["ome"]
-    read = _read_multiscale_06 if known == "0.6" else _read_multiscale
+    read = read_multiscale_06 if known == "0.6" else read_multiscale
     try:
         return GroupMeta(
             multiscales=tuple(read(m) for m in content.get("multiscales", ())),
@@ -99,9 +117,10 @@ def decode(attributes: dict[str, Any]) -> GroupMeta | None:
         ) from error
 
 
-def _read_multiscale(content: dict[str, Any]) -> MultiscaleMeta:
+def read_multiscale(content: dict[str, Any]) -> MultiscaleMeta:
+    """An entry of ``multiscales`` of 0.4 and 0.5."""
     axes = _read_axes(content["axes"])
-    outer = _checked(content.get("coordinateTransformations") or [], "the image")
+    outer = _checked(plain_steps(content.get("coordinateTransformations") or []), "the image")
     levels = []
     for dataset in content["datasets"]:
         steps = dataset.get("coordinateTransformations") or []
@@ -118,8 +137,8 @@ def _checked(steps: list[dict[str, Any]], whose: str) -> list[dict[str, Any]]:
     return steps
 
 
-def _read_multiscale_06(content: dict[str, Any]) -> MultiscaleMeta:
-    """Axes of the coordinate system that the levels are mapped to.
+def read_multiscale_06(content: dict[str, Any]) -> MultiscaleMeta:
+    """An entry of ``multiscales`` of 0.6, with the axes of the system that its levels are mapped to.
 
     Transformations from there to other systems do not change pixel sizes and are ignored.
     """
@@ -178,9 +197,15 @@ def compose(
 
 def _read_axes(content: Iterable[dict[str, Any]]) -> tuple[AxisMeta, ...]:
     return tuple(
-        AxisMeta(_text(a["name"]), _text_or_none(a.get("type")), _text_or_none(a.get("unit")))
+        AxisMeta(axis_name(a["name"]), _text_or_none(a.get("type")), _text_or_none(a.get("unit")))
         for a in content
     )
+
+
+def axis_name(given: Any) -> str:
+    """The name of an axis; T, C, Z, Y and X (iohub) in lower case."""
+    name = _text(given)
+    return name.lower() if name in tuple("TCZYX") else name
 
 
 def _made_multiscale(

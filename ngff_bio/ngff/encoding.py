@@ -24,7 +24,7 @@ from ngff_bio.ngff.metadata import (
 SYSTEM = "physical"
 
 #: Keys whose objects have a version of their own.
-_VERSIONED: Mapping[str, frozenset[str]] = {
+VERSIONED: Mapping[str, frozenset[str]] = {
     "0.4": frozenset({"multiscales", "omero", "image-label", "plate", "well"}),
     "0.5": frozenset({"plate", "well"}),
     "0.6": frozenset(),
@@ -39,16 +39,16 @@ def encode(meta: GroupMeta, version: str) -> dict[str, Any]:
     ngff_bio.errors.ArgumentError
         If the version is not known.
     """
-    if version not in _VERSIONED:
+    if version not in VERSIONED:
         raise ArgumentError(
             "this version of OME-Zarr is not known",
-            expected=", ".join(_VERSIONED),
+            expected=", ".join(VERSIONED),
             found=version,
         )
-    write = _multiscale_06 if version == "0.6" else _multiscale
+    write = write_multiscale_06 if version == "0.6" else write_multiscale
 
     def marked(key: str, content: dict[str, Any]) -> dict[str, Any]:
-        return {**content, "version": version} if key in _VERSIONED[version] else content
+        return {**content, "version": version} if key in VERSIONED[version] else content
 
     content: dict[str, Any] = {}
     if meta.multiscales:
@@ -70,7 +70,7 @@ def encode(meta: GroupMeta, version: str) -> dict[str, Any]:
     return content if version == "0.4" else {"ome": {"version": version, **content}}
 
 
-def _multiscale(meta: MultiscaleMeta) -> dict[str, Any]:
+def write_multiscale(meta: MultiscaleMeta) -> dict[str, Any]:
     """``multiscales`` entry (0.4 and 0.5, section "multiscales")."""
     content: dict[str, Any] = {} if meta.name is None else {"name": meta.name}
     content["axes"] = [_without_none(name=a.name, type=a.type, unit=a.unit) for a in meta.axes]
@@ -85,9 +85,9 @@ def _multiscale(meta: MultiscaleMeta) -> dict[str, Any]:
     return content
 
 
-def _multiscale_06(meta: MultiscaleMeta) -> dict[str, Any]:
+def write_multiscale_06(meta: MultiscaleMeta) -> dict[str, Any]:
     """``multiscales`` entry (0.6, section "multiscales"): a level has one transformation."""
-    earlier = _multiscale(meta)
+    earlier = write_multiscale(meta)
     system = {"name": SYSTEM, "axes": earlier.pop("axes")}
     datasets = []
     for level in meta.levels:

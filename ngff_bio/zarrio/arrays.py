@@ -138,8 +138,8 @@ class ArrayMeta:
                 "chunks": list(self.chunk),
                 "dtype": self.dtype.newbyteorder("<").str,
                 "compressor": codecs[0].v2() if codecs else None,
-                "fill_value": self.fill,
-                "order": "C",
+                "fill_value": fill_json(self.fill),
+                "order": "C" if self.pipeline.order is None else "F",
                 "filters": None,
                 "dimension_separator": self.separator,
             }
@@ -160,7 +160,7 @@ class ArrayMeta:
                 "name": "default" if self.prefix else "v2",
                 "configuration": {"separator": self.separator},
             },
-            "fill_value": self.fill,
+            "fill_value": fill_json(self.fill),
             "codecs": codecs_v3,
             "attributes": {},
             **{name: list(value) for name, value in names.items()},
@@ -182,6 +182,16 @@ class ArrayMeta:
 def zero(dtype: np.dtype[Any]) -> Any:
     """0 of a type as JSON has it: the fill value of the arrays that this package writes."""
     return dtype.type(0).item()
+
+
+def fill_json(value: Any) -> Any:
+    """A fill value as the metadata spells it, in v2 and v3."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, complex):
+        return [fill_json(plain.real), fill_json(plain.imag)]
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return "NaN" if plain != plain else "Infinity" if plain > 0 else "-Infinity"
+    return plain
 
 
 def parse_array(
@@ -312,19 +322,20 @@ def _parse_v2(document: Mapping[str, Any], path: str) -> ArrayMeta:
     stored = _dtype(document["dtype"])
     dtype = stored.newbyteorder("=")
     fill, pipeline = None, None
-    order, filters = document.get("order", "C"), document.get("filters")
-    if dtype.kind in "biufc" and stored.str[0] in "<|" and order == "C" and not filters:
+    order, filters, shape = document.get("order", "C"), document.get("filters"), document["shape"]
+    if dtype.kind in "biufc" and stored.str[0] in "<|" and order in ("C", "F") and not filters:
         compressor = document.get("compressor")
         try:
             fill = _fill(document.get("fill_value"), dtype)
             codecs = () if compressor is None else (codec_from(compressor["id"], compressor),)
-            pipeline = CodecPipeline(codecs)
+            turned = order == "F" and len(shape) > 1
+            pipeline = CodecPipeline(codecs, tuple(range(len(shape)))[::-1] if turned else None)
         except UnsupportedLayoutError:
             pipeline = None
     return ArrayMeta(
         path,
         2,
-        _sizes(document["shape"]),
+        _sizes(shape),
         dtype,
         _sizes(document["chunks"]),
         fill=fill,

@@ -213,16 +213,34 @@ def _encode_shard(meta: ArrayMeta, part: NDArray[Any], each: Map) -> list[bytes]
     """
     chunks = list(parts_of(part, meta.chunk))
     encoded = each(lambda one: _encode_chunk(meta, one[1]), chunks)
+    return pack_shard(
+        meta,
+        [
+            (tuple(c // n for c, n in zip(corner, meta.chunk, strict=True)), data)
+            for (corner, _), data in zip(chunks, encoded, strict=True)
+            if data is not None
+        ],
+    )
+
+
+def pack_shard(
+    meta: ArrayMeta, chunks: Sequence[tuple[tuple[int, ...], Sequence[bytes]]]
+) -> list[bytes]:
+    """The bytes of a shard in pieces, of the bytes of its chunks; none if it has no chunk.
+
+    Parameters
+    ----------
+    chunks
+        Position of each chunk in the shard, and its bytes in pieces.
+    """
     index = np.full((*meta.shard_grid, 2), _ABSENT, "<u8")
     pieces: list[bytes] = []
     end = meta.index_nbytes if meta.index.at_start else 0
-    for (corner, _), data in zip(chunks, encoded, strict=True):
-        if data is not None:
-            at = tuple(c // n for c, n in zip(corner, meta.chunk, strict=True))
-            length = sum(map(len, data))
-            index[at] = end, length
-            pieces += data
-            end += length
+    for at, data in chunks:
+        length = sum(map(len, data))
+        index[at] = end, length
+        pieces += data
+        end += length
     if not pieces:
         return []
     table = index.tobytes()
@@ -232,13 +250,16 @@ def _encode_shard(meta: ArrayMeta, part: NDArray[Any], each: Map) -> list[bytes]
 
 
 def _encode_chunk(meta: ArrayMeta, piece: NDArray[Any]) -> list[bytes] | None:
-    """Bytes of a chunk in pieces, padded to its full size; ``None`` if it holds only 0."""
+    """Bytes of a chunk in pieces, padded to its full size; ``None`` if it is nothing but the fill."""
     if meta.pipeline is None:
         raise ValueError("the codecs of the array are not known")
-    if not piece.flat[0] and not piece.any():
+    if not meta.fill:
+        if not piece.flat[0] and not piece.any():
+            return None
+    elif (piece == meta.fill).all() or (meta.fill != meta.fill and np.isnan(piece).all()):
         return None
     if piece.shape != meta.chunk:
-        whole = np.zeros(meta.chunk, piece.dtype)
+        whole = np.full(meta.chunk, meta.fill, piece.dtype)
         whole[tuple(slice(0, n) for n in piece.shape)] = piece
         piece = whole
     return meta.pipeline.encode(piece)

@@ -9,9 +9,12 @@ from typing import Any
 
 from ngff_bio.errors import StorageError, StoreError
 from ngff_bio.ngff import GroupMeta, PlateMeta, decode
+from ngff_bio.ngff.older import as_04
 from ngff_bio.ngff.schema_version import KEY
 from ngff_bio.parallel import shared_pool
 from ngff_bio.reader.access.arrays import StoredArray
+from ngff_bio.storage import join_key
+from ngff_bio.zarrio.documents import store_errors
 from ngff_bio.zarrio.hierarchy import Hierarchy
 from ngff_bio.zarrio.journal import NewView
 
@@ -40,10 +43,16 @@ class NodeTree(Hierarchy):
         if path not in self._metas:
             attributes = self.attributes(path)
             try:
-                self._metas[path] = None if attributes is None else decode(attributes)
+                self._metas[path] = None if attributes is None else self._decoded(path, attributes)
             except StoreError as error:
                 raise type(error)(**{"file": self.url(path), **error.parts()}) from error
         return self._metas[path]
+
+    def _decoded(self, path: str, attributes: dict[str, Any]) -> GroupMeta | None:
+        """Neutral metadata; levels of OME-Zarr 0.1 to 0.3 have the scales that their shapes give."""
+        with store_errors("the OME-Zarr metadata of a group cannot be understood"):
+            raised = as_04(attributes, lambda name: self.array(join_key(path, name)).shape)
+        return decode(raised)
 
     def own(self, path: str) -> dict[str, Any]:
         """The attributes of a node under the key ``ngff_bio``; empty if it has none.
