@@ -44,7 +44,7 @@ class PartOfStore(Storage):
 
     def keeps(self, key: str) -> bool:
         """Whether an object of the store belongs to the part."""
-        return self.dropped.isdisjoint(_above(key))
+        return self.dropped.isdisjoint(paths_above(key))
 
     def get(self, key: str) -> bytes | None:
         """All bytes of an object, or ``None``."""
@@ -142,15 +142,15 @@ def part_of_store(source: Storage, choice: Choice, notes: list[str]) -> PartOfSt
                 f"{mixed} of {len(chosen)} images also have frames of other splits: images are copied "
                 "whole"
             )
-    kept = {above for path in chosen for above in _above(path)}
-    dropped = {above for path in images for above in _above(path)} - kept
+    kept = {above for path in chosen for above in paths_above(path)}
+    dropped = {above for path in images for above in paths_above(path)} - kept
     nodes, consolidated = read_nodes(source)
     part = PartOfStore(source, frozenset(dropped), {})
     found = Nodes(nodes.zarr_format)
     found.arrays = {p: d for p, d in nodes.arrays.items() if part.keeps(p)}
     for path, attributes in nodes.groups.items():
         if part.keeps(path):
-            found.groups[path] = _attributes(path, attributes, set(chosen), kept)
+            found.groups[path] = attributes_of_part(path, attributes, set(chosen), kept)
     changed = {p for p in found.groups if found.groups[p] != nodes.groups[p]} | {""}
     names = ("zarr.json", ".zattrs", ".zmetadata")
     keys = {node_key(path, name) for path in changed for name in names}
@@ -182,14 +182,14 @@ def _check_any(
         )
 
 
-def _above(path: str) -> Iterator[str]:
+def paths_above(path: str) -> Iterator[str]:
     """A path and those of all groups above it, without the root."""
     while path:
         yield path
         path = path.rpartition("/")[0]
 
 
-def _attributes(
+def attributes_of_part(
     path: str, attributes: dict[str, Any], chosen: set[str], kept: set[str]
 ) -> dict[str, Any]:
     """Attributes of a group that name only images that are left."""

@@ -139,14 +139,22 @@ class ZarrArray:
     @property
     def meta(self) -> ArrayMeta:
         """Shape, type and chunks, as zarr-python has understood them."""
+        metadata = self.array.metadata
+        if metadata.zarr_format == 2:
+            prefix, separator = "", metadata.dimension_separator
+        else:
+            keys = metadata.chunk_key_encoding
+            prefix, separator = "c" if keys.name == "default" else "", keys.separator
         return ArrayMeta(
             self.array.path,
-            self.array.metadata.zarr_format,
+            metadata.zarr_format,
             tuple(self.array.shape),
             np.dtype(self.array.dtype).newbyteorder("="),
             tuple(self.array.chunks),
             self.array.shards,
             pipeline=None,
+            separator=separator,
+            prefix=prefix,
         )
 
     def read(self, region: Region) -> NDArray[Any]:

@@ -182,7 +182,7 @@ def plan_array(
         chunk = chunk_shape(axes, shape, dtype.itemsize, read_block_shape, steps, settings)
         at = {a: i for i, a in enumerate(axes)}
         fits = (chunk[at["y"]], chunk[at["x"]])
-        factors = level_factors(axes, shape, steps, fits, settings.levels)
+        factors = level_factors(axes, shape, steps, fits, settings.level_count)
     else:
         keep = [like.axes.index(a) for a in axes]
         chunk = tuple(like.levels[0].chunk[i] for i in keep)

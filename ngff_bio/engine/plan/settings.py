@@ -49,7 +49,8 @@ class Settings:
         of zstd, where that is the compressor.
     levels
         Number of levels; ``None`` for as many as needed until a plane fits into a chunk, so that a
-        viewer can show all of it after one request.
+        viewer can show all of it after one request. A store that is converted keeps its levels, unless
+        there is a number, or ``make``: then they are made anew from level 0.
     method
         Reduction of image levels. ``mean`` keeps the total intensity and needs no neighbors, so that
         all levels are made in one pass; ``gaussian`` is smoother and is made level by level;
@@ -71,7 +72,7 @@ class Settings:
     codec: Codec = AUTO
     label_codec: Codec = AUTO
     checksums: bool = True
-    levels: int | None = None
+    levels: int | Literal["make"] | None = None
     method: Method = "mean"
     label_method: Literal["mode", "nearest"] = "mode"
     consolidated: bool = True
@@ -84,10 +85,15 @@ class Settings:
                 found=self.version,
             )
         for name in ("chunk_bytes", "shard_bytes", "frames", "levels"):
-            if (value := getattr(self, name)) is not None and value < 1:
+            if isinstance(value := getattr(self, name), int) and value < 1:
                 raise ArgumentError(f"{name} is too small", expected="1 or more", found=value)
         if self.zarr_format == 2:  # it has no shards: settings state what is written
             object.__setattr__(self, "sharded", False)
+
+    @property
+    def level_count(self) -> int | None:
+        """Number of levels; ``None`` for as many as needed."""
+        return None if self.levels == "make" else self.levels
 
     @property
     def zarr_format(self) -> Literal[2, 3]:

@@ -114,13 +114,7 @@ def finish(
     maker.nodes.add_missing(old)
     consolidated = plan.settings.consolidated if before is None else before.consolidated
     pool = shared_pool(remote=True) if storage.locality == "network" else WorkerPool()
-    roots: dict[str, bytes] = {}
-    for batch in maker.nodes.documents(consolidated, old):
-        if any("/" in key for key, _ in batch):
-            pool.map(lambda one: writer.put(*one), batch)
-        else:
-            roots.update(batch)
-    last = {key: (len(data), crc32c(data)) for key, data in roots.items()}
+    roots, last = write_documents(maker.nodes, writer, consolidated, old, pool)
     entries = make_entries(
         plan,
         done,
@@ -133,6 +127,23 @@ def finish(
     sizes = write_manifest(storage, entries, conversion)
     made = [*writer.written.values(), *last.values()]
     return Finished(roots, [*sizes, *(size for size, _ in made)])
+
+
+def write_documents(
+    nodes: Nodes,
+    writer: ChecksummingWriter,
+    consolidated: bool,
+    old: Nodes | None,
+    pool: WorkerPool,
+) -> tuple[dict[str, bytes], dict[str, tuple[int, int]]]:
+    """Write all documents but those of the root; returns these, and size and checksum of each."""
+    roots: dict[str, bytes] = {}
+    for batch in nodes.documents(consolidated, old):
+        if any("/" in key for key, _ in batch):
+            pool.map(lambda one: writer.put(*one), batch)
+        else:
+            roots.update(batch)
+    return roots, {key: (len(data), crc32c(data)) for key, data in roots.items()}
 
 
 def _with_notices(plan: Plan, records: Iterable[UnitRecord]) -> Plan:

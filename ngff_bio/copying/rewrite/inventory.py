@@ -1,0 +1,245 @@
+"""What a store contains: images, label images, other arrays, other objects; and what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ngff_bio import ngff
+from ngff_bio.checks.store.documents import Documents, join, read_documents, texts
+from ngff_bio.engine.write.manifest import MANIFEST, MANIFEST_CHECKSUM
+from ngff_bio.errors import NgffBioError, StoreError
+from ngff_bio.model import Notice, OnError
+from ngff_bio.ngff.older import as_04
+from ngff_bio.reader.access.arrays import StoredArray
+from ngff_bio.storage import FolderStorage, Storage, checked_key, join_key
+from ngff_bio.zarrio.documents import DOCUMENT_NAMES, store_errors
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMultiscale:
+    """An image or a label image: its group, names of its axes as they are stored, the arrays of its
+    levels, its metadata.
+    """
+
+    path: str
+    label: bool
+    axes: tuple[str, ...]
+    levels: tuple[str, ...]
+    meta: ngff.MultiscaleMeta
+
+    @property
+    def letters(self) -> str:
+        """Letters of the axes."""
+        return "".join(a.name for a in self.meta.axes)
+
+
+@dataclass
+class Inventory:
+    """A store that is converted.
+
+    Parameters
+    ----------
+    storage
+        Its documents, in a part of a store only those of that part.
+    data
+        Where chunks and other objects are read: the whole store.
+    arrays
+        Each array by path, as it is read.
+    others
+        Size of each object that is neither a document nor below an array, by key.
+    dropped
+        Paths of images and label images that cannot be converted.
+    """
+
+    storage: Storage
+    data: Storage
+    documents: Documents
+    multiscales: dict[str, StoredMultiscale] = field(default_factory=dict)
+    arrays: dict[str, StoredArray] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
+    dropped: frozenset[str] = frozenset()
+    notices: list[Notice] = field(default_factory=list)
+
+    def shape(self, path: str) -> tuple[int, ...]:
+        """Shape of an array.
+
+        Raises
+        ------
+        ngff_bio.errors.StoreError
+            If there is none at the path.
+        """
+        if path not in self.documents.arrays:
+            raise StoreError("a level that the metadata lists is missing", file=self.url(path))
+        return self.array(path).shape
+
+    def array(self, path: str) -> StoredArray:
+        """An array of the store, to be read."""
+        if path not in self.arrays:
+            document = self.documents.arrays[path]
+            zarr_format = 3 if document.get("zarr_format") == 3 else 2
+            self.arrays[path] = StoredArray(self.data, path, document, zarr_format)
+        return self.arrays[path]
+
+    def url(self, path: str) -> str:
+        """Where a node is, for messages."""
+        return f"{self.storage.url}/{path}".rstrip("/")
+
+    def is_dropped(self, path: str) -> bool:
+        """Whether a node belongs to something that cannot be converted."""
+        return any(path == d or path.startswith(f"{d}/") for d in self.dropped)
+
+    def drop(self, path: str, error: NgffBioError, on_error: OnError) -> None:
+        """Raise what is wrong with an image, or leave it out and note why."""
+        if on_error == "stop":
+            parts: dict[str, Any] = {"file": self.url(path), **error.parts()}
+            parts.setdefault("hint", "fix it, or leave it out with --on-error skip")
+            raise type(error)(**parts) from error
+        self.dropped |= {path}
+        what = f"{path or 'the image'} was skipped: {error.what}"
+        file = error.file or self.url(path)
+        self.notices.append(Notice("skipped", what, file, error.record))
+
+    def images(self) -> list[StoredMultiscale]:
+        """Images that are converted, without label images."""
+        return [m for m in self.multiscales.values() if not m.label and not self.is_dropped(m.path)]
+
+    def identity(self) -> str:
+        """Digest of what changes with the content of the store: keys, sizes, in a folder times."""
+        found = hashlib.sha256()
+        objects = self.documents.objects
+        if objects is None:
+            manifest = self.data.get(MANIFEST_CHECKSUM) or b""
+            found.update(manifest + json.dumps(self.documents.groups, sort_keys=True).encode())
+            return found.hexdigest()[:24]
+        folder = self.data.root if isinstance(self.data, FolderStorage) else None
+        for key, size in sorted(objects.items()):
+            time = "" if folder is None else os.stat(os.path.join(folder, key)).st_mtime_ns
+            found.update(f"{key} {size} {time}\n".encode())
+        return found.hexdigest()[:24]
+
+
+def take_inventory(storage: Storage, data: Storage, on_error: OnError) -> Inventory:
+    """Read all metadata of a store, and check it against its arrays.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If there is no image, or with ``on_error="stop"`` something is wrong with one.
+    """
+    documents = read_documents(storage)
+    found = Inventory(storage, data, documents)
+    for key, wrong in documents.broken.items():
+        error = StoreError(f"the metadata is {wrong}", file=found.url(key))
+        found.drop(key.rpartition("/")[0], error, on_error)
+    labels = set(_label_paths(documents))
+    for path in sorted(documents.groups):
+        content = documents.ome(path)
+        if "multiscales" not in content or found.is_dropped(path):
+            continue
+        label = path in labels or "image-label" in content
+        try:
+            found.multiscales[path] = _multiscale(found, path, label)
+        except NgffBioError as error:
+            found.drop(path, error, on_error)
+    if not found.images():
+        first = next((n for n in found.notices if n.kind == "skipped"), None)
+        raise StoreError(
+            "no image of the store can be converted"
+            if first
+            else "the store has no OME-Zarr image",
+            file=storage.url,
+            found=first.what if first else None,
+            hint="run `ngff-bio validate` on it to see every finding",
+        )
+    found.others = dict(_others(found))
+    return found
+
+
+def _label_paths(documents: Documents) -> Iterator[str]:
+    for path in documents.groups:
+        for name in texts(documents.ome(path).get("labels")):
+            yield join(path, name)
+
+
+def _multiscale(found: Inventory, path: str, label: bool) -> StoredMultiscale:
+    """An image whose metadata fits its arrays.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If it does not.
+    """
+
+    def below(name: str) -> str:
+        return join_key(path, name, file=found.url(path))
+
+    with store_errors("the OME-Zarr metadata of a group cannot be understood"):
+        attributes = as_04(found.documents.attributes(path), lambda name: found.shape(below(name)))
+    meta = ngff.decode(attributes)
+    if meta is None or len(meta.multiscales) != 1:
+        raise StoreError(
+            "a group does not have one image",
+            expected="one entry of multiscales",
+            found=0 if meta is None else len(meta.multiscales),
+        )
+    (image,) = meta.multiscales
+    paths = tuple(below(level.path) for level in image.levels)
+    for array_path, level in zip(paths, image.levels, strict=True):
+        shape = found.shape(array_path)
+        if not len(shape) == len(image.axes) == len(level.scale):
+            raise StoreError(
+                "the array of a level does not have the axes of its image",
+                file=found.url(array_path),
+                expected=", ".join(a.name for a in image.axes),
+                found=f"shape {shape}",
+            )
+    types = {found.array(p).dtype for p in paths}
+    if len(types) > 1:
+        raise StoreError(
+            "the levels of an image have different types",
+            found=", ".join(sorted(map(str, types))),
+        )
+    if label and (dtype := types.pop()).kind not in "uib":
+        raise StoreError(
+            "the values of a label image are not integers", expected="an integer type", found=dtype
+        )
+    return StoredMultiscale(path, label, _axis_names(attributes, image), paths, image)
+
+
+def _axis_names(attributes: dict[str, Any], meta: ngff.MultiscaleMeta) -> tuple[str, ...]:
+    """Names of axes as they are stored: some writers use upper case."""
+    (image,) = attributes.get("ome", attributes)["multiscales"]
+    axes = image.get("axes")
+    return tuple(a["name"] for a in axes) if axes else tuple(a.name for a in meta.axes)
+
+
+def _others(found: Inventory) -> Iterator[tuple[str, int]]:
+    """Objects that are neither documents nor below arrays nor of our manifest."""
+    names = DOCUMENT_NAMES[found.documents.zarr_format]
+    stray: list[str] = []
+    objects = found.documents.objects
+    if objects is None:
+        text = "the objects of the store cannot be listed: tables and other files are not taken"
+        found.notices.append(Notice("skipped", text, found.storage.url))
+    for key, size in sorted((objects or {}).items()):
+        folder, _, name = key.rpartition("/")
+        if key in (MANIFEST, MANIFEST_CHECKSUM, ".zmetadata") or found.is_dropped(folder):
+            continue
+        if name in names and (folder in found.documents.groups or folder in found.documents.arrays):
+            continue
+        owner = folder
+        while owner and owner not in found.documents.arrays:
+            owner = owner.rpartition("/")[0]
+        if owner not in found.documents.arrays:
+            yield checked_key(key, found.storage.url), size
+        elif found.array(owner).meta.index_of(key) is None:
+            stray.append(key)
+    if stray:
+        text = "objects below an array that are none of its chunks are not taken"
+        some = ", ".join(stray[:3])
+        found.notices.append(Notice("skipped", text, found.storage.url, some, len(stray)))
