@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ngff_bio.copying.rewrite.source import image_patterns, store_of
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.engine import ConversionReport, Runner, Settings, plan_dataset, write_dataset
 from ngff_bio.engine.plan.estimate import Estimate, estimate_plan
 from ngff_bio.engine.resume.state import check_destination
 from ngff_bio.engine.run.conversion import Progress
-from ngff_bio.errors import NgffBioError
+from ngff_bio.errors import ArgumentError, NgffBioError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import OnError, SourceDataset
 from ngff_bio.sources import FileTree, find_source, open_tree, read_source
@@ -42,12 +43,14 @@ def convert(
     reading: Callable[[str, int, int], None] | None = None,
     checksums: bool = True,
 ) -> ConversionReport:
-    """Convert a dataset to an OME-Zarr store.
+    """Convert a dataset, or an OME-Zarr store, to an OME-Zarr store.
 
     Parameters
     ----------
     source
-        Folder, archive (zip, tar, compressed tar) or URL of the dataset.
+        Folder, archive (zip, tar, compressed tar) or URL of the dataset; or a store (OME-Zarr 0.1 to
+        0.6 of any writer). Of a store the images, labels, plates, tables and attributes are kept, and
+        chunks are not decoded where their shape and codec stay.
     destination
         Path, URL or storage of the store. The same call resumes a cancelled conversion.
     format
@@ -100,6 +103,24 @@ def convert(
     storage = storage_at(destination, storage_options)
     if not append:
         check_destination(storage, overwrite, settings or Settings())
+    store = store_of(source, format, source_options)
+    if store is not None:
+        if append:
+            raise ArgumentError(
+                "a store cannot be appended to another one", hint="convert into a new destination"
+            )
+        from ngff_bio.copying.rewrite import convert_store
+
+        return convert_store(
+            store,
+            storage,
+            settings or Settings(),
+            images=image_patterns(options),
+            overwrite=overwrite,
+            on_error=on_error,
+            runner=runner,
+            progress=progress,
+        )
     tree = open_tree(source, source_options=source_options, limits=limits, exclude=exclude)
     dataset = _read(
         tree, format, options, on_error=on_error, ignore_unread=ignore_unread, progress=reading
@@ -144,6 +165,12 @@ def estimate(
     ngff_bio.errors.NgffBioError
         As :func:`convert` for an invalid source.
     """
+    store = store_of(source, format, source_options)
+    if store is not None:
+        from ngff_bio.copying.rewrite import estimate_store
+
+        images = image_patterns(options)
+        return estimate_store(store, settings or Settings(), images=images, on_error=on_error)
     tree = open_tree(source, source_options=source_options, limits=limits, exclude=exclude)
     dataset = _read(
         tree, format, options, on_error=on_error, ignore_unread=ignore_unread, progress=reading

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 @with_bucket_options
 def convert(
     source: Annotated[
-        str, typer.Argument(help="Folder, archive or URL of the dataset.", show_default=False)
+        str,
+        typer.Argument(
+            help="Folder, archive or URL of the dataset, or a store.", show_default=False
+        ),
     ],
     destination: Annotated[
         str,
@@ -71,6 +74,7 @@ def convert(
     scale_annotations: cli.ScaleAnnotations = False,
     label_kind: cli.LabelKind = None,
     tracked: cli.Tracked = False,
+    images: cli.Images = None,
     exclude: cli.Exclude = None,
     ignore_unread: cli.IgnoreUnread = False,
     option: cli.Option = None,
@@ -89,7 +93,7 @@ def convert(
     scheduler: cli.Scheduler = None,
     memory: cli.Memory = None,
 ) -> None:
-    """Convert a dataset with its annotations to one OME-Zarr store.
+    """Convert a dataset with its annotations to one OME-Zarr store, or a store to another version.
 
     Detects the format of SOURCE, shows the progress, and reports what was written and what was
     skipped. A cancelled conversion is resumed by the same command.
@@ -113,6 +117,7 @@ def convert(
         "pattern": pattern,
         "wells": wells,
         "scale_annotations": scale_annotations,
+        "images": images,
     }
     options |= {name: value for name, value in named.items() if value}
     settings = _settings(
@@ -198,11 +203,18 @@ def _verify(source: str, destination: str, *, quiet: bool, **given: Any) -> None
 
 
 def _settings(
-    *, chunk: str | None, shard: str | None, codec: str, label_codec: str, **given: Any
+    *,
+    levels: str | None,
+    chunk: str | None,
+    shard: str | None,
+    codec: str,
+    label_codec: str,
+    **given: Any,
 ) -> Settings:
     from ngff_bio.engine.plan.settings import Settings
     from ngff_bio.zarrio.codecs import parse_codec
 
+    given["levels"] = cli.parse_levels(levels)
     if chunk is not None:
         given["chunk"] = cli.parse_shape(chunk, "--chunk")
     if shard == "none":

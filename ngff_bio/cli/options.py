@@ -7,7 +7,7 @@ import sys
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -80,6 +80,8 @@ _KIND = (
 LabelKind = Annotated[list[str] | None, _source(help=_KIND, metavar="[LAYER=]KIND")]
 _TRACKED = "Equal label values on two time points are one object."
 Tracked = Annotated[bool, _source("--tracked", help=_TRACKED)]
+_IMAGES = "Of a store convert only images whose path matches; repeatable."
+Images = Annotated[list[str] | None, _source(help=_IMAGES, metavar="GLOB")]
 _EXCLUDE = "Files or folders that are not part of the source, such as '*_preview.png'; repeatable."
 Exclude = Annotated[list[str] | None, _source(help=_EXCLUDE, metavar="GLOB")]
 _IGNORE = "Leave out files that could hold annotations or pixels and are not read."
@@ -90,8 +92,11 @@ MaxBytes = Annotated[str | None, _source(help="Largest archive member to read, e
 # What `convert` writes.
 _VERSION = "OME-Zarr version: 0.5 or 0.6 (Zarr v3), 0.4 (Zarr v2)."
 OmeVersion = Annotated[str, _store(help=_VERSION)]
-_LEVELS = "Number of resolution levels; by default as many as the image size needs."
-Levels = Annotated[int | None, _store(help=_LEVELS, min=1)]
+_LEVELS = (
+    "Number of resolution levels; by default as many as the image size needs. Of a store: keep its "
+    "levels (default), or make them anew."
+)
+Levels = Annotated[str | None, _store(help=_LEVELS, metavar="N|keep|make")]
 Chunk = Annotated[str | None, _store(help="Chunk shape, Y,X or Z,Y,X; chosen by default.")]
 Shard = Annotated[str | None, _store(help="Shard shape, or `none`; chosen by default.")]
 _FRAMES = "Maximum number of frames per shard; with 1, single frames can be added by --append."
@@ -144,6 +149,27 @@ def parse_limits(max_pixels: str | None, max_bytes: str | None) -> Limits | None
     return Limits(
         None if max_pixels is None else parse_size(max_pixels, "--max-pixels"),
         None if max_bytes is None else parse_size(max_bytes, "--max-bytes"),
+    )
+
+
+def parse_levels(text: str | None) -> int | Literal["make"] | None:
+    """A number of levels, ``make``, or ``None`` for ``keep``.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If it is none of these.
+    """
+    from ngff_bio.errors import ArgumentError
+
+    if text in (None, "keep"):
+        return None
+    if text == "make":
+        return "make"
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise ArgumentError(
+        "--levels is not a number of levels", expected="1 or more, keep, make", found=text
     )
 
 

@@ -226,6 +226,7 @@ NAMED = (
     "pattern",
     "wells",
     "scale_annotations",
+    "images",
     *CALIBRATION,
 )
 

@@ -88,8 +88,8 @@ def _advice(tree: FileTree, names: list[str]) -> tuple[str, str]:
     stores = _stores(tree)
     if stores:
         return (
-            "the source is an OME-Zarr or Zarr store, not a dataset to convert",
-            f"open it with ngff_bio.open, or check it with `ngff-bio validate {stores[0]}`",
+            "the source is a folder of OME-Zarr or Zarr stores",
+            f"convert one of them: {stores[0]}",
         )
     if not names:
         return "the source contains no files", "check the path, and that the files are downloaded"

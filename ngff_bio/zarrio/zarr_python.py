@@ -149,7 +149,7 @@ class ZarrArray:
             self.array.path,
             metadata.zarr_format,
             tuple(self.array.shape),
-            np.dtype(self.array.dtype).newbyteorder("="),
+            _native(np.dtype(self.array.dtype)),
             tuple(self.array.chunks),
             self.array.shards,
             pipeline=None,
@@ -161,7 +161,12 @@ class ZarrArray:
         """Pixels of a region, C-contiguous and in native byte order."""
         with store_errors("chunks of the array cannot be decoded", file=self.url):
             pixels = np.asarray(self.array[tuple(slice(a, b) for a, b in region)])
-            return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+            return np.ascontiguousarray(pixels, _native(pixels.dtype))
+
+
+def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """In native byte order; texts have none."""
+    return dtype.newbyteorder("=") if dtype.kind in "biufc" else dtype
 
 
 def open_with_zarr(storage: Storage, path: str, document: Document, zarr_format: int) -> ZarrArray:

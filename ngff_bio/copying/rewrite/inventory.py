@@ -1,4 +1,4 @@
-"""What a store contains: images, label images, other arrays, other objects; and what is wrong with it."""
+"""What a store contains: images, label images, other arrays and objects; and what is wrong."""
 
 from __future__ import annotations
 

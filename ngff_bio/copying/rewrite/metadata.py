@@ -36,9 +36,11 @@ def nodes_of(plan: RewritePlan) -> tuple[Nodes, list[Notice]]:
         if inventory.is_dropped(path):
             continue
         attributes = _remaining(inventory, path)
-        found = translate(
-            attributes, version, lambda name, path=path: inventory.shape(join_key(path, name))
-        )
+
+        def shape_of(name: str, path: str = path) -> tuple[int, ...]:
+            return inventory.shape(join_key(path, name))
+
+        found = translate(attributes, version, shape_of)
         url = inventory.url(path)
         notices += [Notice("skipped", f"OME-Zarr {version} has no {w}", url) for w in found.lost]
         notices += [Notice("note", what, url) for what in found.guessed]

@@ -18,6 +18,7 @@ from ngff_bio.copying.rewrite.arrays import RewrittenArray
 from ngff_bio.copying.rewrite.inventory import take_inventory
 from ngff_bio.copying.rewrite.metadata import nodes_of
 from ngff_bio.copying.rewrite.plan import MadeLevels, RewritePlan, plan_rewrite
+from ngff_bio.copying.rewrite.source import FORMAT
 from ngff_bio.engine.plan.estimate import Estimate
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume.fingerprint import digest_of
@@ -45,15 +46,13 @@ from ngff_bio.parallel import WorkerPool, shared_pool
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.journal import Journal
 
-#: Name of the source in reports and manifests.
-FORMAT = "ome-zarr"
-
 #: What is reported of each way to convert arrays.
 _WAYS = {
     "objects": "arrays copied as they are, object by object",
     "chunks": "arrays whose chunks were passed on without decoding",
     "pixels": "arrays decoded and encoded again",
     "whole": "arrays of texts written by zarr-python",
+    "made": "images whose levels were made anew",
 }
 
 
@@ -224,9 +223,8 @@ class _Rewrite(NewStore[RewritePlan]):
             )
         removed = []
         for path in failed:
-            for key, size in list(storage.list(path)):
-                storage.delete(key)
-                removed.append(size)
+            removed += [size for _, size in storage.list(path)]
+            storage.delete_all(path)
         return replace(plan, inventory=inventory), removed
 
     def finish(
@@ -262,10 +260,12 @@ class _Rewrite(NewStore[RewritePlan]):
         **counts: Any,
     ) -> ConversionReport:
         """The report of what was done, with how many arrays were decoded."""
-        ways = Counter(a.how if isinstance(a, RewrittenArray) else "" for a in plan.arrays)
-        notes = [Notice("note", text, count=ways[w]) for w, text in _WAYS.items() if ways[w]]
-        if ways[""]:
-            notes.append(Notice("note", "images whose levels were made anew", count=ways[""]))
+        ways = Counter(a.how if isinstance(a, RewrittenArray) else "made" for a in plan.arrays)
+        notes = [
+            Notice("note", f"{ways[way]} {text}", count=ways[way])
+            for way, text in _WAYS.items()
+            if ways[way]
+        ]
         report = _counted(plan)
         report.units = len(plan.units)
         report.bytes_raw = plan.bytes_raw

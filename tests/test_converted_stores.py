@@ -1,0 +1,343 @@
+"""A store as the source of a conversion: what of it is kept, what is decoded, what bad stores get."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import pytest
+import zarr
+from makers import make_livecell
+from reader.written_stores import WRITERS, blobs, by_hand, example_pixels
+
+import ngff_bio
+from ngff_bio.checks.store.validate import validate
+from ngff_bio.engine import Settings
+from ngff_bio.errors import ArgumentError, NgffBioError, StoreError
+from ngff_bio.export import export
+from ngff_bio.zarrio.codecs import CodecPipeline, parse_codec
+
+
+def arrays(path: Path) -> dict[str, Any]:
+    """Pixels of all arrays, by zarr-python alone."""
+    group = zarr.open_group(path, mode="r")
+    return {n: a[...] for n, a in group.members(max_depth=None) if isinstance(a, zarr.Array)}
+
+
+def assert_same_arrays(one: Path, other: Path) -> None:
+    expected, found = arrays(one), arrays(other)
+    assert sorted(found) == sorted(expected)
+    for name, pixels in expected.items():
+        np.testing.assert_array_equal(found[name], pixels, err_msg=name)
+
+
+def ome(path: Path) -> dict[str, Any]:
+    attributes: Any = zarr.open_group(path, mode="r").attrs.asdict()
+    return attributes.get("ome", attributes)
+
+
+def broken_rules(path: Path) -> set[str]:
+    return {f.rule for f in validate(path) if f.level == "error"}
+
+
+def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("a chunk was decoded or encoded")
+
+    monkeypatch.setattr(CodecPipeline, "decode", refuse)
+    monkeypatch.setattr(CodecPipeline, "encode", refuse)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("writer", "kind", "version"),
+    [
+        ("ome-zarr 0.4", "image", "0.5"),
+        ("ome-zarr 0.5", "plate", "0.6"),
+        ("ngio 0.4", "plate", "0.5"),
+        ("ngio 0.5", "image", "0.4"),
+        ("by hand filters", "collection", "0.5"),
+        ("by hand .", "plate", "0.6"),
+        ("ours 0.4", "plate", "0.6"),
+        ("ours 0.6", "image", "0.4"),
+    ],
+)
+def test_arrays_scales_and_places_are_those_of_the_store(
+    tmp_path: Path, writer: str, kind: str, version: Any
+) -> None:
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    WRITERS[writer][kind](old)
+    ngff_bio.convert(old, new, settings=Settings(version=version))
+    assert_same_arrays(old, new)
+    before, after = ngff_bio.open(old), ngff_bio.open(new)
+    assert after.version == version
+    assert list(after) == list(before)
+    for path, image in before.items():
+        found = after[path]
+        assert found.rendering == image.rendering
+        assert found.units == image.units
+        for level in range(len(image.pixels)):
+            assert found.pixels.scale(level) == image.pixels.scale(level)
+            assert found.pixels.translation(level) == image.pixels.translation(level)
+    assert broken_rules(new) <= broken_rules(old)
+
+
+def test_chunks_go_into_shards_as_they_are_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new, back = (tmp_path / name for name in ("old.zarr", "new.zarr", "back.zarr"))
+    by_hand("/")["image"](old)
+    with monkeypatch.context() as patched:
+        no_decoding(patched)
+        ngff_bio.convert(old, new)
+        ngff_bio.convert(new, back, settings=Settings(version="0.4"))
+    array: Any = zarr.open_array(new / "s0", mode="r")
+    assert (array.shards, array.chunks) == ((1, 2, 1, 120, 150), (1, 1, 1, 40, 50))
+    shard = (new / "s0" / "c" / "0" / "0" / "0" / "0" / "0").read_bytes()
+    for file in (old / "s0").rglob("*/*/*/*/*"):
+        chunk = file.read_bytes()
+        assert chunk + google_crc32c.value(chunk).to_bytes(4, "little") in shard
+        assert (back / file.relative_to(old)).read_bytes() == chunk
+    assert_same_arrays(old, new)
+
+
+def test_objects_stay_as_they_are_where_only_metadata_changes(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    WRITERS["ome-zarr 0.5"]["image"](old)
+    ngff_bio.convert(old, new, settings=Settings(version="0.6", sharded=False))
+    chunks = [p.relative_to(old) for p in old.rglob("c/*/*/*") if p.is_file()]
+    assert chunks
+    assert all((new / p).read_bytes() == (old / p).read_bytes() for p in chunks)
+
+
+def test_other_chunks_shards_and_codecs_are_written_where_they_are_wanted(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    by_hand("/")["image"](old)
+    settings = Settings(
+        chunk=(16, 24), shard=(64, 96), codec=parse_codec("zstd-3"), label_codec=parse_codec("none")
+    )
+    ngff_bio.convert(old, new, settings=settings)
+    assert_same_arrays(old, new)
+    array: Any = zarr.open_array(new / "s0", mode="r")
+    assert (array.shards, array.chunks) == ((1, 1, 1, 64, 96), (1, 1, 1, 16, 24))
+    assert array.compressors[0].to_dict()["name"] == "zstd"
+    unsharded = tmp_path / "unsharded.zarr"
+    ngff_bio.convert(new, unsharded, settings=Settings(sharded=False))
+    assert zarr.open_array(unsharded / "s0", mode="r").shards is None
+    assert_same_arrays(old, unsharded)
+
+
+def test_levels_are_made_anew_where_that_is_wanted(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    by_hand("/", sparse=False)["image"](old)
+    ngff_bio.convert(old, new, settings=Settings(levels=2))
+    image = ngff_bio.open(new)[""]
+    pixels = example_pixels().astype(float)
+    mean = pixels.reshape(2, 48, 2, 60, 2).mean((2, 4))
+    assert len(image.pixels) == 2
+    np.testing.assert_array_equal(image.pixels.array(0)[0, :, 0], pixels)
+    np.testing.assert_array_equal(image.pixels.array(1)[0, :, 0], np.floor(mean + 0.5))
+    assert image.pixels.scale(1)["y"] == 0.5
+    assert image.pixels.translation(1)["y"] == 0.125
+    np.testing.assert_array_equal(image.label("cell").array(0)[0, 0, 0], blobs())
+    assert not (new / "s0").exists()
+
+
+def test_attributes_and_files_that_nobody_knows_are_kept(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    by_hand("/", sparse=False)["image"](old)
+    attributes = json.loads((old / ".zattrs").read_text())
+    attributes["multiscales"][0] |= {"type": "gaussian", "metadata": {"method": "x"}, "own": [1]}
+    attributes["multiscales"][0]["datasets"][1]["note"] = "second"
+    window = {"min": 0, "max": 9, "start": 1, "end": 2}
+    channel = {"label": "a", "color": "FF0000", "window": window, "coefficient": 1, "family": "f"}
+    attributes["omero"] = {"id": 7, "channels": [channel], "rdefs": {"model": "color"}}
+    attributes["lab"] = {"operator": "N. N."}
+    (old / ".zattrs").write_text(json.dumps(attributes))
+    (old / "protocol.txt").write_text("fixed in PFA")
+    (old / "tables" / "t").mkdir(parents=True)
+    (old / "tables" / "t" / "table.csv").write_text("a,b\n1,2\n")
+    for version in ("0.5", "0.6"):
+        ngff_bio.convert(old, new, settings=Settings(version=version), overwrite=True)
+        found = json.loads((new / "zarr.json").read_text())["attributes"]
+        assert found["lab"] == attributes["lab"]
+        assert found["ome"]["omero"] == attributes["omero"]
+        image = found["ome"]["multiscales"][0]
+        assert (image["type"], image["metadata"], image["own"]) == (
+            "gaussian",
+            {"method": "x"},
+            [1],
+        )
+        assert image["datasets"][1]["note"] == "second"
+        assert (new / "protocol.txt").read_text() == "fixed in PFA"
+        assert (new / "tables" / "t" / "table.csv").read_text() == "a,b\n1,2\n"
+    assert ngff_bio.verify(new).equal
+
+
+def test_annotations_of_a_converted_dataset_still_export_equal(tmp_path: Path) -> None:
+    made = make_livecell(tmp_path, cell_types=("A172",), crowd_every=3, parts_every=4)
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    ngff_bio.convert(made.root, old, settings=Settings(version="0.4"))
+    ngff_bio.convert(old, new, settings=Settings(version="0.6"))
+    export(new, tmp_path / "out", to="coco")
+    files = sorted(p.relative_to(made.root) for p in made.root.rglob("*.json"))
+    assert files
+    for name in files:
+        expected, found = ((top / name).read_text() for top in (made.root, tmp_path / "out"))
+        assert json.loads(found) == json.loads(expected)
+    assert ngff_bio.verify(new, made.root).equal
+    assert ngff_bio.verify(new, pixels=True).equal
+
+
+def older(path: Path, version: str) -> None:
+    """A plate of one image as OME-Zarr 0.1, 0.2 and 0.3 describe it, of two levels."""
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    rows, columns = [{"name": "B"}], [{"name": "7"}]
+    plate = {"rows": rows, "columns": columns, "wells": [{"path": "B/7"}], "version": version}
+    group.attrs["plate"] = plate
+    well = group.require_group("B/7")
+    well.attrs["well"] = {"images": [{"path": "0"}], "version": version}
+    for place, pixels in (("0", example_pixels()), ("0/labels/cell", blobs()[None])):
+        image = well.require_group(place)
+        entry: dict[str, Any] = {"version": version, "datasets": [{"path": "0"}, {"path": "1"}]}
+        if version == "0.3":
+            entry["axes"] = list("tczyx")
+        image.attrs["multiscales"] = [entry]
+        for level in range(2):
+            image.create_array(
+                str(level),
+                data=pixels[None, :, None, :: 2**level, :: 2**level],
+                chunks=(1, 1, 1, 40, 50),
+                chunk_key_encoding={"name": "v2", "separator": "." if version == "0.1" else "/"},
+            )
+    well["0/labels"].attrs["labels"] = ["cell"]
+    well["0/labels/cell"].attrs["image-label"] = {"version": version}
+
+
+@pytest.mark.parametrize("version", ["0.1", "0.2", "0.3"])
+def test_old_versions_are_read_and_converted(tmp_path: Path, version: str) -> None:
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    older(old, version)
+    report = ngff_bio.convert(old, new)
+    assert any("no pixel sizes" in n.what for n in report.notices)
+    assert_same_arrays(old, new)
+    for store in (old, new):
+        image = ngff_bio.open(store)["B/7/0"]
+        assert image.pixels.scale(1) == {"t": 1, "c": 1, "z": 1, "y": 2, "x": 2}
+        np.testing.assert_array_equal(image.level(0)["cell"].squeeze(), blobs())
+    assert ome(new)["plate"]["wells"] == [{"path": "B/7", "rowIndex": 0, "columnIndex": 0}]
+    assert not broken_rules(new)
+
+
+def test_some_images_of_a_store(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    by_hand("/")["plate"](old)
+    ngff_bio.convert(old, new, options={"images": ["C/*/1"]})
+    assert list(ngff_bio.open(new)) == ["C/7/1"]
+    assert [w["path"] for w in ome(new)["plate"]["wells"]] == ["C/7"]
+    assert not (new / "B").exists()
+    with pytest.raises(ArgumentError, match="does not apply to a source that is a store"):
+        ngff_bio.convert(old, tmp_path / "x.zarr", options={"axes": "tyx"})
+
+
+def _change(path: Path, change: Callable[[Any], None]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def _missing_level(path: Path) -> None:
+    shutil.rmtree(path / "0" / "s1")
+
+
+def _float_labels(path: Path) -> None:
+    for level in ("s0", "s1", "s2"):
+        _change(path / "0" / "labels" / "cell" / level / ".zarray", lambda d: d.update(dtype="<f2"))
+
+
+def _fewer_axes(path: Path) -> None:
+    _change(path / "0" / ".zattrs", lambda d: d["multiscales"][0]["axes"].pop())
+
+
+def _unknown_codec(path: Path) -> None:
+    for level in ("s0", "s1", "s2"):
+        _change(
+            path / "0" / level / ".zarray", lambda d: d.update(compressor={"id": "imagecodecs_x"})
+        )
+
+
+def _cut_chunk(path: Path) -> None:
+    (path / "0" / "s0" / "0" / "1" / "0" / "1" / "1").write_bytes(b"")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (_missing_level, "a level that the metadata lists is missing"),
+        (_float_labels, "not integers"),
+        (_fewer_axes, "axes of its image|cannot be understood"),
+        (_unknown_codec, "codec"),
+        (_cut_chunk, "a chunk is damaged"),
+    ],
+)
+def test_a_bad_image_is_an_error_or_is_left_out(
+    tmp_path: Path, damage: Callable[[Path], None], what: str
+) -> None:
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    by_hand("/")["collection"](old)
+    damage(old)
+    with pytest.raises(NgffBioError, match=what):
+        ngff_bio.convert(old, new)
+    report = ngff_bio.convert(old, new, on_error="skip", overwrite=True)
+    assert [n for n in report.skipped if "was skipped" in n.what]
+    found = ngff_bio.open(new)
+    if damage is _float_labels:
+        assert found["0"].labels == ()
+        assert list(found) == ["0", "1"]
+    else:
+        assert not (new / "0").exists()
+    np.testing.assert_array_equal(found["1"].pixels.array(0)[0, :, 0], example_pixels(1))
+    assert ngff_bio.verify(new).equal
+
+
+def test_a_store_without_images_is_refused(tmp_path: Path) -> None:
+    zarr.open_group(tmp_path / "old.zarr", mode="w").create_array("a", data=np.zeros(3))
+    with pytest.raises(StoreError, match="has no OME-Zarr image"):
+        ngff_bio.convert(tmp_path / "old.zarr", tmp_path / "new.zarr")
+    with pytest.raises(ArgumentError, match="into itself"):
+        ngff_bio.convert(tmp_path / "old.zarr", tmp_path / "old.zarr", overwrite=True)
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_an_interrupted_conversion_resumes_with_the_same_bytes(tmp_path: Path) -> None:
+    old = tmp_path / "old.zarr"
+    by_hand("/")["plate"](old)
+    settings = Settings(shard=(40, 50), chunk=(20, 50))
+    ngff_bio.convert(old, tmp_path / "whole.zarr", settings=settings)
+    new = tmp_path / "new.zarr"
+
+    def stop(done: int, total: int) -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        ngff_bio.convert(old, new, settings=settings, progress=stop)
+    with pytest.raises(NgffBioError, match="incomplete"):
+        ngff_bio.open(new)
+    report = ngff_bio.convert(old, new, settings=settings)
+    assert report.resumed
+
+    def contents(top: Path) -> dict[str, bytes]:
+        return {str(p.relative_to(top)): p.read_bytes() for p in top.rglob("*") if p.is_file()}
+
+    assert contents(new) == contents(tmp_path / "whole.zarr")
+    again = ngff_bio.convert(old, new, settings=settings)
+    assert any("already converted" in n.what for n in again.notices)
