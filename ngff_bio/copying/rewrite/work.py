@@ -13,7 +13,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ngff_bio._version import __version__
-from ngff_bio.copying.part import part_of_store
+from ngff_bio.copying.objects import check_complete
+from ngff_bio.copying.part import Choice, part_of_store
 from ngff_bio.copying.rewrite.arrays import RewrittenArray
 from ngff_bio.copying.rewrite.inventory import take_inventory
 from ngff_bio.copying.rewrite.metadata import nodes_of
@@ -142,8 +143,10 @@ def _check_apart(source: Storage, storage: Storage) -> None:
 def _plan(
     source: Storage, settings: Settings, images: Sequence[str], on_error: OnError
 ) -> RewritePlan:
+    check_complete(source)
     whole = settled_view(source)
-    part = part_of_store(whole, images) if images else whole
+    notes: list[str] = []
+    part = part_of_store(whole, Choice(images), notes) if images else whole
     return plan_rewrite(take_inventory(part, whole, on_error), settings, on_error)
 
 
