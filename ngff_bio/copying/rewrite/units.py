@@ -157,7 +157,8 @@ def whole_array(array: RewrittenArray) -> dict[str, bytes]:
     old = array.old
     try:
         values = array.source.read(tuple((0, n) for n in old.shape))
-        store = MemoryStore()
+        objects: dict[str, Any] = {}
+        store = MemoryStore(objects)
         made = zarr.create_array(
             store,
             name=old.path,
@@ -168,7 +169,7 @@ def whole_array(array: RewrittenArray) -> dict[str, bytes]:
         )
         made[...] = values
         below = f"{old.path}/"
-        return {k: v.to_bytes() for k, v in store._store_dict.items() if k.startswith(below)}
+        return {k: v.to_bytes() for k, v in objects.items() if k.startswith(below)}
     except NgffBioError:
         raise
     except Exception as error:  # zarr-python has no one error for what it cannot hold
