@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from ngff_bio.copying.rewrite.arrays import RewrittenArray
 from ngff_bio.engine.plan.plan import Unit, UnitPart
