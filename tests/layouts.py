@@ -15,6 +15,7 @@ from typing import Any
 
 import makers
 import numpy as np
+import tifffile
 from annotated import values_of, write_files
 from PIL import Image
 
@@ -45,7 +46,10 @@ class Layout:
         for name, pixels in self.make.items():
             if isinstance(pixels, np.ndarray):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(pixels).save(folder / name)
+                if name.endswith(".tif"):
+                    tifffile.imwrite(folder / name, pixels, imagej=True, metadata={"axes": "TYX"})
+                else:
+                    Image.fromarray(pixels).save(folder / name)
         return folder
 
 
@@ -310,6 +314,28 @@ LAYOUTS = (
             'Type="0"><Vertices><Vertex X="3" Y="4"/><Vertex X="20" Y="6"/><Vertex X="12" Y="30"/>'
             "</Vertices></Region></Regions></Annotation></Annotations>",
             "Tissue Images/a.tif": SIZE,
+        },
+    ),
+    Layout(
+        "MOTChallenge, MOT of CVAT: gt.txt",
+        "mot",
+        {
+            "gt/gt.txt": "1,7,5,6,10,8,1,1,1\n2,7,6,6,10,8,1,1,1\n",
+            "gt/labels.txt": "cell\n",
+            "img1/000001.png": SIZE,
+            "img1/000002.png": SIZE,
+        },
+    ),
+    Layout(
+        "TrackMate",
+        "trackmate",
+        {
+            "movie.xml": "<TrackMate><Model><AllSpots><SpotsInFrame>"
+            '<Spot ID="1" POSITION_X="9" POSITION_Y="9" POSITION_Z="0" FRAME="0" RADIUS="4"/>'
+            '<Spot ID="2" POSITION_X="9" POSITION_Y="9" POSITION_Z="0" FRAME="1" RADIUS="4"/>'
+            '</SpotsInFrame></AllSpots><AllTracks><Track TRACK_ID="0"><Edge SPOT_SOURCE_ID="1" '
+            'SPOT_TARGET_ID="2"/></Track></AllTracks></Model></TrackMate>',
+            "movie.tif": np.arange(2 * 40 * 60).reshape(2, *SIZE).astype(np.uint8),
         },
     ),
     Layout(

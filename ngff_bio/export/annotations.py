@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -135,9 +135,8 @@ def _drawn(instance: Instance, plane: Plane) -> tuple[Corner, NDArray[np.bool_]]
 
 def _moved(shape: Geometry, dx: int, dy: int) -> Geometry | None:
     if isinstance(shape, Polygons):
-        return Polygons(
-            tuple([v + (dy if i % 2 else dx) for i, v in enumerate(part)] for part in shape.parts)
-        )
+        parts = ([v + (dy if i % 2 else dx) for i, v in enumerate(p)] for p in shape.parts)
+        return Polygons(tuple(parts), shape.rule)
     if isinstance(shape, Box):
         return Box(shape.x0 + dx, shape.y0 + dy, shape.x1 + dx, shape.y1 + dy)
     if isinstance(shape, Shape):
@@ -177,7 +176,9 @@ class LayerRows:
         stored = image.stored
         table = stored.table(layer)
         self.semantic = stored.is_semantic(layer)
-        self.categories = list(stored.label_attributes(layer).get("categories") or ())
+        attributes = stored.label_attributes(layer)
+        self.categories = list(attributes.get("categories") or ())
+        rule = (attributes.get("attributes") or {}).get("outline_rule")
         self._frames: dict[int, list[tuple[Instance, str | None, int | None]]] = {}
         self._by_frame = False
         self._values: dict[tuple[int, int], Instance] = {}
@@ -187,6 +188,8 @@ class LayerRows:
         if {"t", "label_image"} <= columns.keys() and "x_start" not in columns:
             for row in range(table.num_rows):
                 instance = _instance(columns, row)
+                if rule in ("center", "imagej") and isinstance(instance.geometry, Polygons):
+                    instance.geometry = replace(instance.geometry, rule=rule)
                 whole_in, pixels = columns["label_image"][row], columns["pixels"][row]
                 self._frames.setdefault(instance.t, []).append((instance, whole_in, pixels))
         elif "label" in columns:  # objects of a label image: on each frame, or on all

@@ -16,7 +16,18 @@ from threading import Lock
 from typing import Any, Protocol
 
 from ngff_bio.formats.problems import Problems, damage_named
-from ngff_bio.model import Category, Instance, SourceFile, SourcePart, SourceParts
+from ngff_bio.model import (
+    Category,
+    Instance,
+    OutlineRule,
+    Polygons,
+    SourceFile,
+    SourcePart,
+    SourceParts,
+)
+
+#: How outlines are drawn if the format's program has no other rule.
+_COCO: OutlineRule = "coco"
 
 #: Documents that are kept in memory: the images of one are written one after another.
 _KEPT = 8
@@ -43,6 +54,8 @@ class AnnotatedImage:
         What distinguishes these annotations from others of the same image: an annotator, for example.
     placed
         Whether instances state their frame (and plane); else all apply to the first frame.
+    tracked, parents
+        Whether instances are tracks; label value of the object that each one is a part of.
     """
 
     name: str
@@ -52,6 +65,8 @@ class AnnotatedImage:
     record: Mapping[str, Any] = field(default_factory=dict)
     layer: str | None = None
     placed: bool = False
+    tracked: bool = False
+    parents: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,10 @@ class Document:
 
 
 class DocumentReader(Protocol):
-    """Reads one document. Pickles to some hundred bytes; hashable."""
+    """Reads one document. Pickles to some hundred bytes; hashable.
+
+    If it has an attribute ``rule``, outlines are drawn by this rule; see `Polygons`.
+    """
 
     @property
     def file(self) -> SourceFile:
@@ -167,17 +185,26 @@ class DocumentInstances:
         )
         first = 1 + sum(len(document.images[i].instances) for i in earlier)
         found = []
+        rule: OutlineRule = getattr(self.reader, "rule", _COCO)
         for number, instance in enumerate(document.images[index].instances):
             if self.placed and instance.t != t:
                 continue
             one = copy.copy(instance)
             one.t = t
+            if isinstance(one.geometry, Polygons):
+                one.geometry = Polygons(one.geometry.parts, rule)
             if not self.tracked:
                 one.value = first + number
             one.files = (self.reader.file.name,)
             one.indices = one.indices or (number,)
             found.append(one)
         return found
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What the layer keeps: the rule by which outlines are drawn, if it is not COCO's."""
+        rule: OutlineRule = getattr(self.reader, "rule", _COCO)
+        return {} if rule == _COCO else {"outline_rule": rule}
 
     def source_parts(self) -> SourceParts:
         """The document, files that its reader needs besides, and what else the reader knows."""

@@ -13,7 +13,7 @@ import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
@@ -37,6 +37,9 @@ class GeoJsonFile:
 
     file: SourceFile
     image: str
+
+    #: Pixels whose center is inside, as the program fills its outlines.
+    rule: ClassVar[Literal["center"]] = "center"
 
     def read(self, problems: Problems) -> Document:
         """Read the file."""

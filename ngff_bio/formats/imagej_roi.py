@@ -10,7 +10,7 @@ import base64
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import tifffile
@@ -60,6 +60,9 @@ class RoiFiles:
     files: tuple[SourceFile, ...]
     image: str
     counts: tuple[int, int, int] = (1, 1, 1)
+
+    #: Pixels whose center is inside, as the program fills its outlines.
+    rule: ClassVar[Literal["imagej"]] = "imagej"
 
     @property
     def file(self) -> SourceFile:

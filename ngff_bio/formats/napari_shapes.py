@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
@@ -33,6 +34,9 @@ class NapariShapes:
     """Reads a shapes layer of a plane, or of all planes of a stack."""
 
     file: SourceFile
+
+    #: Pixels whose center is inside, as the program fills its outlines.
+    rule: ClassVar[Literal["center"]] = "center"
 
     def read(self, problems: Problems) -> Document:
         """Read the file."""

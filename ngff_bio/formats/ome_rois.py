@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import tifffile
 
@@ -40,6 +40,9 @@ class OmeRois:
     """Reads the ROIs of the first image of an OME-TIFF."""
 
     file: SourceFile
+
+    #: Pixels whose center is inside, as the program fills its outlines.
+    rule: ClassVar[Literal["center"]] = "center"
 
     def read(self, problems: Problems) -> Document:
         """Read all ROIs."""

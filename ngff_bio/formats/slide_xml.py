@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
 from ngff_bio.formats.outlines import Point, ellipse, outline
@@ -45,6 +46,9 @@ class SlideXml:
     """Reads the regions of the image that a file is named like."""
 
     file: SourceFile
+
+    #: Pixels whose center is inside, as the program fills its outlines.
+    rule: ClassVar[Literal["center"]] = "center"
 
     def read(self, problems: Problems) -> Document:
         """Read the file."""

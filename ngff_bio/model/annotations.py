@@ -38,14 +38,21 @@ class Category:
     record: dict[str, Any] = field(default_factory=dict)
 
 
+#: How outlines are drawn; see `Polygons`.
+OutlineRule = Literal["coco", "center", "imagej"]
+
+
 @dataclass(frozen=True, slots=True)
 class Polygons:
     """One or several closed outlines, each ``x0, y0, x1, y1, ...`` in pixels, verbatim.
 
-    They cover the union of what pycocotools draws for each (COCO).
+    They cover the union of what is drawn for each: by pycocotools (COCO), or, for the rules
+    ``"center"`` and ``"imagej"``, pixels whose center is inside. A center on an outline is inside if
+    the area is to its right (``"center"``, as Java defines it), or left (``"imagej"``), or below.
     """
 
     parts: tuple[Sequence[float], ...]
+    rule: OutlineRule = "coco"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +175,7 @@ class InstanceLayer:
 
     ``count`` is the number of instances over all frames; ``max_value`` the largest label value.
     ``on_error`` decides whether an instance that cannot be drawn ends the conversion, or is reported.
+    ``parents`` of a tracked layer are as in `VolumeLayer`.
     """
 
     name: str
@@ -178,6 +186,7 @@ class InstanceLayer:
     tracked: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
     on_error: OnError = "stop"
+    parents: dict[int, int] = field(default_factory=dict)
 
     def source_parts(self) -> SourceParts:
         """What the instances are made of."""

@@ -15,6 +15,7 @@ from ngff_bio.model import Box, Instance, Polygons, Rle, Shape
 from ngff_bio.raster.boxes import coco_boxes, fill_boxes
 from ngff_bio.raster.coco_rle import rasterize_segmentations
 from ngff_bio.raster.instances import InstanceRuns
+from ngff_bio.raster.polygons import rasterize_centers
 from ngff_bio.raster.runs import run_pixels
 from ngff_bio.raster.shapes import rasterize_shapes
 
@@ -109,7 +110,9 @@ def _moved(runs: InstanceRuns, window: Window, size: tuple[int, int]) -> Instanc
 def _kind(instance: Instance) -> str:
     if instance.notice is not None and instance.notice.kind == "skipped":
         return "none"
-    if isinstance(instance.geometry, Polygons | Rle):
+    if isinstance(instance.geometry, Polygons):
+        return instance.geometry.rule
+    if isinstance(instance.geometry, Rle):
         return "coco"
     if isinstance(instance.geometry, Box):
         return "box"
@@ -119,6 +122,8 @@ def _kind(instance: Instance) -> str:
 def _rasterize(kind: str, instances: list[Instance], size: tuple[int, int]) -> InstanceRuns:
     if kind == "coco":
         return rasterize_segmentations([_coco(i) for i in instances], size)
+    if kind in ("center", "imagej"):
+        return rasterize_centers([_coco(i) for i in instances], size, imagej=kind == "imagej")
     if kind == "box":
         # Whole numbers are half-open ranges of pixels; for fractions pycocotools has the rule.
         boxes = [

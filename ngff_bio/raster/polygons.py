@@ -28,6 +28,8 @@ GridArray = npt.NDArray[np.int32]
 
 #: Upsampling of the walk (``scale`` in pycocotools' rleFrPoly).
 SCALE = 5
+#: What ImageJ adds to crossings, so that they do not depend on rounding.
+_IMAGEJ = 1e-8
 #: The walk stores five times a coordinate, and differences of these, in 32 bits.
 FARTHEST = 2**30 / SCALE - 1
 
@@ -57,26 +59,8 @@ def rasterize_polygons(
     SourceError
         A coordinate is not a finite number, or is out of all proportion.
     """
-    parts = list(chain.from_iterable(segmentations))
-    per_instance = np.fromiter(map(len, segmentations), np.int64, len(segmentations))
-    sizes = np.fromiter(map(len, parts), np.int64, len(parts))
-    owners = np.repeat(np.arange(len(segmentations)), per_instance)
-    if (sizes % 2).any():
-        parts = [part[: len(part) // 2 * 2] for part in parts]
-        sizes = np.fromiter(map(len, parts), np.int64, len(parts))
-    try:
-        numbers = _flattened(parts, int(sizes.sum()))
-    except (TypeError, ValueError) as error:
-        raise SourceError(
-            "a polygon contains something that is not a number",
-            record=f"segmentation {_first_unreadable(segmentations)}",
-            expected="[[x0, y0, x1, y1, …], …]",
-            found=error,
-        ) from error
-    xy = numbers.reshape(-1, 2)
-    part_offsets = np.concatenate(([0], np.cumsum(sizes // 2)))
+    xy, part_offsets, owners = _points(segmentations)
     height, width = shape
-    _check_coordinates(xy, part_offsets, owners)
     part, column, crossing = _crossings(xy, part_offsets, height, width)
     # Crossings of one column of one part are one range of numbers: one sort pairs them all.
     key = (part * width + column) * (height + 1) + crossing
@@ -95,6 +79,73 @@ def rasterize_polygons(
     return InstanceRuns.from_owners(
         shape, len(segmentations), owner, y * width + x, length, step=width
     )
+
+
+def rasterize_centers(
+    segmentations: Sequence[Sequence[Sequence[float]]],
+    shape: tuple[int, int],
+    *,
+    imagej: bool = False,
+) -> InstanceRuns:
+    """Pixels whose center is inside an outline.
+
+    The center of the first pixel is 0.5, 0.5. Inside of a part is by the even-odd rule; the instance is
+    the union of its parts. A center on an outline is inside if the area is to its right, or below it,
+    as Java's ``Shape`` defines it; in ImageJ (``PolygonFiller``) to its left, or below it. Other
+    parameters and errors are those of `rasterize_polygons`; runs go along rows.
+    """
+    xy, part_offsets, owners = _points(segmentations)
+    height, width = shape
+    end = np.empty_like(xy)
+    end[:-1] = xy[1:]
+    full = np.flatnonzero(np.diff(part_offsets))
+    end[part_offsets[full + 1] - 1] = xy[part_offsets[full]]
+    down = (xy[:, 1] <= end[:, 1])[:, None]  # so that equal edges have equal crossings
+    (x0, y0), (x1, y1) = np.where(down, xy, end).T, np.where(down, end, xy).T
+    first = np.clip(np.ceil(y0 - 0.5), 0, height).astype(np.int64)
+    count = np.clip(np.ceil(y1 - 0.5), 0, height).astype(np.int64) - first
+    row = run_pixels(first, count)
+    at = np.repeat(np.arange(len(xy)), count)
+    crossing = x0[at] + (row + 0.5 - y0[at]) * (x1[at] - x0[at]) / (y1[at] - y0[at])
+    rounded = np.floor(crossing + (0.5 + _IMAGEJ)) if imagej else np.ceil(crossing - 0.5)
+    column = np.clip(rounded, 0, width).astype(np.int64)
+    part = np.repeat(np.arange(part_offsets.size - 1), np.diff(part_offsets))
+    key = (part[at] * height + row) * (width + 1) + column
+    key.sort()
+    line, x = np.divmod(key[0::2], width + 1)
+    part, y = np.divmod(line, height)
+    length = key[1::2] - key[0::2]
+    begin = (owners[part] * height + y) * (width + 1) + x
+    begin, length = union_runs(begin[length > 0], (begin + length)[length > 0])
+    line, x = np.divmod(begin, width + 1)
+    owner, y = np.divmod(line, height)
+    return InstanceRuns.from_owners(shape, len(segmentations), owner, y * width + x, length)
+
+
+def _points(
+    segmentations: Sequence[Sequence[Sequence[float]]],
+) -> tuple[FloatArray, IntArray, IntArray]:
+    """x and y of all points of all parts; the first point of each part; the instance of each part."""
+    parts = list(chain.from_iterable(segmentations))
+    per_instance = np.fromiter(map(len, segmentations), np.int64, len(segmentations))
+    sizes = np.fromiter(map(len, parts), np.int64, len(parts))
+    owners = np.repeat(np.arange(len(segmentations)), per_instance)
+    if (sizes % 2).any():
+        parts = [part[: len(part) // 2 * 2] for part in parts]
+        sizes = np.fromiter(map(len, parts), np.int64, len(parts))
+    try:
+        numbers = _flattened(parts, int(sizes.sum()))
+    except (TypeError, ValueError) as error:
+        raise SourceError(
+            "a polygon contains something that is not a number",
+            record=f"segmentation {_first_unreadable(segmentations)}",
+            expected="[[x0, y0, x1, y1, …], …]",
+            found=error,
+        ) from error
+    xy = numbers.reshape(-1, 2)
+    part_offsets = np.concatenate(([0], np.cumsum(sizes // 2)))
+    _check_coordinates(xy, part_offsets, owners)
+    return xy, part_offsets, owners
 
 
 def _crossings(

@@ -101,6 +101,8 @@ BUILT_IN = _DATASETS | {
     "box-table": ("ngff_bio.sources.annotated.simple:BOXES", r"\.(csv|json)$"),
     "datumaro": ("ngff_bio.sources.annotated.simple:DATUMARO", r"\.json$"),
     "slide-xml": ("ngff_bio.sources.annotated.simple:SLIDE_XML", r"\.xml$"),
+    "mot": ("ngff_bio.sources.annotated.mot:SOURCE", r"(^|/)gt/gt\.txt$"),
+    "trackmate": ("ngff_bio.sources.annotated.simple:TRACKMATE", r"\.xml$"),
     "napari-shapes": ("ngff_bio.sources.annotated.simple:NAPARI", r"\.csv$"),
     "microscope": (
         "ngff_bio.sources.microscope:SOURCE",

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from masks import masks_of
 from pycocotools import mask as coco_mask
 
 from ngff_bio.errors import SourceError
-from ngff_bio.raster.polygons import rasterize_polygons
+from ngff_bio.raster.polygons import rasterize_centers, rasterize_polygons
 
 
 def by_pycocotools(parts, height, width):
@@ -156,3 +157,72 @@ def test_something_that_is_not_a_number_names_its_segmentation():
     with pytest.raises(SourceError, match="not a number") as caught:
         rasterize_polygons([[[1, 1, 5, 1, 5, 5]], [[1, 1, "left", 1, 5, 5]]], (8, 8))
     assert caught.value.record == "segmentation 1"
+
+
+def test_centers_of_pixels_are_inside_as_shapely_finds_them():
+    rng = np.random.default_rng(3)
+    shape = (37, 53)
+    y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
+    segmentations = []
+    for _ in range(60):
+        center, angles = rng.uniform(0, 40, 2), np.sort(rng.uniform(0, 2 * np.pi, 9))
+        radii = rng.uniform(2, 25, 9)
+        rim = center + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        segmentations.append([rim.ravel().tolist(), [50.1, 1, 60, 2, 55, 30]][: rng.integers(1, 3)])
+    table = rasterize_centers(segmentations, shape)
+    found = masks_of(table)
+    assert table.areas().tolist() == [int(m.sum()) for m in found]
+    for parts, mask in zip(segmentations, found, strict=True):
+        whole = np.zeros(shape, bool)
+        for part in parts:
+            ring = shapely.make_valid(shapely.Polygon(np.reshape(part, (-1, 2))))
+            whole |= shapely.contains_xy(ring, x, y)
+        assert np.array_equal(mask, whole)
+
+
+def imagej_mask(points, shape):
+    """``PolygonFiller.getMask`` of ImageJ for whole numbers, line by line."""
+    found = np.zeros(shape, bool)
+    sides = list(zip(points, [*points[1:], points[0]], strict=True))
+    for y in range(shape[0]):
+        crossings = []
+        for one, other in sides:
+            (x1, y1), (x2, y2) = sorted((one, other), key=lambda p: p[1])
+            if y1 <= y < y2:
+                slope = (x2 - x1) / (y2 - y1)
+                crossings.append(x1 + 0.5 * slope + 1e-8 + slope * (y - y1))
+        crossings.sort()
+        for left, right in zip(crossings[::2], crossings[1::2], strict=True):
+            found[y, int(left + 0.5) : int(right + 0.5)] = True
+    return found
+
+
+def test_outlines_of_imagej_are_filled_as_imagej_fills_them():
+    rng = np.random.default_rng(4)
+    shape = (31, 29)
+    for _ in range(80):
+        points = rng.integers(0, 29, (int(rng.integers(3, 9)), 2))
+        (mask,) = masks_of(rasterize_centers([[points.ravel()]], shape, imagej=True))
+        assert np.array_equal(mask, imagej_mask(points.tolist(), shape)), points
+
+
+def test_a_center_on_an_outline_is_inside_if_the_area_is_to_its_right_or_below():
+    parts = [[[2.5, 1.5, 5.5, 1.5, 5.5, 3.5, 2.5, 3.5]], [[0, 0, 3, 0, 0, 3]], [[3, 0, 3, 3, 0, 3]]]
+    box, upper, lower = masks_of(rasterize_centers(parts, (4, 7)))
+    assert np.argwhere(box).tolist() == [[y, x] for y in (1, 2) for x in (2, 3, 4)]
+    # Two halves of a square share no pixel and leave none out.
+    assert (upper ^ lower)[:3, :3].all()
+    assert not (upper & lower).any()
+
+
+def test_a_hole_that_a_bridge_joins_is_open():
+    ring = [0, 0, 8, 0, 8, 8, 0, 8, 0, 0, 2, 2, 6, 2, 6, 6, 2, 6, 2, 2, 0, 0]
+    (mask,) = masks_of(rasterize_centers([[ring]], (8, 8)))
+    assert mask.sum() == 64 - 16
+    assert not mask[2:6, 2:6].any()
+
+
+@pytest.mark.parametrize("wrong", [[0, 0, float("nan"), 1, 2, 2], [0, 0, 1e12, 1, 2, 2], ["x"] * 6])
+def test_centers_refuse_what_cannot_be_drawn(wrong):
+    with pytest.raises(SourceError):
+        rasterize_centers([[wrong]], (4, 4))

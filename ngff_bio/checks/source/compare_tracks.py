@@ -41,7 +41,7 @@ def _compare(
             for i in layer.instances.read(t)
             if i.geometry is not None or i.box is not None
         }
-    return compare_graph(documents, store, path, wanted, {})
+    return compare_graph(documents, store, path, wanted, layer.parents)
 
 
 def compare_graph(

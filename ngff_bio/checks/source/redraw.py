@@ -1,7 +1,7 @@
 """The pixels of instances, drawn a second time, by other code than that which drew the store.
 
-COCO outlines and boxes go through pycocotools, and labelme's shapes are drawn with Pillow on
-the whole frame, as labelme does it.
+COCO outlines and boxes go through pycocotools, labelme's shapes are drawn with Pillow on the whole
+frame, as labelme does it, and centers of pixels are counted by the sides of outlines to their left.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def _redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Flat]:
     rles: dict[int, dict[str, Any]] = {}
     for i, instance in enumerate(instances):
         geometry = instance.geometry
-        if isinstance(geometry, Polygons | Box) and _is_far(geometry):
+        if isinstance(geometry, Polygons) and geometry.rule != "coco":
+            drawn[i] = _from_centers(geometry, size)
+        elif isinstance(geometry, Polygons | Box) and _is_far(geometry):
             drawn[i] = _far(geometry, size)
         elif isinstance(geometry, Polygons):
             packed = _from_polygons(geometry, size)
@@ -131,6 +133,32 @@ def _from_polygons(polygons: Polygons, size: tuple[int, int]) -> dict[str, Any] 
     rles = coco_mask.frPyObjects(parts, *size)
     found: dict[str, Any] = rles[0] if len(rles) == 1 else coco_mask.merge(rles)
     return found
+
+
+def _from_centers(polygons: Polygons, size: tuple[int, int]) -> Flat:
+    """Union of the parts: pixels with an odd number of sides to the left of their center.
+
+    Sides through a center are to the left of it; for ImageJ they are to its right.
+    """
+    found = [_NOTHING]
+    for part in polygons.parts:
+        xy = np.asarray(part[: len(part) // 2 * 2], np.float64).reshape(-1, 2)
+        if not len(xy) or not (np.abs(xy) < FARTHEST).all():
+            raise SourceError("a polygon has a coordinate out of range", found=list(part)[:4])
+        low = np.clip(np.floor(xy.min(axis=0)), 0, size[::-1]).astype(int)
+        high = np.clip(np.ceil(xy.max(axis=0)) + 1, 0, size[::-1]).astype(int)
+        change = np.zeros((high[1] - low[1], high[0] - low[0] + 1), np.bool_)
+        for one, other in zip(xy, np.roll(xy, -1, axis=0), strict=True):
+            (x0, y0), (x1, y1) = sorted((one, other), key=lambda p: p[1])
+            y = np.arange(*np.clip(np.ceil(np.array([y0, y1]) - 0.5), low[1], high[1]))
+            if y.size:
+                x = x0 + (y + 0.5 - y0) * (x1 - x0) / (y1 - y0) - 0.5
+                x = np.floor(x + 1 + 1e-8) if polygons.rule == "imagej" else np.ceil(x)
+                rows, columns = y - low[1], np.clip(x, low[0], high[0]) - low[0]
+                change[rows.astype(int), columns.astype(int)] ^= True
+        y, x = np.nonzero(np.logical_xor.accumulate(change, axis=1)[:, :-1])
+        found.append((y + low[1]) * size[1] + x + low[0])
+    return np.unique(np.concatenate(found))
 
 
 def _from_box(box: Box, size: tuple[int, int]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.engine.write.checksums import ChecksummingWriter
-from ngff_bio.model import Axis, LabelLayer, PixelArray, SourceImage, VolumeLayer
+from ngff_bio.model import Axis, LabelLayer, PixelArray, SourceImage
 from ngff_bio.raster.coco_rle import rasterize_rles
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def write_tracks(
     import zarr
     from zarr.storage import MemoryStore
 
-    parents = layer.parents if isinstance(layer, VolumeLayer) else {}
+    parents = layer.parents
     graph = graph_of(table, parents)
     properties: dict[str, PixelArray] = {
         "t": graph.t,

@@ -65,7 +65,7 @@ def _frames(document: str, images: Sequence[str]) -> tuple[list[str], range | tu
         )
     matches = {n: m for n in below if (m := _FRAME.search(n))}
     if len(matches) < len(below):
-        files = sorted(below, key=_natural)
+        files = sorted(below, key=natural)
         return files, range(len(files))
     numbers = {n: int(m[1]) for n, m in matches.items()}
     files = sorted(below, key=numbers.__getitem__)
@@ -76,7 +76,8 @@ def _frames(document: str, images: Sequence[str]) -> tuple[list[str], range | tu
     return files, tuple(ordered)
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, str]]:
+    """Key to sort file names by the numbers in them."""
     parts = _NUMBER.split(base_of(name))
     return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts]
 

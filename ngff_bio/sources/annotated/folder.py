@@ -293,7 +293,10 @@ def _entry(
     count = len(image.instances)
     last = max((i.t for i in image.instances), default=0)
     about = replace(image, instances=())
-    return Entry(reader, index, about, count, tuple(classes), categories, last_frame=last)
+    top = max((i.value for i in image.instances), default=0)
+    return Entry(
+        reader, index, about, count, tuple(classes), categories, last_frame=last, max_value=top
+    )
 
 
 def without_image(file: str, expected: str, record: str | None = None) -> SourceError:

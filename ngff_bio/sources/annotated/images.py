@@ -43,6 +43,7 @@ class Entry:
     categories: tuple[Category, ...]
     instances: MakeInstances | None = None
     last_frame: int = 0
+    max_value: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -243,7 +244,10 @@ class ImageMaker:
                 hint="check that the annotations belong to this image file",
             )
         instances = stated = DocumentInstances(
-            entry.reader, (entry.index, *[None] * (times - 1)), placed=entry.image.placed
+            entry.reader,
+            (entry.index, *[None] * (times - 1)),
+            tracked=entry.image.tracked,
+            placed=entry.image.placed,
         )
         if entry.instances is not None:
             instances = entry.instances(stated, entry.image, size)
@@ -251,7 +255,9 @@ class ImageMaker:
             name=name,
             instances=instances,
             count=entry.count,
-            max_value=entry.count,
+            max_value=entry.max_value or entry.count,
+            tracked=entry.image.tracked and times > 1,
+            parents=dict(entry.image.parents),
             categories=merged_categories((*self.categories, *entry.categories), entry.classes),
             attributes=dict(getattr(instances, "attributes", {})),
             on_error=self.folder.problems.on_error,

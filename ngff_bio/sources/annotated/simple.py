@@ -14,6 +14,7 @@ from ngff_bio.formats.documents import DocumentReader
 from ngff_bio.formats.napari_shapes import NapariShapes, is_napari_shapes
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.slide_xml import SlideXml, is_slide_xml
+from ngff_bio.formats.trackmate import TrackMateFile, is_trackmate
 from ngff_bio.model import SourceDataset, SourceFile
 from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder
 from ngff_bio.sources.annotated.pairing import stem
@@ -95,4 +96,12 @@ NAPARI = document_source(
     "a.csv with index, shape-type, vertex-index, axis-0, axis-1, and the image file a.*",
     lambda tree, name: name.lower().endswith(".csv") and is_napari_shapes(tree.file(name)),
     NapariShapes,
+)
+
+TRACKMATE = document_source(
+    "trackmate",
+    "TrackMate: spots and tracks of a movie as XML",
+    "movie.xml, and the image file that it names, or movie.*",
+    lambda tree, name: name.lower().endswith(".xml") and is_trackmate(tree.file(name)),
+    TrackMateFile,
 )

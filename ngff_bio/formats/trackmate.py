@@ -1,0 +1,165 @@
+"""TrackMate (Fiji): spots of a movie with their tracks, as XML.
+
+Format: https://imagej.net/plugins/trackmate/ and its TmXmlWriter. Positions are in the units of the
+image, 0 at the center of the first pixel; a spot is the outline of its ROI, around its position, or a
+circle of its radius. Edges lead from spot to spot.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from ngff_bio.errors import SourceError
+from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.outlines import ellipse, outline
+from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.xml import Element, as_json, number_of, parse_xml, root_tag
+from ngff_bio.model import Geometry, Instance, SourceFile
+
+ROOT = "TrackMate"
+
+_HINT = "save the file again from TrackMate, or skip such spots with --on-error skip"
+
+
+def is_trackmate(file: SourceFile) -> bool:
+    """Whether the root element of a file is that of TrackMate."""
+    return root_tag(file) == ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class TrackMateFile:
+    """Reads the spots of a movie; between two divisions, those of a track have one label value."""
+
+    file: SourceFile
+
+    #: Pixels whose center is inside, as the program fills its outlines.
+    rule: ClassVar[Literal["center"]] = "center"
+
+    def read(self, problems: Problems) -> Document:
+        """Read the file."""
+        root = parse_xml(self.file.read(), self.file.name)
+        about = root.find("Settings/ImageData")
+        spots = {s.get("ID", ""): s for s in root.iterfind("Model/AllSpots/SpotsInFrame/Spot")}
+        tracks = {
+            (edge.get("SPOT_SOURCE_ID", ""), edge.get("SPOT_TARGET_ID", "")): track.get("TRACK_ID")
+            for track in root.iterfind("Model/AllTracks/Track")
+            for edge in track.iterfind("Edge")
+        }
+        branches = _Branches.of(spots, tracks, self.file.name)
+        instances = []
+        for number, (name, spot) in enumerate(spots.items()):
+            with problems.caught():
+                one = self._instance(name, spot, about)
+                one.value, one.indices = branches.values[name], (number,)
+                one.track_id = branches.tracks.get(name)
+                instances.append(one)
+        stated = "" if about is None else about.get("filename", "")
+        image = stated or self.file.name.rpartition("/")[2].rpartition(".")[0]
+        settings: dict[str, Any] = {} if about is None else {"ImageData": as_json(about)}
+        return Document(
+            [
+                AnnotatedImage(
+                    image, instances, record=settings, placed=True, tracked=True,
+                    parents=branches.parents,
+                )
+            ]
+        )  # fmt: skip
+
+    def _instance(self, name: str, spot: Element, about: Element | None) -> Instance:
+        file, record = self.file.name, f"Spot {name}"
+
+        def number(key: str) -> float:
+            return number_of(spot, key, file, record)
+
+        def size(key: str) -> float:
+            return 1.0 if about is None or not about.get(key) else number_of(about, key, file, key)
+
+        across, down, deep = size("pixelwidth"), size("pixelheight"), size("voxeldepth")
+        if min(across, down, deep) <= 0:
+            raise SourceError(
+                "the size of a pixel is wrong", file=file, expected="more than 0", hint=_HINT
+            )
+        x, y = number("POSITION_X") / across + 0.5, number("POSITION_Y") / down + 0.5
+        shape: Geometry
+        if spot.get("ROI_N_POINTS") and (spot.text or "").strip():
+            try:
+                flat = [float(v) for v in (spot.text or "").split()]
+            except ValueError:
+                flat = [0.0]
+            if len(flat) % 2:
+                raise SourceError(
+                    "the outline of a spot is wrong",
+                    file=file,
+                    record=record,
+                    expected="x and y of each point",
+                    found=(spot.text or "")[:80],
+                    hint=_HINT,
+                )
+            points = [
+                (x + a / across, y + b / down) for a, b in zip(flat[::2], flat[1::2], strict=True)
+            ]
+            shape = outline(points, file, record)
+        else:
+            radius = number("RADIUS")
+            shape = ellipse((x, y), (radius / across, radius / down))
+        planes = 0 if about is None else int(number_of(about, "nslices", file, "ImageData"))
+        z = round(number("POSITION_Z") / deep) if planes > 1 else None
+        t = int(number("FRAME"))
+        if t < 0 or not 0 <= (z or 0) < max(planes, 1):
+            raise SourceError(
+                "a spot is on a plane or frame that is not there",
+                file=file,
+                record=record,
+                expected=f"{planes} planes",
+                found=f"plane {z}, frame {t}",
+                hint=_HINT,
+            )
+        return Instance(0, shape, t=t, z=z, source_id=name, record=record_text(as_json(spot)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Branches:
+    """Parts of tracks without division or merger: label value and track of each spot, parents."""
+
+    values: Mapping[str, int]
+    tracks: Mapping[str, str]
+    parents: Mapping[int, int]
+
+    @classmethod
+    def of(
+        cls, spots: Mapping[str, Element], edges: Mapping[tuple[str, str], str | None], file: str
+    ) -> _Branches:
+        frames = {n: int(number_of(s, "FRAME", file, f"Spot {n}")) for n, s in spots.items()}
+        after: dict[str, list[str]] = defaultdict(list)
+        before: dict[str, list[str]] = defaultdict(list)
+        tracks: dict[str, str] = {}
+        for (one, other), track in edges.items():
+            if one not in frames or other not in frames or frames[one] == frames[other]:
+                raise SourceError(
+                    "an edge does not lead from a spot to one of another frame",
+                    file=file,
+                    record=f"Edge {one} to {other}",
+                    expected="spots of the file",
+                    hint="save the file again from TrackMate",
+                )
+            first, second = (one, other) if frames[one] < frames[other] else (other, one)
+            after[first].append(second)
+            before[second].append(first)
+            for name in (one, other):
+                tracks[name] = track or ""
+        values: dict[str, int] = {}
+        parents: dict[int, int] = {}
+        last = 0
+        for name in sorted(spots, key=frames.__getitem__):
+            above = before[name]
+            if len(above) == 1 and len(after[above[0]]) == 1:
+                values[name] = values[above[0]]
+                continue
+            last += 1
+            values[name] = last
+            if len(above) == 1:
+                parents[values[name]] = values[above[0]]
+        return cls(values, tracks, parents)
