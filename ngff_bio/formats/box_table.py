@@ -110,10 +110,12 @@ class BoxTable:
         classes = dict.fromkeys(i.category for same in found.values() for i in same)
         return Document(images, tuple(Category(c, c) for c in classes if c is not None))
 
-    def _entries(self, createml: bool) -> Iterator[tuple[str, Mapping[str, Any], Sequence[Any]]]:
+    def _entries(
+        self, createml: bool
+    ) -> Iterator[tuple[str, Mapping[str, object], Sequence[object]]]:
         """For each box the name of its image, its row, and x0, y0, x1, y1; no numbers for no box."""
         if createml:
-            for n, one in enumerate(parse_json(self.file.read(), self.file.name, list[Any])):
+            for n, one in enumerate(parse_json(self.file.read(), self.file.name, list[object])):
                 name = one.get("image", one.get("imagefilename")) if isinstance(one, dict) else None
                 boxes = one.get("annotations", one.get("annotation")) if name else None
                 if not isinstance(boxes, list):
@@ -199,7 +201,7 @@ def _beyond(sides: Sequence[Any]) -> Sequence[Any]:
     return x, y, x + width, y + height
 
 
-def _around(sides: Sequence[Any]) -> Sequence[Any]:
+def _around(sides: Sequence[Any]) -> Sequence[object]:
     """Corners of a center, a width and a height."""
     try:
         x, y, width, height = map(float, sides)

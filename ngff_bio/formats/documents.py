@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from threading import Lock
-from typing import Any, Protocol
+from typing import Protocol
 
 from ngff_bio.formats.problems import Problems, damage_named
 from ngff_bio.model import (
@@ -62,7 +62,7 @@ class AnnotatedImage:
     instances: Sequence[Instance]
     size: tuple[int, int] | None = None
     splits: tuple[str, ...] = ()
-    record: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, object] = field(default_factory=dict)
     layer: str | None = None
     placed: bool = False
     tracked: bool = False
@@ -79,7 +79,7 @@ class Document:
 
     images: Sequence[AnnotatedImage]
     categories: tuple[Category, ...] = ()
-    record: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, object] = field(default_factory=dict)
     movie: bool = False
 
 
@@ -220,6 +220,6 @@ def _settings_of(reader: DocumentReader) -> str:
     return f"{type(reader).__name__} {own}"
 
 
-def record_text(record: Any) -> str:
+def record_text(record: object) -> str:
     """A record of a document as the text of `Instance.record`."""
     return json.dumps(record, ensure_ascii=False, separators=(",", ":"))

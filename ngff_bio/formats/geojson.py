@@ -93,7 +93,7 @@ class GeoJsonFile:
         )
 
 
-def features_of(file: SourceFile) -> tuple[list[Any], Any]:
+def features_of(file: SourceFile) -> tuple[list[Any], object]:
     """The features of a file, and the other members of a collection (``None`` for a bare array).
 
     Raises
@@ -155,7 +155,7 @@ def packed(text: bytes, name: str) -> bytes:
     return out.getvalue()
 
 
-def collection_of(features: Sequence[Any], rest: Any) -> Any:
+def collection_of(features: Sequence[object], rest: Any) -> object:
     """The content of a file again, from `features_of`."""
     if rest is None:
         return list(features)
@@ -164,7 +164,7 @@ def collection_of(features: Sequence[Any], rest: Any) -> Any:
     return {**rest, "features": list(features)}
 
 
-def _properties(feature: Mapping[str, Any]) -> JsonObject:
+def _properties(feature: Mapping[str, object]) -> JsonObject:
     found = feature.get("properties")
     return found if isinstance(found, dict) else {}
 
@@ -199,7 +199,7 @@ def _color(value: object) -> Rgba | None:
     return None
 
 
-def _shape(geometry: Mapping[str, Any], file: str, record: str) -> Polygons | None:
+def _shape(geometry: Mapping[str, object], file: str, record: str) -> Polygons | None:
     """What a geometry covers; ``None`` if it has no area."""
     kind, coordinates = geometry.get("type"), geometry.get("coordinates")
     if kind in _NO_AREA:
@@ -235,7 +235,7 @@ def _shape(geometry: Mapping[str, Any], file: str, record: str) -> Polygons | No
     return Polygons(tuple(found))
 
 
-def _listed(rings: object, file: str, record: str) -> list[Any]:
+def _listed(rings: object, file: str, record: str) -> list[object]:
     if not isinstance(rings, list):
         raise _no_ring(file, record, rings)
     return rings

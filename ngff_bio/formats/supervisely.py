@@ -12,7 +12,6 @@ import io
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -38,7 +37,7 @@ class _Size(msgspec.Struct):
 
 class _File(msgspec.Struct):
     size: _Size
-    objects: list[Any]
+    objects: list[object]
 
 
 class _Points(msgspec.Struct):
@@ -60,7 +59,7 @@ class _Object(msgspec.Struct):
     bitmap: _Bitmap | None = None
 
 
-def read_meta(file: SourceFile) -> tuple[tuple[Category, ...], dict[str, Any]]:
+def read_meta(file: SourceFile) -> tuple[tuple[Category, ...], dict[str, object]]:
     """The classes of a project, and the content of its ``meta.json``.
 
     Raises
@@ -68,7 +67,7 @@ def read_meta(file: SourceFile) -> tuple[tuple[Category, ...], dict[str, Any]]:
     ngff_bio.errors.SourceError
         If it is damaged, or has no classes.
     """
-    content: dict[str, Any] = parse_json(file.read(), file.name, dict[str, Any])
+    content: dict[str, object] = parse_json(file.read(), file.name, dict[str, object])
     found = []
     listed = content.get("classes") or []
     for number, one in enumerate(listed if isinstance(listed, list) else [listed]):
@@ -110,7 +109,7 @@ class SuperviselyFile:
     def read(self, problems: Problems) -> Document:
         """Read the file."""
         name = self.file.name
-        content: dict[str, Any] = parse_json(self.file.read(), name, dict[str, Any])
+        content: dict[str, object] = parse_json(self.file.read(), name, dict[str, object])
         about: _File = checked(content, _File, file=name, record="")
         size = (about.size.height, about.size.width)
         instances = []
@@ -121,7 +120,7 @@ class SuperviselyFile:
         return Document([AnnotatedImage(self.image, instances, size, record=record)])
 
     def _instance(
-        self, one: Any, number: int, size: tuple[int, int], problems: Problems
+        self, one: object, number: int, size: tuple[int, int], problems: Problems
     ) -> Instance:
         record = f"objects[{number}]"
         found: _Object = checked(one, _Object, file=self.file.name, record=record, hint=_HINT)
@@ -221,6 +220,6 @@ def decode_bitmap(text: str, size: tuple[int, int]) -> NDArray[np.bool_]:
     return mask
 
 
-def restored(record: Mapping[str, Any], objects: Sequence[Any]) -> dict[str, Any]:
+def restored(record: Mapping[str, object], objects: Sequence[object]) -> dict[str, object]:
     """The annotation file again, from what a store keeps."""
     return {k: list(objects) if k == "objects" else v for k, v in record.items()}

@@ -70,7 +70,7 @@ class ViaFile:
         return Document(images, categories, rest)
 
     def _instance(
-        self, region: Any, number: int, known: str | None, record: str, problems: Problems
+        self, region: object, number: int, known: str | None, record: str, problems: Problems
     ) -> Instance:
         file = self.file.name
         shape = region.get("shape_attributes") if isinstance(region, dict) else None
@@ -180,7 +180,7 @@ def _csv_entries(file: SourceFile) -> dict[str, JsonObject]:
     return found
 
 
-def _regions(entry: Mapping[str, Any]) -> list[Any]:
+def _regions(entry: Mapping[str, Any]) -> list[object]:
     """Regions of an image: a list, or in version 1 an object by number."""
     regions = entry.get("regions") or []
     return list(regions.values()) if isinstance(regions, dict) else list(regions)
@@ -192,7 +192,7 @@ def _attributes(region: object) -> JsonObject:
 
 
 def _class_attribute(
-    project: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]
+    project: Mapping[str, object], entries: Iterable[Mapping[str, object]]
 ) -> str | None:
     declared = project.get("_via_attributes")
     regions = declared.get("region") if isinstance(declared, dict) else None
@@ -205,7 +205,7 @@ def _class_attribute(
     return next((lower[n] for n in CLASS_NAMES if n in lower), None)
 
 
-def _categories(project: Mapping[str, Any], known: str | None) -> tuple[Category, ...]:
+def _categories(project: Mapping[str, object], known: str | None) -> tuple[Category, ...]:
     """Options of the class attribute, in their order."""
     declared = project.get("_via_attributes")
     regions = declared.get("region") if isinstance(declared, dict) else None
@@ -215,7 +215,7 @@ def _categories(project: Mapping[str, Any], known: str | None) -> tuple[Category
     return tuple(Category(n, n) for n in names if n)
 
 
-def shape_geometry(shape: Mapping[str, Any], file: str, record: str) -> Geometry | None:
+def shape_geometry(shape: Mapping[str, object], file: str, record: str) -> Geometry | None:
     """What a shape covers; ``None`` if it has no area."""
 
     def number(key: str) -> float:
@@ -282,13 +282,13 @@ def shape_geometry(shape: Mapping[str, Any], file: str, record: str) -> Geometry
 
 
 def restored(
-    record: Mapping[str, Any], images: list[tuple[JsonObject, list[tuple[int, Any]]]]
+    record: Mapping[str, object], images: list[tuple[JsonObject, list[tuple[int, object]]]]
 ) -> JsonObject:
     """The content of a project or a JSON export again."""
     entries: JsonObject = {}
     for about, regions in images:
         listed = [r for _, r in sorted(regions, key=lambda p: p[0])]
-        made: Any = {str(i): r for i, r in enumerate(listed)} if about["as_object"] else listed
+        made: object = {str(i): r for i, r in enumerate(listed)} if about["as_object"] else listed
         entries[about["key"]] = {**about["entry"], "regions": made}
     return {"_via_img_metadata": entries, **record} if record else entries
 

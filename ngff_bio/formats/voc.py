@@ -198,7 +198,7 @@ def counts_from_0(data: bytes) -> bool:
     return _BEFORE.search(data) is not None
 
 
-def restored(record: dict[str, Any], objects: list[Any]) -> bytes:
+def restored(record: dict[str, object], objects: list[Any]) -> bytes:
     """An annotation file again, from what a store keeps of it."""
     root = from_json(ROOT, record)
     for one in objects:

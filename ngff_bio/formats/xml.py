@@ -133,20 +133,20 @@ def as_json(element: Element, depth: int = 0) -> Any:
             expected=f"at most {_DEEPEST} levels",
             hint="check that it is an annotation file",
         )
-    children: dict[str, list[Any]] = {}
+    children: dict[str, list[object]] = {}
     for child in element:
         children.setdefault(child.tag, []).append(as_json(child, depth + 1))
     text = element.text or ""
     if not element.attrib and not children:
         return text
-    found: dict[str, Any] = {f"@{name}": value for name, value in element.attrib.items()}
+    found: dict[str, object] = {f"@{name}": value for name, value in element.attrib.items()}
     if text.strip():
         found["#text"] = text
     found.update({tag: v[0] if len(v) == 1 else v for tag, v in children.items()})
     return found
 
 
-def from_json(tag: str, value: Any) -> Element:
+def from_json(tag: str, value: object) -> Element:
     """The element of a JSON value that `as_json` gave."""
     element = Element(tag)
     if not isinstance(value, Mapping):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ngff_bio.model import Axis, Pixels
 
@@ -15,7 +14,7 @@ class ArrayImage:
 
     pixels: Pixels
     axes: tuple[Axis, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def letters(self) -> str:

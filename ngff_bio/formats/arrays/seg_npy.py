@@ -74,9 +74,9 @@ class _Machine:
 
     stream: BinaryIO
     file: str
-    stack: list[Any] = field(default_factory=list)
-    marks: list[list[Any]] = field(default_factory=list)
-    memo: dict[int, Any] = field(default_factory=dict)
+    stack: list[object] = field(default_factory=list)
+    marks: list[list[object]] = field(default_factory=list)
+    memo: dict[int, object] = field(default_factory=dict)
     text: int = 0
 
     def run(self) -> Any:
@@ -151,7 +151,7 @@ class _Machine:
         self.stream.seek(-width, io.SEEK_CUR)
         return size <= _MOST_TEXT
 
-    def _collect(self, name: str, items: list[Any]) -> None:
+    def _collect(self, name: str, items: list[object]) -> None:
         """Put the elements since the mark into a container."""
         self.stack = self.marks.pop()
         if name == "TUPLE":
@@ -171,7 +171,7 @@ class _Machine:
             raise self._refused(f"{module}.{name}")
         return _Global(module, name)
 
-    def _reduce(self, called: Any, arguments: Any) -> Any:
+    def _reduce(self, called: object, arguments: Any) -> object:
         match called, arguments:
             case _Global(name="_reconstruct"), (_Global(name="ndarray"), *_):
                 return PickledArray()
@@ -182,7 +182,7 @@ class _Machine:
                 return self._scalar(kind, data)
         raise self._refused(f"a call of {getattr(called, 'name', type(called).__name__)}")
 
-    def _scalar(self, kind: _Type, data: _Bytes) -> Any:
+    def _scalar(self, kind: _Type, data: _Bytes) -> object:
         dtype = _plain(kind.text)
         if data.size != dtype.itemsize:
             raise ValueError("a number has another size than its type")
@@ -210,13 +210,13 @@ _LITERALS = {
 }  # fmt: skip
 
 
-def _listed(value: object) -> list[Any]:
+def _listed(value: object) -> list[object]:
     if type(value) is not list:
         raise ValueError("elements are added to what is not a list")
     return value
 
 
-def _mapped(value: object) -> dict[Any, Any]:
+def _mapped(value: object) -> dict[object, object]:
     if type(value) is not dict:
         raise ValueError("items are set in what is not a dictionary")
     return value
@@ -228,7 +228,7 @@ def _key(value: object) -> str | int | float | bool | None:
     raise ValueError("a key is neither text nor a number")
 
 
-def _build(made: Any, state: Any) -> None:
+def _build(made: object, state: Any) -> None:
     """The state of an array or a type, as NumPy pickles it."""
     match made, state:
         case _Type(), (int(), str(order), *_):
@@ -256,7 +256,7 @@ def _plain(code: str) -> SampleType:
     return dtype
 
 
-def read_seg_npy(file: SourceFile) -> dict[str, Any]:
+def read_seg_npy(file: SourceFile) -> dict[str, object]:
     """The dictionary of a file, with a `PickledArray` for each array.
 
     Raises

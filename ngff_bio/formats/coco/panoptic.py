@@ -32,14 +32,14 @@ _HINT = "correct the file, or skip such records with --on-error skip"
 
 class _File(msgspec.Struct):
     images: list[JsonObject]
-    annotations: list[Any]
+    annotations: list[object]
     categories: list[JsonObject] = []
 
 
 class _Annotation(msgspec.Struct):
     image_id: int | str
     file_name: Annotated[str, msgspec.Meta(min_length=1)]
-    segments_info: list[Any]
+    segments_info: list[object]
 
 
 class _Segment(msgspec.Struct):
@@ -65,7 +65,7 @@ class PanopticFile:
         names = {c.id: c.name for c in categories}
         listed = [parse_image(i, one, name) for i, one in enumerate(found.images)]
         by_id = {image.id: image for image in listed}
-        images: dict[Any, AnnotatedImage] = {}
+        images: dict[object, AnnotatedImage] = {}
         for number, one in enumerate(found.annotations):
             with problems.caught():
                 images |= self._annotated(one, number, by_id, names, problems)
@@ -85,7 +85,7 @@ class PanopticFile:
         by_id: dict[Any, CocoImage],
         names: dict[Any, str],
         problems: Problems,
-    ) -> dict[Any, AnnotatedImage]:
+    ) -> dict[object, AnnotatedImage]:
         file, record = self.file.name, f"annotations[{number}]"
         about: _Annotation = checked(one, _Annotation, file=file, record=record, hint=_HINT)
         image = by_id.get(about.image_id)
@@ -219,7 +219,7 @@ def check_segments(
 
 def restored(
     record: JsonObject,
-    images: list[tuple[JsonObject, list[tuple[int, Any]]]],
+    images: list[tuple[JsonObject, list[tuple[int, object]]]],
     categories: list[JsonObject],
 ) -> JsonObject:
     """The content of a JSON file again, from what a store keeps."""

@@ -201,7 +201,7 @@ def _without_segmentation(text: bytes, raw: msgspec.Raw | msgspec.UnsetType | No
     return "{" + ",".join(parts) + "}"
 
 
-def _lenient(text: bytes, file: str, place: str) -> tuple[_Record, Any, str, SourceError | None]:
+def _lenient(text: bytes, file: str, place: str) -> tuple[_Record, object, str, SourceError | None]:
     """A record with something unusual: NaN, a crowd flag that is true, text for a number, ...
 
     Returns

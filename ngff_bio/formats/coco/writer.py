@@ -112,7 +112,7 @@ def restored_record(
     return json.dumps(whole, ensure_ascii=False).encode()
 
 
-def _ordered(shape: Any, counts_first: bool) -> Any:
+def _ordered(shape: Any, counts_first: bool) -> object:
     """A segmentation; the keys of an RLE in the source's order."""
     return {k: shape[k] for k in ("counts", "size")} if counts_first else shape
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.cvat.shapes import NO_AREAS, SHAPES, shape_instance
@@ -70,7 +69,7 @@ class CvatFile:
         if height.isdecimal() and width.isdecimal() and len(height + width) < 16:
             size = (int(height), int(width))
         instances = []
-        others: list[Any] = []
+        others: list[object] = []
         for index, shape in enumerate(one):
             record = f"image {given} {shape.tag}[{index}]"
             if shape.tag not in SHAPES:

@@ -77,7 +77,7 @@ def shape_instance(
     )
 
 
-def _members(one: Element) -> dict[str, Any]:
+def _members(one: Element) -> dict[str, object]:
     found = as_json(one)
     return found if isinstance(found, dict) else {}
 

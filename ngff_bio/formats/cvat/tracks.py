@@ -33,7 +33,7 @@ def track_instances(
     size: tuple[int, int],
     file: str,
     problems: Problems,
-    labels: Mapping[str, Any],
+    labels: Mapping[str, object],
 ) -> list[AnnotatedImage]:
     """The frames of the movie, by their numbers, with the tracks that are on each.
 

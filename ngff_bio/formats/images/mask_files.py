@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +104,6 @@ class MaskFiles:
         return inside
 
 
-def _some(values: Iterable[Any]) -> str:
+def _some(values: Iterable[object]) -> str:
     shown = [str(v) for v in values]
     return ", ".join(shown[:5]) + (f", ... ({len(shown)} values)" if len(shown) > 5 else "")

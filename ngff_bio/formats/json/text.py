@@ -228,7 +228,9 @@ def checked(
 def checked(
     value: object, kind: object, *, file: str, record: str, hint: str | None = None
 ) -> Any: ...
-def checked(value: object, kind: Any, *, file: str, record: str, hint: str | None = None) -> object:
+def checked(
+    value: object, kind: object, *, file: str, record: str, hint: str | None = None
+) -> object:
     """A parsed JSON value as a typed one: an instance of a `msgspec.Struct`, for instance.
 
     Floats without a fraction count as integers.
@@ -281,7 +283,7 @@ def _parts_of(message: str) -> tuple[str | None, str, bool]:
     return expected, path, False
 
 
-def _member(value: Any, path: str) -> Any:
+def _member(value: Any, path: str) -> object:
     for name, number in re.findall(r"\.(\w+)|\[(\d+)\]", path):
         value = value[name] if name else value[int(number)]
     return value

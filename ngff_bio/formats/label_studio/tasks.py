@@ -63,7 +63,7 @@ class LabelStudioFile:
     def read(self, problems: Problems) -> Document:
         """Read the file."""
         name = self.file.name
-        tasks = parse_json(self.file.read(), name, list[Any])
+        tasks = parse_json(self.file.read(), name, list[object])
         images: list[AnnotatedImage] = []
         for number, task in enumerate(tasks):
             if not isinstance(task, dict):
@@ -123,14 +123,14 @@ class LabelStudioFile:
     def _annotated(
         self,
         image: str,
-        regions: list[tuple[Any, Any, tuple[str, int]]],
+        regions: list[tuple[Any, object, tuple[str, int]]],
         record: JsonObject,
         layer: str | None,
         number: int,
         problems: Problems,
     ) -> AnnotatedImage:
         """One list of regions; results of one id are one region."""
-        groups: dict[Any, list[int]] = defaultdict(list)
+        groups: dict[object, list[int]] = defaultdict(list)
         for i, (region, _, _) in enumerate(regions):
             own = region.get("id") if isinstance(region, dict) else None
             groups[own if own is not None else ("#", i)].append(i)
@@ -237,7 +237,7 @@ def _labels(region: Any) -> Iterator[str]:
             yield from (n for n in names if isinstance(n, str))
 
 
-def _has_regions(values: list[Any]) -> bool:
+def _has_regions(values: list[object]) -> bool:
     return any(isinstance(v, dict) and "original_width" in v for v in values)
 
 

@@ -95,7 +95,7 @@ class LabelmeFile:
         Shapes with the same label and ``group_id`` are parts of one instance, as in labelme's own
         converters; any other shape is an instance.
         """
-        ranks: dict[Any, int] = {}
+        ranks: dict[object, int] = {}
         found = []
         for number, shape in enumerate(self.shapes):
             group = shape.get("group_id")
@@ -210,7 +210,7 @@ def shape_geometry(shape: Mapping[str, Any], scale: tuple[float, float] = (1.0, 
     return Shape(kind, points, shape["mask"] if kind == "mask" else None)
 
 
-def shape_record(shape: Mapping[str, Any], *, scaled: bool = False) -> str:
+def shape_record(shape: Mapping[str, object], *, scaled: bool = False) -> str:
     """A shape as JSON text with its keys in their order.
 
     Points (and the PNG of a mask) are null: the table has columns for them. If they were scaled,
@@ -245,7 +245,7 @@ def restored_shape(
     return shape
 
 
-def restored_file(record: Mapping[str, Any], shapes: Sequence[JsonObject]) -> JsonObject:
+def restored_file(record: Mapping[str, object], shapes: Sequence[JsonObject]) -> JsonObject:
     """The content of the file again, without an embedded image."""
     return {k: list(shapes) if k == "shapes" else v for k, v in record.items()}
 

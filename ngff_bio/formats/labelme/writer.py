@@ -37,7 +37,7 @@ def shape_record(
     *,
     group_id: int | None = None,
     mask: str | None = None,
-    **extra: Any,
+    **extra: object,
 ) -> JsonObject:
     """One shape; labelme keeps `extra` keys unchanged."""
     record: JsonObject = {

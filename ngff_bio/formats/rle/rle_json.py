@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -50,7 +50,7 @@ class RunLengthLabels:
     volume: RunVolume
     ids: tuple[int, ...]
     source_ids: dict[int, int]
-    spelling: Mapping[str, Any] = field(default_factory=dict)
+    spelling: Mapping[str, object] = field(default_factory=dict)
 
 
 def read_rle_json(file: SourceFile) -> RunLengthLabels:
@@ -72,7 +72,9 @@ def read_rle_json(file: SourceFile) -> RunLengthLabels:
     return decode_rle_json(content, file.name)
 
 
-def decode_rle_json(content: Mapping[str, Any], name: str = "run-length JSON") -> RunLengthLabels:
+def decode_rle_json(
+    content: Mapping[str, object], name: str = "run-length JSON"
+) -> RunLengthLabels:
     """Decode a parsed file.
 
     Parameters

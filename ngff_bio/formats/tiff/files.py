@@ -103,7 +103,7 @@ class _OpenFiles:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._files: OrderedDict[SourceFile, tuple[Any, OpenTiff]] = OrderedDict()
+        self._files: OrderedDict[SourceFile, tuple[object, OpenTiff]] = OrderedDict()
 
     def get(self, file: SourceFile) -> OpenTiff:
         mark = _mark(file)
@@ -129,7 +129,7 @@ class _OpenFiles:
         return opened
 
 
-def _mark(file: SourceFile) -> Any:
+def _mark(file: SourceFile) -> object:
     """Changes when a local file is replaced, so that it is opened again."""
     if file.path is None:
         return None

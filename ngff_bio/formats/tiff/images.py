@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import tifffile
 
@@ -78,7 +77,7 @@ class OpenedImage:
     axes: tuple[Axis, ...]
     channels: tuple[Channel, ...] = ()
     elapsed_hours: tuple[float, ...] = ()
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, object] = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
     files: tuple[str, ...] = ()
 
@@ -327,7 +326,7 @@ def _attributes(
     number: int,
     file: str,
     notices: list[Notice],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     found = dict(metadata.attributes)
     if key.photometric == 0:
         found["photometric"] = "white is 0"

@@ -45,7 +45,7 @@ class TiffMetadata:
     scales: Mapping[str, Scale] = field(default_factory=dict)
     channels: tuple[Channel, ...] = ()
     elapsed_hours: tuple[float, ...] = ()
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, object] = field(default_factory=dict)
 
 
 def ome_metadata(xml: str) -> list[TiffMetadata]:
@@ -127,7 +127,7 @@ def _below(element: ElementTree.Element, name: str) -> list[ElementTree.Element]
     return [e for e in element if e.tag.rpartition("}")[2] == name]
 
 
-def imagej_metadata(page: tifffile.TiffPage, given: Mapping[str, Any]) -> TiffMetadata:
+def imagej_metadata(page: tifffile.TiffPage, given: Mapping[str, object]) -> TiffMetadata:
     """Calibration of an ImageJ file, from its resolution tags and its description.
 
     Parameters
