@@ -56,6 +56,8 @@ class AnnotatedImage:
         Whether instances state their frame (and plane); else all apply to the first frame.
     tracked, parents
         Whether instances are tracks; label value of the object that each one is a part of.
+    series
+        Which image of the file it is, if this has several.
     """
 
     name: str
@@ -67,6 +69,7 @@ class AnnotatedImage:
     placed: bool = False
     tracked: bool = False
     parents: Mapping[int, int] = field(default_factory=dict)
+    series: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class ImageMaker:
         self.layer = layer_name(classes | movies | {c.name for e in entries for c in e.categories})
 
     def of_file(self, name: str) -> list[SourceImage]:
-        """The images of an image file; annotations are of the first."""
+        """The images of an image file; annotations are of the first, or of the one that they state."""
         problems, tree = self.folder.problems, self.folder.tree
         found: list[SourceImage] = []
         with problems.caught():
@@ -118,7 +118,16 @@ class ImageMaker:
             for one in opened:
                 problems.notices.extend(one.notices)
                 shown = turned(tree, header, one, name, self.folder.turn_of(name), problems)
-                found.append(self._image(name, shown, first=not found))
+                found.append(self._image(name, shown, len(found)))
+            lost = [e for e in self.folder.entries.get(name, ()) if e.image.series >= len(found)]
+            if lost:
+                raise SourceError(
+                    "annotations of an image that the file does not have",
+                    file=name,
+                    expected=f"{len(found)} images",
+                    found=f"annotations of image {lost[0].image.series}, from 0",
+                    hint="skip such annotations with --on-error skip",
+                )
         return found
 
     def of_movie(self, movie: Movie) -> list[SourceImage]:
@@ -166,13 +175,13 @@ class ImageMaker:
             return [image]
         return []
 
-    def _image(self, name: str, one: OpenedImage, *, first: bool) -> SourceImage:
+    def _image(self, name: str, one: OpenedImage, series: int) -> SourceImage:
         layers: list[LabelLayer] = []
         stated: list[dict[str, Any]] = []
         splits = list(self.splits.get(name, ()))
         size = (one.pixels.shape[-2], one.pixels.shape[-1])
         sizes = {a.name: n for a, n in zip(one.axes, one.pixels.shape, strict=True)}
-        entries = self.folder.entries.get(name, []) if first else []
+        entries = [e for e in self.folder.entries.get(name, []) if e.image.series == series]
         for entry in entries:
             with self.folder.problems.caught():
                 _check_size(entry, name, size)
@@ -191,7 +200,7 @@ class ImageMaker:
                 "the image is a stack: annotations apply to its first frame and to all its planes",
                 record=name,
             )
-        if self.more_layers is not None and first:
+        if self.more_layers is not None and not series:
             with self.folder.problems.caught():
                 layers += self.more_layers(name, size)
         if not layers:

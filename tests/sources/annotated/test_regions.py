@@ -7,12 +7,14 @@ import gzip
 import io
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import roifile
+import tifffile
 from makers import make_qupath, make_rois
 from makers.paired import SIZE, gray, put
 from makers.regions import feature, imagej_rois, qupath_features, roi_zip, square
@@ -273,3 +275,78 @@ def test_wrong_rois_are_one_error_or_are_skipped(wrong: str, tmp_path: Path) -> 
     report = convert(tmp_path / "in", on_error="skip", ignore_unread=True)[1]
     assert report.images == 2
     assert any(n.kind == "skipped" for n in report.notices)
+
+
+def ome_tiff(file: Path, rois: str, *, refs: tuple[str, ...] = ()) -> Path:
+    """An OME-TIFF of two images of different sizes, to which ROIs are added."""
+    file.parent.mkdir(parents=True)
+    with tifffile.TiffWriter(file, ome=True) as tiff:
+        tiff.write(gray(1), metadata={"axes": "YX", "Name": "one"})
+        tiff.write(gray(2)[:30], metadata={"axes": "YX", "Name": "two"})
+    first, second, rest = tifffile.tiffcomment(file).split("</Pixels>")
+    given = "".join(f'<ROIRef ID="{name}"/>' for name in refs)
+    xml = f"{first}</Pixels>{second}</Pixels>{given}{rest}".replace("</OME>", f"{rois}</OME>")
+    tifffile.tiffcomment(file, xml.encode())
+    return file.parent
+
+
+def roi(name: str, *shapes: str) -> str:
+    return f'<ROI ID="{name}"><Union>{"".join(shapes)}</Union></ROI>'
+
+
+def ome_mask(mask: np.ndarray, x: int, y: int, compression: str = "none") -> str:
+    packed = np.packbits(mask).tobytes()
+    data = base64.b64encode(zlib.compress(packed) if compression == "zlib" else packed).decode()
+    height, width = mask.shape
+    return (
+        f'<Mask ID="Shape:{x}" X="{x}" Y="{y}" Width="{width}" Height="{height}">'
+        f'<BinData BigEndian="true" Length="{len(data)}" Compression="{compression}">{data}</BinData>'
+        "</Mask>"
+    )
+
+
+def test_masks_transforms_and_rois_of_later_images(tmp_path: Path) -> None:
+    mask = np.random.default_rng(5).random((7, 11)) > 0.4
+    turn = '<Transform A00="0" A01="-1" A10="1" A11="0" A02="30" A12="5"/>'
+    triangle = f'<Polygon ID="Shape:9" Points="3.2,2.1 14.7,2.3 9.4,9.8">{turn}</Polygon>'
+    rois = (
+        roi("ROI:1", ome_mask(mask, 3, 4)) + roi("ROI:2", ome_mask(mask, 20, 12, "zlib"))
+        + roi("ROI:3", triangle) + roi("ROI:4", '<Rectangle X="2" Y="3" Width="6" Height="7"/>')
+    )  # fmt: skip
+    source = ome_tiff(tmp_path / "in/a.ome.tif", rois, refs=("ROI:4",))
+    store, report = convert(source)
+    assert not report.skipped
+    first, second = sorted(p for p in ngff_bio.open(store))
+    rows = table(store, first, "objects").to_dict("records")
+    assert [r["source_id"] for r in rows] == ["ROI:1", "ROI:2", "ROI:3"]
+    for row, (y, x) in zip(rows, ((4, 3), (12, 20)), strict=False):
+        expected = np.zeros(SIZE, bool)
+        expected[y : y + 7, x : x + 11] = mask
+        assert (mask_of(store, first, row) == expected).all()
+    turned = [(30 - y, 5 + x) for x, y in ((3.2, 2.1), (14.7, 2.3), (9.4, 9.8))]
+    assert (mask_of(store, first, rows[2]) == filled(turned)).all()
+    (other,) = table(store, second, "objects").to_dict("records")
+    assert other["source_id"] == "ROI:4"
+    assert mask_of(store, second, other)[3:10, 2:8].all()
+    assert other["pixels"] == 42
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        ome_mask(np.ones((7, 11), bool), 1, 1).replace('Width="11"', 'Width="12"'),
+        ome_mask(np.ones((7, 11), bool), 1, 1).replace('Width="11"', 'Width="5000"'),
+        ome_mask(np.ones((7, 11), bool), 1, 1).replace("none", "other"),
+        ome_mask(np.ones((7, 11), bool), 1, 1).replace("</Mask>", '<Transform A00="1"/></Mask>'),
+        '<Rectangle X="2" Y="3" Width="6" Height="7"><Transform A00="1"/></Rectangle>',
+        '<Rectangle X="2" Y="3" Width="nan" Height="7"/>',
+    ],
+)
+def test_a_wrong_shape_of_ome_is_one_error_or_is_skipped(shape: str, tmp_path: Path) -> None:
+    source = ome_tiff(tmp_path / "in/a.ome.tif", roi("ROI:1", shape))
+    with pytest.raises(NgffBioError) as error:
+        convert(source)
+    assert (error.value.file, error.value.record) == ("a.ome.tif", "ROI:1")
+    assert "--on-error skip" in str(error.value.hint)
+    _, report = convert(source, on_error="skip")
+    assert report.instances == 0
