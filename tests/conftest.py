@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 from bucket_server import bucket_server
+from hypothesis import HealthCheck, settings
 
 __all__ = ["bucket_server", "samples"]
+
+# No test measures time: another program may take the processor meanwhile.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = Path(os.environ.get("NGFF_BIO_SAMPLES", ROOT.parent / "shared" / "samples"))

@@ -7,7 +7,7 @@ only. Exceptions are listed by name; one that is no longer needed fails too, so 
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -215,3 +215,9 @@ def test_private_names_of_libraries_have_a_comment_on_what_is_missing() -> None:
             found.add((module, name))
     assert found - KNOWN_REACHES == set()
     assert KNOWN_REACHES - found == set(), "these are gone: delete them from the list"
+
+
+def test_modules_of_tests_have_names_of_their_own() -> None:
+    """Else pytest cannot collect them together: folders of tests are not packages."""
+    seen = Counter(p.name for p in (ROOT / "tests").rglob("*.py") if p.name != "__init__.py")
+    assert [name for name, count in seen.items() if count > 1] == []
