@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ngff_bio.compute import measure
     from ngff_bio.conversion import convert
     from ngff_bio.copying import copy
-    from ngff_bio.editing import remove, write_labels, write_table
+    from ngff_bio.editing import remove, upgrade, write_labels, write_table
     from ngff_bio.engine.plan.settings import Settings
     from ngff_bio.export import export
     from ngff_bio.reader import open
@@ -32,6 +32,7 @@ __all__ = [
     "open",
     "patches",
     "remove",
+    "upgrade",
     "validate",
     "verify",
     "write_labels",
@@ -47,6 +48,7 @@ _HOMES = {
     "open": "ngff_bio.reader",
     "patches": "ngff_bio.reader.analysis.patches",
     "remove": "ngff_bio.editing",
+    "upgrade": "ngff_bio.editing",
     "validate": "ngff_bio.checks",
     "verify": "ngff_bio.checks.source.verify",
     "write_labels": "ngff_bio.editing",

@@ -1,0 +1,56 @@
+"""``upgrade``: metadata of another version in place, all or nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from reader.written_stores import WRITERS, example_pixels
+from test_converted_stores import older
+
+import ngff_bio
+from ngff_bio.errors import ArgumentError
+
+
+def chunks(path: Path) -> dict[Path, bytes]:
+    names = ("zarr.json", ".zattrs", ".zmetadata", "manifest.parquet", "manifest.crc32c")
+    files = (p for p in path.rglob("*") if p.is_file() and p.name not in names)
+    return {p: p.read_bytes() for p in files}
+
+
+def test_a_store_of_ours_becomes_0_6_and_stays_valid(tmp_path: Path) -> None:
+    path = tmp_path / "store.zarr"
+    WRITERS["ours 0.5"]["plate"](path)
+    before, scale = chunks(path), ngff_bio.open(path)["B/7/1"].pixels.translation(1)
+    report = ngff_bio.upgrade(path, dry_run=True)
+    assert "B/7/1/labels/cell" in report.groups
+    assert ngff_bio.open(path).version == "0.5"
+    ngff_bio.upgrade(path)
+    assert chunks(path) == before
+    opened = ngff_bio.open(path)
+    assert opened.version == "0.6"
+    assert opened["B/7/1"].pixels.translation(1) == scale
+    assert len(opened["B/7/1"].annotations("cell")) == 15
+    assert not [f for f in ngff_bio.validate(path) if f.level == "error"]
+    assert ngff_bio.verify(path).equal
+    root = json.loads((path / "zarr.json").read_text())["consolidated_metadata"]["metadata"]
+    assert root["B/7/1"]["attributes"]["ome"]["version"] == "0.6"
+    assert not ngff_bio.upgrade(path).groups
+
+
+def test_old_versions_become_0_4(tmp_path: Path) -> None:
+    path = tmp_path / "store.zarr"
+    older(path, "0.2")
+    report = ngff_bio.upgrade(path)
+    assert (report.version, report.versions) == ("0.4", ["0.2"])
+    assert not [f for f in ngff_bio.validate(path) if f.level == "error"]
+    assert (ngff_bio.open(path)["B/7/0"].pixels.array(0)[0, :, 0] == example_pixels()).all()
+
+
+def test_arrays_are_not_changed_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "store.zarr"
+    WRITERS["ome-zarr 0.4"]["image"](path)
+    with pytest.raises(ArgumentError, match="arrays would have to change") as error:
+        ngff_bio.upgrade(path, "0.5")
+    assert "ngff-bio convert" in str(error.value)
