@@ -85,6 +85,7 @@ def test_arrays_scales_and_places_are_those_of_the_store(
             assert found.pixels.scale(level) == image.pixels.scale(level)
             assert found.pixels.translation(level) == image.pixels.translation(level)
     assert broken_rules(new) <= broken_rules(old)
+    assert ngff_bio.verify(new, old).equal
 
 
 def test_chunks_go_into_shards_as_they_are_encoded(
@@ -146,6 +147,7 @@ def test_levels_are_made_anew_where_that_is_wanted(tmp_path: Path) -> None:
     assert image.pixels.translation(1)["y"] == 0.125
     np.testing.assert_array_equal(image.label("cell").array(0)[0, 0, 0], blobs())
     assert not (new / "s0").exists()
+    assert ngff_bio.verify(new, old).equal
 
 
 def test_attributes_and_files_that_nobody_knows_are_kept(tmp_path: Path) -> None:
@@ -194,6 +196,19 @@ def test_annotations_of_a_converted_dataset_still_export_equal(tmp_path: Path) -
     assert ngff_bio.verify(new, pixels=True).equal
 
 
+def test_verify_finds_what_differs_from_the_store(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    by_hand("/", sparse=False)["image"](old)
+    (old / "notes.txt").write_text("a")
+    ngff_bio.convert(old, new)
+    array: Any = zarr.open_array(old / "s1", mode="a")
+    array[0, 1, 0, 3, 4] += 1
+    _change(old / ".zattrs", lambda d: d["multiscales"][0]["axes"][-1].pop("unit"))
+    (old / "notes.txt").write_text("b")
+    found = {(d.kind, d.path) for d in ngff_bio.verify(new, old).differences}
+    assert found == {("pixels", "s1"), ("image", ""), ("object", "notes.txt")}
+
+
 def older(path: Path, version: str) -> None:
     """A plate of one image as OME-Zarr 0.1, 0.2 and 0.3 describe it, of two levels."""
     group = zarr.open_group(path, mode="w", zarr_format=2)
@@ -240,6 +255,7 @@ def test_some_images_of_a_store(tmp_path: Path) -> None:
     ngff_bio.convert(old, new, options={"images": ["C/*/1"]})
     assert list(ngff_bio.open(new)) == ["C/7/1"]
     assert [w["path"] for w in ome(new)["plate"]["wells"]] == ["C/7"]
+    assert ngff_bio.verify(new, old).equal
     assert not (new / "B").exists()
     with pytest.raises(ArgumentError, match="does not apply to a source that is a store"):
         ngff_bio.convert(old, tmp_path / "x.zarr", options={"axes": "tyx"})
@@ -303,7 +319,9 @@ def test_a_bad_image_is_an_error_or_is_left_out(
     else:
         assert not (new / "0").exists()
     np.testing.assert_array_equal(found["1"].pixels.array(0)[0, :, 0], example_pixels(1))
-    assert ngff_bio.verify(new).equal
+    verified = ngff_bio.verify(new, old)
+    assert verified.equal
+    assert verified.skipped
 
 
 def test_a_store_without_images_is_refused(tmp_path: Path) -> None:

@@ -24,12 +24,13 @@ from ngff_bio.checks.source.compare_pixels import (
     pixel_tasks,
 )
 from ngff_bio.checks.source.compare_rows import StoredTables
+from ngff_bio.checks.source.compare_stores import StoreComparison
 from ngff_bio.checks.source.compare_tracks import compare_graph, track_tasks
 from ngff_bio.checks.source.compare_volumes import ObjectCounts, compare_objects, volume_tasks
 from ngff_bio.checks.store.documents import Documents, join, read_documents, texts
 from ngff_bio.checks.store.multiscales import first_multiscale
 from ngff_bio.checks.store.objects import check_objects, load_manifest
-from ngff_bio.engine.write.manifest import ManifestEntry
+from ngff_bio.engine.write.manifest import ManifestEntry, read_conversion
 from ngff_bio.errors import StoreError
 from ngff_bio.model import InstanceLayer, LabelLayer, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.ngff.attributes import ADDED
@@ -107,6 +108,14 @@ class Comparison:
                         )
                     )
         self.done.differences += self._tables.differences
+
+    def store(self, documents: Documents, source: Storage) -> None:
+        """Compare everything with the store that it was converted from."""
+        conversion = read_conversion(self.storage) or {}
+        compared = StoreComparison(documents, self.storage, source, conversion)
+        self.done.images = len(compared.inventory.images())
+        self.done.skipped += compared.skipped()
+        self._run(list(compared.tasks()))
 
     def _differs(self, kind: Kind, path: str, what: str, **parts: str) -> None:
         self.done.differences.append(Difference(kind, path, what, **parts))

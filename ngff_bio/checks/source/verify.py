@@ -18,6 +18,7 @@ from ngff_bio.checks.source.left_out import (
     without_skipped,
 )
 from ngff_bio.checks.store.documents import read_documents, texts
+from ngff_bio.copying.rewrite.source import store_of
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.engine.write.manifest import ManifestEntry
 from ngff_bio.engine.write.transaction import settled_view
@@ -61,7 +62,8 @@ def verify(
     store
         The store.
     source
-        The folder, archive or URL that it was converted from, or the dataset, if a program built it.
+        The folder, archive, URL or store that it was converted from, or the dataset, if a program built
+        it.
     format
         Name of the source format; read from the store if not given.
     options
@@ -113,6 +115,9 @@ def verify(
         if isinstance(source, SourceDataset):
             done.source = source.origin
             comparison.dataset(read_documents(storage), source)
+        elif source is not None and (other := store_of(source, format, source_options)):
+            done.source = other.url
+            comparison.store(read_documents(storage), other)
         elif source is not None:
             done.source = without_secrets(os.fspath(source))
             documents = read_documents(storage)

@@ -251,7 +251,9 @@ class _Rewrite(NewStore[RewritePlan]):
                 *object_entries({**writer.written, **last}),
             )
         }
-        sizes = write_manifest(storage, entries.values(), self.conversion)
+        skipped = sorted(plan.inventory.dropped)
+        conversion = {**self.conversion, "skipped": skipped} if skipped else self.conversion
+        sizes = write_manifest(storage, entries.values(), conversion)
         made = [*writer.written.values(), *last.values()]
         return Finished(roots, [*sizes, *(size for size, _ in made)])
 

@@ -1,0 +1,198 @@
+"""A store against the store that it was converted from: metadata, pixels, other objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from zarr.abc.store import Store
+
+from ngff_bio import ngff
+from ngff_bio.checks.differences import Difference, Found, Task
+from ngff_bio.checks.reading import CheckedArray, zarr_store
+from ngff_bio.checks.source.compare_pixels import pixel_tasks
+from ngff_bio.checks.store.documents import Documents, texts
+from ngff_bio.copying.part import Choice, part_of_store
+from ngff_bio.copying.rewrite.inventory import Inventory, StoredMultiscale, take_inventory
+from ngff_bio.engine.write.transaction import settled_view
+from ngff_bio.errors import NgffBioError
+from ngff_bio.model import Notice, Region, SourceParts
+from ngff_bio.ngff.decoding import OME_KEYS
+from ngff_bio.ngff.older import as_04
+from ngff_bio.storage import Storage, join_key
+from ngff_bio.zarrio.arrays import ArrayMeta
+
+
+@dataclass(frozen=True)
+class _SourceArray(CheckedArray):
+    """An array of the source, read by zarr-python too."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.info.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.info.dtype
+
+    @property
+    def read_block_shape(self) -> tuple[int, ...]:
+        return self.info.chunk
+
+    def read(self, region: Region) -> NDArray[Any]:
+        return super().read(region)
+
+    def source_parts(self) -> SourceParts:
+        return ()
+
+
+@dataclass
+class StoreComparison:
+    """What a store must have of another one.
+
+    Parameters
+    ----------
+    documents, storage
+        The store.
+    source
+        The store that it was converted from.
+    conversion
+        What the manifest records of that conversion: globs of images, settings.
+    """
+
+    documents: Documents
+    storage: Storage
+    source: Storage
+    conversion: Mapping[str, Any]
+    inventory: Inventory = field(init=False)
+
+    def __post_init__(self) -> None:
+        whole, patterns = settled_view(self.source), self.conversion.get("images") or ()
+        part = part_of_store(whole, Choice(patterns), []) if patterns else whole
+        self.inventory = take_inventory(part, whole, "skip")
+        known = set(texts(self.conversion.get("skipped"))) - self.inventory.dropped
+        self.inventory.dropped |= known  # a chunk of them was damaged
+        self.inventory.notices += [
+            Notice("skipped", f"{path} was skipped by the conversion", self.inventory.url(path))
+            for path in sorted(known)
+        ]
+
+    @property
+    def made(self) -> bool:
+        """Whether levels were made anew."""
+        settings = self.conversion.get("settings")
+        return isinstance(settings, dict) and settings.get("levels") is not None
+
+    def skipped(self) -> list[Notice]:
+        """Images of the source that cannot be converted, and why."""
+        return [n for n in self.inventory.notices if n.kind == "skipped"]
+
+    def tasks(self) -> Iterator[Task]:
+        """All comparisons."""
+        old, new = zarr_store(self.inventory.data), zarr_store(self.storage)
+        for path in self.inventory.documents.groups:
+            if not self.inventory.is_dropped(path):
+                yield Task(0, partial(self._group, path))
+        for image in self.inventory.multiscales.values():
+            if not self.inventory.is_dropped(image.path) and self._is_there(image):
+                yield from self._pixels(image, old, new)
+        used = {p for m in self.inventory.multiscales.values() for p in m.levels}
+        for path in self.inventory.documents.arrays.keys() - used:
+            if not self.inventory.is_dropped(path):
+                yield Task(0, partial(self._other_array, path, old, new))
+        for key in self.inventory.others:
+            yield Task(0, partial(self._object, key))
+
+    def _is_there(self, image: StoredMultiscale) -> bool:
+        return image.path in self.documents.groups
+
+    def _pixels(self, image: StoredMultiscale, old: Store, new: Store) -> Iterator[Task]:
+        levels = image.levels[:1] if self.made else image.levels
+        for path in levels:
+            expected = self.inventory.array(path).meta
+            there = join_key(image.path, "0") if self.made else path
+            found = self.documents.array(there)
+            if found is None or (found.shape, found.dtype) != (expected.shape, expected.dtype):
+                what = (
+                    "the array is missing"
+                    if found is None
+                    else "the array differs in shape or type"
+                )
+                parts = (
+                    {} if found is None else {"expected": _kind(expected), "found": _kind(found)}
+                )
+                yield Task(0, partial(Found, [Difference("level", there, what, **parts)]))
+                continue
+            letters = image.letters if len(image.letters) == len(found.shape) else "tczyx"
+            source = _SourceArray(old, expected)
+            yield from pixel_tasks(CheckedArray(new, found), source, letters)
+
+    def _other_array(self, path: str, old: Store, new: Store) -> Found:
+        expected, found = self.inventory.array(path).meta, self.documents.arrays.get(path)
+        if found is None:
+            return Found([Difference("level", path, "the array is missing")])
+        info = replace(expected, zarr_format=self.documents.zarr_format)
+        everything = tuple((0, n) for n in expected.shape)
+        one = _SourceArray(old, expected).read(everything)
+        other = CheckedArray(new, info).read(everything)
+        if one.shape == other.shape and bool(np.all(one == other)):
+            return Found()
+        return Found([Difference("level", path, "the values of the array differ")])
+
+    def _object(self, key: str) -> Found:
+        if self.inventory.data.get(key) == self.storage.get(key):
+            return Found()
+        return Found([Difference("object", key, "the object is not that of the source")])
+
+    def _group(self, path: str) -> Found:
+        """Compare what the metadata of a group says, in whatever version, and what else it has."""
+        if path not in self.documents.groups:
+            return Found([Difference("image", path, "the group is missing")])
+        expected, found = self.inventory.documents.attributes(path), self.documents.attributes(path)
+        wrong = []
+        try:
+            before, after = self._meta(path, expected), self._meta(path, found)
+        except NgffBioError as error:
+            return Found([Difference("image", path, error.what, found=error.found)])
+        if self.made:
+            before, after = _first_levels(before), _first_levels(after)
+        for name in ("multiscales", "channels", "label", "plate", "well", "labels", "series"):
+            one, other = getattr(before, name, None), getattr(after, name, None)
+            if one != other and not self.inventory.dropped:
+                parts = {"expected": str(one)[:200], "found": str(other)[:200]}
+                wrong.append(Difference("image", path, f"{name} differ", **parts))
+        plain = [
+            {k: v for k, v in given.items() if k not in ("ome", "omero", *OME_KEYS)}
+            for given in (expected, found)
+        ]
+        if plain[0] != plain[1]:
+            wrong.append(
+                Difference("image", path, "attributes that OME-Zarr does not define differ")
+            )
+        return Found(wrong)
+
+    def _meta(self, path: str, attributes: dict[str, Any]) -> ngff.GroupMeta | None:
+        def shape_of(name: str) -> tuple[int, ...]:
+            return self.inventory.shape(join_key(path, name))
+
+        meta = ngff.decode(as_04(attributes, shape_of))
+        return None if meta is None else replace(meta, version=None)
+
+
+def _first_levels(meta: ngff.GroupMeta | None) -> ngff.GroupMeta | None:
+    """Metadata with level 0 alone, without its path and how levels were made."""
+    if meta is None:
+        return None
+    images = tuple(
+        replace(m, levels=(replace(m.levels[0], path=""),), method=None, metadata=None, name=None)
+        for m in meta.multiscales
+    )
+    return replace(meta, multiscales=images)
+
+
+def _kind(meta: ArrayMeta) -> str:
+    return f"{meta.dtype} {meta.shape}"
