@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ngff_bio.editing import remove, upgrade, write_labels, write_table
     from ngff_bio.engine.plan.settings import Settings
     from ngff_bio.export import export
+    from ngff_bio.publishing import publish
     from ngff_bio.reader import open
     from ngff_bio.reader.analysis.patches import patches
 
@@ -31,6 +32,7 @@ __all__ = [
     "measure",
     "open",
     "patches",
+    "publish",
     "remove",
     "upgrade",
     "validate",
@@ -47,6 +49,7 @@ _HOMES = {
     "measure": "ngff_bio.compute",
     "open": "ngff_bio.reader",
     "patches": "ngff_bio.reader.analysis.patches",
+    "publish": "ngff_bio.publishing",
     "remove": "ngff_bio.editing",
     "upgrade": "ngff_bio.editing",
     "validate": "ngff_bio.checks",

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from test_architecture import modules
 
 #: Parts of the package that handle the content of a store, and what writes its names elsewhere.
-STORES = ("reader", "checks", "zarrio", "ngff", "viewing", "copying")
+STORES = ("reader", "checks", "zarrio", "ngff", "viewing", "copying", "publishing")
 WRITERS = ("export", "copying", "storage")
 
 #: Calls that open or remove a file by its name.
@@ -24,6 +24,7 @@ OPENED = {"type(self)", "NodeTree", "Hierarchy", "reader", "self", "part", "webb
 
 #: Functions that open a file whose name is not from a store, or not a file.
 OWN_FILES = {
+    ("publishing.description", "_read"): "dataset.yaml, which the user names",
     ("checks.source.redraw", "_mask"): "an image in memory",
     ("checks.spec.findings", "rule_table"): "a file of this package",
     ("ngff.attributes", "write_schemas"): "the folder of the schemas",

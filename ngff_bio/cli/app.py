@@ -15,6 +15,7 @@ from ngff_bio.cli.export import export
 from ngff_bio.cli.info import info
 from ngff_bio.cli.output import console
 from ngff_bio.cli.preview import preview
+from ngff_bio.cli.publish import publish
 from ngff_bio.cli.serve import serve
 from ngff_bio.cli.upgrade import upgrade
 from ngff_bio.cli.validate import validate
@@ -106,6 +107,7 @@ app.command()(verify)
 app.command()(preview)
 app.command()(export)
 app.command()(copy)
+app.command()(publish)
 app.command()(remove)
 app.command()(upgrade)
 app.command()(serve)

@@ -1,10 +1,10 @@
-"""Some images of a store, seen as a store of its own: documents and manifest name nothing else."""
+"""A store with fewer images or with further documents, seen as a store of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any, NoReturn
@@ -13,6 +13,7 @@ from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.manifest import (
     MANIFEST,
     MANIFEST_CHECKSUM,
+    object_entries,
     read_manifest,
     write_manifest,
 )
@@ -68,9 +69,13 @@ class PartOfStore(Storage):
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
+        start = f"{prefix}/" if prefix else ""
         for key, size in self.source.list(prefix):
-            if self.keeps(key):
-                yield key, len(self.documents[key]) if key in self.documents else size
+            if self.keeps(key) and key not in self.documents:
+                yield key, size
+        for key, data in self.documents.items():
+            if key.startswith(start):
+                yield key, len(data)
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
         """Not possible: raises."""
@@ -161,6 +166,14 @@ def part_of_store(source: Storage, choice: Choice, notes: list[str]) -> PartOfSt
     return part
 
 
+def with_documents(source: Storage, documents: Mapping[str, bytes]) -> PartOfStore:
+    """A store with further objects at its root, which its manifest names too."""
+    part = PartOfStore(source, frozenset(), dict(documents))
+    if source.size(MANIFEST) is not None:
+        _add_manifest(part)
+    return part
+
+
 def below(path: str, group: str) -> bool:
     """Whether an image is in a plate."""
     return path.startswith(f"{group}/") if group else True
@@ -223,12 +236,13 @@ def _named(path: str, entries: Any, kept: set[str]) -> Iterator[dict[str, Any]]:
 def _add_manifest(part: PartOfStore) -> None:
     """Put the manifest of what is left beside the documents of a part."""
     entries = [
-        replace(e, size=len(part.documents[e.path]), crc32c=crc32c(part.documents[e.path]))
-        if e.kind == "object" and e.path in part.documents
-        else e
+        e
         for e in read_manifest(part.source)
-        if e.kind == "source" or part.keeps(e.path)
+        if e.kind == "source"
+        or (part.keeps(e.path) and (e.kind != "object" or e.path not in part.documents))
     ]
+    written = {key: (len(data), crc32c(data)) for key, data in part.documents.items()}
+    entries += object_entries(written)
     memory = MemoryStorage()
     write_manifest(memory, entries)
     part.documents |= {key: memory.objects[key] for key in (MANIFEST, MANIFEST_CHECKSUM)}

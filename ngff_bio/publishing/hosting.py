@@ -1,0 +1,105 @@
+"""Public buckets: their address on the web, and a check that everyone can read it."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from ngff_bio.errors import NgffBioError
+from ngff_bio.storage.connection import cloud_of, connect
+
+#: A page of another origin, as that of a viewer.
+_ORIGIN = "https://neuroglancer-demo.appspot.com"
+
+
+def public_url(address: str, options: Mapping[str, Any]) -> str | None:
+    """Where everyone reads what is at an address; ``None`` for a folder or a zip."""
+    if "://" not in address or address.startswith("file://"):
+        return None
+    parts = urlsplit(address)
+    cloud, path = cloud_of(address), quote(parts.path.rstrip("/"))
+    if cloud == "web":
+        return address.rstrip("/")
+    connection = connect(address, options)
+    bucket, config = parts.netloc, connection.config
+    if cloud == "gs":
+        base = connection.endpoint or "https://storage.googleapis.com"
+        return f"{base.rstrip('/')}/{bucket}{path}"
+    if cloud == "az":
+        account = config.get("account_name", "ACCOUNT")
+        base = connection.endpoint or f"https://{account}.blob.core.windows.net"
+        return f"{base.rstrip('/')}/{bucket}{path}"
+    if connection.endpoint:
+        return f"{connection.endpoint.rstrip('/')}/{bucket}{path}"
+    region = str(config.get("region", "us-east-1"))
+    if "." in bucket:  # the certificate of a host does not hold for a name with dots
+        return f"https://s3.{region}.amazonaws.com/{bucket}{path}"
+    return f"https://{bucket}.s3.{region}.amazonaws.com{path}"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that an anonymous browser needs, and whether the server gives it."""
+
+    what: str
+    passed: bool
+    found: str = ""
+
+
+def check_public(url: str, document: str) -> list[Check]:
+    """Read a document as a viewer in a browser does: without credentials, from another origin.
+
+    Parameters
+    ----------
+    url
+        Public URL of the store.
+    document
+        Key of a document that is there: ``zarr.json``.
+    """
+    try:
+        whole = _ask(f"{url}/{document}")
+        part = _ask(f"{url}/{document}", Range="bytes=1-4")
+        asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "range"}
+        preflight = _ask(f"{url}/{document}", "OPTIONS", **asked)
+        missing = _ask(f"{url}/there-is-no-such-object")
+    except (OSError, http.client.HTTPException, NgffBioError) as error:
+        return [Check("the server answers", False, str(error) or type(error).__name__)]
+    allowed = whole[1].get("access-control-allow-origin", "")
+    headers = preflight[1].get("access-control-allow-headers", "")
+    return [
+        Check("everyone may read", whole[0] == 200, f"status {whole[0]}"),
+        Check(
+            "ranges of objects are sent",
+            part[0] == 206 and part[2] == whole[2][1:5],
+            f"status {part[0]}, {len(part[2])} bytes",
+        ),
+        Check(
+            "pages of other origins may read (CORS)",
+            allowed in ("*", _ORIGIN),
+            f"Access-Control-Allow-Origin: {allowed or 'none'}",
+        ),
+        Check(
+            "pages of other origins may read ranges (CORS)",
+            preflight[0] in (200, 204) and (headers == "*" or "range" in headers.lower()),
+            f"status {preflight[0]}, Access-Control-Allow-Headers: {headers or 'none'}",
+        ),
+        Check("what is not there is answered with 404", missing[0] == 404, f"status {missing[0]}"),
+    ]
+
+
+def _ask(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of one request without credentials."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=20)
+    try:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, parts.path, headers={"Origin": _ORIGIN, **given})
+        answer = connection.getresponse()
+        body = answer.read(1 << 26)
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, body
+    finally:
+        connection.close()

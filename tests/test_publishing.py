@@ -1,0 +1,208 @@
+"""A published store: equal, described, and shown by a page that nothing can break out of."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import mlcroissant
+import pytest
+from bucket_server import BUCKET, PUBLIC, BucketServer
+from rocrate.rocrate import ROCrate
+from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parent / "engine"))
+
+from scenes import plate
+
+import ngff_bio
+from ngff_bio import publish
+from ngff_bio.cli.app import app
+from ngff_bio.engine import Settings, write_dataset
+from ngff_bio.errors import ArgumentError
+from ngff_bio.publishing.description import licence_url
+from ngff_bio.publishing.hosting import public_url
+from ngff_bio.publishing.policies import policies
+from ngff_bio.storage import FolderStorage
+from ngff_bio.viewing.landing import Description, landing_page
+from ngff_bio.viewing.summary import PlateMap, summarize
+
+URL = "https://example.org/data/p.zarr"
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("publishing") / "p.zarr"
+    write_dataset(plate(fields=2, frames=1), FolderStorage(place), Settings(chunk=(32, 48)))
+    (place.parent / "dataset.yaml").write_text(
+        "title: from the file\nlicense: CC BY-NC 4.0\ncreators: [Ada L., Lise M.]\ntaxon: 9606\n"
+        "organism: Homo sapiens\nfbbi: FBbi_00000247\nkeywords: [cells]\ncitation: A paper, 2026\n"
+    )
+    return place
+
+
+@pytest.fixture(scope="module")
+def published(store: Path) -> Path:
+    about = store.parent / "dataset.yaml"
+    done = publish(
+        store,
+        store.parent / "public.zarr",
+        metadata=about,
+        url=URL,
+        title="from an option",
+        dry_run=True,
+    )
+    assert not (store.parent / "public.zarr").exists()
+    assert done.notes == []
+    publish(store, store.parent / "public.zarr", metadata=about, title="from an option")
+    return store.parent / "public.zarr"
+
+
+def test_it_is_the_store_with_files_that_its_manifest_names(store: Path, published: Path) -> None:
+    added = {"index.html", "README.md", "croissant.json", "ro-crate-metadata.json"}
+    added.add("annotations.parquet")
+    keys = {k for k, _ in FolderStorage(published).list()}
+    assert keys == {k for k, _ in FolderStorage(store).list()} | added
+    assert ngff_bio.verify(published).equal
+    (published / "index.html").write_text("changed")
+    assert [d.path for d in ngff_bio.verify(published).differences] == ["index.html"]
+    assert [f for f in ngff_bio.validate(published) if f.level == "error"] == []
+    again = publish(store, published, overwrite=True, title="another")
+    assert again.copied.sent < len(keys)
+    assert ngff_bio.verify(published).equal
+
+
+def test_its_croissant_gives_the_annotations(store: Path, published: Path) -> None:
+    found = mlcroissant.Dataset(jsonld=published / "croissant.json")
+    assert not found.metadata.issues.errors
+    expected = ngff_bio.open(store).annotations()
+    rows = list(found.records("annotations"))
+    assert [r["annotations/label"] for r in rows] == expected["label"].tolist()
+    assert [r["annotations/category"].decode() for r in rows] == expected["category"].tolist()
+    images = [r["images/path"] for r in found.records("images")]
+    assert images == list(ngff_bio.open(store))
+
+
+def test_its_crate_has_the_fields_of_the_ngff_challenge(store: Path, tmp_path: Path) -> None:
+    about = store.parent / "dataset.yaml"
+    publish(store, tmp_path / "p", metadata=about)
+    crate = ROCrate(tmp_path / "p")
+    assert crate.name == "from the file"
+    assert crate.license.id == "https://creativecommons.org/licenses/by-nc/4.0/"
+    acquisition = crate.root_dataset["resultOf"]
+    biosample = acquisition["specimen"]["biosample"]
+    raw = json.loads((tmp_path / "p" / "ro-crate-metadata.json").read_text())["@graph"]
+    (sample,) = (e for e in raw if e["@id"] == biosample.id)
+    (taken,) = (e for e in raw if e["@type"] == "image_acquisition")
+    assert taken["fbbi_id"] == {"@id": "obo:FBbi_00000247"}
+    assert sample["organism_classification"] == {"@id": "NCBI:txid9606"}
+    assert [a["name"] for a in crate.root_dataset["author"]] == ["Ada L.", "Lise M."]
+
+
+TAGS = (
+    "html head meta title style body h1 h2 p dl dt dd a pre code table tr th td div figure img "
+    "figcaption br ul li"
+)
+
+
+class Tags(HTMLParser):
+    """Tags, addresses and text of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += [(n, v or "") for n, v in attrs]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_has_no_script_and_nothing_from_elsewhere_whatever_the_names(store: Path) -> None:
+    summary = summarize(ngff_bio.open(store))
+    assert set(summary.thumbnails) == set(summary.listed)
+    assert sum(summary.plates[0].wells.values()) == len(summary.listed)
+    hostile = PlateMap("P", HOSTILE, (HOSTILE,), ("1",), {(HOSTILE, "1"): 2})
+    summary = replace(summary, classes={HOSTILE: 3}, plates=(hostile,))
+    about = Description(*([HOSTILE] * 4), (HOSTILE,), (HOSTILE,), *([HOSTILE] * 6))
+    page = Tags()
+    text = landing_page(summary, about, URL, [("README.md", HOSTILE)])
+    page.feed(text)
+    assert len(text) < 200_000
+    assert page.tags == set(TAGS.split())
+    assert page.text.count(HOSTILE) > 10
+    assert not [n for n, _ in page.attributes if n.startswith("on")]
+    assert all(v.startswith("data:image/webp;base64,") for n, v in page.attributes if n == "src")
+    links = [v for n, v in page.attributes if n == "href"]
+    assert all(v.startswith("https://") or v == "README.md" for v in links)
+    assert any("vizarr" in v and "example.org%2Fdata" in v for v in links)
+    assert any("neuroglancer" in v for v in links)
+    local = Tags()
+    local.feed(landing_page(summary, replace(about, doi=""), None))
+    assert not [v for n, v in local.attributes if n == "href"]
+
+
+def test_a_public_bucket_passes_the_check_and_a_private_one_says_what_to_do(
+    store: Path, bucket_server: BucketServer
+) -> None:
+    done = publish(store, f"s3://{PUBLIC}/p.zarr", storage_options=bucket_server.options)
+    assert done.url == f"{bucket_server.endpoint}/{PUBLIC}/p.zarr"
+    assert done.public
+    assert len(done.checks) == 5
+    assert list(ngff_bio.open(done.url)) == list(ngff_bio.open(store))
+    options = [f"--storage-option={k}={v}" for k, v in bucket_server.options.items()]
+    run = CliRunner().invoke(app, ["publish", str(store), f"s3://{BUCKET}/published", *options])
+    assert run.exit_code == 1
+    assert "no everyone may read (status 403)" in run.stdout
+    assert "aws s3api put-bucket-policy" in run.stdout
+    assert "no licence is given" in run.stdout
+
+
+def test_addresses_and_policies_of_each_cloud() -> None:
+    keys = {"access_key_id": "a", "secret_access_key": "b", "region": "eu-west-1"}
+    azure = {"account_name": "me", "account_key": "a2V5"}
+    for address, options, url in (
+        ("s3://b/x", keys, "https://b.s3.eu-west-1.amazonaws.com/x"),
+        ("s3://b.c/x", keys, "https://s3.eu-west-1.amazonaws.com/b.c/x"),
+        ("s3://b/x y", {**keys, "endpoint": "https://e.org/"}, "https://e.org/b/x%20y"),
+        ("gs://b/x", {"anon": True}, "https://storage.googleapis.com/b/x"),
+        ("az://b/x", azure, "https://me.blob.core.windows.net/b/x"),
+        ("/a/folder", {}, None),
+    ):
+        assert public_url(address, options) == url
+    policy = policies("s3://b/x")["AWS"].partition("--policy '")[2].partition("'")[0]
+    assert json.loads(policy)["Statement"][0]["Resource"] == "arn:aws:s3:::b/x/*"
+    assert "allUsers" in policies("gs://b/x")["GCS"]
+    assert "az storage cors" in policies("az://b/x")["Azure"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nope: 1", "unknown member"),
+        ("fbbi: x", "FBbi_00000246"),
+        ("- a", "not a mapping"),
+        ("title: {a: 1}", "title is not a text"),
+    ],
+)
+def test_a_wrong_description_is_refused(
+    store: Path, tmp_path: Path, text: str, expected: str
+) -> None:
+    (tmp_path / "d.yaml").write_text(text)
+    with pytest.raises(ArgumentError, match=expected):
+        publish(store, tmp_path / "p", metadata=tmp_path / "d.yaml")
+
+
+def test_licences_have_the_addresses_of_creative_commons() -> None:
+    assert licence_url("CC BY 4.0") == "https://creativecommons.org/licenses/by/4.0/"
+    assert licence_url("CC-BY-NC-SA-3.0") == "https://creativecommons.org/licenses/by-nc-sa/3.0/"
+    assert licence_url("CC0 1.0") == "https://creativecommons.org/publicdomain/zero/1.0/"
+    assert licence_url("ask us") is None
