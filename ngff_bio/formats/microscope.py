@@ -6,6 +6,7 @@ A scene of a file is an image with the axes t, c, z, y, x; mosaics are stitched 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ome_types.model import OME
     from ome_types.model import Image as OmeImage
 
-#: Endings of files that bioio-openreadout reads, in lower case, and who makes them.
+#: Endings of files that plug-ins read, in lower case, and who makes them.
 VENDORS = {
     ".czi": "Zeiss",
     ".zvi": "Zeiss",
@@ -40,10 +41,24 @@ VENDORS = {
     ".svs": "Aperio",
     ".ndpi": "Hamamatsu",
     ".qptiff": "PhenoImager",
+    ".lsm": "Zeiss",
+    ".scn": "Leica",
+    ".bif": "Ventana",
+    ".mrxs": "3DHistech",
+    ".stk": "MetaMorph",
+    ".dcimg": "Hamamatsu",
+    ".dv": "DeltaVision",
+    ".r3d": "DeltaVision",
+    ".sldy": "SlideBook",
 }
 
-#: What installs the readers.
-INSTALL = 'install them: pip install "ngff-bio[vendor]"'
+#: Plug-ins for formats that bioio-openreadout does not read, by their ending.
+_PLUGINS = {".dv": "bioio-dv", ".r3d": "bioio-dv", ".sldy": "bioio-sldy"}
+
+#: TIFFs that hold several images: those that a plug-in leaves out are found by tifffile.
+_TIFFS = (".svs", ".ndpi", ".qptiff", ".scn", ".bif")
+
+_UUID = re.compile(r' UUID="urn:uuid:[^"]*"')
 
 _UNREADABLE = "the microscope file cannot be read"
 
@@ -80,13 +95,13 @@ class MicroscopeFile:
     """What a microscope file contains.
 
     ``ome_xml`` are the metadata of all scenes, ``None`` if the plug-in has none. ``warnings`` are what
-    the plug-in reports of the file, and ``notes`` what the file contains besides images.
+    the plug-in reports of the file, and ``left_out`` what the file contains besides its scenes.
     """
 
     scenes: tuple[Scene, ...]
     ome_xml: str | None
     warnings: tuple[str, ...]
-    notes: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,16 +182,16 @@ def open_microscope(
     path, scenes = _path(file), []
     with _reading(file):
         first = _open(path, file.identity, 0)
-        warnings, notes = _state(file, first)
-        document = _document(first)
+        warnings, left_out = _state(file, first)
+        document, xml, refused = _document(first)
         for number, name in enumerate(first.scenes):
             scene = _open(path, file.identity, number)
             image = _image_metadata(document, number)
             scenes.append(_scene(file, scene, number, name, image, tuple(companions), limits))
         if not scenes:
             raise SourceError("the microscope file contains no image", file=file.name)
-        xml = None if document is None else document.to_xml()
-        return MicroscopeFile(tuple(scenes), xml, warnings, notes)
+        left_out += _other_images(file, [s.pixels.shape[-2:] for s in scenes])
+        return MicroscopeFile(tuple(scenes), xml, (*warnings, *refused), left_out)
 
 
 def _image_metadata(document: OME | None, number: int) -> OmeImage | None:
@@ -202,7 +217,26 @@ def _state(file: SourceFile, image: BioImage) -> tuple[tuple[str, ...], tuple[st
             hint="download or copy it again",
         )
     warnings = tuple(f["message"] for f in findings if f["severity"] == "warning")
-    return warnings, tuple(n.partition(":")[0] for n in opened.info.get("notes") or ())
+    notes = (n.partition(":")[0] for n in opened.info.get("notes") or ())
+    return warnings, tuple(n for n in notes if n != "TIFF sub-format")
+
+
+def _other_images(file: SourceFile, scenes: list[tuple[int, ...]]) -> tuple[str, ...]:
+    """Images of a TIFF that are not among the scenes of these sizes: labels, overviews, thumbnails."""
+    if not file.name.lower().endswith(_TIFFS):
+        return ()
+    import tifffile
+
+    found = []
+    with file.open() as stream, tifffile.TiffFile(stream) as tiff:
+        for series in tiff.series:
+            sizes = dict(zip(series.axes, series.shape, strict=True))
+            size = (sizes.get("Y", 0), sizes.get("X", 0))
+            if size in scenes:
+                scenes.remove(size)
+            else:
+                found.append(f"image {series.name} of {size[0]} x {size[1]} pixels")
+    return tuple(found)
 
 
 def _scene(
@@ -300,14 +334,26 @@ def _array(scene: BioImage) -> da.Array:
     return moved
 
 
-def _document(scene: BioImage) -> OME | None:
-    """Metadata of all scenes; ``None`` if the plug-in has none."""
+def _document(scene: BioImage) -> tuple[OME | None, str | None, tuple[str, ...]]:
+    """Metadata of all scenes: parsed, as XML, and why they cannot be parsed, if so.
+
+    Pixels can be read whatever the metadata are: a plug-in's document that ome-types refuses is kept
+    as it is.
+    """
+    opened = getattr(scene.reader, "file", None)
+    write = getattr(opened, "ome_xml", None)
+    xml: str | None = None if write is None else write()
+    if xml is not None:
+        # openreadout makes a new UUID each time: a store would differ from conversion to conversion.
+        xml = _UUID.sub("", xml, count=1)
     try:
         document: OME = scene.ome_metadata
+        return document, document.to_xml() if xml is None else xml, ()
     except NotImplementedError:  # what bioio's readers raise if they have no OME metadata
-        return None
-    # openreadout makes a new UUID each time: a store would differ from conversion to conversion.
-    return document.model_copy(update={"uuid": None})
+        return None, xml, ()
+    except Exception as error:  # ome-types raises errors of pydantic, of XML and of its own
+        why = f"metadata that cannot be parsed, channel colors and positions among them: {error}"
+        return None, xml, (" ".join(why.split())[:300],)
 
 
 @lru_cache(maxsize=_OPEN_FILES)
@@ -334,6 +380,13 @@ def _path(file: SourceFile) -> str:
     return str(file.path)
 
 
+def _install(name: str) -> str:
+    """What installs the reader of a file."""
+    ending = f".{name.rpartition('.')[2].lower()}"
+    wanted = f"bioio {_PLUGINS[ending]}" if ending in _PLUGINS else '"ngff-bio[vendor]"'
+    return f"install it: pip install {wanted}"
+
+
 @contextmanager
 def _reading(file: SourceFile) -> Iterator[None]:
     """Errors of bioio and of its plug-ins as one that names the file."""
@@ -345,7 +398,7 @@ def _reading(file: SourceFile) -> Iterator[None]:
                 "reading microscope files needs bioio and a plug-in for the format",
                 file=file.name,
                 found=str(error),
-                hint=INSTALL,
+                hint=_install(file.name),
             ) from error
         try:
             yield
@@ -355,5 +408,5 @@ def _reading(file: SourceFile) -> Iterator[None]:
                 file=file.name,
                 expected="a file in the format of its ending, and bioio-openreadout or another plug-in",
                 found=str(error).partition("\n")[0].partition(". You may need")[0],
-                hint=f"check the file; if the plug-ins are missing, {INSTALL}",
+                hint=f"check the file; if the plug-in is missing, {_install(file.name)}",
             ) from error

@@ -35,8 +35,8 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
                 documents[name] = opened.ome_xml
             for warning in opened.warnings:
                 problems.warn(warning, file=name)
-            for note in opened.notes:
-                problems.note(f"not converted: {note}", file=name)
+            for part in opened.left_out:
+                problems.skip(f"the file contains more than its scenes: {part}", file=name)
             found += [(folder_of(name), _image(name, s, len(scenes) > 1)) for s in scenes]
     if not found:
         raise SourceNotFoundError(
@@ -51,9 +51,12 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
 
 
 def _companions(tree: FileTree, name: str) -> list[str]:
-    """Files that contain the planes of a file: ``_a_/`` of ``a.vsi``, ``a.oif.files/`` of ``a.oif``."""
+    """Files that contain the planes of a file: ``_a_/`` of ``a.vsi``, ``a.oif.files/`` of ``a.oif``,
+    ``a/`` of ``a.mrxs``, ``a.dir/`` of ``a.sldy``.
+    """
     folder, stem = folder_of(name), PurePosixPath(name).stem
-    inside = f"_{stem}_/" if ending_of(name) == ".vsi" else f"{base_of(name)}.files/"
+    inner = {".vsi": f"_{stem}_/", ".mrxs": f"{stem}/", ".sldy": f"{stem}.dir/"}
+    inside = inner.get(ending_of(name), f"{base_of(name)}.files/")
     start = f"{folder}/{inside}".lstrip("/")
     return [n for n in tree.names() if n.startswith(start)]
 

@@ -106,7 +106,7 @@ BUILT_IN = _DATASETS | {
     "napari-shapes": ("ngff_bio.sources.annotated.simple:NAPARI", r"\.csv$"),
     "microscope": (
         "ngff_bio.sources.microscope:SOURCE",
-        r"\.(czi|zvi|nd2|lif|oir|oib|oif|vsi|ims|svs|ndpi|qptiff)$",
+        r"\.(czi|zvi|nd2|lif|oir|oib|oif|vsi|ims|svs|ndpi|qptiff|lsm|scn|bif|mrxs|stk|dcimg|dv|r3d|sldy)$",
     ),
     "plate": (
         "ngff_bio.sources.plate.folder:SOURCE",

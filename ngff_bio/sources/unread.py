@@ -11,6 +11,11 @@ from ngff_bio.sources.assembly import base_of, ending_of, image_files
 from ngff_bio.sources.files.archives import is_archive
 from ngff_bio.sources.files.tree import FileTree
 
+_MICROSCOPE = (
+    ".czi", ".lif", ".lsm", ".nd2", ".oib", ".oif", ".oir", ".vsi", ".ims", ".stk", ".dv", ".r3d",
+    ".flex", ".zvi", ".bif", ".dcimg", ".ics", ".ids", ".lei", ".mvd2", ".nd", ".sld", ".sldy",
+)  # fmt: skip
+
 #: What a file is by its ending, where every such file could hold annotations or pixels.
 _KINDS = {
     ".json": "JSON of another kind",
@@ -26,10 +31,7 @@ _KINDS = {
     **dict.fromkeys(
         (".parquet", ".feather", ".arrow", ".xlsx", ".xls", ".ods", ".sqlite"), "table"
     ),
-    **dict.fromkeys(
-        (".czi", ".lif", ".lsm", ".nd2", ".oib", ".oif", ".vsi", ".ims", ".stk", ".dv", ".flex"),
-        "microscope image",
-    ),
+    **dict.fromkeys(_MICROSCOPE, "microscope image"),
     **dict.fromkeys(
         (".gif", ".webp", ".jp2", ".dcm", ".svs", ".ndpi", ".mrxs", ".scn", ".qptiff", ".btf"),
         "image of another format",

@@ -13,12 +13,15 @@ from ngff_bio.sources.files.archives import is_archive
 from ngff_bio.sources.files.tree import STORE_MARKS, FileTree
 from ngff_bio.sources.unread import belongs
 
-#: Formats of microscopes that no source reads, and a converter to OME-TIFF does.
+#: Formats of microscopes that no plug-in reads without Java, and Bio-Formats does.
 _MICROSCOPE = {
-    ".lsm": "Zeiss",
-    ".mrxs": "3DHistech",
-    ".dv": "DeltaVision",
-    ".stk": "MetaMorph",
+    ".flex": "Opera",
+    ".ics": "Nikon and Hamamatsu",
+    ".ids": "Nikon and Hamamatsu",
+    ".lei": "Leica",
+    ".mvd2": "Volocity",
+    ".nd": "MetaMorph",
+    ".sld": "SlideBook",
 }
 
 #: Other files by their ending: what they are, and what to do.
@@ -113,8 +116,8 @@ def _advice(tree: FileTree, names: list[str]) -> tuple[str, str]:
         if ending in _MICROSCOPE:
             return (
                 f"{_MICROSCOPE[ending]} {ending} files are not read",
-                f"convert them to OME-TIFF with Bio-Formats (bfconvert IN{ending} OUT.ome.tif), and "
-                "name the folder with these",
+                f"convert them with Bio-Formats: `bioformats2raw IN{ending} OUT.zarr` makes OME-Zarr, "
+                f"`bfconvert IN{ending} OUT.ome.tif` OME-TIFF",
             )
         if ending in _OTHERS:
             return unknown, _OTHERS[ending]

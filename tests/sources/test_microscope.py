@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import openreadout
 import pytest
 import tifffile
 import zarr
@@ -66,6 +67,81 @@ def test_each_scene_is_an_image(tmp_path: Path) -> None:
     for scene in range(3):
         stored = root[f"wells_Scene_{scene}/0"][0]
         np.testing.assert_array_equal(stored, plane[0, 0, 0, :, :, 0] + scene)
+
+
+def test_a_mosaic_is_one_image(tmp_path: Path) -> None:
+    tiles = np.random.default_rng(5).integers(1, 60000, (4, 40, 50, 1)).astype(np.uint16)
+    with czi.create_czi(str(tmp_path / "a.czi")) as file:
+        for number, tile in enumerate(tiles):  # they overlap by ten pixels
+            at = ((number % 2) * 40, (number // 2) * 30)
+            file.write(tile, plane={"T": 0, "C": 0, "Z": 0}, location=at)
+    with czi.open_czi(str(tmp_path / "a.czi")) as file:
+        expected = file.read(plane={"T": 0, "C": 0, "Z": 0})[..., 0]
+    assert expected.shape == (70, 90)
+    ngff_bio.convert(tmp_path / "a.czi", tmp_path / "out.zarr")
+    stored = zarr.open_group(tmp_path / "out.zarr", mode="r")["0"][0]
+    np.testing.assert_array_equal(stored, expected)
+
+
+def write_svs(path: Path) -> np.ndarray:
+    """A slide as Aperio writes it: tiles, two levels, a thumbnail, a label; its pixels."""
+    pixels = np.random.default_rng(6).integers(0, 255, (150, 210, 3)).astype(np.uint8)
+    head = "Aperio Image Library v11.2.1\r\n210x150 [0,0 210x150] (64x64)"
+    more = "|AppMag = 20|MPP = 0.4990"
+    tiled = {"tile": (64, 64), "photometric": "rgb", "metadata": None, "compression": "zlib"}
+    plain = {"photometric": "rgb", "metadata": None}
+    with tifffile.TiffWriter(path) as file:
+        file.write(pixels, description=f"{head} JPEG/RGB Q=70{more}", **tiled)
+        file.write(pixels[::3, ::3], description=f"Aperio Image Library{more}", **plain)
+        file.write(pixels[::2, ::2], description=f"{head} -> 105x75{more}", **tiled)
+        file.write(pixels[:20, :30], description="Aperio\r\nlabel 30x20", subfiletype=1, **plain)
+    return pixels
+
+
+def test_a_slide_equals_its_tiff_and_its_other_images_are_reported(tmp_path: Path) -> None:
+    pixels = write_svs(tmp_path / "a.svs")
+    report = ngff_bio.convert(tmp_path / "a.svs", tmp_path / "out.zarr")
+    root = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    np.testing.assert_array_equal(root["0"][:], np.moveaxis(pixels, 2, 0))
+    scale = root.attrs["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]
+    assert scale["scale"] == pytest.approx([1, 0.499, 0.499])
+    skipped = [n.what for n in report.notices if n.kind == "skipped"]
+    assert [w.partition(": ")[2] for w in skipped] == [
+        "image Thumbnail of 50 x 70 pixels",
+        "image Label of 20 x 30 pixels",
+    ]
+
+
+def test_metadata_that_are_refused_do_not_make_a_file_unreadable(
+    tmp_path: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_czi(tmp_path / "a.czi", pixels, scale_x=0.5e-6, scale_y=0.5e-6, scale_z=1e-6)
+    written = openreadout.File.ome_xml
+
+    def refused(file: openreadout.File) -> str:
+        return str(written(file)).replace('Type="uint16"', 'Type="short"', 1)
+
+    monkeypatch.setattr(openreadout.File, "ome_xml", refused)
+    report = ngff_bio.convert(tmp_path / "a.czi", tmp_path / "out.zarr")
+    assert any("metadata that cannot be parsed" in n.what for n in report.notices)
+    root = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    np.testing.assert_array_equal(root["0"][:], pixels[..., 0])
+    kept = root.attrs["ngff_bio"]["dataset"]["attributes"]["ome_xml"]["a.czi"]
+    assert 'Type="short"' in kept
+    assert "UUID" not in kept
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("a.dv", "pip install bioio bioio-dv"), ("a.nd2", 'pip install "ngff-bio[vendor]"')],
+)
+def test_a_file_that_no_plug_in_reads_names_the_one_to_install(
+    tmp_path: Path, name: str, hint: str
+) -> None:
+    (tmp_path / name).write_bytes(b"\0" * 2000)
+    with pytest.raises(SourceError, match="no installed plug-in") as caught:
+        ngff_bio.convert(tmp_path / name, tmp_path / "out.zarr")
+    assert hint in (caught.value.hint or "")
 
 
 def test_imaris_equals_its_hdf5(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ LABELME = '{"shapes": [], "imagePath": "a.png", "imageData": null}'
     [
         ({}, "no files", "check the path"),
         ({"a.csv": "x,y", "b/c.CSV": "x", "n.md": "x"}, "2 .csv, 1 .md", "image files too"),
-        ({"a.mrxs": "x", "b.mrxs": "x"}, "2 .mrxs", "bfconvert"),
+        ({"a.ics": "x", "b.ics": "x"}, "2 .ics", "bioformats2raw"),
         ({"a.json": COCO, "b.json": "{}"}, "2 .json", "holds both a.json and its image files"),
         ({"a.npy": "x"}, "1 .npy", "tifffile.imwrite"),
         ({"README.md": "x"}, "1 .md", "holds the image files"),

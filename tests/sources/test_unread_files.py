@@ -44,7 +44,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         ("boxes.npy", ""),
         ("a.mat", ""),
         ("a.h5", ""),
-        ("more.mrxs", ""),
+        ("more.lei", ""),
         ("points.csv", "index,axis-0,axis-1\n0,3,4\n"),
         ("a_table.csv", "object_id,timestep,Predicted Class\n1,0,cell\n"),
         ("positions.csv", "\nPosition\n=====\nPosition X,Position Y,Unit\n1,2,um\n"),
