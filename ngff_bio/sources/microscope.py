@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from ngff_bio.errors import SourceNotFoundError
-from ngff_bio.formats.microscope import VENDORS, Scene, open_microscope
+from ngff_bio.formats.microscope.scenes import VENDORS, Scene, open_microscope
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Frame, SourceDataset, SourceImage
 from ngff_bio.sources.assembly import base_of, dataset_of, ending_of, folder_of

@@ -6,7 +6,6 @@ A scene of a file is an image with the axes t, c, z, y, x; mosaics are stitched 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +16,20 @@ import numpy as np
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
+from ngff_bio.formats.microscope.metadata import (
+    channels_of,
+    document_of,
+    image_metadata,
+    other_images,
+    position_of,
+    state_of,
+)
 from ngff_bio.formats.problems import damage_named
 from ngff_bio.model import Axis, Channel, PixelArray, Region, SampleType, SourceFile, SourceParts
-from ngff_bio.model.axes import unit_factor, unit_name
 
 if TYPE_CHECKING:
     import dask.array as da
     from bioio import BioImage
-    from ome_types.model import OME
     from ome_types.model import Image as OmeImage
 
 #: Endings of files that plug-ins read, in lower case, and who makes them.
@@ -54,11 +59,6 @@ VENDORS = {
 
 #: Plug-ins for formats that bioio-openreadout does not read, by their ending.
 _PLUGINS = {".dv": "bioio-dv", ".r3d": "bioio-dv", ".sldy": "bioio-sldy"}
-
-#: TIFFs that hold several images: those that a plug-in leaves out are found by tifffile.
-_TIFFS = (".svs", ".ndpi", ".qptiff", ".scn", ".bif")
-
-_UUID = re.compile(r' UUID="urn:uuid:[^"]*"')
 
 _UNREADABLE = "the microscope file cannot be read"
 
@@ -182,61 +182,16 @@ def open_microscope(
     path, scenes = _path(file), []
     with _reading(file):
         first = _open(path, file.identity, 0)
-        warnings, left_out = _state(file, first)
-        document, xml, refused = _document(first)
+        warnings, left_out = state_of(file, first)
+        document, xml, refused = document_of(first)
         for number, name in enumerate(first.scenes):
             scene = _open(path, file.identity, number)
-            image = _image_metadata(document, number)
+            image = image_metadata(document, number)
             scenes.append(_scene(file, scene, number, name, image, tuple(companions), limits))
         if not scenes:
             raise SourceError("the microscope file contains no image", file=file.name)
-        left_out += _other_images(file, [s.pixels.shape[-2:] for s in scenes])
+        left_out += other_images(file, [s.pixels.shape[-2:] for s in scenes])
         return MicroscopeFile(tuple(scenes), xml, (*warnings, *refused), left_out)
-
-
-def _image_metadata(document: OME | None, number: int) -> OmeImage | None:
-    images = document.images if document is not None else []
-    return images[number] if number < len(images) else None
-
-
-def _state(file: SourceFile, image: BioImage) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Warnings and notes of a file that the plug-in openreadout reads; others say nothing of it.
-
-    openreadout recovers what is left of a truncated file: that is an error here.
-    """
-    opened = getattr(image.reader, "file", None)
-    if opened is None or type(opened).__module__.partition(".")[0] != "openreadout":
-        return (), ()
-    findings = opened.check()["findings"]
-    wrong = [f["message"] for f in findings if f["severity"] == "error"]
-    if wrong:
-        raise SourceError(
-            "the microscope file is damaged or truncated",
-            file=file.name,
-            found="; ".join(wrong),
-            hint="download or copy it again",
-        )
-    warnings = tuple(f["message"] for f in findings if f["severity"] == "warning")
-    notes = (n.partition(":")[0] for n in opened.info.get("notes") or ())
-    return warnings, tuple(n for n in notes if n != "TIFF sub-format")
-
-
-def _other_images(file: SourceFile, scenes: list[tuple[int, ...]]) -> tuple[str, ...]:
-    """Images of a TIFF that are not among the scenes of these sizes: labels, overviews, thumbnails."""
-    if not file.name.lower().endswith(_TIFFS):
-        return ()
-    import tifffile
-
-    found = []
-    with file.open() as stream, tifffile.TiffFile(stream) as tiff:
-        for series in tiff.series:
-            sizes = dict(zip(series.axes, series.shape, strict=True))
-            size = (sizes.get("Y", 0), sizes.get("X", 0))
-            if size in scenes:
-                scenes.remove(size)
-            else:
-                found.append(f"image {series.name} of {size[0]} x {size[1]} pixels")
-    return tuple(found)
 
 
 def _scene(
@@ -265,52 +220,14 @@ def _scene(
     if interval is not None and interval.total_seconds() > 0:
         scales["t"] = (interval.total_seconds(), "second")
     axes = tuple(Axis(a, *scales.get(a, (None, None))) for a in kept)
-    at = _position(image)
+    at = position_of(image)
     return Scene(
         name,
         pixels,
         axes,
-        _channels(scene, samples, image),
+        channels_of(scene, samples, image),
         tuple(at.get(a, 0.0) for a in kept) if at else None,
     )
-
-
-def _channels(scene: BioImage, samples: int, image: OmeImage | None) -> tuple[Channel, ...]:
-    names = scene.channel_names or [f"Channel:{n}" for n in range(scene.dims.C)]
-    if samples > 1:
-        colors = ((255, 0, 0, 255), (0, 255, 0, 255), (0, 0, 255, 255))
-        letters = "RGBA" if samples <= 4 else None
-        return tuple(
-            Channel(
-                f"{name} {letters[s] if letters else s}" if len(names) > 1 or not letters
-                else letters[s],
-                colors[s] if s < 3 else None,
-            )
-            for name in names
-            for s in range(samples)
-        )  # fmt: skip
-    stated = image.pixels.channels if image is not None else []
-    found = []
-    for number, name in enumerate(names):
-        color = stated[number].color if number < len(stated) else None
-        rgb = color.as_rgb_tuple(alpha=False) if color is not None else None
-        # White is the default of the schema, as for a channel without a color.
-        shown = (rgb[0], rgb[1], rgb[2], 255) if rgb is not None and rgb[:3] != (255,) * 3 else None
-        found.append(Channel(name, shown))
-    return tuple(found)
-
-
-def _position(image: OmeImage | None) -> dict[str, float]:
-    """Position of the first plane on the stage in micrometers, by axis."""
-    planes = image.pixels.planes if image is not None else []
-    found = {}
-    for axis in "xyz":
-        place = getattr(planes[0], f"position_{axis}", None) if planes else None
-        unit = unit_name(str(getattr(planes[0], f"position_{axis}_unit").value)) if planes else None
-        factor = unit_factor(unit, "micrometer") if unit is not None else None
-        if place is not None and factor is not None:
-            found[axis] = float(place) * factor
-    return found
 
 
 def _block(counts: Sequence[int]) -> int:
@@ -332,28 +249,6 @@ def _array(scene: BioImage) -> da.Array:
         raise ValueError(f"axes {order}, not {_AXES}")
     moved: da.Array = da.transpose(lazy, [order.index(a) for a in _AXES])
     return moved
-
-
-def _document(scene: BioImage) -> tuple[OME | None, str | None, tuple[str, ...]]:
-    """Metadata of all scenes: parsed, as XML, and why they cannot be parsed, if so.
-
-    Pixels can be read whatever the metadata are: a plug-in's document that ome-types refuses is kept
-    as it is.
-    """
-    opened = getattr(scene.reader, "file", None)
-    write = getattr(opened, "ome_xml", None)
-    xml: str | None = None if write is None else write()
-    if xml is not None:
-        # openreadout makes a new UUID each time: a store would differ from conversion to conversion.
-        xml = _UUID.sub("", xml, count=1)
-    try:
-        document: OME = scene.ome_metadata
-        return document, document.to_xml() if xml is None else xml, ()
-    except NotImplementedError:  # what bioio's readers raise if they have no OME metadata
-        return None, xml, ()
-    except Exception as error:  # ome-types raises errors of pydantic, of XML and of its own
-        why = f"metadata that cannot be parsed, channel colors and positions among them: {error}"
-        return None, xml, (" ".join(why.split())[:300],)
 
 
 @lru_cache(maxsize=_OPEN_FILES)

@@ -1,0 +1,1 @@
+"""Files of microscopes, read through bioio and its plug-ins."""
