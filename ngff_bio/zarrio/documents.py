@@ -115,9 +115,13 @@ def parse_member(raw: Any, file: str, record: str) -> Any:
 
 def to_json(document: Mapping[str, Any], *, compact: bool = False) -> bytes:
     """Indented for people; without white space where all of a store is in it."""
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     if compact:
-        return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    return json.dumps(document, indent=2, ensure_ascii=False).encode()
+        return text
+    try:
+        return msgspec.json.format(text, indent=2)  # json indents ten times slower
+    except msgspec.DecodeError:  # NaN or infinity, which is not JSON
+        return json.dumps(document, indent=2, ensure_ascii=False).encode()
 
 
 def node_key(path: str, name: str) -> str:
