@@ -5,9 +5,10 @@
 
 `make` writes DIR/old.zarr: uint16, chunks of 512 x 512, blosc-lz4, three levels. `run` measures whole
 processes in turn, so that what else runs on the machine meets all of them: seconds, processor
-seconds, largest resident memory, files and bytes; and the ratio of each to the floor of its round. The
-floor reads each chunk, puts it with its checksum into a shard, and writes the shards, in as many threads
-as there are processors: no library, no metadata. In commands {old} and {new} stand for the stores.
+seconds, largest resident memory, files and bytes; and the ratio of each to the floor of its round.
+The floor reads each chunk, puts it with its checksum into a shard, and writes the shards, in as many
+threads as there are processors: no library, no metadata. In commands {old} and {new} stand for the
+stores.
 """
 
 from __future__ import annotations
