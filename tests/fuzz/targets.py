@@ -274,7 +274,7 @@ TARGETS: dict[str, Target] = {
         written_by("supervisely", lambda t, f: t.project(f, *t.OBJECTS)), files="*.json"
     ),
     "panoptic": Target(written_by("panoptic", lambda t, f: t.dataset(f))),
-    "microscope": Target(makers.make_microscope, weight=2),
+    "microscope": Target(makers.make_microscope, weight=1),
     "run_length_csv": Target(run_length_table, files="*.csv"),
     "stuff": Target(stuff),
     "well_table": Target(makers.make_well_table),
@@ -297,11 +297,11 @@ TARGETS: dict[str, Target] = {
     "tables": Target(store_of(overlapping), "store", files="*.parquet"),
     "chunks": Target(store_of(overlapping, chunk=(8, 8)), "store", files="c/*/*"),
     "state": Target(interrupted("new"), "new", files="a.zarr/.ngff_bio/**/*", weight=2),
-    "append": Target(interrupted("append"), "append", files="a.zarr/.ngff_bio/**/*.json", weight=2),
+    "append": Target(interrupted("append"), "append", files="a.zarr/.ngff_bio/**/*.json", weight=1),
     "replace": Target(
         interrupted("replace"), "replace", files="a.zarr/.ngff_bio/**/*.json", weight=2
     ),
-    "commit": Target(interrupted("commit"), "commit", files="a.zarr/.ngff_bio/*.json", weight=2),
+    "commit": Target(interrupted("commit"), "commit", files="a.zarr/.ngff_bio/*.json", weight=1),
     "requests": Target(requests, "requests", files="*.request"),
     "arguments": Target(arguments, "arguments", files="*.arguments", weight=2),
 }
