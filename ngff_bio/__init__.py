@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ngff_bio.copying import copy
     from ngff_bio.editing import remove, upgrade, write_labels, write_table
     from ngff_bio.engine.plan.settings import Settings
+    from ngff_bio.engine.resume.discard import discard
     from ngff_bio.export import export
     from ngff_bio.publishing import publish
     from ngff_bio.reader import open
@@ -28,6 +29,7 @@ __all__ = [
     "__version__",
     "convert",
     "copy",
+    "discard",
     "export",
     "measure",
     "open",
@@ -45,6 +47,7 @@ _HOMES = {
     "Settings": "ngff_bio.engine.plan.settings",
     "convert": "ngff_bio.conversion",
     "copy": "ngff_bio.copying",
+    "discard": "ngff_bio.engine.resume.discard",
     "export": "ngff_bio.export",
     "measure": "ngff_bio.compute",
     "open": "ngff_bio.reader",

@@ -10,7 +10,7 @@ import typer
 from ngff_bio._version import __version__
 from ngff_bio.cli.convert import convert
 from ngff_bio.cli.copy import copy
-from ngff_bio.cli.edit import add_labels, remove
+from ngff_bio.cli.edit import add_labels, discard, remove
 from ngff_bio.cli.export import export
 from ngff_bio.cli.info import info
 from ngff_bio.cli.output import console
@@ -110,6 +110,7 @@ app.command()(copy)
 app.command()(publish)
 app.command()(remove)
 app.command()(upgrade)
+app.command()(discard)
 app.command()(serve)
 app.command()(formats)
 app.command()(demo)

@@ -1,4 +1,4 @@
-"""``ngff-bio labels add`` and ``ngff-bio remove``: change a finished store."""
+"""``ngff-bio labels add``, ``remove`` and ``discard``: change a finished store, or undo a change."""
 
 from __future__ import annotations
 
@@ -78,6 +78,27 @@ def remove(
     from ngff_bio.editing import remove as run
 
     run(_open(store, image, storage_options), path)
+
+
+@with_bucket_options
+def discard(store: cli.Store, storage_options: dict[str, Any]) -> None:
+    """Undo a write into a store that was interrupted, instead of finishing it.
+
+    The store is what it was before, byte for byte; an interrupted conversion into a new store is
+    removed.
+    """
+    import ngff_bio
+
+    done = ngff_bio.discard(store, storage_options)
+    text = {
+        None: "nothing was interrupted",
+        "store": "the incomplete store was removed",
+        "append": "what was being appended was removed",
+        "replace": "the store that was to replace this one was removed",
+        "change": "the change was undone",
+        "finished": "the write was visible already: it was finished",
+    }[done]
+    console().print(text, markup=False)
 
 
 def _open(store: str, image: str, storage_options: dict[str, Any]) -> Image:

@@ -6,7 +6,7 @@ from ngff_bio.storage.bucket import BucketStorage
 from ngff_bio.storage.folder import FolderStorage
 from ngff_bio.storage.keys import checked_key, is_key, is_relative, join_key, leads_out
 from ngff_bio.storage.memory import MemoryStorage
-from ngff_bio.storage.places import storage_at
+from ngff_bio.storage.places import storage_above, storage_at
 from ngff_bio.storage.zipped import ZipStorage
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "join_key",
     "leads_out",
     "open_object",
+    "storage_above",
     "storage_at",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from ngff_bio.ranged_file import RangedFile
@@ -84,9 +84,9 @@ class Storage(Protocol):
         """Remove an object; nothing happens if there is none."""
         ...
 
-    def delete_all(self, prefix: str = "") -> None:
-        """Remove everything below ``prefix``."""
-        for key, _ in list(self.list(prefix)):
+    def delete_all(self, prefix: str = "", known: Iterable[str] = ()) -> None:
+        """Remove everything below ``prefix``, and ``known`` keys, which a listing need not show yet."""
+        for key in {*known, *(key for key, _ in self.list(prefix))}:
             self.delete(key)
 
     def rename(self, key: str, after: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ngff_bio.storage.base import Buffer, Locality, Storage
@@ -61,9 +61,9 @@ class StorageBelow(Storage):
         """Remove an object."""
         self.storage.delete(self._key(key))
 
-    def delete_all(self, prefix: str = "") -> None:
+    def delete_all(self, prefix: str = "", known: Iterable[str] = ()) -> None:
         """Remove everything below ``prefix``."""
-        self.storage.delete_all(self._key(prefix))
+        self.storage.delete_all(self._key(prefix), map(self._key, known))
 
     def rename(self, key: str, after: str) -> None:
         """Move an object to another key."""

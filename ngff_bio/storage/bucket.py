@@ -6,7 +6,7 @@ connection or a timeout, with growing pauses, up to a limit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NoReturn, cast
@@ -213,11 +213,13 @@ class BucketStorage(Storage):
         """Remove an object."""
         self._call("remove", key, lambda o: o.delete(self.store, key))
 
-    def delete_all(self, prefix: str = "") -> None:
-        """Remove everything below ``prefix``."""
+    def delete_all(self, prefix: str = "", known: Iterable[str] = ()) -> None:
+        """Remove everything below ``prefix``, and ``known`` keys, which a listing need not show yet."""
         keys = [key for key, _ in self.list(prefix)]
         if keys:
             self._call("remove", prefix, lambda o: o.delete(self.store, keys))
+        for key in set(known).difference(keys):
+            self.delete(key)
 
     def rename(self, key: str, after: str) -> None:
         """Move an object to another key: the bucket copies it, then it is removed."""

@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,7 +165,7 @@ class FolderStorage(Storage):
         except OSError as error:
             raise _storage_error(error, self._place(key), "remove") from error
 
-    def delete_all(self, prefix: str = "") -> None:
+    def delete_all(self, prefix: str = "", known: Iterable[str] = ()) -> None:
         """Remove everything below ``prefix``, and the folder itself."""
         top = self._place(prefix)
         self._made.clear()

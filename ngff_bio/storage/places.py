@@ -62,3 +62,12 @@ def storage_at(
         expected="a folder, s3://, gs://, az:// or https://",
         found=f"{scheme}://",
     )
+
+
+def storage_above(storage: Storage) -> Storage | None:
+    """The storage of the folder that a folder is in; ``None`` if there is none, or it is not known."""
+    if isinstance(storage, FolderStorage) and storage.root.parent != storage.root:
+        return FolderStorage(storage.root.parent)
+    if isinstance(storage, BucketStorage) and urlsplit(storage.address).path.strip("/"):
+        return BucketStorage(storage.address.rpartition("/")[0], storage.options)
+    return None

@@ -80,6 +80,10 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Whether there was no store before: its root is written without a mark.
     plan
         Digest of the plan of the conversion that writes the store.
+    staged
+        Keys that were written below ``new/``; those of a store that is replaced are in its manifest.
+    units, rows
+        How many units the conversion has, and the keys of its table rows.
     """
 
     id: str
@@ -90,6 +94,9 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     moving: bool = False
     first: bool = False
     plan: str = ""
+    staged: frozenset[str] = frozenset()
+    units: int = 0
+    rows: frozenset[str] = frozenset()
 
     def to_json(self) -> bytes:
         """The content of ``journal.json``."""

@@ -20,7 +20,13 @@ import ngff_bio
 from ngff_bio.checks.source.verify import verify
 from ngff_bio.checks.store.validate import validate
 from ngff_bio.engine import Settings, ThreadRunner, write_dataset
-from ngff_bio.errors import ArgumentError, NameNotFoundError, StoreBusyError, StoreExistsError
+from ngff_bio.errors import (
+    ArgumentError,
+    NameNotFoundError,
+    StoreBusyError,
+    StoreError,
+    StoreExistsError,
+)
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
 
 SMALL = Settings(chunk=(16, 24), shard_bytes=1 << 12)
@@ -194,6 +200,21 @@ def test_names_are_checked(name: str) -> None:
     image = store(MemoryStorage())
     with pytest.raises(ArgumentError, match="not a name"):
         ngff_bio.write_table(image, name, pd.DataFrame({"a": [1]}))
+
+
+def test_an_image_that_was_opened_below_its_store_is_not_changed(tmp_path: Path) -> None:
+    place = tmp_path / "p.zarr"
+    store(FolderStorage(place))
+    before = contents(FolderStorage(place))
+    image = ngff_bio.open(place / "A/1/0")[""]
+    values = np.zeros([n for a, n in image.level().sizes.items() if a != "c"], "u1")
+    with pytest.raises(StoreError) as refused:
+        ngff_bio.write_labels(image, "mine", values)
+    assert contents(FolderStorage(place)) == before
+    # The hint, followed.
+    assert f"name the store {place} and, where an image is asked for, A/1/0" in str(refused.value)
+    ngff_bio.write_labels(ngff_bio.open(place)["A/1/0"], "mine", values)
+    checked(FolderStorage(place))
 
 
 def test_stopped_after_any_operation_labels_are_there_or_not() -> None:

@@ -13,7 +13,7 @@ import json
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from itertools import product
@@ -98,7 +98,7 @@ class CountingStorage(MemoryStorage):
         self.requests["delete"] += 1
         super().delete(key)
 
-    def delete_all(self, prefix: str = "") -> None:
+    def delete_all(self, prefix: str = "", known: Iterable[str] = ()) -> None:
         self.requests["delete_all"] += 1
         for key, _ in super().list(prefix):
             super().delete(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -157,7 +157,7 @@ class Unanswered(MemoryStorage):
         if key == JOURNAL:
             raise StorageError("the request timed out")
 
-    def delete_all(self, prefix: str = "") -> None:
+    def delete_all(self, prefix: str = "", known: Iterable[str] = ()) -> None:
         super().delete_all(prefix)
         if prefix == STATE:
             raise StorageError("the request timed out")

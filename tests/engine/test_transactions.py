@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ import ngff_bio
 from ngff_bio.checks.source.verify import verify
 from ngff_bio.checks.store.validate import validate
 from ngff_bio.engine import Settings, ThreadRunner, write_dataset
+from ngff_bio.engine.resume.discard import discard
 from ngff_bio.engine.resume.lease import LEASE
 from ngff_bio.engine.write.transaction import settle
 from ngff_bio.engine.write.update import changed_store
-from ngff_bio.errors import StoreBusyError, StoreExistsError
+from ngff_bio.errors import StoreBusyError, StoreExistsError, StoreNotFoundError
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage, StorageBelow
 from ngff_bio.storage.base import Buffer
 from ngff_bio.zarrio.journal import JOURNAL, STATE
@@ -74,7 +76,7 @@ class Stopping(StorageBelow):
         self._change()
         self.storage.rename(key, after)
 
-    def delete_all(self, prefix: str = "") -> None:
+    def delete_all(self, prefix: str = "", known: Iterable[str] = ()) -> None:
         """One by one: it can be stopped between any two."""
         for key, _ in sorted(self.storage.list(prefix)):
             self.delete(key)
@@ -223,6 +225,31 @@ def contents(storage: Storage) -> Iterator[tuple[str, bytes]]:
         yield key, storage.get(key) or b""
 
 
+@dataclass
+class Stale(MemoryStorage):
+    """Everybody sees it, and its listings show only what was there when it was made."""
+
+    locality = "network"  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        self.listed = set(self.objects)
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        return ((key, size) for key, size in super().list(prefix) if key in self.listed)
+
+
+@pytest.mark.parametrize("name", ["convert", "measure", "append", "overwrite"])
+def test_nothing_is_lost_or_left_where_listings_are_old(name: str) -> None:
+    given, write = ({}, converted) if name == "convert" else CASES[name]
+    whole = MemoryStorage()
+    if name != "convert":
+        converted(whole, **given)
+    storage = Stale(dict(whole.objects))
+    write(whole)
+    write(storage)
+    assert storage.objects == whole.objects
+
+
 def test_on_a_bucket_too(bucket_server: Any) -> None:
     whole = MemoryStorage()
     converted(whole)
@@ -260,6 +287,34 @@ def test_a_write_that_was_stopped_is_finished_or_undone_by_any_other_write(tmp_p
         adding_a_group(storage)
         seen(storage)
         operations += 1
+
+
+@pytest.mark.parametrize("name", ["convert", "measure", "append", "overwrite"])
+def test_what_was_stopped_can_be_discarded_also_when_that_is_stopped(name: str) -> None:
+    given, write = ({}, converted) if name == "convert" else CASES[name]
+    whole = MemoryStorage()
+    if name != "convert":
+        converted(whole, **given)
+    before = dict(whole.objects)
+    write(whole)
+    step = 1 if EVERY else 3 if name == "measure" else 9
+    discarded: set[str | None] = set()
+    operations = 1
+    while stopped_after(storage := MemoryStorage(dict(before)), write, operations):
+        with suppress(StoreNotFoundError):  # nothing is there yet, or any more
+            if operations % 2:
+                stopped_after(storage, discard, operations * 5 % 11)
+                if name != "convert":
+                    seen(storage)
+            discarded.add(discard(storage))
+        left = {k: v for k, v in storage.objects.items() if k != LEASE}
+        assert left in (before, whole.objects), f"after {operations} operations"
+        operations += step
+    kind = {"convert": "store", "measure": "change"}.get(name, name)
+    assert kind.replace("overwrite", "replace") in discarded
+    assert discard(MemoryStorage(whole.objects)) is None
+    with pytest.raises(StoreNotFoundError):
+        discard(MemoryStorage())
 
 
 def test_a_change_that_fails_leaves_the_store_as_it_was() -> None:

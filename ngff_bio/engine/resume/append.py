@@ -33,7 +33,8 @@ from ngff_bio.engine.resume.stored import (
 from ngff_bio.engine.run.work import DatasetWork
 from ngff_bio.engine.write.manifest import MANIFEST, SourceFiles, read_conversion
 from ngff_bio.engine.write.records import UnitRecord
-from ngff_bio.engine.write.transaction import Transaction
+from ngff_bio.engine.write.transaction import State, Transaction
+from ngff_bio.engine.write.update import refuse_inner
 from ngff_bio.errors import StoreBusyError, StoreError, StoreExistsError, StoreNotFoundError
 from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.storage import Storage
@@ -63,6 +64,7 @@ class Addition(DatasetWork):
 
     def __init__(self, dataset: SourceDataset, storage: Storage, settings: Settings) -> None:
         self._base, self._settings = _base(storage), settings
+        refuse_inner(storage)
         self._nodes = Nodes(self._base["zarr_format"])
         self._nodes.groups, self._nodes.arrays = self._base["groups"], self._base["arrays"]
         self._same_kind(dataset, storage)
@@ -193,7 +195,9 @@ class Addition(DatasetWork):
                 hint="run the same command again",
             )
         if differences(begun["plan"], self.summary):
-            raise state.other_plan(begun, self.summary, storage)
+            raise state.other_plan(
+                begun, self.summary, storage, "undo what was begun with `ngff-bio discard STORE`"
+            )
         grown = self._stored.keys() & changed_images(begun["plan"], self.summary)
         if grown:
             raise StoreExistsError(
@@ -201,7 +205,8 @@ class Addition(DatasetWork):
                 "changed in the source, or nothing is known of it that changes with its content",
                 file=storage.url,
                 record=min(grown),
-                hint="convert the whole source to a new destination",
+                hint="undo what was begun with `ngff-bio discard STORE`, then run the same command "
+                "again",
             )
         return "resume"
 
@@ -212,7 +217,7 @@ class Addition(DatasetWork):
                 "a conversion that replaces the store was interrupted, and must end before anything "
                 "is appended",
                 file=storage.url,
-                hint="run its command again",
+                hint="run its command again to finish it, or undo it with `ngff-bio discard STORE`",
             )
         return action, storage
 
@@ -299,9 +304,9 @@ class Addition(DatasetWork):
             plan, records, self._transaction, source_files, before, read_conversion(storage)
         )
 
-    def publish(self, storage: Storage, roots: Mapping[str, bytes]) -> None:
+    def publish(self, storage: Storage, roots: Mapping[str, bytes], kept: State) -> None:
         """Make what was added visible."""
-        self._transaction.commit(roots)
+        self._transaction.commit(roots, kept)
 
 
 def _begun(storage: Storage) -> state.Begun | None:
@@ -311,7 +316,7 @@ def _begun(storage: Storage) -> state.Begun | None:
         raise StoreError(
             "the state of what is being appended is damaged",
             file=f"{storage.url}/{ADDITION}",
-            hint="remove this file, then run the same command again",
+            hint="undo it with `ngff-bio discard STORE`, then run the same command again",
         )
     if begun is not None and begun.get("kind") != "append":
         raise StoreExistsError(

@@ -21,7 +21,7 @@ from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume.fingerprint import changed_images, differences, undeclared_images
 from ngff_bio.engine.resume.lease import LEASE, holder
 from ngff_bio.engine.write.manifest import SourceFiles, read_conversion, read_manifest
-from ngff_bio.engine.write.records import UnitRecord, load_records, record_key
+from ngff_bio.engine.write.records import UnitRecord, load_record, load_records, record_key
 from ngff_bio.errors import StoreExistsError
 from ngff_bio.model import Notice
 from ngff_bio.storage import Storage, StorageBelow
@@ -35,6 +35,7 @@ from ngff_bio.zarrio.journal import (
     UNITS,
     sealed,
     unsealed,
+    within,
 )
 
 Kind = Literal["new", "append"]
@@ -257,13 +258,18 @@ def _refuse_content(storage: Storage, whole: bool) -> None:
         )
 
 
-def other_plan(begun: Begun, summary: dict[str, Any], storage: Storage) -> StoreExistsError:
+def other_plan(
+    begun: Begun,
+    summary: dict[str, Any],
+    storage: Storage,
+    way_out: str = "use --overwrite to begin again",
+) -> StoreExistsError:
     """The error for a conversion that was begun with other settings or another source."""
     if "damaged" in begun:
         return StoreExistsError(
             "the state of an incomplete store is damaged",
             file=f"{storage.url}/{PLAN}",
-            hint="use --overwrite to begin again",
+            hint=way_out,
         )
     differ = differences(begun["plan"], summary)
     if list(differ) == ["layout"]:
@@ -272,8 +278,7 @@ def other_plan(begun: Begun, summary: dict[str, Any], storage: Storage) -> Store
             "shapes, types or label layers",
             file=storage.url,
             record=_some(changed_images(begun["plan"], summary)),
-            hint="undo the change and run the same command again to resume, or use --overwrite to "
-            "begin again",
+            hint=f"undo the change and run the same command again to resume, or {way_out}",
         )
     return StoreExistsError(
         "the destination contains an incomplete store that was begun with other settings or another "
@@ -281,7 +286,7 @@ def other_plan(begun: Begun, summary: dict[str, Any], storage: Storage) -> Store
         file=storage.url,
         expected=", ".join(f"{k}={_short(before)}" for k, (before, _) in differ.items()),
         found=", ".join(f"{k}={_short(now)}" for k, (_, now) in differ.items()),
-        hint="use the same settings and source as before, or --overwrite to begin again",
+        hint=f"use the same settings and source as before, or {way_out}",
     )
 
 
@@ -336,13 +341,14 @@ def forget_changed(plan: Plan, summary: dict[str, Any], storage: Storage) -> Non
     if begun is None or not paths:
         return
     numbers = {i for i, image in enumerate(plan.dataset.images) if image.path in paths}
-    done = {key for key, _ in storage.list(UNITS)}
+    written: set[str] = set()
     for unit in plan.units:
-        key = record_key(unit.id)
-        if key in done and any(plan.arrays[p.array].image in numbers for p in unit.parts):
-            storage.delete(key)
+        if any(plan.arrays[p.array].image in numbers for p in unit.parts):
+            record = load_record(storage, unit.id)
+            written.update(key for key, _ in (record.objects if record is not None else ()))
+            storage.delete(record_key(unit.id))
     for path in sorted(paths):
-        storage.delete_all(path)
+        storage.delete_all(path, (key for key in written if within(key, (path,))))
     write_plan(storage, plan, summary, begun["kind"], begun["base"])
 
 

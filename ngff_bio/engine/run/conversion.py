@@ -27,11 +27,11 @@ from ngff_bio.engine.run.scheduler import Scheduler, pilots
 from ngff_bio.engine.run.work import DatasetWork, NewStore, P, Work
 from ngff_bio.engine.write.manifest import SourceFiles, no_files
 from ngff_bio.engine.write.records import UnitRecord
-from ngff_bio.engine.write.transaction import settle
+from ngff_bio.engine.write.transaction import State, settle
 from ngff_bio.errors import ConversionCancelledError, StoreBusyError
 from ngff_bio.model import Notice, OnError, SourceDataset
 from ngff_bio.storage import Storage
-from ngff_bio.zarrio.journal import JOURNAL, Journal
+from ngff_bio.zarrio.journal import JOURNAL, ROWS, Journal
 
 if TYPE_CHECKING:
     from ngff_bio.engine.write.finish import Finished
@@ -150,7 +150,7 @@ def run_work(
             run.count(finished.sizes)
             report = run.report()
             run.check_lease()
-            work.publish(storage, finished.roots)
+            work.publish(storage, finished.roots, run.kept())
     report.destination = storage.url
     report.seconds = time.monotonic() - began
     return report
@@ -275,6 +275,11 @@ class _Run(Generic[P]):
         self.plan, removed = self.work.skip_failed(self.plan, self.records, self.storage)
         self.objects -= len(removed)
         self.bytes_stored -= sum(removed)
+
+    def kept(self) -> State:
+        """What was kept while it ran."""
+        rows = (p.rows for r in self.records.values() for p in r.parts if p.rows is not None)
+        return State(len(self.records), frozenset(k for k in rows if k.startswith(f"{ROWS}/")))
 
     def count(self, sizes: Sequence[int]) -> None:
         """Count objects that were written, by their sizes in bytes."""

@@ -12,7 +12,7 @@ from ngff_bio.engine.run.failures import skip_failed_images
 from ngff_bio.engine.run.report import ConversionReport, make_report
 from ngff_bio.engine.write.manifest import SourceFiles
 from ngff_bio.engine.write.records import UnitRecord
-from ngff_bio.engine.write.transaction import publish_store, replace_store
+from ngff_bio.engine.write.transaction import State, publish_store, replace_store
 from ngff_bio.errors import StoreExistsError
 from ngff_bio.model import Notice
 from ngff_bio.storage import Storage, StorageBelow
@@ -54,7 +54,7 @@ class Work(Protocol[P]):
         """Write tables, metadata and the manifest, all but the root."""
         ...
 
-    def publish(self, storage: Storage, roots: Mapping[str, bytes]) -> None:
+    def publish(self, storage: Storage, roots: Mapping[str, bytes], kept: State) -> None:
         """Write the root, and remove the state of the conversion."""
         ...
 
@@ -128,9 +128,9 @@ class NewStore(Generic[P]):
         if action != "resume":
             state.write_plan(storage, self.plan, self.summary, "new")
 
-    def publish(self, storage: Storage, roots: Mapping[str, bytes]) -> None:
+    def publish(self, storage: Storage, roots: Mapping[str, bytes], kept: State) -> None:
         """Write the root, and remove the state of the conversion."""
-        (replace_store if self._replaces else publish_store)(storage, roots, self._digest)
+        (replace_store if self._replaces else publish_store)(storage, roots, self._digest, kept)
 
 
 class DatasetWork:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from ngff_bio.engine.write.manifest import manifest_keys
 from ngff_bio.errors import StorageError, StoreError
-from ngff_bio.storage import Buffer, Storage
+from ngff_bio.storage import Buffer, Storage, StorageBelow
 from ngff_bio.zarrio.journal import (
     ADDITION,
     FIRST_READ,
@@ -37,6 +39,16 @@ from ngff_bio.zarrio.journal import (
 )
 
 
+class State(NamedTuple):
+    """What a conversion keeps while it runs: how many units it has, and the keys of its table rows."""
+
+    units: int = 0
+    rows: frozenset[str] = frozenset()
+
+
+NO_STATE = State()
+
+
 @dataclass
 class Transaction(NewView):
     """A store that is being changed: what is put becomes visible with :meth:`commit`.
@@ -45,6 +57,7 @@ class Transaction(NewView):
     """
 
     named: Collection[str] = ()
+    _put: set[str] = field(default_factory=set)
 
     @classmethod
     def begin(
@@ -78,38 +91,52 @@ class Transaction(NewView):
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
         """Write one object: to its place if nothing is there and nothing names it."""
-        new = within(key, self.journal.new) and key not in self.named
-        if new and not within(key, self.journal.removed):
-            return self.storage.put(key, data)
-        return self.storage.put(f"{STAGED}/{key}", data)
+        self._put.add(key)
+        return self.storage.put(f"{STAGED}/{key}" if self._is_staged(key) else key, data)
 
-    def commit(self, documents: Mapping[str, bytes]) -> None:
-        """Make all of it visible, with these documents of the root; then move it to its places."""
+    def _is_staged(self, key: str) -> bool:
+        new = within(key, self.journal.new) and key not in self.named
+        return not new or within(key, self.journal.removed)
+
+    def commit(
+        self, documents: Mapping[str, bytes], state: State = NO_STATE, written: Iterable[str] = ()
+    ) -> None:
+        """Make all of it visible, with these documents of the root; then move it to its places.
+
+        ``state`` is that of the conversion, ``written`` what other processes have put.
+        """
         there = next((key for key in FIRST_READ if self.storage.size(key) is not None), None)
         root = next((k for k in FIRST_READ if k in documents or k == there), ".zattrs")
         texts = {key: data.decode() for key, data in documents.items()}
         if root == there and root not in texts and not within(root, self.journal.removed):
             texts[root] = (self.storage.get(root) or b"").decode()
-        self.journal = replace(self.journal, documents=texts, root=root)
+        staged = filter(self._is_staged, self._put.union(written))
+        self.journal = replace(
+            self.journal, documents=texts, root=root, staged=frozenset(staged), **state._asdict()
+        )
         self.storage.put(JOURNAL, self.journal.to_json())
         self.storage.put(root, self.journal.marked())
         _complete(self.storage, self.journal)
 
     def undo(self) -> None:
         """Remove all that was put."""
-        _undo(self.storage, self.journal)
+        _undo(self.storage, self.journal, self._put)
 
 
-def replace_store(storage: Storage, documents: Mapping[str, bytes], plan: str) -> None:
+def replace_store(
+    storage: Storage, documents: Mapping[str, bytes], plan: str, state: State = NO_STATE
+) -> None:
     """Put the store below ``.ngff_bio/new/`` in the place of the one that is there.
 
     Its root is not there yet, but given; ``plan`` is a digest of what was converted.
     """
     journal = Journal(id=uuid.uuid4().hex, removed=frozenset([""]), plan=plan)
-    Transaction(storage, journal).commit(documents)
+    Transaction(storage, journal).commit(documents, state)
 
 
-def publish_store(storage: Storage, documents: Mapping[str, bytes], plan: str) -> None:
+def publish_store(
+    storage: Storage, documents: Mapping[str, bytes], plan: str, state: State = NO_STATE
+) -> None:
     """Write the documents of the root of a new store, when everything else is there.
 
     Its state is removed before: from the moment that it opens, nothing of the conversion is left but
@@ -117,7 +144,14 @@ def publish_store(storage: Storage, documents: Mapping[str, bytes], plan: str) -
     """
     root = next(k for k in ("zarr.json", ".zmetadata", ".zgroup") if k in documents)
     texts = {key: data.decode() for key, data in documents.items()}
-    journal = Journal(id=uuid.uuid4().hex, documents=texts, root=root, first=True, plan=plan)
+    journal = Journal(
+        id=uuid.uuid4().hex,
+        documents=texts,
+        root=root,
+        first=True,
+        plan=plan,
+        **state._asdict(),
+    )
     storage.put(JOURNAL, journal.to_json())
     _complete(storage, journal)
 
@@ -156,31 +190,50 @@ def settled_view(storage: Storage) -> Storage:
     return OldView(storage, journal, named)
 
 
-def _undo(storage: Storage, journal: Journal) -> None:
+def _undo(storage: Storage, journal: Journal, put: Collection[str] = ()) -> None:
     named = manifest_keys(storage)
     for path in sorted(journal.new):
-        keys = [path] if storage.size(path) is not None else []
-        for key in [*keys, *(key for key, _ in storage.list(path))]:
-            if key not in named:
-                storage.delete(key)
+        keys = {key for key in put if within(key, (path,))}
+        if storage.size(path) is not None:
+            keys.add(path)
+        for key in sorted(keys.union(key for key, _ in storage.list(path)).difference(named)):
+            storage.delete(key)
     if storage.size(f"{STAGED}/{PLAN}") is None:  # else it is a conversion that can be resumed
-        storage.delete_all(STAGED)
+        storage.delete_all(STAGED, (f"{STAGED}/{key}" for key in put))
     _delete_journal(storage)
 
 
 def _complete(storage: Storage, journal: Journal, phase: Phase = "committed") -> None:
-    """Move everything to its place; each step can be done again."""
+    """Move everything to its place; each step can be done again.
+
+    What is known by name is not looked for in listings: that of a bucket can be an old one.
+    """
     if phase != "finished":
-        for path in (UNITS, ROWS, f"{STAGED}/{STATE}"):
-            storage.delete_all(path)
+        place = storage
+        replaces = "" in journal.removed
+        if replaces:  # what was being appended to the old store goes with it
+            for path in (UNITS, ROWS):
+                storage.delete_all(path)
+            for key in (PLAN, ADDITION):
+                storage.delete(key)
+            place = StorageBelow(storage, STAGED)
+        place.delete_all(UNITS, (f"{UNITS}/{number:06d}.json" for number in range(journal.units)))
+        place.delete_all(ROWS, journal.rows)
         for key in (PLAN, ADDITION):
-            storage.delete(key)
+            place.delete(key)
+        storage.delete_all(f"{STAGED}/{STATE}")
+        staged: Collection[str] = journal.staged
+        if replaces and storage.locality == "network":
+            with suppress(StoreError):  # damaged: nothing is known
+                staged = manifest_keys(NewView(storage, journal))
         if not journal.moving and not journal.first:
             _remove(storage, journal)
             journal = replace(journal, moving=True)
             storage.put(JOURNAL, journal.to_json())
-        for key, _ in sorted(storage.list(STAGED)):
-            storage.rename(key, key[len(STAGED) + 1 :])
+        listed = {key[len(STAGED) + 1 :] for key, _ in storage.list(STAGED)}
+        for key in sorted(listed.union(staged) if storage.locality == "network" else listed):
+            if key in listed or storage.size(f"{STAGED}/{key}") is not None:
+                storage.rename(f"{STAGED}/{key}", key)
         documents = journal.documents or {}
         for key in sorted(ROOTS, key=lambda k: (k == journal.root, k)):
             if key in documents:
@@ -192,13 +245,18 @@ def _complete(storage: Storage, journal: Journal, phase: Phase = "committed") ->
 
 def _remove(storage: Storage, journal: Journal) -> None:
     paths: Iterable[str] = journal.removed
+    known: set[str] = set()
+    if storage.locality == "network":
+        with suppress(StoreError):  # damaged: nothing is known
+            known = manifest_keys(storage)
     if "" in journal.removed:
-        paths = {key.partition("/")[0] for key, _ in storage.list()} - {STATE, journal.root}
+        keys = known.union(key for key, _ in storage.list())
+        paths = {key.partition("/")[0] for key in keys} - {STATE, journal.root}
     for path in sorted(paths):
         if storage.size(path) is not None:
             storage.delete(path)
         else:
-            storage.delete_all(path)
+            storage.delete_all(path, (key for key in known if within(key, (path,))))
 
 
 def _delete_journal(storage: Storage) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -17,9 +18,15 @@ from ngff_bio.engine.write.manifest import (
     write_manifest,
 )
 from ngff_bio.engine.write.transaction import Transaction, settle
-from ngff_bio.errors import NgffBioError, StoreBusyError, StoreExistsError
+from ngff_bio.errors import (
+    NgffBioError,
+    StorageError,
+    StoreBusyError,
+    StoreError,
+    StoreExistsError,
+)
 from ngff_bio.parallel import shared_pool
-from ngff_bio.storage import Buffer, MemoryStorage, Storage
+from ngff_bio.storage import Buffer, MemoryStorage, Storage, storage_above
 from ngff_bio.zarrio.documents import Document, load_document, to_json
 from ngff_bio.zarrio.hierarchy import Hierarchy
 from ngff_bio.zarrio.journal import ADDITION, PLAN, ROOTS, STAGED, NewView, within
@@ -55,6 +62,7 @@ def changed_store(
     while isinstance(storage, NewView):  # was opened during a write that was interrupted
         storage = storage.storage
     Hierarchy.open(storage)  # a place without a store stays empty
+    refuse_inner(storage)
     lost = threading.Event()
     with Lease(storage, lost.set):
         settle(storage)
@@ -64,7 +72,7 @@ def changed_store(
                     "a conversion into this store was interrupted, and must end before the store is "
                     "changed",
                     file=storage.url,
-                    hint="run its command again",
+                    hint="run its command again to finish it, or undo it with `ngff-bio discard STORE`",
                 )
         tree = Hierarchy.open(storage)
         empty = shared_pool(remote=True).map(lambda path: _is_empty(storage, path), new)
@@ -85,7 +93,31 @@ def changed_store(
             with suppress(NgffBioError):  # the next write does it
                 transaction.undo()
             raise
-        transaction.commit(documents)
+        transaction.commit(documents, written=change.written)
+
+
+def refuse_inner(storage: Storage) -> None:
+    """Refuse a group inside of a store: metadata and manifest at the root would not be changed.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If there is a group above.
+    """
+    top, path = storage, ""
+    while (above := storage_above(top)) is not None:
+        with suppress(StorageError):  # what is above may not be read
+            if any(above.size(key) is not None for key in ("zarr.json", ".zgroup")):
+                path = f"{top.url.replace(os.sep, '/').rpartition('/')[2]}/{path}".strip("/")
+                top = above
+                continue
+        break
+    if top is not storage:
+        raise StoreError(
+            "only a whole store can be changed, and this is a group inside of one",
+            file=storage.url,
+            hint=f"name the store {top.url} and, where an image is asked for, {path}",
+        )
 
 
 def _is_empty(storage: Storage, path: str) -> bool:
@@ -105,6 +137,11 @@ class StoreChange:
     def storage(self) -> Storage:
         """Where what is put is visible at once, to its writer."""
         return self._transaction
+
+    @property
+    def written(self) -> Iterable[str]:
+        """Keys of what was put."""
+        return self._writer.written
 
     def note_written(
         self, objects: Sequence[tuple[str, int]], checksums: Mapping[str, int]
