@@ -130,12 +130,14 @@ def _replaces_store(place: object) -> ArgumentError:
 
 
 def _check_destination(out: Path, overwrite: bool, store: str) -> None:
+    place, kept = out.resolve(), Path(store).resolve()
+    if kept in place.parents:
+        raise _replaces_store(out)
     if not os.path.lexists(out):
         return
     if not overwrite:
         raise _exists(out)
-    place, kept = out.resolve(), Path(store).resolve()
-    if place == kept or place in kept.parents or kept in place.parents:
+    if place == kept or place in kept.parents:
         raise _replaces_store(out)
     if place in (Path.cwd(), *Path.cwd().parents) or os.path.ismount(place):
         raise ArgumentError(

@@ -104,7 +104,7 @@ class Addition(DatasetWork):
                 file=storage.url,
                 expected=", ".join(f"{k}={expected[k]}" for k in differ),
                 found=", ".join(f"{k}={found[k]}" for k in differ),
-                hint=_ALONE if "image" in (expected["layout"], found["layout"]) else _ELSEWHERE,
+                hint=_ALONE if expected["layout"] == "image" else _ELSEWHERE,
             )
 
     def _dataset(self) -> dict[str, Any]:

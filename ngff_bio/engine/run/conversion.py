@@ -23,7 +23,7 @@ from ngff_bio.engine.resume.fingerprint import (
 from ngff_bio.engine.resume.lease import Lease
 from ngff_bio.engine.run.report import ConversionReport
 from ngff_bio.engine.run.runners import Runner, ThreadRunner, Workers
-from ngff_bio.engine.run.scheduler import Scheduler, pilots
+from ngff_bio.engine.run.scheduler import Scheduler, check_memory, pilots
 from ngff_bio.engine.run.work import DatasetWork, NewStore, P, Work
 from ngff_bio.engine.write.manifest import SourceFiles, no_files
 from ngff_bio.engine.write.records import UnitRecord
@@ -131,6 +131,7 @@ def run_work(
     began = time.monotonic()
     work.decide_action(storage)  # what is refused is refused before anything is written
     run = _Run(work, storage, on_error, progress)
+    runner = runner or ThreadRunner()
     with Lease(storage, run.lost.set), run.cancellable():
         action = work.decide_action(storage)  # another conversion may have ended in the meantime
         if action == "done":
@@ -139,12 +140,14 @@ def run_work(
             report = run.report()
         else:
             action, run.storage = work.target(storage, action)
+            if action not in ("resume", "restart") and (memory := getattr(runner, "memory", 0)):
+                check_memory(work.plan, work.plan.units, memory)  # before anything is written
             if action in ("resume", "restart"):
                 run.notices += state.reread_notices(work.summary, run.storage)
             work.begin(run.storage, action)
             if action == "resume":
                 run.resume(state.resumed_records(run.storage))
-            run.do_units(runner or ThreadRunner())
+            run.do_units(runner)
             run.skip_failed()
             finished = work.finish(run.plan, run.records.values(), run.storage, source_files)
             run.count(finished.sizes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 
@@ -70,14 +71,7 @@ class Scheduler:
             if self._in_flight and held + unit.memory > memory:
                 passed.append(unit)
                 break
-            if unit.memory > 2 * memory:
-                raise ArgumentError(
-                    "a unit of work would take more memory than allowed",
-                    expected=f"at most {2 * memory >> 20:,} MB",
-                    found=f"about {unit.memory >> 20:,} MB",
-                    record=", ".join(sorted(set(self.plan.job(unit).names.values()))[:5]),
-                    hint="raise the limit with --memory, or choose a smaller --shard",
-                )
+            check_memory(self.plan, [unit], memory)
             self._in_flight[unit.id] = unit
             held += unit.memory
             begun.append(unit)
@@ -90,6 +84,27 @@ class Scheduler:
         if record.choices:
             chosen = {k: choice.codec for k, choice in record.choices.items()}
             self.plan = self.plan.with_choices({**self.plan.choices, **chosen})
+
+
+def check_memory(plan: WorkPlan, units: Iterable[Unit], memory: int) -> None:
+    """Refuse units of which one alone would take more than twice the memory that is allowed.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If there is one.
+    """
+    for unit in units:
+        if unit.memory > 2 * memory:
+            needed = math.ceil(unit.memory / 2e6)
+            raise ArgumentError(
+                "a unit of work would take more memory than allowed",
+                expected=f"--memory {needed}M or more",
+                found=f"{memory / 1e6:.1f}M",
+                record=", ".join(sorted(set(plan.job(unit).names.values()))[:5]),
+                hint=f"raise the limit with --memory {needed}M; where shards are larger than what is "
+                "read of the source at once, a smaller --shard takes less",
+            )
 
 
 def pilots(plan: WorkPlan, units: Iterable[Unit]) -> list[Unit]:

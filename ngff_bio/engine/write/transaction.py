@@ -112,7 +112,12 @@ class Transaction(NewView):
             texts[root] = (self.storage.get(root) or b"").decode()
         staged = filter(self._is_staged, self._put.union(written))
         self.journal = replace(
-            self.journal, documents=texts, root=root, staged=frozenset(staged), **state._asdict()
+            self.journal,
+            documents=texts,
+            root=root,
+            staged=frozenset(staged),
+            units=state.units,
+            rows=state.rows,
         )
         self.storage.put(JOURNAL, self.journal.to_json())
         self.storage.put(root, self.journal.marked())
@@ -150,7 +155,8 @@ def publish_store(
         root=root,
         first=True,
         plan=plan,
-        **state._asdict(),
+        units=state.units,
+        rows=state.rows,
     )
     storage.put(JOURNAL, journal.to_json())
     _complete(storage, journal)
