@@ -2,7 +2,8 @@
 
 https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html. Coordinates are in
 pixels; 0, 0 is the upper left corner of the first pixel. A feature has an ``objectType``, a
-``classification`` with a name and a color, measurements, and of a cell also ``nucleusGeometry``.
+``classification`` with a name and a color, measurements, and of a cell also ``nucleusGeometry``, which
+is an instance of a second layer, with the id of the cell.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import io
 import math
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from ngff_bio.errors import SourceError
@@ -26,6 +27,9 @@ from ngff_bio.model import Category, Instance, Polygons, Rgba, SourceFile
 _LARGEST = 1 << 30
 
 _HINT = "correct the feature, or skip such features with --on-error skip"
+
+#: End of the name of the layer of nuclei.
+NUCLEI = "nuclei"
 
 #: Geometries without an area: their features are rows without pixels.
 _NO_AREA = ("Point", "MultiPoint", "LineString", "MultiLineString")
@@ -45,10 +49,15 @@ class GeoJsonFile:
         """Read the file."""
         features, rest = features_of(self.file)
         instances: list[Instance] = []
+        nuclei: list[Instance] = []
         categories: dict[str, Category] = {}
         for number, feature in enumerate(features):
             with problems.caught():
                 one = self._instance(feature, number, problems)
+                nucleus = feature.get("nucleusGeometry")
+                if isinstance(nucleus, dict):
+                    shape = _shape(nucleus, self.file.name, f"features[{number}].nucleusGeometry")
+                    nuclei.append(replace(one, geometry=shape, record=None))
                 instances.append(one)
                 if one.category is not None:
                     color = _color(_properties(feature).get("classification"))
@@ -57,8 +66,11 @@ class GeoJsonFile:
                     )
                     if known.color is None and color is not None:
                         categories[one.category] = Category(one.category, one.category, color)
-        image = AnnotatedImage(self.image, instances, placed=True)
-        return Document([image], tuple(categories.values()), {"geojson": rest})
+        images = [AnnotatedImage(self.image, instances, placed=True)]
+        if nuclei:
+            problems.note("nuclei of cells are a layer of their own", self.file.name)
+            images.append(AnnotatedImage(self.image, nuclei, layer=NUCLEI, placed=True))
+        return Document(images, tuple(categories.values()), {"geojson": rest})
 
     def _instance(self, feature: Any, number: int, problems: Problems) -> Instance:
         file, record = self.file.name, f"features[{number}]"
@@ -76,8 +88,6 @@ class GeoJsonFile:
         if shape is None:
             problems.note("points and lines have no area: a row without pixels", file)
         properties = _properties(feature)
-        if "nucleusGeometry" in feature:
-            problems.note("outlines of nuclei of cells are kept in the records", file)
         plane = geometry.get("plane")
         plane = plane if isinstance(plane, dict) else {}
         name = feature.get("id")

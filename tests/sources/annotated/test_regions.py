@@ -45,7 +45,7 @@ def filled(*rings: Any) -> np.ndarray:
 def test_qupath(tmp_path: Path) -> None:
     source = make_qupath(tmp_path / "in").root
     store, report = convert(source)
-    assert (report.images, report.instances) == (2, 6)
+    assert (report.images, report.instances) == (2, 6 + 2)  # and two nuclei
     rows = table(store, "slide_a", "objects").to_dict("records")
     assert [r["category"] for r in rows] == ["Tumor", "Immune", None, None]
     assert [r["source_id"] for r in rows] == [f["id"] for f in qupath_features()]
@@ -61,6 +61,10 @@ def test_qupath(tmp_path: Path) -> None:
     assert record["nucleusGeometry"] == qupath_features()[1]["nucleusGeometry"]
     assert record["properties"]["measurements"] == {"Nucleus: Area": 12.5, "Cell: Area": 64.0}
     assert any("no area" in n.what for n in report.notices)
+    (nucleus,) = table(store, "slide_a", "objects-nuclei").to_dict("records")
+    assert (nucleus["source_id"], nucleus["category"]) == (rows[1]["source_id"], "Immune")
+    drawn = mask_of(store, "slide_a", nucleus)
+    assert (drawn == filled(square(24, 6, 3))).all()
 
 
 def test_planes_of_qupath_are_planes_and_frames(tmp_path: Path) -> None:
@@ -159,7 +163,7 @@ def test_compressed_geojson_is_read_and_written_again(name: str, tmp_path: Path)
     packed = gzip.compress(text) if name.endswith(".gz") else zipped.getvalue()
     (tmp_path / "in" / name).write_bytes(packed)
     store, _ = convert(tmp_path / "in")
-    assert len(ngff_bio.open(store)[""].annotations()) == len(qupath_features())
+    assert len(table(store, "", "objects")) == len(qupath_features())
     ngff_bio.export(store, tmp_path / "back", to="qupath")
     back = (tmp_path / "back" / name).read_bytes()
     if name.endswith(".gz"):
