@@ -129,6 +129,7 @@ _ALPHA_BYTES = 1 << 28
 
 def _may_be_opaque(header: ImageHeader) -> bool:
     alpha = header.format in ("png", "bmp") and header.samples in (2, 4)
+    alpha = alpha or (header.format == "tiff" and header.alpha)
     return alpha and math.prod(header.shape) * header.dtype.itemsize <= _ALPHA_BYTES
 
 

@@ -108,6 +108,22 @@ def test_an_alpha_that_is_opaque_everywhere_is_not_stored_and_this_is_reported(
     assert any("alpha" in n.what for n in report.notices)
 
 
+def test_the_opaque_alpha_of_a_tiff_is_not_stored(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    colors = np.random.default_rng(0).integers(0, 60000, (20, 30, 4)).astype(np.uint16)
+    colors[..., 3] = 65535
+    for name, more in (("a.tif", {"metadata": None}), ("b.ome.tif", {"ome": True})):
+        tifffile.imwrite(
+            tmp_path / "in" / name, colors, photometric="rgb", extrasamples=["unassalpha"], **more
+        )
+    opened, report = convert(tmp_path / "in")
+    for image in opened.values():
+        assert [c["label"] for c in image.rendering] == ["red", "green", "blue"]
+        assert (np.asarray(image.level(0)["image"]) == np.moveaxis(colors[..., :3], -1, 0)).all()
+    assert any("alpha" in n.what for n in report.notices)
+    assert ngff_bio.verify(opened.url, tmp_path / "in").equal
+
+
 def test_a_gray_image_loses_its_opaque_alpha(tmp_path: Path) -> None:
     opened, _ = convert(write_png(tmp_path / "in", rgba(255)[..., [0, 3]]))
     assert "c" not in opened[""].sizes

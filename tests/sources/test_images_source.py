@@ -792,3 +792,15 @@ def test_a_label_image_smaller_than_its_frame_is_refused(tmp_path: Path) -> None
     assert (caught.value.file, caught.value.found) == ("masks/a_t2.tif", "20 x 36")
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "b.zarr", on_error="skip")
     assert [n.file for n in report.skipped] == ["masks/a_t2.tif"]
+
+
+def test_axes_that_no_image_has_are_refused_even_if_they_are_not_needed(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(
+        tmp_path / "in/a.ome.tif", np.zeros((3, 8, 9), np.uint8), ome=True, metadata={"axes": "ZYX"}
+    )
+    for wrong in ("yxq", "zyxx"):
+        with pytest.raises(ArgumentError, match="axes"):
+            ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", options={"axes": wrong})
+    done = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", options={"axes": "tyx"})
+    assert any("--axes is not used" in n.what for n in done.notices)

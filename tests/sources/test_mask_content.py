@@ -178,3 +178,40 @@ def test_a_series_of_label_images_alone_is_refused_with_the_way_on(
     assert "--labels none" in str(caught.value.hint)
     done = ngff_bio.convert(folder, tmp_path / "out.zarr", options={"labels": "none"})
     assert done.images == 1
+
+
+@pytest.mark.parametrize("colors", [False, True])
+@pytest.mark.parametrize("folder", ["masks", "truth"])
+def test_masks_in_jpegs_are_found_and_have_no_values_of_compression(
+    folder: str, colors: bool, tmp_path: Path
+) -> None:
+    plane = mask()
+    saved = np.stack([plane] * 3, axis=-1) if colors else plane
+    empty = np.zeros_like(saved)
+    files = {f"{folder}__a_jpg": saved, f"{folder}__b_jpg": empty}
+    source = put(tmp_path / "in", images__a_jpg=noise(), images__b_jpg=noise(), **files)
+    done = ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert ngff_bio.verify(tmp_path / "out.zarr", source).equal
+    assert any("compressed as JPEG" in n.what for n in done.notices)
+    data = ngff_bio.open(tmp_path / "out.zarr")
+    assert {p: [*data[p].layers] for p in data} == {"a": [folder], "b": [folder]}
+    assert data["a"].is_semantic(folder)
+    assert ((np.asarray(data["a"].level(0)[folder]) == 255) == (plane > 0)).all()
+    assert not np.asarray(data["b"].level(0)[folder]).any()
+
+
+def test_label_values_in_a_jpeg_are_refused(tmp_path: Path) -> None:
+    plane = mask()
+    plane[30:] //= 2
+    source = put(tmp_path / "in", images__a_png=noise(), masks__a_jpg=plane)
+    with pytest.raises(SourceError, match="compressed with loss") as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert error.value.file == "masks/a.jpg"
+    done = ngff_bio.convert(source, tmp_path / "out.zarr", options={"labels": "none"})
+    assert done.images == 2
+
+
+@pytest.mark.parametrize("image", REAL)
+def test_real_images_in_jpegs_do_not_look_like_masks(image: object, tmp_path: Path) -> None:
+    source = put(tmp_path / "in", a_jpg=image(), b_jpg=noise())  # type: ignore[operator]
+    assert ngff_bio.convert(source, tmp_path / "out.zarr").images == 2

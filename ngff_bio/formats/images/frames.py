@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.formats.images.composed import PixelStack, stack_pixels
@@ -125,7 +126,11 @@ def open_image(
         If the file is damaged, or is a TIFF with unknown axes.
     """
     if header.format == "tiff":
-        return open_tiff(file, axes=axes, limits=limits)
+        opened = open_tiff(file, axes=axes, limits=limits)
+        if not header.opaque:
+            return opened
+        pixels = stack_frames([file], headers=[header], limits=limits)
+        return (replace(opened[0], pixels=pixels, channels=header.channels),)
     pixels = stack_frames([file], headers=[header], limits=limits)
     found = OpenedImage(
         "", pixels, axes_from(pixels.axes), channels=header.channels, files=(file.name,)

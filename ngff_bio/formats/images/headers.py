@@ -55,6 +55,8 @@ class ImageHeader:
         Samples of a pixel: 1, 2 (with alpha), 3 (RGB) or 4 (RGBA).
     opaque
         Whether the file has one more sample, an alpha that is opaque everywhere and is not read.
+    alpha
+        Whether the last sample of a TIFF of one plane can be an alpha.
     """
 
     format: str
@@ -65,6 +67,7 @@ class ImageHeader:
     palette: bool = False
     samples: int = 1
     opaque: bool = False
+    alpha: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -272,13 +275,16 @@ def _tiff(stream: BinaryIO) -> ImageHeader:
             check_segments(page, stream.seek(0, 2))
         if alone and page.photometric == tifffile.PHOTOMETRIC.PALETTE and samples == 1:
             return _header("tiff", *size, 3, palette_of(page).dtype, palette=True)
+        rgb = page.photometric == tifffile.PHOTOMETRIC.RGB and page.planarconfig == 1
+        alpha = count == 1 and rgb and samples == 4 and dtype.kind == "u"
         if alone and page.imagedepth == 1 and not (tiff.is_ome or tiff.is_shaped):
-            return _header("tiff", *size, samples, dtype)
+            return replace(_header("tiff", *size, samples, dtype), alpha=alpha)
         series = tiff.series
         axes, shape = _ngff_order(series[0].axes, series[0].shape)
         if "S" not in series[0].axes:
             samples = 1
-        return ImageHeader("tiff", axes, shape, dtype, len(series), samples=samples)
+        alpha = alpha and axes == "cyx" and len(series) == 1
+        return ImageHeader("tiff", axes, shape, dtype, len(series), samples=samples, alpha=alpha)
 
 
 def _ngff_order(axes: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import ClassVar
 
 import numpy as np
 
@@ -145,6 +146,8 @@ def open_label_image(
     else:
         stack = stack_frames([file], headers=[header], limits=limits, indices=header.palette)
         pixels, letters = stack, stack.axes
+        if header.format == "jpeg":
+            return LossyMask.of(stack, file.name), "yx"
     if "c" in letters and pixels.shape[letters.index("c")] > 1:
         raise SourceError(
             "a label image has colors or channels",
@@ -154,6 +157,85 @@ def open_label_image(
             hint=_HINT,
         )
     return pixels, letters
+
+
+#: Largest distance of a value of a mask in a JPEG from 0 or from its largest value; the part of the
+#: pixels that are not 0 that may be between, at the rims of objects.
+_NOISE, _RIMS = 24, 0.2
+
+
+def without_noise(block: PixelArray) -> PixelArray | None:
+    """A mask as it was before it was compressed as JPEG: 0 and its largest value.
+
+    ``None`` if its values are not near these two.
+    """
+    most = int(block.max(initial=0))
+    between = (block > _NOISE) & (block < most - _NOISE)
+    if most <= _NOISE:
+        return np.zeros_like(block)
+    if most < 4 * _NOISE or between.sum() > _RIMS * (block > _NOISE).sum():
+        return None
+    found: PixelArray = np.where(block > most // 2, np.uint8(255), np.uint8(0))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LossyMask:
+    """A mask in a JPEG: 255 where it is above half of its largest value, else 0."""
+
+    source: Pixels
+    above: int
+
+    NOTE: ClassVar[str] = (
+        "masks compressed as JPEG: pixels above half of the largest value are objects"
+    )
+
+    @classmethod
+    def of(cls, source: Pixels, file: str) -> LossyMask:
+        """The mask of a file.
+
+        Raises
+        ------
+        ngff_bio.errors.SourceError
+            If it has other values than 0 and a largest one, with what compression adds to them.
+        """
+        whole = source.read(tuple((0, n) for n in source.shape))
+        if without_noise(whole) is None or (
+            whole.ndim == 3 and int(np.ptp(whole, axis=0).max(initial=0)) > 2 * _NOISE
+        ):
+            raise SourceError(
+                "a label image is compressed with loss: its values are not those that were saved",
+                file=file,
+                expected="a mask of 0 and one other value, or a PNG or TIFF",
+                hint="save label images as PNG or TIFF, or convert all files as images with "
+                "--labels none",
+            )
+        return cls(source, max(int(whole.max(initial=0)) // 2, _NOISE))
+
+    @property
+    def dtype(self) -> SampleType:
+        """That of 0 and 255."""
+        return np.dtype(np.uint8)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        return self.source.shape[-2:]
+
+    @property
+    def read_block_shape(self) -> tuple[int, ...]:
+        """The whole file."""
+        return self.source.read_block_shape[-2:]
+
+    def read(self, region: Region) -> PixelArray:
+        """The block of a region."""
+        outer = [(0, 1)] * (len(self.source.shape) - 2)
+        block = self.source.read((*outer, *region)).reshape([b - a for a, b in region])
+        return np.where(block > self.above, np.uint8(255), np.uint8(0))
+
+    def source_parts(self) -> SourceParts:
+        """Those of the file, and the threshold."""
+        return (*parts_of(self.source), f"above {self.above}")
 
 
 def fit_labels(

@@ -102,6 +102,7 @@ def open_tiff(
     ngff_bio.errors.ArgumentError
         If `axes` do not fit the file.
     """
+    check_axes(axes)
     with damage_named(file.name, UNREADABLE), locked_tiff(file) as opened:
         tiff = opened.tiff
         check_pages(tiff)
@@ -109,6 +110,24 @@ def open_tiff(
         return tuple(
             _image(file, tiff, number, found.get(number, TiffMetadata()), axes, limits)
             for number in range(len(tiff.series))
+        )
+
+
+def check_axes(axes: str | None) -> None:
+    """Refuse axes that no file can have, whether a file needs them or not.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If they are not letters of t, c, z, y, x, each once.
+    """
+    letters = "" if axes is None else axes.lower()
+    if set(letters) - set("tczyx") or len(set(letters)) < len(letters):
+        raise ArgumentError(
+            "the axes are not those of an image",
+            expected="letters of t, c, z, y, x, each once",
+            found=axes,
+            hint="give them in the order of the file, as in --axes tyx",
         )
 
 
@@ -260,6 +279,15 @@ def _outer_axes(
     ]
     names, sizes = [a for a, _ in pairs], tuple(n for _, n in pairs)
     if all(a in "TCZ" for a in names):
+        if given is not None and not {*"".join(names).lower()} <= {*given.lower()}:
+            notices.append(
+                Notice(
+                    "note",
+                    f"the file states the axes of its pages ({', '.join(names).lower()}): --axes is "
+                    "not used",
+                    file=file,
+                )
+            )
         return "".join(names).lower(), sizes
     if given is not None:
         wanted = [a for a in given.lower() if a not in "yx"]

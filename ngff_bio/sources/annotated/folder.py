@@ -21,6 +21,7 @@ from ngff_bio.formats.documents import (
 from ngff_bio.formats.images.headers import ImageHeader, exif_orientation
 from ngff_bio.formats.json.text import JsonKind
 from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.tiff.images import check_axes
 from ngff_bio.formats.xml import root_tag
 from ngff_bio.model import Category, SourceDataset
 from ngff_bio.parallel import shared_pool
@@ -118,6 +119,7 @@ class AnnotatedFolder:
         ngff_bio.errors.SourceNotFoundError
             If there is no document, or no image file.
         """
+        check_axes(axes)
         listed = list(documents)
         images = image_files(tree.names()) if images is None else images
         if not images or not listed:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.images.headers import EXTENSIONS, ImageHeader
 from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.tiff.images import check_axes
 from ngff_bio.model import SourceDataset, SourceImage
 from ngff_bio.sources.assembly import (
     base_of,
@@ -93,6 +94,7 @@ def read(
         raise ArgumentError(
             "the option series is not an axis", expected="t, z, c or none", found=series
         )
+    check_axes(axes)
     kinds = LabelKinds.parse(label_kind)
     listed = [labels] if isinstance(labels, str) else list(labels)
     rules = [LabelRule.parse(r) for r in listed] if listed != ["none"] else []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.composed import stack_pixels
 from ngff_bio.formats.images.headers import ImageHeader
-from ngff_bio.formats.images.label_pixels import fit_labels, open_label_image
+from ngff_bio.formats.images.label_pixels import LossyMask, fit_labels, open_label_image
 from ngff_bio.formats.images.mapped_labels import refuse_other_size
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Pixels, SourceImage, VolumeLayer
@@ -113,6 +113,8 @@ def label_layer(
             pixels.append(None)
             continue
         part, axes = open_label_image(tree.file(name), headers[name], tree.limits)
+        if isinstance(part, LossyMask):
+            problems.note(LossyMask.NOTE, record=name)
         if letters and axes != letters:
             raise SourceError(
                 "label images of one image are of different kinds",

@@ -3,8 +3,9 @@
 A plane looks like a mask if most of its pixels are 0, and the others are areas of one value: a pixel of
 an object mostly has a right neighbor of the same value, and where two pixels of objects touch they are
 nearly always equal. Acquired pixels have noise or gradients, and so neither. A plane of one value says
-nothing. Few pixels are read: files that are compressed as only masks are, one by one; of other files,
-three of each folder, and three of those named as another with an addition (``a_bw.tif`` as ``a.tif``).
+nothing; of a JPEG, nearly all pixels are near 0 or near the largest value. Few pixels are read: files
+that are compressed as only masks are, one by one; of other files, three of each folder, and three of
+those named as another with an addition (``a_bw.tif`` as ``a.tif``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from ngff_bio.errors import NgffBioError
 from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
+from ngff_bio.formats.images.label_pixels import without_noise
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import PixelArray, Pixels, SourceFile
 from ngff_bio.sources.assembly import ending_of, folder_of, stem_of
@@ -56,10 +58,11 @@ def find_masks(
     looked: list[str] = []
     for name in listed:
         header = headers[name]
-        if header.dtype.kind not in "uib" or header.format == "jpeg":
+        if header.dtype.kind not in "uib":
             continue
         raw = math.prod(header.shape) * header.dtype.itemsize
-        if tree.file(name).size < _COMPRESSED * raw + _HEADER:
+        small = tree.file(name).size < _COMPRESSED * raw + _HEADER
+        if small and header.format != "jpeg":  # which always is small
             looked.append(name)
         elif header.format != "png":  # which always is compressed
             added = _NUMBER.sub("#", _addition(stem_of(name), stems))
@@ -70,6 +73,13 @@ def find_masks(
         looks = _looks(tree, headers, sample)
         if True in looks.values() and False not in looks.values():
             found |= looks | _looks(tree, headers, [m for m in members if m not in looks])
+    beside: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in listed:
+        beside[_NUMBER.sub("#", folder_of(name)), ending_of(name)].append(name)
+    for members in beside.values():  # an empty mask among masks is one
+        looks_of = {found.get(name, False) for name in members}
+        if looks_of == {True, None}:
+            found |= dict.fromkeys(members, True)
     return sorted(name for name, look in found.items() if look)
 
 
@@ -105,7 +115,10 @@ def _looks(
     def look(name: str) -> bool | None:
         file, header = tree.file(name), headers[name]
         try:
-            return looks_like_mask(_middle(file, header))
+            block: PixelArray | None = _middle(file, header)
+            if header.format == "jpeg" and block is not None and block.size:
+                block = without_noise(block)
+            return False if block is None else looks_like_mask(block)
         except NgffBioError:  # reported where it is read
             return None
 

@@ -15,7 +15,7 @@ from ngff_bio.formats.arrays.image import ArrayImage
 from ngff_bio.formats.arrays.opening import is_array_file, open_array
 from ngff_bio.formats.images.composed import stack_pixels
 from ngff_bio.formats.images.headers import ImageHeader
-from ngff_bio.formats.images.label_pixels import fit_labels, open_label_image
+from ngff_bio.formats.images.label_pixels import LossyMask, fit_labels, open_label_image
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import (
     Axis,
@@ -210,6 +210,8 @@ class PairReader:
         else:
             self._check_known([labels.file])
             pixels, letters = open_label_image(file, self.headers[labels.file], self.tree.limits)
+            if isinstance(pixels, LossyMask):
+                self.problems.note(LossyMask.NOTE, record=labels.file)
         fitted, most = fit_labels(pixels, letters, labels.file, image)
         if labels.values and self.problems.on_error == "stop":
             fitted = replace(fitted, known=labels.values)
