@@ -5,45 +5,30 @@ The public names load what they need when they are first used, so that importing
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ngff_bio._version import __version__
+from ngff_bio._version import __version__ as __version__
+from ngff_bio.lazy import lazy
 
 if TYPE_CHECKING:
-    from ngff_bio.checks import validate
-    from ngff_bio.checks.source.verify import verify
-    from ngff_bio.compute import measure
-    from ngff_bio.conversion import convert
-    from ngff_bio.copying import copy
-    from ngff_bio.editing import remove, upgrade, write_labels, write_table
-    from ngff_bio.engine.plan.settings import Settings
-    from ngff_bio.engine.resume.discard import discard
-    from ngff_bio.export import export
-    from ngff_bio.publishing import publish
-    from ngff_bio.reader import open
-    from ngff_bio.reader.analysis.patches import patches
-
-__all__ = [
-    "Settings",
-    "__version__",
-    "convert",
-    "copy",
-    "discard",
-    "export",
-    "measure",
-    "open",
-    "patches",
-    "publish",
-    "remove",
-    "upgrade",
-    "validate",
-    "verify",
-    "write_labels",
-    "write_table",
-]
+    from ngff_bio.checks import validate as validate
+    from ngff_bio.checks.source.verify import verify as verify
+    from ngff_bio.compute import measure as measure
+    from ngff_bio.conversion import convert as convert
+    from ngff_bio.copying import copy as copy
+    from ngff_bio.editing import remove as remove
+    from ngff_bio.editing import upgrade as upgrade
+    from ngff_bio.editing import write_labels as write_labels
+    from ngff_bio.editing import write_table as write_table
+    from ngff_bio.engine.plan.settings import Settings as Settings
+    from ngff_bio.engine.resume.discard import discard as discard
+    from ngff_bio.export import export as export
+    from ngff_bio.publishing import publish as publish
+    from ngff_bio.reader import open as open
+    from ngff_bio.reader.analysis.patches import patches as patches
 
 _HOMES = {
+    "__version__": "ngff_bio._version",
     "Settings": "ngff_bio.engine.plan.settings",
     "convert": "ngff_bio.conversion",
     "copy": "ngff_bio.copying",
@@ -61,12 +46,5 @@ _HOMES = {
     "write_table": "ngff_bio.editing",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__ = [*_HOMES]
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -21,9 +21,7 @@ KNOWN_CIRCLES: set[str] = set()
 
 #: Files of more than `MOST_LINES` lines, and why they are one idea.
 MOST_LINES = 400
-LONG_FILES: dict[str, str] = {
-    "ngff_bio.formats.json.scan": "not yet looked at",
-}
+LONG_FILES: dict[str, str] = {}
 
 #: Private names of another part of the package, or of a library, without a comment: (module, name).
 KNOWN_REACHES: set[tuple[str, str]] = set()

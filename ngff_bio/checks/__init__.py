@@ -5,26 +5,24 @@ The names load what they need when they are first used: the rules of the specifi
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ngff_bio.lazy import lazy
 
 if TYPE_CHECKING:
-    from ngff_bio.checks.spec.conformance import KINDS, VERSIONS, validate_attributes
-    from ngff_bio.checks.spec.findings import Finding
-    from ngff_bio.checks.store.validate import validate
-
-__all__ = ["KINDS", "VERSIONS", "Finding", "validate", "validate_attributes"]
+    from ngff_bio.checks.spec.conformance import KINDS as KINDS
+    from ngff_bio.checks.spec.conformance import VERSIONS as VERSIONS
+    from ngff_bio.checks.spec.conformance import validate_attributes as validate_attributes
+    from ngff_bio.checks.spec.findings import Finding as Finding
+    from ngff_bio.checks.store.validate import validate as validate
 
 _HOMES = {
-    "KINDS": "spec.conformance",
-    "VERSIONS": "spec.conformance",
-    "Finding": "spec.findings",
-    "validate": "store.validate",
-    "validate_attributes": "spec.conformance",
+    "KINDS": "ngff_bio.checks.spec.conformance",
+    "VERSIONS": "ngff_bio.checks.spec.conformance",
+    "Finding": "ngff_bio.checks.spec.findings",
+    "validate": "ngff_bio.checks.store.validate",
+    "validate_attributes": "ngff_bio.checks.spec.conformance",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__all__ = [*_HOMES]
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -5,37 +5,25 @@ Names are imported when they are first used: a small conversion takes less time 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ngff_bio.lazy import lazy
 
 if TYPE_CHECKING:
-    from ngff_bio.engine.plan.plan import Plan, plan_dataset
-    from ngff_bio.engine.plan.settings import Settings
-    from ngff_bio.engine.resume.state import Progress, progress_of
-    from ngff_bio.engine.run.cluster import DaskRunner
-    from ngff_bio.engine.run.conversion import write_dataset
-    from ngff_bio.engine.run.processes import ProcessRunner
-    from ngff_bio.engine.run.report import ConversionReport
-    from ngff_bio.engine.run.runners import Runner, ThreadRunner
-    from ngff_bio.model import OnError
-    from ngff_bio.zarrio.codecs import Codec, parse_codec
-
-__all__ = [
-    "Codec",
-    "ConversionReport",
-    "DaskRunner",
-    "OnError",
-    "Plan",
-    "ProcessRunner",
-    "Progress",
-    "Runner",
-    "Settings",
-    "ThreadRunner",
-    "parse_codec",
-    "plan_dataset",
-    "progress_of",
-    "write_dataset",
-]
+    from ngff_bio.engine.plan.plan import Plan as Plan
+    from ngff_bio.engine.plan.plan import plan_dataset as plan_dataset
+    from ngff_bio.engine.plan.settings import Settings as Settings
+    from ngff_bio.engine.resume.state import Progress as Progress
+    from ngff_bio.engine.resume.state import progress_of as progress_of
+    from ngff_bio.engine.run.cluster import DaskRunner as DaskRunner
+    from ngff_bio.engine.run.conversion import write_dataset as write_dataset
+    from ngff_bio.engine.run.processes import ProcessRunner as ProcessRunner
+    from ngff_bio.engine.run.report import ConversionReport as ConversionReport
+    from ngff_bio.engine.run.runners import Runner as Runner
+    from ngff_bio.engine.run.runners import ThreadRunner as ThreadRunner
+    from ngff_bio.model import OnError as OnError
+    from ngff_bio.zarrio.codecs import Codec as Codec
+    from ngff_bio.zarrio.codecs import parse_codec as parse_codec
 
 _HOMES = {
     "Codec": "ngff_bio.zarrio.codecs",
@@ -54,12 +42,5 @@ _HOMES = {
     "write_dataset": "ngff_bio.engine.run.conversion",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__ = [*_HOMES]
+__getattr__, __dir__ = lazy(__name__, _HOMES)
