@@ -19,7 +19,7 @@ from ngff_bio.model import OnError, SourceDataset
 from ngff_bio.sources import FileTree, find_source, open_tree, read_source
 from ngff_bio.sources.accounting import account_for
 from ngff_bio.sources.files.checksums import Checksums, files_of
-from ngff_bio.storage import Storage, storage_at
+from ngff_bio.storage import Storage, ZipStorage, storage_at
 
 
 @renamed_keywords(destination_options="storage_options")
@@ -101,6 +101,8 @@ def convert(
         One of :mod:`ngff_bio.errors`. The store cannot be opened until a conversion succeeds.
     """
     storage = storage_at(destination, storage_options)
+    if isinstance(storage, ZipStorage):
+        storage.delete("")  # raises: it can only be read
     if not append:
         check_destination(storage, overwrite, settings or Settings())
     store = store_of(source, format, source_options)

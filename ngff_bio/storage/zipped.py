@@ -165,7 +165,9 @@ class ZipStorage(Storage):
 
     def _read_only(self) -> NoReturn:
         raise StorageError(
-            "a zip can only be read", file=self.url, hint="write to a folder, then pack it"
+            "a zip can only be read",
+            file=self.url,
+            hint="write to a folder, then pack it with `ngff-bio copy FOLDER FILE.zip`",
         )
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
