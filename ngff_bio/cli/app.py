@@ -20,6 +20,7 @@ from ngff_bio.cli.serve import serve
 from ngff_bio.cli.upgrade import upgrade
 from ngff_bio.cli.validate import validate
 from ngff_bio.cli.verify import verify
+from ngff_bio.cli.view import view
 
 app = typer.Typer(
     name="ngff-bio",
@@ -112,6 +113,7 @@ app.command()(remove)
 app.command()(upgrade)
 app.command()(discard)
 app.command()(serve)
+app.command()(view)
 app.command()(formats)
 app.command()(demo)
 

@@ -89,6 +89,8 @@ def _tree(found: dict[str, Any], limit: int) -> Tree:
     for key in ("name", "source", "licence"):
         if value := found["dataset"].get(key):
             tree.add(f"{key}: {escape(str(value))}")
+    if paths := found["open_in_viewers"]:
+        tree.add(f"viewers and other readers open one of: {escape(', '.join(paths))}")
     shown = found["images"][: limit or None]
     for image in shown:
         branch = tree.add(

@@ -19,7 +19,7 @@ from ngff_bio.compute.measured_pieces import (
     whole_table,
 )
 from ngff_bio.compute.workers import Batches, Pool, checked_pieces, start_pool
-from ngff_bio.engine.write.tables import FILE, GROUP_ATTRIBUTES, to_parquet
+from ngff_bio.engine.write.tables import FILE, group_attributes, to_parquet
 from ngff_bio.engine.write.update import StoreChange, changed_store
 from ngff_bio.errors import ArgumentError, NameNotFoundError, closest_names
 from ngff_bio.model import Region
@@ -310,7 +310,8 @@ class _Work:
             names[name] = None
             self.written.add(name)
             change.put(f"{start}/{name}/{FILE}", to_parquet(pa.Table.from_pandas(rows)))
-            change.set_group(f"{start}/{name}", _table_attributes(rows, str(layer)))
+            attributes = group_attributes(str(layer) if rows["label"].is_unique else None)
+            change.set_group(f"{start}/{name}", attributes)
         change.set_group(start, {**listed, "tables": list(names)})
 
     def table(self) -> pd.DataFrame:
@@ -322,17 +323,3 @@ class _Work:
         if not found:
             return ordered[0] if ordered else pd.DataFrame()
         return pd.concat(found, ignore_index=True)
-
-
-def _table_attributes(rows: pd.DataFrame, layer: str) -> dict[str, Any]:
-    """ngio's feature table where a label has one row, a generic table where it has several."""
-    if rows["label"].is_unique:
-        return {
-            **GROUP_ATTRIBUTES,
-            "type": "feature_table",
-            "region": {"path": f"../labels/{layer}"},
-            "instance_key": "label",
-            "index_key": "label",
-            "index_type": "int",
-        }
-    return dict(GROUP_ATTRIBUTES)

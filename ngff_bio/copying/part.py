@@ -17,6 +17,7 @@ from ngff_bio.engine.write.manifest import (
     read_manifest,
     write_manifest,
 )
+from ngff_bio.engine.write.ome_xml import OME_XML, without_images
 from ngff_bio.errors import ArgumentError, StorageError, closest_names
 from ngff_bio.model.splits import in_split
 from ngff_bio.ngff.schema_version import KEY
@@ -161,6 +162,11 @@ def part_of_store(source: Storage, choice: Choice, notes: list[str]) -> PartOfSt
     keys = {node_key(path, name) for path in changed for name in names}
     for batch in found.documents(consolidated):
         part.documents |= {key: data for key, data in batch if key in keys}
+    for path, attributes in found.groups.items():
+        content = attributes.get("ome", attributes)
+        document = source.get(f"{path}/{OME_XML}") if "series" in content else None
+        if document is not None:
+            part.documents[f"{path}/{OME_XML}"] = without_images(document, content["series"])
     if source.size(MANIFEST) is not None:
         _add_manifest(part)
     return part

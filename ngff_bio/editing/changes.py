@@ -23,7 +23,7 @@ from ngff_bio.engine.run.scheduler import Scheduler
 from ngff_bio.engine.write.finish import parts_by_array
 from ngff_bio.engine.write.metadata import label_attributes
 from ngff_bio.engine.write.records import UnitRecord
-from ngff_bio.engine.write.tables import FILE, GROUP_ATTRIBUTES, to_parquet, volume_table
+from ngff_bio.engine.write.tables import FILE, group_attributes, to_parquet, volume_table
 from ngff_bio.engine.write.update import StoreChange, changed_store
 from ngff_bio.engine.write.volumes import merge_objects
 from ngff_bio.errors import ArgumentError, NameNotFoundError, StoreError, StoreExistsError
@@ -297,7 +297,7 @@ def _list_tables(image: Image, change: StoreChange, names: list[str]) -> None:
 def _put_table(image: Image, change: StoreChange, name: str, table: pa.Table) -> None:
     path = image.below(f"tables/{name}")
     change.put(f"{path}/{FILE}", to_parquet(table))
-    change.set_group(path, GROUP_ATTRIBUTES)
+    change.set_group(path, group_attributes())
 
 
 def _arrow(table: Any, required: str | None = None) -> pa.Table:

@@ -16,6 +16,7 @@ from ngff_bio.ngff.metadata import (
     PlateMeta,
     Version,
     WellMeta,
+    rule_color,
 )
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "WellMeta",
     "decode",
     "encode",
+    "rule_color",
     "version_of",
 ]

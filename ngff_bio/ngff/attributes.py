@@ -156,6 +156,11 @@ class LabelAttributes(_Part):
     categories: tuple[CategoryEntry, ...] = Field(
         default=(), description="Classes, in the order of the source."
     )
+    color_rule: Literal["golden angle"] | None = Field(
+        default=None,
+        description="Colour of a value that image-label lists no colour for: in HSV, the hue is the "
+        "fraction of value * 0.618034, the saturation 0.75, the value 1.",
+    )
     table: str | None = Field(
         default=None,
         description="Path, from the label image, of the table with a row per instance.",

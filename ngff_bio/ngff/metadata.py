@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,6 +14,15 @@ VERSIONS: tuple[Version, ...] = ("0.4", "0.5", "0.6")
 ZARR_FORMAT: dict[Version, Literal[2, 3]] = {"0.4": 2, "0.5": 3, "0.6": 3}
 
 Rgba = tuple[int, int, int, int]
+
+
+def rule_color(value: int) -> tuple[int, int, int]:
+    """Red, green, blue of a label value that has no colour of its own.
+
+    Hues of neighbouring values differ by the golden angle.
+    """
+    r, g, b = colorsys.hsv_to_rgb((value * 0.618034) % 1, 0.75, 1)
+    return round(r * 255), round(g * 255), round(b * 255)
 
 
 @dataclass(frozen=True, slots=True)

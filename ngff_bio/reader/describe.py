@@ -60,12 +60,15 @@ def describe(
             }
         )
     first = dataset[dataset.first_path]
+    root = nodes.meta("")
     return {
         "url": storage.url,
         "version": first.meta.version,
         "dataset": dataset.attributes,
         "objects": len(known.keys) if known.listed else None,
         "bytes": sum(known.values) if known.listed else None,
+        # A root that is neither a plate nor a collection says nothing to other programs.
+        "open_in_viewers": [] if root is not None else dataset.attributes.get("groups") or [],
         "images": images,
     }
 

@@ -2,7 +2,8 @@
 
 Layout: ``Organoid/{Detection,Tracking}/W_<well>_<n>/Proj_<N>.{tif,json}``. In both trees the TIFF is
 the image and the JSON (of labelme 4.5.x) its annotation; the dataset's page swaps them for Detection.
-``N`` counts days. What ``n`` counts is not published: it becomes the name of the field.
+``N`` counts days. What ``n`` counts is not published: it is an attribute of the field; fields are
+numbered from 0 in each well.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 from ngff_bio.formats.images.composed import stack_pixels
@@ -66,7 +67,7 @@ class _Frame:
 
 @dataclass(slots=True)
 class _Field:
-    """The time points of one field of a well."""
+    """The time points of one field of a well; ``number`` is the source's."""
 
     tree: str
     row: str
@@ -75,8 +76,8 @@ class _Field:
     frames: dict[int, _Frame] = field(default_factory=dict)
 
     @property
-    def path(self) -> str:
-        return f"{self.tree}/{self.row}/{self.column}/{self.number}"
+    def well(self) -> str:
+        return f"{self.tree}/{self.row}/{self.column}"
 
 
 def detect(tree: FileTree) -> int:
@@ -100,7 +101,13 @@ def read(
         ``Detection`` or ``Tracking``, if the names of folders do not state it.
     """
     reader = _Reader(tree, scale_annotations, problems)
-    images = [i for one in _fields(tree, kind, problems) if (i := reader.image(one)) is not None]
+    wells = groupby(_fields(tree, kind, problems), key=lambda f: f.well)
+    images = [
+        image
+        for _, fields in wells
+        for number, one in enumerate(fields)
+        if (image := reader.image(one, number)) is not None
+    ]
     if not images:
         raise SourceNotFoundError(
             "no image of the organoid collection found",
@@ -184,8 +191,8 @@ class _Reader:
     scale_annotations: bool
     problems: Problems
 
-    def image(self, one: _Field) -> SourceImage | None:
-        """The image of a field; ``None`` if none of its frames is readable."""
+    def image(self, one: _Field, place: int) -> SourceImage | None:
+        """The image of a field, at its place in the well; ``None`` if no frame is readable."""
         frames: list[tuple[_Frame, Pixels, LabelmeFile | None]] = []
         for number in sorted(one.frames):
             frame = one.frames[number]
@@ -212,7 +219,7 @@ class _Reader:
             labels = (shape_layer(LAYER, self.tree, contents, scales, tracked=tracked),)
         axis, elapsed, start = _times([f.number for f, _, _ in frames])
         return SourceImage(
-            path=one.path,
+            path=f"{one.well}/{place}",
             name=f"W_{one.row}{one.column}_{one.number}",
             axes=(axis, *axes_from("yx")),
             pixels=stack,
@@ -229,6 +236,7 @@ class _Reader:
                 for t, ((frame, _, _), content) in enumerate(zip(frames, contents, strict=True))
             ),
             translation=None if start == 0 else (start, 0.0, 0.0),
+            attributes={"field": one.number},
         )
 
     def _annotation(self, frame: _Frame) -> LabelmeFile | None:

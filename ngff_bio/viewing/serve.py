@@ -45,13 +45,20 @@ class StoreServer(ThreadingHTTPServer):
 
     def __init__(self, root: Path, host: str = "127.0.0.1", port: int = 0) -> None:
         self.root = root.resolve()
+        #: JSON documents that are served besides, by path.
+        self.documents: dict[str, bytes] = {}
         super().__init__((host, port), _Handler)
+
+    @property
+    def origin(self) -> str:
+        """URL of the server."""
+        host, port = self.server_address[:2]
+        return f"http://{host!s}:{port}"
 
     @property
     def url(self) -> str:
         """URL of the store."""
-        host, port = self.server_address[:2]
-        return f"http://{host!s}:{port}/{quote(self.root.name)}"
+        return f"{self.origin}/{quote(self.root.name)}"
 
     def place_of(self, path: str) -> Path | None:
         """The file of a URL path, or ``None``."""
@@ -82,6 +89,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._begin(HTTPStatus.NO_CONTENT, 0, {})
 
     def _answer(self, *, body: bool) -> None:
+        document = self.server.documents.get(urlsplit(self.path).path)
+        if document is not None:
+            self._begin(HTTPStatus.OK, len(document), {"Content-Type": "application/json"})
+            self.wfile.write(document if body else b"")
+            return
         place = self.server.place_of(self.path)
         if place is None:
             self._begin(HTTPStatus.NOT_FOUND, 0, {})

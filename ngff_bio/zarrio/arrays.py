@@ -130,6 +130,7 @@ class ArrayMeta:
         """
         if self.pipeline is None:
             raise ValueError("the codecs of the array are not known")
+        names = self.dimension_names
         if self.zarr_format == 2:
             codecs = self.pipeline.codecs
             return {
@@ -142,11 +143,11 @@ class ArrayMeta:
                 "order": "C" if self.pipeline.order is None else "F",
                 "filters": None,
                 "dimension_separator": self.separator,
+                **({} if names is None else {"attributes": {"_ARRAY_DIMENSIONS": list(names)}}),
             }
         codecs_v3 = self.pipeline.v3(self.dtype)
         if self.shard is not None:
             codecs_v3 = [self._sharding(codecs_v3)]
-        names = {} if self.dimension_names is None else {"dimension_names": self.dimension_names}
         return {
             "zarr_format": 3,
             "node_type": "array",
@@ -163,7 +164,7 @@ class ArrayMeta:
             "fill_value": fill_json(self.fill),
             "codecs": codecs_v3,
             "attributes": {},
-            **{name: list(value) for name, value in names.items()},
+            **({} if names is None else {"dimension_names": list(names)}),
         }
 
     def _sharding(self, codecs: list[dict[str, Any]]) -> dict[str, Any]:

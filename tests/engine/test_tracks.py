@@ -22,7 +22,7 @@ from ngff_bio.engine.write.tracks import graph_of
 from ngff_bio.model import Box, Instance, Polygons, Rle
 from ngff_bio.storage import MemoryStorage
 
-PATH = "Tracking/E/4/12"
+PATH = "Tracking/E/4/0"
 
 
 @pytest.fixture(scope="module")

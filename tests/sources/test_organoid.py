@@ -34,8 +34,20 @@ def image_of(dataset: SourceDataset, path: str) -> Any:
     return next(i for i in dataset.images if i.path == path)
 
 
-def path_of(well: Any) -> str:
-    return f"{well.tree}/{well.well[0]}/{int(well.well[1:])}/{well.index}"
+def path_of(truth: Any, well: Any) -> str:
+    """Fields are numbered from 0 in each well, in the order of the source's numbers."""
+    beside = [w.index for w in truth.wells.values() if (w.tree, w.well) == (well.tree, well.well)]
+    number = sorted(beside).index(well.index)
+    return f"{well.tree}/{well.well[0]}/{int(well.well[1:])}/{number}"
+
+
+def test_fields_are_numbered_from_0_and_keep_the_number_of_the_source(made) -> None:
+    truth, store, _ = made
+    for well in truth.wells.values():
+        own = zarr.open_group(str(store / path_of(truth, well)), mode="r").attrs["ngff_bio"]
+        assert own["attributes"]["field"] == well.index
+    listed = zarr.open_group(str(store / "Tracking/F/10"), mode="r").attrs["ome"]["well"]["images"]
+    assert [image["path"] for image in listed] == ["0", "1"]
 
 
 def whole(image: Any) -> np.ndarray:
@@ -63,10 +75,10 @@ def test_frames_are_the_tiffs_in_order_of_their_numbers(made) -> None:
     truth, store, report = made
     assert report.frames == sum(len(w.frames) for w in truth.wells.values())
     for well in truth.wells.values():
-        array = zarr.open_array(str(store / path_of(well) / "0"), mode="r")
+        array = zarr.open_array(str(store / path_of(truth, well) / "0"), mode="r")
         expected = np.stack([tifffile.imread(f.image_file) for f in well.frames])
         np.testing.assert_array_equal(array[:], expected)
-    own = zarr.open_group(str(store / "Tracking/E/4/12"), mode="r").attrs["ngff_bio"]
+    own = zarr.open_group(str(store / "Tracking/E/4/0"), mode="r").attrs["ngff_bio"]
     assert [f["name"].rpartition("/")[2] for f in own["frames"]] == [
         f"Proj_{n}.tif" for n in range(1, 13)
     ]
@@ -79,19 +91,19 @@ def test_each_tree_is_a_plate_with_wells_fields_and_days(made) -> None:
         plate = root[tree].attrs["ome"]["plate"]
         wells = {w.well: w for w in truth.wells.values() if w.tree == tree}
         assert {w["path"] for w in plate["wells"]} == {f"{w[0]}/{int(w[1:])}" for w in wells}
-    multiscale = root["Tracking/E/4/12"].attrs["ome"]["multiscales"][0]
+    multiscale = root["Tracking/E/4/0"].attrs["ome"]["multiscales"][0]
     assert multiscale["axes"][0] == {"name": "t", "type": "time", "unit": "hour"}
     scale = multiscale["datasets"][0]["coordinateTransformations"][0]["scale"]
     assert scale == [24.0, 1.0, 1.0]
     assert all("unit" not in axis for axis in multiscale["axes"][1:])
-    frames = root["Tracking/E/4/12"].attrs["ngff_bio"]["frames"]
+    frames = root["Tracking/E/4/0"].attrs["ngff_bio"]["frames"]
     assert [f["elapsed_hours"] for f in frames] == [24.0 * n for n in range(12)]
 
 
 def test_boxes_equal_those_of_the_files(made) -> None:
     truth, store, _ = made
     for well in truth.wells.values():
-        found = rows(store, path_of(well))
+        found = rows(store, path_of(truth, well))
         expected = [(t, box.box) for t, f in enumerate(well.frames) for box in f.boxes]
         assert len(found) == len(expected)
         for row, (t, (left, top, right, bottom)) in zip(found, expected, strict=True):
@@ -103,8 +115,8 @@ def test_boxes_equal_those_of_the_files(made) -> None:
 def test_both_corners_of_a_box_are_painted(made) -> None:
     truth, store, _ = made
     for well in truth.wells.values():
-        for row in rows(store, path_of(well)):
-            labels = store / path_of(well) / "labels" / row["label_image"] / "0"
+        for row in rows(store, path_of(truth, well)):
+            labels = store / path_of(truth, well) / "labels" / row["label_image"] / "0"
             frame = zarr.open_array(str(labels), mode="r")[row["t"]]
             (x0, y0, x1, y1), rest = row["polygons"][0], row["polygons"][1:]
             assert not rest
@@ -112,7 +124,7 @@ def test_both_corners_of_a_box_are_painted(made) -> None:
             patch = frame[top : bottom + 1, left : right + 1]
             same = [
                 r
-                for r in rows(store, path_of(well))
+                for r in rows(store, path_of(truth, well))
                 if (r["t"], r["label"]) == (row["t"], row["label"])
             ]
             assert (patch == row["label"]).all()
@@ -123,7 +135,7 @@ def test_both_corners_of_a_box_are_painted(made) -> None:
 def test_detection_labels_are_a_class_and_tracking_labels_identities(made) -> None:
     truth, store, _ = made
     for well in truth.wells.values():
-        found = rows(store, path_of(well))
+        found = rows(store, path_of(truth, well))
         labels = [box.label for f in well.frames for box in f.boxes]
         if well.tree == "Detection":
             assert [r["category"] for r in found] == labels
@@ -140,22 +152,22 @@ def test_the_identity_0_is_one_and_identities_with_gaps_keep_one_value(made) -> 
         if well.tree != "Tracking":
             continue
         identities = sorted({b.label for f in well.frames for b in f.boxes}, key=int)
-        found = rows(store, path_of(well))
+        found = rows(store, path_of(truth, well))
         values = {(r["track_id"], r["label"]) for r in found}
         assert values == {(name, rank) for rank, name in enumerate(identities, 1)}
     every = {
         b.label for w in truth.wells.values() if w.tree == "Tracking" for b in w.frames[0].boxes
     }
     assert "0" in every
-    own = zarr.open_group(str(store / "Tracking/E/4/12/labels/organoid"), mode="r")
+    own = zarr.open_group(str(store / "Tracking/E/4/0/labels/organoid"), mode="r")
     assert own.attrs["ngff_bio"]["tracked"] is True
 
 
 def test_the_labelme_files_can_be_written_again(made) -> None:
     truth, store, _ = made
     for well in truth.wells.values():
-        own = zarr.open_group(str(store / path_of(well)), mode="r").attrs["ngff_bio"]
-        found = rows(store, path_of(well))
+        own = zarr.open_group(str(store / path_of(truth, well)), mode="r").attrs["ngff_bio"]
+        found = rows(store, path_of(truth, well))
         for t, frame in enumerate(well.frames):
             shapes = [restored_shape(r["record"], r["polygons"][0]) for r in found if r["t"] == t]
             record = own["frames"][t]["record"]
@@ -172,7 +184,7 @@ def test_images_are_paired_by_sibling_name_whatever_imagepath_is(
     truth = make_organoid(tmp_path, image_path=image_path, trees=["Detection"])  # type: ignore[arg-type]
     dataset = read(open_tree(truth.root))
     for well in truth.wells.values():
-        image = image_of(dataset, path_of(well))
+        image = image_of(dataset, path_of(truth, well))
         np.testing.assert_array_equal(whole(image), np.stack([f.pixels for f in well.frames]))
 
 
@@ -182,7 +194,7 @@ def test_flags_null_boxes_outside_flat_boxes_and_group_ids_are_taken(tmp_path: P
     )
     convert(truth.root, tmp_path / "out.zarr")
     for well in truth.wells.values():
-        found = rows(tmp_path / "out.zarr", path_of(well))
+        found = rows(tmp_path / "out.zarr", path_of(truth, well))
         expected = [c for f in well.frames for c in f.corners]
         assert [[tuple(r["polygons"][0][:2]), tuple(r["polygons"][0][2:])] for r in found] == [
             list(c) for c in expected
@@ -192,7 +204,7 @@ def test_flags_null_boxes_outside_flat_boxes_and_group_ids_are_taken(tmp_path: P
 def test_one_identity_on_two_boxes_of_a_frame_is_one_value_and_one_node(tmp_path: Path) -> None:
     truth = make_organoid(tmp_path, double_label=True, trees=["Tracking"])
     convert(truth.root, tmp_path / "out.zarr")
-    path = "Tracking/E/4/12"
+    path = "Tracking/E/4/0"
     pairs = [(r["label"], r["t"]) for r in rows(tmp_path / "out.zarr", path)]
     assert len(set(pairs)) < len(pairs)
     graph = zarr.open_group(str(tmp_path / "out.zarr" / path / "tracks/organoid"), mode="r")
@@ -206,7 +218,7 @@ def test_frames_of_unequal_size_are_padded_and_keep_their_size(tmp_path: Path) -
     truth = make_organoid(tmp_path, unequal_sizes=True, trees=["Tracking"])
     dataset = read(open_tree(truth.root))
     for well in truth.wells.values():
-        image = image_of(dataset, path_of(well))
+        image = image_of(dataset, path_of(truth, well))
         read_all = whole(image)
         for t, frame in enumerate(well.frames):
             rows_, columns = frame.shape
@@ -229,7 +241,7 @@ def test_another_size_in_the_json_is_refused_or_scaled_by_option(tmp_path: Path)
     assert dataset.notices[0].kind == "skipped"
     dataset = read(open_tree(truth.root), scale_annotations=True)
     well = next(iter(truth.wells.values()))
-    instances = image_of(dataset, path_of(well)).labels[0].instances.read(0)
+    instances = image_of(dataset, path_of(truth, well)).labels[0].instances.read(0)
     for instance, corners in zip(instances, well.frames[0].corners, strict=True):
         assert instance.geometry.points == tuple((x / 2, y / 2) for x, y in corners)
         assert restored_shape(instance.record, [0, 0, 0, 0])["points"] == [list(c) for c in corners]
@@ -239,7 +251,7 @@ def test_another_size_in_the_json_is_refused_or_scaled_by_option(tmp_path: Path)
 def test_days_that_are_missing_leave_the_axis_without_a_step(tmp_path: Path) -> None:
     truth = make_organoid(tmp_path, number_gap=True, trees=["Tracking"])
     dataset = read(open_tree(truth.root))
-    image = image_of(dataset, "Tracking/F/10/3")
+    image = image_of(dataset, "Tracking/F/10/0")
     assert [f.elapsed_hours for f in image.frames] == [0.0, 48.0, 72.0, 96.0, 120.0]
     assert image.axes[0].scale is None
 
@@ -251,7 +263,7 @@ def test_frames_without_annotations_are_kept_and_annotations_without_image_refus
     with pytest.raises(SourceError, match="annotations without their image"):
         read(open_tree(truth.root))
     dataset = read(open_tree(truth.root), on_error="skip")
-    image = image_of(dataset, "Tracking/E/4/12")
+    image = image_of(dataset, "Tracking/E/4/0")
     assert image.pixels.shape[0] == 11
     assert image.labels[0].instances.read(0) == []
     assert len(image.labels[0].instances.read(2)) == len(
@@ -267,7 +279,7 @@ def test_the_image_inside_the_json_is_used_where_there_is_no_file(tmp_path: Path
     dataset = read(open_tree(truth.root))
     well = truth.wells["Tracking/W_E4_12"]
     np.testing.assert_array_equal(
-        whole(image_of(dataset, path_of(well)))[11], well.frames[11].pixels
+        whole(image_of(dataset, path_of(truth, well)))[11], well.frames[11].pixels
     )
 
 
@@ -276,7 +288,7 @@ def test_compressed_and_tiled_frames_read_the_same(tiff: str, tmp_path: Path) ->
     truth = make_organoid(tmp_path, tiff=tiff, trees=["Detection"])  # type: ignore[arg-type]
     dataset = read(open_tree(truth.root))
     for well in truth.wells.values():
-        found = whole(image_of(dataset, path_of(well)))
+        found = whole(image_of(dataset, path_of(truth, well)))
         np.testing.assert_array_equal(found, np.stack([f.pixels for f in well.frames]))
 
 
@@ -287,7 +299,7 @@ def test_the_collection_reads_from_a_zip_without_unpacking(made, tmp_path: Path)
             archive.write(path, path.relative_to(truth.root.parent))
     dataset = read(open_tree(tmp_path / "o.zip"))
     for well in truth.wells.values():
-        image = image_of(dataset, path_of(well))
+        image = image_of(dataset, path_of(truth, well))
         np.testing.assert_array_equal(whole(image), np.stack([f.pixels for f in well.frames]))
 
 

@@ -13,7 +13,7 @@ from ngff_bio.checks.differences import Difference, Kind, shorten
 from ngff_bio.checks.store.documents import Documents, join
 from ngff_bio.errors import NgffBioError
 from ngff_bio.model import Category, Frame, InstanceLayer, LabelLayer, SourceDataset, SourceImage
-from ngff_bio.ngff import GroupMeta, MultiscaleMeta, decode
+from ngff_bio.ngff import GroupMeta, MultiscaleMeta, decode, rule_color
 from ngff_bio.ngff.attributes import NOT_READ, SKIPPED
 from ngff_bio.zarrio.arrays import ArrayMeta
 
@@ -173,7 +173,8 @@ def label_differences(
     }
     yield from _fields("label", path, expected, {"categories": [], **own})
     if semantic and meta.label is not None:
-        colors = {c.id: c.color for c in layer.categories if c.color is not None}
+        known = [c for c in layer.categories if isinstance(c.id, int)]
+        colors = {c.id: c.color or (*rule_color(int(c.id)), 255) for c in known}
         for value, color in meta.label.colors.items():
             if colors.get(value) != tuple(color):
                 yield _differs("label", path, f"colour of {value}", colors.get(value), color)

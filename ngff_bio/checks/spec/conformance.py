@@ -20,6 +20,7 @@ from ngff_bio.checks.spec.labels import (
 from ngff_bio.checks.spec.node import Node
 from ngff_bio.checks.spec.plates import check_plate, check_well
 from ngff_bio.errors import ArgumentError
+from ngff_bio.ngff.schema_version import KEY
 
 #: The versions that can be checked, and how data of each may spell them. The release candidate of
 #: 0.6 is the release in all but name: _version.schema lists both.
@@ -109,7 +110,9 @@ def validate_attributes(
     locate = _top_level_metadata if version == "0.4" else _namespaced_metadata
     metadata = locate(Node(dict(attributes), "", findings), _SPELLINGS[version])
     if metadata is not None:
-        checks = _checks(version, plate)
+        own = attributes.get(KEY)
+        ruled = isinstance(own, Mapping) and "color_rule" in own
+        checks = _checks(version, plate, ruled=ruled)
         _check_kind(metadata, kind, {*checks, "omero"})
         for key, check in checks.items():
             # Channels are described beside the image that they are of.
@@ -118,12 +121,17 @@ def validate_attributes(
     return findings.found
 
 
-def _checks(version: str, plate: Mapping[str, Any] | None) -> dict[str, Callable[[Node], None]]:
-    """The check for each metadata key; it takes the object that holds the key."""
+def _checks(
+    version: str, plate: Mapping[str, Any] | None, *, ruled: bool
+) -> dict[str, Callable[[Node], None]]:
+    """The check for each metadata key; it takes the object that holds the key.
+
+    ``ruled``: the attributes have a rule of the colours of labels, which need no list of them then.
+    """
     newest = version == "0.6"
     checks: dict[str, Callable[[Node], None]] = {
         "multiscales": images_v06.check_image if newest else images.check_image,
-        "image-label": check_image_label,
+        "image-label": partial(check_image_label, ruled=ruled),
         "labels": check_labels_list,
         "plate": check_plate,
         "well": partial(check_well, plate=plate),

@@ -24,14 +24,14 @@ def check_labels_list(metadata: Node) -> None:
     listed.check_unique("labels-unique", paths)
 
 
-def check_image_label(metadata: Node) -> None:
-    """Check the colours, properties and source of a label image."""
+def check_image_label(metadata: Node, *, ruled: bool = False) -> None:
+    """Check the colours (unless there is a rule of them), properties and source of a label image."""
     if "multiscales" not in metadata:
         metadata.breaks("label-multiscales", 'no "multiscales"')
     label = metadata["image-label"].as_object("image-label-object")
     if label is None:
         return
-    if label.recommended("colors", "label-colors"):
+    if "colors" in label or (not ruled and label.recommended("colors", "label-colors")):
         colors = label["colors"].as_objects("label-colors-list", at_least=1) or []
         _check_label_values(label["colors"], colors, "label-color-value", "label-color-unique")
         for color in colors:

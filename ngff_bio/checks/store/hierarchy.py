@@ -9,9 +9,10 @@ from typing import Any
 from ngff_bio.checks.spec.conformance import detect_version
 from ngff_bio.checks.spec.findings import Findings, excerpt
 from ngff_bio.checks.store.documents import Documents, join, texts
+from ngff_bio.engine.write.ome_xml import OME_XML, image_paths
 from ngff_bio.ngff import version_of
 from ngff_bio.ngff.schema_version import KEY
-from ngff_bio.storage import is_relative, leads_out
+from ngff_bio.storage import Storage, is_relative, leads_out
 
 
 def check_documents(documents: Documents, findings: Findings) -> None:
@@ -77,6 +78,24 @@ def check_group(documents: Documents, path: str, findings: Findings) -> None:
         _check_labels(documents, path, content["labels"], findings, start)
     if isinstance(content.get("image-label"), dict):
         _check_source(documents, path, content["image-label"], findings, start)
+
+
+def check_xml(documents: Documents, storage: Storage, path: str, findings: Findings) -> None:
+    """Check that the OME-XML of a collection has an image for each of its series."""
+    series = documents.ome(path).get("series")
+    if not isinstance(series, list):
+        return
+    data = storage.get(join(path, OME_XML))
+    if data is None:
+        findings.add("collection-xml", "", f"no {OME_XML}")
+        return
+    try:
+        found = len(image_paths(data))
+    except ValueError as error:
+        findings.add("collection-xml", "", f"{OME_XML}: {error}"[:200])
+        return
+    if found != len(series):
+        findings.add("collection-xml", "", f"{found} images in {OME_XML}, {len(series)} series")
 
 
 def check_names(documents: Documents, path: str, findings: Findings) -> None:

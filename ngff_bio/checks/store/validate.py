@@ -12,7 +12,7 @@ from ngff_bio.checks.spec.findings import Finding, Findings
 from ngff_bio.checks.store.arrays import check_arrays, image_of
 from ngff_bio.checks.store.decoding import check_pixels
 from ngff_bio.checks.store.documents import Documents, join, read_documents
-from ngff_bio.checks.store.hierarchy import check_documents, check_group, check_names
+from ngff_bio.checks.store.hierarchy import check_documents, check_group, check_names, check_xml
 from ngff_bio.checks.store.ngff_bio_attributes import check_own
 from ngff_bio.checks.store.tables import Table, check_rows, check_tables
 from ngff_bio.deprecation import renamed_keywords
@@ -72,6 +72,9 @@ def validate(
     tables: list[Table] = []
     for path in sorted(documents.groups):
         _check_group(documents, path, findings)
+        check_xml(
+            documents, storage, path, findings.of(path, detect_version(documents.attributes(path)))
+        )
         if _holds_tables(documents, path):
             tables += check_tables(documents, storage, path, findings)
     if not quick:

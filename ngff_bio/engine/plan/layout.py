@@ -114,7 +114,7 @@ class ArrayPlan:
             zero(dtype),
             CodecPipeline(self._codecs()),
             prefix="c" if self.zarr_format == 3 else "",
-            dimension_names=tuple(self.axes) if self.zarr_format == 3 else None,
+            dimension_names=tuple(self.axes),
         )
 
     def _codecs(self) -> tuple[Codec, ...]:

@@ -22,11 +22,12 @@ from ngff_bio.engine.write.metadata import (
     label_attributes,
     plate_groups,
 )
+from ngff_bio.engine.write.ome_xml import add_ome_xml, own_document
 from ngff_bio.engine.write.records import PartRecord, UnitRecord
 from ngff_bio.engine.write.tables import (
     FILE,
-    GROUP_ATTRIBUTES,
     from_parquet,
+    group_attributes,
     to_parquet,
     volume_table,
 )
@@ -112,6 +113,7 @@ def finish(
         maker.nodes.add_group(path, attributes)
     maker.add_plate_tables(whole.dataset)
     maker.nodes.add_missing(old)
+    add_ome_xml(maker.nodes, writer, own_document(plan.dataset) if before is None else None)
     consolidated = plan.settings.consolidated if before is None else before.consolidated
     pool = shared_pool(remote=True) if storage.locality == "network" else WorkerPool()
     roots, last = write_documents(maker.nodes, writer, consolidated, old, pool)
@@ -178,7 +180,8 @@ class _Maker:
         self.nodes = Nodes(self.plan.settings.zarr_format)
 
     def add_image(self, image: SourceImage, arrays: list[tuple[int, PlannedArray]]) -> None:
-        tables, names = [], []
+        tables: dict[str, dict[str, Any]] = {}
+        names: list[str] = []
         for number, planned in arrays:
             parts = self.parts.get(number, [])
             if planned.layer is None:
@@ -188,16 +191,16 @@ class _Maker:
             layer = image.labels[planned.layer]
             has_table = self.add_table(image, layer, planned, parts)
             if has_table:
-                tables.append(layer.name)
+                tables[layer.name] = self.table_attributes(image, layer, parts)
                 self.add_tracks(image, layer)
             names += self.add_layer(image, layer, planned.plan, parts, has_table)
         if names:
             labels = ngff.encode(ngff.GroupMeta(labels=tuple(names)), self.plan.settings.version)
             self.nodes.add_group(below(image, "labels"), labels)
         if tables:
-            self.nodes.add_group(below(image, "tables"), {"tables": tables})
-            for name in tables:
-                self.nodes.add_group(below(image, f"tables/{name}"), GROUP_ATTRIBUTES)
+            self.nodes.add_group(below(image, "tables"), {"tables": list(tables)})
+            for name, attributes in tables.items():
+                self.nodes.add_group(below(image, f"tables/{name}"), attributes)
 
     def image_attributes(
         self, image: SourceImage, planned: PlannedArray, parts: list[PartRecord]
@@ -261,8 +264,20 @@ class _Maker:
             for table in plate.tables:
                 columns = {name: list(values) for name, values in table.columns.items()}
                 self.writer.put(f"{group}/{table.name}/{FILE}", to_parquet(pa.table(columns)))
-                attributes = {**GROUP_ATTRIBUTES, "type": table.type}
+                attributes = {**group_attributes(), "type": table.type}
                 self.nodes.add_group(f"{group}/{table.name}", attributes)
+
+    def table_attributes(
+        self, image: SourceImage, layer: LabelLayer, parts: list[PartRecord]
+    ) -> dict[str, Any]:
+        """Attributes of the table of a layer, which is linked to its label image."""
+        old = self.old.groups.get(below(image, f"tables/{layer.name}"))
+        if old is not None:
+            return old
+        frames = "t" in image.axis_names and image.pixels.shape[0] > 1
+        several = sum(p.annotations for p in parts) > sum(p.instances for p in parts)
+        unique = not several and not (frames and (layer.tracked or isinstance(layer, VolumeLayer)))
+        return group_attributes(layer.name if unique else None)
 
     def add_tracks(self, image: SourceImage, layer: LabelLayer) -> None:
         """The graph of a tracked layer, made of its whole table."""

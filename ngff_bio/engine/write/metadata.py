@@ -143,6 +143,7 @@ def label_attributes(
             CategoryEntry(id=c.id, name=c.name, color=c.color, record=c.record or None)
             for c in layer.categories
         ),
+        color_rule=None if semantic else "golden angle",
         table=f"../../tables/{layer.name}" if table else None,
         hidden=tuple(f"{layer.name}-hidden-{k}" for k in range(1, hidden + 1)) or None
         if number == 0
@@ -162,12 +163,13 @@ def _tracks(layer: LabelLayer, table: bool) -> str | None:
 
 
 def _label_meta(layer: LabelLayer) -> ngff.LabelMeta:
-    """Class names and colors of a semantic label image: its values are the ids of categories."""
+    """Class names and colors of a semantic label image: its values are the ids of categories.
+
+    A class to which the source gives no color has one by the rule of `ngff.rule_color`.
+    """
     known = [c for c in layer.categories if isinstance(c.id, int)][:MAX_PROPERTIES]
-    colors = {int(c.id): c.color for c in known if c.color is not None}
-    # ome-zarr-models requires colors and properties of the same values.
-    listed = [c for c in known if c.color is not None] if colors else known
-    properties = tuple({"label-value": int(c.id), "class": c.name} for c in listed)
+    colors = {int(c.id): c.color or (*ngff.rule_color(int(c.id)), 255) for c in known}
+    properties = tuple({"label-value": int(c.id), "class": c.name} for c in known)
     return ngff.LabelMeta(colors=colors, properties=properties)
 
 

@@ -23,16 +23,26 @@ from ngff_bio.ngff.tables import REQUIRED, column_types
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Group attributes of a table (ngio table specification, version 1).
-GROUP_ATTRIBUTES = {
-    "type": "generic_table",
-    "table_version": "1",
-    "backend": "parquet",
-    "index_key": None,
-    "index_type": None,
-}
-
 FILE = "table.parquet"
+
+
+def group_attributes(label: str | None = None) -> dict[str, Any]:
+    """Attributes of the group of a table (ngio table specification, version 1).
+
+    ``label`` is the label image whose values its rows describe, one row each: a feature table. A table
+    with several rows for a value, as of an object on several frames, is a generic one.
+    """
+    common = {"table_version": "1", "backend": "parquet"}
+    if label is None:
+        return {"type": "generic_table", **common, "index_key": None, "index_type": None}
+    return {
+        "type": "feature_table",
+        **common,
+        "region": {"path": f"../labels/{label}"},
+        "instance_key": "label",
+        "index_key": "label",
+        "index_type": "int",
+    }
 
 
 def instance_table(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.ngff import ChannelMeta
+from ngff_bio.ngff import ChannelMeta, rule_color
 from ngff_bio.reader.access.image import IMAGE, ImageNode
 from ngff_bio.reader.xarray.views import level_dataset, variable_name
 
@@ -116,20 +115,11 @@ def to_rgb(values: NDArray[Any], channels: Sequence[ChannelMeta]) -> NDArray[np.
 
 
 def label_colors(image: ImageNode, name: str, values: NDArray[Any]) -> dict[int, Rgb]:
-    """Colour of each label value of a plane but 0: as the label image has it, or a bright one.
-
-    Colours of neighbouring values differ by the golden angle in hue.
-    """
+    """Colour of each label value of a plane but 0: as the label image has it, or by the rule."""
     meta = image.label_meta(name).label
     known = meta.colors if meta is not None else {}
-    found: dict[int, Rgb] = {}
-    for value in np.unique(values[values != 0]).tolist():
-        if value in known:
-            found[value] = known[value][:3]
-        else:
-            r, g, b = colorsys.hsv_to_rgb((value * 0.618034) % 1, 0.75, 1)
-            found[value] = round(r * 255), round(g * 255), round(b * 255)
-    return found
+    values = np.unique(values[values != 0])
+    return {v: known[v][:3] if v in known else rule_color(v) for v in values.tolist()}
 
 
 def overlaid(

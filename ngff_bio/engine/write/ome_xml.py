@@ -1,0 +1,204 @@
+"""OME-XML of a collection (``OME/METADATA.ome.xml``), which readers of this layout look for.
+
+The ID of each image is ``Image:<path>``: napari-ome-zarr finds images by it. The document of the source
+is kept where one describes all images of the collection; else it is made of the metadata of the store.
+It is written with the standard library: importing ome-types takes as long as a small conversion.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from xml.etree import ElementTree
+
+from ngff_bio import ngff
+from ngff_bio.engine.write.checksums import ChecksummingWriter
+from ngff_bio.model import SourceDataset
+from ngff_bio.zarrio.arrays import parse_array
+from ngff_bio.zarrio.nodes import Nodes
+
+#: Name of the document in the group ``OME``.
+OME_XML = "METADATA.ome.xml"
+
+
+_SPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+_SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd"
+_INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
+
+#: Types of pixels that OME-XML names otherwise. It has no integers of 64 bits: double holds most.
+_TYPES = {"bool": "bit", "float16": "float", "float32": "float", "float64": "double"} | {
+    "int64": "double",
+    "uint64": "double",
+}
+
+#: Units as OME-XML spells them.
+_UNITS = {
+    "nanometer": "nm",
+    "micrometer": "µm",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+    "angstrom": "Å",
+    "picometer": "pm",
+    "second": "s",
+    "millisecond": "ms",
+    "microsecond": "µs",
+    "minute": "min",
+    "hour": "h",
+    "day": "d",
+}
+
+#: Characters that XML cannot hold.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def add_ome_xml(nodes: Nodes, writer: ChecksummingWriter, own: str | None = None) -> None:
+    """Write the document of each collection of a store; ``own`` is that of the source."""
+    for path in [p for p in nodes.groups if p == "OME" or p.endswith("/OME")]:
+        meta = ngff.decode(nodes.groups[path])
+        if meta is not None and meta.series is not None:
+            above = path.removesuffix("OME").rstrip("/")
+            writer.put(f"{path}/{OME_XML}", collection_xml(nodes, above, meta.series, own))
+
+
+def collection_xml(nodes: Nodes, path: str, series: Sequence[str], own: str | None = None) -> bytes:
+    """OME-XML of the images of a collection.
+
+    Parameters
+    ----------
+    nodes
+        Metadata of the store.
+    path
+        Path of the collection.
+    series
+        Paths of its images, relative to it.
+    own
+        The document of the source: it is kept if it describes as many images.
+    """
+    root = None if own is None else _of_source(own, series)
+    if root is None:
+        root = ElementTree.Element(_tag("OME"), {"Creator": "ngff_bio"})
+        root.set(f"{{{_INSTANCE}}}schemaLocation", f"{_SPACE} {_SCHEMA}")
+        for number, name in enumerate(series):
+            root.append(_image(nodes, f"{path}/{name}".lstrip("/"), name, number))
+    return _written(root)
+
+
+def without_images(document: bytes, kept: Sequence[str]) -> bytes:
+    """The document of a part of a collection: with the images at some of its paths."""
+    root = _parse(document)
+    names = {f"Image:{path}" for path in kept}
+    for image in root.findall(_tag("Image")):
+        if image.get("ID") not in names:
+            root.remove(image)
+    return _written(root)
+
+
+def image_paths(document: bytes) -> list[str]:
+    """Paths of the images that a document names, or their numbers.
+
+    Raises
+    ------
+    ValueError
+        If it is not OME-XML.
+    """
+    root = _parse(document)
+    if not root.tag.endswith("}OME"):
+        raise ValueError(f"the root element is {root.tag!r}")
+    return [
+        image.get("ID", "").removeprefix("Image:") for image in root if image.tag.endswith("}Image")
+    ]
+
+
+def _parse(document: bytes) -> ElementTree.Element:
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        root: ElementTree.Element = fromstring(document, forbid_dtd=True)
+    except (DefusedXmlException, ElementTree.ParseError, LookupError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    return root
+
+
+def _written(root: ElementTree.Element) -> bytes:
+    ElementTree.register_namespace("", _SPACE)
+    ElementTree.register_namespace("xsi", _INSTANCE)
+    ElementTree.indent(root)
+    text: bytes = ElementTree.tostring(root, "utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _tag(name: str) -> str:
+    return f"{{{_SPACE}}}{name}"
+
+
+def own_document(dataset: SourceDataset) -> str | None:
+    """The OME-XML of the source, if it has one that describes all its images."""
+    own = dataset.attributes.get("ome_xml") or {}
+    documents = [*own.values()] if isinstance(own, Mapping) else []
+    documents += [i.attributes["ome_xml"] for i in dataset.images if "ome_xml" in i.attributes]
+    return str(documents[0]) if len(documents) == 1 else None
+
+
+def _of_source(document: str, series: Sequence[str]) -> ElementTree.Element | None:
+    """The source's own document with the IDs of images as here, if it describes as many."""
+    try:
+        root = _parse(document.encode())
+    except ValueError:
+        return None
+    images = root.findall(_tag("Image"))
+    if len(images) != len(series):
+        return None
+    renamed = {image.get("ID"): f"Image:{name}" for image, name in zip(images, series, strict=True)}
+    for element in root.iter():
+        if element.tag in (_tag("Image"), _tag("ImageRef")):
+            element.set("ID", renamed.get(element.get("ID"), element.get("ID", "")))
+        if element.tag == _tag("Pixels"):
+            _without_pixels(element)
+    return root
+
+
+def _without_pixels(pixels: ElementTree.Element) -> None:
+    """Replace what says where the pixels are: they are in the store."""
+    places = [e for e in pixels if e.tag in (_tag("BinData"), _tag("TiffData"))]
+    for element in places:
+        pixels.remove(element)
+    if places and pixels.find(_tag("MetadataOnly")) is None:
+        after = [n for n, e in enumerate(pixels) if e.tag == _tag("Channel")]
+        pixels.insert(max(after, default=-1) + 1, ElementTree.Element(_tag("MetadataOnly")))
+
+
+def _image(nodes: Nodes, path: str, name: str, number: int) -> ElementTree.Element:
+    """The element of an image."""
+    meta = ngff.decode(nodes.groups[path]) or ngff.GroupMeta()
+    multiscale = meta.multiscales[0]
+    level = multiscale.levels[0]
+    at = f"{path}/{level.path}".lstrip("/")
+    array = parse_array(nodes.arrays[at], nodes.zarr_format, at)
+    sizes = dict(zip((a.name for a in multiscale.axes), array.shape, strict=True))
+    title = _FORBIDDEN.sub("\ufffd", multiscale.name or name)
+    made = ElementTree.Element(_tag("Image"), {"ID": f"Image:{name}", "Name": title})
+    given: dict[str, object] = {
+        "ID": f"Pixels:{number}",
+        "DimensionOrder": "XYZCT",
+        "Type": _TYPES.get(array.dtype.name, array.dtype.name),
+        **{f"Size{a.upper()}": sizes.get(a, 1) for a in "xyzct"},
+    }
+    for axis, step in zip(multiscale.axes, level.scale, strict=True):
+        unit = _UNITS.get(axis.unit or "")
+        if unit is not None and axis.name in "xyzt":
+            key = "TimeIncrement" if axis.name == "t" else f"PhysicalSize{axis.name.upper()}"
+            given |= {key: step, f"{key}Unit": unit}
+    pixels = ElementTree.SubElement(made, _tag("Pixels"), {k: str(v) for k, v in given.items()})
+    for index in range(sizes.get("c", 1)):
+        entry = {"ID": f"Channel:{number}:{index}", "SamplesPerPixel": "1"}
+        if index < len(meta.channels):
+            channel = meta.channels[index]
+            color = int.from_bytes(bytes.fromhex(f"{channel.color}FF"), "big", signed=True)
+            entry["Color"] = str(color)
+            if channel.label:
+                entry["Name"] = _FORBIDDEN.sub("\ufffd", channel.label)
+        ElementTree.SubElement(pixels, _tag("Channel"), entry)
+    ElementTree.SubElement(pixels, _tag("MetadataOnly"))
+    return made
