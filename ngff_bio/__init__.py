@@ -13,11 +13,13 @@ from ngff_bio.lazy import lazy
 if TYPE_CHECKING:
     from ngff_bio.checks import validate as validate
     from ngff_bio.checks.source.verify import verify as verify
+    from ngff_bio.compute import map_images as map_images
     from ngff_bio.compute import measure as measure
     from ngff_bio.conversion import convert as convert
     from ngff_bio.copying import copy as copy
     from ngff_bio.editing import remove as remove
     from ngff_bio.editing import upgrade as upgrade
+    from ngff_bio.editing import write_image as write_image
     from ngff_bio.editing import write_labels as write_labels
     from ngff_bio.editing import write_table as write_table
     from ngff_bio.engine.plan.settings import Settings as Settings
@@ -34,6 +36,7 @@ _HOMES = {
     "copy": "ngff_bio.copying",
     "discard": "ngff_bio.engine.resume.discard",
     "export": "ngff_bio.export",
+    "map_images": "ngff_bio.compute",
     "measure": "ngff_bio.compute",
     "open": "ngff_bio.reader",
     "patches": "ngff_bio.reader.analysis.patches",
@@ -42,6 +45,7 @@ _HOMES = {
     "upgrade": "ngff_bio.editing",
     "validate": "ngff_bio.checks",
     "verify": "ngff_bio.checks.source.verify",
+    "write_image": "ngff_bio.editing",
     "write_labels": "ngff_bio.editing",
     "write_table": "ngff_bio.editing",
 }

@@ -129,6 +129,10 @@ class WorkerError(NgffBioError, RuntimeError):
     """A worker process died or could not be started."""
 
 
+class FunctionError(NgffBioError, RuntimeError):
+    """A function that the user gave failed."""
+
+
 class DependencyError(NgffBioError, ImportError):
     """A required optional package is not installed."""
 

@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ngff_bio._version import __version__
 from ngff_bio.engine.resume.lease import LEASE
-from ngff_bio.engine.run.cluster import capacity_of, connect
+from ngff_bio.engine.run.cluster import capacity_of, connect, current_client
 from ngff_bio.engine.run.runners import memory_limit, refuse_private_storage, worker_count
 from ngff_bio.errors import ArgumentError, WorkerError
 from ngff_bio.storage import Storage
@@ -142,31 +142,6 @@ def start_pool(cluster: Any = None, workers: int = 0, memory: int = 0) -> Pool:
     return Cluster(cluster, memory)
 
 
-def current_client() -> Any:
-    """The ``distributed.Client`` that is current in this process, if there is one."""
-    import sys
-
-    distributed = sys.modules.get("distributed")
-    if distributed is None:
-        return None
-    import dask
-
-    if dask.config.get("scheduler", None) not in (None, "dask.distributed", "distributed"):
-        return None
-    try:
-        return distributed.get_client() if _in_task(distributed) else distributed.default_client()
-    except ValueError:
-        return None
-
-
-def _in_task(distributed: Any) -> bool:
-    try:
-        distributed.get_worker()
-    except ValueError:
-        return False
-    return True
-
-
 class Threads:
     """Threads of this process."""
 
@@ -204,8 +179,8 @@ class Cluster:
     """The workers of a dask.distributed cluster."""
 
     def __init__(self, cluster: Any, memory: int) -> None:
-        self._client, self._own = connect(cluster)
-        self.threads, available = capacity_of(self._client)
+        self.client, self._own = connect(cluster)
+        self.threads, available = capacity_of(self.client)
         self.memory = (memory or available // 2) // self.threads
         self._running: dict[Any, Any] = {}
 
@@ -214,9 +189,9 @@ class Cluster:
         import cloudpickle
 
         refuse_private_storage(storage)
-        asked = list(self._client.scheduler_info(n_workers=-1)["workers"])[:_ASKED]
+        asked = list(self.client.scheduler_info(n_workers=-1)["workers"])[:_ASKED]
         token = _token(storage, writing=writing)
-        answers = self._client.run(
+        answers = self.client.run(
             _ask, storage, cloudpickle.dumps(function), writing, workers=asked, on_error="return"
         )
         for worker, answer in answers.items():
@@ -258,7 +233,7 @@ class Cluster:
             while len(self._running) < _AHEAD * self.threads and (batch := batches.make()):
                 more = f"+{len(batch) - 1}" if len(batch) > 1 else ""
                 key = f"{label}-{batch[0].name}{more}-{uuid.uuid4().hex[:8]}"
-                future = self._client.submit(timed, work, batch, key=key, pure=False)
+                future = self.client.submit(timed, work, batch, key=key, pure=False)
                 self._running[future] = batch
                 arrived.add(future)
             if not self._running:
@@ -290,9 +265,9 @@ class Cluster:
     def close(self) -> None:
         """Cancel what has not begun."""
         if self._running:
-            self._client.cancel(list(self._running), force=True)
+            self.client.cancel(list(self._running), force=True)
         if self._own:
-            self._client.close()
+            self.client.close()
 
 
 def timed(work: Callable[[list[P]], R], batch: list[P]) -> tuple[R, float]:

@@ -1,45 +1,31 @@
-"""Adding labels and tables to a finished store, and removing them, in one transaction each."""
+"""Adding labels, images and tables to a finished store, and removing them, in one transaction each."""
 
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ngff_bio import ngff
 from ngff_bio._version import __version__
-from ngff_bio.editing.values import label_values
-from ngff_bio.engine.plan.layout import Stored
-from ngff_bio.engine.plan.plan import Plan, plan_dataset
-from ngff_bio.engine.plan.settings import Settings
-from ngff_bio.engine.resume.stored import stored_array
-from ngff_bio.engine.run.runners import ThreadRunner
-from ngff_bio.engine.run.scheduler import Scheduler
-from ngff_bio.engine.write.finish import parts_by_array
-from ngff_bio.engine.write.metadata import label_attributes
-from ngff_bio.engine.write.records import UnitRecord
-from ngff_bio.engine.write.tables import FILE, group_attributes, to_parquet, volume_table
-from ngff_bio.engine.write.update import StoreChange, changed_store
-from ngff_bio.engine.write.volumes import merge_objects
-from ngff_bio.errors import ArgumentError, NameNotFoundError, StoreError, StoreExistsError
-from ngff_bio.model import (
-    ArrayPixels,
-    Axis,
-    Category,
-    SourceDataset,
-    SourceImage,
-    VolumeLayer,
+from ngff_bio.editing.additions import (
+    FOLDERS,
+    StoreAddition,
+    check_free,
+    list_labels,
+    list_tables,
+    names_of,
+    write_additions,
 )
+from ngff_bio.editing.values import image_values, label_values
+from ngff_bio.engine.write.update import changed_store
+from ngff_bio.errors import ArgumentError, NameNotFoundError
+from ngff_bio.model import Category, VolumeLayer
 from ngff_bio.ngff.attributes import ADDED, KEY
-from ngff_bio.ngff.metadata import VERSIONS
 from ngff_bio.reader.image import Image
 from ngff_bio.storage import is_key
-from ngff_bio.zarrio.nodes import Nodes, add_document
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,51 +79,53 @@ def write_labels(
     ngff_bio.errors.StorageError
         If the store cannot be written.
     """
-    _check_name(name)
-    values = label_values(image, labels)
-    path, table_path = image.below(f"labels/{name}"), image.below(f"tables/{name}")
-    there = name in image.labels
-    if there and not overwrite:
-        raise StoreExistsError(
-            "the image has labels of this name",
-            file=image.url,
-            found=name,
-            hint="choose another name, or replace them with --overwrite (in Python: overwrite=True)",
-        )
-    arrow = None if table is None else _arrow(table, "label")
-    added = {"by": author or _user(), "program": f"ngff_bio {__version__}", "time": _now()}
-    listed = [Category(int(value), str(text)) for value, text in (classes or {}).items()]
+    check_name(name)
+    values = label_values(image, labels, classes)
     layer = VolumeLayer(
         name,
         values,
         "instance" if classes is None else "semantic",
-        values.max_value,
-        tuple(listed),
-        attributes={ADDED: added},
+        values.max_value or 0,
+        categories_of(classes),
+        attributes={ADDED: provenance(author)},
     )
-    plan = _plan(image, layer)
-    removed = [path, table_path] if there else []
-    with changed_store(image.storage, [path, table_path], removed) as change:
-        plan, records = _write_pixels(plan, change)
-        (number,) = (n for n, planned in enumerate(plan.arrays) if planned.layer is not None)
-        planned = plan.arrays[number].plan
-        if arrow is None and layer.kind == "instance":
-            parts = parts_by_array(records).get(number, [])
-            objects = merge_objects([p.objects for p in parts])
-            arrow = volume_table(layer, planned.axes, objects) if objects else None
-        for key, document in planned.documents().items():
-            change.set_array(key, document)
-        source = plan.dataset.images[0]
-        has_table = arrow is not None
-        change.set_group(path, label_attributes(plan, source, layer, planned, 0, 0, has_table))
-        _list_labels(image, change, [*(n for n in image.labels if n != name), name])
-        tables = [t for t in image.tables if t != name or not there]
-        if arrow is not None:
-            _put_table(image, change, name, arrow)
-            tables = [*(t for t in tables if t != name), name]
-        if tables != list(image.tables):
-            _list_tables(image, change, tables)
-    _reread(image)
+    arrow = None if table is None else arrow_table(table, "label")
+    _write(StoreAddition(image, name, layer, table=arrow), overwrite=overwrite)
+
+
+def write_image(
+    image: Image, name: str, pixels: Any, *, overwrite: bool = False, author: str | None = None
+) -> None:
+    """Write an image that was made from another one beside it: ``image.derived[name]``.
+
+    Parameters
+    ----------
+    image
+        An image of an open store.
+    name
+        Name of the derived image.
+    pixels
+        Integers, floats or booleans: a NumPy, dask or xarray array with the axes of the image, with
+        the same or another number of channels, or without the axis c.
+    overwrite
+        Whether a derived image of this name is replaced.
+    author
+        Who made it; the name of the user if ``None``.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If name, shape, axes or type do not fit.
+    ngff_bio.errors.StoreExistsError
+        If there is a derived image of this name.
+    ngff_bio.errors.StoreBusyError, ngff_bio.errors.StorageError
+        If the store cannot be written.
+    """
+    check_name(name)
+    values, axes = image_values(image, pixels)
+    attributes = {ADDED: provenance(author)}
+    one = StoreAddition(image, name, pixels=values, axes=axes, attributes=attributes)
+    _write(one, overwrite=overwrite)
 
 
 def write_table(
@@ -154,31 +142,17 @@ def write_table(
     ngff_bio.errors.StoreBusyError, ngff_bio.errors.StorageError
         If the store cannot be written.
     """
-    _check_name(name)
-    if name in image.tables and not overwrite:
-        raise StoreExistsError(
-            "the image has a table of this name",
-            file=image.url,
-            found=name,
-            hint="choose another name, or pass overwrite=True",
-        )
-    arrow = _arrow(table)
-    path = image.below(f"tables/{name}")
-    removed = [path] if name in image.tables else []
-    with changed_store(image.storage, [path], removed) as change:
-        _put_table(image, change, name, arrow)
-        if name not in image.tables:
-            _list_tables(image, change, [*image.tables, name])
-    _reread(image)
+    check_name(name)
+    _write(StoreAddition(image, name, table=arrow_table(table)), overwrite=overwrite)
 
 
 def remove(image: Image, path: str) -> None:
-    """Remove labels (with their table, hidden label images and tracks) or a table of an image.
+    """Remove labels (with their table, hidden label images and tracks), a derived image, or a table.
 
     Parameters
     ----------
     path
-        ``labels/<name>`` or ``tables/<name>``.
+        ``labels/<name>``, ``images/<name>`` or ``tables/<name>``.
 
     Raises
     ------
@@ -190,17 +164,19 @@ def remove(image: Image, path: str) -> None:
         If the store cannot be written.
     """
     kind, _, name = path.strip("/").partition("/")
-    if kind not in ("labels", "tables"):
+    if kind not in FOLDERS:
         raise ArgumentError(
-            "neither labels nor a table", expected="labels/NAME or tables/NAME", found=path
+            "nothing that can be removed",
+            expected="labels/NAME, images/NAME or tables/NAME",
+            found=path,
         )
-    there = image.labels if kind == "labels" else image.tables
+    there = names_of(image, kind)
     if name not in there:
         raise NameNotFoundError(
             f"no {kind} {name!r} in the image", file=image.url, expected=", ".join(there) or None
         )
     labels, tables = list(image.labels), list(image.tables)
-    removed = [image.below(f"{kind}/{name}")]
+    removed = [image.below(f"{FOLDERS[kind]}/{name}")]
     if kind == "labels":
         own = image.nodes.own(image.below(f"labels/{name}"))
         gone = [name, *(h for h in own.get("hidden") or () if h in labels)]
@@ -211,13 +187,15 @@ def remove(image: Image, path: str) -> None:
             removed.append(image.below(f"tables/{name}"))
         if own.get("tracks") == f"../../tracks/{name}":
             removed.append(image.below(f"tracks/{name}"))
-    else:
+    elif kind == "tables":
         tables.remove(name)
     with changed_store(image.storage, removed=removed) as change:
         if labels != list(image.labels):
-            _list_labels(image, change, labels)
+            list_labels(image, change, labels)
         if tables != list(image.tables):
-            _list_tables(image, change, tables)
+            list_tables(image, change, tables)
+        if kind == "images":
+            change.set_group(image.below("derived"), {"derived": [n for n in there if n != name]})
         for other in labels if kind == "tables" else ():
             at = image.below(f"labels/{other}")
             attributes = dict(image.nodes.attributes(at) or {})
@@ -228,79 +206,37 @@ def remove(image: Image, path: str) -> None:
     _reread(image)
 
 
-def _plan(image: Image, layer: VolumeLayer) -> Plan:
-    """The label image as the engine writes it: on the levels and chunks of its image."""
-    version = image.meta.version
-    if version not in VERSIONS:
-        raise StoreError("labels cannot be added to an image of this version", found=version)
-    unknown = [a.name for a in image.multiscale.axes if a.name not in "tczyx"]
-    if unknown:
-        raise StoreError("labels cannot be added to an image with these axes", found=unknown)
-    scale = image.scale
-    axes = tuple(
-        Axis(a.name, None if scale[a.name] == 1 and a.unit is None else scale[a.name], a.unit)
-        for a in image.multiscale.axes
-    )
-    nodes = Nodes(image.nodes.zarr_format)
-    for number in range(len(image.multiscale.levels)):
-        path = image.below(str(number))
-        if (document := image.nodes.document(path)) is not None:
-            add_document(nodes, path, document)
-    stored: dict[str, Stored] = {}
-    with suppress(StoreError):  # laid out otherwise: the labels get a layout of their own
-        found = stored_array(nodes, image.path, image.axes)
-        if found is not None:
-            stored[image.path] = found
-    empty = ArrayPixels(np.broadcast_to(np.zeros((), image.dtype), image.shape))
-    source = SourceImage(
-        image.path,
-        image.attributes.get("name") or image.path,
-        axes,
-        empty,
-        (layer,),
-        translation=image.multiscale.levels[0].translation,
-    )
-    settings = Settings(version=version, levels=len(image.multiscale.levels))
-    plan = plan_dataset(SourceDataset("", "", "", "collection", (source,)), settings, stored)
-    units = (
-        replace(u, parts=tuple(p for p in u.parts if plan.arrays[p.array].layer is not None))
-        for u in plan.units
-    )
-    return replace(plan, units=tuple(u for u in units if u.parts))
+def _write(one: StoreAddition, *, overwrite: bool) -> None:
+    if not overwrite:
+        check_free([one.image], one.kind, one.name)
+    write_additions([one], one.image.storage)
+    _reread(one.image)
 
 
-def _write_pixels(plan: Plan, change: StoreChange) -> tuple[Plan, list[UnitRecord]]:
-    """Write all levels; returns the plan with the codec that was chosen."""
-    records: list[UnitRecord] = []
-    with ThreadRunner().start(change.storage, "stop") as workers:
-        for phase in plan.phases():
-            scheduler = Scheduler(plan, phase)
-            records += [record for _, record in workers.run(scheduler)]
-            plan = plan.with_choices(scheduler.plan.choices)
-    for record in records:
-        change.note_written(record.objects, record.checksums)
-    return plan, records
+def categories_of(classes: Mapping[int, str] | None) -> tuple[Category, ...]:
+    """Categories of label values that are classes."""
+    return tuple(Category(int(value), str(text)) for value, text in (classes or {}).items())
 
 
-def _list_labels(image: Image, change: StoreChange, names: list[str]) -> None:
-    path = image.below("labels")
-    version = cast("Any", image.meta.version)
-    encoded = ngff.encode(ngff.GroupMeta(labels=tuple(names)), version)
-    change.set_group(path, {**(image.nodes.attributes(path) or {}), **encoded})
+def provenance(author: str | None = None, **more: Any) -> dict[str, Any]:
+    """Who writes, with which program, when: UTC, or ``SOURCE_DATE_EPOCH`` if it is set.
+
+    See https://reproducible-builds.org/specs/source-date-epoch.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    now = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+    time = now.isoformat(timespec="seconds")
+    return {"by": author or _user(), "program": f"ngff_bio {__version__}", "time": time, **more}
 
 
-def _list_tables(image: Image, change: StoreChange, names: list[str]) -> None:
-    path = image.below("tables")
-    change.set_group(path, {**(image.nodes.attributes(path) or {}), "tables": names})
+def arrow_table(table: Any, required: str | None = None) -> pa.Table:
+    """A pandas or Arrow table as an Arrow table.
 
-
-def _put_table(image: Image, change: StoreChange, name: str, table: pa.Table) -> None:
-    path = image.below(f"tables/{name}")
-    change.put(f"{path}/{FILE}", to_parquet(table))
-    change.set_group(path, group_attributes())
-
-
-def _arrow(table: Any, required: str | None = None) -> pa.Table:
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If it is neither, or a required column is missing.
+    """
     import pyarrow as pa
 
     try:
@@ -316,7 +252,14 @@ def _arrow(table: Any, required: str | None = None) -> pa.Table:
     return found
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a group.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If it is empty, or contains a / or a leading dot.
+    """
     if not name or "/" in name or name.startswith(".") or not is_key(name):
         raise ArgumentError("not a name", expected="a name without / and leading .", found=name)
 
@@ -325,10 +268,6 @@ def _user() -> str | None:
     with suppress(Exception):  # no such user, no such variable
         return getpass.getuser()
     return None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _reread(image: Image) -> None:

@@ -252,6 +252,12 @@ class Image(ImageNode):
 
         return read_tracks(self, name)
 
+    @property
+    def derived(self) -> dict[str, Image]:
+        """Images that were made from this one and written beside it, by name."""
+        listed = (self.nodes.attributes(self.below("derived")) or {}).get("derived") or ()
+        return {str(n): Image(self.nodes, self.below(f"derived/{n}")) for n in listed}
+
     def thumbnail(
         self,
         size: int = 256,

@@ -38,7 +38,7 @@ def dataset_differences(documents: Documents, dataset: SourceDataset) -> Iterato
     yield from _fields("dataset", "", expected, root)
     wanted = {image.path for image in dataset.images}
     there = {p for p in documents.groups if "multiscales" in documents.ome(p)}
-    there = {p for p in there if "labels" not in p.split("/")}
+    there = {p for p in there if not {"labels", "derived"} & set(p.split("/"))}
     for path in sorted(wanted - there):
         yield Difference("image", path, "the image is not in the store")
     for path in sorted(there - wanted):

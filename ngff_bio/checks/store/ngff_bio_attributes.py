@@ -46,7 +46,7 @@ def _check_references(
     dataset = own if own.get("kind") == "dataset" else own.get("dataset")
     if isinstance(dataset, dict) and isinstance(dataset.get("images"), int):
         images = {p for p in documents.groups if "multiscales" in documents.ome(p)}
-        count = sum(1 for p in images if "labels" not in p.split("/"))
+        count = sum(1 for p in images if not {"labels", "derived"} & set(p.split("/")))
         if count != dataset["images"]:
             findings.add("own-images", f"/{KEY}/images", f"{dataset['images']}, there are {count}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,6 +106,29 @@ def capacity_of(client: Any) -> tuple[int, int]:
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     threads = sum(w["nthreads"] for w in workers)
     return threads, sum(w["memory_limit"] or DEFAULT_MEMORY for w in workers)
+
+
+def current_client() -> Any:
+    """The ``distributed.Client`` that is current in this process, if there is one."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return None
+    import dask
+
+    if dask.config.get("scheduler", None) not in (None, "dask.distributed", "distributed"):
+        return None
+    try:
+        return distributed.get_client() if _in_task(distributed) else distributed.default_client()
+    except ValueError:
+        return None
+
+
+def _in_task(distributed: Any) -> bool:
+    try:
+        distributed.get_worker()
+    except ValueError:
+        return False
+    return True
 
 
 class _Cluster:

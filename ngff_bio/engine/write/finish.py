@@ -97,7 +97,7 @@ def finish(
     done = list(records)
     plan = _with_notices(plan, done)
     writer = ChecksummingWriter(storage)
-    maker = _Maker(plan, writer, parts_by_array(done), old)
+    maker = ImageDocuments(plan, writer, parts_by_array(done), old)
     layers: dict[int, list[tuple[int, PlannedArray]]] = defaultdict(list)
     for number, planned in enumerate(plan.arrays):
         layers[planned.image].append((number, planned))
@@ -167,8 +167,8 @@ def parts_by_array(records: Iterable[UnitRecord]) -> dict[int, list[PartRecord]]
 
 
 @dataclass(slots=True)
-class _Maker:
-    """Makes tables and metadata, image by image; ``old`` are the documents before appending."""
+class ImageDocuments:
+    """Tables and metadata of images, made one by one; ``old`` are the documents before appending."""
 
     plan: Plan
     writer: ChecksummingWriter
@@ -179,21 +179,31 @@ class _Maker:
     def __post_init__(self) -> None:
         self.nodes = Nodes(self.plan.settings.zarr_format)
 
-    def add_image(self, image: SourceImage, arrays: list[tuple[int, PlannedArray]]) -> None:
+    def add_image(
+        self,
+        image: SourceImage,
+        arrays: list[tuple[int, PlannedArray]],
+        *,
+        given_tables: bool = False,
+    ) -> None:
+        """Write the tables of an image, and make its documents and those of its labels.
+
+        With ``given_tables`` its layers have tables that are written elsewhere.
+        """
         tables: dict[str, dict[str, Any]] = {}
         names: list[str] = []
         for number, planned in arrays:
             parts = self.parts.get(number, [])
             if planned.layer is None:
                 self.nodes.arrays.update(planned.plan.documents())
-                self.nodes.add_group(image.path, self.image_attributes(image, planned, parts))
+                self.nodes.add_group(image.path, self._image_attributes(image, planned, parts))
                 continue
             layer = image.labels[planned.layer]
-            has_table = self.add_table(image, layer, planned, parts)
-            if has_table:
-                tables[layer.name] = self.table_attributes(image, layer, parts)
-                self.add_tracks(image, layer)
-            names += self.add_layer(image, layer, planned.plan, parts, has_table)
+            has_table = given_tables or self._add_table(image, layer, planned, parts)
+            if has_table and not given_tables:
+                tables[layer.name] = self._table_attributes(image, layer, parts)
+                self._add_tracks(image, layer)
+            names += self._add_layer(image, layer, planned.plan, parts, has_table)
         if names:
             labels = ngff.encode(ngff.GroupMeta(labels=tuple(names)), self.plan.settings.version)
             self.nodes.add_group(below(image, "labels"), labels)
@@ -202,7 +212,7 @@ class _Maker:
             for name, attributes in tables.items():
                 self.nodes.add_group(below(image, f"tables/{name}"), attributes)
 
-    def image_attributes(
+    def _image_attributes(
         self, image: SourceImage, planned: PlannedArray, parts: list[PartRecord]
     ) -> dict[str, Any]:
         found = image_attributes(self.plan, image, planned.plan, parts)
@@ -213,7 +223,7 @@ class _Maker:
                     new["omero"] = known["omero"]
         return found
 
-    def add_layer(
+    def _add_layer(
         self,
         image: SourceImage,
         layer: LabelLayer,
@@ -231,7 +241,7 @@ class _Maker:
             self.nodes.add_group(one.path, attributes)
         return [a.path.rpartition("/")[2] for a in arrays]
 
-    def add_table(
+    def _add_table(
         self, image: SourceImage, layer: LabelLayer, planned: PlannedArray, parts: list[PartRecord]
     ) -> bool:
         """Write the table of a layer; returns whether it has one."""
@@ -267,7 +277,7 @@ class _Maker:
                 attributes = {**group_attributes(), "type": table.type}
                 self.nodes.add_group(f"{group}/{table.name}", attributes)
 
-    def table_attributes(
+    def _table_attributes(
         self, image: SourceImage, layer: LabelLayer, parts: list[PartRecord]
     ) -> dict[str, Any]:
         """Attributes of the table of a layer, which is linked to its label image."""
@@ -279,7 +289,7 @@ class _Maker:
         unique = not several and not (frames and (layer.tracked or isinstance(layer, VolumeLayer)))
         return group_attributes(layer.name if unique else None)
 
-    def add_tracks(self, image: SourceImage, layer: LabelLayer) -> None:
+    def _add_tracks(self, image: SourceImage, layer: LabelLayer) -> None:
         """The graph of a tracked layer, made of its whole table."""
         if not layer.tracked:
             return

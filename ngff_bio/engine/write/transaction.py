@@ -53,7 +53,8 @@ NO_STATE = State()
 class Transaction(NewView):
     """A store that is being changed: what is put becomes visible with :meth:`commit`.
 
-    Its objects are those that were put, else those of the store.
+    Its objects are those that were put, else those of the store. ``named`` are keys of the manifest at
+    paths that are new. It is sent with each unit of work.
     """
 
     named: Collection[str] = ()
@@ -75,7 +76,7 @@ class Transaction(NewView):
         """
         journal = Journal(id=uuid.uuid4().hex, new=frozenset(new), removed=frozenset(removed))
         storage.put(JOURNAL, journal.to_json())
-        return cls(storage, journal, named=manifest_keys(storage))
+        return cls(storage, journal, named=_named(storage, journal))
 
     @classmethod
     def resume(cls, storage: Storage) -> Transaction | None:
@@ -84,7 +85,7 @@ class Transaction(NewView):
         if journal is None:
             return None
         storage.delete_all(STAGED)
-        return cls(storage, journal, named=manifest_keys(storage))
+        return cls(storage, journal, named=_named(storage, journal))
 
     def _gone(self, key: str) -> bool:
         return within(key, self.journal.removed)  # its state belongs to whoever writes
@@ -194,6 +195,10 @@ def settled_view(storage: Storage) -> Storage:
     except StoreError:  # whoever looks at the manifest itself reports it
         named = set()
     return OldView(storage, journal, named)
+
+
+def _named(storage: Storage, journal: Journal) -> set[str]:
+    return {key for key in manifest_keys(storage) if within(key, journal.new)}
 
 
 def _undo(storage: Storage, journal: Journal, put: Collection[str] = ()) -> None:

@@ -6,7 +6,8 @@ import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from ngff_bio.engine.resume.lease import Lease
 from ngff_bio.engine.write.checksums import ChecksummingWriter
@@ -29,22 +30,58 @@ from ngff_bio.parallel import shared_pool
 from ngff_bio.storage import Buffer, MemoryStorage, Storage, storage_above
 from ngff_bio.zarrio.documents import Document, load_document, to_json
 from ngff_bio.zarrio.hierarchy import Hierarchy
-from ngff_bio.zarrio.journal import ADDITION, PLAN, ROOTS, STAGED, NewView, within
+from ngff_bio.zarrio.journal import ADDITION, PLAN, ROOTS, STAGED, STATE, NewView, within
 from ngff_bio.zarrio.nodes import Nodes
 
 
-@contextmanager
-def changed_store(
-    storage: Storage, new: Collection[str] = (), removed: Collection[str] = ()
-) -> Iterator[StoreChange]:
-    """A finished store, to be changed: all at once when the block ends, not at all if it fails.
+@dataclass(frozen=True)
+class HeldStore:
+    """A finished store that only this process may change."""
 
-    Parameters
-    ----------
-    new
-        Paths of what is added; where there is something already, objects are replaced one by one.
-    removed
-        Paths of what is removed; something else can be put there.
+    storage: Storage
+    _lost: threading.Event
+    _root: dict[str, bytes | None]
+
+    def check_lease(self) -> None:
+        """Raise if someone else may change the store by now.
+
+        Raises
+        ------
+        ngff_bio.errors.StoreBusyError
+            If another process has the lease.
+        """
+        if self._lost.is_set():
+            raise StoreBusyError(
+                "another process has taken over the store, because this one did not renew its "
+                "lease in time",
+                file=self.storage.url,
+                hint="run the same command again",
+            )
+
+    def check(self) -> None:
+        """Raise if someone else has changed the store, or may do so by now.
+
+        Raises
+        ------
+        ngff_bio.errors.StoreBusyError
+            If another process has the lease, or a program that takes none has written the root.
+        """
+        self.check_lease()
+        if _root_of(self.storage) != self._root:
+            raise StoreBusyError(
+                "another program has changed the store in the meantime",
+                file=self.storage.url,
+                hint="run the same command again",
+            )
+
+
+def _root_of(storage: Storage) -> dict[str, bytes | None]:
+    return {key: storage.get(key) for key in ROOTS}
+
+
+@contextmanager
+def held_store(storage: Storage) -> Iterator[HeldStore]:
+    """The lease of a finished store, until the block ends; what was interrupted in it is settled.
 
     Raises
     ------
@@ -54,10 +91,8 @@ def changed_store(
         If another process is writing into it.
     ngff_bio.errors.StoreExistsError
         If a conversion that replaces it or appends to it was interrupted.
-    ngff_bio.errors.StoreError
-        If its metadata or its manifest cannot be read.
     ngff_bio.errors.StorageError
-        If something cannot be written.
+        If it cannot be written.
     """
     while isinstance(storage, NewView):  # was opened during a write that was interrupted
         storage = storage.storage
@@ -74,26 +109,50 @@ def changed_store(
                     file=storage.url,
                     hint="run its command again to finish it, or undo it with `ngff-bio discard STORE`",
                 )
-        tree = Hierarchy.open(storage)
-        empty = shared_pool(remote=True).map(lambda path: _is_empty(storage, path), new)
-        new = [path for path, free in zip(new, empty, strict=True) if free]
-        transaction = Transaction.begin(storage, new, removed)
-        change = StoreChange(tree, transaction)
-        try:
+        yield HeldStore(storage, lost, _root_of(storage))
+
+
+@contextmanager
+def changed_store(
+    storage: Storage | HeldStore, new: Collection[str] = (), removed: Collection[str] = ()
+) -> Iterator[StoreChange]:
+    """A finished store, to be changed: all at once when the block ends, not at all if it fails.
+
+    Parameters
+    ----------
+    storage
+        The store, or one whose lease is held; of a held one, this is the last change.
+    new
+        Paths of what is added; where there is something already, objects are replaced one by one.
+    removed
+        Paths of what is removed; something else can be put there.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If its metadata or its manifest cannot be read.
+    ngff_bio.errors.NgffBioError
+        As :func:`held_store`.
+    """
+    if not isinstance(storage, HeldStore):
+        with held_store(storage) as held, changed_store(held, new, removed) as change:
             yield change
-            documents = change.finish()
-            if lost.is_set():
-                raise StoreBusyError(
-                    "another process has taken over the store, because this one did not renew its "
-                    "lease in time",
-                    file=storage.url,
-                    hint="run the same command again",
-                )
-        except BaseException:
-            with suppress(NgffBioError):  # the next write does it
-                transaction.undo()
-            raise
-        transaction.commit(documents, written=change.written)
+        return
+    held, place = storage, storage.storage
+    tree = Hierarchy.open(place)
+    empty = shared_pool(remote=True).map(lambda path: _is_empty(place, path), new)
+    new = [path for path, free in zip(new, empty, strict=True) if free]
+    transaction = Transaction.begin(place, new, removed)
+    change = StoreChange(tree, transaction)
+    try:
+        yield change
+        documents = change.finish()
+        held.check()
+    except BaseException:
+        with suppress(NgffBioError):  # the next write does it
+            transaction.undo()
+        raise
+    transaction.commit(documents, written=change.written)
 
 
 def refuse_inner(storage: Storage) -> None:
@@ -130,8 +189,13 @@ class StoreChange:
     def __init__(self, tree: Hierarchy, transaction: Transaction) -> None:
         self.tree = tree
         self._transaction = transaction
-        self._writer = ChecksummingWriter(transaction)
+        self.writer = ChecksummingWriter(transaction)
         self._nodes = Nodes(tree.zarr_format)
+
+    @property
+    def zarr_format(self) -> Literal[2, 3]:
+        """Of the store."""
+        return self.tree.zarr_format
 
     @property
     def storage(self) -> Storage:
@@ -141,17 +205,19 @@ class StoreChange:
     @property
     def written(self) -> Iterable[str]:
         """Keys of what was put."""
-        return self._writer.written
+        return self.writer.written
 
     def note_written(
         self, objects: Sequence[tuple[str, int]], checksums: Mapping[str, int]
     ) -> None:
         """Take objects that were put to :attr:`storage` by their sizes and checksums."""
-        self._writer.written.update({key: (size, checksums[key]) for key, size in objects})
+        self.writer.written.update(
+            {k: (n, checksums[k]) for k, n in objects if not k.startswith(f"{STATE}/")}
+        )
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> None:
         """Write one object."""
-        self._writer.put(key, data)
+        self.writer.put(key, data)
 
     def set_group(self, path: str, attributes: Mapping[str, Any]) -> None:
         """Write a group with these attributes, and groups above it where there are none."""
@@ -184,7 +250,7 @@ class StoreChange:
             last = ChecksummingWriter(MemoryStorage())
             for key, data in root.items():
                 last.put(key, data)
-            for entry in object_entries({**self._writer.written, **last.written}):
+            for entry in object_entries({**self.writer.written, **last.written}):
                 entries[entry.kind, entry.path, entry.region] = entry
             write_manifest(self._transaction, entries.values(), read_conversion(storage))
         return root

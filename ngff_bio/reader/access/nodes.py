@@ -137,7 +137,8 @@ def _known_below(nodes: NodeTree) -> list[str]:
     for word in ("plate", "bioformats2raw.layout", "multiscales"):
         for path in nodes.paths_with(word):
             inside = any(path.startswith(f"{p}/") for p in found)
-            if path and not inside and "/labels/" not in f"/{path}/":
+            beside = {"labels", "derived"} & set(path.split("/"))
+            if path and not inside and not beside:
                 found.append(path)
     return sorted(found)
 

@@ -16,7 +16,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from ngff_bio.errors import NgffBioError, StoreError
-from ngff_bio.model import Readable
+from ngff_bio.model import ORDER, Readable
 from ngff_bio.reader.access.arrays import take
 from ngff_bio.reader.access.image import IMAGE, Attributes, ImageNode, warn_skipped
 from ngff_bio.reader.access.multiscale import Multiscale
@@ -123,8 +123,8 @@ def dataset_groups(
 
 
 def variable_name(label: str) -> str:
-    """Name of a label image's variable: its own, unless that is the name of the pixels."""
-    return label if label != IMAGE else "labels/image"
+    """Name of a label image's variable: its own, unless the pixels or an axis have it."""
+    return label if label not in (IMAGE, *ORDER) else f"labels/{label}"
 
 
 def label_layer(image: ImageNode, name: str, number: int) -> Layer:

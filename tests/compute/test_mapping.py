@@ -1,0 +1,373 @@
+"""A function over all images: on any workers, in any pieces, with results that go into the store."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from skimage.measure import label as connected
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+
+from references import contents, mode_level
+from scenes import noise, plate
+
+import ngff_bio
+from ngff_bio.engine import Settings, ThreadRunner, write_dataset
+from ngff_bio.engine.resume.lease import Lease
+from ngff_bio.errors import (
+    ArgumentError,
+    FunctionError,
+    StorageError,
+    StoreBusyError,
+    StoreExistsError,
+)
+from ngff_bio.model import ArrayPixels, Frame, SourceDataset, SourceImage, axes_from
+from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
+
+SMALL = Settings(chunk=(16, 24), shard_bytes=1 << 12)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
+def store(storage: Storage, version: Any = "0.5", fields: int = 2) -> Any:
+    settings = Settings(version=version, chunk=(16, 24), shard_bytes=1 << 12)
+    write_dataset(plate(frames=2, fields=fields), storage, settings, runner=ThreadRunner(1))
+    return ngff_bio.open(storage)
+
+
+BLOBS = np.zeros((3, 70, 110), bool)
+_PLACES = ((0, 5, 5, 9), (0, 20, 44, 12), (1, 31, 20, 6), (1, 60, 100, 8), (2, 26, 40, 20))
+for _z, _y, _x, _size in _PLACES:
+    BLOBS[_z, _y : _y + _size, _x : _x + _size] = True
+
+
+def volume(storage: Storage) -> Any:
+    """A volume of bright blobs, some of them across the borders of blocks."""
+    pixels = (BLOBS * 200 + noise((3, 70, 110), "u1") % 50).astype("u1")
+    image = SourceImage("v", "v", axes_from("zyx"), ArrayPixels(pixels), frames=(Frame("v"),))
+    write_dataset(SourceDataset("v", "t", "n", "collection", (image,)), storage, SMALL)
+    return ngff_bio.open(storage)
+
+
+def bright(part: Any) -> Any:
+    return connected(part["image"].values > 150, connectivity=1)
+
+
+CALLS: list[str] = []
+LIMIT = [100]
+
+
+def interrupted_after(calls: int) -> None:
+    CALLS.clear()
+    LIMIT[0] = calls
+
+
+def counted(part: Any) -> Any:
+    if len(CALLS) == LIMIT[0]:
+        raise KeyboardInterrupt
+    CALLS.append(part.attrs["path"])
+    return bright(part)
+
+
+def mean(part: Any) -> float:
+    return float(part["image"].mean())
+
+
+def on(part: Any) -> Any:
+    return part["image"] > 150
+
+
+def pixels_of(image: Any) -> np.ndarray:
+    return np.asarray(image.pixels.array(0)[:])
+
+
+def checked(storage: Storage) -> None:
+    assert not [f for f in ngff_bio.validate(storage) if f.level == "error"]
+    assert ngff_bio.verify(storage, pixels=True).equal
+    assert not [k for k in contents(storage) if k.startswith(".ngff_bio")]
+
+
+def same_partition(found: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether two label arrays have the same objects, whatever their values are."""
+    pairs = np.unique(np.stack([found.ravel(), expected.ravel()]), axis=1)
+    return all(len(np.unique(side)) == pairs.shape[1] for side in pairs)
+
+
+def test_numbers_and_rows_are_collected_with_their_place() -> None:
+    dataset = store(MemoryStorage())
+    found = ngff_bio.map_images(dataset, mean).table
+    assert found["image"].tolist() == list(dataset)
+    expected = [pixels_of(dataset[path]).mean() for path in dataset]
+    np.testing.assert_allclose(found["value"], expected)
+    planes = ngff_bio.map_images(
+        dataset,
+        lambda p: {"mean": mean(p), "axes": "".join(p.image.dims)},
+        over="plane",
+        select=["A/1/1"],
+    ).table
+    assert planes[["image", "t", "axes"]].values.tolist() == [["A/1/1", t, "yx"] for t in (0, 1)]
+    np.testing.assert_allclose(planes["mean"], pixels_of(dataset["A/1/1"]).mean(axis=(1, 2)))
+    frames = ngff_bio.map_images(
+        dataset,
+        lambda p: pd.DataFrame({"a": [1, 2]}),
+        over="block",
+        block=64,
+        select={"field": "0"},
+    ).table
+    assert len(frames) == 2 * 2 * 2 * 2
+    assert frames["y_start"].tolist()[::4] == [0, 64, 0, 64]
+
+
+def test_the_function_gets_pixels_and_labels_in_memory() -> None:
+    dataset = store(MemoryStorage())
+    seen: list[Any] = []
+    ngff_bio.map_images(
+        dataset, seen.append, over="block", block={"y": 32, "x": 110}, overlap=3, workers=1
+    )
+    part = seen[1]
+    assert set(part) == {"image", "cell"}
+    assert isinstance(part["cell"].variable._data, np.ndarray)
+    assert part.sizes == {"y": 38, "x": 110}
+    assert part.attrs["path"] == "A/1/0"
+    np.testing.assert_array_equal(part["image"], pixels_of(dataset["A/1/0"])[0, 29:67])
+
+
+def test_arrays_of_pieces_are_put_together() -> None:
+    dataset = store(MemoryStorage())
+    for how in ({}, {"over": "plane"}, {"over": "block", "block": 30, "overlap": 4}):
+        found = ngff_bio.map_images(dataset, lambda p: p["image"].astype("f4") * 2, **how).arrays
+        for path in dataset:
+            np.testing.assert_array_equal(found[path], pixels_of(dataset[path]) * 2.0)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5", "0.6"])
+def test_labels_are_written_with_levels_tables_and_provenance(version: str) -> None:
+    storage = MemoryStorage()
+    dataset = store(storage, version)
+    done = ngff_bio.map_images(dataset, bright, write="labels/bright", author="Ada")
+    assert done.written == ["A/1/0/labels/bright", "A/1/1/labels/bright"]
+    for path in dataset:
+        image = ngff_bio.open(storage)[path]
+        expected = connected(pixels_of(image) > 150, connectivity=1)
+        np.testing.assert_array_equal(image.label("bright").array(0)[:], expected)
+        np.testing.assert_array_equal(
+            image.label("bright").array(1)[:], mode_level(expected.astype("i4"), (1, 2, 2))
+        )
+        assert sorted(set(image.annotations("bright")["label"])) == list(np.unique(expected))[1:]
+        added = image.label_attributes("bright")["attributes"]["added"]
+        assert added["by"] == "Ada"
+        assert added["function"].endswith("bright")
+        assert added["time"] == "2023-11-14T22:13:20+00:00"
+    checked(storage)
+    with pytest.raises(StoreExistsError, match="labels of this name"):
+        ngff_bio.map_images(dataset, bright, write="labels/bright")
+    ngff_bio.map_images(dataset, bright, write="labels/bright", overwrite=True, author="Ada")
+    checked(storage)
+
+
+def test_objects_across_blocks_are_one_object() -> None:
+    storage = MemoryStorage()
+    dataset = volume(storage)
+    whole = connected(BLOBS, connectivity=1)
+    how = {"over": "block", "block": {"z": 3, "y": 32, "x": 50}}
+    ngff_bio.map_images(dataset, bright, write="labels/joined", overlap=12, **how)
+    ngff_bio.map_images(dataset, bright, write="labels/cut", **how)
+    ngff_bio.map_images(dataset, on, write="labels/kinds", classes={1: "on"}, **how)
+    with pytest.raises(ArgumentError, match="not one of the classes"):
+        ngff_bio.map_images(dataset, bright, write="labels/more", classes={1: "on"})
+    ngff_bio.map_images(dataset, bright, write="labels/planes", over="plane")
+    found = {name: np.asarray(dataset["v"].label(name).array(0)[:]) for name in dataset["v"].labels}
+    assert same_partition(found["joined"], whole)
+    assert not same_partition(found["cut"], whole)
+    assert ((found["cut"] > 0) == BLOBS).all()
+    assert len(np.unique(found["cut"])) > whole.max() + 1
+    planes = np.concatenate([connected(p, connectivity=1)[None] for p in BLOBS])
+    assert len(np.unique(found["planes"])) == sum(len(np.unique(p)) - 1 for p in planes) + 1
+    assert dataset["v"].is_semantic("kinds")
+    assert "kinds" not in dataset["v"].tables
+    checked(storage)
+
+
+def test_images_and_tables_are_written_beside_the_image() -> None:
+    storage = MemoryStorage()
+    dataset = store(storage)
+    ngff_bio.map_images(dataset, lambda p: p["image"] / 2.0, write="images/half", over="plane")
+    ngff_bio.map_images(dataset, lambda p: {"mean": mean(p)}, write="tables/means", over="plane")
+    for path in dataset:
+        image = ngff_bio.open(storage)[path]
+        half = image.derived["half"]
+        np.testing.assert_array_equal(half.pixels.array(0)[:], pixels_of(image) / 2.0)
+        assert half.axes == image.axes
+        assert half.scale == image.scale
+        assert half.attributes["attributes"]["added"]["program"].startswith("ngff_bio")
+        means = image.annotations("means")
+        np.testing.assert_allclose(means["mean"], pixels_of(image).mean(axis=(1, 2)))
+        assert means["t"].tolist() == [0, 1]
+    assert list(ngff_bio.open(storage)) == list(dataset), "they are not images of the dataset"
+    checked(storage)
+    ngff_bio.remove(dataset["A/1/0"], "images/half")
+    assert not dataset["A/1/0"].derived
+    checked(storage)
+
+
+@pytest.mark.parametrize(
+    ("function", "match"),
+    [
+        (lambda p: p["image"].values[:1], "another shape"),
+        (lambda p: p["image"].values * 1.5, "labels are integers"),
+        (lambda p: np.full(p["image"].shape, np.nan), "with NaN"),
+        (lambda p: np.full(p["image"].shape, -1), "out of range"),
+        (lambda p: np.full(p["image"].shape, 2**32), "out of range"),
+        (lambda p: 3, "something else"),
+        (lambda p: 1 / 0, "ZeroDivisionError"),
+    ],
+)
+def test_what_cannot_be_written_is_one_error_and_leaves_the_store(
+    function: Any, match: str
+) -> None:
+    storage = MemoryStorage()
+    dataset = store(storage)
+    before = ngff_bio.verify(storage).objects
+    with pytest.raises((ArgumentError, FunctionError), match=match) as error:
+        ngff_bio.map_images(dataset, function, write="labels/x")
+    assert "A/1/" in str(error.value.record)
+    assert "x" not in ngff_bio.open(storage)["A/1/0"].labels
+    assert ngff_bio.verify(storage).objects == before
+
+
+def test_more_labels_than_32_bits_are_refused() -> None:
+    storage = MemoryStorage()
+    with pytest.raises(ArgumentError, match="more label values than 32 bits"):
+        ngff_bio.map_images(
+            store(storage),
+            lambda p: np.full(p["image"].shape, 3 * 10**9, "u4"),
+            write="labels/x",
+            over="plane",
+        )
+    assert "x" not in ngff_bio.open(storage)["A/1/0"].labels
+
+
+def test_failures_are_collected_with_the_name_of_the_image() -> None:
+    storage = MemoryStorage()
+    dataset = store(storage, fields=4)
+
+    def picky(part: Any) -> Any:
+        if part.attrs["path"].endswith(("1", "2")):
+            raise ValueError("too dark")
+        return bright(part)
+
+    done = ngff_bio.map_images(dataset, picky, write="labels/x", on_error="skip")
+    assert done.failures["image"].tolist() == ["A/1/1", "A/1/2"]
+    assert "ValueError: too dark" in done.failures["error"][0]
+    found = ngff_bio.open(storage)
+    assert ["x" in found[path].labels for path in found] == [True, False, False, True]
+    checked(storage)
+    with pytest.raises(FunctionError, match="too dark"):
+        ngff_bio.map_images(dataset, picky)
+    assert len(ngff_bio.map_images(dataset, picky, on_error="skip").arrays) == 2
+
+
+def test_a_run_that_was_interrupted_does_only_the_rest() -> None:
+    whole, storage = MemoryStorage(), MemoryStorage()
+    interrupted_after(100)
+    ngff_bio.map_images(store(whole, fields=6), counted, write="labels/x", author="A")
+    dataset = store(storage, fields=6)
+    how: Any = {"write": "labels/x", "author": "A", "workers": 1}
+    interrupted_after(2)
+    with pytest.raises(KeyboardInterrupt):
+        ngff_bio.map_images(dataset, counted, **how)
+    assert "x" not in ngff_bio.open(storage)["A/1/0"].labels
+    assert ngff_bio.verify(storage).equal
+    interrupted_after(100)
+    done = ngff_bio.map_images(dataset, counted, **how)
+    assert (done.resumed, len(CALLS)) == (2, 4)
+    assert contents(storage) == contents(whole)
+
+
+def test_results_of_other_pixels_or_functions_are_not_taken() -> None:
+    storage = MemoryStorage()
+    dataset = store(storage)
+    calls: list[str] = []
+
+    def rows(part: Any) -> Any:
+        calls.append(part.attrs["path"])
+        if part.attrs["path"] == "A/1/1":
+            raise ValueError
+        return {"a": 1}
+
+    def other(part: Any) -> Any:
+        calls.append(part.attrs["path"])
+        if part.attrs["path"] == "A/1/1":
+            raise TypeError
+        return {"a": 2}
+
+    def called(function: Any, **more: Any) -> int:
+        calls.clear()
+        with pytest.raises(FunctionError):
+            ngff_bio.map_images(dataset, function, write="tables/x", workers=1, **more)
+        return len(calls)
+
+    assert [called(rows), called(rows), called(other), called(other, resume=False)] == [2, 1, 2, 2]
+    image = dataset["A/1/0"]
+    ngff_bio.write_table(image, "unrelated", pd.DataFrame({"a": [1]}))
+    assert called(other) == 1
+    ngff_bio.write_labels(image, "cell", np.zeros(image.shape, "u1"), overwrite=True)
+    assert called(other) == 2, "it gets other labels"
+    ngff_bio.map_images(dataset, lambda part: 3, write="tables/x")
+    checked(storage)
+
+
+def test_a_store_that_cannot_be_written_or_is_changed_meanwhile(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path / "a")
+    dataset = store(storage)
+    with Lease(storage, lambda: None), pytest.raises(StoreBusyError, match="another"):
+        ngff_bio.map_images(dataset, bright, write="labels/x")
+
+    def meddling(part: Any) -> Any:
+        root = tmp_path / "a/zarr.json"
+        root.write_text(root.read_text() + " ")
+        return bright(part)
+
+    with pytest.raises(StoreBusyError, match="another program has changed the store"):
+        ngff_bio.map_images(dataset, meddling, write="labels/x")
+    assert "x" not in ngff_bio.open(storage)["A/1/0"].labels
+
+    class ReadOnly(MemoryStorage):
+        def put(self, *given: Any) -> int:
+            raise StorageError("no permission")
+
+        compare_and_swap = put
+
+    read_only = ReadOnly()
+    memory = MemoryStorage()
+    store(memory)
+    read_only.objects.update(memory.objects)
+    calls: list[Any] = []
+    with pytest.raises(StorageError, match="no permission"):
+        ngff_bio.map_images(ngff_bio.open(read_only), calls.append, write="tables/x")
+    assert not calls, "found before the work"
+
+
+def test_wrong_arguments_are_one_error_each() -> None:
+    dataset = store(MemoryStorage())
+    for how, match in (
+        ({"write": "cells"}, "nothing that can be written"),
+        ({"write": "labels/a/b"}, "not a name"),
+        ({"write": "labels/x", "level": 1}, "level 0"),
+        ({"write": "tables/x", "classes": {1: "a"}}, "only labels have classes"),
+        ({"over": "well"}, "unknown pieces"),
+        ({"block": 5}, "only blocks"),
+        ({"over": "block", "block": {"c": 5}}, "not a size"),
+        ({"select": "A/1/0"}, "no selection"),
+        ({"memory": 1000}, "more memory"),
+    ):
+        with pytest.raises(ArgumentError, match=match):
+            ngff_bio.map_images(dataset, bright, **how)
