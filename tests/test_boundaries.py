@@ -29,7 +29,6 @@ OWN_FILES = {
     ("checks.spec.findings", "rule_table"): "a file of this package",
     ("ngff.attributes", "write_schemas"): "the folder of the schemas",
     ("reader.xarray.backend", "_mentions"): "the root documents of a place that the user names",
-    ("viewing.serve", "_answer"): "what place_of has found inside of the folder",
 }
 
 #: Functions that join a path with something else than a text of ours.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from ngff_bio.cli import options as cli
+from ngff_bio.cli.buckets import with_bucket_options
 from ngff_bio.cli.output import console
 
 
+@with_bucket_options
 def view(
     store: cli.Store,
+    storage_options: dict[str, Any],
     image: Annotated[
         str | None, typer.Argument(help="Path of the image; by default the first one.")
     ] = None,
@@ -32,26 +35,29 @@ def view(
 ) -> None:
     """Show an image with its labels, classes and annotations in Neuroglancer until Ctrl-C.
 
-    Everything is served on this machine; a store on a web server is read from there.
+    Everything is served on this machine, also of a zip or a bucket; a store on a web server is read
+    from there.
     """
     import threading
     import webbrowser
 
     from ngff_bio.errors import ArgumentError
     from ngff_bio.reader import open as open_store
+    from ngff_bio.storage import ZipStorage, storage_at
     from ngff_bio.viewing.links import neuroglancer_link
     from ngff_bio.viewing.neuroglancer import neuroglancer_state
-    from ngff_bio.viewing.serve import StoreServer, folder_of
+    from ngff_bio.viewing.serve import StoreServer
     from ngff_bio.viewing.view import check_readable, view_image
 
-    hosted = store.startswith(("http://", "https://"))
+    storage = storage_at(store, storage_options)
+    hosted = store.startswith(("http://", "https://")) and not isinstance(storage, ZipStorage)
     if link and not hosted:
         raise ArgumentError(
             "--link is for a store on a web server",
             found=store,
             hint="leave out --link to look at it here",
         )
-    dataset = open_store(store)
+    dataset = open_store(storage)
     found = dataset[dataset.first_path if image is None else image]
     place = None if region is None else parse_region(region)
     out = console()
@@ -61,7 +67,7 @@ def view(
         out.print(neuroglancer_link(state), markup=False)
         return
     check_readable(found)
-    server = None if hosted else StoreServer(folder_of(store), port=port)
+    server = None if hosted else StoreServer(storage, port=port)
     base = store if server is None else server.url
     shown = view_image(found, at(base, found.path), server, t=t, z=z, region=place)
     for note in shown.notes:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import zarr
+from bucket_server import BucketServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from makers import make_platelet_em
@@ -29,10 +33,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
     ngff_bio.convert(truth.root, folder / "a store.zarr")
     (folder / "a store.zarr" / "bytes").write_bytes(BYTES)
     (folder / "secret").write_text("not for you")
-    with StoreServer(folder / "a store.zarr") as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+    with serving(StoreServer(folder / "a store.zarr")) as running:
         yield running
-        running.shutdown()
+
+
+@contextlib.contextmanager
+def serving(server: StoreServer) -> Iterator[StoreServer]:
+    with server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 def ask(server: StoreServer, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -68,7 +78,7 @@ def test_any_page_may_ask(server: StoreServer) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/secret", "/a%20store.zarr/../secret", "/a%20store.zarr/%2e%2e/secret", "/", "//etc/passwd"],
+    ["/secret", "/a%20store.zarr/../secret", "/a%20store.zarr/%2e%2e/secret", "//etc/passwd"],
 )
 def test_nothing_from_outside_is_handed_out(server: StoreServer, path: str) -> None:
     status, _, body = ask(server, path)
@@ -80,6 +90,63 @@ def test_another_reader_gets_every_pixel_through_it(server: StoreServer) -> None
     served = zarr.open_array(store, path="0", mode="r")[...]
     local = zarr.open_array(str(server.root), path="0", mode="r")[...]
     np.testing.assert_array_equal(served, local)
+
+
+@pytest.mark.parametrize("kind", ["bucket", "zip"])
+def test_a_store_in_a_bucket_or_a_zip_is_served(
+    kind: str, server: StoreServer, bucket_server: BucketServer, tmp_path: Path
+) -> None:
+    bucket = bucket_server.storage("served.zarr")
+    target: Any = bucket if kind == "bucket" else tmp_path / "served.zip"
+    ngff_bio.copy(server.root, target)
+    with serving(StoreServer(target)) as other:
+        start = f"/{other.name}"
+        status, headers, body = ask(other, f"{start}/bytes", Range="bytes=1000-1003")
+        assert (status, body) == (206, BYTES[1000:1004])
+        assert headers["access-control-allow-origin"] == "*"
+        assert ask(other, f"{start}/bytes", Range="bytes=-3")[2] == BYTES[-3:]
+        assert ask(other, f"{start}/zarr.json")[2] == (server.root / "zarr.json").read_bytes()
+        assert ask(other, f"{start}/nothing")[0] == 404
+        assert ask(other, f"{start}/%2e%2e/x")[0] == 404
+    if kind == "bucket":
+        refused = bucket_server.storage("served.zarr", secret_access_key="no", max_retries=0)
+        with serving(StoreServer(refused)) as other:
+            assert ask(other, "/served.zarr/bytes")[0] == 502
+
+
+def test_the_root_is_a_page_with_links_for_the_browser_that_asks(server: StoreServer) -> None:
+    for host, expected in (
+        ("microscope:8000", "http%3A%2F%2Fmicroscope%3A8000%2F"),
+        ("[::1]:80", "http%3A%2F%2F%5B%3A%3A1%5D%3A80%2F"),
+        ('x"><script>', "http%3A%2F%2F127.0.0.1"),
+    ):
+        status, headers, body = ask(server, "/", Host=host)
+        assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert expected in body.decode()
+        assert b"<script" not in body
+
+
+def test_a_server_for_other_machines_names_an_address_that_they_reach(server: StoreServer) -> None:
+    with StoreServer(server.root, "0.0.0.0") as other:
+        assert "0.0.0.0" not in other.url
+        assert not other.local
+    with StoreServer(server.root, "::1") as other:
+        assert other.url.startswith("http://[::1]:")
+
+
+def test_a_body_does_not_become_a_request(server: StoreServer) -> None:
+    hidden = b"GET /a%20store.zarr/zarr.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    first = b"GET /a%%20store.zarr/nothing HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=10) as line:
+        line.sendall(first % len(hidden) + hidden)
+        with contextlib.suppress(ConnectionError):
+            answer = b"".join(iter(lambda: line.recv(1 << 16), b""))
+            assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_a_link_out_of_the_folder_is_not_followed(server: StoreServer) -> None:
+    (server.root / "link").symlink_to(server.root.parent / "secret")
+    assert ask(server, "/a%20store.zarr/link")[0] == 404
 
 
 @pytest.mark.parametrize(
