@@ -29,6 +29,8 @@ SOURCES: dict[str, tuple[str, dict[str, Any], Make]] = {
     ),
     "wbc": ("wbc", {}, makers.make_wbc),
     "wbc-crops": ("wbc", {}, makers.make_wbc_crops),
+    "plate": ("plate", {}, makers.make_plate),
+    "plate-stitched": ("plate", {"stitch": True}, makers.make_plate),
     "coco": ("coco", {}, makers.make_coco_folder),
     "labelme": ("labelme", {}, makers.make_labelme_folder),
     "tiff": ("tiff", {}, makers.make_tiff_folder),
@@ -39,8 +41,8 @@ SOURCES: dict[str, tuple[str, dict[str, Any], Make]] = {
     ),
 }
 
-#: Crops are one cell each, outlined nowhere.
-WITHOUT_INSTANCES = ("wbc-crops", "tiff")
+#: Crops are one cell each, outlined nowhere; plates have no outlines.
+WITHOUT_INSTANCES = ("wbc-crops", "tiff", "plate", "plate-stitched")
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -28,6 +28,7 @@ from ngff_bio.formats.limits import Limits
 
 SMALL: dict[str, Any] = {"size": (24, 30), "images": 2, "instances": 3}
 COCO = partial(makers.make_coco_folder, **SMALL)
+SMALL_PLATE: dict[str, Any] = {"wells": ((1, 1), (2, 2)), "times": 1, "planes": 1}
 COCO_RLE = partial(COCO, segmentations=("polygon", "rle_str", "rle_list"))
 TIFF = partial(makers.make_tiff_folder, size=(24, 30))
 
@@ -274,6 +275,19 @@ TARGETS: dict[str, Target] = {
         written_by("supervisely", lambda t, f: t.project(f, *t.OBJECTS)), files="*.json"
     ),
     "panoptic": Target(written_by("panoptic", lambda t, f: t.dataset(f))),
+    "plate_harmony": Target(partial(makers.make_plate, **SMALL_PLATE), files="*.xml"),
+    "plate_metaxpress": Target(
+        partial(makers.make_plate, instrument="metaxpress", **SMALL_PLATE), files="*.HTD"
+    ),
+    "plate_cellvoyager": Target(
+        partial(makers.make_plate, instrument="cellvoyager", **SMALL_PLATE), files="*.m*"
+    ),
+    "plate_incell": Target(
+        partial(makers.make_plate, instrument="incell", **SMALL_PLATE), files="*.xdce"
+    ),
+    "plate_scanr": Target(
+        partial(makers.make_plate, instrument="scanr", **SMALL_PLATE), files="*.xml"
+    ),
     "microscope": Target(makers.make_microscope, weight=1),
     "run_length_csv": Target(run_length_table, files="*.csv"),
     "stuff": Target(stuff),

@@ -23,6 +23,7 @@ from makers.paired import (
     make_well_table,
 )
 from makers.platelet_em import make_platelet_em
+from makers.plates import make_plate
 from makers.regions import make_qupath, make_rois
 from makers.wbc import make_wbc, make_wbc_crops
 
@@ -38,6 +39,7 @@ __all__ = [
     "make_nuclei",
     "make_object_masks",
     "make_organoid",
+    "make_plate",
     "make_platelet_em",
     "make_qupath",
     "make_rois",

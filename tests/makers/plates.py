@@ -110,7 +110,10 @@ Plane = Callable[[int, int, int, int, int, int], Planes]
 
 def _put(file: Path, plane: Planes, description: str | None = None) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(file, plane, photometric="minisblack", metadata=None, description=description)
+    software = "MetaSeries" if description else None
+    tifffile.imwrite(
+        file, plane, photometric="minisblack", metadata=None, description=description, software=software
+    )  # fmt: skip
 
 
 def _harmony(root: Path, recipe: PlateRecipe, plane: Plane, *, maps: bool = False) -> None:

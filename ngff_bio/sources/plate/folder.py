@@ -12,7 +12,7 @@ from typing import Any
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceDataset, SourcePlate, SourceTable
-from ngff_bio.sources.assembly import base_of, image_files, probe_all
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, probe_all
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.plate import cellvoyager, harmony, incell, metaxpress, scanr
 from ngff_bio.sources.plate.fields import Field, FieldReader, renumbered
@@ -38,12 +38,15 @@ PLANES = "planes"
 
 
 def _index_files(tree: FileTree) -> list[tuple[str, _Reader]]:
-    return [
-        (name, reader)
-        for endings, reader in _INDEXES
-        for name in tree.names()
-        if base_of(name).lower().endswith(endings) and not base_of(name).startswith("._")
-    ]
+    """Index files, one for each folder and instrument (Harmony writes the same index twice)."""
+    found: dict[tuple[str, tuple[str, ...], str], tuple[str, _Reader]] = {}
+    for endings, reader in _INDEXES:
+        for name in tree.names():
+            base = base_of(name).lower()
+            if base.endswith(endings) and not base.startswith("._"):
+                alone = "" if endings == harmony.ENDINGS else base
+                found.setdefault((folder_of(name), endings, alone), (name, reader))
+    return list(found.values())
 
 
 def detect(tree: FileTree) -> int:
@@ -286,8 +289,8 @@ SOURCE = Source(
         "stitch": "put the fields of a well into one image, by their positions on the stage",
     },
     belongs=(
-        "*_thumb*.tif", "thumb*.tif", "*.mes", "*.mrf", "*.mlf", "*.wpi", "*.wpp", "*.kw.txt",
+        "*_thumb*.tif", "thumb*.tif", "*.mes", "*.mrf", "*.mlf", "*.wpi", "*.wpp", "*.icr", "*.kw.txt",
         "*.ref.xml", "*.xdce", "*.htd", "*.db", "dc_*.tif", "sc_*.tif", "index.xml", "index.idx.xml",
-        "metadata.ome.xml", "*.mxprotocol",
+        "metadata.ome.xml", "*.mxprotocol", "assaylayout/*", "*/assaylayout/*", "*ffc_profile*",
     ),
 )  # fmt: skip

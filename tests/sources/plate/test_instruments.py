@@ -6,6 +6,7 @@ from pathlib import Path
 
 import ngio
 import numpy as np
+import openreadout
 import pytest
 import zarr
 from makers.plates import PIXEL, STEP, WRITERS, PlateTruth, make_plate
@@ -78,6 +79,49 @@ def test_ngio_sees_all_wells_and_fields(converted: tuple[str, PlateTruth, Path])
         for f in truth.files
         if f.suffix in (".tif", ".tiff") and "thumb" not in f.name
     }
+
+
+@pytest.mark.parametrize(
+    ("instrument", "index"),
+    [
+        ("harmony", "Images/Index.idx.xml"),
+        ("cellvoyager", "MeasurementData.mlf"),
+        ("metaxpress", "P7.HTD"),
+    ],
+)
+def test_a_plate_equals_what_another_library_reads(
+    instrument: str, index: str, tmp_path: Path
+) -> None:
+    truth = make_plate(tmp_path, instrument, wells=((2, 3),), fields=2, times=1)
+    ngff_bio.convert(truth.root, tmp_path / "out.zarr")
+    file = openreadout.File(str(truth.root / index))
+    assert len(file.images) == 2
+    for number, image in enumerate(file.images):
+        stored = zarr.open_group(tmp_path / f"out.zarr/B/3/{number}", mode="r")
+        np.testing.assert_array_equal(stored["0"][:], np.asarray(file.to_dask(number))[0])
+        ome = stored.attrs["ome"]
+        scale = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
+        sizes = image["physical_size"]  # of Harmony and MetaXpress, it has not all
+        known = [(n, sizes[a]) for n, a in enumerate("zyx") if a in sizes]
+        assert [scale[n - 3] for n, _ in known] == pytest.approx([size for _, size in known])
+        names = [c["name"] for c in image["channels"]]
+        assert [c["label"] for c in ome["omero"]["channels"]] == names
+
+
+def test_side_files_of_harmony_belong_to_the_plate(tmp_path: Path) -> None:
+    truth = make_plate(tmp_path, "harmony", wells=((1, 1),), times=1, planes=1)
+    for name in (
+        "Assaylayout/96.xml",
+        "FFC_Profile/FFC_Profile_Measurement 1.xml",
+        "Images/Index.ref.xml",
+    ):
+        (truth.root / name).parent.mkdir(exist_ok=True)
+        (truth.root / name).write_text("<?xml version='1.0'?><a/>")
+    index = truth.root / "Images/Index.idx.xml"
+    (truth.root / "Images/Index.xml").write_bytes(index.read_bytes())
+    report = ngff_bio.convert(truth.root, tmp_path / "out.zarr")
+    assert report.images == 2
+    assert len(report.account.belongs) == 4
 
 
 def test_time_points_have_their_times(tmp_path: Path) -> None:
