@@ -151,15 +151,13 @@ def test_tables_of_ngio_are_read(tmp_path: Any) -> None:
     by_ngio("0.5")["image"](tmp_path / "a")
     rows = pd.DataFrame({"label": [1, 2, 3], "area": [1.5, 2.5, 3.5]}).set_index("label")
     container = ngio.open_ome_zarr_container(tmp_path / "a")
-    for backend in ("parquet", "csv"):
+    backends = ("parquet", "csv", "json", "anndata")
+    for backend in backends:
         container.add_table(f"t_{backend}", FeatureTable(rows), backend=backend)
     image = ngff_bio.open(tmp_path / "a")[""]
-    for backend in ("parquet", "csv"):
+    for backend in backends:
         found = image.annotations(f"t_{backend}", where={"label": [2, 3]})
         assert found.reset_index()[["label", "area"]].values.tolist() == [[2, 2.5], [3, 3.5]]
-    container.add_table("t_anndata", FeatureTable(rows), backend="anndata")
-    with pytest.raises(StoreError, match="parquet or csv"):
-        ngff_bio.open(tmp_path / "a")[""].annotations("t_anndata")
 
 
 def test_names_that_are_not_there_are_refused(plate: Any) -> None:

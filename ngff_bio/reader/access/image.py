@@ -12,8 +12,8 @@ import numpy as np
 from ngff_bio.errors import NameNotFoundError, StoreError, closest_names
 from ngff_bio.ngff import GroupMeta, MultiscaleMeta
 from ngff_bio.printing import printable
-from ngff_bio.reader.access.multiscale import Multiscale
-from ngff_bio.reader.access.nodes import NodeTree
+from ngff_bio.reader.access.multiscale import Multiscale, overlap
+from ngff_bio.reader.access.nodes import NodeTree, children
 from ngff_bio.storage import Storage
 
 #: Name of the image's own variable beside those of its labels.
@@ -36,6 +36,10 @@ class FrameAttributes(TypedDict, total=False):
 
 class PartlyUnreadableWarning(UserWarning):
     """Part of a store cannot be read and was skipped."""
+
+
+class AlignedLabelsWarning(UserWarning):
+    """A label image is not on the grid of its image, and was aligned with it."""
 
 
 def warn_skipped(what: str, reason: object, *, depth: int = 3) -> None:
@@ -157,9 +161,37 @@ class ImageNode:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """Names of the label images, including hidden ones."""
+        """Names of the label images, including hidden ones.
+
+        spatialdata keeps labels beside images: all that overlap this one in world coordinates.
+        """
+        if self._of_spatialdata:
+            return tuple(n for n in children(self.nodes, "labels") if self._overlaps(f"labels/{n}"))
         meta = self.nodes.meta(self.below("labels"))
         return meta.labels or () if meta is not None else ()
+
+    @cached_property
+    def _of_spatialdata(self) -> bool:
+        """Whether labels and tables are at the root of the store."""
+        root = self.nodes.attributes("") or {}
+        return "spatialdata_attrs" in root and self.path.startswith("images/")
+
+    def _overlaps(self, path: str) -> bool:
+        """Whether a label image has pixels on the image."""
+        meta = self.nodes.meta(path)
+        return (
+            meta is not None
+            and bool(meta.multiscales)
+            and overlap(self.pixels, Multiscale(self.nodes, path, meta.multiscales[0]))
+        )
+
+    def label_path(self, name: str) -> str:
+        """Path of the group of a label image."""
+        return f"labels/{name}" if self._of_spatialdata else self.below(f"labels/{name}")
+
+    def table_path(self, name: str) -> str:
+        """Path of the group of a table."""
+        return f"tables/{name}" if self._of_spatialdata else self.below(f"tables/{name}")
 
     def label(self, name: str) -> Multiscale:
         """Levels of a label image.
@@ -171,9 +203,7 @@ class ImageNode:
         ngff_bio.errors.StoreError
             If its pixels are not integers.
         """
-        levels = Multiscale(
-            self.nodes, self.below(f"labels/{name}"), self.label_meta(name).multiscales[0]
-        )
+        levels = Multiscale(self.nodes, self.label_path(name), self.label_meta(name).multiscales[0])
         if levels.dtype.kind not in "uib":
             raise StoreError(
                 "the values of a label image are not integers",
@@ -191,7 +221,7 @@ class ImageNode:
                 file=self.url,
                 expected=closest_names(name, self.labels) or "this image has no label images",
             )
-        meta = self.nodes.meta(self.below(f"labels/{name}"))
+        meta = self.nodes.meta(self.label_path(name))
         if meta is None or not meta.multiscales:
             raise StoreError(
                 "a label image is listed but missing", file=f"{self.url}/labels/{name}"
@@ -200,7 +230,7 @@ class ImageNode:
 
     def label_attributes(self, name: str) -> Attributes:
         """Attributes of a label image under the key ``ngff_bio``."""
-        return self.nodes.own(self.below(f"labels/{name}"))
+        return self.nodes.own(self.label_path(name))
 
     def is_semantic(self, name: str) -> bool:
         """Whether the values of a label image are classes, not instances."""
@@ -218,8 +248,15 @@ class ImageNode:
 
     @cached_property
     def tables(self) -> tuple[str, ...]:
-        """Names of the tables."""
+        """Names of the tables; of spatialdata, those that annotate a label image of this one."""
+        if self._of_spatialdata:
+            return tuple(n for n in children(self.nodes, "tables") if self._is_annotated(n))
         return tuple((self.nodes.attributes(self.below("tables")) or {}).get("tables") or ())
+
+    def _is_annotated(self, table: str) -> bool:
+        region = (self.nodes.attributes(f"tables/{table}") or {}).get("region")
+        regions = region if isinstance(region, list) else [region]
+        return any(name in regions for name in (*self.labels, self.path.rpartition("/")[2]))
 
     def summary(self) -> str:
         """One line: axes, shape, levels, labels."""

@@ -117,3 +117,26 @@ class Multiscale:
     def dtype(self) -> np.dtype[Any]:
         """Type of a pixel of level 0."""
         return self.array(0).dtype
+
+
+def overlap(image: Multiscale, other: Multiscale) -> bool:
+    """Whether two arrays have pixels at the same place, along the axes of space that both have."""
+    spans = []
+    for one in (image, other):
+        scale, shift, sizes = one.scale(), one.translation(), one.sizes()
+        spans.append(
+            {
+                a.name: sorted((shift[a.name], shift[a.name] + scale[a.name] * (sizes[a.name] - 1)))
+                for a in one.axes
+                if a.type == "space"
+            }
+        )
+    first, second = spans
+    steps = (image.scale(), other.scale())
+    for axis in first.keys() & second.keys():
+        # Pixels reach half a pixel beyond their centres.
+        reach = sum(abs(step[axis]) for step in steps) / 2
+        (low, high), (start, stop) = first[axis], second[axis]
+        if low - stop >= reach or start - high >= reach:
+            return False
+    return True

@@ -15,7 +15,7 @@ from ngff_bio.parallel import shared_pool
 from ngff_bio.reader.access.arrays import StoredArray
 from ngff_bio.storage import join_key
 from ngff_bio.zarrio.documents import store_errors
-from ngff_bio.zarrio.hierarchy import Hierarchy
+from ngff_bio.zarrio.hierarchy import Hierarchy, paths_below
 from ngff_bio.zarrio.journal import NewView
 
 
@@ -114,9 +114,12 @@ def groups_below(nodes: NodeTree) -> list[str]:
     """Plates, collections and images below a plain root.
 
     They are listed in the attribute ``ngff_bio``, found in consolidated metadata, or else are the
-    groups directly below the root.
+    groups directly below the root; in a store of spatialdata, those below ``images``.
     """
-    own = (nodes.attributes("") or {}).get("ngff_bio") or {}
+    root = nodes.attributes("") or {}
+    own = root.get("ngff_bio") or {}
+    if "spatialdata_attrs" in root:
+        return [f"images/{name}" for name in children(nodes, "images")]
     if own.get("groups"):
         found = [str(g) for g in own["groups"]]
         nodes.prefetch(found)
@@ -129,6 +132,18 @@ def groups_below(nodes: NodeTree) -> list[str]:
         return []
     nodes.prefetch(found)
     return found
+
+
+def children(nodes: NodeTree, path: str) -> list[str]:
+    """Names of the nodes right below a group, as far as the store tells them without being read."""
+    start = f"{path}/"
+    if nodes.consolidated:
+        below = (p[len(start) :] for p in paths_below(nodes.paths(), path))
+        return sorted({p for p in below if "/" not in p})
+    try:
+        return list(nodes.storage.folders(path))
+    except StorageError:  # a web server cannot list
+        return []
 
 
 def _known_below(nodes: NodeTree) -> list[str]:

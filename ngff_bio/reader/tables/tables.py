@@ -28,6 +28,7 @@ from ngff_bio.parallel import shared_pool
 from ngff_bio.printing import printable
 from ngff_bio.reader.access.image import ImageNode, PartlyUnreadableWarning, warn_skipped
 from ngff_bio.reader.access.nodes import NodeTree
+from ngff_bio.reader.tables.foreign import anndata_table, backend_of, json_table
 from ngff_bio.reader.tables.frames import Library, as_frame
 from ngff_bio.reader.tables.rows import EVERY_ROW, RowFilter, RowSelection, row_filter, values_of
 from ngff_bio.storage import open_object
@@ -107,7 +108,7 @@ class TablePart:
 
     def open(self) -> pads.Dataset:
         """The table itself."""
-        return open_table(self.image.nodes, self.image.below(f"tables/{self.name}"))
+        return open_table(self.image.nodes, self.image.table_path(self.name))
 
     def read(self) -> pa.Table:
         """The rows, with columns that name their image and layer."""
@@ -252,20 +253,24 @@ TAIL = 64 << 10
 
 
 def open_table(nodes: NodeTree, path: str) -> pads.Dataset:
-    """The table of a group, Parquet or CSV in ngio's layout; columns and rows are read on demand.
+    """The table of a group, in ngio's layout or as AnnData; those of Parquet are read on demand.
 
     Raises
     ------
     ngff_bio.errors.StoreError
         If it has another format, is missing, or is damaged.
     """
-    backend = (nodes.attributes(path) or {}).get("backend", "parquet")
+    backend = backend_of(nodes.attributes(path) or {})
     file = f"{nodes.storage.url}/{path}"
+    if backend == "json":
+        return pads.dataset(json_table(nodes, path))
+    if backend == "anndata":
+        return pads.dataset(anndata_table(nodes, path))
     if backend not in ("parquet", "csv"):
         raise StoreError(
             "unknown format of a table",
             file=file,
-            expected="parquet or csv",
+            expected="parquet, csv, json or anndata",
             found=backend,
             hint="open it with ngio",
         )

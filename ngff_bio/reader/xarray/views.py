@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,16 @@ from xarray.core import indexing
 
 from ngff_bio.errors import NgffBioError, StoreError
 from ngff_bio.model import ORDER, Readable
+from ngff_bio.printing import printable
 from ngff_bio.reader.access.arrays import take
-from ngff_bio.reader.access.image import IMAGE, Attributes, ImageNode, warn_skipped
-from ngff_bio.reader.access.multiscale import Multiscale
+from ngff_bio.reader.access.image import (
+    IMAGE,
+    AlignedLabelsWarning,
+    Attributes,
+    ImageNode,
+    warn_skipped,
+)
+from ngff_bio.reader.access.multiscale import Multiscale, overlap
 from ngff_bio.reader.xarray.blocks import Chunks, block_shape, to_dask
 from ngff_bio.reader.xarray.coordinates import pixel_coordinates
 from ngff_bio.reader.xarray.grids import GridView
@@ -131,15 +139,23 @@ def label_layer(image: ImageNode, name: str, number: int) -> Layer:
     """A label image on the grid of one level of its image.
 
     The label image's level of the nearest pixel size is used; if it is not on the grid of the
-    image, it is resampled by nearest neighbour. Axes of size 1 that the image does not have, or
-    has longer, and channels are dropped.
+    image, it is resampled by nearest neighbour, with a warning. Axes of size 1 that the image does not
+    have, or has longer, and channels are dropped.
 
     Raises
     ------
     ngff_bio.errors.StoreError
-        If the label image cannot be read, is not of integers, or has axes that its image has not.
+        If the label image cannot be read, is not of integers, has axes that its image has not, or is
+        nowhere on it.
     """
-    pixels, label = image.pixels, image.label(name)
+    pixels, label = image.pixels, _with_scale(image.pixels, image.label(name), name)
+    if not overlap(pixels, label):
+        raise StoreError(
+            "a label image is not on its image: they do not overlap in world coordinates",
+            record=name,
+            expected=f"scale {pixels.scale()}, translation {pixels.translation()}",
+            found=f"scale {label.scale()}, translation {label.translation()}",
+        )
     scale, shift = pixels.scale(number), pixels.translation(number)
     level = _nearest_level(label, scale, number)
     array = label.array(level)
@@ -176,6 +192,16 @@ def label_layer(image: ImageNode, name: str, number: int) -> Layer:
     if same and len(axes) == array.ndim:
         return Layer(array, dims, array.objects, array.chunks, array.token)
 
+    if not same:
+        warnings.warn(
+            printable(
+                f"the label image {name!r} of {image.url} has another pixel size or offset than level "
+                f"{number} of its image: it is aligned by world coordinates"
+            ),
+            AlignedLabelsWarning,
+            stacklevel=3,
+        )
+
     def on_grid(block: tuple[int, ...]) -> tuple[int, ...]:
         sides = zip((block[i] for i in axes), factors, strict=True)
         return tuple(max(round(side / factor), 1) for side, factor in sides)
@@ -187,6 +213,43 @@ def label_layer(image: ImageNode, name: str, number: int) -> Layer:
         on_grid(array.chunks),
         f"{array.token}-on-{number}-{pixels.array(number).token}",
     )
+
+
+def _with_scale(pixels: Multiscale, label: Multiscale, name: str) -> Multiscale:
+    """A label image of the size of its image whose scale was left out has the scale of its image."""
+    sizes, own = pixels.sizes(), label.sizes()
+    space = [a.name for a in label.axes if a.type == "space" and a.name in sizes]
+    plain = all(label.scale()[a] == 1 and not label.translation()[a] for a in space)
+    if not plain or any(a.unit for a in label.axes) or any(own[a] != sizes[a] for a in space):
+        return label
+    if all(pixels.scale()[a] == 1 and not pixels.translation()[a] for a in space):
+        return label
+    levels = []
+    for number, level in enumerate(label.meta.levels):
+        # The level of the image of the same size, else level 0 and how much smaller this one is.
+        same = number < len(pixels) and all(
+            label.sizes(number)[a] == pixels.sizes(number)[a] for a in space
+        )
+        base, factor = (number, (1.0,) * len(label.names)) if same else (0, level.scale)
+        scale, shift = pixels.scale(base), pixels.translation(base)
+        steps = dict(zip(label.names, factor, strict=True))
+        levels.append(
+            replace(
+                level,
+                scale=tuple(f * scale.get(a, 1.0) for a, f in steps.items()),
+                translation=tuple(
+                    shift.get(a, 0.0) + scale.get(a, 1.0) * (f - 1) / 2 for a, f in steps.items()
+                ),
+            )
+        )
+    warnings.warn(
+        printable(
+            f"the label image {name!r} of {label.url} has no scale: that of its image is taken"
+        ),
+        AlignedLabelsWarning,
+        stacklevel=4,
+    )
+    return Multiscale(label.nodes, label.path, replace(label.meta, levels=tuple(levels)))
 
 
 def _nearest_level(label: Multiscale, scale: Mapping[str, float], number: int) -> int:
