@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import chain
-from typing import Any, NoReturn
+from typing import Any
 
 from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.manifest import (
@@ -18,17 +18,19 @@ from ngff_bio.engine.write.manifest import (
     write_manifest,
 )
 from ngff_bio.engine.write.ome_xml import OME_XML, without_images
-from ngff_bio.errors import ArgumentError, StorageError, closest_names
+from ngff_bio.errors import ArgumentError, closest_names
 from ngff_bio.model.splits import in_split
 from ngff_bio.ngff.schema_version import KEY
-from ngff_bio.storage import Buffer, Locality, MemoryStorage, Storage, join_key
+from ngff_bio.storage import Locality, MemoryStorage, ReadOnlyStorage, Storage, join_key
 from ngff_bio.zarrio.documents import node_key
 from ngff_bio.zarrio.nodes import Nodes, read_nodes
 
 
 @dataclass
-class PartOfStore(Storage):
+class PartOfStore(ReadOnlyStorage):
     """A store without the groups in ``dropped``, and with ``documents`` in place of its own."""
+
+    refusal = "a part of a store can only be read"
 
     source: Storage
     dropped: frozenset[str]
@@ -77,21 +79,6 @@ class PartOfStore(Storage):
         for key, data in self.documents.items():
             if key.startswith(start):
                 yield key, len(data)
-
-    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
-        """Not possible: raises."""
-        self._read_only()
-
-    def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
-        """Not possible: raises."""
-        self._read_only()
-
-    def delete(self, key: str) -> None:
-        """Not possible: raises."""
-        self._read_only()
-
-    def _read_only(self) -> NoReturn:
-        raise StorageError("a part of a store can only be read", file=self.url)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Where bytes are kept: folder, memory, zip, bucket, web server."""
 
-from ngff_bio.storage.base import Buffer, Locality, Storage, open_object
+from ngff_bio.storage.base import Buffer, Locality, ReadOnlyStorage, Storage, open_object
 from ngff_bio.storage.below import StorageBelow
 from ngff_bio.storage.bucket import BucketStorage
 from ngff_bio.storage.folder import FolderStorage
@@ -15,6 +15,7 @@ __all__ = [
     "FolderStorage",
     "Locality",
     "MemoryStorage",
+    "ReadOnlyStorage",
     "Storage",
     "StorageBelow",
     "ZipStorage",

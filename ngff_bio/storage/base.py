@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NoReturn, Protocol, runtime_checkable
 
+from ngff_bio.errors import StorageError
 from ngff_bio.ranged_file import RangedFile
 
 Buffer = bytes | bytearray | memoryview
@@ -109,6 +110,34 @@ class Storage(Protocol):
     def remove_partial(self) -> int:
         """Remove what unfinished puts of dead processes have left behind; returns how many."""
         return 0
+
+
+class ReadOnlyStorage(Storage):
+    """A storage that is only read: whoever writes to it gets an error.
+
+    Attributes
+    ----------
+    refusal, advice
+        Sentence and hint of the error.
+    """
+
+    refusal = "the store can only be read"
+    advice: str | None = None
+
+    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
+        """Not possible: raises."""
+        self._refuse()
+
+    def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+        """Not possible: raises."""
+        self._refuse()
+
+    def delete(self, key: str) -> None:
+        """Not possible: raises."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise StorageError(self.refusal, file=self.url, hint=self.advice)
 
 
 def pieces(data: Buffer | Sequence[Buffer]) -> Sequence[Buffer]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import struct
 import threading
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from ngff_bio.errors import StorageError
-from ngff_bio.storage.base import Buffer, Locality, Storage, open_object
+from ngff_bio.storage.base import Locality, ReadOnlyStorage, Storage, open_object
 
 #: Names of files that are opened as zips.
 ENDINGS = (".zip", ".ozx")
@@ -30,7 +30,7 @@ _ROOTS = ("zarr.json", ".zgroup", ".zarray")
 
 
 @dataclass
-class ZipStorage(Storage):
+class ZipStorage(ReadOnlyStorage):
     """Storage in a zip.
 
     Parameters
@@ -40,6 +40,9 @@ class ZipStorage(Storage):
     key
         Its key there.
     """
+
+    refusal = "a zip can only be read"
+    advice = "write to a folder, then pack it with `ngff-bio copy FOLDER FILE.zip`"
 
     outer: Storage
     key: str
@@ -162,25 +165,6 @@ class ZipStorage(Storage):
             record=entry.filename,
             hint="copy it again from where it came",
         )
-
-    def _read_only(self) -> NoReturn:
-        raise StorageError(
-            "a zip can only be read",
-            file=self.url,
-            hint="write to a folder, then pack it with `ngff-bio copy FOLDER FILE.zip`",
-        )
-
-    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
-        """Not possible: raises."""
-        self._read_only()
-
-    def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
-        """Not possible: raises."""
-        self._read_only()
-
-    def delete(self, key: str) -> None:
-        """Not possible: raises."""
-        self._read_only()
 
 
 def _below_root(entries: dict[str, zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:

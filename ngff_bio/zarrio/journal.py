@@ -16,14 +16,14 @@ Nothing below ``.ngff_bio/`` is part of a store.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
 from ngff_bio.errors import IncompleteStoreError, StoreError, StoreNotFoundError
-from ngff_bio.storage import Buffer, Locality, Storage
+from ngff_bio.storage import Locality, ReadOnlyStorage, Storage
 from ngff_bio.zarrio.codecs import crc32c
 from ngff_bio.zarrio.documents import attributes_of, parse_json, store_errors, to_json
 
@@ -200,8 +200,10 @@ def committed_view(storage: Storage) -> Storage | None:
 
 
 @dataclass
-class _View(Storage):
+class _View(ReadOnlyStorage):
     """A store without its state, to be read."""
+
+    refusal = "a store that is being written to can only be read"
 
     storage: Storage
     journal: Journal
@@ -215,18 +217,6 @@ class _View(Storage):
     def locality(self) -> Locality:
         """That of the store."""
         return self.storage.locality
-
-    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
-        """Refuse to write."""
-        raise StoreError("a store that is being written to can only be read", file=self.url)
-
-    def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
-        """Refuse to write."""
-        raise StoreError("a store that is being written to can only be read", file=self.url)
-
-    def delete(self, key: str) -> None:
-        """Refuse to write."""
-        raise StoreError("a store that is being written to can only be read", file=self.url)
 
 
 @dataclass
