@@ -6,6 +6,7 @@ connection or a timeout, with growing pauses, up to a limit.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,11 +15,20 @@ from typing import Any, NoReturn, cast
 from ngff_bio.errors import NgffBioError, StorageError
 from ngff_bio.storage.base import Buffer, Locality, Storage, pieces
 from ngff_bio.storage.connection import WEB, Connection, cloud_of, connect, open_store
-from ngff_bio.storage.failures import failure, is_ambiguous_denial, is_missing_bucket, shown
+from ngff_bio.storage.failures import (
+    failure,
+    is_ambiguous_denial,
+    is_missing_bucket,
+    is_unreachable,
+    shown,
+)
 from ngff_bio.storage.keys import refuse_escape
 
 #: Web servers that were seen not to know the request for "the last bytes of".
 _found_without_suffix: set[str] = set()
+
+#: Seconds for which a server that cannot be reached any more is waited for: it may be restarted.
+_PATIENCE = 60
 
 #: Documents that are looked for, and often are not there.
 _PROBED = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
@@ -234,19 +244,34 @@ class BucketStorage(Storage):
             self._writable()
         import obstore
 
-        try:
-            return ask(obstore)
-        except FileNotFoundError as error:
-            if verb == "write" or is_missing_bucket(error):
-                self._fail(error, verb, key)
-            return None
-        except NgffBioError:
-            raise
-        except Exception as error:
-            if verb == "read" and is_ambiguous_denial(error) and _is_probed(key):
-                self._refused.append((error, key))
+        began: float | None = None
+        while True:
+            try:
+                found = ask(obstore)
+                self.__dict__["answered"] = True
+                return found
+            except FileNotFoundError as error:
+                if verb == "write" or is_missing_bucket(error):
+                    self._fail(error, verb, key)
+                self.__dict__["answered"] = True
                 return None
-            self._fail(error, verb, key)
+            except NgffBioError:
+                raise
+            except Exception as error:
+                if verb == "read" and is_ambiguous_denial(error) and _is_probed(key):
+                    self._refused.append((error, key))
+                    return None
+                began = began or time.monotonic()
+                # Not a page of a listing: after an error there would be no next one.
+                waits = verb != "list" and time.monotonic() - began < _PATIENCE
+                if not (waits and self._is_away(error)):
+                    self._fail(error, verb, key)
+                time.sleep(0.5)
+
+    def _is_away(self, error: Exception) -> bool:
+        """Whether a server that has answered before cannot be reached now."""
+        patient = "answered" in self.__dict__ and self.connection.retry["max_retries"] > 0
+        return patient and is_unreachable(error)
 
     def _fail(self, error: BaseException, verb: str, key: str) -> NoReturn:
         # Not chained: the original contains requests and answers, which may contain keys.

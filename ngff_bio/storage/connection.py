@@ -257,7 +257,7 @@ def _client(given: dict[str, Any]) -> dict[str, Any]:
 def _retry(given: dict[str, Any]) -> dict[str, Any]:
     found = {
         "max_retries": 8,
-        "retry_timeout": 120,  # about as long as a server takes to restart
+        "retry_timeout": 120,
         **{k: given.pop(k) for k in _RETRY if k in given},
     }
     try:

@@ -85,7 +85,7 @@ def failure(
         what, hint = "no account is given", "give --storage-option account_name=NAME"
     elif isinstance(error, ValueError | TypeError) or "Config error" in text:
         hint = "check the storage options"
-    elif "error sending request" in text or "error trying to connect" in text:
+    elif is_unreachable(error):
         what = f"cannot {verb}: no answer from {connection.endpoint or 'the server'}"
         found, hint = _first_line(text), "check the endpoint, and that the server is reachable"
     if not hint:
@@ -106,6 +106,11 @@ def _names_no_bucket(text: str) -> bool:
 def is_missing_bucket(error: BaseException) -> bool:
     """Whether the object is missing because its bucket is."""
     return _names_no_bucket(str(error))
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether nothing answered at all."""
+    return any(s in str(error) for s in ("error sending request", "error trying to connect"))
 
 
 def is_ambiguous_denial(error: BaseException) -> bool:

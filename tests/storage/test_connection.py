@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import http.server
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bucket_server import KEY, PUBLIC, SECRET, BucketServer
+from fault_proxy import faulty
 from test_bucket import serve
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+
+from references import contents
+from scenes import plate
+
 import ngff_bio
+from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.errors import ArgumentError, DependencyError, NgffBioError, StorageError
-from ngff_bio.storage import storage_at
+from ngff_bio.storage import FolderStorage, storage_at
 from ngff_bio.storage.connection import connect
 
 KEYS = {"access_key_id": KEY, "secret_access_key": SECRET}
@@ -224,3 +233,30 @@ def test_a_public_bucket_that_cannot_be_listed_denies_what_is_not_there(
 def test_a_store_on_a_host_of_a_cloud_is_read_as_from_any_web_server() -> None:
     storage = storage_at("https://bucket.s3.amazonaws.com/x.zarr")
     assert type(storage.store).__name__ == "HTTPStore"  # type: ignore[attr-defined]
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for(
+    bucket_server: BucketServer, tmp_path: Path
+) -> None:
+    """Also a write whose answer got lost: it is made again."""
+    began: list[float] = []
+    seen = {"away": 0}
+
+    def decide(method: str, path: str) -> tuple[str | None, int]:
+        if "away.zarr" in path and method == "PUT":
+            began.append(time.monotonic())
+        away = len(began) > 3 and time.monotonic() - began[3] < 0.3
+        seen["away"] += away
+        return (
+            "lost" if away and method == "PUT" and seen["away"] % 2 else "reset"
+        ) if away else None, 0
+
+    write_dataset(
+        plate(fields=1, frames=1), FolderStorage(tmp_path / "a"), Settings(chunk=(32, 48))
+    )
+    with faulty(bucket_server.endpoint, decide) as endpoint:
+        options = {**bucket_server.options, "endpoint": endpoint}
+        ngff_bio.copy(tmp_path / "a", "s3://bench/away.zarr", storage_options=options)
+    assert seen["away"]
+    target = bucket_server.storage("away.zarr")
+    assert contents(target) == contents(FolderStorage(tmp_path / "a"))
