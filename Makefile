@@ -46,6 +46,7 @@ operations: $(VENV)/.dev
 KILLS ?= 50
 crash: $(VENV)/.dev
 	$(BIN)/python tests/engine/crash_runs.py --kills $(KILLS)
+	$(BIN)/python tests/compute/map_crash_runs.py --kills $(KILLS)
 
 TRIALS ?= 200
 faults: $(VENV)/.dev

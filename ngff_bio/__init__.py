@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ngff_bio.compute import measure as measure
     from ngff_bio.conversion import convert as convert
     from ngff_bio.copying import copy as copy
+    from ngff_bio.editing import describe as describe
     from ngff_bio.editing import remove as remove
     from ngff_bio.editing import upgrade as upgrade
     from ngff_bio.editing import write_image as write_image
@@ -34,6 +35,7 @@ _HOMES = {
     "Settings": "ngff_bio.engine.plan.settings",
     "convert": "ngff_bio.conversion",
     "copy": "ngff_bio.copying",
+    "describe": "ngff_bio.editing",
     "discard": "ngff_bio.engine.resume.discard",
     "export": "ngff_bio.export",
     "map_images": "ngff_bio.compute",

@@ -10,7 +10,7 @@ import typer
 from ngff_bio._version import __version__
 from ngff_bio.cli.convert import convert
 from ngff_bio.cli.copy import copy
-from ngff_bio.cli.edit import add_labels, discard, remove
+from ngff_bio.cli.edit import add_labels, add_table, describe, discard, remove
 from ngff_bio.cli.export import export
 from ngff_bio.cli.info import info
 from ngff_bio.cli.output import console
@@ -111,6 +111,7 @@ app.command()(copy)
 app.command()(publish)
 app.command()(remove)
 app.command()(upgrade)
+app.command()(describe)
 app.command()(discard)
 app.command()(serve)
 app.command()(view)
@@ -120,3 +121,7 @@ app.command()(demo)
 labels = typer.Typer(help="Labels of an image of a store.", no_args_is_help=True)
 labels.command("add")(add_labels)
 app.add_typer(labels, name="labels")
+
+table = typer.Typer(help="Tables of an image of a store.", no_args_is_help=True)
+table.command("add")(add_table)
+app.add_typer(table, name="table")

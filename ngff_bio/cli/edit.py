@@ -1,4 +1,4 @@
-"""``ngff-bio labels add``, ``remove`` and ``discard``: change a finished store, or undo a change."""
+"""Commands that change a finished store, or undo a change: `labels add`, `table add`, `remove`, ..."""
 
 from __future__ import annotations
 
@@ -66,15 +66,65 @@ def add_labels(
 
 
 @with_bucket_options
+def add_table(
+    store: cli.Store,
+    image: _Image,
+    name: Annotated[str, typer.Argument(help="Name of the table.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="The table: .parquet or .csv.", show_default=False)],
+    storage_options: dict[str, Any],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a table of this name.")
+    ] = False,
+) -> None:
+    """Add a table to an image of a store, as Parquet in ngio's layout."""
+    from ngff_bio.editing import write_table
+
+    opened = _open(store, image, storage_options)
+    write_table(opened, name, _read_table(file), overwrite=overwrite)
+    console().print(f"{opened.url}/tables/{name}", markup=False)
+
+
+@with_bucket_options
+def describe(
+    store: cli.Store,
+    storage_options: dict[str, Any],
+    title: Annotated[str | None, typer.Option(help="Name of the dataset.")] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", "--license", help='Terms of use; "" for none.')
+    ] = None,
+    citation: Annotated[str | None, typer.Option(help='How to cite the data; "" for none.')] = None,
+    author: Annotated[
+        str | None, typer.Option(help="Who describes it; the name of the user by default.")
+    ] = None,
+) -> None:
+    """Write title, licence or citation of a dataset into its store."""
+    from ngff_bio.editing import describe as run
+
+    found = run(
+        store,
+        title=title,
+        licence=licence,
+        citation=citation,
+        author=author,
+        storage_options=storage_options,
+    )
+    for key, value in found.items():
+        console().print(f"{key}: {value or '-'}", markup=False)
+
+
+@with_bucket_options
 def remove(
     store: cli.Store,
     image: _Image,
     path: Annotated[
-        str, typer.Argument(help="What to remove: labels/NAME or tables/NAME.", show_default=False)
+        str,
+        typer.Argument(
+            help="What to remove: labels/NAME, images/NAME or tables/NAME.", show_default=False
+        ),
     ],
     storage_options: dict[str, Any],
 ) -> None:
-    """Remove labels, with what belongs to them, or a table of an image of a store."""
+    """Remove labels with what belongs to them, a derived image, or a table of an image of a store."""
     from ngff_bio.editing import remove as run
 
     run(_open(store, image, storage_options), path)
@@ -117,6 +167,24 @@ def _classes(given: list[str] | None) -> dict[int, str] | None:
     if wrong is not None:
         raise ArgumentError("--class needs a value and a name", expected="1=NAME", found=wrong)
     return {int(value): text for value, text in pairs.items()}
+
+
+def _read_table(file: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
+
+    if not file.is_file():
+        raise SourceNotFoundError("the file of the table does not exist", file=file)
+    readers = {".parquet": pyarrow.parquet.read_table, ".csv": pyarrow.csv.read_csv}
+    if file.suffix.lower() not in readers:
+        raise ArgumentError("not a file of a table", expected=".parquet or .csv", found=file.name)
+    try:
+        return readers[file.suffix.lower()](file)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError("the file cannot be read", file=file, found=error) from error
 
 
 def _read_values(file: Path, axes: str) -> Any:

@@ -21,7 +21,7 @@ from ngff_bio.compute.results import Kept, folder_of, parse_name
 from ngff_bio.engine.write.manifest import MANIFEST, read_manifest
 from ngff_bio.reader import Image
 from ngff_bio.storage import Storage
-from ngff_bio.zarrio.journal import STATE
+from ngff_bio.zarrio.journal import RESULTS, STATE
 
 _DOCUMENTS = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
@@ -37,12 +37,12 @@ class KeptResults:
     @property
     def folder(self) -> str:
         """Where they are."""
-        return f"{STATE}/map/{self.target}/{self.digest}"
+        return f"{RESULTS}/{self.target}/{self.digest}"
 
     def begin(self, provenance: Mapping[str, Any], *, resume: bool) -> dict[str, Any]:
         """Remove what other runs have left; returns the provenance that the first run has noted."""
         kept = f"{self.folder}/" if resume else ""
-        for key, _ in list(self.storage.list(f"{STATE}/map/{self.target}")):
+        for key, _ in list(self.storage.list(f"{RESULTS}/{self.target}")):
             if not kept or not key.startswith(kept):
                 self.storage.delete(key)
         noted = self.storage.get(self._note)
@@ -84,7 +84,7 @@ class KeptResults:
 
     def remove(self) -> None:
         """Remove all of it."""
-        self.storage.delete_all(f"{STATE}/map/{self.target}")
+        self.storage.delete_all(f"{RESULTS}/{self.target}")
 
 
 def digest_of(

@@ -192,7 +192,7 @@ class Cluster:
         asked = list(self.client.scheduler_info(n_workers=-1)["workers"])[:_ASKED]
         token = _token(storage, writing=writing)
         answers = self.client.run(
-            _ask, storage, cloudpickle.dumps(function), writing, workers=asked, on_error="return"
+            ask, storage, cloudpickle.dumps(function), writing, workers=asked, on_error="return"
         )
         for worker, answer in answers.items():
             if isinstance(answer, BaseException):
@@ -296,7 +296,7 @@ def checked_pieces(pool: Pool, pieces: Iterable[P], hint: str) -> Iterator[P]:
         yield piece
 
 
-def _ask(storage: Storage, function: bytes, writing: bool) -> tuple[str, str]:
+def ask(storage: Storage, function: bytes, writing: bool) -> tuple[str, str]:
     """Run by a worker: its version of this package, and what it sees of the store."""
     import cloudpickle
 

@@ -42,6 +42,9 @@ SKIPPED = "skipped"
 #: Key among the attributes of a label image that was added to a finished store: by, program, time.
 ADDED = "added"
 
+#: Key of the further fields of a dataset: who has described it later, and which fields of it.
+DESCRIBED = "described"
+
 Json = Any
 Id = int | str
 

@@ -38,6 +38,9 @@ ADDITION = f"{STATE}/append.json"
 UNITS = f"{STATE}/units"
 ROWS = f"{STATE}/rows"
 
+#: Results that an interrupted run of ``map_images`` has left.
+RESULTS = f"{STATE}/map"
+
 #: Attribute of a root that is marked: the id of the journal.
 MARK = "ngff_bio_journal"
 

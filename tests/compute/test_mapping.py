@@ -371,3 +371,100 @@ def test_wrong_arguments_are_one_error_each() -> None:
     ):
         with pytest.raises(ArgumentError, match=match):
             ngff_bio.map_images(dataset, bright, **how)
+
+
+@pytest.fixture(scope="module")
+def client() -> Any:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            2, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+def test_a_cluster_writes_the_same_bytes(tmp_path: Path, client: Any) -> None:
+    for place, cluster in (("threads", None), ("cluster", client)):
+        dataset = store(FolderStorage(tmp_path / place), fields=5)
+        where: Any = {"cluster": cluster, "author": "A", "workers": 2}
+        if cluster is None:
+            import dask  # the fixture's client is current: threads are asked for
+
+            with dask.config.set(scheduler="threads"):
+                ngff_bio.map_images(dataset, bright, write="labels/a", **where)
+        else:
+            ngff_bio.map_images(dataset, bright, write="labels/a", **where)
+    threads, distributed = (
+        contents(FolderStorage(tmp_path / place)) for place in ("threads", "cluster")
+    )
+    assert threads == distributed
+
+
+def test_workers_that_cannot_do_it_are_found_before_the_work(
+    tmp_path: Path, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ngff_bio.compute import workers
+    from ngff_bio.errors import WorkerError
+
+    dataset = store(FolderStorage(tmp_path / "a"))
+    calls: list[Any] = []
+    how: Any = {"cluster": client, "write": "tables/x"}
+    real = workers.ask
+
+    def elsewhere(storage: Any, function: bytes, writing: bool) -> Any:
+        version, _ = real(FolderStorage(tmp_path / "other"), function, writing)
+        return version, "another store"
+
+    def old(storage: Any, function: bytes, writing: bool) -> Any:
+        return "0.0.1", real(storage, function, writing)[1]
+
+    def lacking(storage: Any, function: bytes, writing: bool) -> Any:
+        raise ModuleNotFoundError("No module named 'ngff_bio'")
+
+    for answer, match in (
+        (elsewhere, "does not see the store"),
+        (old, "another version"),
+        (lacking, "cannot load what it needs"),
+    ):
+        monkeypatch.setattr(workers, "ask", answer)
+        with pytest.raises(WorkerError, match=match):
+            ngff_bio.map_images(dataset, calls.append, **how)
+    assert not calls
+    assert not dataset["A/1/0"].tables[1:]
+
+
+def test_dask_arrays_are_written_by_tasks_that_own_whole_objects() -> None:
+    import dask
+    import dask.array as da
+
+    storage = MemoryStorage()
+    image = store(storage)["A/1/0"]
+    values = connected(pixels_of(image) > 150, connectivity=1)
+    runs: list[int] = []
+
+    def block(part: Any) -> Any:
+        runs.append(part.size)
+        return part
+
+    lazy = da.from_array(values, chunks=(1, 16, 24)).map_blocks(block, meta=values[:0])
+    written: list[str] = []
+    real = storage.put
+
+    def put(key: str, data: Any) -> int:
+        if "/labels/lazy/" in key and ".ngff_bio" not in key:
+            written.append(key)
+        return real(key, data)
+
+    storage.put = put  # type: ignore[method-assign]
+    with dask.config.set(scheduler="threads"):
+        ngff_bio.write_labels(image, "lazy", lazy, author="A")
+        ngff_bio.write_image(image, "half", lazy / 2, author="A")
+    assert len(written) == len(set(written)) > 4, "no object is written twice"
+    np.testing.assert_array_equal(image.label("lazy").array(0)[:], values)
+    np.testing.assert_array_equal(image.derived["half"].pixels.array(0)[:], values / 2)
+    checked(storage)
+    with dask.config.set(scheduler="threads"), pytest.raises(ArgumentError, match="out of range"):
+        ngff_bio.write_labels(image, "wrong", lazy - 5)
+    assert "wrong" not in ngff_bio.open(storage)["A/1/0"].labels

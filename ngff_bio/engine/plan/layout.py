@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from typing import Literal
 
@@ -175,6 +176,41 @@ def plan_array(
     stored
         The same array in the store, with fewer frames: its layout is kept.
     """
+    if like is not None:  # where it is makes no difference
+        like = replace(like, path="")
+    plan = _lay_out(
+        axes,
+        shape,
+        dtype,
+        read_block_shape,
+        steps,
+        settings,
+        method,
+        codec,
+        role,
+        like,
+        region_itemsize,
+        stored,
+    )
+    return replace(plan, path=path)
+
+
+@lru_cache(256)  # the images of a dataset often have one shape
+def _lay_out(
+    axes: str,
+    shape: tuple[int, ...],
+    dtype: SampleType,
+    read_block_shape: tuple[int, ...],
+    steps: tuple[float | None, ...],
+    settings: Settings,
+    method: Method,
+    codec: Codec,
+    role: Literal["image", "label"],
+    like: ArrayPlan | None,
+    region_itemsize: int | None,
+    stored: Stored | None,
+) -> ArrayPlan:
+    """As :func:`plan_array`, without a path."""
     if stored is not None:
         chunk = stored.levels[0].chunk
         factors = [lv.factor for lv in stored.levels]
@@ -226,7 +262,7 @@ def plan_array(
         passes.append(Pass(source, first, stop, region, halo))
         source, first = stop - 1, stop
     return ArrayPlan(
-        path,
+        "",
         axes,
         dtype.str,
         tuple(levels),

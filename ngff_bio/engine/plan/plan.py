@@ -336,8 +336,11 @@ def _units(
     work = 0.0
     limit = min(settings.shard_bytes, _BATCH_BYTES)
     for (step, *_), parts in sorted(groups.items(), key=lambda item: item[0][0]):
-        nbytes = sum(_nbytes(arrays[p.array].plan, p) for p in parts)
-        seconds = sum(_seconds(arrays[p.array], p, dataset) for p in parts)
+        sizes = [_nbytes(arrays[p.array].plan, p) for p in parts]
+        nbytes = sum(sizes)
+        seconds = sum(
+            _seconds(arrays[p.array], p, n, dataset) for p, n in zip(parts, sizes, strict=True)
+        )
         full = size + nbytes > limit or work + seconds > _BATCH_SECONDS
         if batch and (step != phase or full):
             yield Unit(f"{count:06d}", phase, tuple(batch), size)
@@ -355,9 +358,9 @@ def _is_volume(planned: PlannedArray, dataset: SourceDataset) -> bool:
     return planned.layer is not None and isinstance(layers[planned.layer], VolumeLayer)
 
 
-def _seconds(planned: PlannedArray, part: UnitPart, dataset: SourceDataset) -> float:
+def _seconds(planned: PlannedArray, part: UnitPart, nbytes: int, dataset: SourceDataset) -> float:
     """Estimate of the work of a part."""
-    seconds = _REGION_SECONDS + _BYTE_SECONDS * _nbytes(planned.plan, part)
+    seconds = _REGION_SECONDS + _BYTE_SECONDS * nbytes
     image = dataset.images[planned.image]
     layer = None if planned.layer is None else image.labels[planned.layer]
     if isinstance(layer, InstanceLayer) and planned.plan.passes[part.step].source < 0:
@@ -371,4 +374,4 @@ def _seconds(planned: PlannedArray, part: UnitPart, dataset: SourceDataset) -> f
 
 
 def _nbytes(plan: ArrayPlan, part: UnitPart) -> int:
-    return math.prod(b - a for a, b in part.region) * np.dtype(plan.dtype).itemsize
+    return math.prod([b - a for a, b in part.region]) * np.dtype(plan.dtype).itemsize

@@ -16,6 +16,7 @@ from ngff_bio.zarrio.journal import (
     ADDITION,
     JOURNAL,
     PLAN,
+    RESULTS,
     ROOTS,
     ROWS,
     STAGED,
@@ -65,11 +66,12 @@ def discard(
 def _begun(storage: Storage) -> bool:
     if any(storage.size(key) is not None for key in (JOURNAL, PLAN, ADDITION)):
         return True
-    return next(iter(storage.list(STAGED)), None) is not None
+    return any(next(iter(storage.list(path)), None) is not None for path in (STAGED, RESULTS))
 
 
 def _discard(storage: Storage) -> Discarded | None:
-    changed = storage.size(JOURNAL) is not None
+    changed = any(storage.list(RESULTS)) or storage.size(JOURNAL) is not None
+    storage.delete_all(RESULTS)
     if settle(storage) is not None:
         return "finished"
     if storage.size(ADDITION) is not None:
