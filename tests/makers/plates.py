@@ -261,6 +261,17 @@ def _scanr(root: Path, recipe: PlateRecipe, plane: Plane) -> None:
         number = (row - 1) * recipe.columns + column
         name = f"W{number:05}--P{f:05}--Z{z - 1:05}--T{t - 1:05}--{recipe.channels[c - 1]}.tif"
         _put(root / "data" / f"cells--{name}", plane(row, column, f, t, c, z))
+    images = "".join(
+        f'<Image ID="W{(r - 1) * recipe.columns + c}P{f}" Name="x"><Pixels><Plane TheC="0" TheT="0" '
+        f'TheZ="{z}" PositionX="{corner(f, recipe)[1]!r}" PositionY="{-corner(f, recipe)[0]!r}" '
+        f'PositionZ="{z * STEP}"/></Pixels></Image>'
+        for r, c in recipe.wells
+        for f in range(1, recipe.fields + 1)
+        for z in range(recipe.planes)
+    )
+    (root / "data" / "metadata.ome.xml").write_text(
+        f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{images}</OME>'
+    )
     table = "".join(
         f"<U32><Name></Name><Val>{(r - 1) * recipe.columns + c}</Val></U32>"
         f"<String><Name></Name><Val>{well}</Val></String>"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import ome_types
 import openreadout
 import pytest
 import tifffile
@@ -67,6 +68,9 @@ def test_each_scene_is_an_image(tmp_path: Path) -> None:
     for scene in range(3):
         stored = root[f"wells_Scene_{scene}/0"][0]
         np.testing.assert_array_equal(stored, plane[0, 0, 0, :, :, 0] + scene)
+    document = ome_types.from_xml((tmp_path / "out.zarr/OME/METADATA.ome.xml").read_text())
+    assert [i.id for i in document.images] == [f"Image:wells_Scene_{n}" for n in range(3)]
+    assert "openreadout" in (document.creator or "")  # the source's own
 
 
 def test_a_mosaic_is_one_image(tmp_path: Path) -> None:

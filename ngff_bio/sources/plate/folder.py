@@ -291,6 +291,7 @@ SOURCE = Source(
     belongs=(
         "*_thumb*.tif", "thumb*.tif", "*.mes", "*.mrf", "*.mlf", "*.wpi", "*.wpp", "*.icr", "*.kw.txt",
         "*.ref.xml", "*.xdce", "*.htd", "*.db", "dc_*.tif", "sc_*.tif", "index.xml", "index.idx.xml",
-        "metadata.ome.xml", "*.mxprotocol", "assaylayout/*", "*/assaylayout/*", "*ffc_profile*",
+        "metadata.ome.xml", "*.mxprotocol", "zstep_0/*", "*/zstep_0/*",
+        "assaylayout/*", "*/assaylayout/*", "*ffc_profile*",
     ),
 )  # fmt: skip

@@ -127,6 +127,8 @@ def _plane(file: str, values: Mapping[str, str]) -> PlatePlane:
     )
     well = indexed_well(row, column, file, record)
     z_place, y, x = (_in(values, f"Position{a}", _MICROMETERS) for a in "ZYX")
+    if z_place is None:
+        z_place = _in(values, "AbsPositionZ", _MICROMETERS)
     return PlatePlane(
         beside(file, values["URL"]),
         *well,

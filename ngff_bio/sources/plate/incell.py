@@ -58,6 +58,8 @@ def read_index(file: SourceFile, problems: Problems) -> PlateIndex:
             with problems.caught():
                 planes.append(_plane(file.name, element, places))
         elif kind == "offset_point":
+            if not places:
+                problems.note("positions of fields are taken with y upwards", file.name)
             x, y = (number_in(values, a, file.name, kind) for a in "xy")
             places.append((y, x))
         elif kind in ("Wavelength", "EmissionFilter"):

@@ -21,7 +21,7 @@ from ngff_bio.model import Channel
 from ngff_bio.sources.assembly import folder_of, image_files
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.plate.names import UUID, NameRule, named_plate
-from ngff_bio.sources.plate.planes import PlateIndex, PlatePlane, optional_number
+from ngff_bio.sources.plate.planes import Place, PlateIndex, PlatePlane, optional_number
 
 #: What a name of an index file ends with, in lower case.
 ENDINGS = (".htd",)
@@ -40,7 +40,11 @@ def read_index(tree: FileTree, name: str, problems: Problems) -> PlateIndex:
     folder = folder_of(name)
     rule = _rule(f"{folder}/" if folder else "", plate)
     index = named_plate(image_files(tree.names()), rule, problems)
-    if not index.planes:
+    planes = index.planes
+    if len({p.z for p in planes}) > 1 and any(p.z == 0 for p in planes):
+        planes = tuple(p for p in planes if p.z)
+        problems.skip("projections of stacks (ZStep_0) are not converted", name)
+    if not planes:
         raise SourceError(
             "no image belongs to an index file of MetaXpress",
             file=name,
@@ -52,7 +56,7 @@ def read_index(tree: FileTree, name: str, problems: Problems) -> PlateIndex:
     keys = list(index.channels)
     if keys == [""] and len(names) == 1:  # one wavelength has no number in names
         names = {"": next(iter(names.values()))}
-    planes, pixel = _placed(tree, index.planes, problems)
+    planes, pixel = _placed(tree, planes, problems)
     sites = _site_count(values)
     _report_missing(name, planes, values, sites, problems)
     return PlateIndex(
@@ -142,7 +146,7 @@ def _placed(
     for plane in planes:
         first.setdefault((plane.row, plane.column, plane.field), plane)
     pixel: tuple[float, float] | None = None
-    places: dict[tuple[str, int, int], tuple[None, float, float]] = {}
+    places: dict[tuple[str, int, int], Place] = {}
     for key, plane in first.items():
         with problems.caught():
             found = metaseries_values(tree.file(plane.file))
@@ -157,7 +161,7 @@ def _placed(
                 and found.get("spatial-calibration-units") == "um"
             ):
                 pixel = (sizes[0], sizes[1])
-    nowhere = (None, None, None)
+    nowhere: Place = (None, None, None)
     return (
         tuple(replace(p, place=places.get((p.row, p.column, p.field), nowhere)) for p in planes),
         pixel,

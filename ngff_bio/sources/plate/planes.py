@@ -37,6 +37,10 @@ def well_of(text: str) -> tuple[str, int] | None:
     return match[1].upper(), int(match[2])
 
 
+#: Position (z, y, x) on the stage in micrometers, y downwards as rows of an image.
+Place = tuple[float | None, float | None, float | None]
+
+
 @dataclass(frozen=True, slots=True)
 class PlatePlane:
     """One plane of a field, and the file that contains it.
@@ -56,7 +60,7 @@ class PlatePlane:
     acquisition
         Its acquisition, where names of files state it.
     place
-        Position (z, y, x) on the stage in micrometers, y downwards as rows of an image.
+        Its position on the stage.
     seconds
         Since the start of the measurement.
     record
@@ -71,7 +75,7 @@ class PlatePlane:
     t: int = 0
     z: int = 0
     acquisition: str = ""
-    place: tuple[float | None, float | None, float | None] = (None, None, None)
+    place: Place = (None, None, None)
     seconds: float | None = None
     record: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -141,6 +141,15 @@ def test_a_time_series_that_ended_early_is_shorter(tmp_path: Path) -> None:
     assert [ds[f"A/{c}/0"].sizes["t"] for c in (1, 2)] == [2, 1]
 
 
+def test_projections_of_metaxpress_are_reported(tmp_path: Path) -> None:
+    plate = make_plate(tmp_path, "metaxpress", wells=((1, 1),), times=1, planes=2, fields=1)
+    folder = plate.root / "TimePoint_1"
+    shutil.copytree(folder / "ZStep_1", folder / "ZStep_0")
+    report = ngff_bio.convert(plate.root, tmp_path / "out.zarr")
+    assert "projections of stacks (ZStep_0) are not converted" in notices(report)
+    assert ngff_bio.open(tmp_path / "out.zarr")["A/1/0"].sizes["z"] == 2
+
+
 def test_an_index_of_metaxpress_reports_sites_that_are_missing(tmp_path: Path) -> None:
     plate = make_plate(tmp_path, "metaxpress", wells=((1, 1), (1, 2)), times=1, planes=1)
     for file in (plate.root / "TimePoint_1/ZStep_1").glob("P7_A02_s2*"):

@@ -15,7 +15,7 @@ import ngff_bio
 from ngff_bio.checks import validate
 
 #: Whether an instrument states positions, the distance of planes, and the size of the plate.
-STATED = {"scanr": (False, False, True), "names": (False, False, False)}
+STATED = {"names": (False, False, False)}
 
 NAMES = {"names": ["1", "2"]}
 
