@@ -49,11 +49,14 @@ class ComponentPixels:
         Whether its first axis is t.
     dtype
         A type that holds the number of regions.
+    each_value
+        Whether pixels of different values are never connected.
     """
 
     source: Pixels
     frames: bool
     dtype: SampleType
+    each_value: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,9 +79,17 @@ class ComponentPixels:
     def _labelled(self, t: int | None) -> PixelArray:
         ndimage = import_optional("scipy.ndimage", "ngff-bio[objects]")
         whole: Region = tuple((0, n) for n in self.shape)
-        mask = self.source.read(whole if t is None else ((t, t + 1), *whole[1:])) != 0
-        mask = mask if t is None else mask[0]
-        labels: PixelArray = ndimage.label(mask, np.ones((3,) * mask.ndim, int))[0]
+        found = self.source.read(whole if t is None else ((t, t + 1), *whole[1:]))
+        found = found if t is None else found[0]
+        near = np.ones((3,) * found.ndim, int)
+        if not self.each_value:
+            labels: PixelArray = ndimage.label(found != 0, near)[0]
+            return labels
+        labels, most = np.zeros(found.shape, np.uint32), 0
+        for value in np.unique(found[found != 0]):
+            regions, count = ndimage.label(found == value, near)
+            labels[regions > 0] = regions[regions > 0] + most
+            most += count
         return labels
 
     def source_parts(self) -> SourceParts:
@@ -86,8 +97,10 @@ class ComponentPixels:
         return parts_of(self.source)
 
 
-def components_of(mask: Pixels | RunVolume, *, frames: bool, file: str) -> tuple[Pixels, int]:
-    """The connected regions of a mask, and the largest number of them on a frame.
+def components_of(
+    mask: Pixels | RunVolume, *, frames: bool, file: str, each_value: bool = False
+) -> tuple[Pixels, int]:
+    """The connected regions of a mask, or of each of its values, and the most of them on a frame.
 
     Raises
     ------
@@ -105,7 +118,7 @@ def components_of(mask: Pixels | RunVolume, *, frames: bool, file: str) -> tuple
             expected=f"at most {_LARGEST} pixels of a frame",
             found=mask.shape,
         )
-    values = values_of(mask, 1)
+    values = set() if each_value else values_of(mask, 1)
     if len(values) > 1:
         raise SourceError(
             "the label image is not a mask, whose connected regions are objects",
@@ -114,7 +127,7 @@ def components_of(mask: Pixels | RunVolume, *, frames: bool, file: str) -> tuple
             found=", ".join(map(str, sorted(values)[:3])) + ", ...",
             hint="its values are objects (--label-kind instance) or classes (--label-kind semantic)",
         )
-    found = ComponentPixels(mask, frames, np.dtype(np.uint32))
+    found = ComponentPixels(mask, frames, np.dtype(np.uint32), each_value)
     steps = range(mask.shape[0]) if frames else [None]
     most = max((int(found._labelled(t).max(initial=0)) for t in steps), default=0)
-    return ComponentPixels(mask, frames, label_dtype(most)), most
+    return ComponentPixels(mask, frames, label_dtype(most), each_value), most

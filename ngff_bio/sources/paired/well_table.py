@@ -1,8 +1,9 @@
 """Tables of images by well, as CellProfiler and the Broad Bioimage Benchmark Collection have them.
 
-A row is a field of view: ``FileName_DNA`` and ``PathName_DNA`` (or ``Image_FileName_DNA``, ...) for
-each channel, ``Metadata_Well`` and others. ``ObjectsFileName_Nuclei`` are label images; so are files
-named like a channel's file with ``_SegmentedNuclei`` or ``_outlines`` at the end.
+A row is a field of view, and if all name their wells, a field of a plate: ``FileName_DNA`` and
+``PathName_DNA`` (or ``Image_FileName_DNA``, ...) for each channel, ``Metadata_Well`` and others.
+``ObjectsFileName_Nuclei`` are label images; so are files named like a channel's file with
+``_SegmentedNuclei`` or ``_outlines`` at the end.
 """
 
 from __future__ import annotations
@@ -10,23 +11,27 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
+from ngff_bio.formats.names import safe_names
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
-from ngff_bio.model import SourceDataset
+from ngff_bio.model import SourceDataset, SourcePlate
 from ngff_bio.sources.annotated.pairing import ImageFinder
 from ngff_bio.sources.assembly import folder_of, image_files, stem_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.label_names import by_convention
 from ngff_bio.sources.paired.pairs import Labels, Pair, PairReader
+from ngff_bio.sources.plate.planes import ROWS, well_of
 from ngff_bio.sources.registry import Source
 
 _FILE = re.compile(r"^(?:Image_)?(?P<objects>Objects)?FileName_(?P<name>.+)$")
 _PLATE = re.compile(r"^(?:Image_)?Metadata_Plate")
+_WELL = re.compile(r"^(?:Image_)?Metadata_Well(?:_|$)")
 
 #: Bytes of a table in which its first line is looked for.
 _SNIFFED = 1 << 14
@@ -71,7 +76,39 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
             found="; ".join(n.what for n in problems.notices[:3]) or "no such table",
             hint="name the folder that holds the table and the image files",
         )
-    return PairReader(tree, problems).dataset("well-table", pairs, read_files=tables)
+    dataset = PairReader(tree, problems).dataset("well-table", pairs, read_files=tables)
+    return _as_plates(dataset)
+
+
+def _as_plates(dataset: SourceDataset) -> SourceDataset:
+    """The images as fields of plates, if every row names its well."""
+    places = []
+    for image in dataset.images:
+        row = image.frames[0].record["row"]
+        well = well_of(next((v for k, v in row.items() if _WELL.match(k)), "") or "")
+        plate = next((v for k, v in row.items() if v and _PLATE.match(k)), "")
+        places.append((plate, well))
+    wells = [(plate, *well) for plate, well in places if well is not None]
+    if len(wells) < len(places):
+        return dataset
+    names = safe_names(dict.fromkeys(plate for plate, _, _ in wells))
+    paths = {plate: name if len(names) > 1 else "" for plate, name in names.items()}
+    counts: Counter[tuple[str, str, int]] = Counter()
+    images = []
+    for image, at in zip(dataset.images, wells, strict=True):
+        path = "/".join(filter(None, (paths[at[0]], at[1], str(at[2]), str(counts[at]))))
+        counts[at] += 1
+        images.append(replace(image, path=path))
+    plates = (
+        SourcePlate(
+            paths[plate],
+            plate or dataset.name,
+            tuple(r for r in ROWS if any(w[:2] == (plate, r) for w in wells)),
+            tuple(map(str, sorted({w[2] for w in wells if w[0] == plate}))),
+        )
+        for plate in names
+    )
+    return replace(dataset, layout="plates", images=tuple(images), plates=tuple(plates))
 
 
 def _pair(

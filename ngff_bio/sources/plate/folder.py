@@ -16,6 +16,7 @@ from ngff_bio.sources.assembly import base_of, folder_of, image_files, probe_all
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.plate import cellvoyager, harmony, incell, metaxpress, scanr
 from ngff_bio.sources.plate.fields import Field, FieldReader, renumbered
+from ngff_bio.sources.plate.labels import FieldLabels, label_files, plane_files
 from ngff_bio.sources.plate.names import GROUPS, RULES, named_plate, pattern_rule, rule_of
 from ngff_bio.sources.plate.planes import ROWS, PlateIndex, PlatePlane
 from ngff_bio.sources.plate.stitching import stitched
@@ -53,7 +54,7 @@ def detect(tree: FileTree) -> int:
     """3 if there is an index file, 1 if the names of all image files follow one rule."""
     if _index_files(tree) and image_files(tree.names()):
         return 3
-    return int(rule_of(image_files(tree.names())) is not None)
+    return int(rule_of(plane_files(tree.names())) is not None)
 
 
 def read(
@@ -96,10 +97,12 @@ def read(
         fields += stitched(found, tree.limits, problems) if stitch else found
     if not fields:
         raise problems.nothing("no field of the plate is readable", tree.origin)
+    labels = FieldLabels(tree, problems, probe_all(tree, label_files(tree.names()), problems))
+    fields, lists = labels.added(fields)
     fields = renumbered(fields)
     sizes = {i.size for i in indexes if i.size is not None}
     size = max(sizes) if sizes else None
-    read_files = [f for i in indexes for f in i.read_files]
+    read_files = [*lists, *(f for i in indexes for f in i.read_files)]
     tables = [_plane_table(fields)]
     if wells is not None:
         file = find_table(tree, wells)
@@ -130,7 +133,7 @@ def read(
 
 
 def _indexes(tree: FileTree, pattern: str | None, problems: Problems) -> list[PlateIndex]:
-    names = image_files(tree.names())
+    names = plane_files(tree.names())
     if pattern is not None:
         found = named_plate(names, pattern_rule(pattern), problems)
         if not found.planes:

@@ -56,6 +56,12 @@ RULES = (
         rf"(?:_w(?P<channel>\d))?(?:{UUID})?$",
     ),
     _rule(
+        "BBBC",
+        "BBBC006_v1_images_z_16/plate_a01_s1_w1<UUID>.tif",
+        r"(?:BBBC\d+_v\d+_images(?:_z_(?P<z>\d+))?/)?(?:(?P<plate>[^/]+)_)?(?P<well>[a-p]\d\d)"
+        rf"_s(?P<field>\d+)_w(?P<channel>\d)(?i:{UUID})$",
+    ),
+    _rule(
         "Opera, Operetta, Phenix",
         "r02c03f01p01-ch1sk1fk1fl1.tiff",
         r"r(?P<row>\d\d)c(?P<column>\d\d)f(?P<field>\d+)p(?P<z>\d+)-ch(?P<channel>\d+)"

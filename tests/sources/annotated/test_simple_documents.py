@@ -14,6 +14,7 @@ from skimage.draw import polygon2mask
 
 import ngff_bio
 from ngff_bio.errors import NgffBioError
+from ngff_bio.testing import check_source
 
 SIZE = (40, 60)
 RETINANET = "a.png,2,3,12,9,cell\nb.png,,,,,\na.png,20,10,30,35,nucleus\n"
@@ -65,6 +66,8 @@ def test_lists_of_boxes(name: str, text: str, tmp_path: Path) -> None:
     boxes = [[r[k] for k in ("box_x", "box_y", "box_width", "box_height")] for r in found]
     assert boxes == [[2, 3, 10, 6], [20, 10, 10, 25]]
     assert not data["b"].layers
+    if text is CREATEML:
+        check_source("box-table", source)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +119,7 @@ def test_datumaro(tmp_path: Path) -> None:
     files = {"annotations/train.json": text, "images/train/sub/a.png": SIZE}
     data = converted(write_files(tmp_path / "in", files), tmp_path / "out.zarr")
     assert data.attributes["source"] == "datumaro"
+    check_source("datumaro", tmp_path / "in")
     found = rows(data)
     assert [r["category"] for r in found] == ["cell", "nucleus", "cell", "cell"]
     assert [r["source_id"] for r in found] == ["1", "2", "3", "5"]
@@ -179,6 +183,7 @@ def test_regions_of_aperio(tmp_path: Path) -> None:
     files = {"Annotations/a-01Z-00-DX1.xml": APERIO.format("Epithelial"),
              "Tissue Images/a-01Z-00-DX1.tif": SIZE, "Tissue Images/b.tif": SIZE}  # fmt: skip
     data = converted(write_files(tmp_path / "in", files), tmp_path / "out.zarr")
+    check_source("slide-xml", tmp_path / "in")
     path = next(p for p in data if data[p].layers)
     layer = next(iter(data[path].layers))
     found = rows(data, path, layer)
@@ -227,6 +232,7 @@ def test_shapes_of_napari(tmp_path: Path) -> None:
     )
     files = {"Shapes.csv": text, "a.png": SIZE}
     data = converted(write_files(tmp_path / "in", files), tmp_path / "out.zarr")
+    check_source("napari-shapes", tmp_path / "in")
     assert [json.loads(r["record"])["shape-type"] for r in rows(data)] == [
         "polygon", "ellipse", "path"
     ]  # fmt: skip

@@ -14,6 +14,7 @@ from skimage.draw import polygon2mask
 
 import ngff_bio
 from ngff_bio.errors import NgffBioError
+from ngff_bio.testing import check_source
 
 SIZE = (40, 60)
 GT = "1,7,5,6,10,8,1,2,0.5\n3,7,7,6,10,8,1,2,1.0\n1,3,30,20,4,5,1,1,1.0\n2,3,31,20,4,5,1,1,1.0\n"
@@ -41,6 +42,8 @@ def test_mot(challenge: bool, tmp_path: Path) -> None:
     frames = {f"{top}img1/frame_{n}.png": SIZE for n in (1, 2, 10)}
     source = write_files(tmp_path / "in", {f"{top}gt/gt.txt": GT, **files, **frames})
     data = converted(source, tmp_path / "out.zarr")
+    if not challenge:
+        check_source("mot", source)
     (layer,) = data[""].layers
     at = -1 if challenge else 0
     expected = np.zeros((3, *SIZE), int)
@@ -114,6 +117,7 @@ def trackmate_folder(folder: Path, text: str) -> Path:
 def test_trackmate(tmp_path: Path) -> None:
     data = converted(trackmate_folder(tmp_path / "in", trackmate()), tmp_path / "out.zarr")
     assert data.attributes["source"] == "trackmate"
+    check_source("trackmate", tmp_path / "in")
     found = rows(data)
     assert [r["source_id"] for r in found] == ["11", "12", "13", "14", "15"]
     assert [(r["label"], r["t"]) for r in found] == [(1, 0), (1, 1), (2, 2), (3, 2), (4, 2)]

@@ -22,7 +22,7 @@ def test_a_table_of_wells(tmp_path: Path) -> None:
         stem = f"Week1_150607_{well}_s1"
         folder = source / "Week1/Week1_22123"
         files = [tifffile.imread(folder / f"{stem}_w{c}.tif") for c in (1, 2)]
-        group = f"{stem}_w1"
+        group = f"{well[0]}/{int(well[1:])}/0"
         assert (pixels(store, group) == np.stack(files)).all()
         labels = tifffile.imread(folder / f"{stem}_w1_SegmentedNuclei.tif")
         assert (pixels(store, f"{group}/labels/segmentednuclei") == labels).all()
@@ -31,6 +31,18 @@ def test_a_table_of_wells(tmp_path: Path) -> None:
         row = about["ngff_bio"]["frames"][0]["record"]["row"]
         assert (row["Image_Metadata_Well_DAPI"], row["Image_Metadata_Compound"]) == (well, "taxol")
     assert ngff_bio.verify(store, source, pixels=True).equal
+    assert not [f for f in ngff_bio.validate(store) if f.level == "error"]
+    plate = attributes(store, "")["ome"]["plate"]
+    assert [w["path"] for w in plate["wells"]] == ["B/2", "C/3"]
+    assert plate["name"] == "Week1_22123"
+
+
+def test_rows_without_wells_are_a_collection(tmp_path: Path) -> None:
+    source, store = make_well_table(tmp_path / "in").root, tmp_path / "out.zarr"
+    table = source / "BBBC021_v1_image.csv"
+    table.write_text(table.read_text().replace(",C03,", ",,"))
+    ngff_bio.convert(source, store)
+    assert set(ngff_bio.open(store)) == {f"Week1_150607_{w}_s1_w1" for w in ("B02", "C03")}
 
 
 def test_a_row_without_its_file_is_one_error_or_is_skipped(tmp_path: Path) -> None:
