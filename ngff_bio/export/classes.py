@@ -75,11 +75,18 @@ class Classes:
         return list(self._entries).index(entry.name)
 
 
-def instance_layers(selection: Selection, report: ExportReport) -> Selection:
+#: Layer of Pascal VOC whose objects have boxes in another layer too.
+_OBJECTS = "segmentation_object"
+
+
+def instance_layers(
+    selection: Selection, report: ExportReport, *, boxes: bool = False
+) -> Selection:
     """The selection without semantic layers, unless layers were named.
 
     A class that covers parts of an image is not an instance; it is exported as one only if the user
-    names its layer, or if there are no other layers.
+    names its layer, or if there are no other layers. Objects of Pascal VOC that have a box and pixels
+    are exported once: their pixels, or the boxes if `boxes` is set.
     """
     if selection.named_layers:
         return selection
@@ -92,5 +99,12 @@ def instance_layers(selection: Selection, report: ExportReport) -> Selection:
                 "semantic layers have no instances: export them with --labels",
                 record=left,
             )
+        if selection.source == "voc" and _OBJECTS in objects and len(objects) > 1:
+            twice = tuple(n for n in objects if (n != _OBJECTS) == boxes)
+            left = ", ".join(n for n in objects if n not in twice)
+            report.note(
+                "objects with a box and pixels are exported once: see --labels", record=left
+            )
+            objects = twice
         wanted[image.path] = objects or image.layers
     return selection.with_layers(wanted)

@@ -73,7 +73,7 @@ def _restored(selection: Selection, documents: list[SourceDocument]) -> dict[str
 
 
 def _write_new(selection: Selection, place: Path, report: ExportReport, task: Task) -> None:
-    selection = instance_layers(selection, report)
+    selection = instance_layers(selection, report, boxes=task == "detect")
     classes = Classes(selection, report)
     splits: dict[str, list[str]] = {}
     used: set[str] = set()

@@ -23,7 +23,8 @@ from ngff_bio.formats.limits import RECORD_BYTES, record_too_large
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import Instance, OnError, Shape, SourceFile, SourceParts
 
-#: Minimum and maximum number of points of each shape type (labelme.utils.shape_to_mask).
+#: Minimum and maximum number of points of each shape type (labelme.utils.shape_to_mask; X-AnyLabeling
+#: has rotated rectangles too).
 SHAPE_TYPES: dict[str, tuple[int, float]] = {
     "polygon": (3, math.inf),
     "rectangle": (2, 2),
@@ -33,6 +34,8 @@ SHAPE_TYPES: dict[str, tuple[int, float]] = {
     "point": (1, 1),
     "points": (1, math.inf),
     "mask": (2, 2),
+    "oriented_rectangle": (4, 4),
+    "rotation": (4, 4),
 }
 
 #: Coordinates beyond this are not drawn (NaN and infinity fail the comparison).
@@ -178,7 +181,7 @@ def _check_shape(value: object, name: str, record: str) -> None:
     if kind not in SHAPE_TYPES:
         raise wrong("shape_type", " or ".join(SHAPE_TYPES), kind)
     fewest, most = SHAPE_TYPES[kind]
-    if not fewest <= len(shape.points) <= most:
+    if not (fewest <= len(shape.points) <= most or _is_outline(kind, len(shape.points))):
         many = str(fewest) if fewest == most else f"{fewest} or more"
         raise wrong("points", f"{many} points of a {kind}", shape.points)
     if not all(abs(v) < _MAX_COORDINATE for point in shape.points for v in point):
@@ -200,10 +203,17 @@ def _check_shape(value: object, name: str, record: str) -> None:
 _HINT = "correct the file in labelme, or skip such shapes with --on-error skip"
 
 
+def _is_outline(kind: str, points: int) -> bool:
+    """Whether a shape is a rotated rectangle, or one with all corners (X-AnyLabeling)."""
+    return kind in ("oriented_rectangle", "rotation") or (kind == "rectangle" and points == 4)
+
+
 def shape_geometry(shape: Mapping[str, Any], scale: tuple[float, float] = (1.0, 1.0)) -> Shape:
     """Geometry of a shape; ``scale`` multiplies x and y."""
     kind = shape.get("shape_type") or "polygon"
     points = tuple((x * scale[0], y * scale[1]) for x, y in shape["points"])
+    if _is_outline(kind, len(points)):
+        kind = "polygon"
     # labelme draws a set of points as the polygon that they span, which needs three.
     if kind == "points" and len(points) < 3:
         kind = "point" if len(points) == 1 else "line"

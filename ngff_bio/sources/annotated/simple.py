@@ -27,6 +27,7 @@ def document_source(
     source: str,
     title: str,
     layout: str,
+    endings: tuple[str, ...],
     matches: Callable[[FileTree, str], bool],
     reader: Callable[[SourceFile], DocumentReader],
 ) -> Source:
@@ -36,20 +37,21 @@ def document_source(
     ----------
     source, title, layout
         Name, title and layout, as of `Source`.
-    matches
-        Whether a file is such a document.
+    endings, matches
+        Endings of documents, in lower case; whether a file with such an ending is one.
     reader
         The reader of a document.
     """
 
-    def documents(tree: FileTree) -> list[str]:
-        return [n for n in tree.names() if matches(tree, n)]
-
     def detect(tree: FileTree) -> int:
-        return int(bool(image_files(tree.names())) and bool(documents(tree)))
+        names = tree.names()
+        found = (n for n in names if n.lower().endswith(endings) and matches(tree, n))
+        return int(bool(image_files(names)) and any(found))
 
     def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:
-        listed = documents(tree)
+        named = [n for n in tree.names() if n.lower().endswith(endings)]
+        # Without any, one is probably damaged: its reader says so.
+        listed = [n for n in named if matches(tree, n)] or named
         folder = AnnotatedFolder.open(tree, listed, title.partition(":")[0], problems, axes=axes)
         only = folder.images[0] if len(folder.images) == 1 == len(listed) else None
 
@@ -67,9 +69,9 @@ BOXES = document_source(
     "box-table",
     "lists of boxes: CSV of TensorFlow, RetinaNet, makesense; JSON of CreateML",
     "*.csv with filename, xmin, ymin, xmax, ymax, class, or with bbox; _annotations.createml.json",
-    lambda tree, name: (
-        (name.lower().endswith(".csv") and is_box_table(tree.file(name)))
-        or (name.lower().endswith(".json") and is_createml(tree.file(name)))
+    (".csv", ".json"),
+    lambda tree, name: (is_createml if name.lower().endswith("n") else is_box_table)(
+        tree.file(name)
     ),
     BoxTable,
 )
@@ -78,6 +80,7 @@ DATUMARO = document_source(
     "datumaro",
     "Datumaro: annotations of each subset as JSON, and image files",
     "annotations/train.json with items and categories, images/train/*",
+    (".json",),
     lambda tree, name: tree.json_kind(name) == "datumaro",
     DatumaroFile,
 )
@@ -86,7 +89,8 @@ SLIDE_XML = document_source(
     "slide-xml",
     "Aperio ImageScope and ASAP: an XML file of regions for each image",
     "a.xml with Annotations or ASAP_Annotations, and the image file a.* anywhere beside it",
-    lambda tree, name: name.lower().endswith(".xml") and is_slide_xml(tree.file(name)),
+    (".xml",),
+    lambda tree, name: is_slide_xml(tree.file(name)),
     SlideXml,
 )
 
@@ -94,7 +98,8 @@ NAPARI = document_source(
     "napari-shapes",
     "napari: a shapes layer as CSV for each image",
     "a.csv with index, shape-type, vertex-index, axis-0, axis-1, and the image file a.*",
-    lambda tree, name: name.lower().endswith(".csv") and is_napari_shapes(tree.file(name)),
+    (".csv",),
+    lambda tree, name: is_napari_shapes(tree.file(name)),
     NapariShapes,
 )
 
@@ -102,6 +107,7 @@ TRACKMATE = document_source(
     "trackmate",
     "TrackMate: spots and tracks of a movie as XML",
     "movie.xml, and the image file that it names, or movie.*",
-    lambda tree, name: name.lower().endswith(".xml") and is_trackmate(tree.file(name)),
+    (".xml",),
+    lambda tree, name: is_trackmate(tree.file(name)),
     TrackMateFile,
 )

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
@@ -35,6 +36,12 @@ _SNIFFED_FILES = 4
 
 _MASK = re.compile(r"(?:^|/)(Segmentation(?:Class|Object))/[^/]+$", re.IGNORECASE)
 _SET = re.compile(r"(?:^|/)ImageSets/(?:(\w+)/)?([^/]+)\.txt$", re.IGNORECASE)
+#: What labelme2voc writes besides: label images as arrays, and as they are shown; names of classes.
+_BESIDE = (
+    *("*segmentationclassvisualization/*", "*segmentationobjectvisualization/*"),
+    *("*segmentationclassnpy/*.npy", "*segmentationobjectnpy/*.npy"),
+)
+_CLASS_NAMES = re.compile(r"(?:^|/)class_names\.txt$", re.IGNORECASE)
 _LABELMAP = re.compile(r"(?:^|/)labelmap\.txt$", re.IGNORECASE)
 
 #: Names of lists that are splits.
@@ -72,7 +79,8 @@ def read(
     names = tree.names()
     documents = xml_documents(tree, ROOT)
     masks = [n for n in image_files(names) if _MASK.search(n)]
-    images = sorted(set(image_files(names)).difference(masks))
+    shown = {n for n in names if any(fnmatchcase(n.lower(), glob) for glob in _BESIDE)}
+    images = sorted(set(image_files(names)).difference(masks, shown))
     if not images or not (documents or masks):
         raise SourceNotFoundError(
             "not a Pascal VOC dataset",
@@ -87,7 +95,8 @@ def read(
         [VocFile(tree.file(name), first) for name in documents], partial(_image_of, folder.finder)
     )
     sets = _sets(tree, names, folder.finder, problems)
-    label_map = next((n for n in names if _LABELMAP.search(n)), None)
+    maps = [n for one in (_LABELMAP, _CLASS_NAMES) for n in names if one.search(n)]
+    label_map = maps[0] if maps else None
     used = {c for entries in folder.entries.values() for e in entries for c in e.classes}
     palette = Palette.of(tree, label_map, used)
     reader = LabelImages(tree, palette, _by_image(masks, folder.finder, problems), problems)
@@ -197,4 +206,5 @@ SOURCE = Source(
     options={
         "first_pixel": "number of the first pixel in boxes: 1 as in Pascal VOC, or 0",
     },
+    belongs=_BESIDE,
 )

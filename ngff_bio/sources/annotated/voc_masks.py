@@ -27,12 +27,15 @@ class Palette:
 
     @classmethod
     def of(cls, tree: FileTree, name: str | None, used: set[str]) -> Palette:
-        """Of a ``labelmap.txt``, as CVAT writes it; else VOC's own."""
+        """Of ``labelmap.txt``, as CVAT writes it, or ``class_names.txt`` of labelme; else VOC's own."""
         default = {_packed(color_of(v)): v for v in range(256)}
         if name is None:
             known = CLASSES if used <= {*CLASSES} else ()
             return cls(known, default)
         text = text_of(tree.file(name), "the label map")
+        if name.lower().endswith("class_names.txt"):  # the background first
+            listed = [line.strip() for line in text.splitlines() if line.strip()]
+            return cls(tuple(listed[1:]), default, name)
         pairs = label_map(text, name)
         colors = {0: 0, _packed(color_of(VOID)): VOID}
         colors |= {_packed(color): value for value, (_, color) in enumerate(pairs, 1)}

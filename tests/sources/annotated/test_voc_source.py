@@ -247,3 +247,28 @@ def test_instances_change_with_the_number_of_the_first_pixel(tmp_path: Path) -> 
         for n in (0, 1)
     ]
     assert parts[0] != parts[1]
+
+
+def test_an_object_with_a_box_and_pixels_is_exported_once(tmp_path: Path) -> None:
+    ngff_bio.convert(devkit(tmp_path / "in"), tmp_path / "a.zarr")
+    for task, count in (("yolo", 2), ("yolo-seg", 2)):
+        done = ngff_bio.export(tmp_path / "a.zarr", tmp_path / task, to=task)
+        (file,) = (tmp_path / task).rglob("a.txt")
+        lines = file.read_text().splitlines()
+        assert len(lines) == count
+        assert any("exported once" in n.what for n in done.notices)
+
+
+def test_what_labelme2voc_writes(tmp_path: Path) -> None:
+    values = np.zeros(SIZE)
+    values[2:5, 3:9] = 1
+    files = {"JPEGImages/a.jpg": SIZE, "class_names.txt": "_background_\ncell\n"}
+    for kind in ("SegmentationClass", "SegmentationObject"):
+        files[f"{kind}Visualization/a.jpg"] = SIZE
+        palette_image(tmp_path / "in" / kind / "a.png", values)
+        (tmp_path / "in" / f"{kind}Npy").mkdir()
+        np.save(tmp_path / "in" / f"{kind}Npy/a.npy", values)
+    data = converted(write_files(tmp_path / "in", files), tmp_path / "out.zarr")
+    names = [c["name"] for c in data[""].label_attributes("segmentation_class")["categories"]]
+    assert names == ["cell", "void"]
+    assert (labels(data, "", "segmentation_object") == values).all()
