@@ -58,9 +58,9 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
     names = tree.names()
     outside = [n for n in names if _REGIONS.search(n)]
     tiffs = [n for n in image_files(names) if n.lower().endswith((".tif", ".tiff"))]
-    within = {n: regions_within(tree.file(n)) for n in tiffs}
-    inside = [n for n, (imagej, _) in within.items() if imagej]
-    ome = [n for n, (_, xml) in within.items() if xml]
+    within = tree.each(lambda name: regions_within(tree.file(name)), tiffs)
+    inside = [n for n, (imagej, _) in zip(tiffs, within, strict=True) if imagej]
+    ome = [n for n, (_, xml) in zip(tiffs, within, strict=True) if xml]
     documents = [*outside, *inside, *ome]
     folder = AnnotatedFolder.open(tree, documents, "ROIs", problems, axes=axes)
     files: dict[str, list[str]] = defaultdict(list)
