@@ -148,10 +148,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("what", choices=["make", "run", "floor", "convert"])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("others", nargs="*")
+    parser.add_argument("others", nargs="*", default=[])
     parser.add_argument("--gigabytes", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     if given.what == "make":
         make(given.folder, given.gigabytes)
     elif given.what == "convert":

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -359,3 +363,39 @@ def test_an_interrupted_conversion_resumes_with_the_same_bytes(tmp_path: Path) -
     assert contents(new) == contents(tmp_path / "whole.zarr")
     again = ngff_bio.convert(old, new, settings=settings)
     assert any("already converted" in n.what for n in again.notices)
+
+
+def test_a_store_on_a_web_server_that_lists_nothing(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    by_hand("/")["collection"](old)
+    (old / "OME").mkdir()
+    (old / "OME" / ".zgroup").write_text('{"zarr_format": 2}')
+    (old / "OME" / "METADATA.ome.xml").write_text("<OME/>")
+    (old / "OME" / ".zattrs").write_text('{"series": ["0", "1"]}')
+    with served(tmp_path) as url:
+        report = ngff_bio.convert(f"{url}/old.zarr", new, options={"images": ["1"]})
+        assert any("cannot be listed" in n.what for n in report.notices)
+    assert list(ngff_bio.open(new)) == ["1"]
+    assert (new / "OME" / "METADATA.ome.xml").read_text() == "<OME/>"
+    np.testing.assert_array_equal(
+        zarr.open_array(new / "1" / "s1", mode="r"), zarr.open_array(old / "1" / "s1", mode="r")
+    )
+
+
+class Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    handler = partial(Silent, directory=str(folder))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

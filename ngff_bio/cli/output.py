@@ -68,7 +68,8 @@ def print_account(out: Console, account: FileAccount) -> None:
     lists = account.to_json()
     titles = {"read": "read", "belongs": "documents", "excluded": "excluded", "unread": "not read"}
     counts = [f"{lists[n]['count']} {title}" for n, title in titles.items() if lists[n]["count"]]
-    out.print(f"  files: {', '.join(counts)}", markup=False)
+    if counts:  # a store that is converted has no files to account for
+        out.print(f"  files: {', '.join(counts)}", markup=False)
 
 
 @contextmanager

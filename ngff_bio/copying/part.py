@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any
 
+from ngff_bio.checks.store.documents import read_documents
 from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.manifest import (
     MANIFEST,
@@ -23,7 +24,7 @@ from ngff_bio.model.splits import in_split
 from ngff_bio.ngff.schema_version import KEY
 from ngff_bio.storage import Locality, MemoryStorage, ReadOnlyStorage, Storage, join_key
 from ngff_bio.zarrio.documents import node_key
-from ngff_bio.zarrio.nodes import Nodes, read_nodes
+from ngff_bio.zarrio.nodes import Nodes, add_document, read_nodes
 
 
 @dataclass
@@ -137,7 +138,7 @@ def part_of_store(source: Storage, choice: Choice, notes: list[str]) -> PartOfSt
             )
     kept = {above for path in chosen for above in paths_above(path)}
     dropped = {above for path in images for above in paths_above(path)} - kept
-    nodes, consolidated = read_nodes(source)
+    nodes, consolidated = _all_nodes(source)
     part = PartOfStore(source, frozenset(dropped), {})
     found = Nodes(nodes.zarr_format)
     found.arrays = {p: d for p, d in nodes.arrays.items() if part.keeps(p)}
@@ -165,6 +166,18 @@ def with_documents(source: Storage, documents: Mapping[str, bytes]) -> PartOfSto
     if source.size(MANIFEST) is not None:
         _add_manifest(part)
     return part
+
+
+def _all_nodes(source: Storage) -> tuple[Nodes, bool]:
+    """All groups and arrays; on a web server, which cannot list them, those that metadata names."""
+    try:
+        return read_nodes(source)
+    except StorageError:
+        documents = read_documents(source)
+        nodes = Nodes(documents.zarr_format)
+        for path, document in {**documents.groups, **documents.arrays}.items():
+            add_document(nodes, path, document)
+        return nodes, False
 
 
 def below(path: str, group: str) -> bool:

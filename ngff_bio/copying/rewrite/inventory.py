@@ -11,10 +11,11 @@ from typing import Any
 
 from ngff_bio import ngff
 from ngff_bio.checks.store.documents import Documents, join, read_documents, texts
-from ngff_bio.engine.write.manifest import MANIFEST, MANIFEST_CHECKSUM
+from ngff_bio.engine.write.manifest import MANIFEST, MANIFEST_CHECKSUM, read_manifest
 from ngff_bio.errors import NgffBioError, StoreError
 from ngff_bio.model import Notice, OnError
 from ngff_bio.ngff.older import as_04
+from ngff_bio.parallel import shared_pool
 from ngff_bio.reader.access.arrays import StoredArray
 from ngff_bio.storage import FolderStorage, Storage, checked_key, join_key
 from ngff_bio.zarrio.documents import DOCUMENT_NAMES, store_errors
@@ -218,15 +219,31 @@ def _axis_names(attributes: dict[str, Any], meta: ngff.MultiscaleMeta) -> tuple[
     return tuple(a["name"] for a in axes) if axes else tuple(a.name for a in meta.axes)
 
 
+def _listed(found: Inventory) -> dict[str, int]:
+    """Size of each object by key: of a web server, those of the manifest, or that metadata names."""
+    documents = found.documents
+    if documents.objects is not None:
+        return documents.objects
+    if found.storage.size(MANIFEST) is not None:
+        return {e.path: e.size for e in read_manifest(found.storage) if e.kind == "object"}
+    text = "the objects of the store cannot be listed: only those that its metadata names are taken"
+    found.notices.append(Notice("warning", text, found.storage.url))
+    named = []
+    for path in documents.groups:
+        tables = texts(documents.attributes(path).get("tables"))
+        named += [join(path, t, file) for t in tables for file in ("table.parquet", "table.csv")]
+        if path.rpartition("/")[2] == "OME":
+            named.append(join(path, "METADATA.ome.xml"))
+    sizes = shared_pool(remote=True).map(found.data.size, named)
+    return {key: size for key, size in zip(named, sizes, strict=True) if size is not None}
+
+
 def _others(found: Inventory) -> Iterator[tuple[str, int]]:
     """Objects that are neither documents nor below arrays nor of our manifest."""
     names = DOCUMENT_NAMES[found.documents.zarr_format]
     stray: list[str] = []
-    objects = found.documents.objects
-    if objects is None:
-        text = "the objects of the store cannot be listed: tables and other files are not taken"
-        found.notices.append(Notice("skipped", text, found.storage.url))
-    for key, size in sorted((objects or {}).items()):
+    objects = _listed(found)
+    for key, size in sorted(objects.items()):
         folder, _, name = key.rpartition("/")
         if key in (MANIFEST, MANIFEST_CHECKSUM, ".zmetadata") or found.is_dropped(folder):
             continue

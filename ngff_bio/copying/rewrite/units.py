@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -18,6 +19,9 @@ from ngff_bio.storage import Storage
 from ngff_bio.zarrio.chunks import Chunk, objects_in, pack_shard, write_block
 from ngff_bio.zarrio.codecs import CRC32C
 from ngff_bio.zarrio.encoded import ChecksumStep, read_encoded
+
+#: Texts of an array that is held in memory as a whole.
+_MAX_TEXTS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,13 @@ def whole_array(array: RewrittenArray) -> dict[str, bytes]:
     from zarr.storage import MemoryStore
 
     old = array.old
+    if math.prod(old.shape) > _MAX_TEXTS:
+        raise StoreError(
+            "an array of texts is too large to be written in the other Zarr format",
+            file=array.source.url,
+            expected=f"at most {_MAX_TEXTS:,} texts",
+            found=f"shape {old.shape}",
+        )
     try:
         values = array.source.read(tuple((0, n) for n in old.shape))
         objects: dict[str, Any] = {}
