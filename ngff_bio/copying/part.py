@@ -19,7 +19,7 @@ from ngff_bio.engine.write.manifest import (
     write_manifest,
 )
 from ngff_bio.engine.write.ome_xml import OME_XML, without_images
-from ngff_bio.errors import ArgumentError, closest_names
+from ngff_bio.errors import ArgumentError, StorageError, closest_names
 from ngff_bio.model.splits import in_split
 from ngff_bio.ngff.schema_version import KEY
 from ngff_bio.storage import Locality, MemoryStorage, ReadOnlyStorage, Storage, join_key
