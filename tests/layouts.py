@@ -360,7 +360,7 @@ LAYOUTS = (
     Layout(
         "One mask file per object (Data Science Bowl)", "object-masks", makers.make_object_masks
     ),
-    Layout("Cell Tracking Challenge", "cell-tracking", makers.make_cell_tracking),
+    Layout("Cell Tracking Challenge", "cell-tracking", makers.make_cell_tracking, "cell-tracking"),
     Layout("QuPath: GeoJSON", "qupath", makers.make_qupath, "qupath"),
     Layout("ImageJ: .roi, RoiSet.zip, overlays; ROIs of OME-TIFF", "rois", makers.make_rois),
     Layout("Cellpose: _seg.npy, _cp_masks, _cp_outlines.txt", "cellpose", makers.make_cellpose),
@@ -417,6 +417,8 @@ def _assert_equal(found: Path, expected: Path) -> None:
     elif found.suffix == ".png":
         pixels = [np.asarray(Image.open(f)) for f in (found, expected)]
         assert (pixels[0] == pixels[1]).all(), found
+    elif found.suffix == ".tif":
+        assert (tifffile.imread(found) == tifffile.imread(expected)).all(), found
     elif found.suffix == ".csv":
         assert json.dumps(found.read_text().split()) == json.dumps(expected.read_text().split())
     else:

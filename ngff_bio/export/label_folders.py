@@ -1,4 +1,4 @@
-"""Folders of images with label images: Cell Tracking Challenge, Cellpose, StarDist, nnU-Net."""
+"""Folders of images with label images: Cellpose, StarDist, nnU-Net."""
 
 from __future__ import annotations
 
@@ -17,100 +17,23 @@ from ngff_bio.export.label_layers import report_losses
 from ngff_bio.export.output import place_below, unused_name, write_json
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
-from ngff_bio.formats.cell_tracks import Track, tracks_text
 from ngff_bio.model.splits import standard_split
-
-
-def write_cell_tracking(selection: Selection, place: Path, report: ExportReport) -> None:
-    """Write tracked layers as results: ``01_RES/mask000.tif`` with 16 bits, and ``res_track.txt``.
-
-    Raises
-    ------
-    ngff_bio.errors.ArgumentError
-        If there is no tracked layer, or a label value is above 65535.
-    """
-    number = 0
-    for image in selection.images:
-        layers = [n for n in image.layers if image.stored.label_attributes(n).get("tracked")]
-        for left in image.layers:
-            if left not in layers:
-                report.skip("label layers without tracks", record=f"{image.name}: {left}")
-        for layer in layers:
-            number += 1
-            folder = f"{number:02}_RES"
-            report.note("folders of results", record=f"{folder}: {image.name}, {layer}")
-            _write_results(image, layer, place, folder, report)
-            if selection.with_images:
-                for t, frame in enumerate(_frames(image, None)):
-                    _write(place_below(place, f"{number:02}/t{t:03}.tif"), frame)
-        image.stored.forget()
-    if not number:
-        raise ArgumentError(
-            "the selection has no tracked label layer",
-            file=selection.url,
-            expected="a layer whose label values are objects over time",
-            hint="convert with --tracked, or export to label-tiff",
-        )
-    report.images = number
-    report_losses(selection, report, "the Cell Tracking Challenge")
-
-
-def _write_results(
-    image: SelectedImage, layer: str, place: Path, folder: str, report: ExportReport
-) -> None:
-    _report_hidden(image, layer, report)
-    spans: dict[int, tuple[int, int]] = {}
-    for t, labels in enumerate(_frames(image, layer)):
-        most = int(labels.max(initial=0))
-        if most > np.iinfo(np.uint16).max:
-            raise ArgumentError(
-                "a label value does not fit the format",
-                record=f"{image.name}: {layer}",
-                expected="at most 65535",
-                found=most,
-                hint="export to label-tiff",
-            )
-        for value in np.unique(labels).tolist():
-            if value:
-                spans[value] = (spans.get(value, (t, t))[0], t)
-        _write(place_below(place, f"{folder}/mask{t:03}.tif"), labels.astype(np.uint16))
-    report.instances += len(spans)
-    parents = _parents(image, layer)
-    tracks = []
-    for value, (first, last) in sorted(spans.items()):
-        parent = parents.get(value, 0)
-        if parent and spans.get(parent, (0, first))[1] >= first:
-            report.skip("parents that are not before their part in the region", record=str(value))
-            parent = 0
-        tracks.append(Track(value, first, last, parent))
-    place_below(place, f"{folder}/res_track.txt").write_text(tracks_text(tracks))
-
-
-def _parents(image: SelectedImage, layer: str) -> dict[int, int]:
-    """Label value of the parent of each label value."""
-    table = image.stored.table(layer)
-    if table is None or "parent_id" not in table.column_names:
-        return {}
-    names = ("label", "source_id", "parent_id")
-    rows = list(zip(*(table.column(n).to_pylist() for n in names), strict=True))
-    values = {own: label for label, own, _ in rows}
-    return {label: values[parent] for label, _, parent in rows if parent in values}
 
 
 def write_cellpose(selection: Selection, place: Path, report: ExportReport) -> None:
     """Write ``a.tif`` with ``a_cp_masks.tif`` (or PNG) beside it."""
     for image, name, pixels, labels in _pairs(selection, place, report, "Cellpose"):
         stem = str(PurePosixPath(name).with_suffix(""))
-        _write(place_below(place / _split(image), f"{stem}.tif"), pixels)
-        _write(place_below(place / _split(image), f"{stem}_cp_masks.tif"), labels)
+        write_tiff(place_below(place / _split(image), f"{stem}.tif"), pixels)
+        write_tiff(place_below(place / _split(image), f"{stem}_cp_masks.tif"), labels)
 
 
 def write_stardist(selection: Selection, place: Path, report: ExportReport) -> None:
     """Write ``images/a.tif`` and ``masks/a.tif``, below ``train`` and ``test`` if there are splits."""
     for image, name, pixels, labels in _pairs(selection, place, report, "StarDist"):
         file = str(PurePosixPath(name).with_suffix(".tif"))
-        _write(place_below(place / _split(image) / "images", file), pixels)
-        _write(place_below(place / _split(image) / "masks", file), labels)
+        write_tiff(place_below(place / _split(image) / "images", file), pixels)
+        write_tiff(place_below(place / _split(image) / "masks", file), labels)
 
 
 def write_nnunet(selection: Selection, place: Path, report: ExportReport) -> None:
@@ -127,10 +50,12 @@ def write_nnunet(selection: Selection, place: Path, report: ExportReport) -> Non
         part = "Ts" if _split(image) == "test" else "Tr"
         channels = np.moveaxis(pixels, -1, 0) if pixels.ndim == labels.ndim + 1 else pixels[None]
         for number, channel in enumerate(channels):
-            _write(place_below(place, f"images{part}/{case}_{number:04}.tif"), channel)
+            write_tiff(place_below(place, f"images{part}/{case}_{number:04}.tif"), channel)
         names = [c.label or str(i) for i, c in enumerate(image.stored.meta.channels)]
         names = names if len(names) == len(channels) else [str(i) for i in range(len(channels))]
-        _write(place_below(place, f"labels{part}/{case}.tif"), _as_classes(image, labels, classes))
+        write_tiff(
+            place_below(place, f"labels{part}/{case}.tif"), _as_classes(image, labels, classes)
+        )
         cases += part == "Tr"
     about = {
         "channel_names": {str(i): n for i, n in enumerate(names)},
@@ -174,9 +99,9 @@ def _pairs(
         chosen = layers[0]
         for left in [n for n in image.layers if n != chosen]:
             report.skip("further label layers: choose one with --labels", record=f"{left}")
-        _report_hidden(image, chosen, report)
+        report_hidden(image, chosen, report)
         one = SelectedImage(image.stored, image.spans, (chosen,), image.whole)
-        frames = zip(_frames(one, None), _frames(one, chosen), strict=True)
+        frames = zip(image_frames(one, None), image_frames(one, chosen), strict=True)
         for t, (pixels, labels) in enumerate(frames, image.span("t")[0]):
             frame = image.frames.get(t, {})
             single = image.stored.size("t") == 1 and frame.get("name") and not image.path
@@ -196,7 +121,7 @@ def _pairs(
         report_losses(selection, report, format)
 
 
-def _frames(image: SelectedImage, name: str | None) -> Iterator[NDArray[Any]]:
+def image_frames(image: SelectedImage, name: str | None) -> Iterator[NDArray[Any]]:
     """The image (``None``) or a label image frame by frame: (z, y, x) or (y, x), then channels."""
     stored = image.stored
     y, x = slice(*image.span("y")), slice(*image.span("x"))
@@ -228,7 +153,8 @@ def _split(image: SelectedImage) -> str:
     return str(found.pop()) if len(found) == 1 else ""
 
 
-def _report_hidden(image: SelectedImage, layer: str, report: ExportReport) -> None:
+def report_hidden(image: SelectedImage, layer: str, report: ExportReport) -> None:
+    """Report a layer with instances that others cover."""
     if image.stored.layers[layer]:
         report.skip(
             "pixels of instances that others cover: a label image has one value for each pixel",
@@ -236,7 +162,8 @@ def _report_hidden(image: SelectedImage, layer: str, report: ExportReport) -> No
         )
 
 
-def _write(file: Path, pixels: NDArray[Any]) -> None:
+def write_tiff(file: Path, pixels: NDArray[Any]) -> None:
+    """Write a plane, a stack, or colors (the last axis)."""
     color = pixels.ndim == 3 and pixels.shape[-1] in (3, 4) and pixels.dtype == np.uint8
     if not color and pixels.ndim == 3 and pixels.shape[-1] <= 4 < pixels.shape[0]:
         pixels = np.moveaxis(pixels, -1, 0)

@@ -111,9 +111,9 @@ _EXPORTERS = (
     Exporter("roi-set", "ImageJ: RoiSet.zip for each image", (), "regions:write_rois"),
     Exporter(
         "cell-tracking",
-        "Cell Tracking Challenge: results (RES) of tracked layers",
+        "Cell Tracking Challenge: its own folders again, or results (RES) of tracked layers",
         (),
-        "label_folders:write_cell_tracking",
+        "cell_tracking:write",
     ),
     Exporter("cellpose", "Cellpose: a.tif with a_cp_masks.tif", (), "label_folders:write_cellpose"),
     Exporter(

@@ -102,7 +102,9 @@ def test_results_of_the_cell_tracking_challenge(tmp_path: Path) -> None:
 
 def test_three_dimensional_results_convert_again(tmp_path: Path) -> None:
     source = make_cell_tracking(tmp_path / "in").root
-    store, out, _ = exported(source, "cell-tracking", image="Fluo-N3DH-CE/01", images=True)
+    store, out, _ = exported(
+        source, "cell-tracking", image="Fluo-N3DH-CE/01", labels=["gt-tra"], images=True
+    )
     ngff_bio.convert(out, tmp_path / "again.zarr")
     again = tmp_path / "again.zarr"
     assert (pixels(again, "") == pixels(store, "Fluo-N3DH-CE/01")).all()
@@ -111,6 +113,19 @@ def test_three_dimensional_results_convert_again(tmp_path: Path) -> None:
     assert table(again, "", "res")[columns].equals(
         table(store, "Fluo-N3DH-CE/01", "gt-tra")[columns]
     )
+
+
+def test_the_folders_of_the_cell_tracking_challenge_are_the_source_again(tmp_path: Path) -> None:
+    source = make_cell_tracking(tmp_path / "in").root
+    _, out, report = exported(source, "cell-tracking", images=True)
+    files = {f.relative_to(source) for f in source.rglob("*.*")}
+    assert files == {f.relative_to(out) for f in out.rglob("*.*")}
+    for name in files:
+        if name.suffix == ".tif":
+            assert (tifffile.imread(out / name) == tifffile.imread(source / name)).all()
+        else:
+            assert (out / name).read_text() == (source / name).read_text()
+    assert not report.skipped
 
 
 def test_a_store_without_tracks_is_refused(tmp_path: Path) -> None:
