@@ -116,6 +116,28 @@ def test_a_slide_equals_its_tiff_and_its_other_images_are_reported(tmp_path: Pat
     ]
 
 
+def test_a_slide_of_phenoimager_equals_its_tiff(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(7).integers(0, 4000, (2, 96, 80)).astype(np.uint16)
+    kind = "<ImageType>{}</ImageType><Name>{}</Name><Color>0,0,255</Color>"
+    about = f"<PerkinElmer-QPI-ImageDescription>{kind}</PerkinElmer-QPI-ImageDescription>"
+    same = {"tile": (64, 64), "metadata": None, "software": "PerkinElmer-QPI"}
+    size = {"resolution": (20000, 20000), "resolutionunit": "CENTIMETER"}
+    with tifffile.TiffWriter(tmp_path / "a.qptiff") as file:
+        for level, text in ((1, "FullResolution"), (2, "ReducedResolution")):
+            for plane, name in zip(pixels, ("DAPI", "Opal 520"), strict=True):
+                file.write(
+                    plane[::level, ::level], photometric="minisblack", contiguous=False,
+                    description=about.format(text, name), **same, **size,
+                )  # fmt: skip
+    ngff_bio.convert(tmp_path / "a.qptiff", tmp_path / "out.zarr")
+    root = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    np.testing.assert_array_equal(root["0"][:], pixels)
+    ome = root.attrs["ome"]
+    assert [c["label"] for c in ome["omero"]["channels"]] == ["DAPI", "Opal 520"]
+    scale = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
+    assert scale == pytest.approx([1, 0.5, 0.5])
+
+
 def test_metadata_that_are_refused_do_not_make_a_file_unreadable(
     tmp_path: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

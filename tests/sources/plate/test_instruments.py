@@ -58,6 +58,9 @@ def test_a_plate_of_each_instrument_equals_what_was_written(
         assert labels == NAMES.get(instrument, ["DAPI", "GFP"])
         if instrument not in ("scanr", "names", "metaxpress"):
             assert [c["color"] for c in ome["omero"]["channels"]] == ["0000FF", "00FF00"]
+        if instrument == "cellvoyager":
+            windows = [c["window"] for c in ome["omero"]["channels"]]
+            assert [(w["start"], w["end"]) for w in windows] == [(100, 1000), (100, 2000)]
 
 
 def test_the_store_is_verified_and_valid(converted: tuple[str, PlateTruth, Path]) -> None:

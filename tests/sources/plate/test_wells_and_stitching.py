@@ -6,6 +6,7 @@ from pathlib import Path
 
 import ngio
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 from makers.plates import PIXEL, PlateTruth, make_plate
@@ -15,7 +16,7 @@ import ngff_bio
 from ngff_bio.cli.app import app
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 
-CSV = "Well;compound;dose;count\nA01;DMSO;0.5;3\nb2;drug, red;;4\n"
+CSV = "Well;compound;dose;count;name\nA01;DMSO;0.5;3;x\nb2;drug, red;;4;y\n"
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,7 @@ def test_a_table_of_wells_is_of_the_plate_and_of_its_images(
     ds = ngff_bio.open(tmp_path / "out.zarr")
     assert ds.images["compound"].tolist() == ["DMSO"] * 4 + ["drug, red"] * 4
     assert [i.path for i in ds.select(compound="DMSO")] == [f"A/1/{n}" for n in range(4)]
+    assert ds.images["wells_name"].tolist() == ["x"] * 4 + ["y"] * 4  # `name` is the image's
     rows = ds.plate.table("wells")
     assert rows["dose"].tolist()[0] == 0.5
     assert np.isnan(rows["dose"].tolist()[1])
@@ -47,6 +49,18 @@ def test_a_table_of_wells_is_of_the_plate_and_of_its_images(
     assert [d.what for d in found] == [
         "column compound of a table of the plate is not the source's"
     ]
+
+
+def test_a_table_of_another_program_that_is_named_wells_is_left_alone(
+    plate: PlateTruth, tmp_path: Path
+) -> None:
+    ngff_bio.convert(plate.root, tmp_path / "out.zarr")
+    rows = pd.DataFrame({"label": [1, 2], "area": [2.0, 3.0]})
+    made = ngio.open_ome_zarr_plate(tmp_path / "out.zarr")
+    made.add_table("wells", ngio.tables.GenericTable(rows), backend="parquet")
+    ds = ngff_bio.open(tmp_path / "out.zarr", consolidated=False)
+    assert ds.plate.tables == ("planes", "wells")
+    assert "area" not in ds.images
 
 
 @pytest.mark.parametrize(
