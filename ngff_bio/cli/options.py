@@ -111,7 +111,10 @@ Method = Annotated[str, _store(help=_METHOD)]
 _RUNNER = "Kind of local workers; processes for images with very many outlines."
 LocalRunner = Annotated[Where, _execution(help=_RUNNER)]
 _SCHEDULER = "Run on the dask cluster at this address."
-Scheduler = Annotated[str | None, _execution(help=_SCHEDULER, metavar="ADDRESS")]
+Scheduler = Annotated[
+    str | None,
+    _execution("--scheduler", "--scheduler-file", help=_SCHEDULER, metavar="ADDRESS|FILE.json"),
+]
 _MEMORY = "Memory limit of units in flight, e.g. 500M; by default half of the free memory."
 Memory = Annotated[str | None, _execution(help=_MEMORY)]
 

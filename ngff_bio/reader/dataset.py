@@ -201,6 +201,13 @@ class Dataset(Mapping[str, Image]):
         chosen = readable_images(self, self if images is None else images)
         return read_tables(chosen, table, self.url, ("image", "layer"), columns, to, rows)
 
+    def to_dask_dataframe(self, table: str | None = None, **rows: Unpack[RowSelection]) -> Any:
+        """Annotations of all images as a ``dask.dataframe``, a partition for each table.
+
+        As :meth:`annotations` with ``to="dask"``.
+        """
+        return self.annotations(table, to="dask", **rows)
+
     def to_datatree(self, *, chunks: Chunks = "auto") -> xr.DataTree:
         """All images as one tree with a node for each level, at the paths of the images."""
         import xarray as xr

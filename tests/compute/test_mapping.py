@@ -386,7 +386,9 @@ def client() -> Any:
 
 
 def test_a_cluster_writes_the_same_bytes(tmp_path: Path, client: Any) -> None:
-    for place, cluster in (("threads", None), ("cluster", client)):
+    file = tmp_path / "scheduler.json"
+    client.write_scheduler_file(str(file))
+    for place, cluster in (("threads", None), ("cluster", str(file))):
         dataset = store(FolderStorage(tmp_path / place), fields=5)
         where: Any = {"cluster": cluster, "author": "A", "workers": 2}
         if cluster is None:
@@ -400,6 +402,8 @@ def test_a_cluster_writes_the_same_bytes(tmp_path: Path, client: Any) -> None:
         contents(FolderStorage(tmp_path / place)) for place in ("threads", "cluster")
     )
     assert threads == distributed
+    with pytest.raises(ArgumentError, match="no dask scheduler answers"):
+        ngff_bio.map_images(dataset, bright, cluster=str(tmp_path / "none.json"))
 
 
 def test_workers_that_cannot_do_it_are_found_before_the_work(

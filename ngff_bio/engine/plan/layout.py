@@ -102,6 +102,21 @@ class ArrayPlan:
         channels = self.shape[self.axes.index("c")] if "c" in self.axes else 1
         return f"{self.role} {np.dtype(self.dtype).name} x{channels}"
 
+    def at(self, path: str) -> ArrayPlan:
+        """The same layout at another path."""
+        return ArrayPlan(
+            path,
+            self.axes,
+            self.dtype,
+            self.levels,
+            self.passes,
+            self.method,
+            self.codec,
+            self.checksums,
+            self.zarr_format,
+            self.role,
+        )
+
     def meta(self, level: int) -> ArrayMeta:
         """The array of a level as it is stored."""
         lv, dtype = self.levels[level], np.dtype(self.dtype)
@@ -176,8 +191,6 @@ def plan_array(
     stored
         The same array in the store, with fewer frames: its layout is kept.
     """
-    if like is not None:  # where it is makes no difference
-        like = replace(like, path="")
     plan = _lay_out(
         axes,
         shape,
@@ -188,11 +201,11 @@ def plan_array(
         method,
         codec,
         role,
-        like,
+        None if like is None else (like.axes, like.levels),
         region_itemsize,
         stored,
     )
-    return replace(plan, path=path)
+    return plan.at(path)
 
 
 @lru_cache(256)  # the images of a dataset often have one shape
@@ -206,7 +219,7 @@ def _lay_out(
     method: Method,
     codec: Codec,
     role: Literal["image", "label"],
-    like: ArrayPlan | None,
+    like: tuple[str, tuple[LevelPlan, ...]] | None,
     region_itemsize: int | None,
     stored: Stored | None,
 ) -> ArrayPlan:
@@ -220,9 +233,9 @@ def _lay_out(
         fits = (chunk[at["y"]], chunk[at["x"]])
         factors = level_factors(axes, shape, steps, fits, settings.level_count)
     else:
-        keep = [like.axes.index(a) for a in axes]
-        chunk = tuple(like.levels[0].chunk[i] for i in keep)
-        factors = [tuple(lv.factor[i] for i in keep) for lv in like.levels]
+        keep = [like[0].index(a) for a in axes]
+        chunk = tuple(like[1][0].chunk[i] for i in keep)
+        factors = [tuple(lv.factor[i] for i in keep) for lv in like[1]]
     shapes = [shape]
     for factor in factors[1:]:
         shapes.append(reduced_shape(shapes[-1], factor))

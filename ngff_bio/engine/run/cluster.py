@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ngff_bio.engine.plan.plan import Unit, WorkPlan
@@ -35,7 +36,8 @@ class DaskRunner:
     Parameters
     ----------
     cluster
-        A ``distributed.Client``, or the address of a scheduler (``tcp://host:8786``).
+        A ``distributed.Client``, the address of a scheduler (``tcp://host:8786``), or the file that it
+        wrote (``dask scheduler --scheduler-file FILE.json``).
     memory
         Bytes that the units in flight may take together, over all workers; 0 for half of the memory
         limits of the workers.
@@ -77,13 +79,17 @@ def connect(cluster: Any) -> tuple[Any, bool]:
         ) from error
     if not isinstance(cluster, str):
         return cluster, False
+    place = {"scheduler_file" if cluster.endswith(".json") else "address": cluster}
     try:
-        return _untyped(distributed.Client)(cluster, timeout=_TIMEOUT), True
+        if "scheduler_file" in place:
+            Path(cluster).stat()  # distributed would wait for it
+        return _untyped(distributed.Client)(**place, timeout=_TIMEOUT), True
     except (OSError, ValueError) as error:
         raise ArgumentError(
             "no dask scheduler answers at this address",
             found=cluster,
-            expected="the address that `dask scheduler` prints, like tcp://host:8786",
+            expected="the address that `dask scheduler` prints, like tcp://host:8786, or the file that "
+            "it wrote with --scheduler-file FILE.json",
         ) from error
 
 
