@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from ngff_bio.engine import Settings, ThreadRunner, progress_of, write_dataset
 from ngff_bio.engine.run.report import ConversionReport
 from ngff_bio.errors import IncompleteStoreError, NgffBioError, SourceError, StoreExistsError
 from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, axes_from
+from ngff_bio.sources.files import ranges
 from ngff_bio.storage import MemoryStorage
 
 SETTINGS = Settings(shard_bytes=1 << 13)
@@ -293,3 +295,23 @@ def test_files_without_a_version_from_the_server_are_read_again(web: tuple[str, 
     else:
         assert (notice.record, notice.count) == ("image_b", 1)
         assert report.resumed
+
+
+@pytest.mark.parametrize(("times", "waited"), [((99.0, 99.0), 1.0), ((99.9951, 99.9951), 0.0051)])
+def test_the_identity_of_a_file_that_was_just_changed_waits_for_the_clock_of_its_file_system(
+    times: tuple[float, float], waited: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAT knows even seconds only: a second change within them would not be seen."""
+    now, sleeps = [100.0], []
+
+    def sleep(seconds: float) -> None:
+        sleeps.append(seconds)
+        now[0] += seconds + 1e-9
+
+    changed = SimpleNamespace(st_size=5, st_ino=1, st_mtime=times[0], st_ctime=times[1])
+    changed.st_mtime_ns, changed.st_ctime_ns = (round(t * 10**9) for t in times)
+    monkeypatch.setattr(ranges.time, "time", lambda: now[0])
+    monkeypatch.setattr(ranges.time, "sleep", sleep)
+    monkeypatch.setattr(Path, "stat", lambda _: changed)
+    assert ranges.LocalFile("/", "a").identity == ranges.LocalFile("/", "a").identity
+    assert sleeps == [pytest.approx(waited, abs=1e-6)]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from ngff_bio.ranged_file import RangedFile
+
+#: Seconds between ticks of the clocks of file systems: of most (that of the kernel), and of FAT.
+_TICK, _COARSE_TICK = 0.01, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,14 @@ class LocalFile:
         """Name, size, time of the last modification, inode (a file that is put in its place with the
         same time, by ``cp -p`` or ``rsync -t``, is another one), and the time of the last change of
         the inode, which no program can set back as it can the other (``touch -d``).
+
+        A second change within one tick of the file system's clock would leave all of them as they are:
+        of a file that was just changed, the next tick is waited for (2 s on FAT, else 10 ms).
         """
         found = self.path.stat()
+        while 0 < (wait := _next_tick(found) - time.time()) <= _COARSE_TICK:
+            time.sleep(wait)
+            found = self.path.stat()
         times = f"{found.st_mtime_ns} {found.st_ctime_ns}"
         return f"{self.name} {found.st_size} {found.st_ino} {times}"
 
@@ -53,6 +64,12 @@ class LocalFile:
         with self.path.open("rb", buffering=0) as stream:
             stream.seek(offset)
             return stream.read(size) or b""
+
+
+def _next_tick(found: os.stat_result) -> float:
+    """When a change of a file is sure to have another time than its last one, as ``time.time()``."""
+    coarse = found.st_ctime_ns % 10_000_000 == 0
+    return max(found.st_mtime, found.st_ctime) + (_COARSE_TICK if coarse else _TICK)
 
 
 def open_range(
