@@ -11,14 +11,14 @@ the new one.
 from __future__ import annotations
 
 import argparse
-import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,15 +107,22 @@ def place(where: dict[str, Any]) -> Storage:
     return BucketStorage(where["url"], where["options"])
 
 
-def child(text: str) -> None:
+#: Runs are forked from a process that has loaded all that they need.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    ["crash_runs", "distributed", "pyarrow.parquet", "obstore", "ngff_bio.engine.write.finish"]
+)
+
+
+def child(asked: dict[str, Any], ready: Any) -> None:
     """Convert in this process, as described."""
-    asked = json.loads(text)
+    os.setsid()
     runner: Any = ThreadRunner(2)
     if asked["runner"] == "processes":
         runner = ProcessRunner(2)
     elif asked["runner"] == "dask":
         runner = DaskRunner(asked["scheduler"])
-    print("ready", flush=True)
+    ready.send(None)
     source = dataset(asked["dataset"], asked["slow"], Path(asked["home"]))
     overwrite = asked["replaces"]
     write_dataset(source, place(asked["where"]), SETTINGS, runner=runner, overwrite=overwrite)
@@ -123,26 +130,20 @@ def child(text: str) -> None:
 
 def run(asked: dict[str, Any], kill_after: float | None) -> int:
     """Start a conversion; kill it and all that it started after so many seconds."""
-    process = subprocess.Popen(
-        [sys.executable, __file__, "--child", json.dumps(asked)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    if kill_after is None:
-        _, output = process.communicate(timeout=300)
-        if process.returncode:
-            raise RuntimeError(output)
-        return 0
-    assert process.stdout is not None
-    process.stdout.readline()
-    try:
-        return process.wait(kill_after)
-    except subprocess.TimeoutExpired:
+    ready, theirs = FORKS.Pipe(duplex=False)
+    process = FORKS.Process(target=child, args=(asked, theirs))
+    process.start()
+    theirs.close()
+    with suppress(EOFError):  # it ended in an error
+        ready.recv()
+    process.join(900 if kill_after is None else kill_after)
+    if process.is_alive():
+        assert process.pid is not None
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return process.returncode
+        process.join()
+    if kill_after is None and process.exitcode:
+        raise RuntimeError(f"a run that was not killed ended with {process.exitcode}")
+    return process.exitcode or 0
 
 
 def crash_and_go_on(asked: dict[str, Any], storage: Storage, rng: random.Random) -> list[str]:
@@ -191,11 +192,7 @@ def main() -> None:
     parser.add_argument("--runners", default=",".join(RUNNERS))
     parser.add_argument("--places", default="folder,bucket")
     parser.add_argument("--datasets", default=",".join(DATASETS))
-    parser.add_argument("--child")
     given = parser.parse_args()
-    if given.child:
-        child(given.child)
-        return
     from bucket_server import BucketServer, find_weed, start
 
     home = Path(tempfile.mkdtemp())
