@@ -21,7 +21,7 @@ from ngff_bio.engine.resume.discard import discard
 from ngff_bio.engine.resume.lease import LEASE
 from ngff_bio.engine.write.transaction import settle
 from ngff_bio.engine.write.update import changed_store
-from ngff_bio.errors import StoreBusyError, StoreExistsError, StoreNotFoundError
+from ngff_bio.errors import StorageError, StoreBusyError, StoreExistsError, StoreNotFoundError
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage, StorageBelow
 from ngff_bio.storage.base import Buffer
 from ngff_bio.zarrio.journal import JOURNAL, STATE
@@ -35,14 +35,20 @@ class Stopped(BaseException):
 
 @dataclass(frozen=True)
 class Stopping(StorageBelow):
-    """A storage whose user is killed after so many operations that change something."""
+    """A storage whose user is killed after so many operations that change something.
+
+    With ``fails`` so many operations after that fail instead, as those of a full disk do.
+    """
 
     left: list[int]
+    fails: int = 0
 
     def _change(self) -> None:
-        if self.left[0] <= 0:
-            raise Stopped
         self.left[0] -= 1
+        if self.left[0] < 0 and not self.fails:
+            raise Stopped
+        if -self.fails <= self.left[0] < 0:
+            raise StorageError("no space left")
 
     @property
     def url(self) -> str:
@@ -315,6 +321,30 @@ def test_what_was_stopped_can_be_discarded_also_when_that_is_stopped(name: str) 
     assert discard(MemoryStorage(whole.objects)) is None
     with pytest.raises(StoreNotFoundError):
         discard(MemoryStorage())
+
+
+@pytest.mark.parametrize("name", ["convert", "measure", "append", "overwrite"])
+def test_operations_that_fail_are_one_error_or_none_and_the_write_is_resumed(name: str) -> None:
+    """Those that remove the state at the end, or all of them."""
+    given, write = ({}, converted) if name == "convert" else CASES[name]
+    whole = MemoryStorage()
+    if name != "convert":
+        converted(whole, **given)
+    before = dict(whole.objects)
+    old = None if name == "convert" else seen(whole)
+    counted = Stopping(MemoryStorage(dict(before)), "", [10_000])
+    write(counted)
+    write(whole)
+    new, last = seen(whole), 10_000 - counted.left[0]
+    for operations in range(0 if EVERY else max(last - 6, 0), last):
+        storage = MemoryStorage(dict(before))
+        fails = 1 if operations % 2 else 10_000
+        with suppress(StorageError):
+            write(Stopping(storage, "", [operations], fails))
+        if name != "convert" or "zarr.json" in storage.objects:
+            assert seen(storage) in (old, new), f"after {operations} operations"
+        write(storage)
+        assert dict(contents(storage)) == whole.objects, f"after {operations} operations"
 
 
 def test_a_change_that_fails_leaves_the_store_as_it_was() -> None:

@@ -1,7 +1,7 @@
 """Decoding an image file as a whole, by the fastest library that is known to be correct.
 
-Measured by ``benchmarks/decode.py``. JPEG: imagecodecs' libjpeg-turbo takes half the time of Pillow
-and gives the same pixels. PNG: libpng through imagecodecs. TIFF: libtiff through imagecodecs is
+Measured by ``benchmarks/decode.py``. JPEG: libjpeg-turbo through simplejpeg takes half the time of
+Pillow and gives the same pixels. PNG: libpng through imagecodecs. TIFF: libtiff through imagecodecs is
 twice as fast as tifffile on files of many small strips; what the two handle differently is left to
 tifffile.
 """
@@ -9,10 +9,12 @@ tifffile.
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from dataclasses import dataclass
 
 import imagecodecs
 import numpy as np
+import simplejpeg
 import tifffile
 
 from ngff_bio.errors import SourceError
@@ -158,15 +160,24 @@ def _decode(data: bytes, indices: bool) -> PixelArray:
 
 
 def _jpeg(data: bytes) -> PixelArray:
-    # libjpeg fills missing data with gray. After the start of the first scan, the end marker cannot
-    # be part of the data; a file without it is truncated.
+    # After the start of the first scan, the end marker cannot be part of the data; a file without it
+    # is truncated.
     if data.find(b"\xff\xd9", _first_scan(data)) < 0:
         raise ValueError("the end of the JPEG is missing")
-    pixels: PixelArray = imagecodecs.jpeg_decode(data)
-    if pixels.flat[-1] == 128 and (pixels[-8:, -8:] == 128).all():
-        # Either the corner is gray, or data are missing before the end marker: libjpeg does not
-        # report which, but libjxl refuses such files (and takes nine times as long).
-        imagecodecs.jpegxl_encode_jpeg(data)
+    space = ""
+    with suppress(ValueError):  # 12 bits, lossless: imagecodecs has decoders for them
+        space = simplejpeg.decode_jpeg_header(data)[2]
+    if space in ("Gray", "YCbCr", "RGB"):
+        colors = "GRAY" if space == "Gray" else "RGB"
+        try:
+            # libjpeg fills what is missing or damaged with gray, and warns: strict makes it an error.
+            pixels: PixelArray = simplejpeg.decode_jpeg(data, colors, strict=True)
+        except ValueError as warning:
+            if "extraneous bytes" not in str(warning):
+                raise
+            pixels = simplejpeg.decode_jpeg(data, colors, strict=False)
+        return pixels[..., 0] if space == "Gray" else pixels
+    pixels = imagecodecs.jpeg_decode(data)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         return _pillow(data, colors=True)
     return pixels
