@@ -34,8 +34,8 @@ OWN_FILES = {
 #: Functions that join a path with something else than a text of ours.
 OWN_NAMES: dict[tuple[str, str], str] = {
     ("copying.archive", "copy_to_zip"): "the key of the archive itself, which the user names",
-    ("export.label_folders", "write_cellpose"): "train or test",
-    ("export.label_folders", "write_stardist"): "train or test",
+    ("export.formats.label_folders", "write_cellpose"): "train or test",
+    ("export.formats.label_folders", "write_stardist"): "train or test",
 }
 
 #: Functions that print or warn with strings of ours, or with ones that are clean.

@@ -27,7 +27,7 @@ class Exporter:
     suffixes
         Suffixes of a destination that is one file; any other destination is a folder.
     function
-        Module of this package and function that writes, imported on demand: ``coco:write``.
+        Module below `formats` and function that writes, imported on demand: ``coco:write``.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Exporter:
     def write(self, selection: Selection, place: Path, report: ExportReport) -> None:
         """Write a selection of a store to a file to create, or into an existing folder."""
         module, _, name = self.function.partition(":")
-        getattr(import_module(f"ngff_bio.export.{module}"), name)(selection, place, report)
+        getattr(import_module(f"ngff_bio.export.formats.{module}"), name)(selection, place, report)
 
 
 _EXPORTERS = (

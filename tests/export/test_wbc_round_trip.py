@@ -12,7 +12,7 @@ from PIL import Image
 from ngff_bio import convert
 from ngff_bio.errors import ArgumentError
 from ngff_bio.export import export
-from ngff_bio.export.wbc_crops import corner
+from ngff_bio.export.formats.wbc_crops import corner
 
 
 def ordered(path: Path) -> list:

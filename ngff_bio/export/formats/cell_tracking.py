@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.export.label_folders import image_frames, report_hidden, write_tiff
+from ngff_bio.export.formats.label_folders import image_frames, report_hidden, write_tiff
 from ngff_bio.export.label_layers import report_losses
 from ngff_bio.export.output import place_below
 from ngff_bio.export.report import ExportReport
