@@ -48,6 +48,7 @@ crash: $(VENV)/.dev
 	$(BIN)/python tests/engine/crash_runs.py --kills $(KILLS)
 	$(BIN)/python tests/compute/map_crash_runs.py --kills $(KILLS)
 	NGFF_BIO_EVERY_OPERATION=1 $(BIN)/python -m pytest -q tests/engine/test_transactions.py tests/editing
+	$(BIN)/python tests/engine/copy_runs.py --kills $(KILLS)
 
 TRIALS ?= 200
 faults: $(VENV)/.dev

@@ -93,7 +93,13 @@ def start(weed: str, home: Path) -> tuple[subprocess.Popen[bytes], str]:
     config.write_text(json.dumps({"identities": [{**who, "actions": rights}, everyone]}))
     (home / "data").mkdir()
     command = [weed, "mini", "-ip=127.0.0.1", f"-dir={home / 'data'}", f"-s3.config={config}"]
-    more = ["-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", f"-bucket={BUCKET},{PUBLIC}"]
+    more = [
+        "-admin.ui=false",
+        "-webdav=false",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        f"-bucket={BUCKET},{PUBLIC}",
+    ]
     with (home / "log").open("wb") as log:
         process = subprocess.Popen([*command, *flags, *more], stdout=log, stderr=log, cwd=home)
     endpoint = f"http://127.0.0.1:{ports[0]}"
