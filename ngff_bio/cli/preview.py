@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,23 @@ import typer
 from ngff_bio.cli import options as cli
 from ngff_bio.cli.buckets import with_bucket_options
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif")
+_ANIMATED = (".png", ".gif", ".webp")
+
+#: Milliseconds that an animation shows each picture.
+_DURATION = 200
+
+
+class _Sheet(StrEnum):
+    images = "images"
+    plate = "plate"
+    z = "z"
+    t = "t"
+
+
+class _Axis(StrEnum):
+    z = "z"
+    t = "t"
 
 
 @with_bucket_options
@@ -36,12 +53,26 @@ def preview(
     fill: Annotated[
         float, typer.Option(help="Opacity of the objects, 0 to 1.", min=0, max=1)
     ] = 0.25,
+    sheet: Annotated[
+        _Sheet | None,
+        typer.Option(
+            help="Several in one picture: images, wells of a plate, or planes of an image."
+        ),
+    ] = None,
+    animate: Annotated[
+        _Axis | None, typer.Option(help="All planes or frames, as an animated PNG, GIF or WebP.")
+    ] = None,
 ) -> None:
-    """Draw an image with its labels outlined, and a legend of the classes."""
+    """Draw an image with its labels outlined, a legend of the classes, and a scale bar.
+
+    With --sheet plate, --image is the path of the plate.
+    """
     from ngff_bio.cli.output import console, writing
     from ngff_bio.errors import ArgumentError
+    from ngff_bio.reader import open as open_store
     from ngff_bio.storage import storage_at
     from ngff_bio.viewing.preview import draw_preview
+    from ngff_bio.viewing.sheets import draw_frames, draw_sheet
 
     if output.suffix.lower() not in _SUFFIXES:
         raise ArgumentError(
@@ -49,8 +80,24 @@ def preview(
             expected=", ".join(_SUFFIXES),
             found=output.name,
         )
+    if animate is not None and output.suffix.lower() not in _ANIMATED:
+        raise ArgumentError(
+            "this kind of file cannot be animated",
+            expected=", ".join(_ANIMATED),
+            found=output.name,
+        )
     storage = storage_at(store, storage_options)
-    drawn = draw_preview(storage, image=image, label=label, t=t, z=z, width=width, fill=fill)
+    how: dict[str, Any] = {"image": image, "label": label, "width": width, "fill": fill}
+    if animate is not None:
+        pictures = draw_frames(open_store(storage), animate.value, **how)
+    elif sheet is not None:
+        pictures = [draw_sheet(open_store(storage), sheet.value, **how)]
+    else:
+        pictures = [draw_preview(storage, t=t, z=z, **how)]
+    first, *others = pictures
     with writing(output):
-        drawn.save(output)
-    console().print(f"{output}: {drawn.width} x {drawn.height}", markup=False)
+        if others:
+            first.save(output, save_all=True, append_images=others, duration=_DURATION, loop=0)
+        else:
+            first.save(output)
+    console().print(f"{output}: {first.width} x {first.height}", markup=False)

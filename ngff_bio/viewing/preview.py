@@ -1,15 +1,20 @@
-"""A preview of one plane of an image: labels outlined and filled, classes in a legend."""
+"""A preview of one plane of an image: labels outlined and filled, a legend of classes, a scale bar."""
 
 from __future__ import annotations
 
+import math
 import os
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
+from numpy.typing import NDArray
 
 import ngff_bio.reader as reader
+from ngff_bio.ngff import rule_color
 from ngff_bio.raster.rings import outlines
 from ngff_bio.reader.analysis.render import (
     Rgb,
@@ -20,12 +25,33 @@ from ngff_bio.reader.analysis.render import (
     to_rgb,
 )
 from ngff_bio.storage import Storage
+from ngff_bio.viewing.neuroglancer import shown_label
 
 _MARGIN = 10
 _LINE = 22
+_INK, _PAPER = (235, 235, 235), (24, 24, 24)
 
 #: Small images are enlarged up to so many times, so that outlines do not cover what they outline.
 _ZOOM = 4
+
+#: An outline is one pixel wide for each so many of the width.
+_WIDTH_PER_LINE = 600
+
+#: Objects are coloured by class where they have so many classes or fewer, but more than one.
+_MAX_CLASSES = 24
+
+#: Units of the scale bar as they are written.
+_SYMBOLS = {"nanometer": "nm", "micrometer": "µm", "millimeter": "mm", "angstrom": "Å"}
+
+
+@dataclass(frozen=True)
+class DrawnPlane:
+    """A plane with its labels: the picture, its indices, classes with colours, and a pixel's size."""
+
+    picture: PIL.Image.Image
+    place: dict[str, int]
+    legend: dict[str, Rgb]
+    step: float
 
 
 def draw_preview(
@@ -38,7 +64,7 @@ def draw_preview(
     width: int = 1200,
     fill: float = 0.25,
 ) -> PIL.Image.Image:
-    """Draw one plane with its labels.
+    """Draw one plane with its labels, a legend of their classes, and a scale bar where a unit is known.
 
     Parameters
     ----------
@@ -61,41 +87,77 @@ def draw_preview(
     ngff_bio.errors.NgffBioError
         If there is no such image, label image, frame or plane.
     """
-    dataset = reader.open(store)
-    if image is None:
-        image = next((p for p in dataset if dataset[p].labels), dataset.first_path)
-    found = dataset[image]
-    layers = _layers(found, label)
-    at = {**_busiest(found, layers), **{a: i for a, i in (("t", t), ("z", z)) if i is not None}}
-    pixels, planes, place = cut_plane(found, level_of_size(found, width, "x"), at, layers)
-    zoom = max(min(_ZOOM, width // pixels.shape[-1]), 1)
-    drawn = to_rgb(pixels, found.meta.channels).repeat(zoom, axis=0).repeat(zoom, axis=1)
-    legend: dict[str, Rgb] = {}
-    for name, small in planes.items():
-        values = small.repeat(zoom, axis=0).repeat(zoom, axis=1)
-        colors = label_colors(found, name, values)
-        drawn = overlaid(drawn, values, colors, fill)
-        drawn = overlaid(drawn, np.where(outlines(values), values, 0), colors, 1)
-        meta = found.label_meta(name).label
-        for one in meta.properties if meta is not None else ():
-            if "class" in one and one["label-value"] in colors:
-                legend[str(one["class"])] = colors[one["label-value"]]
-    made = PIL.Image.fromarray(drawn)
-    if made.width > width:
-        made = made.resize((width, max(1, round(made.height * width / made.width))))
-    where = ", ".join(f"{a}={i}" for a, i in place.items())
+    found = chosen_image(reader.open(store), image)
+    at = {a: i for a, i in (("t", t), ("z", z)) if i is not None}
+    drawn = draw_plane(found, at, label=label, width=width, fill=fill)
+    where = ", ".join(f"{a}={i}" for a, i in drawn.place.items())
     title = " ".join(x for x in (found.path or found.multiscale.name, where) if x)
-    return _with_legend(made, title, legend)
+    return with_legend(drawn.picture, title, drawn.legend)
+
+
+def chosen_image(dataset: reader.Dataset, path: str | None) -> reader.Image:
+    """The image at a path, or else the first one with labels."""
+    if path is None:
+        path = next((p for p in dataset if dataset[p].labels), dataset.first_path)
+    return dataset[path]
+
+
+def draw_plane(
+    image: reader.Image,
+    at: dict[str, int],
+    *,
+    label: str | None = None,
+    width: int = 1200,
+    fill: float = 0.25,
+    bar: bool = True,
+) -> DrawnPlane:
+    """One plane with its labels; the one with most instances along axes that ``at`` does not name."""
+    layers = _layers(image, label)
+    at = {**_busiest(image, layers), **at}
+    pixels, planes, place = cut_plane(image, level_of_size(image, width, "x"), at, layers)
+    rgb = PIL.Image.fromarray(to_rgb(pixels, image.meta.channels))
+    zoom = min(width / rgb.width, float(_ZOOM))
+    if zoom > 1:
+        zoom = math.floor(zoom)
+    size = (max(round(rgb.width * zoom), 1), max(round(rgb.height * zoom), 1))
+    resample = PIL.Image.Resampling.NEAREST if zoom >= 1 else PIL.Image.Resampling.BOX
+    drawn = np.asarray(rgb.resize(size, resample))
+    lines = max(1, round(size[0] / _WIDTH_PER_LINE))
+    legend: dict[str, Rgb] = {}
+    for name, plane in planes.items():
+        values = _resized(plane, size)
+        colors, classes = _colors(image, layers[0], name, values)
+        legend |= classes
+        drawn = overlaid(drawn, values, colors, fill)
+        drawn = overlaid(drawn, np.where(_thick(outlines(values), lines), values, 0), colors, 1)
+    picture = PIL.Image.fromarray(drawn)
+    step = image.scale["x"] * image.sizes["x"] / size[0]
+    if bar:
+        _draw_bar(picture, step, image.units["x"])
+    return DrawnPlane(picture, place, legend, step)
+
+
+def _resized(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Label values at another size: those of the nearest pixels."""
+    rows, columns = ((np.arange(n) * m // n) for n, m in zip(size[::-1], values.shape, strict=True))
+    return values[np.ix_(rows, columns)]
+
+
+def _thick(lines: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """Lines of a width in pixels."""
+    for _ in range(width - 1):
+        wider = lines.copy()
+        wider[1:] |= lines[:-1]
+        wider[:, 1:] |= lines[:, :-1]
+        lines = wider
+    return lines
 
 
 def _layers(image: reader.Image, label: str | None) -> list[str]:
     """The label image to draw and the hidden ones that complete it."""
+    label = shown_label(image) if label is None else label
     if label is None:
-        label = next(
-            (n for n in image.layers if image.is_semantic(n)), next(iter(image.layers), None)
-        )
-        if label is None:
-            return []
+        return []
     image.label_meta(label)  # raises if there is none of this name
     return [label, *image.layers.get(label, ())]
 
@@ -111,17 +173,69 @@ def _busiest(image: reader.Image, layers: list[str]) -> dict[str, int]:
     }
 
 
-def _with_legend(drawn: PIL.Image.Image, title: str, legend: dict[str, Rgb]) -> PIL.Image.Image:
+def _colors(
+    image: reader.Image, layer: str, name: str, values: NDArray[Any]
+) -> tuple[dict[int, Rgb], dict[str, Rgb]]:
+    """Colour of each value of a plane, and of each class: objects of several classes have theirs."""
+    colors = label_colors(image, name, values)
+    meta = image.label_meta(name).label
+    properties = meta.properties if meta is not None else ()
+    legend = {
+        str(p["class"]): colors[p["label-value"]]
+        for p in properties
+        if "class" in p and p["label-value"] in colors
+    }
+    if legend or layer not in image.tables:
+        return colors, legend
+    rows = image.annotations(layer)
+    if "category" not in rows:
+        return colors, legend
+    named = dict(zip(rows["label"].tolist(), rows["category"].tolist(), strict=True))
+    listed = image.label_attributes(layer).get("categories") or ()
+    known = {c["name"]: tuple(c["color"][:3]) for c in listed if c.get("color")}
+    names = sorted({c for c in named.values() if isinstance(c, str)})
+    by_class = {n: known.get(n, rule_color(i)) for i, n in enumerate(names, 1)}
+    if not 1 < len(by_class) <= _MAX_CLASSES:
+        return colors, legend
+    colors = {v: by_class[named[v]] if named.get(v) in by_class else c for v, c in colors.items()}
+    seen = {named.get(v) for v in colors}
+    return colors, {n: color for n, color in by_class.items() if n in seen}
+
+
+def _draw_bar(picture: PIL.Image.Image, step: float, unit: str | None) -> None:
+    """Draw a scale bar of 1, 2 or 5 times a power of ten, if the unit of a pixel is known."""
+    if unit is None or not step > 0 or picture.width < 128:
+        return
+    longest = picture.width / 4 * step
+    power = 10.0 ** math.floor(math.log10(longest))
+    length = next(m * power for m in (5, 2, 1) if m * power <= longest)
+    size = max(12, picture.width // 60)
+    pen, font = PIL.ImageDraw.Draw(picture), PIL.ImageFont.load_default(size)
+    right, bottom = picture.width - size, picture.height - size
+    left, thick = right - round(length / step), max(2, size // 4)
+    text = f"{length:g} {_SYMBOLS.get(unit, unit)}"
+    pen.rectangle((left - 1, bottom - thick - 1, right + 1, bottom + 1), fill=(0, 0, 0))
+    pen.rectangle((left, bottom - thick, right, bottom), fill=(255, 255, 255))
+    at = ((left + right) / 2, bottom - thick - 4)
+    ink, edge = (255, 255, 255), (0, 0, 0)
+    pen.text(at, text, ink, font, anchor="mb", stroke_width=1, stroke_fill=edge)
+
+
+def with_legend(
+    drawn: PIL.Image.Image, title: str, legend: dict[str, Rgb] | None = None
+) -> PIL.Image.Image:
+    """A picture with a title and classes below it."""
+    legend = legend or {}
     height = drawn.height + _MARGIN + _LINE * (1 + len(legend))
     font = PIL.ImageFont.load_default(14)
     wide = max(round(font.getlength(text)) for text in (title, *legend)) + 4 * _MARGIN
-    sheet = PIL.Image.new("RGB", (max(drawn.width, wide), height), (24, 24, 24))
+    sheet = PIL.Image.new("RGB", (max(drawn.width, wide), height), _PAPER)
     sheet.paste(drawn, (0, 0))
     pen = PIL.ImageDraw.Draw(sheet)
     y = drawn.height + _MARGIN // 2
-    pen.text((_MARGIN, y), title, fill=(235, 235, 235), font=font)
+    pen.text((_MARGIN, y), title, fill=_INK, font=font)
     for name, color in legend.items():
         y += _LINE
         pen.rectangle((_MARGIN, y + 2, _MARGIN + 14, y + 16), fill=color)
-        pen.text((_MARGIN + 24, y), name, fill=(235, 235, 235), font=font)
+        pen.text((_MARGIN + 24, y), name, fill=_INK, font=font)
     return sheet

@@ -1,0 +1,162 @@
+"""Several planes in one picture: plate maps, contact sheets, strips along z or t, animations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+
+import ngff_bio.reader as reader
+from ngff_bio.errors import ArgumentError
+from ngff_bio.reader.analysis.render import Rgb
+from ngff_bio.viewing.preview import chosen_image, draw_plane, with_legend
+
+Sheet = Literal["images", "plate", "z", "t"]
+
+#: Maximum number of images of a contact sheet, and of planes of a strip and of an animation.
+MAX_IMAGES, MAX_STRIP, MAX_FRAMES = 60, 12, 200
+
+_GAP = 4
+_PAPER, _INK, _EMPTY = (24, 24, 24), (235, 235, 235), (44, 44, 44)
+
+
+def draw_sheet(
+    dataset: reader.Dataset, kind: Sheet, *, image: str | None = None, width: int = 1200, **how: Any
+) -> PIL.Image.Image:
+    """Draw several planes in one picture.
+
+    Parameters
+    ----------
+    dataset
+        The store.
+    kind
+        ``images``: the first images of the store. ``plate``: the first field of each well, in the
+        layout of the plate. ``z``, ``t``: planes or frames of one image.
+    image
+        Path of the image (``z``, ``t``), or of the plate.
+    width
+        Maximum width in pixels.
+    how
+        Further options of `draw_plane`: ``label``, ``fill``.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If the store has no plate, or the image no such axis.
+    """
+    if kind == "plate":
+        return _plate_map(dataset, image, width, how)
+    if kind == "images":
+        paths = list(dataset)
+        shown = paths[:MAX_IMAGES]
+        columns = min(len(shown), math.ceil(math.sqrt(len(shown) * 1.5)))
+        cell = max(width // columns - _GAP, 16)
+        drawn = [draw_plane(dataset[p], {}, width=cell, bar=False, **how) for p in shown]
+        legend = {n: c for one in drawn for n, c in one.legend.items()}
+        title = f"{len(shown)} of {len(paths)} images" if len(shown) < len(paths) else ""
+        return with_legend(_grid([d.picture for d in drawn], columns, cell), title, legend)
+    found = chosen_image(dataset, image)
+    places = _indices(found, kind, MAX_STRIP)
+    columns = min(len(places), 4)
+    cell = max(width // columns - _GAP, 16)
+    drawn = [draw_plane(found, {kind: i}, width=cell, **how) for i in places]
+    legend = {n: c for one in drawn for n, c in one.legend.items()}
+    title = f"{found.path or found.multiscale.name} {kind}={', '.join(map(str, places))}"
+    return with_legend(_grid([d.picture for d in drawn], columns, cell), title, legend)
+
+
+def draw_frames(
+    dataset: reader.Dataset,
+    axis: Literal["z", "t"],
+    *,
+    image: str | None = None,
+    width: int = 1200,
+    **how: Any,
+) -> list[PIL.Image.Image]:
+    """Pictures of an image along z or t, for an animation; of many, as many as `MAX_FRAMES`.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If the image has no such axis.
+    """
+    found = chosen_image(dataset, image)
+    places = _indices(found, axis, MAX_FRAMES)
+    return [draw_plane(found, {axis: i}, width=width, **how).picture for i in places]
+
+
+def _indices(image: reader.Image, axis: str, most: int) -> list[int]:
+    """Indices along an axis, evenly spaced."""
+    if axis not in image.sizes:
+        raise ArgumentError(
+            f"the image has no axis {axis}", file=image.url, expected=", ".join(image.axes)
+        )
+    count = image.sizes[axis]
+    shown = min(count, most)
+    return [round(i * (count - 1) / max(shown - 1, 1)) for i in range(shown)]
+
+
+def _grid(pictures: Sequence[PIL.Image.Image], columns: int, cell: int) -> PIL.Image.Image:
+    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+    heights = [max(p.height for p in row) + _GAP for row in rows]
+    sheet = PIL.Image.new("RGB", (columns * (cell + _GAP), sum(heights)), _PAPER)
+    y = 0
+    for row, height in zip(rows, heights, strict=True):
+        for column, picture in enumerate(row):
+            sheet.paste(picture, (column * (cell + _GAP), y))
+        y += height
+    return sheet
+
+
+def _plate_map(
+    dataset: reader.Dataset, path: str | None, width: int, how: dict[str, Any]
+) -> PIL.Image.Image:
+    """The first field of each well at its place, from the first to the last row and column in use."""
+    plates = dataset.plates
+    if not plates or (path is not None and path not in plates):
+        raise ArgumentError(
+            "the store has no such plate" if plates else "the store has no plate",
+            file=dataset.url,
+            expected=", ".join(plates) or None,
+            found=path,
+            hint="ngff-bio preview --sheet images shows any store",
+        )
+    plate = plates[path if path is not None else next(iter(plates))]
+    rows = _span(plate.meta.rows, (row for row, _ in plate.meta.wells))
+    columns = _span(plate.meta.columns, (column for _, column in plate.meta.wells))
+    edge = 24
+    cell = max((width - edge) // len(columns) - _GAP, 16)
+    fields = {at: plate["/".join(at)] for at in plate.meta.wells}
+    drawn = {
+        at: draw_plane(well[next(iter(well))], {}, width=cell, bar=False, **how)
+        for at, well in fields.items()
+        if len(well)
+    }
+    high = max((d.picture.height for d in drawn.values()), default=cell)
+    size = (edge + len(columns) * (cell + _GAP), edge + len(rows) * (high + _GAP))
+    sheet = PIL.Image.new("RGB", size, _PAPER)
+    pen, font = PIL.ImageDraw.Draw(sheet), PIL.ImageFont.load_default(13)
+    legend: dict[str, Rgb] = {}
+    for j, column in enumerate(columns):
+        pen.text((edge + j * (cell + _GAP) + cell / 2, 4), column, _INK, font, anchor="mt")
+    for i, row in enumerate(rows):
+        y = edge + i * (high + _GAP)
+        pen.text((edge / 2, y + high / 2), row, _INK, font, anchor="mm")
+        for j, column in enumerate(columns):
+            x = edge + j * (cell + _GAP)
+            if (one := drawn.get((row, column))) is None:
+                pen.rectangle((x, y, x + cell - 1, y + high - 1), fill=_EMPTY)
+            else:
+                sheet.paste(one.picture, (x, y))
+                legend |= one.legend
+    return with_legend(sheet, f"plate {plate.name}", legend)
+
+
+def _span(names: Sequence[str], used: Iterable[str]) -> Sequence[str]:
+    """The names from the first to the last that is in use."""
+    places = [names.index(name) for name in used]
+    return names[min(places, default=0) : max(places, default=0) + 1]

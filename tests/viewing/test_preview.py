@@ -1,0 +1,104 @@
+"""Previews by their pixels: colours of classes, length of scale bars, order of planes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+import tifffile
+from makers import make_livecell
+from typer.testing import CliRunner
+
+import ngff_bio
+from ngff_bio.cli.app import app
+from ngff_bio.errors import ArgumentError
+from ngff_bio.ngff import rule_color
+from ngff_bio.viewing.preview import draw_preview
+from ngff_bio.viewing.sheets import draw_sheet
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stack of two planes of 200 x 100 pixels of 0.5 µm, black and white, with two objects."""
+    folder = tmp_path_factory.mktemp("drawn")
+    source = folder / "images"
+    source.mkdir()
+    pixels = np.zeros((2, 100, 200), np.uint8)
+    pixels[1] = 255
+    pixels[0, 0, 0] = 255
+    tifffile.imwrite(
+        source / "a.ome.tif",
+        pixels,
+        ome=True,
+        photometric="minisblack",
+        metadata={
+            "axes": "ZYX",
+            **{f"PhysicalSize{a}": 0.5 for a in "XY"},
+            **{f"PhysicalSize{a}Unit": "µm" for a in "XY"},
+        },
+    )
+    ngff_bio.convert(source, folder / "a.zarr")
+    dataset = ngff_bio.open(folder / "a.zarr")
+    values = np.zeros((2, 100, 200), np.uint8)
+    values[0, 20:40, 20:40], values[0, 60:80, 120:160] = 3, 7
+    rows = pd.DataFrame({"label": [3, 7], "category": ["round", "long"]})
+    ngff_bio.write_labels(dataset[dataset.first_path], "object", values, table=rows)
+    return folder / "a.zarr"
+
+
+def test_objects_have_the_colour_of_their_class(store: Path) -> None:
+    drawn = np.asarray(draw_preview(store, z=0, width=200, fill=1))
+    assert tuple(drawn[30, 30]) == rule_color(2)  # classes in alphabetical order: long, round
+    assert tuple(drawn[70, 140]) == rule_color(1)
+    assert drawn.shape[0] >= 100 + 3 * 22  # a title and two classes
+
+
+def test_the_scale_bar_is_as_long_as_it_says(store: Path) -> None:
+    for width, pixels in ((200, 40), (400, 80)):  # 20 µm of 0.5 µm each, at most a quarter
+        drawn = np.asarray(draw_preview(store, z=0, width=width, fill=0))[: width // 2]
+        white = (drawn == 255).all(axis=-1)
+        assert max(white[-40:].sum(axis=1)) == pixels + 1
+
+
+def test_outlines_are_wider_in_larger_pictures(store: Path) -> None:
+    drawn = np.asarray(draw_preview(store, z=0, width=800, fill=0))
+    tinted = (drawn == rule_color(1)).all(axis=-1)
+    row = tinted[70 * 4]
+    assert np.flatnonzero(row[120 * 4 : 121 * 4]).size >= 1
+    plain = np.asarray(draw_preview(store, z=0, width=200, fill=0))
+    assert tinted[:400].sum() > (plain == rule_color(1)).all(axis=-1)[:100].sum() * 4
+
+
+def test_strips_and_animations_have_the_planes_in_order(store: Path, tmp_path: Path) -> None:
+    strip = np.asarray(draw_sheet(ngff_bio.open(store), "z", width=240))
+    assert strip[10, 100].max() == 0
+    assert strip[10, 120 + 100].min() == 255
+    out = tmp_path / "a.gif"
+    done = CliRunner().invoke(
+        app, ["preview", str(store), "-o", str(out), "--animate", "z", "--width", "100"]
+    )
+    assert done.exit_code == 0, done.output
+    with PIL.Image.open(out) as animated:
+        assert animated.n_frames == 2
+        assert animated.convert("RGB").getpixel((5, 45)) == (0, 0, 0)
+
+
+def test_a_plate_map_has_wells_at_their_places(tmp_path: Path) -> None:
+    truth = make_livecell(tmp_path, size="tiny")
+    ngff_bio.convert(truth.root, tmp_path / "p.zarr")
+    dataset = ngff_bio.open(tmp_path / "p.zarr")
+    path, plate = next(iter(dataset.plates.items()))
+    rows = [row for row, _ in plate.meta.wells]
+    span = [r for r in plate.meta.rows if min(rows) <= r <= max(rows)]
+    sheet = draw_sheet(dataset, "plate", image=path, width=400)
+    assert sheet.height > len(span) * 16
+    with pytest.raises(ArgumentError, match="no such plate"):
+        draw_sheet(dataset, "plate", image="nowhere")
+
+
+def test_a_store_without_plates_has_no_plate_map(store: Path) -> None:
+    with pytest.raises(ArgumentError, match="no plate"):
+        draw_sheet(ngff_bio.open(store), "plate")
