@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup lint types contract schemas operations crash faults fuzz junk install-size check clean
+.PHONY: demo test setup lint types contract schemas operations crash faults fuzz junk install-size interop check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ngff-bio demo demo
@@ -63,6 +63,9 @@ junk: $(VENV)/.dev
 
 install-size: $(VENV)/.dev
 	$(BIN)/python tests/install_size.py
+
+interop: $(VENV)/.dev
+	$(BIN)/python tests/interop/read_stores.py
 
 check: lint types contract test
 
