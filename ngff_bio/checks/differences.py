@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from ngff_bio.errors import NgffBioError
 from ngff_bio.model import Notice
@@ -137,9 +137,9 @@ class Verification:
         ]
         return " and ".join(f"{n} {one if n == 1 else many}" for n, one, many in counts if n)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """All of it as JSON values."""
-        found: dict[str, Any] = clean_json(asdict(self))
+        found: dict[str, object] = clean_json(asdict(self))
         return {"equal": self.equal, **found}
 
 

@@ -48,7 +48,7 @@ class Annotation:
     found: LabelPlanes
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """Its record in the source without geometry; empty if there is none."""
         return json.loads(self.instance.record) if self.instance.record else {}
 
@@ -252,7 +252,7 @@ def _on_plane(instance: Instance, plane: Plane) -> Instance:
     )
 
 
-def _instance(columns: Mapping[str, list[Any]], row: int) -> Instance:
+def _instance(columns: Mapping[str, list[object]], row: int) -> Instance:
     """The instance of a table row; missing columns are unknown values."""
 
     def get(name: str) -> Any:

@@ -18,7 +18,7 @@ class ClassEntry:
     id: int
     name: str
     color: tuple[int, ...] | None = None
-    record: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, object] = field(default_factory=dict)
 
 
 class Classes:

@@ -24,8 +24,8 @@ KEY = "annotations"
 class DocumentImage:
     """What a document states about one image: its record, and its objects with their positions."""
 
-    record: dict[str, Any]
-    objects: list[tuple[int, Any]] = field(default_factory=list)
+    record: dict[str, object]
+    objects: list[tuple[int, object]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -33,11 +33,11 @@ class SourceDocument:
     """A document of the source: its record, and its images by their position in it."""
 
     file: str
-    record: dict[str, Any]
+    record: dict[str, object]
     images: dict[int, DocumentImage] = field(default_factory=dict)
 
     @property
-    def ordered(self) -> list[tuple[dict[str, Any], list[tuple[int, Any]]]]:
+    def ordered(self) -> list[tuple[dict[str, object], list[tuple[int, Any]]]]:
         """Record and objects of each image, in the order of the document."""
         found = (self.images[n] for n in sorted(self.images))
         return [(i.record, sorted(i.objects, key=lambda o: o[0])) for i in found]
@@ -90,7 +90,7 @@ def _stated(image: SelectedImage) -> Iterator[tuple[int, Mapping[str, Any]]]:
                 yield t, about
 
 
-def _rows(image: SelectedImage, layer: str) -> Iterator[tuple[str, int, int, Any]]:
+def _rows(image: SelectedImage, layer: str) -> Iterator[tuple[str, int, int, object]]:
     """File, frame, position and record of each row that came from a document."""
     table = image.stored.table(layer)
     if table is None or not {"files", "indices", "record", "t"} <= set(table.column_names):
@@ -121,6 +121,6 @@ def count_objects(documents: list[SourceDocument], report: ExportReport) -> None
     report.instances += sum(len(i.objects) for d in documents for i in d.images.values())
 
 
-def json_bytes(content: Any) -> bytes:
+def json_bytes(content: object) -> bytes:
     """JSON in UTF-8."""
     return json.dumps(content, ensure_ascii=False, indent=2).encode()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ngff_bio.model import Box, Geometry, Polygons, Shape
 from ngff_bio.raster.rings import Ring, polygons_of_rings
@@ -37,9 +36,9 @@ class Bounds:
         self.box = one
 
 
-def geo_metadata(bounds: Bounds) -> dict[str, Any]:
+def geo_metadata(bounds: Bounds) -> dict[str, object]:
     """The value of the ``geo`` key of the file metadata."""
-    column: dict[str, Any] = {
+    column: dict[str, object] = {
         "encoding": "WKB",
         "geometry_types": sorted(bounds.kinds),
         "crs": None,

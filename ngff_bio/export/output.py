@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from errno import ENOSPC
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ngff_bio.errors import ArgumentError, NgffBioError, StorageError, StoreExistsError
 from ngff_bio.parallel import shared_pool
@@ -66,7 +65,7 @@ def complete_or_nothing(out: Path, *, overwrite: bool, store: str) -> Iterator[P
 @contextmanager
 def output_at(
     out: str | os.PathLike[str],
-    options: Mapping[str, Any] | None,
+    options: Mapping[str, object] | None,
     *,
     overwrite: bool,
     store: str,
@@ -212,6 +211,6 @@ def unused_name(name: str, used: set[str]) -> str:
     return str(path)
 
 
-def write_json(file: Path, content: Any, *, indent: int | None = 2) -> None:
+def write_json(file: Path, content: object, *, indent: int | None = 2) -> None:
     """Write a JSON file in UTF-8."""
     file.write_text(json.dumps(content, ensure_ascii=False, indent=indent), encoding="utf-8")

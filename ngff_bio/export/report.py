@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 from ngff_bio.model import Notice
 from ngff_bio.printing import clean_json
@@ -56,6 +55,6 @@ class ExportReport:
                 return
         self.notices.append(notice)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The report as JSON values."""
         return {key: clean_json(value) for key, value in asdict(self).items()}

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.export.output import output_at, shown
@@ -28,8 +27,8 @@ def export(
     labels: str | Sequence[str] | None = None,
     images: bool | None = None,
     masks: Masks | None = None,
-    storage_options: Mapping[str, Any] | None = None,
-    out_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, object] | None = None,
+    out_options: Mapping[str, object] | None = None,
     overwrite: bool = False,
 ) -> ExportReport:
     """Export a store, some of its images, or a region of them.

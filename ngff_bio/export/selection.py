@@ -114,7 +114,7 @@ class SelectedImage:
         return dict(reversed(self.all_frames))
 
     @cached_property
-    def slices(self) -> dict[tuple[int, int], Mapping[str, Any]]:
+    def slices(self) -> dict[tuple[int, int], Mapping[str, object]]:
         """Attributes of each slice of a stack that had a file of its own, by t and z."""
         known = [(t, (f.get("record") or {}).get("z"), f) for t, f in self.all_frames]
         return {(t, z): f for t, z, f in known if isinstance(z, int)}
@@ -147,7 +147,7 @@ class SelectedImage:
                 name = self._plane_name(frame, t, z, stacked)
                 yield Plane(self, t, z, y, x, whole, name, frame)
 
-    def _plane_name(self, frame: Mapping[str, Any], t: int, z: int, stacked: bool) -> str:
+    def _plane_name(self, frame: Mapping[str, object], t: int, z: int, stacked: bool) -> str:
         name = str(frame.get("name") or "")
         if not name:
             name = self.name + (f"_t{t:04}" if self.stored.size("t") > 1 else "")

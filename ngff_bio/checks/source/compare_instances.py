@@ -226,9 +226,9 @@ def instance_name(instance: Instance) -> str:
     return name if instance.source_id is None else f"{name}, id {instance.source_id}"
 
 
-def source_columns(instances: list[Instance]) -> dict[str, list[Any]]:
+def source_columns(instances: list[Instance]) -> dict[str, list[object]]:
     """Values that the table should have for instances, by column."""
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, list[object]] = {
         "label": [i.value for i in instances],
         "t": [i.t for i in instances],
         "z": [i.z for i in instances],
@@ -264,7 +264,7 @@ def _text(value: int | str | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _outline(instance: Instance) -> list[Any] | None:
+def _outline(instance: Instance) -> list[object] | None:
     if isinstance(instance.geometry, Polygons):
         return [list(part) for part in instance.geometry.parts]
     if isinstance(instance.geometry, Shape):

@@ -183,7 +183,7 @@ def label_differences(
                 yield _differs("label", path, f"colour of {value}", colors.get(value), color)
 
 
-def _category(category: Category) -> dict[str, Any]:
+def _category(category: Category) -> dict[str, object]:
     entry = {
         "id": category.id,
         "name": category.name,
@@ -201,7 +201,7 @@ def _meta(documents: Documents, path: str) -> GroupMeta | None:
 
 
 def _fields(
-    kind: Kind, path: str, expected: Mapping[str, Any], found: Mapping[str, Any]
+    kind: Kind, path: str, expected: Mapping[str, object], found: Mapping[str, object]
 ) -> Iterator[Difference]:
     for name, value in expected.items():
         wanted = json.loads(json.dumps(value))
@@ -209,7 +209,7 @@ def _fields(
             yield _differs(kind, path, name, wanted, found.get(name))
 
 
-def _differs(kind: Kind, path: str, name: str, expected: Any, found: Any) -> Difference:
+def _differs(kind: Kind, path: str, name: str, expected: object, found: object) -> Difference:
     return Difference(
         kind, path, f"{name} differs", expected=shorten(expected), found=shorten(found)
     )

@@ -85,7 +85,7 @@ class RowComparison:
     where: str | None = None
 
     def differences(
-        self, table: pa.Table, columns: Mapping[str, list[Any]]
+        self, table: pa.Table, columns: Mapping[str, list[object]]
     ) -> Iterator[Difference]:
         """Every value that differs.
 
@@ -114,7 +114,7 @@ class RowComparison:
         return Difference("row", self.path, what, where=self.where, **parts)
 
     def _compare(
-        self, name: str, there: pa.ChunkedArray, values: list[Any]
+        self, name: str, there: pa.ChunkedArray, values: list[object]
     ) -> Iterator[Difference]:
         import pyarrow as pa
 
@@ -134,7 +134,9 @@ class RowComparison:
                     found=shorten(found),
                 )
 
-    def _by_label(self, table: pa.Table, columns: Mapping[str, list[Any]]) -> Iterator[Difference]:
+    def _by_label(
+        self, table: pa.Table, columns: Mapping[str, list[object]]
+    ) -> Iterator[Difference]:
         """Instances without a row, and rows without an instance."""
         if "label" not in table.column_names or "label" not in columns:
             return
@@ -159,7 +161,7 @@ def same(expected: Any, found: Any) -> bool:
     return bool(expected == found)
 
 
-def _is_sequence(value: Any) -> bool:
+def _is_sequence(value: object) -> bool:
     return (
         hasattr(value, "__len__")
         and hasattr(value, "__getitem__")

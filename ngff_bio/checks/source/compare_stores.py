@@ -175,7 +175,7 @@ class StoreComparison:
             )
         return Found(wrong)
 
-    def _meta(self, path: str, attributes: dict[str, Any]) -> ngff.GroupMeta | None:
+    def _meta(self, path: str, attributes: dict[str, object]) -> ngff.GroupMeta | None:
         def shape_of(name: str) -> tuple[int, ...]:
             return self.inventory.shape(join_key(path, name))
 

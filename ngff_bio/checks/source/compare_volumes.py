@@ -170,7 +170,7 @@ def mask_differences(
     expected: NDArray[Any],
     found: NDArray[Any],
     where: str,
-    source_ids: Mapping[int, Any],
+    source_ids: Mapping[int, object],
 ) -> Iterator[Difference]:
     """Instances that differ between two label blocks: pixels that each lacks, or has too many."""
     wrong = expected != found
@@ -206,7 +206,7 @@ def compare_objects(
     if table is None:
         missing = Difference("row", path, f"the table of {len(seen)} objects is missing")
         return Found([missing] if seen and layer.kind == "instance" else [], len(seen))
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, list[object]] = {
         "label": seen,
         "label_image": [layer.name] * len(seen),
         "source_id": [str(layer.source_ids.get(v, v)) for v in seen],

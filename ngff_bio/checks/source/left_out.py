@@ -34,7 +34,7 @@ def conversion_of(storage: Storage) -> dict[str, Any]:
     return recorded if isinstance(recorded, dict) else {}
 
 
-def files_not_read(recorded: dict[str, Any]) -> list[str]:
+def files_not_read(recorded: dict[str, object]) -> list[str]:
     """Names of files that the conversion did not read, as the store records them."""
     found: list[str] = []
     for listed in _dict(_dict(recorded.get("attributes")).get(NOT_READ)).values():
@@ -46,7 +46,7 @@ def files_not_read(recorded: dict[str, Any]) -> list[str]:
     return found
 
 
-def records_skipped(recorded: dict[str, Any], dataset: SourceDataset | None) -> list[Notice]:
+def records_skipped(recorded: dict[str, object], dataset: SourceDataset | None) -> list[Notice]:
     """What the conversion skipped: as the store records it, and as reading the source again does."""
     listed = _dict(recorded.get("attributes")).get(SKIPPED)
     found = {}
@@ -111,7 +111,7 @@ def _damage(image: SourceImage) -> str | None:
     return None
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def _dict(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 

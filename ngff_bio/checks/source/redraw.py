@@ -67,7 +67,7 @@ def _offsets(y: Flat, x: Flat, size: tuple[int, int]) -> Flat:
 
 def _redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Flat]:
     drawn: list[Flat] = [_NOTHING] * len(instances)
-    rles: dict[int, dict[str, Any]] = {}
+    rles: dict[int, dict[str, object]] = {}
     for i, instance in enumerate(instances):
         geometry = instance.geometry
         if isinstance(geometry, Polygons) and geometry.rule != "coco":
@@ -124,14 +124,14 @@ def _far(geometry: Polygons | Box, size: tuple[int, int]) -> Flat:
     return np.sort(run_pixels(runs.starts, runs.lengths, runs.step))
 
 
-def _from_polygons(polygons: Polygons, size: tuple[int, int]) -> dict[str, Any] | None:
+def _from_polygons(polygons: Polygons, size: tuple[int, int]) -> dict[str, object] | None:
     """Union of the parts; those of fewer than three points cover nothing (pycocotools refuses)."""
     parts = [[float(v) for v in p[: len(p) // 2 * 2]] for p in polygons.parts]
     parts = [p for p in parts if len(p) >= 6]
     if not parts:
         return None
     rles = coco_mask.frPyObjects(parts, *size)
-    found: dict[str, Any] = rles[0] if len(rles) == 1 else coco_mask.merge(rles)
+    found: dict[str, object] = rles[0] if len(rles) == 1 else coco_mask.merge(rles)
     return found
 
 
@@ -161,9 +161,9 @@ def _from_centers(polygons: Polygons, size: tuple[int, int]) -> Flat:
     return np.unique(np.concatenate(found))
 
 
-def _from_box(box: Box, size: tuple[int, int]) -> dict[str, Any]:
+def _from_box(box: Box, size: tuple[int, int]) -> dict[str, object]:
     given = np.array([[box.x0, box.y0, box.x1 - box.x0, box.y1 - box.y0]], np.float64)
-    found: dict[str, Any] = coco_mask.frPyObjects(given, *size)[0]
+    found: dict[str, object] = coco_mask.frPyObjects(given, *size)[0]
     return found
 
 
@@ -181,7 +181,7 @@ def _packed(rle: Rle, size: tuple[int, int]) -> dict[str, Any]:
     plain = {"size": list(rle.size), "counts": rle.counts}
     if isinstance(rle.counts, str):
         return plain
-    packed: dict[str, Any] = coco_mask.frPyObjects(
+    packed: dict[str, object] = coco_mask.frPyObjects(
         {**plain, "counts": [int(c) for c in rle.counts]}, *rle.size
     )
     return packed

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from ngff_bio.checks.differences import Difference, Verification
 from ngff_bio.checks.reading import Progress
@@ -39,11 +38,11 @@ def verify(
     source: str | os.PathLike[str] | SourceDataset | None = None,
     *,
     format: str | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     on_error: OnError | None = None,
     exclude: Sequence[str] | None = None,
-    source_options: Mapping[str, Any] | None = None,
-    storage_options: Mapping[str, Any] | None = None,
+    source_options: Mapping[str, object] | None = None,
+    storage_options: Mapping[str, object] | None = None,
     limits: Limits | None = None,
     sample: int | None = None,
     pixels: bool = False,
@@ -197,7 +196,7 @@ def _check_place(tree: FileTree, entries: Iterable[ManifestEntry]) -> None:
         )
 
 
-def _limits(used: Mapping[str, Any]) -> Limits:
+def _limits(used: Mapping[str, object]) -> Limits:
     """The limits that a store was converted with."""
     given = (used.get("max_pixels"), used.get("max_bytes"))
     return Limits(*(n if isinstance(n, int) else None for n in given))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from ngff_bio.checks.spec import images, images_v06
 from ngff_bio.checks.spec.findings import Finding, Findings
@@ -46,14 +45,14 @@ KINDS = tuple(_KEYS)
 
 
 def validate_attributes(
-    attributes: Mapping[str, Any],
+    attributes: Mapping[str, object],
     *,
     version: str | None = None,
     kind: str | None = None,
     strict: bool = False,
     as_cases: bool = False,
     group: str = "",
-    plate: Mapping[str, Any] | None = None,
+    plate: Mapping[str, object] | None = None,
 ) -> list[Finding]:
     """Check the attributes of one group against the specification.
 
@@ -122,7 +121,7 @@ def validate_attributes(
 
 
 def _checks(
-    version: str, plate: Mapping[str, Any] | None, *, ruled: bool
+    version: str, plate: Mapping[str, object] | None, *, ruled: bool
 ) -> dict[str, Callable[[Node], None]]:
     """The check for each metadata key; it takes the object that holds the key.
 
@@ -195,7 +194,7 @@ def _check_kind(metadata: Node, kind: str | None, known: set[str]) -> None:
         )
 
 
-def detect_version(attributes: Mapping[str, Any]) -> str:
+def detect_version(attributes: Mapping[str, object]) -> str:
     """The version of the specification that a group's attributes are meant to follow.
 
     Where the attributes name no version, or an unknown one (a finding), their form decides.

@@ -35,7 +35,7 @@ class Node:
     def __getitem__(self, key: str | int) -> Node:
         """The child at a key or index; a missing node where there is none."""
         token = str(key).replace("~", "~0").replace("/", "~1")
-        child: Any = _MISSING
+        child: object = _MISSING
         if isinstance(key, str) and isinstance(self.value, dict):
             child = self.value.get(key, _MISSING)
         elif isinstance(key, int) and isinstance(self.value, list) and key < len(self.value):
@@ -136,7 +136,7 @@ class Node:
             return None
         return rows
 
-    def check_unique(self, rule: str, values: Iterable[Any], named: str = "") -> None:
+    def check_unique(self, rule: str, values: Iterable[object], named: str = "") -> None:
         """Add a finding for each of the values that occurs more than once."""
         for value in duplicates(values):
             self.breaks(rule, f"{named}{value!r} more than once")
@@ -160,9 +160,9 @@ def is_integer(value: Any) -> bool:
     return is_number(value) and float(value).is_integer()
 
 
-def duplicates(values: Iterable[Any]) -> list[Any]:
+def duplicates(values: Iterable[object]) -> list[object]:
     """The JSON values that occur more than once, each named once, in order of first occurrence."""
-    seen: dict[str, list[Any]] = {}
+    seen: dict[str, list[object]] = {}
     for value in values:
         key = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=repr)
         seen.setdefault(f"{type(value).__name__}{key}", []).append(value)

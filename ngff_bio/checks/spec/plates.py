@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ngff_bio.checks.spec.node import Node, duplicates, texts
 
@@ -96,7 +95,7 @@ def _check_acquisitions(listed: Node) -> None:
     listed.check_unique("acquisition-id-unique", ids, "id ")
 
 
-def check_well(metadata: Node, plate: Mapping[str, Any] | None) -> None:
+def check_well(metadata: Node, plate: Mapping[str, object] | None) -> None:
     """Check a well, against the acquisitions of its plate where its attributes are known."""
     well = metadata["well"].as_object("well-object")
     if well is None:

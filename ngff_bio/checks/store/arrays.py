@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -85,7 +84,7 @@ def _check_scales(multiscale: CheckedMultiscale, findings: Findings) -> None:
 
 
 def _check_channels(
-    content: dict[str, Any], image: CheckedMultiscale, pointer: str, findings: Findings
+    content: dict[str, object], image: CheckedMultiscale, pointer: str, findings: Findings
 ) -> None:
     omero = content.get("omero")
     channels = omero.get("channels") if isinstance(omero, dict) else None

@@ -266,7 +266,7 @@ def _some(values: list[Any]) -> str:
     return ", ".join(map(str, values[:_SHOWN]))
 
 
-def _label_values(entries: Any) -> set[int]:
+def _label_values(entries: object) -> set[int]:
     listed = entries if isinstance(entries, list) else []
     values = [e.get("label-value") for e in listed if isinstance(e, dict)]
     return {v for v in values if isinstance(v, int)}

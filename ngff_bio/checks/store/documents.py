@@ -48,14 +48,14 @@ class Documents:
 
     zarr_format: int
     objects: dict[str, int] | None = None
-    groups: dict[str, dict[str, Any]] = field(default_factory=dict)
-    arrays: dict[str, dict[str, Any]] = field(default_factory=dict)
+    groups: dict[str, dict[str, object]] = field(default_factory=dict)
+    arrays: dict[str, dict[str, object]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
-    consolidated: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    consolidated: dict[str, dict[str, dict[str, object]]] = field(default_factory=dict)
     _sorted: list[str] = field(default_factory=list, repr=False)
     _parsed: dict[str, ArrayMeta | None] = field(default_factory=dict, repr=False)
 
-    def node(self, path: str) -> dict[str, Any] | None:
+    def node(self, path: str) -> dict[str, object] | None:
         """The document of a group or array; ``None`` if there is none."""
         return self.groups.get(path) or self.arrays.get(path)
 
@@ -186,7 +186,7 @@ def _named_below(found: Documents, path: str) -> Iterator[str]:
         yield join(path.rpartition("/")[0], str(int(number) + 1))
 
 
-def _of_graph(graph: dict[str, Any], path: str) -> Iterator[str]:
+def _of_graph(graph: dict[str, object], path: str) -> Iterator[str]:
     """Groups and arrays of a GEFF graph."""
     yield from (join(path, p) for p in ("nodes", "nodes/ids", "nodes/props", "edges", "edges/ids"))
     named = graph.get("node_props_metadata")
@@ -194,11 +194,11 @@ def _of_graph(graph: dict[str, Any], path: str) -> Iterator[str]:
         yield from (join(path, "nodes/props", name, p) for p in ("", "values", "missing"))
 
 
-def _objects(value: Any) -> list[dict[str, Any]]:
+def _objects(value: object) -> list[dict[str, object]]:
     return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
 
 
-def texts(value: Any, key: str | None = None) -> list[str]:
+def texts(value: object, key: str | None = None) -> list[str]:
     """The strings of a list, or those at a key of a list of objects; other values are ignored."""
     if not isinstance(value, list):
         return []

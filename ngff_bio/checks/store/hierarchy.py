@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from posixpath import normpath
-from typing import Any
 
 from ngff_bio.checks.spec.conformance import detect_version
 from ngff_bio.checks.spec.findings import Findings, excerpt
@@ -39,7 +38,7 @@ def check_documents(documents: Documents, findings: Findings) -> None:
 
 
 def _check_copies(
-    documents: Documents, path: str, copies: dict[str, dict[str, Any]], findings: Findings
+    documents: Documents, path: str, copies: dict[str, dict[str, object]], findings: Findings
 ) -> None:
     start = f"{path}/" if path else ""
     below = {p for p in (*documents.groups, *documents.arrays) if p.startswith(start) and p != path}
@@ -55,7 +54,7 @@ def _check_copies(
             findings.add("consolidated-equal", "", found)
 
 
-def _plain(node: dict[str, Any]) -> dict[str, Any]:
+def _plain(node: dict[str, object]) -> dict[str, object]:
     """A document without the copies of others, and without empty attributes."""
     left = {k: v for k, v in node.items() if k != "consolidated_metadata"}
     return {k: v for k, v in left.items() if not (k == "attributes" and not v)}
@@ -148,7 +147,7 @@ def check_names(documents: Documents, path: str, findings: Findings) -> None:
                 findings.add("path-inside", pointer, excerpt(target))
 
 
-def _paths(entries: Any) -> Iterator[tuple[int, str]]:
+def _paths(entries: object) -> Iterator[tuple[int, str]]:
     for number, entry in enumerate(entries if isinstance(entries, list) else []):
         if isinstance(entry, dict) and isinstance(entry.get("path"), str):
             yield number, entry["path"]
@@ -159,7 +158,7 @@ def _is_image(documents: Documents, path: str) -> bool:
 
 
 def _check_plate(
-    documents: Documents, path: str, plate: dict[str, Any], findings: Findings, start: str
+    documents: Documents, path: str, plate: dict[str, object], findings: Findings, start: str
 ) -> None:
     listed, most = set(), 0
     for number, name in _paths(plate.get("wells")):
@@ -201,7 +200,7 @@ def _check_collection(documents: Documents, path: str, findings: Findings) -> No
 
 
 def _check_labels(
-    documents: Documents, path: str, listed: list[Any], findings: Findings, start: str
+    documents: Documents, path: str, listed: list[object], findings: Findings, start: str
 ) -> None:
     names = [n for n in listed if isinstance(n, str)]
     for name in names:
@@ -218,7 +217,7 @@ def _check_labels(
 
 
 def _check_source(
-    documents: Documents, path: str, label: dict[str, Any], findings: Findings, start: str
+    documents: Documents, path: str, label: dict[str, object], findings: Findings, start: str
 ) -> None:
     source = label.get("source")
     image = source.get("image") if isinstance(source, dict) else None

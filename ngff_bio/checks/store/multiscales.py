@@ -77,7 +77,7 @@ def first_multiscale(documents: Documents, path: str) -> CheckedMultiscale | Non
 
 
 def _multiscale(
-    documents: Documents, path: str, entry: dict[str, Any], pointer: str
+    documents: Documents, path: str, entry: dict[str, object], pointer: str
 ) -> CheckedMultiscale:
     listed = entry.get("datasets")
     datasets = [d for d in listed if isinstance(d, dict)] if isinstance(listed, list) else []
@@ -102,7 +102,7 @@ def _multiscale(
     )
 
 
-def _axes(entry: dict[str, Any], datasets: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _axes(entry: dict[str, object], datasets: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Axes of 0.4 and 0.5, or those of the coordinate system that the datasets lead to (0.6)."""
     axes = entry.get("axes")
     systems = entry.get("coordinateSystems")

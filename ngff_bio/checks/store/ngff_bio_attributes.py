@@ -51,7 +51,9 @@ def _check_references(
             findings.add("own-images", f"/{KEY}/images", f"{dataset['images']}, there are {count}")
 
 
-def _check_frames(documents: Documents, path: str, frames: list[Any], findings: Findings) -> None:
+def _check_frames(
+    documents: Documents, path: str, frames: list[object], findings: Findings
+) -> None:
     image = first_multiscale(documents, path)
     info = image.levels[0].array if image is not None and image.levels else None
     if image is None or info is None or len(info.shape) != len(image.axes):

@@ -66,7 +66,7 @@ def check_tables(
 
 def _check_table(
     documents: Documents, storage: Storage, path: str, findings: Findings
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """Check attributes and file of a table; returns its columns, ``None`` if they cannot be read."""
     attributes = documents.attributes(path)
     for key in ("type", "table_version", "backend"):
@@ -87,7 +87,7 @@ def _check_table(
         return None
 
 
-def _read(data: bytes, backend: str) -> dict[str, Any]:
+def _read(data: bytes, backend: str) -> dict[str, object]:
     import pyarrow as pa
     from pyarrow import csv, parquet
 
@@ -164,7 +164,7 @@ def _rows(documents: Documents, table: Table) -> Iterator[_Row]:
         return
     count = len(labels)
 
-    def column(name: str, otherwise: Any) -> list[Any]:
+    def column(name: str, otherwise: object) -> list[object]:
         found = table.columns.get(name)
         return [otherwise] * count if found is None else found.to_pylist()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from ngff_bio.checks.reading import Progress
 from ngff_bio.checks.spec.conformance import detect_version, validate_attributes
@@ -29,7 +28,7 @@ def validate(
     strict: bool = False,
     quick: bool = False,
     workers: int = 0,
-    storage_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, object] | None = None,
     progress: Progress | None = None,
 ) -> list[Finding]:
     """Check every group, array and table of a store, whatever program wrote it.
@@ -112,7 +111,7 @@ def _kind(documents: Documents, path: str) -> str | None:
     return None
 
 
-def _plate_of(documents: Documents, path: str) -> dict[str, Any] | None:
+def _plate_of(documents: Documents, path: str) -> dict[str, object] | None:
     """Attributes of the plate of a well: two groups up."""
     if "/" not in path:
         return None

@@ -61,7 +61,7 @@ def write_new(selection: Selection, place: Path, report: ExportReport) -> None:
         report.skip("image files need a folder: choose one to export them too")
 
 
-def _info(selection: Selection) -> dict[str, Any]:
+def _info(selection: Selection) -> dict[str, object]:
     info = {"description": selection.name, "contributor": selection.attributes.get("citation")}
     return {k: v for k, v in info.items() if v}
 
@@ -73,7 +73,7 @@ def _record(
     several: bool,
     selection: Selection,
     report: ExportReport,
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """An annotation; values without a COCO key are under keys of their own."""
     segmentation = _segmentation(one, selection, report)
     box = one.box
@@ -83,7 +83,7 @@ def _record(
     area = one.instance.area
     if area is None or one.is_cut:
         area = one.area if one.extent is not None else (box[2] * box[3] if box else 0)
-    record: dict[str, Any] = {
+    record: dict[str, object] = {
         "id": 0,
         "image_id": image,
         "category_id": entry.id,
@@ -106,7 +106,7 @@ def _record(
     return record
 
 
-def _segmentation(one: Annotation, selection: Selection, report: ExportReport) -> Any:
+def _segmentation(one: Annotation, selection: Selection, report: ExportReport) -> object:
     """Polygons or RLE of the source, else the pixels as RLE or polygons."""
     shape = one.geometry
     if isinstance(shape, Polygons) and all(len(p) >= 6 for p in shape.parts):
@@ -134,7 +134,7 @@ def _segmentation(one: Annotation, selection: Selection, report: ExportReport) -
 _ROWS = 1 << 11
 
 
-def source_files(selection: Selection) -> list[dict[str, Any]]:
+def source_files(selection: Selection) -> list[dict[str, object]]:
     """What the store keeps of the COCO files of its source; empty for other sources."""
     kept = (selection.attributes.get("attributes") or {}).get(KEY) or []
     return list(kept.values()) if isinstance(kept, dict) else list(kept)
@@ -164,7 +164,7 @@ def write_copy(selection: Selection, place: Path, report: ExportReport) -> None:
 
 def _write_counts(selection: Selection, place: Path) -> None:
     """Write counts of objects per image as JSON, as the benchmark of LIVECell does."""
-    files: dict[str, list[tuple[int, str, Any]]] = {}
+    files: dict[str, list[tuple[int, str, object]]] = {}
     for image in selection.images:
         about = image.stored.source_attributes()
         if "count" in about and "counts" in about:
@@ -218,7 +218,7 @@ def _add_row(row: Mapping[str, Any], copies: Mapping[str, CocoCopy]) -> None:
         copy.add(index, text, str(own.get("key", own.get("id", row["source_id"]))))
 
 
-def _entries(record: Any) -> Iterator[Mapping[str, Any]]:
+def _entries(record: object) -> Iterator[Mapping[str, Any]]:
     """Entries of ``images`` in the record of a frame, including those of its crops."""
     if isinstance(record, Mapping):
         for key, value in record.items():

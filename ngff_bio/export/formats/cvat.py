@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -36,7 +35,7 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
 def _write_new(selection: Selection, place: Path, report: ExportReport) -> None:
     selection = instance_layers(selection, report)
     classes = Classes(selection, report)
-    images: list[tuple[dict[str, Any], list[tuple[int, dict[str, Any]]]]] = []
+    images: list[tuple[dict[str, object], list[tuple[int, dict[str, object]]]]] = []
     for number, (plane, instances) in enumerate(annotated_planes(selection)):
         name = plane_name(plane, lossless=bool(selection.with_images))
         about = {"id": number, "name": name, "width": plane.width, "height": plane.height}
@@ -65,7 +64,7 @@ def _write_new(selection: Selection, place: Path, report: ExportReport) -> None:
         report.warn("tracks are written as shapes on each frame")
 
 
-def _shape(one: Annotation, classes: Classes, report: ExportReport) -> dict[str, Any] | None:
+def _shape(one: Annotation, classes: Classes, report: ExportReport) -> dict[str, object] | None:
     """A shape as a record of the store has it: its kind, and attributes of its element."""
     common = {"@label": classes.of(one).name, "@source": "file", "@occluded": 0, "@z_order": 0}
     shape = one.geometry

@@ -36,7 +36,7 @@ def write_new(selection: Selection, place: Path, report: ExportReport) -> None:
     with_images = selection.with_images is not False
     used: set[str] = set()
     for plane, instances in annotated_planes(selection):
-        shapes: list[dict[str, Any]] = []
+        shapes: list[dict[str, object]] = []
         for one in instances:
             shapes += _shapes(one, len(shapes), selection, report)
             report.instances += 1
@@ -55,7 +55,7 @@ def write_new(selection: Selection, place: Path, report: ExportReport) -> None:
 
 def _shapes(
     one: Annotation, group: int, selection: Selection, report: ExportReport
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Shapes of an instance: outlines, box or mask; parts of one instance share a ``group_id``."""
     label = one.instance.category if one.instance.category is not None else _own_label(one)
     extra = _description(one)
@@ -92,7 +92,7 @@ def _shapes(
 
 def _outlined(
     one: Annotation, label: str, group: int, extra: dict[str, Any], report: ExportReport
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     polygons = polygons_of_rings(one.rings)
     if any(len(p) > 1 for p in polygons):
         report.warn("holes of masks are joined to their outline by lines of zero width")
@@ -120,7 +120,7 @@ def _own_label(one: Annotation) -> str:
 def _description(one: Annotation) -> dict[str, Any]:
     """Values without a labelme key, under keys of their own, which labelme keeps."""
     instance = one.instance
-    extra: dict[str, Any] = {}
+    extra: dict[str, object] = {}
     if instance.source_id is not None:
         extra["source_id"] = instance.source_id
     if instance.track_id is not None:
@@ -144,7 +144,7 @@ class _File:
     """
 
     name: str
-    content: Mapping[str, Any]
+    content: Mapping[str, object]
     layer: str | None
     embedded: bool
     frames: list[int] = field(default_factory=list)
@@ -201,7 +201,7 @@ def _files(image: SelectedImage) -> list[_File]:
     return list(found.values())
 
 
-def _records(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _records(record: Mapping[str, object]) -> Iterator[Mapping[str, Any]]:
     """Records of labelme files in that of a frame: its own, and further files nested in it."""
     content = record.get(KEY)
     if not isinstance(content, Mapping) or "shapes" not in content:
@@ -221,15 +221,15 @@ def _embedded(image: SelectedImage, t: int) -> str | None:
     return None
 
 
-def _object(index: int, shape: Mapping[str, Any]) -> tuple[Any, ...]:
+def _object(index: int, shape: Mapping[str, object]) -> tuple[object, ...]:
     """What a shape is a part of: shapes of one label and ``group_id`` are one instance."""
     group = shape.get("group_id")
     return (index,) if group is None else (shape.get("label"), str(group))
 
 
-def _copied_shapes(image: SelectedImage) -> dict[tuple[str, int], list[dict[str, Any]]]:
+def _copied_shapes(image: SelectedImage) -> dict[tuple[str, int], list[dict[str, object]]]:
     """Shapes of each layer and frame, in file order."""
-    found: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    found: dict[tuple[str, int], list[dict[str, object]]] = defaultdict(list)
     for layer in image.layers:
         table = image.stored.table(layer)
         if table is None or "record" not in table.column_names:

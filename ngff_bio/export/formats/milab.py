@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.export.output import check_one_file, target, write_json
@@ -16,7 +15,7 @@ from ngff_bio.formats.milab import restored_entry
 
 def write(selection: Selection, place: Path, report: ExportReport) -> None:
     """Write each prediction file of the source, value for value."""
-    files: dict[str, list[tuple[int, str, Any]]] = defaultdict(list)
+    files: dict[str, list[tuple[int, str, object]]] = defaultdict(list)
     for image in selection.images:
         for layer in image.layers:
             about = image.stored.source_attributes(layer)
@@ -49,7 +48,7 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
         write_json(target(place, name), content)
 
 
-def _cells(image: SelectedImage, layer: str) -> dict[str, Any]:
+def _cells(image: SelectedImage, layer: str) -> dict[str, object]:
     """Records of the cells by key, in source order."""
     table = image.stored.table(layer)
     if table is None:

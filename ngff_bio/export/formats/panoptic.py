@@ -6,7 +6,6 @@ A pixel has one segment: where instances overlap, the one that the label image s
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +47,8 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
     write_files(files, selection, place, report)
 
 
-def _categories(selection: Selection) -> list[dict[str, Any]]:
-    found: dict[Any, dict[str, Any]] = {}
+def _categories(selection: Selection) -> list[dict[str, object]]:
+    found: dict[object, dict[str, object]] = {}
     for image in selection.images:
         for layer in image.layers:
             for one in image.stored.label_attributes(layer).get("categories") or ():
@@ -82,8 +81,8 @@ def _write_new(selection: Selection, place: Path, report: ExportReport) -> None:
     selection = instance_layers(selection, report)
     classes = Classes(selection, report)
     used: set[str] = set()
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     (place / "panoptic").mkdir()
     for plane, instances in annotated_planes(selection):
         name = unused_name(plane_name(plane, lossless=bool(selection.with_images)), used)
@@ -92,7 +91,7 @@ def _write_new(selection: Selection, place: Path, report: ExportReport) -> None:
             {"id": number, "width": plane.width, "height": plane.height, "file_name": name}
         )
         ids = np.zeros((plane.height, plane.width), np.uint32)
-        segments: list[dict[str, Any]] = []
+        segments: list[dict[str, object]] = []
         for one in instances:
             shown = plane.labels(one.layer) == one.instance.value
             area = int(np.count_nonzero(shown & (ids == 0)))

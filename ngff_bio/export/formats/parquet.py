@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from itertools import islice, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.export.annotations import Annotation, LayerRows
@@ -199,7 +199,7 @@ def _once(table: LayerRows, plane: Plane) -> Iterator[Annotation]:
 
 def _geo_row(
     one: Annotation, bounds: Bounds, selection: Selection, report: ExportReport
-) -> dict[str, Any]:
+) -> dict[str, object]:
     plane, instance = one.plane, one.instance
     dx, dy = plane.x[0], plane.y[0]
     geometry = wkb_of_shape(instance.geometry, bounds)

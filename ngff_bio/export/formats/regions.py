@@ -49,21 +49,21 @@ def write_qupath(selection: Selection, place: Path, report: ExportReport) -> Non
         return
     selection = instance_layers(selection, report)
     classes = Classes(selection, report)
-    features_of: dict[str, list[Any]] = defaultdict(list)
+    features_of: dict[str, list[object]] = defaultdict(list)
     for name, plane, one in _annotations(selection, place, report):
         outlines = _outlines(one, report)
         if not outlines:
             continue
         polygons = [[[*ring, ring[0]] for ring in rings] for rings in outlines]
-        geometry: dict[str, Any] = {"type": "MultiPolygon", "coordinates": polygons}
+        geometry: dict[str, object] = {"type": "MultiPolygon", "coordinates": polygons}
         if len(polygons) == 1:
             geometry = {"type": "Polygon", "coordinates": polygons[0]}
         if _stacked(plane):
             geometry["plane"] = {"c": -1, "z": plane.z, "t": plane.t}
-        properties: dict[str, Any] = {"objectType": "annotation"}
+        properties: dict[str, object] = {"objectType": "annotation"}
         if one.instance.category is not None:
             entry = classes.of(one)
-            about: dict[str, Any] = {"name": entry.name}
+            about: dict[str, object] = {"name": entry.name}
             if entry.color:
                 about["color"] = list(entry.color[:3])
             properties["classification"] = about

@@ -40,7 +40,7 @@ def _write(selection: Selection, place: Path, report: ExportReport, *, source: s
 
 
 def _content(document: SourceDocument, source: str) -> bytes:
-    images: list[tuple[dict[str, Any], list[tuple[int, Any]]]] = document.ordered
+    images: list[tuple[dict[str, object], list[tuple[int, Any]]]] = document.ordered
     if source == "via":
         if document.file.lower().endswith(".csv"):
             return via.restored_csv(images).encode()

@@ -133,7 +133,7 @@ def _write_new(selection: Selection, place: Path, report: ExportReport) -> None:
     )
 
 
-def _object(one: Annotation, classes: Classes, report: ExportReport) -> dict[str, Any] | None:
+def _object(one: Annotation, classes: Classes, report: ExportReport) -> dict[str, object] | None:
     """An object with its box: pixels counted from 1, both ends included."""
     if one.box is None:
         report.skip("instances without pixels and without a box", record=one.plane.name)

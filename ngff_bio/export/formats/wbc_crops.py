@@ -42,7 +42,7 @@ class Cell:
     location: tuple[int, int, int, int]
 
     @property
-    def order(self) -> tuple[Any, ...]:
+    def order(self) -> tuple[object, ...]:
         """Sort key: number of the image, then cell."""
         whole = self.key.isdecimal()
         return (self.number, self.image.path, not whole, int(self.key) if whole else 0, self.key)
@@ -78,7 +78,7 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
             expected="boxes of class 2 or above on focal stacks",
             hint="export other stores to coco, labelme or yolo",
         )
-    rows: list[list[Any]] = []
+    rows: list[list[object]] = []
     for _, cells in sorted(tests.items()):
         _write_test(place, sorted(cells, key=lambda c: c.order), rows, report)
     if rows:
@@ -108,7 +108,7 @@ def _white_cells(image: SelectedImage, report: ExportReport) -> list[Cell]:
 
 
 def _write_test(
-    place: Path, cells: list[Cell], rows: list[list[Any]], report: ExportReport
+    place: Path, cells: list[Cell], rows: list[list[object]], report: ExportReport
 ) -> None:
     """Write the crops of one test, numbered on from those of the tests before."""
     for cell in cells:
