@@ -16,8 +16,9 @@ import google_crc32c
 import numpy as np
 import pytest
 import zarr
+from engine.mortal import Killed, Mortal
 from makers import make_livecell
-from reader.written_stores import WRITERS, blobs, by_hand, example_pixels
+from reader.written_stores import SCALE, WRITERS, blobs, by_hand, example_pixels
 
 import ngff_bio
 from ngff_bio.checks.store.validate import validate
@@ -140,7 +141,14 @@ def test_other_chunks_shards_and_codecs_are_written_where_they_are_wanted(tmp_pa
 def test_levels_are_made_anew_where_that_is_wanted(tmp_path: Path) -> None:
     old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
     by_hand("/", sparse=False)["image"](old)
-    ngff_bio.convert(old, new, settings=Settings(levels=2))
+    _change(
+        old / ".zattrs",
+        lambda d: d["multiscales"][0]["datasets"][1]["coordinateTransformations"][0].update(
+            scale=[1, 1, 1, SCALE, SCALE]
+        ),
+    )
+    report = ngff_bio.convert(old, new, settings=Settings(levels=2))
+    assert any("contradicts its size" in n.what for n in report.notices)
     image = ngff_bio.open(new)[""]
     pixels = example_pixels().astype(float)
     mean = pixels.reshape(2, 48, 2, 60, 2).mean((2, 4))
@@ -380,6 +388,27 @@ def test_a_store_on_a_web_server_that_lists_nothing(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         zarr.open_array(new / "1" / "s1", mode="r"), zarr.open_array(old / "1" / "s1", mode="r")
     )
+
+
+def test_killed_at_any_change_it_resumes_or_replaces_with_the_same_bytes(tmp_path: Path) -> None:
+    old = tmp_path / "old.zarr"
+    by_hand("/")["image"](old)
+    (old / "notes.txt").write_text("a")
+    storage = Mortal()
+    ngff_bio.convert(old, storage)
+    whole, changes = dict(storage.objects), storage.changes
+    assert changes > 10
+    for overwrite in (False, True):
+        for left in range(0, changes, 7 if overwrite else 4):
+            storage = Mortal()
+            if overwrite:
+                ngff_bio.convert(old, storage, settings=Settings(version="0.6"))
+            storage.left = left
+            with pytest.raises(Killed):
+                ngff_bio.convert(old, storage, overwrite=overwrite)
+            storage.revive()
+            ngff_bio.convert(old, storage, overwrite=overwrite)
+            assert storage.objects == whole
 
 
 class Silent(SimpleHTTPRequestHandler):

@@ -76,6 +76,9 @@ def formats(
             out.print(f"    {line}", markup=False)
         for option, text in source.options.items():
             out.print(f"    {option_text(option)}: {text}", markup=False)
+    out.print("[bold]ome-zarr[/]  A store: OME-Zarr 0.1 to 0.6 of any writer")
+    out.print("    files: a folder, zip or URL with zarr.json or .zgroup", markup=False)
+    out.print("    --images: globs of paths of images; only these are converted", markup=False)
     out.print("[bold]every format[/]")
     for option, text in CALIBRATION.items():
         out.print(f"    {option_text(option)}: {text}", markup=False)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,7 +120,9 @@ class Inventory:
             return found.hexdigest()[:24]
         folder = self.data.root if isinstance(self.data, FolderStorage) else None
         for key, size in sorted(objects.items()):
-            time = "" if folder is None else os.stat(os.path.join(folder, key)).st_mtime_ns
+            time = 0
+            with suppress(FileNotFoundError):  # gone since it was listed
+                time = 0 if folder is None else os.stat(os.path.join(folder, key)).st_mtime_ns
             found.update(f"{key} {size} {time}\n".encode())
         return found.hexdigest()[:24]
 
@@ -157,6 +160,11 @@ def take_inventory(storage: Storage, data: Storage, on_error: OnError) -> Invent
             found=first.what if first else None,
             hint="run `ngff-bio validate` on it to see every finding",
         )
+    if "spatialdata_attrs" in documents.attributes(""):
+        text = (
+            "spatialdata reads OME-Zarr only in its own form: the new store opens in other programs"
+        )
+        found.notices.append(Notice("warning", text, storage.url))
     found.others = dict(_others(found))
     return found
 
@@ -199,6 +207,7 @@ def _multiscale(found: Inventory, path: str, label: bool) -> StoredMultiscale:
                 expected=", ".join(a.name for a in image.axes),
                 found=f"shape {shape}",
             )
+    _check_extents(found, path, paths, image)
     types = {found.array(p).dtype for p in paths}
     if len(types) > 1:
         raise StoreError(
@@ -210,6 +219,20 @@ def _multiscale(found: Inventory, path: str, label: bool) -> StoredMultiscale:
             "the values of a label image are not integers", expected="an integer type", found=dtype
         )
     return StoredMultiscale(path, label, _axis_names(attributes, image), paths, image)
+
+
+def _check_extents(
+    found: Inventory, path: str, levels: tuple[str, ...], image: ngff.MultiscaleMeta
+) -> None:
+    """Note a level whose pixels, times their number, do not make the size of level 0."""
+    whole, first = found.shape(levels[0]), image.levels[0].scale
+    for level, array in zip(image.levels[1:], levels[1:], strict=True):
+        shape = found.shape(array)
+        for axis, n, m, s, t in zip(image.axes, whole, shape, first, level.scale, strict=True):
+            if axis.type == "space" and abs(n * s - m * t) > 1.5 * max(abs(s), abs(t)):
+                text = "the scale of a level contradicts its size: both are kept as they are"
+                found.notices.append(Notice("warning", text, found.url(path), level.path))
+                break
 
 
 def _axis_names(attributes: dict[str, Any], meta: ngff.MultiscaleMeta) -> tuple[str, ...]:
