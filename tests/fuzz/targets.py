@@ -18,6 +18,7 @@ from unittest.mock import patch
 import makers
 import numpy as np
 from annotated import write_files
+from layouts import LAYOUTS
 from PIL import Image
 
 import ngff_bio
@@ -118,6 +119,12 @@ def bitmaps(folder: Path) -> None:
     Image.fromarray(values).save(folder / "gray.bmp")
     Image.fromarray(np.stack([values] * 3, -1)).save(folder / "rgb.bmp")
     Image.fromarray(values).convert("P").quantize(16).save(folder / "palette.bmp")
+
+
+def layout(title: str) -> Callable[[Path], Any]:
+    """Maker of a layout of the table of formats."""
+    (found,) = (one for one in LAYOUTS if one.title == title)
+    return found.write
 
 
 def archive_of(name: str, mode: Any) -> Callable[[Path], None]:
@@ -291,6 +298,18 @@ TARGETS: dict[str, Target] = {
     "microscope": Target(makers.make_microscope, weight=1),
     "run_length_csv": Target(run_length_table, files="*.csv"),
     "stuff": Target(stuff),
+    "yolo_darknet": Target(layout("YOLO of darknet"), files="*.*[ta]*", weight=2),
+    "labelimg": Target(layout("labelImg: XML beside the images"), files="*.xml", weight=2),
+    "via_csv": Target(layout("VIA CSV"), files="*.csv", weight=2),
+    "box_table": Target(
+        layout("Lists of boxes: CSV of TensorFlow, RetinaNet, makesense; CreateML"),
+        files="*.[cj]s*",
+    ),
+    "datumaro": Target(layout("Datumaro"), files="*.json"),
+    "slide_xml": Target(layout("Aperio ImageScope (MoNuSeg) and ASAP: XML"), files="*.xml"),
+    "mot": Target(layout("MOTChallenge, MOT of CVAT: gt.txt"), files="*.[ti][xn]*"),
+    "trackmate": Target(layout("TrackMate"), files="*.xml"),
+    "napari_shapes": Target(layout("napari: shapes as CSV"), files="*.csv"),
     "well_table": Target(makers.make_well_table),
     "bmp": Target(bitmaps, files="*.bmp"),
     "png": Target(partial(COCO, kinds=("png", "rgba", "palette", "png16")), files="*.png"),
