@@ -428,3 +428,15 @@ def served(folder: Path) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_from_a_bucket_into_a_bucket(tmp_path: Path, bucket_server: Any) -> None:
+    old = tmp_path / "old.zarr"
+    by_hand("/")["collection"](old)
+    there, target = bucket_server.storage(), bucket_server.storage()
+    ngff_bio.copy(old, there)
+    options = {"source_options": there.options, "format": "ome-zarr"}
+    ngff_bio.convert(there.address, target, settings=Settings(version="0.6"), **options)
+    ngff_bio.copy(target, tmp_path / "new.zarr")
+    assert_same_arrays(old, tmp_path / "new.zarr")
+    assert ngff_bio.verify(tmp_path / "new.zarr", old).equal
