@@ -170,6 +170,20 @@ def test_a_file_that_no_plug_in_reads_names_the_one_to_install(
     assert hint in (caught.value.hint or "")
 
 
+def test_a_plug_in_that_cannot_be_loaded_is_not_a_damaged_file(
+    tmp_path: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_czi(tmp_path / "a.czi", pixels)
+
+    def broken(path: str) -> None:
+        raise ModuleNotFoundError("No module named 'resource_backed_dask_array'")
+
+    monkeypatch.setattr("bioio.BioImage", broken)
+    with pytest.raises(SourceError, match="plug-in of bioio cannot be loaded") as caught:
+        ngff_bio.convert(tmp_path / "a.czi", tmp_path / "out.zarr")
+    assert "pip install" in (caught.value.hint or "")
+
+
 def test_imaris_equals_its_hdf5(tmp_path: Path) -> None:
     volume = np.random.default_rng(4).integers(0, 4000, (4, 32, 40)).astype(np.uint16)
     text = lambda value: np.array([c.encode() for c in str(value)], dtype="S1")  # noqa: E731

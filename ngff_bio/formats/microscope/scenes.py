@@ -305,3 +305,10 @@ def _reading(file: SourceFile) -> Iterator[None]:
                 found=str(error).partition("\n")[0].partition(". You may need")[0],
                 hint=f"check the file; if the plug-in is missing, {_install(file.name)}",
             ) from error
+        except ImportError as error:
+            raise SourceError(
+                "a plug-in of bioio cannot be loaded",
+                file=file.name,
+                found=str(error),
+                hint=_install(file.name),
+            ) from error
