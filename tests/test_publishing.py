@@ -9,7 +9,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import mlcroissant
+import numpy as np
 import pytest
+import tifffile
 from bucket_server import BUCKET, PUBLIC, BucketServer
 from rocrate.rocrate import ROCrate
 from typer.testing import CliRunner
@@ -150,6 +152,21 @@ def test_the_page_has_no_script_and_nothing_from_elsewhere_whatever_the_names(st
     assert not [v for n, v in local.attributes if n == "href"]
 
 
+def test_a_single_image_without_annotations_is_published(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    tifffile.imwrite(tmp_path / "a" / "one.tif", np.zeros((40, 50), np.uint8))
+    ngff_bio.convert(tmp_path / "a", tmp_path / "one.zarr", format="images")
+    done = publish(tmp_path / "one.zarr", tmp_path / "public.zarr", url=URL)
+    assert "annotations.parquet" not in done.files
+    assert done.checks == []
+    assert ngff_bio.verify(tmp_path / "public.zarr").equal
+    page = (tmp_path / "public.zarr" / "index.html").read_text()
+    assert page.count("neuroglancer-demo") >= 2
+    assert not mlcroissant.Dataset(
+        jsonld=tmp_path / "public.zarr" / "croissant.json"
+    ).metadata.issues.errors
+
+
 def test_a_public_bucket_passes_the_check_and_a_private_one_says_what_to_do(
     store: Path, bucket_server: BucketServer
 ) -> None:
@@ -166,7 +183,9 @@ def test_a_public_bucket_passes_the_check_and_a_private_one_says_what_to_do(
     assert "no licence is given" in run.stdout
 
 
-def test_addresses_and_policies_of_each_cloud() -> None:
+def test_addresses_and_policies_of_each_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.delenv("AWS_REGION", raising=False)
     keys = {"access_key_id": "a", "secret_access_key": "b", "region": "eu-west-1"}
     azure = {"account_name": "me", "account_key": "a2V5"}
     for address, options, url in (

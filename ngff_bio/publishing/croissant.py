@@ -32,6 +32,8 @@ def annotations_table(summary: Summary) -> bytes | None:
         table = summary.dataset.annotations(columns=list(_COLUMNS), to="pyarrow")
     except NgffBioError:
         return None
+    if not table.num_rows:
+        return None
     kept = [i for i, f in enumerate(table.schema) if not pa.types.is_null(f.type)]
     file = io.BytesIO()
     pq.write_table(table.select(kept), file, compression="zstd")

@@ -127,7 +127,7 @@ def publish(
     done.notes = _missing(about)
     if "://" in place:
         done.policies = policies(place)
-    if address and not dry_run:
+    if address and "://" in place and not dry_run:
         root = "zarr.json" if source.size("zarr.json") is not None else ".zgroup"
         done.checks = check_public(address, root)
     return done

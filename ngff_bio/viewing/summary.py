@@ -64,6 +64,8 @@ def _classes(dataset: reader.Dataset) -> dict[str, int]:
         table = dataset.annotations(columns=["category"], to="pyarrow")
     except NgffBioError:  # no tables, or none with classes
         return {}
+    if "category" not in table.column_names:
+        return {}
     counts = table["category"].value_counts().to_pylist()
     found = Counter({str(c["values"]): int(c["counts"]) for c in counts if c["values"] is not None})
     return dict(found.most_common())
