@@ -472,3 +472,23 @@ def test_dask_arrays_are_written_by_tasks_that_own_whole_objects() -> None:
     with dask.config.set(scheduler="threads"), pytest.raises(ArgumentError, match="out of range"):
         ngff_bio.write_labels(image, "wrong", lazy - 5)
     assert "wrong" not in ngff_bio.open(storage)["A/1/0"].labels
+
+
+def test_labels_that_were_added_are_exported_as_coco(tmp_path: Path) -> None:
+    import json
+
+    from ngff_bio.testing.demo_data import make_sample
+
+    ngff_bio.convert(make_sample("nuclei", tmp_path / "source"), tmp_path / "a")
+    paths = [p for p in ngff_bio.open(tmp_path / "a") if p.startswith("BBBC007")][:1]
+
+    def found(part: Any) -> Any:
+        return connected(part["image"].values.max(axis=0) > 90)
+
+    ngff_bio.map_images(tmp_path / "a", found, write="labels/mine", select=paths)
+    image = ngff_bio.open(tmp_path / "a")[paths[0]]
+    ngff_bio.export(tmp_path / "a", tmp_path / "mine", to="coco", labels="mine", image=paths[0])
+    (file,) = (tmp_path / "mine").rglob("*.json")
+    assert len(json.loads(file.read_text())["annotations"]) == len(image.annotations("mine")) > 0
+    report = ngff_bio.export(tmp_path / "a", tmp_path / "all", to="coco")
+    assert any("added later" in notice.what for notice in report.notices)

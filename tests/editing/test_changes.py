@@ -242,3 +242,33 @@ def test_stopped_after_any_operation_labels_are_there_or_not() -> None:
         assert found in (old, new), f"after {operations} operations"
         outcomes.append(found == new)
     assert {False, True} == set(outcomes)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_labels_that_another_program_adds_are_named_as_added_later(
+    tmp_path: Path, version: Any
+) -> None:
+    from ngio import open_ome_zarr_container
+
+    source = plate(frames=2, fields=1, boxes=12)
+    settings = Settings(version=version, chunk=(16, 24), shard_bytes=1 << 12)
+    storage = FolderStorage(tmp_path)
+    write_dataset(source, storage, settings, runner=ONE)
+    label = open_ome_zarr_container(tmp_path / "A/1/0").derive_label("theirs")
+    values = np.zeros((2, 70, 110), "u4")
+    values[:, 5:20, 5:20] = 3
+    label.set_array(values)
+    label.consolidate()
+    seen_now = ngff_bio.open(tmp_path, consolidated=False)["A/1/0"]
+    np.testing.assert_array_equal(seen_now.label("theirs").array(0)[:], values)
+    for given in (None, source):
+        done = verify(storage, given)
+        assert done.equal, done.differences
+        assert [n for n in done.notes if n.startswith("A/1/0/labels/theirs was added later")]
+    chunk = next((tmp_path / "A/1/0/labels/cell/0").rglob("0"))
+    damaged = next(p for p in chunk.rglob("*") if p.is_file()) if chunk.is_dir() else chunk
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    listed = tmp_path / ("A/1/0/labels/.zattrs" if version == "0.4" else "A/1/0/labels/zarr.json")
+    assert len(verify(storage).differences) == 1, "damage is not what was added"
+    listed.write_text(listed.read_text().replace('"cell"', '"else"'))
+    assert len(verify(storage).differences) == 2

@@ -28,6 +28,7 @@ from ngff_bio.checks.source.compare_stores import StoreComparison
 from ngff_bio.checks.source.compare_tracks import compare_graph, track_tasks
 from ngff_bio.checks.source.compare_volumes import ObjectCounts, compare_objects, volume_tasks
 from ngff_bio.checks.store.documents import Documents, join, read_documents, texts
+from ngff_bio.checks.store.later import without_later
 from ngff_bio.checks.store.multiscales import first_multiscale
 from ngff_bio.checks.store.objects import check_objects, load_manifest
 from ngff_bio.engine.write.manifest import ManifestEntry, read_conversion
@@ -48,6 +49,7 @@ class Comparison:
     pool: WorkerPool
     progress: Progress
     _counted: dict[str, tuple[VolumeLayer, ObjectCounts]] = field(default_factory=dict)
+    _later: dict[str, int] = field(default_factory=dict)
     _tables: StoredTables = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,16 +73,22 @@ class Comparison:
                 "the store has no manifest; it was only compared with the source"
             )
             return []
-        self.done.differences += wrong
         sample = self.done.sampled
         for found in check_objects(self.storage, entries, self.pool, self.progress, sample):
             if isinstance(found, Difference):
-                self.done.differences.append(found)
+                wrong.append(found)
             elif isinstance(found, str):
                 self.done.notes.append(found)
             else:
                 self.done.objects += 1
                 self.done.bytes_objects += found
+        wrong, self._later = without_later(self.storage, entries, wrong)
+        self.done.differences += wrong
+        self.done.notes += [
+            f"{path} was added later, by a program that does not write the manifest: {n} objects were "
+            "not checked"
+            for path, n in sorted(self._later.items())
+        ]
         return entries
 
     def checksums(self, documents: Documents, entries: list[ManifestEntry]) -> None:
@@ -161,6 +169,8 @@ class Comparison:
             if name not in wanted and hides.get(name) not in wanted:
                 path = join(image.path, "labels", name)
                 added = (documents.own(path).get("attributes") or {}).get(ADDED)
+                if path in self._later:
+                    continue
                 if isinstance(added, dict):
                     who = " ".join(str(added[k]) for k in ("by", "time") if added.get(k))
                     self.done.notes.append(f"{path} was added later: {who}")
