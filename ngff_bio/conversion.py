@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ngff_bio.copying.rewrite.source import image_patterns, store_of
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.engine import ConversionReport, Runner, Settings, plan_dataset, write_dataset
 from ngff_bio.engine.plan.estimate import Estimate, estimate_plan
@@ -20,6 +19,7 @@ from ngff_bio.sources import FileTree, find_source, open_tree, read_source
 from ngff_bio.sources.accounting import account_for
 from ngff_bio.sources.files.checksums import Checksums, files_of
 from ngff_bio.storage import Storage, ZipStorage, storage_at
+from ngff_bio.zarrio.place import store_of
 
 
 @renamed_keywords(destination_options="storage_options")
@@ -117,7 +117,7 @@ def convert(
             store,
             storage,
             settings or Settings(),
-            images=image_patterns(options),
+            images=_image_patterns(options),
             overwrite=overwrite,
             on_error=on_error,
             runner=runner,
@@ -171,7 +171,7 @@ def estimate(
     if store is not None:
         from ngff_bio.copying.rewrite import estimate_store
 
-        images = image_patterns(options)
+        images = _image_patterns(options)
         return estimate_store(store, settings or Settings(), images=images, on_error=on_error)
     tree = open_tree(source, source_options=source_options, limits=limits, exclude=exclude)
     dataset = _read(
@@ -192,3 +192,23 @@ def _read(
         if error.files is None:
             error.files = account_for(tree, None).to_json()
         raise
+
+
+def _image_patterns(options: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Globs of images, the only option that the source of a store has.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If another option is given.
+    """
+    given = {name: value for name, value in (options or {}).items() if value}
+    images = given.pop("images", ())
+    if given:
+        raise ArgumentError(
+            "an option does not apply to a source that is a store",
+            expected="--images",
+            found=", ".join(sorted(given)),
+            hint="leave it out: what a store contains is kept as it is",
+        )
+    return (images,) if isinstance(images, str) else tuple(images)

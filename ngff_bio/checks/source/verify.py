@@ -17,7 +17,6 @@ from ngff_bio.checks.source.left_out import (
     without_skipped,
 )
 from ngff_bio.checks.store.documents import read_documents, texts
-from ngff_bio.copying.rewrite.source import store_of
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.engine.write.manifest import ManifestEntry
 from ngff_bio.engine.write.transaction import settled_view
@@ -30,6 +29,7 @@ from ngff_bio.sources import FileTree, find_source, open_tree, read_source
 from ngff_bio.sources.files.checksums import checksums
 from ngff_bio.sources.registry import options_of
 from ngff_bio.storage import Storage, storage_at
+from ngff_bio.zarrio.place import store_of
 
 
 @renamed_keywords(store_options="storage_options")

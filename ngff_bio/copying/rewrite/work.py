@@ -19,7 +19,6 @@ from ngff_bio.copying.rewrite.arrays import RewrittenArray
 from ngff_bio.copying.rewrite.inventory import take_inventory
 from ngff_bio.copying.rewrite.metadata import nodes_of
 from ngff_bio.copying.rewrite.plan import MadeLevels, RewritePlan, plan_rewrite
-from ngff_bio.copying.rewrite.source import FORMAT
 from ngff_bio.engine.plan.estimate import Estimate
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume.fingerprint import digest_of
@@ -46,6 +45,7 @@ from ngff_bio.model import Notice, OnError, gathered
 from ngff_bio.parallel import WorkerPool, shared_pool
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.journal import Journal
+from ngff_bio.zarrio.place import FORMAT
 
 #: What is reported of each way to convert arrays.
 _WAYS = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ngff_bio.errors import ArgumentError, StorageError
+from ngff_bio.errors import StorageError
 from ngff_bio.storage import Storage, storage_at
 from ngff_bio.storage.zipped import ENDINGS
 from ngff_bio.zarrio.hierarchy import Hierarchy
@@ -58,23 +58,3 @@ def _may_be_store(text: str) -> bool:
         parts = text.lower().rstrip("/").split("/")
         return parts[-1].endswith(ENDINGS) or any(p.endswith(".zarr") for p in parts)
     return Path(text).is_dir() or (text.lower().endswith(ENDINGS) and Path(text).is_file())
-
-
-def image_patterns(options: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Globs of images, the only option that the source of a store has.
-
-    Raises
-    ------
-    ngff_bio.errors.ArgumentError
-        If another option is given.
-    """
-    given = {name: value for name, value in (options or {}).items() if value}
-    images = given.pop("images", ())
-    if given:
-        raise ArgumentError(
-            "an option does not apply to a source that is a store",
-            expected="--images",
-            found=", ".join(sorted(given)),
-            hint="leave it out: what a store contains is kept as it is",
-        )
-    return (images,) if isinstance(images, str) else tuple(images)
