@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from written_stores import our_image
 
 from ngff_bio.storage import FolderStorage
@@ -35,3 +37,13 @@ def test_opening_an_image_loads_no_more_than_numpy(tmp_path: Path, version: str)
     assert loaded(code) <= {"numpy"}
     cut = f"{code}\nimage.pixels.array(0)[0, :5, :5]"
     assert loaded(cut) <= {"numpy", "imagecodecs"}
+
+
+def test_converting_an_image_loads_no_other_zarr_no_dask_and_no_pandas(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "a.png")
+    places = f"{str(tmp_path / 'a.png')!r}, {str(tmp_path / 'a.zarr')!r}"
+    code = (
+        "import ngff_bio\nfrom ngff_bio.engine.write.tables import without_pandas\n"
+        f"without_pandas()\nngff_bio.convert({places})"
+    )
+    assert not loaded(code) & {"zarr", "dask", "xarray", "pandas", "distributed", "fsspec"}
