@@ -102,6 +102,7 @@ def convert(
     from ngff_bio.conversion import estimate
     from ngff_bio.engine.write.tables import without_pandas
     from ngff_bio.formats.limits import DEFAULT_LIMITS
+    from ngff_bio.viewing.versions import version_warning
 
     options = cli.parse_options(option, "--option")
     named = {
@@ -163,6 +164,8 @@ def convert(
     write_report(done.to_json(), report)
     if not quiet:
         _print_report(done)
+        if (warning := version_warning(settings.version)) is not None:
+            console().print(f"  note: {warning}", markup=False)
     if verify:
         _verify(
             source,

@@ -37,6 +37,7 @@ def serve(
     from ngff_bio.reader import open as open_store
     from ngff_bio.storage import storage_at
     from ngff_bio.viewing.serve import StoreServer
+    from ngff_bio.viewing.versions import version_warning
 
     storage = storage_at(store, storage_options)
     dataset = open_store(storage)
@@ -52,6 +53,8 @@ def serve(
     out.print(f"[bold]{server.url}/[/]  (a page with all links; Ctrl-C to stop)")
     for name, link in _links(dataset, server.url):
         out.print(f"  {name}: {link}", markup=False)
+    if (warning := version_warning(dataset.version)) is not None:
+        out.print(f"note: {warning}")
     if not server.local:
         out.print("note: everyone who reaches this machine can read the store")
         out.print("note: viewers on https:// pages read only from https:// or from this machine")

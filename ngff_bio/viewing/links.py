@@ -9,13 +9,11 @@ from urllib.parse import quote
 
 import ngff_bio.reader as reader
 from ngff_bio.viewing.neuroglancer import label_layer, neuroglancer_state
+from ngff_bio.viewing.versions import UNREADABLE
 
 NEUROGLANCER = "https://neuroglancer-demo.appspot.com/#!"
 VIZARR = "https://hms-dbmi.github.io/vizarr/?source="
 VALIDATOR = "https://ome.github.io/ome-ngff-validator/?source="
-
-#: Viewers that cannot read a version of the specification yet.
-UNREADABLE: Mapping[str | None, tuple[str, ...]] = {"0.6": ("neuroglancer", "vizarr")}
 
 
 def image_links(image: reader.Image, url: str) -> dict[str, str]:

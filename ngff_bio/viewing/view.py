@@ -11,9 +11,9 @@ from urllib.parse import quote
 import ngff_bio.reader as reader
 from ngff_bio.errors import ArgumentError, import_optional
 from ngff_bio.viewing.annotations import annotation_layers, segment_properties
-from ngff_bio.viewing.links import UNREADABLE
 from ngff_bio.viewing.neuroglancer import State, neuroglancer_state
 from ngff_bio.viewing.serve import StoreServer
+from ngff_bio.viewing.versions import UNREADABLE
 
 #: Path of documents that are made for the view, below the root of the server.
 _MADE = "/.view"

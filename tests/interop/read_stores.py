@@ -130,6 +130,20 @@ def table_of(found: dict[str, dict[str, Any]], cases: list[dict[str, Any]]) -> s
     return "\n".join(lines)
 
 
+def lost(found: dict[str, dict[str, Any]], cases: list[dict[str, Any]]) -> list[str]:
+    """What does not work, and did when the table was made."""
+    known = {}
+    for line in DOCUMENT.read_text().partition(START)[2].partition(END)[0].splitlines()[2:]:
+        name, _, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        known[name] = dict(zip(FEATURES, cells, strict=True))
+    return [
+        f"{reader} {case['version']} {case['feature']}: {result}"
+        for reader, one in found.items()
+        for case, result in zip(cases, one["results"], strict=True)
+        if result != "ok" and case["version"] in known.get(reader, {}).get(case["feature"], "")
+    ]
+
+
 def key(case: dict[str, Any]) -> tuple[str, str]:
     return case["feature"], case["version"]
 
@@ -161,12 +175,14 @@ def main() -> None:
                 for case, result in zip(cases, found[reader]["results"], strict=True):
                     if result != "-":
                         print(f"{reader} {case['version']} {case['feature']}: {result}", flush=True)
-    made = table_of(found, cases)
+    made, worse = table_of(found, cases), lost(found, cases)
     if not given.only:
         text = DOCUMENT.read_text()
         between = re.compile(f"{re.escape(START)}.*{re.escape(END)}", re.DOTALL)
         DOCUMENT.write_text(between.sub(lambda _: f"{START}\n{made}\n{END}", text))
     print(made)
+    if worse:
+        raise SystemExit("\n".join(["what worked does not work any more:", *worse]))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import tifffile
 from makers import make_nuclei, make_platelet_em
+from typer.testing import CliRunner
 
 import ngff_bio
+from ngff_bio.cli.app import app
 from ngff_bio.reader import Image
 from ngff_bio.viewing.links import group_links, image_links, label_links
 from ngff_bio.viewing.neuroglancer import neuroglancer_state
@@ -99,3 +101,14 @@ def test_a_link_to_a_label_image_has_that_alone(em: Image) -> None:
     state = json.loads(unquote(link.partition("#!")[2]))
     assert [layer["name"] for layer in state["layers"]] == ["semantic"]
     assert group_links("http://h/a b")["vizarr"].endswith("?source=http%3A%2F%2Fh%2Fa%20b")
+
+
+def test_a_conversion_says_which_viewers_cannot_read_its_version(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((8, 9), np.uint8))
+    for version, warned in (("0.5", False), ("0.6", True)):
+        store = str(tmp_path / f"{version}.zarr")
+        done = CliRunner().invoke(
+            app, ["convert", str(tmp_path / "a.tif"), store, "--ome-version", version]
+        )
+        assert done.exit_code == 0, done.output
+        assert ("cannot read OME-Zarr" in done.output) == warned
