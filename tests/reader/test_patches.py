@@ -10,6 +10,7 @@ import types
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,16 @@ from written_stores import CLASSES, example_pixels, our_image, our_plate
 import ngff_bio
 from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.errors import ArgumentError, DependencyError, NameNotFoundError
-from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, VolumeLayer, axes_from
+from ngff_bio.model import (
+    ArrayPixels,
+    Box,
+    Instance,
+    InstanceLayer,
+    SourceDataset,
+    SourceImage,
+    VolumeLayer,
+    axes_from,
+)
 from ngff_bio.reader.analysis.patches import Patch, training_arrays
 from ngff_bio.storage import FolderStorage, MemoryStorage
 
@@ -196,6 +206,19 @@ def test_training_arrays_are_scaled_and_classes_are_numbered(
     assert none.tolist() == [-1] * len(found.values)
 
 
+@dataclass(frozen=True)
+class _Given:
+    """Instances of an image of one frame."""
+
+    instances: tuple[Instance, ...]
+
+    def read(self, t: int) -> list[Instance]:
+        return list(self.instances)
+
+    def source_parts(self) -> Any:
+        return (None,)
+
+
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
     """The names of torch that TorchPatches uses, over NumPy.
@@ -208,6 +231,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
     )
     torch.from_numpy, torch.stack = np.asarray, np.stack  # type: ignore[attr-defined]
     data.Dataset = type("Dataset", (), {"__class_getitem__": classmethod(lambda c, _: c)})  # type: ignore[attr-defined]
+    data.IterableDataset = data.Dataset  # type: ignore[attr-defined]
+    data.get_worker_info = lambda: None  # type: ignore[attr-defined]
+    torch.utils, utils.data = utils, data  # type: ignore[attr-defined]
     for module in (torch, utils, data):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.delitem(sys.modules, "ngff_bio.reader.analysis.torch", raising=False)
@@ -234,6 +260,50 @@ def test_the_torch_dataset_gives_items_and_batches(
     assert batch["objects"][2]["cell"]["boxes"].shape[1] == 4
     data.set_epoch(1)
     assert not np.array_equal(data[0]["image"], items[0]["image"])
+
+
+def test_workers_and_ranks_share_a_stream_of_patches(
+    plate: ngff_bio.reader.Dataset, stand_in: types.ModuleType
+) -> None:
+    from ngff_bio.reader.analysis.torch import IterablePatches
+
+    made = ngff_bio.patches(plate, 32, labels="cell", count=11, seed=2)
+    whole = [item["image"].tobytes() for item in IterablePatches(made)]
+    plain = [training_arrays(p, 2)["image"].tobytes() for p in made]  # type: ignore[union-attr]
+    assert sorted(whole) == sorted(plain)
+    assert whole != plain, "shuffled"
+    assert [i["image"].tobytes() for i in IterablePatches(made, shuffle=False)] == plain
+    parts = []
+    for rank, worker in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        info = types.SimpleNamespace(id=worker, num_workers=2)
+        stand_in.utils.data.get_worker_info = lambda info=info: info
+        parts += [i["image"].tobytes() for i in IterablePatches(made, rank=rank, ranks=2)]
+    assert sorted(parts) == sorted(whole), "each patch once"
+    stream = IterablePatches(made)
+    stream.set_epoch(1)
+    stand_in.utils.data.get_worker_info = lambda: None
+    assert [item["image"].tobytes() for item in stream] != whole
+
+
+def test_balanced_patches_contain_each_class_alike() -> None:
+    storage = MemoryStorage()
+    boxes = [("common", 3 * i, 3 * i) for i in range(30)] + [("rare", 40, 10)]
+    instances = tuple(
+        Instance(n + 1, Box(x, y, x + 2, y + 2), category=name, box=(float(x), float(y), 2.0, 2.0))
+        for n, (name, y, x) in enumerate(boxes)
+    )
+    layer = InstanceLayer("cell", _Given(instances), len(instances), len(instances))
+    image = SourceImage(
+        "", "i", axes_from("yx"), ArrayPixels(np.zeros((96, 96), "u1")), labels=(layer,)
+    )
+    write_dataset(SourceDataset("a", "a", "a", "image", (image,)), storage)
+    made = ngff_bio.patches(ngff_bio.open(storage), 8, mode="balanced", count=200, seed=1)
+    rare = [p for p in made if p.at["y"] <= 40 < p.at["y"] + 8 and p.at["x"] <= 11 < p.at["x"] + 8]
+    assert 75 <= len(rare) <= 125
+    assert len({(p.at["y"], p.at["x"]) for p in rare}) > 10, "at different places in the patch"
+    assert all(p.objects["cell"].values.size for p in made)
+    again = ngff_bio.patches(ngff_bio.open(storage), 8, mode="balanced", count=200, seed=1)
+    assert [p.at for p in again] == [p.at for p in made]
 
 
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from ngff_bio.errors import ArgumentError
 from ngff_bio.model import Readable, Region
 from ngff_bio.model.splits import members_of_split
 from ngff_bio.reader.access.image import FrameAttributes, ImageNode
+from ngff_bio.reader.analysis.balance import Places, places_by_class
 from ngff_bio.reader.analysis.masks import boxes_of
 from ngff_bio.reader.dataset import Dataset
 from ngff_bio.reader.tables.rows import values_of
@@ -91,6 +92,7 @@ class Patches:
     stride: tuple[int, ...]
     seed: int
     epoch: int = 0
+    classes: tuple[Places, ...] = ()
     _open: dict[str, _Opened] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -116,7 +118,7 @@ class Patches:
         return np.cumsum([0, *counts]), starts
 
     def __len__(self) -> int:
-        return self.number if self.mode == "random" else int(self._corners[0][-1])
+        return self.number if self.mode != "grid" else int(self._corners[0][-1])
 
     @overload
     def __getitem__(self, number: int) -> Patch: ...
@@ -133,7 +135,19 @@ class Patches:
     def __iter__(self) -> Iterator[Patch]:
         return (self[i] for i in range(len(self)))
 
+    def order(self) -> NDArray[np.int64]:
+        """All numbers in another order for each epoch."""
+        return np.random.default_rng([self.seed, self.epoch]).permutation(len(self))
+
     def _place(self, number: int) -> tuple[_Frame, tuple[int, ...]]:
+        if self.mode == "balanced":
+            rng = np.random.default_rng([self.seed, self.epoch, number])
+            known = self.classes[int(rng.integers(len(self.classes)))]
+            at, *middle = known[int(rng.integers(len(known)))].tolist()
+            frame = self.frames[at]
+            starts = [m - int(rng.integers(p)) for m, p in zip(middle, self.size, strict=True)]
+            room = [max(n - p, 0) for n, p in zip(frame.size, self.size, strict=True)]
+            return frame, tuple(min(max(s, 0), r) for s, r in zip(starts, room, strict=True))
         if self.mode == "random":
             rng = np.random.default_rng([self.seed, self.epoch, number])
             frame = self.frames[int(rng.integers(len(self.frames)))]
@@ -215,7 +229,7 @@ def patches(
     labels: str | Sequence[str] | None = None,
     split: str | None = None,
     images: Iterable[str] | None = None,
-    mode: Literal["random", "grid"] = "random",
+    mode: Literal["random", "balanced", "grid"] = "random",
     count: int | None = None,
     stride: int | Sequence[int] | None = None,
     level: int = 0,
@@ -237,8 +251,9 @@ def patches(
     images
         Paths of images; all if ``None``.
     mode
-        ``"random"``: each frame is equally likely, and each position in it. ``"grid"``: patches
-        ``stride`` apart, the last ones flush with the border.
+        ``"random"``: each frame is equally likely, and each position in it. ``"balanced"``: each
+        class is equally likely, and each of its instances, which the patch contains. ``"grid"``:
+        patches ``stride`` apart, the last ones flush with the border.
     count
         Number of random patches; the number of frames if ``None``.
     stride
@@ -257,8 +272,10 @@ def patches(
     """
     shape = _sides(size, "size")
     step = shape if stride is None else _sides(stride, "stride", len(shape))
-    if mode not in ("random", "grid"):
-        raise ArgumentError("unknown mode of patches", expected="random or grid", found=mode)
+    if mode not in ("random", "balanced", "grid"):
+        raise ArgumentError(
+            "unknown mode of patches", expected="random, balanced or grid", found=mode
+        )
     frames: list[_Frame] = []
     names: tuple[str, ...] | None = None if labels is None else values_of(labels)
     paths = list(dataset if images is None else images)
@@ -277,7 +294,21 @@ def patches(
             found="no image" if split is None else f"no frame of split {split!r}",
         )
     number = len(frames) if count is None else int(count)
-    return Patches(dataset, shape, names or (), frames, level, mode, number, step, int(seed))
+    made = Patches(dataset, shape, names or (), frames, level, mode, number, step, int(seed))
+    if mode == "balanced":
+        numbers = {}
+        for i, frame in enumerate(frames):
+            fixed = dict(frame.fixed)
+            numbers[frame.path, fixed.get("t", 0), fixed.get("z", 0)] = i
+        images_of = {path: dataset[path] for path in paths}
+        made.classes = places_by_class(images_of, numbers, made.labels, made.axes, level)
+        if not made.classes:
+            raise ArgumentError(
+                "there are no instances with a class and a box to draw patches around",
+                file=dataset.url,
+                expected="a table with categories",
+            )
+    return made
 
 
 def _members(dataset: Dataset, paths: Iterable[str], split: str) -> set[tuple[str, int]]:

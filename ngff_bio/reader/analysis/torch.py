@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ngff_bio.errors import import_optional
@@ -11,8 +12,10 @@ torch = import_optional("torch", "ngff-bio[torch]")
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset as _Dataset
+    from torch.utils.data import IterableDataset as _IterableDataset
 else:
-    _Dataset = import_optional("torch.utils.data", "ngff-bio[torch]").Dataset
+    _data = import_optional("torch.utils.data", "ngff-bio[torch]")
+    _Dataset, _IterableDataset = _data.Dataset, _data.IterableDataset
 
 #: A dictionary of tensors, dictionaries and lists.
 Item = dict[str, Any]
@@ -48,6 +51,44 @@ class TorchPatches(_Dataset[Item]):  # type: ignore[misc,unused-ignore]
     def __getitem__(self, number: int) -> Item:
         patch = self.patches[number]
         return _tensors(training_arrays(patch, len(self.patches.size), self.class_names))
+
+
+class IterablePatches(_IterableDataset[Item]):  # type: ignore[misc,unused-ignore]
+    """Patches as a stream: each worker of a ``DataLoader`` has its own part, and so has each rank.
+
+    Parameters
+    ----------
+    patches, class_names
+        As of :class:`TorchPatches`.
+    shuffle
+        Whether the order is another one in each epoch.
+    rank, ranks
+        Of distributed training: the number of this process, and how many there are.
+    """
+
+    def __init__(
+        self,
+        patches: Patches,
+        class_names: tuple[str, ...] = (),
+        *,
+        shuffle: bool = True,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        self.items = TorchPatches(patches, class_names)
+        self.shuffle, self.rank, self.ranks = shuffle, rank, ranks
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other random patches, in another order, for another epoch."""
+        self.items.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[Item]:
+        info = torch.utils.data.get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info is not None else (0, 1)
+        patches = self.items.patches
+        numbers = patches.order() if self.shuffle else range(len(patches))
+        for number in numbers[self.rank * workers + worker :: self.ranks * workers]:
+            yield self.items[int(number)]
 
 
 def _tensors(item: Item) -> Item:
