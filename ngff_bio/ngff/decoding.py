@@ -43,7 +43,7 @@ OME_KEYS = (
 )
 
 
-def version_of(attributes: dict[str, Any]) -> str | None:
+def version_of(attributes: dict[str, object]) -> str | None:
     """Version that a group's attributes claim, or ``None`` if they are not OME-Zarr."""
     ome = attributes.get("ome")
     if isinstance(ome, dict):
@@ -59,13 +59,13 @@ def known_version(version: str) -> Version | None:
     return next((known for known in VERSIONS if known == named), None)
 
 
-def _text(given: Any) -> str:
+def _text(given: object) -> str:
     if not isinstance(given, str):
         raise TypeError(f"{given!r} is not a text")
     return given
 
 
-def _text_or_none(given: Any) -> str | None:
+def _text_or_none(given: object) -> str | None:
     return None if given is None else _text(given)
 
 
@@ -129,7 +129,7 @@ def read_multiscale(content: dict[str, Any]) -> MultiscaleMeta:
     return _made_multiscale(content, axes, levels)
 
 
-def _checked(steps: list[dict[str, Any]], whose: str) -> list[dict[str, Any]]:
+def _checked(steps: list[dict[str, object]], whose: str) -> list[dict[str, object]]:
     """At most one scale and one translation (0.4 and 0.5, section "multiscales")."""
     for kind in ("scale", "translation"):
         if sum(step["type"] == kind for step in steps) > 1:
@@ -162,7 +162,7 @@ def read_multiscale_06(content: dict[str, Any]) -> MultiscaleMeta:
     return _made_multiscale(content, axes, levels)
 
 
-def flat_steps(steps: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def flat_steps(steps: Iterable[dict[str, Any]]) -> Iterator[dict[str, object]]:
     """Transformations in order, those inside sequences (0.6) in place of the sequence."""
     for step in steps:
         if step.get("type") == "sequence":
@@ -195,21 +195,21 @@ def compose(
     return tuple(scale), tuple(translation)
 
 
-def _read_axes(content: Iterable[dict[str, Any]]) -> tuple[AxisMeta, ...]:
+def _read_axes(content: Iterable[dict[str, object]]) -> tuple[AxisMeta, ...]:
     return tuple(
         AxisMeta(axis_name(a["name"]), _text_or_none(a.get("type")), _text_or_none(a.get("unit")))
         for a in content
     )
 
 
-def axis_name(given: Any) -> str:
+def axis_name(given: object) -> str:
     """The name of an axis; T, C, Z, Y and X (iohub) in lower case."""
     name = _text(given)
     return name.lower() if name in tuple("TCZYX") else name
 
 
 def _made_multiscale(
-    content: dict[str, Any], axes: tuple[AxisMeta, ...], levels: Sequence[LevelMeta]
+    content: dict[str, object], axes: tuple[AxisMeta, ...], levels: Sequence[LevelMeta]
 ) -> MultiscaleMeta:
     """A multiscale of its axes and levels; it needs a level, and a pixel needs a size."""
     if not levels:

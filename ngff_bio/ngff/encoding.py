@@ -31,7 +31,7 @@ VERSIONED: Mapping[str, frozenset[str]] = {
 }
 
 
-def encode(meta: GroupMeta, version: str) -> dict[str, Any]:
+def encode(meta: GroupMeta, version: str) -> dict[str, object]:
     """Group attributes of a neutral description, in one version of the specification.
 
     Raises
@@ -47,10 +47,10 @@ def encode(meta: GroupMeta, version: str) -> dict[str, Any]:
         )
     write = write_multiscale_06 if version == "0.6" else write_multiscale
 
-    def marked(key: str, content: dict[str, Any]) -> dict[str, Any]:
+    def marked(key: str, content: dict[str, object]) -> dict[str, object]:
         return {**content, "version": version} if key in VERSIONED[version] else content
 
-    content: dict[str, Any] = {}
+    content: dict[str, object] = {}
     if meta.multiscales:
         content["multiscales"] = [marked("multiscales", write(m)) for m in meta.multiscales]
     if meta.channels:
@@ -72,7 +72,7 @@ def encode(meta: GroupMeta, version: str) -> dict[str, Any]:
 
 def write_multiscale(meta: MultiscaleMeta) -> dict[str, Any]:
     """``multiscales`` entry (0.4 and 0.5, section "multiscales")."""
-    content: dict[str, Any] = {} if meta.name is None else {"name": meta.name}
+    content: dict[str, object] = {} if meta.name is None else {"name": meta.name}
     content["axes"] = [_without_none(name=a.name, type=a.type, unit=a.unit) for a in meta.axes]
     content["datasets"] = [
         {"path": level.path, "coordinateTransformations": _transformations(level)}
@@ -102,13 +102,13 @@ def write_multiscale_06(meta: MultiscaleMeta) -> dict[str, Any]:
 
 def _transformations(level: LevelMeta) -> list[dict[str, Any]]:
     """Scale and, where it is not zero, translation of a level."""
-    steps: list[dict[str, Any]] = [{"type": "scale", "scale": list(level.scale)}]
+    steps: list[dict[str, object]] = [{"type": "scale", "scale": list(level.scale)}]
     if level.translation is not None and any(level.translation):
         steps.append({"type": "translation", "translation": list(level.translation)})
     return steps
 
 
-def _channel(meta: ChannelMeta) -> dict[str, Any]:
+def _channel(meta: ChannelMeta) -> dict[str, object]:
     """Rendering settings of a channel (section "omero")."""
     low, high = meta.minimum, meta.maximum
     return {
@@ -119,9 +119,9 @@ def _channel(meta: ChannelMeta) -> dict[str, Any]:
     }
 
 
-def _image_label(meta: LabelMeta) -> dict[str, Any]:
+def _image_label(meta: LabelMeta) -> dict[str, object]:
     """``image-label`` (section "labels"); empty parts are left out."""
-    content: dict[str, Any] = {}
+    content: dict[str, object] = {}
     if meta.colors:
         content["colors"] = [{"label-value": v, "rgba": list(c)} for v, c in meta.colors.items()]
     if meta.properties:
@@ -131,11 +131,11 @@ def _image_label(meta: LabelMeta) -> dict[str, Any]:
     return content
 
 
-def _plate(meta: PlateMeta) -> dict[str, Any]:
+def _plate(meta: PlateMeta) -> dict[str, object]:
     """``plate`` (section "plate")."""
     rows = {name: i for i, name in enumerate(meta.rows)}
     columns = {name: i for i, name in enumerate(meta.columns)}
-    content: dict[str, Any] = {
+    content: dict[str, object] = {
         "name": meta.name,
         "rows": [{"name": r} for r in meta.rows],
         "columns": [{"name": c} for c in meta.columns],
@@ -150,7 +150,7 @@ def _plate(meta: PlateMeta) -> dict[str, Any]:
     return content
 
 
-def _well(meta: WellMeta) -> dict[str, Any]:
+def _well(meta: WellMeta) -> dict[str, object]:
     """``well`` (section "well")."""
     acquisitions = meta.acquisitions or (None,) * len(meta.images)
     return {
@@ -161,5 +161,5 @@ def _well(meta: WellMeta) -> dict[str, Any]:
     }
 
 
-def _without_none(**values: Any) -> dict[str, Any]:
+def _without_none(**values: object) -> dict[str, object]:
     return {k: v for k, v in values.items() if v is not None}

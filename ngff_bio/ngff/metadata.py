@@ -54,7 +54,7 @@ class MultiscaleMeta:
     levels: tuple[LevelMeta, ...]
     name: str | None = None
     method: str | None = None
-    metadata: Mapping[str, Any] | None = None
+    metadata: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class PlateMeta:
     columns: tuple[str, ...]
     wells: tuple[tuple[str, str], ...]
     field_count: int
-    acquisitions: tuple[Mapping[str, Any], ...] = ()
+    acquisitions: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

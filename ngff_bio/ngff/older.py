@@ -18,7 +18,7 @@ _TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 ShapeOf = Callable[[str], tuple[int, ...]]
 
 
-def older_version(attributes: Mapping[str, Any]) -> str | None:
+def older_version(attributes: Mapping[str, object]) -> str | None:
     """The version before 0.4 that a part of a group's attributes states; ``None`` if none does."""
     parts = attributes.get("multiscales")
     listed = parts if isinstance(parts, list) else []
@@ -29,7 +29,7 @@ def older_version(attributes: Mapping[str, Any]) -> str | None:
     return None
 
 
-def as_04(attributes: Mapping[str, Any], shape_of: ShapeOf) -> dict[str, Any]:
+def as_04(attributes: Mapping[str, object], shape_of: ShapeOf) -> dict[str, object]:
     """Attributes of a group in the form of 0.4, where an older version wrote them; else as they are.
 
     Raises
@@ -46,7 +46,7 @@ def as_04(attributes: Mapping[str, Any], shape_of: ShapeOf) -> dict[str, Any]:
     return found
 
 
-def _without_scales(image: Any) -> bool:
+def _without_scales(image: object) -> bool:
     if not isinstance(image, dict) or not isinstance(image.get("datasets"), list):
         return False
     axes = image.get("axes")
@@ -54,7 +54,7 @@ def _without_scales(image: Any) -> bool:
     return axes is None or named
 
 
-def _image(image: Mapping[str, Any], shape_of: ShapeOf) -> dict[str, Any]:
+def _image(image: Mapping[str, Any], shape_of: ShapeOf) -> dict[str, object]:
     datasets = [dict(d) for d in image["datasets"]]
     shapes = [shape_of(d["path"]) for d in datasets]
     names = image.get("axes") or list("tczyx")[-len(shapes[0]) :]
@@ -74,7 +74,7 @@ def _ratio(whole: int, part: int) -> float:
     return float(near) if fits else whole / part
 
 
-def plain_steps(steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def plain_steps(steps: Iterable[Mapping[str, Any]]) -> list[dict[str, object]]:
     """Transformations of a whole image as scales and translations.
 
     spatialdata writes one for each coordinate system, of more types than the specification has. That to
@@ -87,7 +87,7 @@ def plain_steps(steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(_plain(next(to_global, given[0])))
 
 
-def _plain(step: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _plain(step: Mapping[str, Any]) -> Iterator[dict[str, object]]:
     kind = step.get("type")
     if kind == "sequence":
         for inner in step["transformations"]:

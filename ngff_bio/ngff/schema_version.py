@@ -7,7 +7,6 @@ key. Every older version is read.
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 from ngff_bio.printing import printable
 
@@ -18,7 +17,7 @@ KEY = "ngff_bio"
 VERSION = "1.0"
 
 
-def newer_than_known(own: Any) -> str | None:
+def newer_than_known(own: object) -> str | None:
     """How attributes are newer, if their major version is newer than this package knows."""
     named = own.get("version") if isinstance(own, dict) else None
     if not isinstance(named, str):
@@ -34,7 +33,7 @@ class NewerVersionWarning(UserWarning):
     """Attributes of a store have a newer version than this package knows."""
 
 
-def warn_if_newer(own: Any, file: object) -> None:
+def warn_if_newer(own: object, file: object) -> None:
     """Warn if attributes have a newer major version: they are read as far as they are understood."""
     newer = newer_than_known(own)
     if newer is not None:

@@ -33,7 +33,7 @@ class TranslatedAttributes:
     ``lost`` says what of them that version cannot hold, ``guessed`` what had to be added.
     """
 
-    attributes: dict[str, Any]
+    attributes: dict[str, object]
     lost: list[str] = field(default_factory=list)
     guessed: list[str] = field(default_factory=list)
 
@@ -117,7 +117,7 @@ def _translate(
 
 def _image(
     image: dict[str, Any], before_06: bool, after_06: bool, found: TranslatedAttributes
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """An entry of ``multiscales``; all that is not of axes and transformations stays as it is."""
     outer = image.get("coordinateTransformations") or []
     if not before_06 and any("output" in step for step in outer):  # of spatialdata
@@ -149,7 +149,7 @@ def _image(
     return {**kept, **{k: v for k, v in written.items() if k in _REWRITTEN}}
 
 
-def _plate(plate: dict[str, Any]) -> dict[str, Any]:
+def _plate(plate: dict[str, Any]) -> dict[str, object]:
     """A plate whose wells have the indices of their row and column, which 0.1 to 0.3 do not state."""
     rows = {r["name"]: i for i, r in enumerate(plate["rows"])}
     columns = {c["name"]: i for i, c in enumerate(plate["columns"])}

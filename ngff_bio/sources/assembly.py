@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from posixpath import commonpath
-from typing import Any
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.decoding import decode_image, is_opaque
@@ -59,7 +58,7 @@ def dataset_of(
     name: str | None = None,
     citation: str | None = None,
     splits: Iterable[str] = (),
-    attributes: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, object] | None = None,
     read_files: Iterable[str] = (),
 ) -> SourceDataset:
     """The dataset of images, each with its folder; a single one becomes the root of the store."""

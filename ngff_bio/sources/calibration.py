@@ -23,7 +23,7 @@ _QUANTITY = re.compile(r"\s*(\d+\.?\d*(?:e-?\d+)?|\.\d+)\s*([^\d\s.,]*)\s*", re.
 _Scale = tuple[float, str]
 
 
-def calibrated(dataset: SourceDataset, given: Mapping[str, Any]) -> SourceDataset:
+def calibrated(dataset: SourceDataset, given: Mapping[str, object]) -> SourceDataset:
     """The dataset with the calibration of options in `CALIBRATION`; others are ignored.
 
     Raises
@@ -56,7 +56,7 @@ def calibrated(dataset: SourceDataset, given: Mapping[str, Any]) -> SourceDatase
     return replace(dataset, images=tuple(images), notices=(*dataset.notices, *notices))
 
 
-def _pixel_size(given: Any) -> dict[str, _Scale]:
+def _pixel_size(given: object) -> dict[str, _Scale]:
     found = _quantities(given, "pixel_size", LENGTHS, (1, 2, 3))
     return dict(
         zip("zyx"[-max(len(found), 2) :], found if len(found) > 1 else found * 2, strict=True)
@@ -64,7 +64,7 @@ def _pixel_size(given: Any) -> dict[str, _Scale]:
 
 
 def _quantities(
-    given: Any, option: str, units: Mapping[str, float], counts: Sequence[int]
+    given: object, option: str, units: Mapping[str, float], counts: Sequence[int]
 ) -> list[_Scale]:
     """Numbers with units; a unit at the end is that of all."""
     parts = [_QUANTITY.fullmatch(part) for part in str(given).split(",")]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.images.color_labels import LabelTiff, open_color_labels
@@ -177,7 +176,7 @@ def _layer(
 ) -> VolumeLayer:
     """A label layer from its JSON file, its TIFF, or both: the JSON has the ids, and is preferred."""
     semantic = layer == "semantic"
-    attributes: dict[str, Any] = {"files": [files[k] for k in sorted(files)]}
+    attributes: dict[str, object] = {"files": [files[k] for k in sorted(files)]}
     runs = read_rle_json(tree.file(files["json"])) if "json" in files else None
     colors = None
     if "tif" in files:
@@ -217,7 +216,7 @@ def _layer(
     )
 
 
-def _spelling(labels: LabelTiff, semantic: bool) -> dict[str, Any]:
+def _spelling(labels: LabelTiff, semantic: bool) -> dict[str, object]:
     """How a label TIFF spells its values; colours of objects are their source ids, in the table."""
     if labels.samples == 1:
         return {"dtype": str(labels.dtype)}

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 from ngff_bio.errors import ArgumentError, NgffBioError
 from ngff_bio.formats.problems import Problems
@@ -246,7 +245,7 @@ def options_of(source: Source) -> dict[str, str]:
 def read_source(
     source: Source,
     tree: FileTree,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     *,
     on_error: OnError = "stop",
     ignore_unread: bool = False,

@@ -74,7 +74,7 @@ class ArrayMeta:
     dtype: np.dtype[Any]
     chunk: tuple[int, ...]
     shard: tuple[int, ...] | None = None
-    fill: Any = 0
+    fill: object = 0
     pipeline: CodecPipeline | None = CodecPipeline()
     index: ShardIndex = ShardIndex()
     separator: str = "/"
@@ -167,7 +167,7 @@ class ArrayMeta:
             **({} if names is None else {"dimension_names": list(names)}),
         }
 
-    def _sharding(self, codecs: list[dict[str, Any]]) -> dict[str, Any]:
+    def _sharding(self, codecs: list[dict[str, object]]) -> dict[str, object]:
         little = {"name": "bytes", "configuration": {"endian": "little"}}
         return {
             "name": "sharding_indexed",
@@ -180,12 +180,12 @@ class ArrayMeta:
         }
 
 
-def zero(dtype: np.dtype[Any]) -> Any:
+def zero(dtype: np.dtype[Any]) -> object:
     """0 of a type as JSON has it: the fill value of the arrays that this package writes."""
     return dtype.type(0).item()
 
 
-def fill_json(value: Any) -> Any:
+def fill_json(value: object) -> object:
     """A fill value as the metadata spells it, in v2 and v3."""
     plain = value.item() if isinstance(value, np.generic) else value
     if isinstance(plain, complex):
@@ -196,7 +196,7 @@ def fill_json(value: Any) -> Any:
 
 
 def parse_array(
-    document: Mapping[str, Any], zarr_format: int, path: str, store: str = ""
+    document: Mapping[str, object], zarr_format: int, path: str, store: str = ""
 ) -> ArrayMeta:
     """Understand the document of an array.
 
@@ -236,13 +236,13 @@ def _checked(meta: ArrayMeta) -> ArrayMeta:
     return meta
 
 
-def _sizes(value: Any) -> tuple[int, ...]:
+def _sizes(value: object) -> tuple[int, ...]:
     if not isinstance(value, list | tuple) or not all(type(n) is int for n in value):
         raise TypeError(f"sizes are integers, not {value!r}"[:100])
     return tuple(value)
 
 
-def _dtype(name: Any) -> np.dtype[Any]:
+def _dtype(name: object) -> np.dtype[Any]:
     if not isinstance(name, str):
         raise UnsupportedLayoutError(f"data type {name}")
     try:
@@ -306,14 +306,14 @@ def _parse_v3(document: Mapping[str, Any], path: str) -> ArrayMeta:
 def _key_encoding(keys: Any) -> tuple[str, str]:
     """Prefix and separator of chunk keys (Zarr v3, "chunk key encoding")."""
     name, default = (keys, "/") if isinstance(keys, str) else (keys["name"], None)
-    config: Mapping[str, Any] = {} if default else keys.get("configuration") or {}
+    config: Mapping[str, object] = {} if default else keys.get("configuration") or {}
     if name not in ("default", "v2"):
         raise UnsupportedLayoutError(f"chunk key encoding {name}")
     separator = config.get("separator", "/" if name == "default" else ".")
     return ("c" if name == "default" else ""), _separator(separator)
 
 
-def _separator(value: Any) -> Literal["/", "."]:
+def _separator(value: object) -> Literal["/", "."]:
     if value not in ("/", "."):
         raise ValueError(f"separator {value!r} of chunk keys")
     return "/" if value == "/" else "."
@@ -349,7 +349,7 @@ def _parse_v2(document: Mapping[str, Any], path: str) -> ArrayMeta:
 _FLOATS = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
 
 
-def _fill(value: Any, dtype: np.dtype[Any]) -> Any:
+def _fill(value: object, dtype: np.dtype[Any]) -> object:
     """The value of pixels in a chunk that is not stored; 0 where the document gives none."""
     if value is None:
         return dtype.type(0)

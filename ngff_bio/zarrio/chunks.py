@@ -25,7 +25,7 @@ from ngff_bio.zarrio.codecs import crc32c
 Put = Callable[[str, list[bytes]], object]
 
 #: Applies a function to items, in order; several at once if it can.
-Map = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+Map = Callable[[Callable[[Any], object], Sequence[object]], list[Any]]
 
 #: Offset of a chunk that is not in its shard.
 _ABSENT = np.iinfo(np.uint64).max
@@ -135,7 +135,7 @@ def stored_chunks(
             yield chunk
 
 
-def decode_chunk(meta: ArrayMeta, data: Any, chunk: Chunk, out: NDArray[Any], file: str) -> None:
+def decode_chunk(meta: ArrayMeta, data: object, chunk: Chunk, out: NDArray[Any], file: str) -> None:
     """Decode a chunk into a region: straight into it where it fills a contiguous part.
 
     Raises

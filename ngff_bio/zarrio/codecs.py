@@ -88,7 +88,7 @@ class Codec:
                 return bytes(data)
         raise ValueError("the codec has not been chosen yet")
 
-    def decode(self, data: Any, out: NDArray[np.uint8] | None = None) -> Any:
+    def decode(self, data: Any, out: NDArray[np.uint8] | None = None) -> object:
         """The bytes that were encoded, as a buffer: ``out`` itself where they went into it.
 
         Raises
@@ -115,7 +115,7 @@ class Codec:
 
             return gzip.decompress(data)
 
-    def v3(self, itemsize: int) -> dict[str, Any]:
+    def v3(self, itemsize: int) -> dict[str, object]:
         """The codec in the chain of a Zarr v3 array."""
         match self.name:
             case "blosc":
@@ -136,7 +136,7 @@ class Codec:
                 raise ValueError(f"Zarr v3 has no codec {self.name}")
         return {"name": self.name, "configuration": config}
 
-    def v2(self) -> dict[str, Any]:
+    def v2(self) -> dict[str, object]:
         """The codec as the ``compressor`` of a Zarr v2 array."""
         if self.name == "blosc":
             return {
@@ -237,9 +237,9 @@ class CodecPipeline:
         stored = pixels.reshape([out.shape[i] for i in self.order])
         return stored.transpose(np.argsort(self.order))
 
-    def v3(self, dtype: np.dtype[Any]) -> list[dict[str, Any]]:
+    def v3(self, dtype: np.dtype[Any]) -> list[dict[str, object]]:
         """The chain of codecs of a Zarr v3 array."""
-        chain: list[dict[str, Any]] = []
+        chain: list[dict[str, object]] = []
         if self.order is not None:
             chain.append({"name": "transpose", "configuration": {"order": list(self.order)}})
         chain.append({"name": "bytes"})

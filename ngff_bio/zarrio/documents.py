@@ -25,7 +25,7 @@ Document: TypeAlias = dict[str, Any]
 DOCUMENT_NAMES = {2: (".zgroup", ".zarray", ".zattrs"), 3: ("zarr.json",)}
 
 #: JSON text that has not been parsed yet, or the value that it stands for.
-Pending: TypeAlias = msgspec.Raw | bytes | dict[str, Any]
+Pending: TypeAlias = msgspec.Raw | bytes | dict[str, object]
 
 
 class store_errors:  # noqa: N801 - a context manager, used like a function
@@ -60,7 +60,7 @@ class store_errors:  # noqa: N801 - a context manager, used like a function
         raise StoreError(self.what, found=found[:300], **self.parts) from error
 
 
-def parse_json(data: Any, file: str) -> Document:
+def parse_json(data: object, file: str) -> Document:
     """A JSON object from text.
 
     Raises
@@ -75,7 +75,7 @@ def parse_json(data: Any, file: str) -> Document:
     return content
 
 
-def _decoded(data: Any) -> Any:
+def _decoded(data: Any) -> object:
     try:
         return msgspec.json.decode(data)
     except msgspec.DecodeError:
@@ -105,7 +105,7 @@ def split_json(data: Any, file: str, *inner: str) -> dict[str, Pending]:
     return dict(data)
 
 
-def parse_member(raw: Any, file: str, record: str) -> Any:
+def parse_member(raw: object, file: str, record: str) -> object:
     """The value of a member of :func:`split_json`: any JSON."""
     if not isinstance(raw, msgspec.Raw | bytes):
         return raw
@@ -113,7 +113,7 @@ def parse_member(raw: Any, file: str, record: str) -> Any:
         return _decoded(raw)
 
 
-def to_json(document: Mapping[str, Any], *, compact: bool = False) -> bytes:
+def to_json(document: Mapping[str, object], *, compact: bool = False) -> bytes:
     """Indented for people; without white space where all of a store is in it."""
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     if compact:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import msgspec
 
@@ -107,7 +107,7 @@ class Hierarchy:
             return cls(storage, 2, {"": document})
         raise missing_store(storage)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         pending = {
             path: {name: raw if isinstance(raw, dict) else bytes(raw) for name, raw in by.items()}
             for path, by in self.pending.items()
@@ -202,6 +202,6 @@ def paths_below(paths: Sequence[str], path: str) -> list[str]:
     return list(paths[start : bisect_left(paths, f"{path}0", start)])
 
 
-def parse_null(raw: Any) -> Any:
+def parse_null(raw: object) -> object:
     """The text of a member, or its value, or ``None`` if it is ``null``."""
     return raw if not isinstance(raw, msgspec.Raw | bytes) or bytes(raw) != b"null" else None

@@ -156,7 +156,7 @@ def phase_of(storage: Storage, journal: Journal) -> Phase:
     return "finished" if journal.moving else "begun"
 
 
-def _mark(data: bytes, root: str) -> Any:
+def _mark(data: bytes, root: str) -> object:
     try:
         document = parse_json(data, root)
     except StoreError:

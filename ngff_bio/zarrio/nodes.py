@@ -25,7 +25,7 @@ class Nodes:
         """Paths of all nodes."""
         return {*self.groups, *self.arrays}
 
-    def add_group(self, path: str, attributes: Mapping[str, Any] | None = None) -> None:
+    def add_group(self, path: str, attributes: Mapping[str, object] | None = None) -> None:
         """Add a group, and groups above it where they are missing."""
         self.groups.setdefault(path, {}).update(attributes or {})
         while path:

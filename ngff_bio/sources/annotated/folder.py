@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError
 from ngff_bio.formats.documents import (
@@ -85,7 +84,7 @@ class AnnotatedFolder:
     entries: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     #: Names of documents and other files that were read.
     read_files: set[str] = field(default_factory=set)
-    documents: list[dict[str, Any]] = field(default_factory=list)
+    documents: list[dict[str, object]] = field(default_factory=list)
     _headers: dict[str, ImageHeader] | None = None
     _turns: dict[str, int] = field(default_factory=dict)
 
@@ -239,8 +238,8 @@ class AnnotatedFolder:
         *,
         categories: Sequence[Category] = (),
         splits: Mapping[str, Sequence[str]] | None = None,
-        records: Mapping[str, Mapping[str, Any]] | None = None,
-        record: Mapping[str, Any] | None = None,
+        records: Mapping[str, Mapping[str, object]] | None = None,
+        record: Mapping[str, object] | None = None,
         more_layers: MoreLayers | None = None,
     ) -> SourceDataset:
         """The dataset of all image files.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, DocumentInstances, DocumentReader
@@ -98,7 +98,7 @@ class ImageMaker:
     folder: ReadFolder
     categories: Sequence[Category]
     splits: Mapping[str, Sequence[str]]
-    records: Mapping[str, Mapping[str, Any]]
+    records: Mapping[str, Mapping[str, object]]
     more_layers: MoreLayers | None
     layer: str = field(init=False)
 
@@ -177,7 +177,7 @@ class ImageMaker:
 
     def _image(self, name: str, one: OpenedImage, series: int) -> SourceImage:
         layers: list[LabelLayer] = []
-        stated: list[dict[str, Any]] = []
+        stated: list[dict[str, object]] = []
         splits = list(self.splits.get(name, ()))
         size = (one.pixels.shape[-2], one.pixels.shape[-1])
         sizes = {a.name: n for a, n in zip(one.axes, one.pixels.shape, strict=True)}
@@ -186,7 +186,7 @@ class ImageMaker:
             with self.folder.problems.caught():
                 _check_size(entry, name, size)
                 layer = self._layer(entry, layers, size, sizes.get("t", 1))
-                about: dict[str, Any] = {"file": entry.reader.file.name, "image": entry.index}
+                about: dict[str, object] = {"file": entry.reader.file.name, "image": entry.index}
                 if layer is not None:
                     layers.append(layer)
                     about["layer"] = layer.name
@@ -205,7 +205,7 @@ class ImageMaker:
                 layers += self.more_layers(name, size)
         if not layers:
             self.folder.problems.note("images without annotations", record=name)
-        record: dict[str, Any] = dict(self.records.get(name, {}))
+        record: dict[str, object] = dict(self.records.get(name, {}))
         if stated:
             record[KEY] = stated
         base = base_of(name)

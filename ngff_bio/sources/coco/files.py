@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.coco.file import CocoFile, CocoImage
@@ -35,7 +34,7 @@ class ImageLabels:
     _names: Mapping[int, str | None]
     _numbers: Mapping[str, int]
 
-    def record(self, sets: Sequence[AnnotationSet]) -> dict[str, Any]:
+    def record(self, sets: Sequence[AnnotationSet]) -> dict[str, object]:
         """What a frame keeps of its entries in the files."""
         found = frame_record(((s, self._names.get(id(s))) for s in sets), self._numbers)
         return {KEY: found} if found else {}
@@ -159,7 +158,7 @@ class CocoFiles:
         """Names of the splits that list an image."""
         return tuple(dict.fromkeys(self.splits[e.coco.name] for e in entries))
 
-    def attributes(self) -> list[dict[str, Any]]:
+    def attributes(self) -> list[dict[str, object]]:
         """What the dataset keeps of the files."""
         return [c.attributes(self.missing.get(c.name, ())) for c in self.files]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Any
 
 from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.coco.file import CocoFile
@@ -114,7 +113,7 @@ def _set_of(name: str) -> str:
     return PurePosixPath(name).stem
 
 
-def _nuclei_class(entries: Sequence[ImageEntry]) -> dict[str, Any]:
+def _nuclei_class(entries: Sequence[ImageEntry]) -> dict[str, object]:
     """The image's class, as the collection's own key has it."""
     classes = dict.fromkeys(
         str(e.image.record["nuclei_class"]) for e in entries if "nuclei_class" in e.image.record

@@ -187,7 +187,7 @@ class RemoteFile:
 
 
 def list_url(
-    url: str, source_options: Mapping[str, Any] | None = None
+    url: str, source_options: Mapping[str, object] | None = None
 ) -> tuple[dict[str, RemoteFile], bool]:
     """Files at a URL by name, and whether the URL is a single file.
 
@@ -261,9 +261,9 @@ def _list(system: Any, url: str, root: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _walk(system: Any, url: str, root: str) -> dict[str, dict[str, Any]]:
+def _walk(system: Any, url: str, root: str) -> dict[str, dict[str, object]]:
     """Entries of all files, listed folder by folder: fsspec leaves out folders that it cannot list."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, object]] = {}
     folders, seen = [root], {root.rstrip("/")}
     while folders:
         folder = folders.pop()

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.json.text import JsonKind, json_kind
@@ -158,7 +158,7 @@ def _missing_file(name: str, origin: str) -> SourceError | SourceNotFoundError:
 def open_tree(
     place: str | os.PathLike[str],
     *,
-    source_options: Mapping[str, Any] | None = None,
+    source_options: Mapping[str, object] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     exclude: Sequence[str] = (),
 ) -> FileTree:

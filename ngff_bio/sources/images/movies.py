@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.formats.images.headers import ImageHeader
@@ -50,7 +49,7 @@ def movies_of(
         return [Series(folder_of(n), base_of(n), (n,)) for n in names]
 
     def why(files: Sequence[str]) -> str | None:
-        kinds: set[Any] = {(headers[n].shape, headers[n].dtype) for n in files}
+        kinds: set[object] = {(headers[n].shape, headers[n].dtype) for n in files}
         if len(kinds) > 1 or not all(headers[n].single for n in files):
             return "numbered files differ in size or kind, or have several planes"
         return unlike(files)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.composed import PixelStack
@@ -124,9 +123,9 @@ def _by_number(label: str) -> tuple[int, int, str]:
     return (0, int(label), label) if label.isdecimal() else (1, 0, label)
 
 
-def shape_record(content: LabelmeFile, scale: Scale, layer: str | None = None) -> dict[str, Any]:
+def shape_record(content: LabelmeFile, scale: Scale, layer: str | None = None) -> dict[str, object]:
     """What a frame keeps of its annotation file."""
-    found: dict[str, Any] = {"annotation_file": content.name, "labelme": content.record}
+    found: dict[str, object] = {"annotation_file": content.name, "labelme": content.record}
     if layer is not None:
         found["layer"] = layer
     if content.embedded:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.frames import stack_frames
@@ -93,7 +92,7 @@ def _read_counts(
     tree: FileTree, name: str, problems: Problems
 ) -> dict[str, tuple[Count, Count | str]]:
     """Counts by file name: as a number, and as the file spells it."""
-    content = parse_json(tree.file(name).read(), name, dict[str, Any], lenient=True)
+    content = parse_json(tree.file(name).read(), name, dict[str, object], lenient=True)
     counts: dict[str, tuple[Count, Count | str]] = {}
     for key, value in content.items():
         number = _number(value)

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from ngff_bio.formats.coco.layers import AnnotationSet, ImageEntry, Placement, annotation_sets
 from ngff_bio.formats.images.composed import Mosaic
@@ -142,7 +141,7 @@ def _stitched_frame(
             "a frame lacks some of its crops; they are 0",
             record=f"{base} and its {len(crops) - 1} neighbours",
         )
-    records: list[dict[str, Any]] = [
+    records: list[dict[str, object]] = [
         {
             "name": crop.file.name,
             "crop": crop.name.crop,

@@ -12,7 +12,6 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.cell_tracks import Track, TrackedPixels, read_tracks
@@ -173,9 +172,9 @@ class _Reader:
             attributes=self._about(name, listed, at),
         )
 
-    def _about(self, name: str, listed: _Layer, at: Mapping[int, int]) -> dict[str, Any]:
+    def _about(self, name: str, listed: _Layer, at: Mapping[int, int]) -> dict[str, object]:
         """Attributes of a layer: its files, and what is annotated if that is not everything."""
-        found: dict[str, Any] = {
+        found: dict[str, object] = {
             "files": [listed.files[key] for key in sorted(listed.files, key=str)]
         }
         if listed.tracks:

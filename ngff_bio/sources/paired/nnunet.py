@@ -52,7 +52,7 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
     """Every case as an image: its channels joined, its labels as classes."""
     cases: dict[tuple[str, str, str], dict[int, str]] = defaultdict(dict)
     labels: dict[tuple[str, str, str], str] = {}
-    about: dict[str, Mapping[str, Any]] = {}
+    about: dict[str, Mapping[str, object]] = {}
     for name in tree.names():
         if match := _IMAGE.match(name):
             key = (match["top"], match["part"], match["case"])
@@ -61,7 +61,7 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
             labels[match["top"], match["part"], match["case"]] = name
         elif base_of(name) == "dataset.json":
             with problems.caught():
-                content = parse_json(tree.file(name).read(), name, dict[str, Any])
+                content = parse_json(tree.file(name).read(), name, dict[str, object])
                 checked(content, _Stated, file=name, record="")
                 about[folder_of(name)] = content
     pairs = []
@@ -99,8 +99,8 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
 class _Stated(msgspec.Struct):
     """Types of the members of ``dataset.json`` that name channels."""
 
-    channel_names: dict[str, Any] | None = None
-    modality: dict[str, Any] | None = None
+    channel_names: dict[str, object] | None = None
+    modality: dict[str, object] | None = None
 
 
 def _channels(stated: Mapping[str, Any], files: Mapping[int, str], source: str) -> tuple[str, ...]:
@@ -127,7 +127,7 @@ def _channels(stated: Mapping[str, Any], files: Mapping[int, str], source: str) 
     return tuple(str(names.get(str(c), c)) for c in range(count)) if names else ()
 
 
-def _labels(file: str, stated: Mapping[str, Any]) -> Labels:
+def _labels(file: str, stated: Mapping[str, object]) -> Labels:
     """Labels with their classes: version 1 lists names by value, version 2 values by name.
 
     A region of version 2 is a list of values; it is kept with the dataset.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.arrays.image import ArrayImage
@@ -86,7 +86,7 @@ class Pair:
     channels: tuple[str, ...] = ()
     layers: tuple[LabelLayer, ...] = ()
     splits: tuple[str, ...] = ()
-    record: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class PairReader:
         pairs: Sequence[Pair],
         *,
         splits: Iterable[str] = (),
-        attributes: Mapping[str, Any] | None = None,
+        attributes: Mapping[str, object] | None = None,
         read_files: Iterable[str] = (),
     ) -> SourceDataset:
         """The dataset of all pairs; `read_files` as in `SourceDataset`.
@@ -201,7 +201,7 @@ class PairReader:
 
     def _layer(self, labels: Labels, image: SourceImage) -> VolumeLayer:
         file = self.tree.file(labels.file)
-        about: dict[str, Any] = {"files": [labels.file]}
+        about: dict[str, object] = {"files": [labels.file]}
         pixels: Pixels
         if is_array_file(labels.file):
             found: ArrayImage = open_array(file, self.tree.limits)

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
-from typing import Any
 
 import numpy as np
 
@@ -294,7 +293,7 @@ def _frames(placed: Mapping[tuple[int, int, int], PlatePlane], times: int) -> tu
         planes = [plane for at, plane in sorted(placed.items()) if at[0] == t]
         seconds = [p.seconds for p in planes if p.seconds is not None]
         hours = min(seconds) / 3600 if seconds and times > 1 else None
-        record: dict[str, Any] = {"number": planes[0].t} if planes and times > 1 else {}
+        record: dict[str, object] = {"number": planes[0].t} if planes and times > 1 else {}
         found.append(Frame(planes[0].file if planes else "", t, elapsed_hours=hours, record=record))
     return tuple(found)
 

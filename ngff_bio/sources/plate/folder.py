@@ -207,7 +207,7 @@ def _acquisitions(index: PlateIndex) -> list[PlateIndex]:
     ]
 
 
-def _acquisition(number: int, index: PlateIndex, fields: Sequence[Field]) -> dict[str, Any]:
+def _acquisition(number: int, index: PlateIndex, fields: Sequence[Field]) -> dict[str, object]:
     """An acquisition as OME-Zarr describes it."""
     counts: dict[tuple[str, int], int] = {}
     for field in fields:
@@ -225,7 +225,7 @@ def _with_acquisition(field: Field) -> Any:
     return replace(image, attributes={**image.attributes, "acquisition": field.acquisition})
 
 
-def _attributes(indexes: Sequence[PlateIndex]) -> dict[str, Any]:
+def _attributes(indexes: Sequence[PlateIndex]) -> dict[str, object]:
     found = [
         {"rule": i.rule, "acquisition": i.acquisition or None, **i.attributes} for i in indexes
     ]

@@ -120,7 +120,7 @@ class PlateIndex:
     z_step: float | None = None
     size: tuple[int, int] | None = None
     read_files: tuple[str, ...] = ()
-    attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    attributes: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
 #: Longest wavelength in nanometers that is shown in each color.

@@ -6,7 +6,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from ngff_bio.formats.milab import CropLabel, read_crop_labels
 from ngff_bio.formats.problems import Problems
@@ -114,7 +113,7 @@ def _label_of(folder: str, crop: int, labels: _Labels, alone: bool) -> tuple[str
     return same[0] if alone and len(same) == 1 and base_of(folder) not in tests else None
 
 
-def _attributes(folder: str, crop: int, label: tuple[str, CropLabel] | None) -> dict[str, Any]:
+def _attributes(folder: str, crop: int, label: tuple[str, CropLabel] | None) -> dict[str, object]:
     if label is None:
         return {"crop_index": crop} | ({"test": base_of(folder)} if folder else {})
     file, row = label

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
@@ -51,7 +50,7 @@ def stack_image(
         )
     frames = []
     for z, (plane, header) in enumerate(zip(planes, found, strict=True)):
-        record: dict[str, Any] = {"z": z, "plane": plane}
+        record: dict[str, object] = {"z": z, "plane": plane}
         if scores is not None:
             record["focus_score"] = scores[plane]
         size = None if header.size == pixels.shape[-2:] else header.size
