@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import ngff_bio.reader as reader
+from ngff_bio.errors import ArgumentError
 from ngff_bio.ngff import AxisMeta, ChannelMeta
 
 #: A JSON object of a viewer's state.
@@ -90,16 +91,35 @@ def neuroglancer_state(
         Frame and plane that are shown at first; the middle if ``None``.
     region
         (x, y, width, height) in pixels that the view shows at first; the whole plane if ``None``.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If it is outside the image, or empty.
     """
     sizes, scale = image.sizes, image.scale
     shift = image.pixels.translation()
     shown = [a for a in "xyzt" if a in sizes]
     x, y, width, height = region or (0, 0, sizes["x"], sizes["y"])
+    if not (width > 0 and height > 0 and x < sizes["x"] and y < sizes["y"]):
+        raise ArgumentError(
+            "the region is outside the image, or empty",
+            file=image.url,
+            expected=f"a part of {sizes['x']} x {sizes['y']} pixels",
+            found=f"{width} x {height} at {x}, {y}",
+        )
     middle = {"x": x + (width - 1) / 2, "y": y + (height - 1) / 2, "z": z, "t": t}
     position = []
     for axis in shown:
         at = middle[axis]
         index = (sizes[axis] - 1) // 2 if at is None else at
+        if not 0 <= index < sizes[axis]:
+            raise ArgumentError(
+                f"the index along {axis} is outside the image",
+                file=image.url,
+                expected=f"0 to {sizes[axis] - 1}",
+                found=index,
+            )
         position.append(index + shift[axis] / scale[axis])
     dimensions = _dimensions(image)
     space = [a for a in "xyz" if a in sizes]

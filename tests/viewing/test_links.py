@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import ngff_bio
 from ngff_bio.cli.app import app
+from ngff_bio.errors import ArgumentError
 from ngff_bio.reader import Image
 from ngff_bio.viewing.links import group_links, image_links, label_links
 from ngff_bio.viewing.neuroglancer import neuroglancer_state
@@ -54,6 +55,12 @@ def test_the_middle_is_shown_unless_told_otherwise(em: Image) -> None:
     assert state["position"][:2] == [(width - 1) / 2, (height - 1) / 2]
     assert neuroglancer_state(em, URL, z=1)["position"][2] == 1
     assert neuroglancer_state(em, URL, region=(10, 20, 5, 3))["position"][:2] == [12, 21]
+
+
+def test_what_is_outside_the_image_is_refused(em: Image) -> None:
+    for at in ({"z": 99}, {"region": (5000, 0, 9, 9)}, {"region": (0, 0, 0, 9)}):
+        with pytest.raises(ArgumentError, match="outside the image"):
+            neuroglancer_state(em, URL, **at)
 
 
 def test_a_link_names_the_image_and_every_label(em: Image) -> None:
