@@ -63,9 +63,12 @@ def start_browser(profile: Path) -> Iterator[Browser]:
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         missing("chromium and chromedriver are not installed")
-    neuroglancer = pytest.importorskip("neuroglancer")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
+    try:
+        import neuroglancer
+        from selenium import webdriver
+        from selenium.webdriver.chrome.service import Service
+    except ImportError as error:
+        missing(f"{error.name} is not installed")
 
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
