@@ -195,10 +195,10 @@ def _read_values(file: Path, axes: str) -> Any:
     if not file.is_file():
         raise SourceNotFoundError("the file of label values does not exist", file=file)
     if file.suffix.lower() == ".npy":
-        try:
+        from ngff_bio.formats.problems import damage_named
+
+        with damage_named(str(file), "the file cannot be read"):
             return np.load(file, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise SourceError("the file cannot be read", file=file, found=error) from error
     if file.suffix.lower() not in (".tif", ".tiff"):
         raise ArgumentError("not a file of label values", expected=".npy or .tif", found=file.name)
     from ngff_bio.formats.tiff.images import open_tiff

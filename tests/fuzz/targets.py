@@ -44,7 +44,8 @@ class Target:
         Writes the undamaged input below a folder.
     reads
         What reads it: ``source``, ``store``, ``requests`` to a server, ``arguments`` of the command
-        line; ``new``, ``append``, ``replace`` or ``commit``: an interrupted write (`interrupted`).
+        line; ``label_files`` that are added to a store;
+        ``new``, ``append``, ``replace`` or ``commit``: an interrupted write (`interrupted`).
     opened
         The file below the folder that is opened; the folder itself if empty.
     files
@@ -229,6 +230,15 @@ def requests(folder: Path) -> None:
         (folder / f"{name}.request").write_text(text)
 
 
+def label_files(folder: Path) -> None:
+    """A store, and files with label values of its images."""
+    store_of(COCO)(folder / "a.zarr")
+    shutil.rmtree(folder / "a.zarr source")
+    values = np.arange(24 * 30, dtype=np.uint16).reshape(24, 30) // 100
+    np.save(folder / "values.npy", values)
+    Image.fromarray(values).save(folder / "values.tif")
+
+
 def arguments(folder: Path) -> None:
     """A source, its store, and valid arguments of commands that use them."""
     COCO_RLE(folder / "source")
@@ -335,6 +345,7 @@ TARGETS: dict[str, Target] = {
         interrupted("replace"), "replace", files="a.zarr/.ngff_bio/**/*.json", weight=2
     ),
     "commit": Target(interrupted("commit"), "commit", files="a.zarr/.ngff_bio/*.json", weight=1),
+    "label_files": Target(label_files, "label_files", files="values.*", weight=2),
     "requests": Target(requests, "requests", files="*.request"),
     "arguments": Target(arguments, "arguments", files="*.arguments", weight=2),
 }

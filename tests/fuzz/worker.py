@@ -33,6 +33,7 @@ import ngff_bio
 from ngff_bio import cli
 from ngff_bio.checks import validate
 from ngff_bio.checks.source.verify import verify
+from ngff_bio.cli import edit
 from ngff_bio.engine import plan_dataset
 from ngff_bio.engine.resume.state import progress_of
 from ngff_bio.errors import ArgumentError, NgffBioError
@@ -235,6 +236,19 @@ def _must_be_read(store: Path, quick: bool) -> None:
             read(store)
 
 
+def _label_files(_: Target, place: Path, __: bytes, scratch: Path, ___: Random | None) -> Result:
+    """Each file is added to a store, or refused and the store is what it was."""
+    store = scratch / "a.zarr"
+    shutil.copytree(place / "a.zarr", store)
+    image = next(iter(ngff_bio.open(store).values()))
+    try:
+        for number, file in enumerate(sorted(place.glob("values.*"))):
+            ngff_bio.write_labels(image, f"new {number}", edit._read_values(file, "yx"))
+    finally:
+        assert verify(store).equal
+    return {"result": "equal", "what": ""}
+
+
 def _requests(_: Target, place: Path, data: bytes, __: Path, ___: Random | None) -> Result:
     """One connection; the answer is HTTP, and is not a file from elsewhere."""
     server = StoreServer(place / "a.zarr")
@@ -285,6 +299,7 @@ _READ: dict[str, Callable[[Target, Path, bytes, Path, Random | None], Result]] =
     "source": _source,
     "store": _store,
     **dict.fromkeys(("new", "append", "replace", "commit"), _state),
+    "label_files": _label_files,
     "requests": _requests,
     "arguments": _arguments,
 }
