@@ -85,7 +85,14 @@ class ZipStorage(ReadOnlyStorage):
         try:
             with zipfile.ZipFile(file) as archive:
                 return {i.filename: i for i in archive.infolist() if not i.is_dir()}
-        except zipfile.BadZipFile as error:
+        # zipfile raises all of these for damaged headers.
+        except (
+            zipfile.BadZipFile,
+            NotImplementedError,
+            ValueError,
+            OverflowError,
+            struct.error,
+        ) as error:
             raise StorageError(
                 "the file is not a zip, or is damaged",
                 file=self.url,
