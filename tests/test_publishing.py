@@ -70,6 +70,8 @@ def test_it_is_the_store_with_files_that_its_manifest_names(store: Path, publish
     keys = {k for k, _ in FolderStorage(published).list()}
     assert keys == {k for k, _ in FolderStorage(store).list()} | added
     assert ngff_bio.verify(published).equal
+    for text in added - {"annotations.parquet"}:
+        assert str(store.parent) not in (published / text).read_text()
     (published / "index.html").write_text("changed")
     assert [d.path for d in ngff_bio.verify(published).differences] == ["index.html"]
     assert [f for f in ngff_bio.validate(published) if f.level == "error"] == []

@@ -136,7 +136,7 @@ def publish(
 def _missing(about: Description) -> list[str]:
     notes = []
     if not about.licence:
-        notes.append("no licence is given, so nobody may reuse the data: --licence 'CC BY 4.0'")
+        notes.append("no licence is given, so the data may not be reused: --licence 'CC BY 4.0'")
     elif licence_url(about.licence) is None:
         notes.append(f"the licence {about.licence!r} is kept as a text: its URL is not known")
     if not about.citation:

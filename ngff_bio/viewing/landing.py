@@ -123,7 +123,7 @@ class _Page:
 
     def _open(self) -> Iterator[str]:
         dataset = self.summary.dataset
-        place = self.url or dataset.url
+        place = self.url or "."  # no path of this machine: the page is published
         first = dataset.first_path
         plain = f"{place}/{first}/{dataset[first].multiscale.levels[0].path}" if first else place
         code = (

@@ -153,7 +153,7 @@ class StoreServer(ThreadingHTTPServer):
 def own_address() -> str:
     """Address of this machine for others: that from which it would reach the internet."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # sends nothing (RFC 5737: an address of nobody)
+        probe.connect(("192.0.2.1", 9))  # sends nothing (RFC 5737: an address in no network)
         return str(probe.getsockname()[0])
     return "127.0.0.1"
 
