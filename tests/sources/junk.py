@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import random
@@ -133,6 +134,38 @@ _ANNOTATIONS: dict[str, Callable[[str], str | bytes]] = {
     "boxes.csv": lambda stem: f"image,x,y\n{stem}.png,3,4\n",
     "points.csv": lambda stem: "x_min,y_min,x_max,y_max\n1,2,3,4\n",
     "stage1_train_labels.csv": lambda stem: f"ImageId,EncodedPixels\n{stem},1 3 20 2\n",
+    "_annotations.csv": lambda stem: (
+        f"filename,width,height,class,xmin,ymin,xmax,ymax\n{stem}.png,16,12,cell,1,2,6,6\n"
+    ),
+    "train.csv": lambda stem: f"id,annotation,width,height\n{stem},1 3 20 2,16,12\n",
+    "default.json": lambda stem: json.dumps(
+        {
+            "dm_format_version": "1.0",
+            "categories": {"label": {"labels": [{"name": "cell"}]}},
+            "items": [
+                {
+                    "id": stem,
+                    "annotations": [{"type": "bbox", "label_id": 0, "bbox": [1, 2, 5, 4]}],
+                }
+            ],
+        }
+    ),
+    "*_regions.xml": lambda stem: (
+        '<Annotations><Annotation><Regions><Region Type="0"><Vertices><Vertex X="1" Y="2"/>'
+        '<Vertex X="6" Y="2"/><Vertex X="6" Y="6"/></Vertices></Region></Regions></Annotation>'
+        "</Annotations>"
+    ),
+    "movie.xml": lambda stem: (
+        '<TrackMate><Model><AllSpots><SpotsInFrame><Spot ID="1" POSITION_X="5" POSITION_Y="5" '
+        'POSITION_Z="0" FRAME="0" RADIUS="2"/></SpotsInFrame></AllSpots></Model></TrackMate>'
+    ),
+    "gt/gt.txt": lambda stem: "1,1,1,2,5,4,1,1,1\n",
+    "Shapes.csv": lambda stem: (
+        "index,shape-type,vertex-index,axis-0,axis-1\n0,polygon,0,2,1\n0,polygon,1,2,6\n"
+        "0,polygon,2,6,6\n"
+    ),
+    "a.geojson.gz": lambda stem: gzip.compress(_geojson(stem).encode()),
+    "cells.tfrecord": lambda stem: b"\x10\0\0\0",
     "man_track.txt": lambda stem: "1 0 3 0\n2 0 3 1\n",
     "other.json": lambda stem: '{"key": 1}',
     "broken.json": lambda stem: '{"images": [',

@@ -1,6 +1,6 @@
 """Random mixtures of files: every file is accounted for, and none that holds data is left out unseen.
 
-``NGFF_BIO_JUNK`` is the number of mixtures (``make junk`` runs 300).
+``NGFF_BIO_JUNK`` is the number of mixtures (``make junk`` runs 300), ``NGFF_BIO_JUNK_SEED`` the first.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ngff_bio.model import SourceDataset, SourceFile
 from ngff_bio.sources import find_source, open_tree, read_source
 
 _MIXTURES = int(os.environ.get("NGFF_BIO_JUNK", "100"))
+_FIRST = int(os.environ.get("NGFF_BIO_JUNK_SEED", "0"))
 _LISTS = ("read", "belongs", "excluded", "unread")
 
 
@@ -45,7 +46,7 @@ def _image_files(dataset: SourceDataset) -> set[str]:
 @pytest.mark.parametrize("batch", range(10))
 def test_every_file_of_a_mixture_is_accounted_for(batch: int, tmp_path: Path) -> None:
     ends: Counter[bool] = Counter()
-    for seed in range(batch, _MIXTURES, 10):
+    for seed in range(_FIRST + batch, _FIRST + _MIXTURES, 10):
         folder = tmp_path / str(seed)
         kinds = make_junk(folder, seed)
         if not kinds:

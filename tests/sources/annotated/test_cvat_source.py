@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from annotated import converted, covers, exported, labels, rows, values_of, write_files
+from makers import make_cell_tracking
 from PIL import Image
 from shapely import Point, Polygon
 from shapely import box as shapely_box
@@ -254,3 +256,44 @@ def test_an_export_of_another_source_converts_to_the_same_labels(tmp_path: Path)
     drawn = labels(data, layer=layer)
     assert ((drawn > 0) == (pixels > 0)).all()
     assert len(rows(data, layer=layer)) == 2
+
+
+def test_tracks_of_another_source_are_tracks_of_a_video(tmp_path: Path) -> None:
+    files = {f"img1/{n}.png": SIZE for n in (1, 2, 3)}
+    text = "1,7,5,6,10,8,1,1,1\n2,7,6,6,10,8,1,1,1\n1,3,30,20,4,5,1,1,1\n3,3,31,20,4,5,1,1,1\n"
+    write_files(tmp_path / "in", {**files, "gt/gt.txt": text, "gt/labels.txt": "cell\n"})
+    ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr")
+    ngff_bio.export(tmp_path / "a.zarr", tmp_path / "cvat", to="cvat", images=True)
+    root = ElementTree.parse(tmp_path / "cvat/annotations.xml").getroot()
+    states = {
+        track.get("id"): [(b.get("frame"), b.get("outside")) for b in track]
+        for track in root.iter("track")
+    }
+    assert states == {
+        "0": [("0", "0"), ("1", "0"), ("2", "1")],
+        "1": [("0", "0"), ("1", "1"), ("2", "0")],
+    }
+    data = converted(tmp_path / "cvat", tmp_path / "b.zarr")
+    before = ngff_bio.open(tmp_path / "a.zarr")
+    (layer,), (old,) = data[""].layers, before[""].layers
+    assert (labels(data, layer=layer) == labels(before, layer=old)).all()
+
+
+def test_tracked_pixels_are_outlines_of_a_video(tmp_path: Path) -> None:
+    make_cell_tracking(tmp_path / "in")
+    ngff_bio.convert(tmp_path / "in/PhC-C2DH-U373", tmp_path / "a.zarr")
+    done = ngff_bio.export(
+        tmp_path / "a.zarr",
+        tmp_path / "cvat",
+        to="cvat",
+        image="01",
+        labels=["gt-tra"],
+        images=True,
+    )
+    data = converted(tmp_path / "cvat", tmp_path / "b.zarr")
+    (layer,) = data[""].layers
+    found = labels(data, layer=layer)
+    expected = labels(ngff_bio.open(tmp_path / "a.zarr"), "01", "gt-tra")
+    assert done.images == 1
+    assert ((found > 0) == (expected > 0)).mean() > 0.99  # CVAT's rule for outlines is COCO's
+    assert len({*np.unique(found)}) == len({*np.unique(expected)})
