@@ -94,7 +94,7 @@ BUILT_IN = _DATASETS | {
     "voc": ("ngff_bio.sources.annotated.voc:SOURCE", r"\.xml$|SegmentationClass"),
     "cvat": ("ngff_bio.sources.annotated.cvat:SOURCE", r"\.xml$"),
     "via": ("ngff_bio.sources.annotated.via:SOURCE", r"\.(json|csv)$"),
-    "label-studio": ("ngff_bio.sources.annotated.label_studio:SOURCE", r"\.json$"),
+    "label-studio": ("ngff_bio.sources.annotated.label_studio:SOURCE", r"\.(json|csv|tsv)$"),
     "supervisely": ("ngff_bio.sources.annotated.supervisely:SOURCE", r"(^|/)ann/.*\.json$"),
     "coco-panoptic": ("ngff_bio.sources.annotated.panoptic:SOURCE", r"\.json$"),
     "box-table": ("ngff_bio.sources.annotated.simple:BOXES", r"\.(csv|json)$"),

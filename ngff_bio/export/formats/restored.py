@@ -32,11 +32,16 @@ def _write(selection: Selection, place: Path, report: ExportReport, *, source: s
             hint="export to another format: coco, labelme, yolo, voc, cvat",
         )
     documents = source_documents(selection, source)
-    files = {d.file: _content(d, source) for d in documents}
+    files = {_name(d): _content(d, source) for d in documents}
     for name, content in ((kept_attributes(selection, source) or {}).get("files") or {}).items():
         files[name] = json_bytes(content)
     count_objects(documents, report)
     write_files(files, selection, place, report)
+
+
+def _name(document: SourceDocument) -> str:
+    """Its file; a table of Label Studio becomes JSON-MIN."""
+    return f"{document.file}.json" if document.record.get("table") else document.file
 
 
 def _content(document: SourceDocument, source: str) -> bytes:

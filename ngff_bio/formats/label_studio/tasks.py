@@ -1,4 +1,4 @@
-"""Tasks of Label Studio as documents: JSON (with all of a task) and JSON-MIN (regions only).
+"""Tasks of Label Studio as documents: JSON (with all of a task), JSON-MIN, CSV and TSV (regions only).
 
 Formats: https://labelstud.io/guide/export and https://labelstud.io/guide/task_format. Coordinates are
 percent of the original image; a rectangle is rotated clockwise around its upper left corner, an ellipse
@@ -7,9 +7,11 @@ around its center, in degrees.
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -22,6 +24,7 @@ from ngff_bio.formats.json.text import JsonObject, checked, parse_json, shown
 from ngff_bio.formats.label_studio.brush import decode_brush
 from ngff_bio.formats.outlines import check_points, ellipse, mask_rle, outline, rotated_box
 from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.text import text_of
 from ngff_bio.model import Box, Geometry, Instance, SourceFile
 
 _HINT = "correct the file, or skip such regions with --on-error skip"
@@ -63,7 +66,10 @@ class LabelStudioFile:
     def read(self, problems: Problems) -> Document:
         """Read the file."""
         name = self.file.name
-        tasks = parse_json(self.file.read(), name, list[object])
+        table = name.lower().endswith((".csv", ".tsv"))
+        tasks: Sequence[object] = (
+            _rows(self.file) if table else parse_json(self.file.read(), name, list[object])
+        )
         images: list[AnnotatedImage] = []
         for number, task in enumerate(tasks):
             if not isinstance(task, dict):
@@ -79,7 +85,9 @@ class LabelStudioFile:
                 )
                 continue
             images += self._images(task, number, problems)
-        return Document(images, record={"format": "label-studio"})
+        return Document(
+            images, record={"format": "label-studio", **({"table": True} if table else {})}
+        )
 
     def _images(
         self, task: JsonObject, number: int, problems: Problems
@@ -217,6 +225,32 @@ class LabelStudioFile:
                 ) from error
             return about, mask_rle(mask, (0, 0), (height, width))
         return about, None
+
+
+def is_label_studio_table(file: SourceFile) -> bool:
+    """Whether a table has the columns that Label Studio writes, and regions."""
+    head = file.read_range(0, 1 << 14).decode("utf-8-sig", "replace")
+    first, _, rest = head.partition("\n")
+    columns = {c.strip().strip('"') for c in re.split(r"[,\t]", first)}
+    return {"id", "annotator", "annotation_id"} <= columns and "original_width" in rest
+
+
+def _rows(file: SourceFile) -> list[JsonObject]:
+    """The rows of a table as tasks of JSON-MIN: cells with regions are lists in JSON."""
+    text = io.StringIO(text_of(file, "the table"), newline="")
+    separator = "\t" if file.name.lower().endswith(".tsv") else ","
+    csv.field_size_limit(max(csv.field_size_limit(), file.size))
+    rows = csv.DictReader(text, delimiter=separator)
+    return [
+        {
+            k: parse_json(v.encode(), file.name, record=f"line {rows.line_num}")
+            if v.startswith("[{")
+            else v
+            for k, v in row.items()
+            if k and v
+        }
+        for row in rows
+    ]
 
 
 def _kind(region: Any) -> str | None:

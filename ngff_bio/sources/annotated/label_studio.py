@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from ngff_bio.formats.label_studio.tasks import LabelStudioFile, without_prefix
+from ngff_bio.formats.label_studio.tasks import (
+    LabelStudioFile,
+    is_label_studio_table,
+    without_prefix,
+)
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceDataset
 from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, json_documents
@@ -18,12 +22,15 @@ def detect(tree: FileTree) -> int:
 
 
 def _is_export(tree: FileTree, name: str) -> bool:
+    if name.lower().endswith((".csv", ".tsv")):
+        return is_label_studio_table(tree.file(name))
     return tree.json_kind(name) == "label-studio"
 
 
 def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:
     """Every image file as an image; the annotations of each annotator are a layer."""
-    documents = json_documents(tree, "label-studio")
+    tables = [n for n in tree.names() if n.lower().endswith((".csv", ".tsv"))]
+    documents = [n for n in tables if _is_export(tree, n)] or json_documents(tree, "label-studio")
     folder = AnnotatedFolder.open(tree, documents, "Label Studio", problems, axes=axes)
 
     def find(name: str, _: str) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -205,3 +207,28 @@ def test_the_export_of_json_min_equals_the_source(tmp_path: Path) -> None:
     small = [{"image": "a.png", "id": 3, "label": regions, "choice": "good", "annotator": 1}]
     files = exported(folder(tmp_path / "in", small), tmp_path, "label-studio")
     assert json.loads(files["export.json"]) == small
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_tables_are_read_as_the_same_regions_in_json(separator: str, tmp_path: Path) -> None:
+    given = [
+        {**r["value"], "original_width": SIZE[1], "original_height": SIZE[0]} for r in RESULTS[:3]
+    ]
+    head = ["annotation_id", "annotator", "id", "image", "label"]
+    cells = ["1", "1", "1", "/data/upload/1/0123abcd-a.png", json.dumps(given)]
+    text = io.StringIO()
+    csv.writer(text, delimiter=separator).writerows([head, cells])
+    task = {"image": cells[3], "label": given}
+    ending = "csv" if separator == "," else "tsv"
+    for name, content in (("table", text.getvalue()), ("min", json.dumps([task]))):
+        file = f"project.{ending if name == 'table' else 'json'}"
+        write_files(tmp_path / name, {"0123abcd-a.png": SIZE, file: content})
+    table = converted(tmp_path / "table", tmp_path / "table.zarr")
+    plain = converted(tmp_path / "min", tmp_path / "min.zarr")
+    assert table.attributes["source"] == "label-studio"
+    assert [r["category"] for r in rows(table)] == ["cell"] * 3
+    (layer,) = table[""].layers
+    assert (labels(table, layer=layer) == labels(plain, layer=layer)).all()
+    ngff_bio.export(tmp_path / "table.zarr", tmp_path / "back", to="label-studio")
+    (back,) = json.loads((tmp_path / f"back/project.{ending}.json").read_text())
+    assert back["label"] == given
