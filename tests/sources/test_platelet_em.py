@@ -129,7 +129,7 @@ def test_ngio_lists_labels_and_reads_tables(tmp_path: Path) -> None:
     assert set(container.list_labels()) == set(LAYERS.values())
     assert set(container.list_tables()) == {"instance-cell", "instance-organelle"}
     table = container.get_table("instance-cell").dataframe
-    assert sorted(table["label"]) == np.unique(truth.volumes["50"].labels["cell"])[1:].tolist()
+    assert sorted(table.index) == np.unique(truth.volumes["50"].labels["cell"])[1:].tolist()
 
 
 def test_both_volumes_are_a_collection_and_one_is_an_image_at_the_root(tmp_path: Path) -> None:
