@@ -83,7 +83,9 @@ class MapWork:
         for image in self.images:
             self._taken += 1
             known = done.get(image.path, {})
-            for piece in pieces_of(image, self.level, self.labels[image.path], self.cut):
+            # Metadata that is forgotten with the piece: that of all images can be gigabytes.
+            one = Image(image.nodes.below(image.path), image.path)
+            for piece in pieces_of(one, self.level, self.labels[image.path], self.cut):
                 if piece.number not in known:
                     yield piece
 

@@ -137,7 +137,7 @@ def measure(
         stack.callback(pool.close)
         pool.check(opened.nodes.storage, None, writing=False)
         if write is not None:
-            named = [t for path in paths for t in work.tables(opened[path])]
+            named = [t for path in paths for t in work.tables(work.image(path))]
             change = stack.enter_context(changed_store(opened.nodes.storage, named))
             work.run(pool, change)
         else:
@@ -237,9 +237,15 @@ class _Work:
         if more:
             self._do(pool, iter(more), lambda: 0.0, hint, change)
 
+    def image(self, path: str) -> Image:
+        """An image whose metadata is forgotten with it: that of all images can be gigabytes."""
+        path = path.strip("/")
+        nodes = self._dataset.nodes.below(path)
+        return Image(nodes, path) if path in self._dataset else self._dataset[path]
+
     def _pieces(self) -> Iterator[MeasuredPiece]:
         for path in self._paths:
-            image = self._dataset[path]
+            image = self.image(path)
             self._taken += 1
             self._known |= dict.fromkeys(image.layers)
             labels = self._labels(image)
