@@ -36,6 +36,8 @@ class MappedPixels:
     ----------
     names
         Objects that hold the arrays of the pieces, by number, below ``folder``.
+    run
+        A name of its own for each run, see `load_array`.
     axes
         Of the image to be written.
     offsets
@@ -47,6 +49,7 @@ class MappedPixels:
     storage: Storage
     folder: str
     names: tuple[str, ...]
+    run: str
     grid: Grid
     axes: str
     shape: tuple[int, ...]
@@ -65,7 +68,7 @@ class MappedPixels:
         spans = dict(zip(self.axes, region, strict=True))
         out = np.zeros([b - a for a, b in region], self.dtype)
         for number in self.grid.touching(tuple(spans[a] for a in self.grid.sizes)):
-            piece = load_array(self.storage, f"{self.folder}/{self.names[number]}")
+            piece = load_array(self.storage, f"{self.folder}/{self.names[number]}", self.run)
             axes = "".join(a for a in self.axes if a not in self.grid.cut.dropped)
             part = cropped(piece, self.grid, number, axes)
             core = dict(zip(self.grid.sizes, self.grid.core(number), strict=True))
@@ -126,6 +129,7 @@ class Seam:
     storage: Storage
     folder: str
     names: tuple[str, ...]
+    run: str
     grid: Grid
     image: str
     number: int
@@ -157,7 +161,7 @@ def _pairs(seam: Seam) -> list[tuple[Value, Value]]:
 
 
 def _part(seam: Seam, number: int, zone: Region) -> NDArray[np.int64]:
-    array = load_array(seam.storage, f"{seam.folder}/{seam.names[number]}")
+    array = load_array(seam.storage, f"{seam.folder}/{seam.names[number]}", seam.run)
     outer = seam.grid.outer(number)
     array = array.reshape([b - a for a, b in outer])
     index = tuple(slice(a - o, b - o) for (a, b), (o, _) in zip(zone, outer, strict=True))

@@ -155,4 +155,4 @@ def _selected(dataset: Dataset, select: Mapping[str, object] | Iterable[str] | N
         raise ArgumentError(
             "no selection", expected="paths of images, or conditions", found=repr(select)
         )
-    return [dataset[path] for path in select]
+    return [dataset[path] for path in dict.fromkeys(select)]

@@ -129,7 +129,7 @@ def measure(
             found=f"to={to!r}",
         )
     opened = dataset if isinstance(dataset, Dataset) else open(dataset, storage_options)
-    paths = list(opened if images is None else images)
+    paths = list(dict.fromkeys(opened if images is None else values_of(images)))
     how = Measurement(level, intensity, tuple(properties), units)
     work = _Work(opened, paths, labels, how, write, held=to == "pandas")
     pool = start_pool(cluster, workers, memory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -41,6 +42,7 @@ class ResultWriter:
         digest = digest_of(work.function, settings, held.storage, read)
         name = f"{target.kind}-{target.name}"
         self._kept = KeptResults(held.storage, name, digest)
+        self._run = uuid.uuid4().hex
         function = getattr(work.function, "__qualname__", type(work.function).__qualname__)
         module = getattr(work.function, "__module__", None) or "__main__"
         self._added = provenance(author, function=f"{module}.{function}")
@@ -98,7 +100,8 @@ class ResultWriter:
             if channels:
                 axes, sizes["c"] = image.axes, channels
             shape = tuple(sizes[a] for a in axes)
-            pixels = MappedPixels(storage, folder, names, grid, axes, shape, np.dtype(f"<{dtype}"))
+            stored = np.dtype(f"<{dtype}")
+            pixels = MappedPixels(storage, folder, names, self._run, grid, axes, shape, stored)
             more = {ADDED: self._added}
             return StoreAddition(image, name, pixels=pixels, axes=axes, attributes=more)
         shape = tuple(sizes[a] for a in axes)
@@ -112,7 +115,7 @@ class ResultWriter:
                 joined = joined_values(self._pairs(image, grid, folder, names), offsets)
         stored = np.dtype("u4")
         pixels = MappedPixels(
-            storage, folder, names, grid, axes, shape, stored, tuple(offsets), joined
+            storage, folder, names, self._run, grid, axes, shape, stored, tuple(offsets), joined
         )
         layer = VolumeLayer(
             name,
@@ -128,7 +131,7 @@ class ResultWriter:
         """Objects that are one, over all seams of an image."""
         size = 4 * int(np.prod(grid.core_shape)) * 2
         seams = (
-            Seam(self._kept.storage, folder, names, grid, image.path, number, size)
+            Seam(self._kept.storage, folder, names, self._run, grid, image.path, number, size)
             for number in range(grid.size)
         )
         found: list[Any] = []

@@ -68,13 +68,13 @@ def _run(task: PieceTask, piece: ImagePiece) -> Done:
         loaded = piece.load()
         found = _call(task.function, loaded, piece)
         value = _checked(found, piece, task)
+        del loaded
+        if task.storage is None:
+            return Done(value)
+        name, data = _encoded(value, piece)
     except NgffBioError as error:
         error.record = error.record or piece.title
         return Done(error=error)
-    del loaded
-    if task.storage is None:
-        return Done(value)
-    name, data = _encoded(value, piece)
     task.storage.put(f"{task.folder}/{folder_of(piece.image.path)}/{name}", data)
     return Done(name=name)
 
@@ -150,9 +150,11 @@ def _array(value: Any, piece: ImagePiece, kind: str) -> NDArray[Any]:
         check_label_type(array)
     if array.dtype.kind == "b":
         array = array.astype("u1")
-    elif array.dtype.kind not in "uif":
+    elif array.dtype.kind not in "uif" or array.dtype.itemsize > 8:
         raise ArgumentError(
-            "the function returned another type", expected="numbers", found=array.dtype
+            "the function returned another type",
+            expected="integers or floats of up to 64 bits",
+            found=array.dtype,
         )
     return array
 
@@ -189,9 +191,15 @@ def _encoded(value: Any, piece: ImagePiece) -> tuple[str, bytes]:
     if isinstance(value, pd.DataFrame):
         import pyarrow as pa
 
-        return f"{number:08d}.parquet", to_parquet(
-            pa.Table.from_pandas(value, preserve_index=False)
-        )
+        try:
+            table = pa.Table.from_pandas(value, preserve_index=False)
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise ArgumentError(
+                "the rows that the function returned cannot be stored",
+                expected="values of one type in each column",
+                found=error,
+            ) from error
+        return f"{number:08d}.parquet", to_parquet(table)
     out = io.BytesIO()
     np.save(out, np.ascontiguousarray(value, value.dtype.newbyteorder("<")))
     most = int(value.max()) if value.size and value.dtype.kind in "uib" else 0
@@ -229,9 +237,13 @@ def parse_name(name: str) -> Kept | None:
 _last = threading.local()
 
 
-def load_array(storage: Storage, key: str) -> NDArray[Any]:
-    """An array that was kept; the last one of each thread stays in memory."""
-    place = (storage.url, key)
+def load_array(storage: Storage, key: str, run: str) -> NDArray[Any]:
+    """An array that was kept; the last one of each thread stays in memory.
+
+    The next run may keep another array by the same key, and workers of a cluster live longer than a
+    run: `run` is the name of the one that reads.
+    """
+    place = (run, storage.url, key)
     if getattr(_last, "place", None) != place:
         data = _kept(storage, key)
         _last.array = np.load(io.BytesIO(Zstd().decode(data)), allow_pickle=False)
@@ -276,11 +288,18 @@ class Collected:
         whole_axes = piece.image.axes if "c" in axes else piece.image.axes.replace("c", "")
         core = dict(zip(grid.sizes, grid.core(piece.number), strict=True))
         part = cropped(value, grid, piece.number, axes)
+        channels = value.shape[axes.index("c")] if "c" in axes else 1
         if piece.image.path not in self.arrays:
-            channels = value.shape[axes.index("c")] if "c" in axes else 1
             shape = tuple(grid.sizes.get(a, channels) for a in whole_axes)
             self.arrays[piece.image.path] = np.zeros(shape, value.dtype)
         whole = self.arrays[piece.image.path]
+        if (dtype := np.promote_types(whole.dtype, value.dtype)) != whole.dtype:
+            whole = self.arrays[piece.image.path] = whole.astype(dtype)
         kept = tuple(slice(*core[a]) if a in core else slice(None) for a in whole_axes)
-        target = whole[kept]
-        whole[kept] = part.reshape(target.shape)
+        shape = tuple(core[a][1] - core[a][0] if a in core else channels for a in whole_axes)
+        if len(whole_axes) != whole.ndim or whole[kept].shape != shape:
+            raise ArgumentError(
+                "the function returned different numbers of channels for the pieces of an image",
+                record=piece.title,
+            )
+        whole[kept] = part.reshape(shape)

@@ -148,6 +148,21 @@ def test_arrays_of_pieces_are_put_together() -> None:
             np.testing.assert_array_equal(found[path], pixels_of(dataset[path]) * 2.0)
 
 
+def test_pieces_of_different_types_are_put_together_without_loss() -> None:
+    dataset = store(MemoryStorage())
+    select = ["A/1/0", "A/1/0"]  # once
+
+    def quarter(part: Any) -> Any:
+        return part["image"] * 0.25 if int(part.attrs["piece"]) else part["image"]
+
+    found = ngff_bio.map_images(dataset, quarter, over="plane", select=select).arrays["A/1/0"]
+    pixels = pixels_of(dataset["A/1/0"])
+    np.testing.assert_array_equal(found[0], pixels[0])
+    np.testing.assert_array_equal(found[1], pixels[1] * 0.25)
+    with pytest.raises(ArgumentError, match="up to 64 bits"):
+        ngff_bio.map_images(dataset, lambda p: p["image"] * np.longdouble(1))
+
+
 @pytest.mark.parametrize("version", ["0.4", "0.5", "0.6"])
 def test_labels_are_written_with_levels_tables_and_provenance(version: str) -> None:
     storage = MemoryStorage()
@@ -241,6 +256,14 @@ def test_what_cannot_be_written_is_one_error_and_leaves_the_store(
     assert "A/1/" in str(error.value.record)
     assert "x" not in ngff_bio.open(storage)["A/1/0"].labels
     assert ngff_bio.verify(storage).objects == before
+
+
+def test_rows_that_no_table_holds_are_one_error() -> None:
+    with pytest.raises(ArgumentError, match="cannot be stored") as error:
+        ngff_bio.map_images(
+            store(MemoryStorage()), lambda p: [{"a": 1}, {"a": "b"}], write="tables/x"
+        )
+    assert error.value.record == "A/1/0"
 
 
 def test_more_labels_than_32_bits_are_refused() -> None:
@@ -404,6 +427,24 @@ def test_a_cluster_writes_the_same_bytes(tmp_path: Path, client: Any) -> None:
     assert threads == distributed
     with pytest.raises(ArgumentError, match="no dask scheduler answers"):
         ngff_bio.map_images(dataset, bright, cluster=str(tmp_path / "none.json"))
+
+
+STEP = [0]
+
+
+def shifted(part: Any) -> Any:
+    return part["image"].astype("u2") + STEP[0]
+
+
+def test_workers_do_not_take_results_of_an_earlier_run(tmp_path: Path, client: Any) -> None:
+    dataset = store(FolderStorage(tmp_path), fields=1)
+    image = dataset["A/1/0"]
+    for STEP[0] in (1, 2, 3):  # of two threads, one writes twice
+        ngff_bio.map_images(
+            dataset, shifted, write="images/x", overwrite=True, cluster=client.scheduler.address
+        )
+        found = ngff_bio.open(FolderStorage(tmp_path))["A/1/0"].derived["x"]
+        np.testing.assert_array_equal(pixels_of(found), pixels_of(image).astype("u2") + STEP[0])
 
 
 def test_workers_that_cannot_do_it_are_found_before_the_work(

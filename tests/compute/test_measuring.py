@@ -116,6 +116,9 @@ def test_rows_go_to_the_store_as_they_come() -> None:
     with pytest.raises(ArgumentError, match="as dask"):
         ngff_bio.measure(storage, to="dask")
     assert ngff_bio.verify(storage).equal
+    one = held[held["image"] == "A/1/1"].reset_index(drop=True)
+    for images in ("A/1/1", ["A/1/1", "A/1/1"]):
+        pd.testing.assert_frame_equal(ngff_bio.measure(storage, images=images), one)
 
 
 @pytest.fixture(scope="module")

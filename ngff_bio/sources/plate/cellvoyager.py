@@ -8,6 +8,7 @@ the channels.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -154,8 +155,6 @@ def _instant(text: str | None) -> datetime | None:
 
 
 def _since(plane: PlatePlane, start: datetime | None) -> PlatePlane:
-    from dataclasses import replace
-
     at = _instant(plane.record.get("Time"))
     if at is None or start is None or (at.tzinfo is None) != (start.tzinfo is None):
         return plane

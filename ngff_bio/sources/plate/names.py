@@ -156,10 +156,11 @@ def named_plate(names: Iterable[str], rule: NameRule, problems: Problems) -> Pla
             continue
         with problems.caught():
             parts = match.groupdict()
-            planes.append(_plane(name, parts))
-            plates[parts.get("plate") or ""] += 1
+            plane = _plane(name, parts)
             if parts.get("time"):
-                starts[name] = _instant(parts["time"])
+                starts[name] = _instant(name, parts["time"])
+            planes.append(plane)
+            plates[parts.get("plate") or ""] += 1
     if len(plates) > 1:
         raise SourceError(
             "the folder contains files of several plates",
@@ -222,14 +223,16 @@ def _number(name: str, key: str, text: str | None) -> int:
     return int(text or 0)
 
 
-def _instant(text: str) -> datetime | float:
+def _instant(name: str, text: str) -> datetime | float:
     """A date with time, or seconds since the start."""
     numbers = [int(n) for n in re.findall(r"\d+", text)]
     if len(numbers) == 5:
         try:
             return datetime(*numbers)  # type: ignore[arg-type]
         except ValueError as error:
-            raise SourceError("the date in a file name does not exist", found=text) from error
+            raise SourceError(
+                "the date in a file name does not exist", file=name, found=text
+            ) from error
     days, hours, minutes = numbers
     return 60.0 * (minutes + 60 * (hours + 24 * days))
 

@@ -20,6 +20,11 @@ TABLE = "wells"
 
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
 
+#: Not names as 007 or 1_1, which ``float`` takes, nor integers of more digits than it holds.
+_NUMBER = re.compile(
+    r"[+-]?((0|[1-9]\d{0,14})(\.\d*)?|\.\d+)(e[+-]?\d+)?|nan|[+-]?inf", re.IGNORECASE
+)
+
 
 def find_table(tree: FileTree, given: str) -> SourceFile:
     """The file of an option ``--wells``: of the source by its name, or else by its path.
@@ -151,7 +156,6 @@ def _typed(cells: list[str]) -> list[str | int | float | None]:
     given = [c for c in cells if c]
     if given and all(_INTEGER.fullmatch(c) for c in given):
         return [int(c) if c else None for c in cells]
-    try:
+    if given and all(_NUMBER.fullmatch(c) for c in given):
         return [float(c) if c else None for c in cells]
-    except ValueError:
-        return [c or None for c in cells]
+    return [c or None for c in cells]

@@ -74,6 +74,13 @@ def test_dates_in_names_are_times(tmp_path: Path) -> None:
     write(tmp_path / "in", "g_A1_1_2024y01m31d_22h00m.tif", "g_A1_1_2024y02m01d_01h30m.tif")
     ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
     assert ngff_bio.open(tmp_path / "out.zarr").frames["hours"].tolist() == [0.0, 3.5]
+    wrong = "g_A1_1_2024y02m31d_01h30m.tif"
+    write(tmp_path / "in", wrong)
+    with pytest.raises(SourceError, match="does not exist") as caught:
+        ngff_bio.convert(tmp_path / "in", tmp_path / "wrong.zarr")
+    assert caught.value.file == wrong
+    ngff_bio.convert(tmp_path / "in", tmp_path / "rest.zarr", on_error="skip")
+    assert ngff_bio.open(tmp_path / "rest.zarr").frames["hours"].tolist() == [0.0, 3.5]
 
 
 @pytest.mark.parametrize(

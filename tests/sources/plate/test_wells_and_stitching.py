@@ -16,7 +16,9 @@ import ngff_bio
 from ngff_bio.cli.app import app
 from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
 
-CSV = "Well;compound;dose;count;name\nA01;DMSO;0.5;3;x\nb2;drug, red;;4;y\n"
+CSV = (
+    "Well;compound;dose;count;name;batch;id\nA01;DMSO;0.5;3;x;1_1;007\nb2;drug, red;;4;y;1_2;008\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,8 @@ def test_a_table_of_wells_is_of_the_plate_and_of_its_images(
     assert rows["dose"].tolist()[0] == 0.5
     assert np.isnan(rows["dose"].tolist()[1])
     assert rows["count"].tolist() == [3, 4]
+    assert rows["batch"].tolist() == ["1_1", "1_2"]
+    assert rows["id"].tolist() == ["007", "008"]
     table = ngio.open_ome_zarr_plate(tmp_path / "out.zarr").get_table("wells")
     assert table.table_type() == "condition_table"
     assert table.dataframe["compound"].tolist() == ["DMSO", "drug, red"]
