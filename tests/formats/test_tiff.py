@@ -291,7 +291,7 @@ def test_axes_that_the_file_does_not_say_are_asked_for_by_the_option(tmp_path: P
     block = image.pixels.read(((1, 2), (0, 3), (0, 70), (0, 90)))
     np.testing.assert_array_equal(block[0], GREY)
     for wrong in ("zyx", "zzyx", "ztcyx", "abyx"):
-        with pytest.raises(ArgumentError, match="do not fit"):
+        with pytest.raises(ArgumentError, match=r"do not fit|not those of an image"):
             open_tiff(file, axes=wrong)
 
 
@@ -417,3 +417,22 @@ def test_rois_of_ome_xml_that_are_not_read_are_reported(tmp_path: Path) -> None:
     assert [n.file for n in report.skipped if "ROIs of OME-XML" in n.what] == ["a.ome.tif"]
     regions = ngff_bio.convert(tmp_path, tmp_path / "regions.zarr", format="rois")
     assert (regions.instances, list(regions.skipped)) == (1, [])
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "TYX", "CYX", "TZYX", "ZTYX", "CZYX"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_three_planes_that_tifffile_writes_as_samples_are_along_their_axis(
+    tmp_path: Path, axes: str, compression: str | None
+) -> None:
+    shape = (2, 3, 20, 30)[-len(axes) :]
+    stored = np.arange(np.prod(shape), dtype="u2").reshape(shape)
+    tifffile.imwrite(tmp_path / "a.tif", stored, metadata={"axes": axes}, compression=compression)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        assert tiff.pages[0].samplesperpixel == 3
+    [image] = open_tiff(LocalFile(str(tmp_path), "a.tif"))
+    letters = "".join(a for a in "TCZYX" if a in axes)
+    expected = stored.transpose([axes.index(a) for a in letters])
+    assert "".join(a.name for a in image.axes) == letters.lower()
+    for part in ([(0, n) for n in expected.shape], [(n // 2, n) for n in expected.shape]):
+        wanted = expected[tuple(slice(*span) for span in part)]
+        np.testing.assert_array_equal(image.pixels.read(tuple(part)), wanted)

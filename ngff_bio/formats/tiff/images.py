@@ -214,14 +214,22 @@ def _image(
     dtype = sample_type(key)
     if palette:
         samples, dtype = 3, palette_of(key).dtype
+    along = "c"
+    if (
+        samples > 1
+        and sizes[-1:] == (samples,)
+        and not palette
+        and "S" not in series.get_axes(True)
+    ):
+        along, outer, sizes = outer[-1], outer[:-1], sizes[:-1]
     size = dict(zip(outer, sizes, strict=True)) | {"y": int(length), "x": int(width)}
     if samples > 1:
-        size["c"] = size.get("c", 1) * samples
+        size[along] = size.get(along, 1) * samples
     letters = "".join(a for a in "tczyx" if a in size)
     rows, columns = block_size(key)
     read_block_shape = dict.fromkeys(letters, 1) | {"y": rows, "x": columns}
     if samples > 1 and (planar == 1 or palette):
-        read_block_shape["c"] = samples
+        read_block_shape[along] = samples
     pixels = TiffPixels(
         file,
         number,
@@ -232,10 +240,11 @@ def _image(
         samples if samples > 1 else 0,
         tuple(read_block_shape[a] for a in letters),
         palette,
+        along,
     )
     check_end(file, series)
     channels = metadata.channels if len(metadata.channels) == size.get("c", 1) else ()
-    if samples > 1 and "c" not in outer:
+    if samples > 1 and along == "c" and "c" not in outer:
         channels = CHANNELS.get(samples, ()) if key.photometric in (2, 3, 6) else channels
     regions = [
         k for k in ("ROI", "Overlays") if tiff.is_imagej and (tiff.imagej_metadata or {}).get(k)

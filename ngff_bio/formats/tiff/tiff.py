@@ -41,7 +41,7 @@ class TiffPixels:
     series
         Number of the series.
     axes, shape
-        Letters in the order of OME-Zarr and the size along each; samples of a pixel are ``c``.
+        Letters in the order of OME-Zarr and the size along each.
     dtype
         Type of a sample, in native byte order.
     outer
@@ -53,6 +53,9 @@ class TiffPixels:
         Rows of a strip, or a tile; one row of an uncompressed plane.
     palette
         Whether pixels are indices into the file's color table.
+    samples_axis
+        Letter of the axis that the samples of a pixel are: ``c``, unless the file states that the
+        samples are its last outer axis (tifffile writes 3 planes of a stack as one page).
     """
 
     file: SourceFile
@@ -64,6 +67,7 @@ class TiffPixels:
     samples: int
     read_block_shape: tuple[int, ...]
     palette: bool = False
+    samples_axis: str = "c"
 
     def read(self, region: Region) -> PixelArray:
         """The block of a region, C-contiguous."""
@@ -71,13 +75,13 @@ class TiffPixels:
         spans = dict(zip(self.axes, region, strict=True))
         sizes = dict(zip(self.axes, self.shape, strict=True))
         each = max(self.samples, 1)
-        if self.samples and "c" in self.outer:
-            sizes["c"] //= each
+        if self.samples and self.samples_axis in self.outer:
+            sizes[self.samples_axis] //= each
         counts = [sizes[letter] for letter in self.outer]
         ranges = []
         for letter in self.outer:
             first, stop = spans[letter]
-            if letter == "c":
+            if letter == self.samples_axis:
                 first, stop = first // each, -(-stop // each)
             ranges.append(range(first, stop))
         for place in product(*ranges):
@@ -98,9 +102,9 @@ class TiffPixels:
         index: list[Any] = []
         channels = (0, 1)
         for letter in self.axes:
-            if letter == "c" and self.samples:
-                first, stop = spans["c"]
-                base = at.get("c", 0) * self.samples
+            if letter == self.samples_axis and self.samples:
+                first, stop = spans[letter]
+                base = at.get(letter, 0) * self.samples
                 channels = (max(first - base, 0), min(stop - base, self.samples))
                 index.append(slice(base + channels[0] - first, base + channels[1] - first))
             elif letter in at:
