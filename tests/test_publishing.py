@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import mlcroissant
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tifffile
 from bucket_server import BUCKET, PUBLIC, BucketServer
+from makers import make_platelet_em
 from rocrate.rocrate import ROCrate
 from typer.testing import CliRunner
 
@@ -169,6 +172,17 @@ def test_a_single_image_without_annotations_is_published(tmp_path: Path) -> None
     ).metadata.issues.errors
 
 
+def test_tables_of_volumes_are_published_though_they_have_other_columns(tmp_path: Path) -> None:
+    truth = make_platelet_em(tmp_path, size="tiny", volumes=["50"])
+    ngff_bio.convert(truth.root, tmp_path / "em.zarr")
+    publish(tmp_path / "em.zarr", tmp_path / "public.zarr")
+    expected = ngff_bio.open(tmp_path / "em.zarr").annotations()
+    found = pq.read_table(tmp_path / "public.zarr" / "annotations.parquet")
+    assert found["x_start"].to_pylist() == expected["x_start"].tolist()
+    readme = (tmp_path / "public.zarr" / "README.md").read_text()
+    assert f"1 images, {len(expected)} annotations" in readme
+
+
 def test_a_public_bucket_passes_the_check_and_a_private_one_says_what_to_do(
     store: Path, bucket_server: BucketServer
 ) -> None:
@@ -196,9 +210,17 @@ def test_addresses_and_policies_of_each_cloud(monkeypatch: pytest.MonkeyPatch) -
         ("s3://b/x y", {**keys, "endpoint": "https://e.org/"}, "https://e.org/b/x%20y"),
         ("gs://b/x", {"anon": True}, "https://storage.googleapis.com/b/x"),
         ("az://b/x", azure, "https://me.blob.core.windows.net/b/x"),
+        ("az://b/x", {"account_key": "a2V5"}, None),
+        ("abfss://b@me.dfs.core.windows.net/x", azure, "https://me.blob.core.windows.net/b/x"),
         ("/a/folder", {}, None),
     ):
         assert public_url(address, options) == url
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "mine")
+    found = public_url("az://b/x", {"account_key": "a2V5"})
+    assert found == "https://mine.blob.core.windows.net/b/x"
+    for command in policies("s3://b/it's; $(x)").values():
+        words = shlex.split(command.partition("\n(")[0])
+        assert any("it's; $(x)" in word for word in words)
     policy = policies("s3://b/x")["AWS"].partition("--policy '")[2].partition("'")[0]
     assert json.loads(policy)["Statement"][0]["Resource"] == "arn:aws:s3:::b/x/*"
     assert "allUsers" in policies("gs://b/x")["GCS"]

@@ -114,8 +114,8 @@ def _value(name: str, value: str, flag: str) -> str:
             ) from error
     if SECRET.search(name) and "key_id" not in name:
         text = (
-            f"warning: {flag} {name}=... shows a secret to who lists the processes of this machine: "
-            f"give {name}=env:VARIABLE or {name}=@FILE"
+            f"warning: {flag} {name}=... shows a secret to all who can list the processes of this "
+            f"machine: give {name}=env:VARIABLE or {name}=@FILE"
         )
         print(printable(text), file=sys.stderr)
     return value

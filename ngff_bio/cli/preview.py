@@ -60,7 +60,8 @@ def preview(
         ),
     ] = None,
     animate: Annotated[
-        _Axis | None, typer.Option(help="All planes or frames, as an animated PNG, GIF or WebP.")
+        _Axis | None,
+        typer.Option(help="Planes or frames (at most 200), as an animated PNG, GIF or WebP."),
     ] = None,
 ) -> None:
     """Draw an image with its labels outlined, a legend of the classes, and a scale bar.
@@ -86,12 +87,21 @@ def preview(
             expected=", ".join(_ANIMATED),
             found=output.name,
         )
+    along = animate or sheet
+    if animate is not None and sheet is not None:
+        raise ArgumentError("a sheet cannot be animated", hint="leave out --sheet or --animate")
+    at = {axis: index for axis, index in (("t", t), ("z", z)) if index is not None}
+    if along is not None and along.value in at:
+        raise ArgumentError(
+            f"-{along.value} is one index of the axis that is drawn",
+            hint=f"leave out -{along.value}",
+        )
     storage = storage_at(store, storage_options)
     how: dict[str, Any] = {"image": image, "label": label, "width": width, "fill": fill}
     if animate is not None:
-        pictures = draw_frames(open_store(storage), animate.value, **how)
+        pictures = draw_frames(open_store(storage), animate.value, at=at, **how)
     elif sheet is not None:
-        pictures = [draw_sheet(open_store(storage), sheet.value, **how)]
+        pictures = [draw_sheet(open_store(storage), sheet.value, at=at, **how)]
     else:
         pictures = [draw_preview(storage, t=t, z=z, **how)]
     first, *others = pictures
@@ -100,4 +110,5 @@ def preview(
             first.save(output, save_all=True, append_images=others, duration=_DURATION, loop=0)
         else:
             first.save(output)
-    console().print(f"{output}: {first.width} x {first.height}", markup=False)
+    frames = f", {len(pictures)} frames" if others else ""
+    console().print(f"{output}: {first.width} x {first.height}{frames}", markup=False)

@@ -33,22 +33,14 @@ def serve(
     The store may be a folder, a zip or a bucket: requests are then passed on, with your rights. The
     root of the server is a page with links for each image, plate and label image.
     """
-    from ngff_bio.errors import ArgumentError
     from ngff_bio.reader import open as open_store
     from ngff_bio.storage import storage_at
-    from ngff_bio.viewing.serve import StoreServer
+    from ngff_bio.viewing.serve import open_server
     from ngff_bio.viewing.versions import version_warning
 
     storage = storage_at(store, storage_options)
     dataset = open_store(storage)
-    try:
-        server = StoreServer(storage, host, port)
-    except OSError as error:
-        raise ArgumentError(
-            "cannot listen on this address",
-            found=f"{host}:{port}: {error.strerror}",
-            hint="choose another port, or --port 0 for a free one",
-        ) from error
+    server = open_server(storage, host, port)
     out = console()
     out.print(f"[bold]{server.url}/[/]  (a page with all links; Ctrl-C to stop)")
     for name, link in _links(dataset, server.url):
@@ -73,7 +65,8 @@ def _links(dataset: Dataset, url: str) -> Iterator[tuple[str, str]]:
     from ngff_bio.viewing.links import group_links, image_links, label_links
 
     for path in islice(dataset.plates, _SHOWN):
-        for viewer, link in group_links(f"{url}/{quote(path)}".rstrip("/")).items():
+        place = f"{url}/{quote(path)}".rstrip("/")
+        for viewer, link in group_links(place, dataset.version).items():
             yield f"plate {path or '(root)'}, {viewer}", link
     for path in islice(dataset, _SHOWN):
         image, place = dataset[path], f"{url}/{quote(path)}".rstrip("/")

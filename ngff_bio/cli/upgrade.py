@@ -31,6 +31,7 @@ def upgrade(
     All of it becomes visible at once. From 0.4 to 0.5 arrays change, too: use `convert`.
     """
     from ngff_bio.editing import upgrade as run
+    from ngff_bio.viewing.versions import version_warning
 
     done = run(store, cast("Any", ome_version), dry_run=dry_run, storage_options=storage_options)
     if as_json:
@@ -46,5 +47,5 @@ def upgrade(
     out.print(f"  {len(done.groups)} groups {verb} from OME-Zarr {before} to {done.version}")
     for note in done.notes:
         out.print(f"  note: {note}", markup=False)
-    if done.version == "0.6":
-        out.print("  note: few viewers read 0.6 yet")
+    if (warning := version_warning(done.version)) is not None:
+        out.print(f"  note: {warning}", markup=False)

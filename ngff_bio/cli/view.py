@@ -46,7 +46,7 @@ def view(
     from ngff_bio.storage import ZipStorage, storage_at
     from ngff_bio.viewing.links import neuroglancer_link
     from ngff_bio.viewing.neuroglancer import neuroglancer_state
-    from ngff_bio.viewing.serve import StoreServer
+    from ngff_bio.viewing.serve import open_server
     from ngff_bio.viewing.view import check_readable, view_image
 
     storage = storage_at(store, storage_options)
@@ -61,13 +61,12 @@ def view(
     found = dataset[dataset.first_path if image is None else image]
     place = None if region is None else parse_region(region)
     out = console()
+    check_readable(found)
     if link:
-        check_readable(found)
         state = neuroglancer_state(found, at(store, found.path), t=t, z=z, region=place)
         out.print(neuroglancer_link(state), markup=False)
         return
-    check_readable(found)
-    server = None if hosted else StoreServer(storage, port=port)
+    server = None if hosted else open_server(storage, port=port)
     base = store if server is None else server.url
     shown = view_image(found, at(base, found.path), server, t=t, z=z, region=place)
     for note in shown.notes:

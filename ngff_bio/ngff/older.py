@@ -69,6 +69,8 @@ def _image(image: Mapping[str, Any], shape_of: ShapeOf) -> dict[str, object]:
 
 def _ratio(whole: int, part: int) -> float:
     """Pixels of level 0 in one of a level: an integer where a level of that reduction has its size."""
+    if not part:
+        raise ValueError("a level has no pixels")
     near = round(whole / part)
     fits = part in (whole // near, -(-whole // near)) if near else False
     return float(near) if fits else whole / part

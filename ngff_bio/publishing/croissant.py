@@ -8,8 +8,10 @@ import json
 from datetime import datetime
 from typing import Any
 
-from ngff_bio.errors import NgffBioError, StoreError, import_optional
+from ngff_bio.errors import StoreError, import_optional
+from ngff_bio.parallel import shared_pool
 from ngff_bio.publishing.description import licence_url
+from ngff_bio.reader.tables.tables import column_names
 from ngff_bio.viewing.landing import Description
 from ngff_bio.viewing.summary import Summary
 
@@ -19,25 +21,41 @@ NAME = "croissant.json"
 ANNOTATIONS = "annotations.parquet"
 _COLUMNS = (
     *("label", "t", "z", "category", "track_id", "box_x", "box_y", "box_width", "box_height"),
-    *("area", "pixels"),
+    *("x_start", "x_stop", "y_start", "y_stop", "z_start", "z_stop", "area", "pixels"),
 )
 
 
 def annotations_table(summary: Summary) -> bytes | None:
-    """Annotations of all images as Parquet; ``None`` if the store has none with classes."""
+    """Annotations of all images as Parquet; ``None`` if the store has none.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If a table is damaged.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        table = summary.dataset.annotations(columns=list(_COLUMNS), to="pyarrow")
-    except NgffBioError:
+    dataset = summary.dataset
+    tables = [(image, name) for image in map(dataset.__getitem__, dataset) for name in image.tables]
+    known = set().union(*shared_pool(remote=True).map(lambda at: column_names(*at), tables))
+    columns = [c for c in _COLUMNS if c in known]
+    if not columns:
         return None
+    table = dataset.annotations(columns=columns, to="pyarrow")
     if not table.num_rows:
         return None
     kept = [i for i, f in enumerate(table.schema) if not pa.types.is_null(f.type)]
     file = io.BytesIO()
     pq.write_table(table.select(kept), file, compression="zstd")
     return file.getvalue()
+
+
+def row_count(annotations: bytes | None) -> int:
+    """Number of rows of a table of annotations."""
+    import pyarrow.parquet as pq
+
+    return 0 if annotations is None else pq.read_metadata(io.BytesIO(annotations)).num_rows
 
 
 def croissant(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ _ORIGIN = "https://neuroglancer-demo.appspot.com"
 
 
 def public_url(address: str, options: Mapping[str, Any]) -> str | None:
-    """Where everyone reads what is at an address; ``None`` for a folder or a zip."""
+    """Where everyone reads what is at an address; ``None`` where it is not known, as for a folder."""
     if "://" not in address or address.startswith("file://"):
         return None
     parts = urlsplit(address)
@@ -24,16 +25,21 @@ def public_url(address: str, options: Mapping[str, Any]) -> str | None:
     if cloud == "web":
         return address.rstrip("/")
     connection = connect(address, options)
-    bucket, config = parts.netloc, connection.config
+    (bucket, _, host), config = parts.netloc.partition("@"), connection.config
     if cloud == "gs":
-        base = connection.endpoint or "https://storage.googleapis.com"
+        base: str | None = connection.endpoint or "https://storage.googleapis.com"
+    elif cloud == "az":
+        account = (
+            config.get("account_name") or host.partition(".")[0]
+        )  # abfss://container@account...
+        account = account or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME")
+        base = connection.endpoint or (account and f"https://{account}.blob.core.windows.net")
+    else:
+        base = connection.endpoint
+    if base:
         return f"{base.rstrip('/')}/{bucket}{path}"
     if cloud == "az":
-        account = config.get("account_name", "ACCOUNT")
-        base = connection.endpoint or f"https://{account}.blob.core.windows.net"
-        return f"{base.rstrip('/')}/{bucket}{path}"
-    if connection.endpoint:
-        return f"{connection.endpoint.rstrip('/')}/{bucket}{path}"
+        return None
     region = str(config.get("region", "us-east-1"))
     if "." in bucket:  # the certificate of a host does not hold for a name with dots
         return f"https://s3.{region}.amazonaws.com/{bucket}{path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from urllib.parse import urlsplit
 
 from ngff_bio.storage.connection import cloud_of
@@ -19,7 +20,8 @@ _CORS = {
 def policies(address: str) -> dict[str, str]:
     """Commands that make what is at an address public for browsers, by kind of server."""
     parts = urlsplit(address)
-    bucket, path = parts.netloc, parts.path.strip("/")
+    bucket, path = parts.netloc.partition("@")[0], parts.path.strip("/")
+    below = shlex.quote(f"ALIAS/{bucket}/{path}")
     everything = f"{path}/*" if path else "*"
     cors = json.dumps({"CORSRules": [_CORS]})
     statements = [
@@ -54,11 +56,11 @@ def policies(address: str) -> dict[str, str]:
     found = {
         "AWS": f"aws s3api put-public-access-block --bucket {bucket} "
         f"--public-access-block-configuration {block}\n"
-        f"aws s3api put-bucket-policy --bucket {bucket} --policy '{policy}'\n"
+        f"aws s3api put-bucket-policy --bucket {bucket} --policy {shlex.quote(policy)}\n"
         f"aws s3api put-bucket-cors --bucket {bucket} --cors-configuration '{cors}'\n"
         "(PublicList lets everyone list the bucket. Without it a chunk that is not stored, because it "
         "is empty, is answered with 403: some readers take that for an error.)",
-        "MinIO": f"mc anonymous set download ALIAS/{bucket}/{path}\n"
+        "MinIO": f"mc anonymous set download {below}\n"
         "mc admin config set ALIAS api cors_allow_origin='*'   (the default)",
         "GCS": f"gcloud storage buckets add-iam-policy-binding gs://{bucket} "
         "--member=allUsers --role=roles/storage.objectViewer\n"

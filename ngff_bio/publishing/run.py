@@ -155,12 +155,12 @@ def _documents(summary: Summary, about: Description, url: str | None) -> dict[st
     parts = {"index.html": "a page about the dataset", **files}
     del parts[crate.NAME]
     found[crate.NAME] = crate.ro_crate(about, url, parts)
-    found["README.md"] = _readme(summary, about, url).encode()
+    found["README.md"] = _readme(summary, about, url, croissant.row_count(table)).encode()
     found["index.html"] = landing_page(summary, about, url, list(files.items())).encode()
     return found
 
 
-def _readme(summary: Summary, about: Description, url: str | None) -> str:
+def _readme(summary: Summary, about: Description, url: str | None, annotations: int) -> str:
     dataset = summary.dataset
     place = url or "."
     lines = [f"# {_plain(about.title)}", "", _plain(about.description), ""]
@@ -173,7 +173,7 @@ def _readme(summary: Summary, about: Description, url: str | None) -> str:
         ("Imaging", about.modality),
     ):
         lines += [f"- {name}: {_plain(value)}"] if value else []
-    lines += [f"- Contents: {len(dataset)} images, {sum(summary.classes.values())} annotations", ""]
+    lines += [f"- Contents: {len(dataset)} images, {annotations} annotations", ""]
     lines += ["An OME-Zarr store. Open it in Python (`pip install ngff-bio`):", "", "```python"]
     lines += ["import ngff_bio", f"store = ngff_bio.open({place!r})"]
     lines += [f"store[{dataset.first_path!r}].level(0)", "store.annotations()", "```", ""]

@@ -259,7 +259,8 @@ class BucketStorage(Storage):
                 raise
             except Exception as error:
                 if verb == "read" and is_ambiguous_denial(error) and _is_probed(key):
-                    self._refused.append((error, key))
+                    if not self._refused:  # one is enough to raise
+                        self._refused.append((error, key))
                     return None
                 began = began or time.monotonic()
                 # Not a page of a listing: after an error there would be no next one.

@@ -15,7 +15,8 @@ from ngff_bio.storage.connection import Connection, cloud_of, flat, is_true
 SECRET = re.compile(r"secret|password|token|sas|(?<!skip_)signature|key|credential", re.I)
 _SECRET_IN_TEXT = re.compile(
     r"(?i)((?:sig|signature|x-amz-signature|x-amz-security-token|x-amz-credential|token|"
-    r"x-goog-signature|x-goog-credential|awsaccesskeyid|authorization)(?:=|:\s*|>))[^&\s<\"']+"
+    r"x-goog-signature|x-goog-credential|awsaccesskeyid)(?:=|:\s*|>)|authorization(?:=|:\s*)"
+    r"(?:bearer |basic |sharedkey )?)[^&\s<\"']+"
 )
 _HIDDEN = "***"
 

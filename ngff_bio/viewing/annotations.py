@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import ngff_bio.reader as reader
+from ngff_bio.reader.tables.tables import column_names
 
 #: A JSON object.
 Json = dict[str, Any]
@@ -41,7 +42,7 @@ def segment_properties(image: reader.Image, name: str) -> Json | None:
             "values": [str(p["class"]) for p in classes if "class" in p],
         }
     ]
-    if not values and name in image.tables:
+    if not values and name in image.tables and "label" in column_names(image, name):
         rows = image.annotations(name)
         rows = rows[rows["label"].notna()].drop_duplicates("label")
         values = rows["label"].astype(int).astype(str).tolist()
@@ -77,7 +78,9 @@ def annotation_layers(
     """
     if name not in image.tables:
         return [], []
-    known = set(image.annotations(name, to="pyarrow").column_names)
+    known = column_names(image, name)
+    if "label" not in known:
+        return [], [f"the table of {name} has no column label: its rows are not shown"]
     table = image.annotations(name, columns=[c for c in _PLACES if c in known])
     rows: list[Any] = list(table.itertuples())
     space = _Space(image, tuple(dimensions))
@@ -156,8 +159,11 @@ def _offset(row: Any, axis: str) -> float:
 
 def _about(row: Any) -> Json:
     category = getattr(row, "category", None)
-    named = f" {category}" if isinstance(category, str) else ""
-    return {"description": f"{int(row.label)}{named}", "segments": [[str(int(row.label))]]}
+    named = [category] if isinstance(category, str) else []
+    if math.isnan(row.label):  # an annotation that has no pixels
+        return {"description": " ".join(named)}
+    label = str(int(row.label))
+    return {"description": " ".join([label, *named]), "segments": [[label]]}
 
 
 def _boxes(rows: Iterable[Any], space: _Space) -> Iterator[Json]:

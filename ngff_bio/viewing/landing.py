@@ -151,7 +151,7 @@ class _Page:
     def _plate(self, plate: PlateMap) -> Iterator[str]:
         fields = sum(plate.wells.values())
         yield f"<h2>Plate {escape(plate.name)}</h2><p>{_number(len(plate.wells), 'well')}, "
-        yield f"{_number(fields, 'field')}. {self._links(group_links, plate.path)}</p>"
+        yield f"{_number(fields, 'field')}. {self._links(self._group_links, plate.path)}</p>"
         yield "<div class=wide><table class=plate><tr><th></th>"
         yield "".join(f"<th>{escape(c)}</th>" for c in plate.columns) + "</tr>"
         for row in plate.rows:
@@ -167,7 +167,8 @@ class _Page:
             return "<td></td>"
         text = str(count)
         if url := self._url(f"{plate.path}/{row}/{column}".lstrip("/")):
-            text = f'<a href="{escape(group_links(url)["vizarr"])}">{count}</a>'
+            link = self._group_links(url).get("vizarr")
+            text = f'<a href="{escape(link)}">{count}</a>' if link else text
         return f'<td class=full title="{escape(row + column)}: {count} fields">{text}</td>'
 
     def _images(self) -> Iterator[str]:
@@ -203,6 +204,9 @@ class _Page:
 
     def _url(self, path: str) -> str | None:
         return None if self.url is None else f"{self.url}/{quote(path)}".rstrip("/")
+
+    def _group_links(self, url: str) -> dict[str, str]:
+        return group_links(url, self.summary.dataset.version)
 
     def _links(self, links: Any, path: str) -> str:
         url = self._url(path)

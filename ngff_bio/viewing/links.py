@@ -28,15 +28,19 @@ def image_links(image: reader.Image, url: str) -> dict[str, str]:
     """
     links = {
         "neuroglancer": neuroglancer_link(neuroglancer_state(image, url)),
-        **group_links(url),
+        **group_links(url, image.meta.version),
     }
-    return {k: v for k, v in links.items() if k not in UNREADABLE.get(image.meta.version, ())}
+    return _readable(links, image.meta.version)
 
 
-def group_links(url: str) -> dict[str, str]:
-    """Links that open a plate or a collection in web viewers, by viewer."""
+def group_links(url: str, version: str | None) -> dict[str, str]:
+    """Links that open a group in web viewers that can read its version of OME-Zarr, by viewer."""
     source = quote(url, safe="")
-    return {"vizarr": f"{VIZARR}{source}", "validator": f"{VALIDATOR}{source}"}
+    return _readable({"vizarr": f"{VIZARR}{source}", "validator": f"{VALIDATOR}{source}"}, version)
+
+
+def _readable(links: Mapping[str, str], version: str | None) -> dict[str, str]:
+    return {k: v for k, v in links.items() if k not in UNREADABLE.get(version, ())}
 
 
 def label_links(image: reader.Image, url: str, name: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ from ngff_bio.viewing.neuroglancer import shown_label
 
 _MARGIN = 10
 _LINE = 22
+#: Classes that a legend names: a sheet must not grow with the store.
+_MAX_LEGEND = 60
 _INK, _PAPER = (235, 235, 235), (24, 24, 24)
 
 #: Small images are enlarged up to so many times, so that outlines do not cover what they outline.
@@ -226,6 +229,9 @@ def with_legend(
 ) -> PIL.Image.Image:
     """A picture with a title and classes below it."""
     legend = legend or {}
+    more = len(legend) - _MAX_LEGEND
+    if more > 0:
+        legend = {**dict(islice(legend.items(), _MAX_LEGEND)), f"and {more} more": _PAPER}
     height = drawn.height + _MARGIN + _LINE * (1 + len(legend))
     font = PIL.ImageFont.load_default(14)
     wide = max(round(font.getlength(text)) for text in (title, *legend)) + 4 * _MARGIN

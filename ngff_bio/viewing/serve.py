@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import ngff_bio.reader as reader
-from ngff_bio.errors import NgffBioError
+from ngff_bio.errors import ArgumentError, NgffBioError
 from ngff_bio.storage import FolderStorage, Storage, is_key, storage_at
 from ngff_bio.viewing.landing import Description, landing_page
 from ngff_bio.viewing.summary import Summary, summarize
@@ -148,6 +148,24 @@ class StoreServer(ThreadingHTTPServer):
                 return None
         about = Description.of_store(summary.dataset.attributes, self.name)
         return landing_page(summary, about, url).encode()
+
+
+def open_server(storage: Storage, host: str = "127.0.0.1", port: int = 0) -> StoreServer:
+    """A server of a store.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If it cannot listen on the address.
+    """
+    try:
+        return StoreServer(storage, host, port)
+    except OSError as error:
+        raise ArgumentError(
+            "cannot listen on this address",
+            found=f"{host}:{port}: {error.strerror}",
+            hint="choose another port, or --port 0 for a free one",
+        ) from error
 
 
 def own_address() -> str:

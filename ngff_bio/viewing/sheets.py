@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import PIL.Image
@@ -25,7 +25,13 @@ _PAPER, _INK, _EMPTY = (24, 24, 24), (235, 235, 235), (44, 44, 44)
 
 
 def draw_sheet(
-    dataset: reader.Dataset, kind: Sheet, *, image: str | None = None, width: int = 1200, **how: Any
+    dataset: reader.Dataset,
+    kind: Sheet,
+    *,
+    image: str | None = None,
+    at: Mapping[str, int] | None = None,
+    width: int = 1200,
+    **how: Any,
 ) -> PIL.Image.Image:
     """Draw several planes in one picture.
 
@@ -38,6 +44,8 @@ def draw_sheet(
         layout of the plate. ``z``, ``t``: planes or frames of one image.
     image
         Path of the image (``z``, ``t``), or of the plate.
+    at
+        Frame and plane, by axis; of other axes the one with most instances is shown.
     width
         Maximum width in pixels.
     how
@@ -48,14 +56,15 @@ def draw_sheet(
     ngff_bio.errors.ArgumentError
         If the store has no plate, or the image no such axis.
     """
+    at = dict(at or {})
     if kind == "plate":
-        return _plate_map(dataset, image, width, how)
+        return _plate_map(dataset, image, at, width, how)
     if kind == "images":
         paths = list(dataset)
         shown = paths[:MAX_IMAGES]
         columns = min(len(shown), math.ceil(math.sqrt(len(shown) * 1.5)))
         cell = max(width // columns - _GAP, 16)
-        drawn = [draw_plane(dataset[p], {}, width=cell, bar=False, **how) for p in shown]
+        drawn = [draw_plane(dataset[p], at, width=cell, bar=False, **how) for p in shown]
         legend = {n: c for one in drawn for n, c in one.legend.items()}
         title = f"{len(shown)} of {len(paths)} images" if len(shown) < len(paths) else ""
         return with_legend(_grid([d.picture for d in drawn], columns, cell), title, legend)
@@ -63,7 +72,7 @@ def draw_sheet(
     places = _indices(found, kind, MAX_STRIP)
     columns = min(len(places), 4)
     cell = max(width // columns - _GAP, 16)
-    drawn = [draw_plane(found, {kind: i}, width=cell, **how) for i in places]
+    drawn = [draw_plane(found, {**at, kind: i}, width=cell, **how) for i in places]
     legend = {n: c for one in drawn for n, c in one.legend.items()}
     title = f"{found.path or found.multiscale.name} {kind}={', '.join(map(str, places))}"
     return with_legend(_grid([d.picture for d in drawn], columns, cell), title, legend)
@@ -74,6 +83,7 @@ def draw_frames(
     axis: Literal["z", "t"],
     *,
     image: str | None = None,
+    at: Mapping[str, int] | None = None,
     width: int = 1200,
     **how: Any,
 ) -> list[PIL.Image.Image]:
@@ -86,7 +96,7 @@ def draw_frames(
     """
     found = chosen_image(dataset, image)
     places = _indices(found, axis, MAX_FRAMES)
-    return [draw_plane(found, {axis: i}, width=width, **how).picture for i in places]
+    return [draw_plane(found, {**(at or {}), axis: i}, width=width, **how).picture for i in places]
 
 
 def _indices(image: reader.Image, axis: str, most: int) -> list[int]:
@@ -113,7 +123,7 @@ def _grid(pictures: Sequence[PIL.Image.Image], columns: int, cell: int) -> PIL.I
 
 
 def _plate_map(
-    dataset: reader.Dataset, path: str | None, width: int, how: dict[str, Any]
+    dataset: reader.Dataset, path: str | None, at: dict[str, int], width: int, how: dict[str, Any]
 ) -> PIL.Image.Image:
     """The first field of each well at its place, from the first to the last row and column in use."""
     plates = dataset.plates
@@ -130,10 +140,10 @@ def _plate_map(
     columns = _span(plate.meta.columns, (column for _, column in plate.meta.wells))
     edge = 24
     cell = max((width - edge) // len(columns) - _GAP, 16)
-    fields = {at: plate["/".join(at)] for at in plate.meta.wells}
+    fields = {place: plate["/".join(place)] for place in plate.meta.wells}
     drawn = {
-        at: draw_plane(well[next(iter(well))], {}, width=cell, bar=False, **how)
-        for at, well in fields.items()
+        place: draw_plane(well[next(iter(well))], at, width=cell, bar=False, **how)
+        for place, well in fields.items()
         if len(well)
     }
     high = max((d.picture.height for d in drawn.values()), default=cell)

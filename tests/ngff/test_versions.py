@@ -33,6 +33,7 @@ from ngff_bio.ngff import (
     PlateMeta,
     WellMeta,
 )
+from ngff_bio.ngff.older import as_04
 
 WRITTEN = ["0.4", "0.5", "0.6"]
 sizes = st.floats(1e-3, 1e3, allow_nan=False)
@@ -160,6 +161,13 @@ def test_an_unknown_version_is_named() -> None:
 def test_broken_metadata_is_a_store_error() -> None:
     with pytest.raises(StoreError, match="cannot be understood"):
         ngff.decode({"ome": {"version": "0.5", "multiscales": [{"axes": "yx"}]}})
+
+
+def test_a_level_of_no_pixels_has_no_scale() -> None:
+    image = {"version": "0.1", "datasets": [{"path": "0"}, {"path": "1"}]}
+    shapes = {"0": (4, 4), "1": (0, 0)}
+    with pytest.raises(ValueError, match="no pixels"):
+        as_04({"multiscales": [image]}, shapes.__getitem__)
 
 
 def test_a_level_with_two_scales_is_not_guessed_at() -> None:

@@ -126,10 +126,18 @@ def test_messages_are_scrubbed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "from-the-environment")
     text = (
         "PUT https://me:pw@h/x?X-Amz-Signature=abcdef&y=1 hush-hush from-the-environment "
-        "<AWSAccessKeyId>AKIA9</AWSAccessKeyId>"
+        "<AWSAccessKeyId>AKIA9</AWSAccessKeyId> Authorization: Bearer ey123 authorization: Plain9"
     )
     found = scrubbed(text, OPTIONS)
-    for secret in ("me:pw", "abcdef", "hush-hush", "from-the-environment", "AKIA9"):
+    for secret in (
+        "me:pw",
+        "abcdef",
+        "hush-hush",
+        "from-the-environment",
+        "AKIA9",
+        "ey123",
+        "Plain9",
+    ):
         assert secret not in found
     assert "y=1" in found
 

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import tifffile
 from makers import make_organoid, make_platelet_em
 
 import ngff_bio
@@ -67,3 +70,27 @@ def test_a_version_that_neuroglancer_cannot_read_is_refused(tmp_path: Path) -> N
     ngff_bio.convert(truth.root, tmp_path / "em.zarr", settings=settings)
     with pytest.raises(ArgumentError, match="cannot read OME-Zarr"):
         check_readable(ngff_bio.open(tmp_path / "em.zarr")[""])
+
+
+def test_an_annotation_without_a_label_is_shown_and_a_table_without_labels_is_named(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a").mkdir()
+    tifffile.imwrite(tmp_path / "a" / "one.tif", np.zeros((40, 50), np.uint8))
+    ngff_bio.convert(tmp_path / "a", tmp_path / "one.zarr", format="images")
+    dataset = ngff_bio.open(tmp_path / "one.zarr")
+    path = dataset.first_path
+    ngff_bio.write_labels(dataset[path], "cells", np.ones((40, 50), np.uint8))
+    (table,) = (tmp_path / "one.zarr").rglob("tables/cells/table.parquet")
+    boxes = {f"box_{k}": [1.0, 2.0] for k in ("x", "y", "width", "height")}
+    dimensions = neuroglancer_state(dataset[path], URL)["dimensions"]
+    pq.write_table(pa.table({"label": [1, None], "category": ["a", "b"], **boxes}), table)
+    image = ngff_bio.open(tmp_path / "one.zarr")[path]
+    layers, _ = annotation_layers(image, "cells", dimensions)
+    assert [a["description"] for a in layers[0]["annotations"]] == ["1 a", "b"]
+    pq.write_table(pa.table(boxes), table)
+    image = ngff_bio.open(tmp_path / "one.zarr")[path]
+    layers, notes = annotation_layers(image, "cells", dimensions)
+    assert not layers
+    assert "no column label" in notes[0]
+    assert segment_properties(image, "cells") is None

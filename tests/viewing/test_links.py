@@ -103,11 +103,15 @@ def test_no_link_is_made_to_a_viewer_that_cannot_read_the_version(tmp_path: Path
     assert label_links(image, URL, "cell") == {}
 
 
+def test_no_link_to_a_group_is_made_to_a_viewer_that_cannot_read_the_version() -> None:
+    assert set(group_links("http://h/a", "0.6")) == {"validator"}
+
+
 def test_a_link_to_a_label_image_has_that_alone(em: Image) -> None:
     link = label_links(em, URL, "semantic")["neuroglancer"]
     state = json.loads(unquote(link.partition("#!")[2]))
     assert [layer["name"] for layer in state["layers"]] == ["semantic"]
-    assert group_links("http://h/a b")["vizarr"].endswith("?source=http%3A%2F%2Fh%2Fa%20b")
+    assert group_links("http://h/a b", "0.5")["vizarr"].endswith("?source=http%3A%2F%2Fh%2Fa%20b")
 
 
 def test_a_conversion_says_which_viewers_cannot_read_its_version(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import ngff_bio
 from ngff_bio.cli.app import app
 from ngff_bio.errors import ArgumentError
 from ngff_bio.ngff import rule_color
-from ngff_bio.viewing.preview import draw_preview
+from ngff_bio.viewing.preview import draw_preview, with_legend
 from ngff_bio.viewing.sheets import draw_sheet
 
 
@@ -81,9 +81,32 @@ def test_strips_and_animations_have_the_planes_in_order(store: Path, tmp_path: P
         app, ["preview", str(store), "-o", str(out), "--animate", "z", "--width", "100"]
     )
     assert done.exit_code == 0, done.output
+    assert ", 2 frames" in done.stdout
     with PIL.Image.open(out) as animated:
         assert animated.n_frames == 2
         assert animated.convert("RGB").getpixel((5, 45)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--animate", "z", "--sheet", "z"], "cannot be animated"),
+        (["--animate", "z", "-z", "0"], "leave out -z"),
+        (["--sheet", "z", "-z", "0"], "leave out -z"),
+        (["--sheet", "images", "-z", "9"], "outside the image"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(
+    store: Path, tmp_path: Path, options: list[str], expected: str
+) -> None:
+    done = CliRunner().invoke(app, ["preview", str(store), "-o", str(tmp_path / "a.gif"), *options])
+    assert expected in str(done.exception)
+
+
+def test_a_legend_of_very_many_classes_is_cut() -> None:
+    picture = PIL.Image.new("RGB", (50, 50))
+    sheet = with_legend(picture, "", {str(n): (n % 256, 0, 0) for n in range(10_000)})
+    assert sheet.height < 2000
 
 
 def test_a_plate_map_has_wells_at_their_places(tmp_path: Path) -> None:

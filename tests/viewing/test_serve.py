@@ -21,7 +21,8 @@ from obstore.store import HTTPStore
 from zarr.storage import ObjectStore
 
 import ngff_bio
-from ngff_bio.viewing.serve import StoreServer
+from ngff_bio.errors import ArgumentError
+from ngff_bio.viewing.serve import StoreServer, open_server
 
 BYTES = bytes(range(256)) * 5
 
@@ -132,6 +133,11 @@ def test_a_server_for_other_machines_names_an_address_that_they_reach(server: St
         assert not other.local
     with StoreServer(server.root, "::1") as other:
         assert other.url.startswith("http://[::1]:")
+
+
+def test_an_address_that_is_in_use_is_an_error(server: StoreServer) -> None:
+    with pytest.raises(ArgumentError, match="cannot listen"):
+        open_server(server.storage, port=server.server_address[1])
 
 
 def test_a_body_does_not_become_a_request(server: StoreServer) -> None:

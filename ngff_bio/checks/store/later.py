@@ -40,14 +40,16 @@ def without_later(
     lists: list[Difference] = []
     for one in found:
         group = _group_of(one.path)
-        if one.kind == "object" and one.path not in known and group not in (None, *groups):
+        new = group is not None and group not in groups
+        if one.kind == "object" and new and one.path not in known:
             added[str(group)] += 1
         elif one.kind == "object" and _is_list(one.path):
             lists.append(one)
         else:
             kept.append(one)
     names = {group.rpartition("/")[::2] for group in added}
-    kept += [one for one in lists if not _only_longer(storage, one.path, names)]
+    before = _consolidated(storage) if lists else None
+    kept += [one for one in lists if not _only_longer(storage, before, one.path, names)]
     return kept, dict(added)
 
 
@@ -63,15 +65,24 @@ def _is_list(key: str) -> bool:
     return len(parts) > 1 and parts[-2] in _FOLDERS and parts[-1] in _DOCUMENTS
 
 
-def _only_longer(storage: Storage, key: str, added: set[tuple[str, str]]) -> bool:
+def _consolidated(storage: Storage) -> Hierarchy | None:
+    try:
+        found = Hierarchy.open(storage)
+    except NgffBioError:
+        return None
+    return found if found.consolidated else None
+
+
+def _only_longer(
+    storage: Storage, before: Hierarchy | None, key: str, added: set[tuple[str, str]]
+) -> bool:
     """Whether a list differs from its consolidated copy only by names of what was added."""
     folder, _, document = key.rpartition("/")
     word = folder.rpartition("/")[2]
     try:
-        before = Hierarchy.open(storage)
         now = json.loads(storage.get(key) or b"null")
         now = now.get("attributes") if document == "zarr.json" else now
-        if not before.consolidated or not isinstance(now, dict):
+        if before is None or not isinstance(now, dict):
             return False
         old = before.attributes(folder) or {}
         return _shortened(now, word, folder, added) == _shortened(old, word, folder, set())

@@ -96,6 +96,11 @@ def read_tables(
     return as_frame(joined, to)
 
 
+def column_names(image: ImageNode, table: str) -> tuple[str, ...]:
+    """Columns of a table of an image; its rows are not read."""
+    return tuple(open_table(image.nodes, image.table_path(table)).schema.names)
+
+
 @dataclass(frozen=True)
 class TablePart:
     """Selected rows of one table."""
