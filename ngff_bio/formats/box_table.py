@@ -99,6 +99,8 @@ class BoxTable:
         createml = self.file.name.lower().endswith(".json")
         for number, (image, row, corners) in enumerate(self._entries(createml)):
             with problems.caught():
+                if not image:
+                    raise self._wrong(f"box {number + 1}", "the name of an image file", dict(row))
                 listed = found.setdefault(image, [])
                 one = self._instance(row, corners, number)
                 if one is not None:
@@ -139,16 +141,16 @@ class BoxTable:
             text.seek(0)
             lines = csv.reader(text)
         for cells in lines:
-            row: dict[str, Any] = dict(zip(columns.names, cells, strict=False))
-            if not row.get(columns.image):
+            if not any(cells):
                 continue
+            row: dict[str, Any] = dict(zip(columns.names, cells, strict=False))
             corners: Sequence[Any] = [row.get(c, "").strip() for c in columns.corners]
             if len(corners) == 1:
                 corners = _beyond(_list_of(corners[0]))
             elif columns.names == _MAKESENSE:
                 corners = _beyond(corners)
             row["class"] = row.get(columns.category or "")
-            yield row[columns.image], row, corners if any(corners) else ()
+            yield row.get(columns.image, ""), row, corners if any(corners) else ()
 
     def _instance(
         self, row: Mapping[str, Any], corners: Sequence[Any], number: int

@@ -44,7 +44,8 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
             folder.add(CvatFile(file))
             continue
         with problems.caught():
-            files, numbers = _frames(name, list(folder.headers))
+            files, numbers = _frames(name, folder.images)
+            folder.check_readable(name, files)
             sizes = [folder.headers[n].size for n in files]
             size = (max(s[0] for s in sizes), max(s[1] for s in sizes))
             folder.add_movie(CvatFile(file, numbers, size), files)

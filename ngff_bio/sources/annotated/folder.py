@@ -224,6 +224,19 @@ class AnnotatedFolder:
                 entry = _entry(reader, index, image, document.categories)
                 self.entries[name].append(replace(entry, instances=instances))
 
+    def check_readable(self, document: str, frames: Sequence[str]) -> None:
+        """Refuse a movie of which a frame is not readable: those after it would be counted wrong."""
+        lost = [n for n in frames if n not in self.headers]
+        if lost:
+            raise SourceError(
+                "a frame of a movie with tracks is not readable",
+                file=document,
+                record=lost[0],
+                expected=f"{len(frames)} readable frames",
+                found=f"{len(lost)} that are not",
+                hint="replace them, or leave out the movie with --on-error skip",
+            )
+
     def add_movie(self, reader: DocumentReader, files: Sequence[str]) -> None:
         """Read a document whose images are the frames of one movie, a file each."""
         with self.problems.caught():

@@ -45,7 +45,7 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
         above = folder_of(folder_of(name))
         start = f"{above}/" if above else ""
         with problems.caught():
-            frames = [n for n in folder.headers if n.startswith(f"{start}img1/")]
+            frames = [n for n in folder.images if n.startswith(f"{start}img1/")]
             if not frames:
                 raise SourceError(
                     "tracks without the frames of their movie",
@@ -54,6 +54,7 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
                     found="no image files there",
                     hint="add the frames, or leave out their tracks with --on-error skip",
                 )
+            folder.check_readable(name, frames)
             listed = f"{start}gt/labels.txt"
             info = f"{start}seqinfo.ini"
             classes: tuple[str, ...] = ()

@@ -74,6 +74,18 @@ def test_a_wrong_line_of_mot_is_one_error_or_is_skipped(line: str, tmp_path: Pat
     assert done.instances == 4
 
 
+def test_a_movie_of_which_a_frame_is_not_readable_is_not_read(tmp_path: Path) -> None:
+    files = {f"{top}/img1/{n}.png": SIZE for top in "ab" for n in (1, 2, 3)}
+    lists = {f"{top}/gt/gt.txt": GT for top in "ab"}
+    source = write_files(tmp_path / "in", {**files, **lists})
+    (source / "a/img1/2.png").write_bytes(b"no image")
+    done = ngff_bio.convert(source, tmp_path / "out.zarr", format="mot", on_error="skip")
+    assert done.instances == 4
+    assert "a frame of a movie with tracks is not readable" in " ".join(
+        n.what for n in done.notices
+    )
+
+
 def spot(number: int, frame: int, x: float, y: float, text: str = "", radius: float = 2.4) -> str:
     roi = f' ROI_N_POINTS="{len(text.split()) // 2}"' if text else ""
     return (
