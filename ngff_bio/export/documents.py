@@ -16,6 +16,7 @@ from ngff_bio.export.image_files import write_image
 from ngff_bio.export.output import place_below
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
+from ngff_bio.ngff.attributes import ADDED
 
 KEY = "annotations"
 
@@ -54,7 +55,35 @@ def kept_attributes(selection: Selection, source: str) -> Mapping[str, Any] | No
 def can_restore(selection: Selection, source: str, place: Path) -> bool:
     """Whether an export is of whole images of that source, so that documents are equal to it."""
     same = selection.masks is None and not selection.cuts_planes and place.is_dir()
-    return same and kept_attributes(selection, source) is not None
+    known = same and kept_attributes(selection, source) is not None
+    return known and not only_added(selection)
+
+
+def added_layers(selection: Selection) -> set[str]:
+    """Names of the selected layers that are not from the source: other programs leave no attributes."""
+    return {
+        layer
+        for image in selection.images
+        for layer in image.layers
+        for about in (image.stored.label_attributes(layer),)
+        if not about or ADDED in (about.get("attributes") or {})
+    }
+
+
+def only_added(selection: Selection) -> bool:
+    """Whether labels are selected, and none of them is from the source."""
+    layers = {layer for image in selection.images for layer in image.layers}
+    return bool(layers) and layers == added_layers(selection)
+
+
+def skip_added(selection: Selection, report: ExportReport) -> None:
+    """Report the layers that files of the source do not have."""
+    for layer in sorted(added_layers(selection)):
+        report.skip(
+            "labels that were added later are not in the files of the source: export them alone "
+            f"with --labels {layer}",
+            record=layer,
+        )
 
 
 def source_documents(selection: Selection, source: str) -> list[SourceDocument]:
@@ -116,8 +145,11 @@ def write_files(
         report.note("image files are not written: add --images to write them")
 
 
-def count_objects(documents: list[SourceDocument], report: ExportReport) -> None:
-    """Report the number of objects in documents."""
+def report_restored(
+    documents: list[SourceDocument], selection: Selection, report: ExportReport
+) -> None:
+    """Report the number of objects in documents, and the layers that no document has."""
+    skip_added(selection, report)
     report.instances += sum(len(i.objects) for d in documents for i in d.images.values())
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ngff_bio.errors import ArgumentError
+from ngff_bio.export.documents import skip_added
 from ngff_bio.export.formats.label_folders import image_frames, report_hidden, write_tiff
 from ngff_bio.export.label_layers import report_losses
 from ngff_bio.export.output import place_below
@@ -38,6 +39,7 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
     """
     whole = not (selection.named_layers or selection.masks or selection.cuts_planes)
     if selection.source == "cell-tracking" and whole:
+        skip_added(selection, report)
         for image in selection.images:
             _write_source(image, place, report, with_images=bool(selection.with_images))
             image.stored.forget()

@@ -9,6 +9,7 @@ from typing import Any
 
 from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import ClassEntry, Classes, instance_layers
+from ngff_bio.export.documents import only_added, skip_added
 from ngff_bio.export.image_files import plane_name, write_image
 from ngff_bio.export.output import place_below, target, write_json
 from ngff_bio.export.report import ExportReport
@@ -16,7 +17,6 @@ from ngff_bio.export.selection import SelectedImage, Selection
 from ngff_bio.formats.coco.layers import KEY
 from ngff_bio.formats.coco.writer import CocoCopy, CocoWriter, restored_record
 from ngff_bio.model import Box, Polygons, Rle
-from ngff_bio.ngff.attributes import ADDED
 from ngff_bio.raster.coco_rle import rle_from_window
 from ngff_bio.raster.rings import polygons_of_rings
 
@@ -25,17 +25,11 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
     """Write the COCO files of the source; a new one for a region or another source."""
     files = source_files(selection)
     same = selection.masks is None and not selection.cuts_planes
-    added = added_layers(selection)
-    if added and added == {layer for image in selection.images for layer in image.layers}:
+    if only_added(selection):
         write_new(selection, place, report)
         return
     if files and same and (place.is_dir() or len(files) == 1):
-        for layer in sorted(added):
-            report.skip(
-                "labels that were added later are not in the files of the source: export them alone "
-                f"with --labels {layer}",
-                record=layer,
-            )
+        skip_added(selection, report)
         write_copy(selection, place, report)
         return
     if files:
@@ -44,16 +38,6 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
             "source; export whole images to a folder to get equal files"
         )
     write_new(selection, place, report)
-
-
-def added_layers(selection: Selection) -> set[str]:
-    """Names of the selected layers that are not from the source."""
-    return {
-        layer
-        for image in selection.images
-        for layer in image.layers
-        if ADDED in (image.stored.label_attributes(layer).get("attributes") or {})
-    }
 
 
 def write_new(selection: Selection, place: Path, report: ExportReport) -> None:

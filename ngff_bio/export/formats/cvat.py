@@ -11,7 +11,7 @@ from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import Classes, instance_layers
 from ngff_bio.export.documents import (
     can_restore,
-    count_objects,
+    report_restored,
     source_documents,
     write_files,
 )
@@ -28,7 +28,7 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
     """Write the XML files of the source; a new one for a region or another source."""
     if can_restore(selection, "cvat", place):
         documents = source_documents(selection, "cvat")
-        count_objects(documents, report)
+        report_restored(documents, selection, report)
         files = {d.file: restored(d.record, d.ordered) for d in documents}
         write_files(files, selection, place, report)
         return

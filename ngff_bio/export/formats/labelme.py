@@ -11,6 +11,7 @@ from typing import Any
 
 from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import instance_layers
+from ngff_bio.export.documents import only_added, skip_added
 from ngff_bio.export.image_files import plane_name, png_bytes, write_image
 from ngff_bio.export.output import place_below, unused_name, write_json
 from ngff_bio.export.report import ExportReport
@@ -24,7 +25,8 @@ from ngff_bio.raster.rings import joined_ring, polygons_of_rings
 def write(selection: Selection, place: Path, report: ExportReport) -> None:
     """Write the labelme files of the source; new ones for a region or another source."""
     same = selection.masks is None and not selection.cuts_planes
-    if same and came_from_labelme(selection):
+    if same and came_from_labelme(selection) and not only_added(selection):
+        skip_added(selection, report)
         write_copy(selection, place, report)
         return
     write_new(selection, place, report)

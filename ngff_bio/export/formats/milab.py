@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ngff_bio.errors import ArgumentError
+from ngff_bio.export.documents import skip_added
 from ngff_bio.export.output import check_one_file, target, write_json
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
@@ -16,6 +17,7 @@ from ngff_bio.formats.milab import restored_entry
 def write(selection: Selection, place: Path, report: ExportReport) -> None:
     """Write each prediction file of the source, value for value."""
     files: dict[str, list[tuple[int, str, object]]] = defaultdict(list)
+    skip_added(selection, report)
     for image in selection.images:
         for layer in image.layers:
             about = image.stored.source_attributes(layer)

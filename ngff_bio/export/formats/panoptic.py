@@ -15,8 +15,8 @@ from ngff_bio.export.annotations import annotated_planes
 from ngff_bio.export.classes import Classes, instance_layers
 from ngff_bio.export.documents import (
     can_restore,
-    count_objects,
     json_bytes,
+    report_restored,
     source_documents,
     write_files,
 )
@@ -35,7 +35,7 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
         _write_new(selection, place, report)
         return
     documents = source_documents(selection, SOURCE)
-    count_objects(documents, report)
+    report_restored(documents, selection, report)
     for image in selection.images:
         for layer in image.layers:
             about = image.stored.label_attributes(layer)

@@ -18,8 +18,8 @@ from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import Classes, instance_layers
 from ngff_bio.export.documents import (
     can_restore,
-    count_objects,
     json_bytes,
+    report_restored,
     source_documents,
     write_files,
 )
@@ -39,7 +39,7 @@ def write_qupath(selection: Selection, place: Path, report: ExportReport) -> Non
     """Write a GeoJSON file for each image."""
     if can_restore(selection, "qupath", place):
         documents = source_documents(selection, "qupath")
-        count_objects(documents, report)
+        report_restored(documents, selection, report)
         files = {}
         for document in documents:
             features = [o for _, found in document.ordered for _, o in found]
@@ -81,7 +81,7 @@ def write_rois(selection: Selection, place: Path, report: ExportReport) -> None:
     sets: dict[str, dict[str, bytes]] = defaultdict(dict)
     if can_restore(selection, "rois", place):
         documents = [d for d in source_documents(selection, "rois") if "files" in d.record]
-        count_objects(documents, report)
+        report_restored(documents, selection, report)
         files: dict[str, bytes] = {}
         for document in documents:
             for _, objects in document.ordered:

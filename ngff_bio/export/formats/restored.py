@@ -10,9 +10,9 @@ from ngff_bio.errors import ArgumentError
 from ngff_bio.export.documents import (
     SourceDocument,
     can_restore,
-    count_objects,
     json_bytes,
     kept_attributes,
+    report_restored,
     source_documents,
     write_files,
 )
@@ -35,7 +35,7 @@ def _write(selection: Selection, place: Path, report: ExportReport, *, source: s
     files = {_name(d): _content(d, source) for d in documents}
     for name, content in ((kept_attributes(selection, source) or {}).get("files") or {}).items():
         files[name] = json_bytes(content)
-    count_objects(documents, report)
+    report_restored(documents, selection, report)
     write_files(files, selection, place, report)
 
 

@@ -15,8 +15,8 @@ from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import Classes, instance_layers
 from ngff_bio.export.documents import (
     can_restore,
-    count_objects,
     kept_attributes,
+    report_restored,
     source_documents,
     write_files,
 )
@@ -39,7 +39,7 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
         return
     kept = kept_attributes(selection, "voc") or {}
     documents = source_documents(selection, "voc")
-    count_objects(documents, report)
+    report_restored(documents, selection, report)
     files = {}
     for document in documents:
         record, objects = document.ordered[0]

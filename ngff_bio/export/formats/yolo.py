@@ -19,8 +19,8 @@ from ngff_bio.export.classes import Classes, instance_layers
 from ngff_bio.export.documents import (
     SourceDocument,
     can_restore,
-    count_objects,
     kept_attributes,
+    report_restored,
     source_documents,
     write_files,
 )
@@ -44,7 +44,7 @@ def _write(selection: Selection, place: Path, report: ExportReport, *, task: Tas
         texts = ((kept_attributes(selection, "yolo") or {}).get("files") or {}).values()
         with_keypoints = task == "detect" and any("kpt_shape" in str(text) for text in texts)
         if with_keypoints or all(_fits(line, task) for line in lines):
-            count_objects(documents, report)
+            report_restored(documents, selection, report)
             write_files(_restored(selection, documents), selection, place, report)
             return
     _write_new(selection, place, report, task)
