@@ -91,6 +91,9 @@ _COLUMNS = re.compile(
 #: Lines of a table in which its columns are looked for: programs put titles before them.
 _TITLES = 5
 
+#: ``a_links.txt`` of Omnipose: pairs of labels that are parts of one cell.
+_LINKS = re.compile(r"(\s*\d+\s*,\s*\d+\s*)+")
+
 _NUMBERS = re.compile(r"^\s*-?[\d.]+([\s,;]+-?[\d.eE+-]+){3,}\s*$")
 
 
@@ -134,7 +137,10 @@ def _kind(tree: FileTree, name: str, stems: set[str]) -> str:
     with tree.file(name).open() as stream:
         head = stream.read(_SNIFFED)
     if ending in (".csv", ".tsv", ".txt"):
-        return _kind_of_text(head.decode("utf-8", "replace"), ending, stems)
+        text = head.decode("utf-8", "replace")
+        if path.stem.endswith("_links") and _LINKS.match(text):
+            return "links between labels, as of Omnipose"
+        return _kind_of_text(text, ending, stems)
     found = (kind for start, kind in _MAGIC if head.lstrip().startswith(start))
     if kind := next(found, None):
         return kind

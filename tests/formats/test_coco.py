@@ -186,6 +186,15 @@ def test_annotations_may_be_an_object_and_a_key_that_is_not_the_id_is_kept(
     assert [i.indices for i in found] == [(0,), (1,)]
 
 
+@pytest.mark.parametrize("listed", [None, []])
+def test_categories_that_are_not_listed_are_a_warning(tmp_path: Path, listed: Any) -> None:
+    what = content(annotation(1, category_id=5), annotation(2))
+    what["categories"], what["annotations"][1]["category_id"] = listed, None
+    _, problems = opened(tmp_path, what)
+    assert [(n.kind, n.file, n.count) for n in problems.notices] == [("warning", "file.json", 1)]
+    assert "categories that the file does not list" in problems.notices[0].what
+
+
 def test_categories_and_licenses_may_be_missing(tmp_path: Path) -> None:
     what = content(annotation(1, category_id=5))
     del what["categories"], what["info"]

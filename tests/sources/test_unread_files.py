@@ -50,6 +50,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         ("positions.csv", "\nPosition\n=====\nPosition X,Position Y,Unit\n1,2,um\n"),
         ("a.nml", "<things/>"),
         ("cells.tfrecord", "\x10\0\0\0"),
+        ("a_links.txt", "1,2\n1,3\n"),
         ("more.gz", "\x1f\x8b\x08"),
     ],
 )

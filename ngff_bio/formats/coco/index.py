@@ -33,7 +33,7 @@ from ngff_bio.formats.json.scan import (
 )
 from ngff_bio.formats.json.text import JsonObject, parse_json, shown
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Category, PixelArray, SourceFile
+from ngff_bio.model import Category, Notice, PixelArray, SourceFile
 
 _Entry = TypeVar("_Entry", CocoImage, Category)
 
@@ -266,6 +266,12 @@ class _Reading:
         if known.get("categories"):
             listed = {c.id for c in categories}
             self._drop_unlisted(image, category, self.category_codes, "category", listed)
+        else:
+            unnamed = self.category_codes.get(msgspec.UNSET, _DROPPED)
+            named = (image != _DROPPED) & (category != _DROPPED) & (category != unnamed)
+            if count := int(named.sum()):
+                what = "annotations of categories that the file does not list: without a name"
+                self.problems.notices.append(Notice("warning", what, self.name, count=count))
         starts, stops = _joined(self.starts, np.int64), _joined(self.stops, np.int64)
         self._drop_repeated(image, starts, stops)
         runs, codes = _runs(image, starts, stops)
