@@ -22,9 +22,11 @@ from reader.written_stores import SCALE, WRITERS, blobs, by_hand, example_pixels
 
 import ngff_bio
 from ngff_bio.checks.store.validate import validate
+from ngff_bio.copying.rewrite.work import convert_store
 from ngff_bio.engine import Settings
-from ngff_bio.errors import ArgumentError, NgffBioError, StoreError
+from ngff_bio.errors import ArgumentError, NgffBioError, SourceError, StoreError
 from ngff_bio.export import export
+from ngff_bio.storage import FolderStorage, MemoryStorage
 from ngff_bio.zarrio.codecs import CodecPipeline, parse_codec
 
 
@@ -346,6 +348,21 @@ def test_a_store_without_images_is_refused(tmp_path: Path) -> None:
 
 class Stopped(Exception):
     pass
+
+
+def test_a_store_that_changes_while_it_is_converted_is_an_error(tmp_path: Path) -> None:
+    by_hand("/")["image"](tmp_path / "old.zarr")
+    source = MemoryStorage()
+    for file in filter(Path.is_file, (tmp_path / "old.zarr").rglob("*")):
+        source.put(file.relative_to(tmp_path / "old.zarr").as_posix(), file.read_bytes())
+    new = FolderStorage(tmp_path / "new.zarr")
+    chunk = next(key for key, _ in source.list() if not key.rpartition("/")[2].startswith(".z"))
+
+    def change(done: int, total: int) -> None:
+        source.delete(chunk)
+
+    with pytest.raises(SourceError, match="changed while it was converted"):
+        convert_store(source, new, Settings(levels=None), progress=change)
 
 
 def test_an_interrupted_conversion_resumes_with_the_same_bytes(tmp_path: Path) -> None:

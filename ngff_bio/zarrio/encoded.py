@@ -44,7 +44,7 @@ def read_encoded(
             return
         found = whole[:size] if meta.index.at_start else whole[-size:]
         for chunk in stored_chunks(meta, parse_shard_index(meta, found, file), chunks):
-            yield chunk, _complete(whole[chunk.start :][: chunk.length], chunk, file)
+            yield chunk, _complete(whole[chunk.start : chunk.start + chunk.length], chunk, file)
         return
     part = storage.get_range(key, start, size)
     if part is not None:

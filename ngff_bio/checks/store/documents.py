@@ -108,6 +108,11 @@ def join(*parts: str) -> str:
     return "/".join(p.strip("/") for p in parts if p.strip("/"))
 
 
+def list_objects(storage: Storage) -> Iterator[tuple[str, int]]:
+    """Keys and sizes of the objects of a store, without those of interrupted writes."""
+    return ((key, size) for key, size in storage.list() if not key.startswith(f"{STATE}/"))
+
+
 def read_documents(storage: Storage) -> Documents:
     """Read every metadata document of a store.
 
@@ -119,8 +124,7 @@ def read_documents(storage: Storage) -> Documents:
         If a conversion into it has not finished.
     """
     try:
-        there = storage.list()
-        objects: dict[str, int] | None = {k: n for k, n in there if not k.startswith(f"{STATE}/")}
+        objects: dict[str, int] | None = dict(list_objects(storage))
     except StorageError:
         objects = None
     keys = objects if objects is not None else ()

@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ngff_bio import ngff
-from ngff_bio.checks.store.documents import Documents, join, read_documents, texts
+from ngff_bio.checks.store.documents import (
+    Documents,
+    join,
+    list_objects,
+    read_documents,
+    texts,
+)
 from ngff_bio.engine.write.manifest import MANIFEST, MANIFEST_CHECKSUM, read_manifest
 from ngff_bio.errors import NgffBioError, StoreError
 from ngff_bio.model import Notice, OnError
@@ -110,10 +116,15 @@ class Inventory:
         """Images that are converted, without label images."""
         return [m for m in self.multiscales.values() if not m.label and not self.is_dropped(m.path)]
 
-    def identity(self) -> str:
-        """Digest of what changes with the content of the store: keys, sizes, in a folder times."""
+    def identity(self, *, now: bool = False) -> str:
+        """Digest of what changes with the content of the store: keys, sizes, in a folder times.
+
+        With `now`, keys and sizes are listed again.
+        """
         found = hashlib.sha256()
         objects = self.documents.objects
+        if now and objects is not None:
+            objects = dict(list_objects(self.storage))
         if objects is None:
             manifest = self.data.get(MANIFEST_CHECKSUM) or b""
             found.update(manifest + json.dumps(self.documents.groups, sort_keys=True).encode())

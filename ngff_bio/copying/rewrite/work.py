@@ -191,7 +191,7 @@ class _Rewrite(NewStore[RewritePlan]):
         self, plan: RewritePlan, records: Mapping[str, UnitRecord], storage: Storage
     ) -> tuple[RewritePlan, list[int]]:
         """Leave out images and label images of which a part could not be read."""
-        if plan.inventory.identity() != self._identity:
+        if plan.inventory.identity(now=True) != self._identity:
             raise SourceError(
                 "the store was changed while it was converted",
                 file=plan.inventory.storage.url,
