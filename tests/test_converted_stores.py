@@ -21,6 +21,7 @@ from makers import make_livecell
 from reader.written_stores import SCALE, WRITERS, blobs, by_hand, example_pixels
 
 import ngff_bio
+from ngff_bio.checks.source import compare_stores
 from ngff_bio.checks.store.validate import validate
 from ngff_bio.copying.rewrite.work import convert_store
 from ngff_bio.engine import Settings
@@ -210,17 +211,25 @@ def test_annotations_of_a_converted_dataset_still_export_equal(tmp_path: Path) -
     assert ngff_bio.verify(new, pixels=True).equal
 
 
-def test_verify_finds_what_differs_from_the_store(tmp_path: Path) -> None:
+def test_verify_finds_what_differs_from_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
     by_hand("/", sparse=False)["image"](old)
     (old / "notes.txt").write_text("a")
+    values = partial(zarr.create_array, old / "values", zarr_format=2, overwrite=True)
+    values(data=np.array([1, np.nan], ">f4"), chunks=(1,))
+    monkeypatch.setattr(compare_stores, "_SLAB", 4)
     ngff_bio.convert(old, new)
+    assert ngff_bio.verify(new, old).equal
+    values(data=np.array([1, np.nan, 3], ">f4"))
     array: Any = zarr.open_array(old / "s1", mode="a")
     array[0, 1, 0, 3, 4] += 1
     _change(old / ".zattrs", lambda d: d["multiscales"][0]["axes"][-1].pop("unit"))
     (old / "notes.txt").write_text("b")
     found = {(d.kind, d.path) for d in ngff_bio.verify(new, old).differences}
-    assert found == {("pixels", "s1"), ("image", ""), ("object", "notes.txt")}
+    metadata = {("image", ""), ("object", "notes.txt")}
+    assert found == {("pixels", "s1"), ("level", "values"), *metadata}
 
 
 def older(path: Path, version: str) -> None:
@@ -336,6 +345,8 @@ def test_a_bad_image_is_an_error_or_is_left_out(
     verified = ngff_bio.verify(new, old)
     assert verified.equal
     assert verified.skipped
+    _change(old / "1" / ".zattrs", lambda d: d["multiscales"][0]["axes"][-1].update(unit="inch"))
+    assert ("image", "1") in {(d.kind, d.path) for d in ngff_bio.verify(new, old).differences}
 
 
 def test_a_store_without_images_is_refused(tmp_path: Path) -> None:

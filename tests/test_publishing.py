@@ -57,12 +57,13 @@ def published(store: Path) -> Path:
         store,
         store.parent / "public.zarr",
         metadata=about,
-        url=URL,
+        url=f"{URL}/",
         title="from an option",
         dry_run=True,
     )
     assert not (store.parent / "public.zarr").exists()
     assert done.notes == []
+    assert done.url == URL
     publish(store, store.parent / "public.zarr", metadata=about, title="from an option")
     return store.parent / "public.zarr"
 
@@ -242,6 +243,18 @@ def test_a_wrong_description_is_refused(
     (tmp_path / "d.yaml").write_text(text)
     with pytest.raises(ArgumentError, match=expected):
         publish(store, tmp_path / "p", metadata=tmp_path / "d.yaml")
+
+
+@pytest.mark.parametrize(
+    "url", ["example.org/x", "ftp://h/x", "https://me:pw@h/x", "https://h/x?sig=hush"]
+)
+def test_a_url_that_is_not_public_is_refused_without_its_secrets(
+    store: Path, tmp_path: Path, url: str
+) -> None:
+    with pytest.raises(ArgumentError, match="not a public one") as raised:
+        publish(store, tmp_path / "p", url=url)
+    assert "pw" not in str(raised.value)
+    assert "hush" not in str(raised.value)
 
 
 def test_licences_have_the_addresses_of_creative_commons() -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from ngff_bio.errors import NgffBioError
-from ngff_bio.storage.connection import cloud_of, connect
+from ngff_bio.errors import ArgumentError, NgffBioError
+from ngff_bio.storage.connection import WEB, cloud_of, connect
+from ngff_bio.storage.failures import shown
 
 #: A page of another origin, as that of a viewer.
 _ORIGIN = "https://neuroglancer-demo.appspot.com"
@@ -44,6 +45,30 @@ def public_url(address: str, options: Mapping[str, Any]) -> str | None:
     if "." in bucket:  # the certificate of a host does not hold for a name with dots
         return f"https://s3.{region}.amazonaws.com/{bucket}{path}"
     return f"https://{bucket}.s3.{region}.amazonaws.com{path}"
+
+
+def checked_url(url: str) -> str:
+    """A public URL that was given, to which keys can be added.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If it is not one.
+    """
+    parts = urlsplit(url)
+    if (
+        parts.scheme not in WEB
+        or not parts.netloc
+        or "@" in parts.netloc
+        or "?" in url
+        or "#" in url
+    ):
+        raise ArgumentError(
+            "the URL of the store is not a public one",
+            expected="https://HOST/PATH, without user and query",
+            found=shown(url),
+        )
+    return url.rstrip("/")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ngff_bio.copying.transfer import Progress
 from ngff_bio.engine.write.transaction import settled_view
 from ngff_bio.publishing import crate, croissant
 from ngff_bio.publishing.description import describe_dataset, licence_url
-from ngff_bio.publishing.hosting import Check, check_public, public_url
+from ngff_bio.publishing.hosting import Check, check_public, checked_url, public_url
 from ngff_bio.publishing.policies import policies
 from ngff_bio.storage import Storage, storage_at
 from ngff_bio.viewing.landing import Description, landing_page
@@ -108,7 +108,7 @@ def publish(
     check_complete(source)
     source = settled_view(source)
     place = os.fspath(destination)
-    address = url or public_url(place, storage_options or {})
+    address = checked_url(url) if url else public_url(place, storage_options or {})
     dataset = reader.open(source)
     name = source.url.rstrip("/").rpartition("/")[2]
     known = Description.of_store(dataset.attributes, name)

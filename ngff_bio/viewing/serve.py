@@ -128,7 +128,7 @@ class StoreServer(ThreadingHTTPServer):
         return size
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that closes a connection is no error of ours."""
+        """A browser that closes a connection is not an error."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
