@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -19,7 +20,13 @@ from scenes import Wrapped, collection, noise, plate, volume
 import ngff_bio
 from ngff_bio.engine import Settings, ThreadRunner, parse_codec, progress_of, write_dataset
 from ngff_bio.engine.resume.lease import LEASE
-from ngff_bio.engine.write.records import UnitRecord, load_record, record_key, save_record
+from ngff_bio.engine.write.records import (
+    UnitRecord,
+    load_record,
+    load_records,
+    record_key,
+    save_record,
+)
 from ngff_bio.errors import IncompleteStoreError, StorageError, StoreExistsError, StoreNotFoundError
 from ngff_bio.model import ArrayPixels, Region, SourceDataset
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
@@ -265,6 +272,27 @@ def test_the_codec_is_chosen_the_same_in_a_resumed_run() -> None:
             report = convert(dataset, storage)
             assert contents(storage) == contents(whole)
             assert list(report.choices) == ["image uint8 x12"]
+
+
+def test_a_codec_that_no_record_states_is_chosen_again() -> None:
+    whole = Mortal()
+    convert(small_plate(), whole)
+    unit = max(k for k in whole.puts if k.startswith(UNITS))
+    storage = Mortal(left=whole.changes)
+    for left in range(whole.changes, 0, -1):  # until not all units are needed to finish
+        storage = Mortal(left=left)
+        with contextlib.suppress(Killed):
+            convert(small_plate(), storage)
+        if unit in storage.objects and not {"zarr.json", JOURNAL} & storage.objects.keys():
+            break
+    storage.revive()
+    records = list(load_records(storage))
+    assert sum(bool(r.choices) for r in records) == 1
+    for record in records:
+        save_record(storage, replace(record, choices={}))
+    report = convert(small_plate(), storage)
+    assert report.resumed == len(records) - 1
+    assert contents(storage) == contents(whole)
 
 
 def test_a_record_with_a_flipped_bit_is_done_again() -> None:

@@ -26,7 +26,7 @@ from ngff_bio.engine.run.runners import Runner, ThreadRunner, Workers
 from ngff_bio.engine.run.scheduler import Scheduler, check_memory, pilots
 from ngff_bio.engine.run.work import DatasetWork, NewStore, P, Work
 from ngff_bio.engine.write.manifest import SourceFiles, no_files
-from ngff_bio.engine.write.records import UnitRecord
+from ngff_bio.engine.write.records import UnitRecord, load_record, record_key
 from ngff_bio.engine.write.transaction import State, settle
 from ngff_bio.errors import ConversionCancelledError, StoreBusyError
 from ngff_bio.model import Notice, OnError, SourceDataset
@@ -220,19 +220,22 @@ class _Run(Generic[P]):
             ) from None
 
     def resume(self, records: Iterable[UnitRecord]) -> None:
-        """Take over units that were done before."""
+        """Take over units that were done before, except one that chose a codec that is not known."""
         units = {u.id: u for u in self.plan.units}
         for record in records:
             if record.id in units:
                 self._keep(units[record.id], record)
+        known = (r.choices.items() for r in self.records.values())
+        self.plan = self.plan.with_choices({k: c.codec for items in known for k, c in items})
+        for unit in pilots(self.plan, self.plan.units):
+            if unit.id in self.records:  # it chose a codec, which its record does not state
+                self._forget(unit)
         self.resumed = len(self.records)
 
     def do_units(self, runner: Runner) -> None:
         """Do all units that are not done; the plan gains the codecs that were chosen."""
         loading = threading.Thread(target=_load_validators, daemon=True)
         loading.start()
-        known = (r.choices.items() for r in self.records.values())
-        self.plan = self.plan.with_choices({k: c.codec for items in known for k, c in items})
         with runner.start(self.storage, self.on_error) as workers:
             for phase in self.plan.phases():
                 if not isinstance(runner, ThreadRunner):
@@ -272,6 +275,15 @@ class _Run(Generic[P]):
         self._room -= len(record.objects)
         self.records[unit.id] = record
         self._done += unit.nbytes
+
+    def _forget(self, unit: Unit) -> None:
+        """Have a unit that was taken over done again."""
+        held = self.records.pop(unit.id)
+        record = load_record(self.storage, unit.id) or held  # with the objects that were not held
+        self.objects -= len(record.objects)
+        self.bytes_stored -= sum(size for _, size in record.objects)
+        self._done -= unit.nbytes
+        self.storage.delete(record_key(unit.id))
 
     def skip_failed(self) -> None:
         """Remove images that could not be read from the plan and from the store."""
