@@ -40,3 +40,11 @@ def drawn_shape(
     """One labelme shape as a boolean mask."""
     record = {"points": points, "shape_type": shape_type, "mask": mask}
     return mask_of(rasterize_shapes([record], size))
+
+
+def counts_from_mask(mask: np.ndarray) -> np.ndarray:
+    """Plain counts of a mask (height, width): an RLE's uncompressed list as an int64 array."""
+    flat = np.asarray(mask).ravel(order="F") != 0
+    edges = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1, [flat.size]))
+    counts = np.diff(edges)
+    return np.concatenate(([0], counts)) if flat.size and flat[0] else counts

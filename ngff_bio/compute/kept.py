@@ -128,7 +128,7 @@ def _within(path: str, groups: set[str]) -> bool:
 
 
 def identity(function: object) -> object:
-    """What tells functions apart: names, code and defaults; not what they call."""
+    """What identifies a function: names, code and defaults; not what it calls."""
     if isinstance(function, partial):
         given = sorted(function.keywords.items())
         return ("partial", identity(function.func), _value(function.args), _value(given))

@@ -60,7 +60,7 @@ class _Columns:
 
     @classmethod
     def of(cls, line: Sequence[str]) -> _Columns | None:
-        """The columns of a table by its first line; ``None`` if it is no table of boxes."""
+        """The columns of a table by its first line; ``None`` if it is not a table of boxes."""
         numbers = all(re.fullmatch(r"\d*", c) for c in line[1:5])
         if len(line) == 6 and _is_image(line[0]) and numbers:
             return cls(_RETINANET, "filename", _CORNERS[2], "class", False)

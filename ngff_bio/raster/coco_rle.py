@@ -206,14 +206,6 @@ def _from_counts(counts: IntArray, offsets: IntArray, shape: tuple[int, int]) ->
     return InstanceRuns.from_owners(shape, number, owner[at], starts, bottom - top, step=width)
 
 
-def counts_from_mask(mask: npt.NDArray[Any]) -> IntArray:
-    """Plain counts of a mask (height, width): an RLE's uncompressed list as an int64 array."""
-    flat = np.asarray(mask).ravel(order="F") != 0
-    edges = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1, [flat.size]))
-    counts = np.diff(edges)
-    return np.concatenate(([0], counts)) if flat.size and flat[0] else counts
-
-
 def rle_from_window(
     window: npt.NDArray[Any], corner: tuple[int, int], shape: tuple[int, int]
 ) -> dict[str, Any]:

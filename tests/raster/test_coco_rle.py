@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from masks import mask_of
+from masks import counts_from_mask, mask_of
 from pycocotools import mask as coco_mask
 
 from ngff_bio.errors import SourceError
 from ngff_bio.raster.coco_rle import (
-    counts_from_mask,
     decode_counts,
     rasterize_rles,
     rasterize_segmentations,

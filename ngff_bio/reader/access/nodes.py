@@ -135,7 +135,7 @@ def groups_below(nodes: NodeTree) -> list[str]:
 
 
 def children(nodes: NodeTree, path: str) -> list[str]:
-    """Names of the nodes right below a group, as far as the store tells them without being read."""
+    """Names of the nodes right below a group, as far as they are known without reading the store."""
     start = f"{path}/"
     if nodes.consolidated:
         below = (p[len(start) :] for p in paths_below(nodes.paths(), path))
