@@ -261,6 +261,15 @@ def shape_geometry(shape: Mapping[str, object], file: str, record: str) -> Geome
         center = (number("cx"), number("cy"))
         radii = (number("r"),) * 2 if name == "circle" else (number("rx"), number("ry"))
         check_points([center, radii], 2, file, record)
+        if min(radii) < 0:
+            raise SourceError(
+                "a shape cannot be drawn",
+                file=file,
+                record=record,
+                expected="a radius of 0 or more",
+                found=min(radii),
+                hint=_HINT,
+            )
         turn = number("theta") if name == "ellipse" and "theta" in shape else 0.0
         return ellipse(center, (radii[0], radii[1]), math.degrees(turn))
     if name == "polygon":

@@ -98,7 +98,10 @@ def test_the_sibling_image_is_used_whatever_imagepath_is(given: str, tmp_path: P
     put_image(tmp_path / "d/b.jpg")
     put(tmp_path / "d", "a.json", imagePath=given)
     put(tmp_path / "d", "b.json", imagePath=given)
-    assert pairs(read(open_tree(tmp_path / "d"))) == {"a.png": "a.json", "b.jpg": "b.json"}
+    found = read(open_tree(tmp_path / "d"))
+    assert pairs(found) == {"a.png": "a.json", "b.jpg": "b.json"}
+    told = [n.record for n in found.notices if "imagePath names a file that is not there" in n.what]
+    assert told == (["b.json"] if given == "../../a.png" else ["a.json, b.json"])
 
 
 def test_imagepath_leads_to_image_files_in_other_folders(tmp_path: Path) -> None:
@@ -204,7 +207,8 @@ def test_two_files_of_one_image_are_two_layers(tmp_path: Path) -> None:
 def test_a_wrong_shape_ends_it_or_is_passed_over(tmp_path: Path) -> None:
     put_image(tmp_path / "d/a.png")
     good = {"label": "cell", "points": [[2, 3], [9, 8]], "shape_type": "rectangle"}
-    put(tmp_path / "d", "a.json", shapes=[good | {"points": [[1, 1]]}, good])
+    wrong = good | {"points": [[1, 1]]}
+    put(tmp_path / "d", "a.json", shapes=[wrong, good], imagePath="a.png")
     with pytest.raises(SourceError) as caught:
         read(open_tree(tmp_path / "d"))
     assert (caught.value.file, caught.value.record) == ("a.json", "shapes[0].points")

@@ -38,6 +38,12 @@ _SHAPES = {
     "keypoint": "x",
 }  # fmt: skip
 
+#: Numbers of a value that a region cannot be drawn without.
+_MEMBERS = {
+    "rectangle": ("x", "y", "width", "height"), "ellipse": ("x", "y", "radiusX", "radiusY"),
+    "keypoint": ("x", "y"),
+}  # fmt: skip
+
 
 class _Value(msgspec.Struct):
     x: float = 0
@@ -153,7 +159,17 @@ class LabelStudioFile:
             where = f"[{number}] {shaped[2][0]}[{shaped[2][1]}]"
             with problems.caught():
                 about, geometry = self._geometry(shaped[0], where)
-                size = size or (about.original_height, about.original_width)
+                own_size = about.original_height, about.original_width
+                size = size or own_size
+                if own_size != size:
+                    raise SourceError(
+                        "regions of one image state different sizes of it",
+                        file=self.file.name,
+                        record=where,
+                        expected=f"{size[0]} x {size[1]} (height x width)",
+                        found=f"{own_size[0]} x {own_size[1]}",
+                        hint=_HINT,
+                    )
                 if geometry is None:
                     problems.note("points have no area: a row without pixels", self.file.name)
                 label = next((n for p in parts for n in _labels(p[0])), None)
@@ -196,6 +212,18 @@ class LabelStudioFile:
                 hint=_HINT,
             )
         kind = _kind(region)
+        for key in _MEMBERS.get(kind or "", ()):
+            given: float = getattr(value, key)
+            missing = key not in region["value"]
+            if missing or (key not in ("x", "y") and given < 0):
+                raise SourceError(
+                    "a region cannot be drawn",
+                    file=name,
+                    record=f"{record}.value.{key}",
+                    expected="a number in percent of the image",
+                    found="no such key" if missing else given,
+                    hint=_HINT,
+                )
         across, down = width / 100, height / 100
         corner = (value.x * across, value.y * down)
         check_points([corner, (value.width, value.height)], 2, name, record)

@@ -72,6 +72,14 @@ class YoloLabels:
             if line.strip():
                 with problems.caught():
                     instances.append(self._instance(line, number))
+        boxes = [i.indices[0] + 1 for i in instances if isinstance(i.geometry, Box)]
+        if boxes and len(boxes) < len(
+            instances
+        ):  # Ultralytics takes them for outlines of two points
+            problems.warn(
+                "lines of 4 values among outlines are read as boxes",
+                record=f"{self.file.name} line {boxes[0]}",
+            )
         return Document([AnnotatedImage(self.image, instances)])
 
     def _instance(self, line: str, number: int) -> Instance:

@@ -150,6 +150,11 @@ class _Pairs:
                     f"imagePath is {at_path}, but {beside} has the name of the file and is used",
                     file=content.name,
                 )
+            elif given and base_of(given) != base_of(beside):
+                self.problems.note(
+                    "imagePath names a file that is not there: the image of the file's name is used",
+                    record=content.name,
+                )
             return beside
         found = at_path or (self.finder.find(base_of(given)) if given else None)
         return found or self.finder.of_stem(base_of(content.name))

@@ -104,6 +104,7 @@ class _Reader:
                 "labels of a movie without its frames",
                 file=first.tracks or next(iter(first.files.values())),
                 expected=f"frames {name}/t000.tif, ...",
+                found="no such file",
                 hint="add the folder of the movie, or leave out its labels with --on-error skip",
             )
         numbers = sorted(movie.frames)
@@ -147,7 +148,8 @@ class _Reader:
             raise SourceError(
                 "a label image of a frame that is not there",
                 file=lost[0],
-                expected=f"frames {numbers[0]} to {numbers[-1]} of {image.frames[0].name}",
+                expected=f"one of {len(numbers)} frames from {image.frames[0].name} on",
+                found=f"no frame {next(t for t, _ in listed.files if t not in at)}",
                 hint="add the frame, or leave out this layer with --on-error skip",
             )
         source, letters = self._stack(listed, image, at)

@@ -73,6 +73,7 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
                 "results of Cellpose without their image",
                 file=name,
                 expected=f"an image file {stem}.* beside it",
+                found="no such file",
                 hint="add the image file, or leave out such results with --on-error skip",
             )
         )

@@ -82,6 +82,7 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
                 "labels of a case without its image",
                 file=name,
                 expected="images of the case in imagesTr or imagesTs, as CASE_0000",
+                found="no such file",
                 hint="add the images, or leave out such labels with --on-error skip",
             )
         )

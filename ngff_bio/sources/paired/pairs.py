@@ -126,6 +126,11 @@ class PairReader:
                 continue
             with self.problems.caught():
                 found.append((pair.folder, self._image(pair)))
+                continue
+            named = {n.file for n in self.problems.notices}
+            for file in (*pair.files, *(x.file for x in pair.labels)):
+                if is_array_file(file) and file not in named:
+                    self.problems.skip("belongs to an image that is not read", file)
         if not found:
             raise self.problems.nothing("no image file is readable", self.tree.origin)
         named = {s for pair in pairs for s in pair.splits}
@@ -183,6 +188,15 @@ class PairReader:
         axes = first.axes
         if len(parts) > 1:
             inner = [p.pixels for p in parts]
+            for file, one in zip(pair.files, inner, strict=True):
+                if one.shape != pixels.shape:  # a stack would pad it
+                    raise SourceError(
+                        "channels of one image differ in shape",
+                        file=file,
+                        expected=f"{list(pixels.shape)}, as {pair.files[0]}",
+                        found=list(one.shape),
+                        hint="correct the file, or leave out such images with --on-error skip",
+                    )
             stack = stack_pixels(inner, first.letters, "c", [len(parts)], pair.files)
             known = {a.name: a for a in axes}
             pixels, axes = stack, tuple(known.get(a, Axis(a)) for a in stack.axes)
@@ -215,6 +229,10 @@ class PairReader:
         fitted, most = fit_labels(pixels, letters, labels.file, image)
         if labels.values and self.problems.on_error == "stop":
             fitted = replace(fitted, known=labels.values)
+        elif labels.values:
+            self.problems.note(
+                "label values are not compared with the list of classes", record=labels.file
+            )
         timed = labels.kind == "instance" and "t" in image.axis_names
         return VolumeLayer(
             labels.layer,

@@ -165,6 +165,10 @@ def changed(number: int, **value: Any) -> dict[str, Any]:
                                                                     "original_height": 1 << 15},
          ".value.rle", "4294967292 values for 32768 x 32768 pixels of 4 bytes"),
         (RESULTS[0] | {"image_rotation": 90}, ".image_rotation", "90.0"),
+        (RESULTS[0] | {"original_width": 81}, "", "40 x 81"),
+        (changed(0, width=-5), ".value.width", "-5.0"),
+        (RESULTS[0] | {"value": {"x": 5, "y": 5, "rectanglelabels": ["cell"]}}, ".value.width",
+         "no such key"),
     ],
 )  # fmt: skip
 def test_a_wrong_region_is_an_error_or_is_skipped(

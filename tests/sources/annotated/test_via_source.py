@@ -121,6 +121,7 @@ def test_the_class_is_the_only_attribute_or_one_that_is_named_so(tmp_path: Path)
          "[[1, 2, 3], [1, 2]]"),
         ({"name": "rect", "x": 1, "y": None, "width": 2, "height": 2}, ".y", "null"),
         ({"name": "circle", "cx": 1, "cy": 2}, ".r", "no such value"),
+        ({"name": "circle", "cx": 1, "cy": 2, "r": -3}, "", "-3.0"),
         ({"name": "star"}, ".name", '"star"'),
     ],
 )  # fmt: skip

@@ -152,6 +152,16 @@ def test_a_wrong_line_is_an_error_or_is_skipped(
     assert ngff_bio.verify(tmp_path / "out.zarr", source).equal
 
 
+def test_a_box_among_outlines_is_a_warning(tmp_path: Path) -> None:
+    # Ultralytics: a file with a line of more than 6 values has outlines, one of two points here
+    text = "0 0.1 0.1 0.5 0.1 0.5 0.5\n0 0.1 0.1 0.5 0.5\n"
+    source = coco8(tmp_path / "in", **{"labels/train/a.txt": text})
+    done = ngff_bio.convert(source, tmp_path / "out.zarr")
+    (told,) = [n for n in done.notices if n.kind == "warning"]
+    assert "among outlines are read as boxes" in told.what
+    assert told.record == "labels/train/a.txt line 2"
+
+
 def test_a_label_file_without_its_image_is_an_error(tmp_path: Path) -> None:
     source = coco8(tmp_path / "in", **{"labels/train/lost.txt": "0 0.5 0.5 0.1 0.1"})
     with pytest.raises(SourceError, match="without their image") as error:

@@ -192,6 +192,20 @@ def test_nnunet_of_png_and_version_1(tmp_path: Path) -> None:
     with pytest.raises(NgffBioError, match="not a class of the dataset") as error:
         convert(top)
     assert (error.value.file, error.value.found) == ("labelsTr/road_1.png", "5")
+    (told,) = [n for n in convert(top, on_error="skip")[1].notices if "not compared" in n.what]
+    assert told.record == "labelsTr/road_1.png"
+
+
+def test_channels_of_nnunet_that_differ_in_shape_are_an_error(tmp_path: Path) -> None:
+    import nibabel
+
+    source = make_nnunet(tmp_path / "in").root
+    wrong = "Dataset001_Liver/imagesTr/liver_001_0001.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.ones((11, 10, 4), np.int16), np.eye(4)), source / wrong)
+    with pytest.raises(NgffBioError, match="differ in shape") as error:
+        convert(source)
+    assert (error.value.file, error.value.found) == (wrong, "[4, 10, 11]")
+    assert convert(source, on_error="skip")[1].images == 2
 
 
 @pytest.mark.parametrize(
