@@ -44,10 +44,10 @@ def preview(
         str | None, typer.Option(help="Label image; by default the semantic one, else the first.")
     ] = None,
     t: Annotated[
-        int | None, typer.Option("-t", help="Frame; by default the first with instances.")
+        int | None, typer.Option("-t", "--t", help="Frame; by default the first with instances.")
     ] = None,
     z: Annotated[
-        int | None, typer.Option("-z", help="Plane; by default the one with most instances.")
+        int | None, typer.Option("-z", "--z", help="Plane; by default the one with most instances.")
     ] = None,
     width: Annotated[int, typer.Option(help="Maximum width in pixels.", min=16)] = 1200,
     fill: Annotated[

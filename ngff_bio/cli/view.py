@@ -19,8 +19,12 @@ def view(
     image: Annotated[
         str | None, typer.Argument(help="Path of the image; by default the first one.")
     ] = None,
-    t: Annotated[int | None, typer.Option(help="Frame; by default the middle.", min=0)] = None,
-    z: Annotated[int | None, typer.Option(help="Plane; by default the middle.", min=0)] = None,
+    t: Annotated[
+        int | None, typer.Option("-t", "--t", help="Frame; by default the middle.", min=0)
+    ] = None,
+    z: Annotated[
+        int | None, typer.Option("-z", "--z", help="Plane; by default the middle.", min=0)
+    ] = None,
     region: Annotated[
         str | None,
         typer.Option(help="Pixels that are shown at first.", metavar="X,Y,WIDTH,HEIGHT"),

@@ -91,7 +91,7 @@ def test_strips_and_animations_have_the_planes_in_order(store: Path, tmp_path: P
     ("options", "expected"),
     [
         (["--animate", "z", "--sheet", "z"], "cannot be animated"),
-        (["--animate", "z", "-z", "0"], "leave out -z"),
+        (["--animate", "z", "--z", "0"], "leave out -z"),
         (["--sheet", "z", "-z", "0"], "leave out -z"),
         (["--sheet", "images", "-z", "9"], "outside the image"),
     ],
