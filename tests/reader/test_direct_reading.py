@@ -196,7 +196,7 @@ def test_zarr_v2_compressors_filters_orders_and_keys(tmp_path: Path, kind: str) 
         **how,
     )
     array[...] = pixels()
-    direct = kind in ("plain", "blosc", "zstd", "zlib", "gzip", "flat", "no fill")
+    direct = kind in ("plain", "blosc", "zstd", "zlib", "gzip", "fortran", "flat", "no fill")
     assert_equal_to_zarr(tmp_path / "a", direct=direct)
 
 

@@ -17,6 +17,9 @@ _FOLDERS = ("labels", "tables", "derived")
 
 _DOCUMENTS = ("zarr.json", ".zattrs")
 
+#: What the document of a group has beside attributes.
+_GROUP = {"zarr_format": 3, "node_type": "group"}
+
 
 def without_later(
     storage: Storage, entries: Iterable[ManifestEntry], found: Sequence[Difference]
@@ -49,7 +52,12 @@ def without_later(
             kept.append(one)
     names = {group.rpartition("/")[::2] for group in added}
     before = _consolidated(storage) if lists else None
-    kept += [one for one in lists if not _only_longer(storage, before, one.path, names)]
+    grown = {folder for folder, _ in names}
+    for one in lists:
+        if one.path.rpartition("/")[0] not in grown or not _only_longer(
+            storage, before, one.path, names
+        ):
+            kept.append(one)
     return kept, dict(added)
 
 
@@ -81,7 +89,11 @@ def _only_longer(
     word = folder.rpartition("/")[2]
     try:
         now = json.loads(storage.get(key) or b"null")
-        now = now.get("attributes") if document == "zarr.json" else now
+        if document == "zarr.json":
+            rest = {
+                k: v for k, v in now.items() if k not in ("attributes", "consolidated_metadata")
+            }
+            now = now.get("attributes") if rest == _GROUP else None
         if before is None or not isinstance(now, dict):
             return False
         old = before.attributes(folder) or {}

@@ -84,7 +84,7 @@ def plate_map(plate: SourcePlate, images: Iterable[SourceImage]) -> list[str]:
 
 
 def _documents(plan: Plan) -> int:
-    """Metadata documents and tables."""
+    """Metadata documents, OME-XML of collections, and tables."""
     dataset = plan.dataset
     groups = {"", *dataset.collections, *(f"{path}/OME" for path in dataset.collections)}
     groups |= {plate.path for plate in dataset.plates}
@@ -104,9 +104,11 @@ def _documents(plan: Plan) -> int:
     for path in list(groups):  # wells, rows and other groups in between
         while path := path.rpartition("/")[0]:
             groups.add(path)
+    others = tables + sum(group == "OME" or group.endswith("/OME") for group in groups)
     if plan.settings.zarr_format == 3:
-        return len(groups) + arrays + tables
-    return 2 * len(groups) + arrays + tables + int(plan.settings.consolidated)
+        return len(groups) + arrays + others
+    # .zgroup and .zattrs of a group, .zarray and .zattrs of an array
+    return 2 * (len(groups) + arrays) + others + int(plan.settings.consolidated)
 
 
 def _of_label_image(array: ArrayPlan, plan: Plan) -> int:
