@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ngff_bio.errors import StorageError
@@ -57,4 +56,4 @@ def _may_be_store(text: str) -> bool:
     if "://" in text:
         parts = text.lower().rstrip("/").split("/")
         return parts[-1].endswith(ENDINGS) or any(p.endswith(".zarr") for p in parts)
-    return Path(text).is_dir() or (text.lower().endswith(ENDINGS) and Path(text).is_file())
+    return os.path.isdir(text) or (text.lower().endswith(ENDINGS) and os.path.isfile(text))

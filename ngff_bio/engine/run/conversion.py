@@ -220,11 +220,12 @@ class _Run(Generic[P]):
             ) from None
 
     def resume(self, records: Iterable[UnitRecord]) -> None:
-        """Take over units that were done before, except one that chose a codec that is not known."""
+        """Take over units that were done before, if their records state all parts and codecs."""
         units = {u.id: u for u in self.plan.units}
         for record in records:
-            if record.id in units:
-                self._keep(units[record.id], record)
+            unit = units.get(record.id)
+            if unit is not None and _has_parts_of(unit, record):
+                self._keep(unit, record)
         known = (r.choices.items() for r in self.records.values())
         self.plan = self.plan.with_choices({k: c.codec for items in known for k, c in items})
         for unit in pilots(self.plan, self.plan.units):
@@ -312,6 +313,11 @@ class _Run(Generic[P]):
             bytes_stored=self.bytes_stored,
             resumed=self.resumed,
         )
+
+
+def _has_parts_of(unit: Unit, record: UnitRecord) -> bool:
+    parts = [(p.array, p.step, tuple(p.region)) for p in record.parts]
+    return parts == [(p.array, p.step, tuple(p.region)) for p in unit.parts]
 
 
 def _load_validators() -> None:

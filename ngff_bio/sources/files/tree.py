@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -192,7 +193,15 @@ def open_tree(
             return FileTree(text, listed, limits, exclude)
         return _tree_of_file(text, listed[""], limits, exclude)
     path = Path(text)
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:  # nothing can have such a name
+            raise
+        raise SourceNotFoundError(
+            "the source does not exist: its name is too long", file=text, hint="check the path"
+        ) from None
+    if is_folder:
         top = str(path.absolute())
         outside: dict[str, str] = {}
         files = {n: LocalFile(top, n) for n in _walk(top, outside)}
