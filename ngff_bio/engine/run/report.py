@@ -9,7 +9,7 @@ from typing import Any
 
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.write.records import UnitRecord
-from ngff_bio.model import FileAccount, Notice, gathered
+from ngff_bio.model import FileAccount, Notice, VolumeLayer, gathered
 from ngff_bio.printing import clean_json
 
 #: Arrays whose codec is named: those of a large dataset repeat.
@@ -80,6 +80,8 @@ def make_report(
     for part in parts:
         values[part.array].update(part.objects)
     objects_measured = sum(map(len, values.values()))
+    whole = len(records) == len(plan.units)
+    lost = _lost_links(plan, values) if whole else ()
     found = [*dataset.notices, *notices, *(Notice(**n) for part in parts for n in part.notices)]
     return ConversionReport(
         source=dataset.origin,
@@ -102,9 +104,28 @@ def make_report(
         objects=objects,
         bytes_raw=plan.bytes_raw,
         bytes_stored=bytes_stored,
-        notices=gathered([*found, *_disagreements(plan, ordered)]),
+        notices=gathered([*found, *_disagreements(plan, ordered), *lost]),
         account=dataset.account,
     )
+
+
+def _lost_links(plan: Plan, measured: Mapping[int, set[str]]) -> Iterator[Notice]:
+    """Links of a lineage from or to labels without pixels; `measured`: keys of `PartRecord.objects`."""
+    for number, keys in sorted(measured.items()):
+        planned = plan.arrays[number]
+        image = plan.dataset.images[planned.image]
+        layer = None if planned.layer is None else image.labels[planned.layer]
+        if isinstance(layer, VolumeLayer) and layer.parents:
+            seen = {int(key.partition(":")[2]) for key in keys}
+            lost = [c for c, p in sorted(layer.parents.items()) if not seen.issuperset((c, p))]
+            if lost:
+                yield Notice(
+                    "warning",
+                    f"parents or parts of the label layer {layer.name!r} have no pixels: their links "
+                    "are not in its graph",
+                    record=f"{image.name} track {', '.join(map(str, lost[:5]))}",
+                    count=len(lost),
+                )
 
 
 def _disagreements(plan: Plan, records: Iterable[UnitRecord]) -> Iterator[Notice]:

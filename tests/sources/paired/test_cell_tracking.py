@@ -102,6 +102,16 @@ def test_divisions_are_links_of_the_graph(image: str, source: Path, tmp_path: Pa
     }
 
 
+def test_a_parent_without_pixels_is_a_warning(source: Path, tmp_path: Path) -> None:
+    report = ngff_bio.convert(source, tmp_path / "a.zarr")
+    assert not [n for n in report.notices if "have no pixels" in n.what]
+    lines = "1 0 1 0\n2 2 3 1\n3 2 2 9\n7 3 3 0\n9 0 1 0\n"
+    (source / FLAT / "01_GT/TRA/man_track.txt").write_text(lines)
+    report = ngff_bio.convert(source, tmp_path / "out.zarr")
+    (told,) = [n for n in report.notices if "have no pixels" in n.what]
+    assert (told.kind, told.record) == ("warning", "01 track 3")
+
+
 @pytest.mark.parametrize(
     ("lines", "record", "what"),
     [
