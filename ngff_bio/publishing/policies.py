@@ -58,7 +58,8 @@ def policies(address: str) -> dict[str, str]:
         f"--public-access-block-configuration {block}\n"
         f"aws s3api put-bucket-policy --bucket {bucket} --policy {shlex.quote(policy)}\n"
         f"aws s3api put-bucket-cors --bucket {bucket} --cors-configuration '{cors}'\n"
-        "(PublicList lets everyone list the bucket. Without it a chunk that is not stored, because it "
+        "(These replace a policy and CORS rules that the bucket has: merge them with what is there. "
+        "PublicList lets everyone list the bucket. Without it a chunk that is not stored, because it "
         "is empty, is answered with 403: some readers take that for an error.)",
         "MinIO": f"mc anonymous set download {below}\n"
         "mc admin config set ALIAS api cors_allow_origin='*'   (the default)",
