@@ -137,8 +137,8 @@ def measure(
         stack.callback(pool.close)
         pool.check(opened.nodes.storage, None, writing=False)
         if write is not None:
-            named = [t for path in paths for t in work.tables(work.image(path))]
-            change = stack.enter_context(changed_store(opened.nodes.storage, named))
+            new, old = work.tables()
+            change = stack.enter_context(changed_store(opened.nodes.storage, new, old))
             work.run(pool, change)
         else:
             work.run(pool, None)
@@ -199,10 +199,19 @@ class _Work:
                 found += [(name, one) for one in (name, *hidden)]
         return found
 
-    def tables(self, image: Image) -> Iterator[str]:
-        """Paths of the tables that are written of an image."""
-        for layer in dict.fromkeys(layer for layer, _ in self._labels(image)):
-            yield image.below(f"tables/{layer}-{self._write}")
+    def _names(self, image: Image) -> list[str]:
+        """Names of the tables that are written of an image if it has instances."""
+        layers = dict.fromkeys(layer for layer, _ in self._labels(image))
+        return [f"{layer}-{self._write}" for layer in layers]
+
+    def tables(self) -> tuple[list[str], list[str]]:
+        """Paths of the tables that are written, and of those among them that are there already."""
+        new: list[str] = []
+        old: list[str] = []
+        for image in map(self.image, self._paths):
+            for name in self._names(image):
+                (old if name in image.tables else new).append(image.below(f"tables/{name}"))
+        return new, old
 
     def run(self, pool: Pool, change: Change) -> None:
         """Measure, and write what is to be written."""
@@ -303,14 +312,15 @@ class _Work:
     def _keep(self, image: Image, table: pd.DataFrame, change: Change) -> None:
         if self._held:
             self._found[image.path] = table
-        if change is None or not len(table):
+        if change is None:
             return
         import pyarrow as pa
 
         start = image.below("tables")
         listed = dict(image.nodes.attributes(start) or {})
-        names = dict.fromkeys(listed.get("tables", ()))
-        for layer, rows in table.groupby("layer", sort=True):
+        earlier = self._names(image)  # an image may have no instances any more
+        names = dict.fromkeys(n for n in listed.get("tables", ()) if n not in earlier)
+        for layer, rows in table.groupby("layer", sort=True) if len(table) else ():
             rows = rows.drop(columns=["image", "layer"]).reset_index(drop=True)
             name = f"{layer}-{self._write}"
             names[name] = None
@@ -318,7 +328,8 @@ class _Work:
             change.put(f"{start}/{name}/{FILE}", to_parquet(pa.Table.from_pandas(rows)))
             attributes = group_attributes(str(layer) if rows["label"].is_unique else None)
             change.set_group(f"{start}/{name}", attributes)
-        change.set_group(start, {**listed, "tables": list(names)})
+        if listed or names:
+            change.set_group(start, {**listed, "tables": list(names)})
 
     def table(self) -> pd.DataFrame:
         """The rows of all images, in their order."""

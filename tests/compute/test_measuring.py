@@ -133,6 +133,22 @@ def client() -> Any:
         yield client
 
 
+def test_a_table_of_instances_that_are_gone_is_removed_by_the_next_measurement() -> None:
+    storage = MemoryStorage()
+    write_dataset(plate(fields=1, frames=1), storage, Settings())
+    image = next(iter(ngff_bio.open(storage).values()))
+    values = np.zeros(tuple(image.sizes[a] for a in "tyx" if a in image.sizes), "u1")
+    for filled in (True, False):
+        values[..., 2:5, 2:6] = filled
+        ngff_bio.write_labels(image, "mine", values, overwrite=True)
+        found = ngff_bio.measure(storage, labels="mine", write="sizes")
+        assert len(found) == filled
+        names = next(iter(ngff_bio.open(storage).values())).tables
+        assert ("mine-sizes" in names) == filled
+        assert ngff_bio.verify(storage).equal
+        assert any("mine-sizes" in key for key, _ in storage.list()) == filled
+
+
 def test_a_cluster_measures_the_same_in_few_tasks(tmp_path: Path, client: Any) -> None:
     write_dataset(plate(fields=30), FolderStorage(tmp_path / "a"), Settings())
     alone = ngff_bio.measure(tmp_path / "a", cluster=None)
