@@ -123,6 +123,7 @@ def map_images(
             pool.check(opened.nodes.storage, function, writing=False)
             return work.collect()
         held = stack.enter_context(held_store(opened.nodes.storage))
+        opened.nodes.refresh()  # others may have written since it was opened
         pool.check(held.storage, function, writing=True)
         writing = ResultWriter(work, target, held, classes, author)
         result = writing.run(overwrite=overwrite, resume=resume)

@@ -20,7 +20,7 @@ from ngff_bio.compute.measured_pieces import (
 )
 from ngff_bio.compute.workers import Batches, Pool, checked_pieces, start_pool
 from ngff_bio.engine.write.tables import FILE, group_attributes, to_parquet
-from ngff_bio.engine.write.update import StoreChange, changed_store
+from ngff_bio.engine.write.update import StoreChange, changed_store, held_store
 from ngff_bio.errors import ArgumentError, NameNotFoundError, closest_names
 from ngff_bio.model import Region
 from ngff_bio.reader import Dataset, Image, open
@@ -137,8 +137,9 @@ def measure(
         stack.callback(pool.close)
         pool.check(opened.nodes.storage, None, writing=False)
         if write is not None:
-            new, old = work.tables()
-            change = stack.enter_context(changed_store(opened.nodes.storage, new, old))
+            held = stack.enter_context(held_store(opened.nodes.storage))
+            opened.nodes.refresh()  # others may have written since it was opened
+            change = stack.enter_context(changed_store(held, *work.tables()))
             work.run(pool, change)
         else:
             work.run(pool, None)

@@ -20,7 +20,7 @@ from ngff_bio.editing.additions import (
     write_additions,
 )
 from ngff_bio.editing.values import image_values, label_values
-from ngff_bio.engine.write.update import changed_store
+from ngff_bio.engine.write.update import changed_store, held_store
 from ngff_bio.errors import ArgumentError, NameNotFoundError
 from ngff_bio.model import Category, VolumeLayer
 from ngff_bio.ngff.attributes import ADDED, KEY
@@ -170,46 +170,54 @@ def remove(image: Image, path: str) -> None:
             expected="labels/NAME, images/NAME or tables/NAME",
             found=path,
         )
-    there = names_of(image, kind)
-    if name not in there:
-        raise NameNotFoundError(
-            f"no {kind} {name!r} in the image", file=image.url, expected=", ".join(there) or None
-        )
-    labels, tables = list(image.labels), list(image.tables)
-    removed = [image.below(f"{FOLDERS[kind]}/{name}")]
-    if kind == "labels":
-        own = image.nodes.own(image.below(f"labels/{name}"))
-        gone = [name, *(h for h in own.get("hidden") or () if h in labels)]
-        labels = [n for n in labels if n not in gone]
-        removed += [image.below(f"labels/{n}") for n in gone[1:]]
-        if own.get("table") == f"../../tables/{name}":
-            tables = [t for t in tables if t != name]
-            removed.append(image.below(f"tables/{name}"))
-        if own.get("tracks") == f"../../tracks/{name}":
-            removed.append(image.below(f"tracks/{name}"))
-    elif kind == "tables":
-        tables.remove(name)
-    with changed_store(image.storage, removed=removed) as change:
-        if labels != list(image.labels):
-            list_labels(image, change, labels)
-        if tables != list(image.tables):
-            list_tables(image, change, tables)
-        if kind == "images":
-            change.set_group(image.below("derived"), {"derived": [n for n in there if n != name]})
-        for other in labels if kind == "tables" else ():
-            at = image.below(f"labels/{other}")
-            attributes = dict(image.nodes.attributes(at) or {})
-            own = image.nodes.own(at)
+    with held_store(image.storage) as held:
+        _reread(image)  # others may have written since it was opened
+        there = names_of(image, kind)
+        if name not in there:
+            raise NameNotFoundError(
+                f"no {kind} {name!r} in the image",
+                file=image.url,
+                expected=", ".join(there) or None,
+            )
+        labels, tables = list(image.labels), list(image.tables)
+        removed = [image.below(f"{FOLDERS[kind]}/{name}")]
+        if kind == "labels":
+            own = image.nodes.own(image.below(f"labels/{name}"))
+            gone = [name, *(h for h in own.get("hidden") or () if h in labels)]
+            labels = [n for n in labels if n not in gone]
+            removed += [image.below(f"labels/{n}") for n in gone[1:]]
             if own.get("table") == f"../../tables/{name}":
-                own.pop("table")
-                change.set_group(at, {**attributes, KEY: own})
+                tables = [t for t in tables if t != name]
+                removed.append(image.below(f"tables/{name}"))
+            if own.get("tracks") == f"../../tracks/{name}":
+                removed.append(image.below(f"tracks/{name}"))
+        elif kind == "tables":
+            tables.remove(name)
+        with changed_store(held, removed=removed) as change:
+            if labels != list(image.labels):
+                list_labels(image, change, labels)
+            if tables != list(image.tables):
+                list_tables(image, change, tables)
+            if kind == "images":
+                change.set_group(
+                    image.below("derived"), {"derived": [n for n in there if n != name]}
+                )
+            for other in labels if kind == "tables" else ():
+                at = image.below(f"labels/{other}")
+                attributes = dict(image.nodes.attributes(at) or {})
+                own = image.nodes.own(at)
+                if own.get("table") == f"../../tables/{name}":
+                    own.pop("table")
+                    change.set_group(at, {**attributes, KEY: own})
     _reread(image)
 
 
 def _write(one: StoreAddition, *, overwrite: bool) -> None:
-    if not overwrite:
-        check_free([one.image], one.kind, one.name)
-    write_additions([one], one.image.storage)
+    with held_store(one.image.storage) as held:
+        _reread(one.image)  # others may have written since it was opened
+        if not overwrite:
+            check_free([one.image], one.kind, one.name)
+        write_additions([one], held)
     _reread(one.image)
 
 
