@@ -82,8 +82,8 @@ def _is_image(cell: str) -> bool:
 
 def is_box_table(file: SourceFile) -> bool:
     """Whether the first line of a file is that of a table of boxes."""
-    head = file.read_range(0, 1 << 12).decode("utf-8-sig", "replace").partition("\n")[0]
-    return _Columns.of(next(csv.reader([head]), [])) is not None
+    head = file.read_range(0, 1 << 12).decode("utf-8-sig", "replace")
+    return _Columns.of(next(csv.reader(io.StringIO(head, newline="")), [])) is not None
 
 
 @dataclass(frozen=True, slots=True)

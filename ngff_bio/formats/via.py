@@ -138,13 +138,13 @@ def read_entries(file: SourceFile) -> tuple[dict[str, JsonObject], JsonObject]:
 
 def is_via_csv(head: str) -> bool:
     """Whether the first line of a table is that of VIA."""
-    names = next(csv.reader([head.lstrip("\ufeff").partition("\n")[0].lstrip("#").strip()]), [])
+    names = next(csv.reader(io.StringIO(head.lstrip("\ufeff").lstrip("#"), newline="")), [])
     return {"filename", "region_shape_attributes"} <= {n.strip() for n in names}
 
 
 def _csv_entries(file: SourceFile) -> dict[str, JsonObject]:
     text = text_of(file, "the table")
-    table = csv.DictReader(io.StringIO(text.lstrip("#")), skipinitialspace=True)
+    table = csv.DictReader(io.StringIO(text.lstrip("#"), newline=""), skipinitialspace=True)
     found: dict[str, JsonObject] = {}
     for number, row in enumerate(table, 2):
 

@@ -18,8 +18,10 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ from ngff_bio.engine import (
     progress_of,
     write_dataset,
 )
+from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.model import Region, SourceDataset, SourceImage, SourceParts, axes_from
 from ngff_bio.sources.files.ranges import LocalFile
 from ngff_bio.storage import BucketStorage, FolderStorage, MemoryStorage, Storage
@@ -100,6 +103,13 @@ def dataset(name: str, slow: float, home: Path | None = None) -> SourceDataset:
     return volume(slow) if name == "volume" else collection()
 
 
+def source_files(asked: dict[str, Any]) -> Iterator[tuple[str, int, int | None]]:
+    """Name, size and checksum of each file, by which a store that is whole is recognized."""
+    home = Path(asked["home"])
+    for path in sorted(home.iterdir()) if asked["dataset"] == "files" else ():
+        yield path.name, path.stat().st_size, crc32c(path.read_bytes())
+
+
 def place(where: dict[str, Any]) -> Storage:
     """The storage of a description."""
     if "folder" in where:
@@ -124,8 +134,10 @@ def child(asked: dict[str, Any], ready: Any) -> None:
         runner = DaskRunner(asked["scheduler"])
     ready.send(None)
     source = dataset(asked["dataset"], asked["slow"], Path(asked["home"]))
-    overwrite = asked["replaces"]
-    write_dataset(source, place(asked["where"]), SETTINGS, runner=runner, overwrite=overwrite)
+    write_dataset(
+        source, place(asked["where"]), SETTINGS, runner=runner, overwrite=asked["replaces"],
+        source_files=partial(source_files, asked),
+    )  # fmt: skip
 
 
 def run(asked: dict[str, Any], kill_after: float | None) -> int:
@@ -183,7 +195,7 @@ def expectation(asked: dict[str, Any]) -> dict[str, str]:
     """The store of an undisturbed conversion."""
     storage = MemoryStorage()
     source = dataset(asked["dataset"], 0.0, Path(asked["home"]))
-    write_dataset(source, storage, SETTINGS)
+    write_dataset(source, storage, SETTINGS, source_files=partial(source_files, asked))
     return contents(storage)
 
 

@@ -128,7 +128,7 @@ def _kinds_of_images(tree: FileTree) -> dict[str, dict[str, dict[str, str]]]:
         if not _matches(name, ("*classes.csv",)):
             continue
         text = text_of(tree.file(name), "the table").removeprefix("\ufeff")
-        rows = list(csv.DictReader(io.StringIO(text)))
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
         if rows and set(rows[0]) >= _KINDS:
             found[name] = {stem_of(r["filename"]): r for r in rows if r["filename"]}
     return found

@@ -47,7 +47,7 @@ def _is_table(tree: FileTree, name: str) -> bool:
     if not name.lower().endswith(".csv"):
         return False
     head = tree.file(name).read_range(0, _SNIFFED).decode("utf-8-sig", "replace")
-    columns = next(csv.reader(io.StringIO(head)), [])
+    columns = next(csv.reader(io.StringIO(head, newline="")), [])
     return any(m is not None and not m["objects"] for m in map(_FILE.match, columns))
 
 
@@ -63,7 +63,7 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
     tables = [n for n in tree.names() if _is_table(tree, n)]
     pairs = []
     for table in tables:
-        rows = csv.DictReader(io.StringIO(text_of(tree.file(table), "the table")))
+        rows = csv.DictReader(io.StringIO(text_of(tree.file(table), "the table"), newline=""))
         for row in rows:
             with problems.caught():
                 pairs.append(_pair(row, table, f"line {rows.line_num}", finder, labels))

@@ -84,7 +84,7 @@ def _rule(folder: str, plate: str) -> NameRule:
 def _values(tree: FileTree, name: str) -> dict[str, str]:
     with damage_named(name, "the index of the plate cannot be read"):
         text = tree.file(name).read().decode("utf-8-sig", "replace")
-        rows = csv.reader(io.StringIO(text), skipinitialspace=True)
+        rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
         found = {row[0].strip(): ", ".join(v.strip() for v in row[1:]) for row in rows if row}
     if "HTSInfoFile" not in found or "XWells" not in found:
         raise SourceError(

@@ -73,7 +73,7 @@ def well_table(
     """
     text = text_of(file, "the table of wells")
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     header = [name.strip() for name in next(rows, [])]
     lower = [name.lower() for name in header]
     keys = ["well"] if "well" in lower else ["row", "column"]
