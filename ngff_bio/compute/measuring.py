@@ -319,18 +319,19 @@ class _Work:
 
         start = image.below("tables")
         listed = dict(image.nodes.attributes(start) or {})
-        earlier = self._names(image)  # an image may have no instances any more
-        names = dict.fromkeys(n for n in listed.get("tables", ()) if n not in earlier)
+        names = dict.fromkeys(listed.get("tables", ()))
+        gone = set(self._names(image))  # earlier tables of instances that are not there any more
         for layer, rows in table.groupby("layer", sort=True) if len(table) else ():
             rows = rows.drop(columns=["image", "layer"]).reset_index(drop=True)
             name = f"{layer}-{self._write}"
             names[name] = None
+            gone.discard(name)
             self.written.add(name)
             change.put(f"{start}/{name}/{FILE}", to_parquet(pa.Table.from_pandas(rows)))
             attributes = group_attributes(str(layer) if rows["label"].is_unique else None)
             change.set_group(f"{start}/{name}", attributes)
         if listed or names:
-            change.set_group(start, {**listed, "tables": list(names)})
+            change.set_group(start, {**listed, "tables": [n for n in names if n not in gone]})
 
     def table(self) -> pd.DataFrame:
         """The rows of all images, in their order."""
