@@ -44,9 +44,22 @@ def label_files(names: Iterable[str]) -> list[str]:
 
 def label_names(tree: FileTree, name: str) -> tuple[Category, ...]:
     """Classes of a ``labels.txt``: ``id: name`` in each line, 0 for no class."""
+    classes: dict[int, str] = {}
     lines = text_of(tree.file(name), "the list of classes").splitlines()
-    found = (m for line in lines if (m := _LINE.match(line)) is not None)
-    return tuple(Category(int(m[1]), m[2]) for m in found if int(m[1]))
+    for number, line in enumerate(lines, 1):
+        found = _LINE.match(line)
+        if found is not None and int(found[1]) not in classes:
+            classes[int(found[1])] = found[2]
+        elif line.strip():
+            raise SourceError(
+                "a line of the list of classes cannot be used",
+                file=name,
+                record=f"line {number}",
+                expected="id: name, each id once",
+                found=line.strip()[:80],
+                hint="correct the line, or leave out the file with --exclude",
+            )
+    return tuple(Category(value, text) for value, text in classes.items() if value)
 
 
 @dataclass(slots=True)
