@@ -49,6 +49,11 @@ class Codec:
     block: int = 0
     checked: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse a block size that blosc does not take: codecs are also read from state files."""
+        if not 0 <= self.block < 1 << 31:
+            raise ValueError(f"not a block size of blosc: {self.block}")
+
     def __str__(self) -> str:
         if self.name == "blosc":
             block = f"-{self.block >> 10}k" if self.block else ""
@@ -180,7 +185,7 @@ def codec_from(name: object, config: Mapping[str, Any]) -> Codec:
             if isinstance(shuffle, int):
                 # -1 is numcodecs' choice between the other two; a reader need not know which.
                 shuffle = _SHUFFLES[shuffle] if shuffle >= 0 else "shuffle"
-            block = int(config.get("blocksize") or 0)
+            block = min(max(int(config.get("blocksize") or 0), 0), (1 << 31) - 1)
             level = int(config.get("clevel", 5))
             return Codec("blosc", str(config.get("cname", "lz4")), level, shuffle, block)
         case "zstd" | "gzip" | "zlib":
