@@ -25,6 +25,9 @@ Kind = Literal[
     "tracks",  # the graph of tracked objects
 ]
 
+#: Called with raw bytes done and in all.
+Progress = Callable[[int, int], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -20,9 +20,6 @@ from ngff_bio.model import Region
 from ngff_bio.storage import FolderStorage, Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
 from ngff_bio.zarrio.zarr_python import StorageStore
-
-#: Called with raw bytes done and in all.
-Progress = Callable[[int, int], None]
 
 
 def zarr_store(storage: Storage) -> Store:

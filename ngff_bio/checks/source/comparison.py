@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from zarr.abc.store import Store
 
-from ngff_bio.checks.differences import Difference, Found, Kind, Task, Verification
-from ngff_bio.checks.reading import CheckedArray, Progress, zarr_store
+from ngff_bio.checks.differences import Difference, Found, Kind, Progress, Task, Verification
+from ngff_bio.checks.reading import CheckedArray, zarr_store
 from ngff_bio.checks.source.compare_instances import StoredLayer, instance_tasks
 from ngff_bio.checks.source.compare_metadata import (
     dataset_differences,

@@ -6,8 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ngff_bio.checks.differences import Difference, Verification
-from ngff_bio.checks.reading import Progress
+from ngff_bio.checks.differences import Difference, Progress, Verification
 from ngff_bio.checks.source.comparison import Comparison
 from ngff_bio.checks.source.left_out import (
     conversion_of,

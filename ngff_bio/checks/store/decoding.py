@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.checks.differences import DifferenceError
+from ngff_bio.checks.differences import DifferenceError, Progress
 from ngff_bio.checks.reading import (
     CheckedArray,
-    Progress,
     block_shape,
     blocks,
     open_array,

@@ -6,8 +6,7 @@ import random
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from ngff_bio.checks.differences import Difference
-from ngff_bio.checks.reading import Progress
+from ngff_bio.checks.differences import Difference, Progress
 from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.manifest import (
     MANIFEST,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from ngff_bio.checks.reading import Progress
+from ngff_bio.checks.differences import Progress
 from ngff_bio.checks.spec.conformance import detect_version, validate_attributes
 from ngff_bio.checks.spec.findings import Finding, Findings
 from ngff_bio.checks.store.arrays import check_arrays, image_of
