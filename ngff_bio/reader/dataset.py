@@ -53,7 +53,7 @@ class Dataset(Mapping[str, Image]):
     @property
     def attributes(self) -> Attributes:
         """Attributes of the store under the key ``ngff_bio``."""
-        own = dict((self.nodes.attributes("") or {}).get("ngff_bio") or {})
+        own = dict(self.nodes.own(""))
         return dict(own.get("dataset") or {}) if own.get("kind") == "image" else own
 
     @property

@@ -114,8 +114,7 @@ class Plate(Mapping[str, Well]):
     @property
     def tables(self) -> tuple[str, ...]:
         """Names of the tables of the plate: ``wells``, ``planes``."""
-        attributes = self._nodes.attributes(self._below("tables")) or {}
-        return tuple(t for t in attributes.get("tables") or () if isinstance(t, str))
+        return self._nodes.tables(self._below("tables"))
 
     def table(self, name: str) -> pd.DataFrame:
         """A table of the plate.

@@ -251,7 +251,7 @@ class ImageNode:
         """Names of the tables; of spatialdata, those that annotate a label image of this one."""
         if self._of_spatialdata:
             return tuple(n for n in children(self.nodes, "tables") if self._is_annotated(n))
-        return tuple((self.nodes.attributes(self.below("tables")) or {}).get("tables") or ())
+        return self.nodes.tables(self.below("tables"))
 
     def _is_annotated(self, table: str) -> bool:
         region = (self.nodes.attributes(f"tables/{table}") or {}).get("region")

@@ -54,6 +54,23 @@ class NodeTree(Hierarchy):
             raised = as_04(attributes, lambda name: self.array(join_key(path, name)).shape)
         return decode(raised)
 
+    def tables(self, path: str) -> tuple[str, ...]:
+        """Names of the tables that a group lists.
+
+        Raises
+        ------
+        ngff_bio.errors.StoreError
+            If they are not texts.
+        """
+        found = (self.attributes(path) or {}).get("tables") or []
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+            raise StoreError(
+                "the list of tables is not a list of names",
+                file=self.url(path),
+                found=str(found)[:80],
+            )
+        return tuple(found)
+
     def own(self, path: str) -> dict[str, Any]:
         """The attributes of a node under the key ``ngff_bio``; empty if it has none.
 
