@@ -49,7 +49,7 @@ class Shape:
     read_block_shape: tuple[int, ...]
 
     def read(self, region: Any) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError  # a plan reads no pixels
 
     def source_parts(self) -> Any:
         return (None,)

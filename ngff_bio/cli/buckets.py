@@ -71,7 +71,7 @@ def with_bucket_options(command: Command) -> Command:
         )
         for name in shown
     ]
-    run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+    run.__signature__ = signature.replace(  # type: ignore[attr-defined]  # typer reads it
         parameters=[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
     )
     run.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -99,7 +99,9 @@ def _value(name: str, value: str, flag: str) -> str:
     if value.startswith("env:"):
         if (found := os.environ.get(value[4:])) is None:
             raise ArgumentError(
-                "there is no such variable in the environment", found=f"{flag} {name}={value}"
+                "a variable of the environment is not set",
+                found=f"{flag} {name}={value}",
+                hint=f"set it, or keep the value in a file: {flag} {name}=@FILE",
             )
         return found
     if value.startswith("@"):

@@ -14,7 +14,7 @@ from ngff_bio.cli.buckets import with_bucket_options
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif")
 _ANIMATED = (".png", ".gif", ".webp")
 
-#: Milliseconds that an animation shows each picture.
+#: Milliseconds that an animation shows each frame.
 _DURATION = 200
 
 
@@ -56,7 +56,7 @@ def preview(
     sheet: Annotated[
         _Sheet | None,
         typer.Option(
-            help="Several in one picture: images, wells of a plate, or planes of an image."
+            help="Several in one image file: images, wells of a plate, or planes of an image."
         ),
     ] = None,
     animate: Annotated[
@@ -99,16 +99,16 @@ def preview(
     storage = storage_at(store, storage_options)
     how: dict[str, Any] = {"image": image, "label": label, "width": width, "fill": fill}
     if animate is not None:
-        pictures = draw_frames(open_store(storage), animate.value, at=at, **how)
+        drawings = draw_frames(open_store(storage), animate.value, at=at, **how)
     elif sheet is not None:
-        pictures = [draw_sheet(open_store(storage), sheet.value, at=at, **how)]
+        drawings = [draw_sheet(open_store(storage), sheet.value, at=at, **how)]
     else:
-        pictures = [draw_preview(storage, t=t, z=z, **how)]
-    first, *others = pictures
+        drawings = [draw_preview(storage, t=t, z=z, **how)]
+    first, *others = drawings
     with writing(output):
         if others:
             first.save(output, save_all=True, append_images=others, duration=_DURATION, loop=0)
         else:
             first.save(output)
-    frames = f", {len(pictures)} frames" if others else ""
+    frames = f", {len(drawings)} frames" if others else ""
     console().print(f"{output}: {first.width} x {first.height}{frames}", markup=False)

@@ -343,7 +343,7 @@ def _compute(plan: Plan, units: Sequence[Unit], storage: Storage) -> list[UnitRe
                 regions = [p.region for p in unit.parts if p.array == number]
                 blocks[number] = [(region, given.block(region)) for region in regions]
         tasks.append(write(_without_arrays(job), storage, blocks))
-    done: list[UnitRecord] = list(dask.compute(*tasks))  # type: ignore[attr-defined, no-untyped-call]
+    done: list[UnitRecord] = list(dask.compute(*tasks))  # type: ignore[attr-defined, no-untyped-call]  # untyped
     return done
 
 

@@ -8,11 +8,14 @@ from urllib.parse import urlsplit
 
 from ngff_bio.storage.connection import cloud_of
 
+#: Headers that scripts of other origins may read.
+_EXPOSED = ["Content-Range", "Content-Length", "Accept-Ranges", "ETag"]
+
 _CORS = {
     "AllowedOrigins": ["*"],
     "AllowedMethods": ["GET", "HEAD"],
     "AllowedHeaders": ["*"],
-    "ExposeHeaders": ["Content-Range", "Content-Length", "Accept-Ranges", "ETag"],
+    "ExposeHeaders": _EXPOSED,
     "MaxAgeSeconds": 86400,
 }
 
@@ -47,12 +50,12 @@ def policies(address: str) -> dict[str, str]:
             {
                 "origin": ["*"],
                 "method": ["GET", "HEAD"],
-                "responseHeader": _CORS["ExposeHeaders"],
+                "responseHeader": _EXPOSED,
                 "maxAgeSeconds": 86400,
             }
         ]
     )
-    exposed = " ".join(_CORS["ExposeHeaders"])  # type: ignore[arg-type]
+    exposed = " ".join(_EXPOSED)
     found = {
         "AWS": f"aws s3api put-public-access-block --bucket {bucket} "
         f"--public-access-block-configuration {block}\n"

@@ -49,9 +49,9 @@ _SYMBOLS = {"nanometer": "nm", "micrometer": "µm", "millimeter": "mm", "angstro
 
 @dataclass(frozen=True)
 class DrawnPlane:
-    """A plane with its labels: the picture, its indices, classes with colours, and a pixel's size."""
+    """A plane with its labels: the drawing, its indices, classes with colours, and a pixel's size."""
 
-    picture: PIL.Image.Image
+    drawing: PIL.Image.Image
     place: dict[str, int]
     legend: dict[str, Rgb]
     step: float
@@ -95,7 +95,7 @@ def draw_preview(
     drawn = draw_plane(found, at, label=label, width=width, fill=fill)
     where = ", ".join(f"{a}={i}" for a, i in drawn.place.items())
     title = " ".join(x for x in (found.path or found.multiscale.name, where) if x)
-    return with_legend(drawn.picture, title, drawn.legend)
+    return with_legend(drawn.drawing, title, drawn.legend)
 
 
 def chosen_image(dataset: reader.Dataset, path: str | None) -> reader.Image:
@@ -133,11 +133,11 @@ def draw_plane(
         legend |= classes
         drawn = overlaid(drawn, values, colors, fill)
         drawn = overlaid(drawn, np.where(_thick(outlines(values), lines), values, 0), colors, 1)
-    picture = PIL.Image.fromarray(drawn)
+    drawing = PIL.Image.fromarray(drawn)
     step = image.scale["x"] * image.sizes["x"] / size[0]
     if bar:
-        _draw_bar(picture, step, image.units["x"])
-    return DrawnPlane(picture, place, legend, step)
+        _draw_bar(drawing, step, image.units["x"])
+    return DrawnPlane(drawing, place, legend, step)
 
 
 def _resized(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
@@ -205,16 +205,16 @@ def _colors(
     return colors, {n: color for n, color in by_class.items() if n in seen}
 
 
-def _draw_bar(picture: PIL.Image.Image, step: float, unit: str | None) -> None:
+def _draw_bar(drawing: PIL.Image.Image, step: float, unit: str | None) -> None:
     """Draw a scale bar of 1, 2 or 5 times a power of ten, if the unit of a pixel is known."""
-    if unit is None or not step > 0 or picture.width < 128:
+    if unit is None or not step > 0 or drawing.width < 128:
         return
-    longest = picture.width / 4 * step
+    longest = drawing.width / 4 * step
     power = 10.0 ** math.floor(math.log10(longest))
     length = next(m * power for m in (5, 2, 1) if m * power <= longest)
-    size = max(12, picture.width // 60)
-    pen, font = PIL.ImageDraw.Draw(picture), PIL.ImageFont.load_default(size)
-    right, bottom = picture.width - size, picture.height - size
+    size = max(12, drawing.width // 60)
+    pen, font = PIL.ImageDraw.Draw(drawing), PIL.ImageFont.load_default(size)
+    right, bottom = drawing.width - size, drawing.height - size
     left, thick = right - round(length / step), max(2, size // 4)
     text = f"{length:g} {_SYMBOLS.get(unit, unit)}"
     pen.rectangle((left - 1, bottom - thick - 1, right + 1, bottom + 1), fill=(0, 0, 0))
@@ -227,7 +227,7 @@ def _draw_bar(picture: PIL.Image.Image, step: float, unit: str | None) -> None:
 def with_legend(
     drawn: PIL.Image.Image, title: str, legend: dict[str, Rgb] | None = None
 ) -> PIL.Image.Image:
-    """A picture with a title and classes below it."""
+    """A drawing with a title and classes below it."""
     legend = legend or {}
     more = len(legend) - _MAX_LEGEND
     if more > 0:

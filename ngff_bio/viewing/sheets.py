@@ -1,4 +1,4 @@
-"""Several planes in one picture: plate maps, contact sheets, strips along z or t, animations."""
+"""Several planes in one drawing: plate maps, contact sheets, strips along z or t, animations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def draw_sheet(
     width: int = 1200,
     **how: Any,
 ) -> PIL.Image.Image:
-    """Draw several planes in one picture.
+    """Draw several planes in one drawing.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def draw_sheet(
         drawn = [draw_plane(dataset[p], at, width=cell, bar=False, **how) for p in shown]
         legend = {n: c for one in drawn for n, c in one.legend.items()}
         title = f"{len(shown)} of {len(paths)} images" if len(shown) < len(paths) else ""
-        return with_legend(_grid([d.picture for d in drawn], columns, cell), title, legend)
+        return with_legend(_grid([d.drawing for d in drawn], columns, cell), title, legend)
     found = chosen_image(dataset, image)
     places = _indices(found, kind, MAX_STRIP)
     columns = min(len(places), 4)
@@ -75,7 +75,7 @@ def draw_sheet(
     drawn = [draw_plane(found, {**at, kind: i}, width=cell, **how) for i in places]
     legend = {n: c for one in drawn for n, c in one.legend.items()}
     title = f"{found.path or found.multiscale.name} {kind}={', '.join(map(str, places))}"
-    return with_legend(_grid([d.picture for d in drawn], columns, cell), title, legend)
+    return with_legend(_grid([d.drawing for d in drawn], columns, cell), title, legend)
 
 
 def draw_frames(
@@ -96,7 +96,7 @@ def draw_frames(
     """
     found = chosen_image(dataset, image)
     places = _indices(found, axis, MAX_FRAMES)
-    return [draw_plane(found, {**(at or {}), axis: i}, width=width, **how).picture for i in places]
+    return [draw_plane(found, {**(at or {}), axis: i}, width=width, **how).drawing for i in places]
 
 
 def _indices(image: reader.Image, axis: str, most: int) -> list[int]:
@@ -110,14 +110,14 @@ def _indices(image: reader.Image, axis: str, most: int) -> list[int]:
     return [round(i * (count - 1) / max(shown - 1, 1)) for i in range(shown)]
 
 
-def _grid(pictures: Sequence[PIL.Image.Image], columns: int, cell: int) -> PIL.Image.Image:
-    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+def _grid(drawings: Sequence[PIL.Image.Image], columns: int, cell: int) -> PIL.Image.Image:
+    rows = [drawings[i : i + columns] for i in range(0, len(drawings), columns)]
     heights = [max(p.height for p in row) + _GAP for row in rows]
     sheet = PIL.Image.new("RGB", (columns * (cell + _GAP), sum(heights)), _PAPER)
     y = 0
     for row, height in zip(rows, heights, strict=True):
-        for column, picture in enumerate(row):
-            sheet.paste(picture, (column * (cell + _GAP), y))
+        for column, drawing in enumerate(row):
+            sheet.paste(drawing, (column * (cell + _GAP), y))
         y += height
     return sheet
 
@@ -146,7 +146,7 @@ def _plate_map(
         for place, well in fields.items()
         if len(well)
     }
-    high = max((d.picture.height for d in drawn.values()), default=cell)
+    high = max((d.drawing.height for d in drawn.values()), default=cell)
     size = (edge + len(columns) * (cell + _GAP), edge + len(rows) * (high + _GAP))
     sheet = PIL.Image.new("RGB", size, _PAPER)
     pen, font = PIL.ImageDraw.Draw(sheet), PIL.ImageFont.load_default(13)
@@ -161,7 +161,7 @@ def _plate_map(
             if (one := drawn.get((row, column))) is None:
                 pen.rectangle((x, y, x + cell - 1, y + high - 1), fill=_EMPTY)
             else:
-                sheet.paste(one.picture, (x, y))
+                sheet.paste(one.drawing, (x, y))
                 legend |= one.legend
     return with_legend(sheet, f"plate {plate.name}", legend)
 

@@ -41,7 +41,7 @@ def test_secrets_come_from_variables_and_files(
     assert "no Zarr store" in text
     assert "warning: --storage-option secret_access_key=" in text
     assert SECRET not in text
-    assert "no such variable" in said(*command, "--storage-option", "secret_access_key=env:NOPE")
+    assert "is not set" in said(*command, "--storage-option", "secret_access_key=env:NOPE")
     assert "cannot be read" in said(*command, "--storage-option", "secret_access_key=@nope")
 
 

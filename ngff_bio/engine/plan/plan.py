@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -123,7 +124,7 @@ class OwnJob(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkPlan:
+class WorkPlan(ABC):
     """Units of work in a fixed order.
 
     ``choices`` are the codecs that were chosen for ``auto``, by `ArrayPlan.codec_group`.
@@ -152,9 +153,9 @@ class WorkPlan:
         """The plan with codecs in place of ``auto``."""
         return replace(self, choices=dict(choices))
 
+    @abstractmethod
     def job(self, unit: Unit) -> Job | OwnJob:
         """A unit with all that it needs."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

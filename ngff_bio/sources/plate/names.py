@@ -228,10 +228,14 @@ def _instant(name: str, text: str) -> datetime | float:
     numbers = [int(n) for n in re.findall(r"\d+", text)]
     if len(numbers) == 5:
         try:
-            return datetime(*numbers)  # type: ignore[arg-type]
+            return datetime(*numbers)  # type: ignore[arg-type]  # five integers
         except ValueError as error:
             raise SourceError(
-                "the date in a file name does not exist", file=name, found=text
+                "the date in a file name does not exist",
+                file=name,
+                expected="year, month, day, hour and minute",
+                found=text,
+                hint="rename the file, or skip it with --on-error skip",
             ) from error
     days, hours, minutes = numbers
     return 60.0 * (minutes + 60 * (hours + 24 * days))

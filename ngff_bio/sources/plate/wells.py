@@ -32,7 +32,7 @@ def find_table(tree: FileTree, given: str) -> SourceFile:
     Raises
     ------
     ngff_bio.errors.SourceNotFoundError
-        If there is no such file.
+        If the file does not exist.
     """
     if given in tree.names():
         return tree.file(given)
