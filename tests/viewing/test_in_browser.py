@@ -7,6 +7,7 @@ import threading
 import zlib
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from ngff_bio.viewing.neuroglancer import neuroglancer_state
 from ngff_bio.viewing.serve import StoreServer
 
 VERSIONS = ("0.4", "0.5")
+
+#: Images by kind, and the frame or plane that is shown.
+KINDS: dict[str, dict[str, int]] = {"grey": {}, "rgb": {}, "stack": {"z": 3}, "movie": {"t": 1}}
 
 #: Part of the images that is shown: x, y, width, height.
 REGION = (6, 4, 28, 20)
@@ -67,16 +71,13 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
-def seen(browser: Browser, image: Image, url: str, **at: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Colours on the screen at the centre of each pixel of the region, without and with labels."""
-    state = neuroglancer_state(image, url, region=REGION, **at)
-    x, y, width, height = REGION
+def seen(browser: Browser, state: dict[str, Any]) -> np.ndarray:
+    """Colours on the screen at the centre of each pixel of the region."""
+    width, height = REGION[2:]
     scale = state["crossSectionScale"]
     columns = SIZE[0] / 2 + (np.arange(width) - (width - 1) / 2) / scale
     rows = SIZE[1] / 2 + (np.arange(height) - (height - 1) / 2) / scale
-    place = np.ix_(rows.astype(int), columns.astype(int))
-    plain = {**state, "layers": [v for v in state["layers"] if v["type"] == "image"]}
-    return browser.screenshot(plain)[place], browser.screenshot(state)[place]
+    return browser.screenshot(state)[np.ix_(rows.astype(int), columns.astype(int))]
 
 
 def expected(
@@ -93,68 +94,80 @@ def expected(
     return (np.clip(np.stack(shades, axis=-1), 0, 1) * 255).round()
 
 
-def served(store: Path) -> StoreServer:
-    server = StoreServer(store)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+@contextmanager
+def served(store: Path) -> Iterator[str]:
+    """URL of a store, as ``ngff-bio serve`` serves it."""
+    with StoreServer(store) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.url
+        server.shutdown()
 
 
+@contextmanager
+def in_bucket(store: Path, bucket: BucketServer) -> Iterator[str]:
+    """URL of a copy in a bucket that anyone may read."""
+    ngff_bio.copy(store, f"s3://{PUBLIC}/{store.name}", storage_options=bucket.options)
+    yield f"{bucket.endpoint}/{PUBLIC}/{store.name}"
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_neuroglancer_shows_each_pixel_where_it_is(
-    browser: Browser, stores: dict[str, Path], version: str
+    browser: Browser,
+    stores: dict[str, Path],
+    version: str,
+    place: str,
+    request: pytest.FixtureRequest,
 ) -> None:
-    store = stores[version]
-    with served(store) as server:
-        dataset = ngff_bio.open(store)
-        kinds: dict[str, dict[str, int]] = {
-            "grey": {},
-            "rgb": {},
-            "stack": {"z": 3},
-            "movie": {"t": 1},
-        }
-        for path, at in kinds.items():
-            image = dataset[path]
-            plain, labelled = seen(browser, image, f"{server.url}/{path}", **at)
-            want = expected(store, image, *at.values())
-            assert np.abs(plain - want).max() <= 2, path
+    images, plates = stores[version], stores[f"plates {version}"]
+    field = next(p for p in ngff_bio.open(plates) if p.endswith("/1"))
+    kinds = [(images, path, at) for path, at in KINDS.items()] + [(plates, field, {"t": 0})]
+    with ExitStack() as stack:
+        if place == "folder":
+            urls = {store: stack.enter_context(served(store)) for store in (images, plates)}
+        else:
+            bucket = request.getfixturevalue("bucket_server")
+            urls = {s: stack.enter_context(in_bucket(s, bucket)) for s in (images, plates)}
+        for store, path, at in kinds:
+            image = ngff_bio.open(store)[path]
+            state = neuroglancer_state(image, f"{urls[store]}/{path}", region=REGION, **at)
+            plain = [v for v in state["layers"] if v["type"] == "image"]
+            pixels = seen(browser, {**state, "layers": plain})
+            assert np.abs(pixels - expected(store, image, *at.values())).max() <= 2, path
             if path == "grey":
+                labelled = seen(browser, state)
                 values = np.asarray(image.label("object").array(0)[...])
                 x, y, width, height = REGION
                 inside = values[y : y + height, x : x + width] != 0
-                np.testing.assert_array_equal((plain != labelled).any(axis=-1), inside)
-        server.shutdown()
-    plates = stores[f"plates {version}"]
-    with served(plates) as server:
-        dataset = ngff_bio.open(plates)
-        path = next(p for p in dataset if p.endswith("/1"))
-        plain, _ = seen(browser, dataset[path], f"{server.url}/{path}", t=0)
-        assert np.abs(plain - expected(plates, dataset[path], 0)).max() <= 2
-        server.shutdown()
+                np.testing.assert_array_equal((pixels != labelled).any(axis=-1), inside)
 
 
-def test_neuroglancer_reads_from_a_bucket(
-    browser: Browser, stores: dict[str, Path], bucket_server: BucketServer
+@pytest.mark.parametrize("version", VERSIONS)
+def test_javascript_readers_get_the_bytes(
+    browser: Browser, stores: dict[str, Path], version: str
 ) -> None:
-    options = bucket_server.options
-    ngff_bio.copy(stores["0.5"], f"s3://{PUBLIC}/seen.zarr", storage_options=options)
-    image = ngff_bio.open(stores["0.5"])["rgb"]
-    plain, _ = seen(browser, image, f"{bucket_server.endpoint}/{PUBLIC}/seen.zarr/rgb")
-    assert np.abs(plain - expected(stores["0.5"], image)).max() <= 2
-
-
-def test_javascript_readers_get_the_bytes(browser: Browser, stores: dict[str, Path]) -> None:
     browser.driver.execute_script(f"{bundled_readers()}; window.readers = readers;")
-    for version in VERSIONS:
-        store = stores[version]
-        with served(store) as server:
-            for path in ("grey", "rgb", "stack", "grey/labels/object"):
-                array = np.asarray(zarr.open_array(str(store), path=f"{path}/0", mode="r")[...])
-                want = {"shape": list(array.shape), "crc": zlib.crc32(array.tobytes())}
-                url = f"{server.url}/{path}"
-                assert browser.run("zarritaDigest", f"{url}/0", version) == want
-                if path in ("grey", "rgb"):
-                    drawn = browser.run("omeZarrPlane", url).partition(",")[2]
-                    plane = np.asarray(PIL.Image.open(io.BytesIO(b64decode(drawn))).convert("RGB"))
-                    whole = expected(store, ngff_bio.open(store)[path], region=(0, 0, 60, 40))
-                    assert np.abs(plane - whole).max() <= 1
-            server.shutdown()
+    store = stores[version]
+    dataset = ngff_bio.open(store)
+    with served(store) as root:
+        for path, at in {**KINDS, "grey/labels/object": {}}.items():
+            array = np.asarray(zarr.open_array(str(store), path=f"{path}/0", mode="r")[...])
+            want = {"shape": list(array.shape), "crc": zlib.crc32(array.tobytes())}
+            url = f"{root}/{path}"
+            assert browser.run("zarritaDigest", f"{url}/0", version) == want
+            if path not in KINDS:
+                continue
+            image = dataset[path]
+            planes = array[tuple(at.values())] if at else array
+            assert browser.run("vivPlanes", url, at) == {
+                "levels": len(image.multiscale.levels),
+                "labels": list(image.axes),
+                "dtype": "Uint8",
+                "planes": [zlib.crc32(p.tobytes()) for p in planes.reshape(-1, 40, 60)],
+                "windows": [[c.start, c.end] for c in image.meta.channels],
+            }
+            if not at:
+                drawn = browser.run("omeZarrPlane", url).partition(",")[2]
+                plane = np.asarray(PIL.Image.open(io.BytesIO(b64decode(drawn))).convert("RGB"))
+                whole = expected(store, image, region=(0, 0, 60, 40))
+                assert np.abs(plane - whole).max() <= 1
