@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ngff_bio.engine.plan.settings import Settings as Settings
     from ngff_bio.engine.resume.discard import discard as discard
     from ngff_bio.export import export as export
+    from ngff_bio.opening import open as open
     from ngff_bio.publishing import publish as publish
-    from ngff_bio.reader import open as open
     from ngff_bio.reader.analysis.patches import patches as patches
 
 _HOMES = {
@@ -40,7 +40,7 @@ _HOMES = {
     "export": "ngff_bio.export",
     "map_images": "ngff_bio.compute",
     "measure": "ngff_bio.compute",
-    "open": "ngff_bio.reader",
+    "open": "ngff_bio.opening",
     "patches": "ngff_bio.reader.analysis.patches",
     "publish": "ngff_bio.publishing",
     "remove": "ngff_bio.editing",

@@ -12,7 +12,7 @@ from ngff_bio.errors import NameNotFoundError, NgffBioError, StoreError, closest
 from ngff_bio.ngff.schema_version import KEY, warn_if_newer
 from ngff_bio.reader.access.image import Attributes, warn_skipped
 from ngff_bio.reader.access.nodes import NodeTree, find_plates, image_paths
-from ngff_bio.reader.image import Image
+from ngff_bio.reader.image import Image, ImageT
 from ngff_bio.reader.plates import Plate
 from ngff_bio.storage import Storage, storage_at
 
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from ngff_bio.reader.xarray.blocks import Chunks
 
 
-class Dataset(Mapping[str, Image]):
+class Dataset(Mapping[str, ImageT]):
     """Images of a store by path; a single image at the root has the path ``""``.
 
     Reads metadata only.
     """
 
-    def __init__(self, nodes: NodeTree) -> None:
+    def __init__(self, nodes: NodeTree, image_type: type[ImageT]) -> None:
         self.nodes = nodes
+        self._type = image_type
         meta = nodes.meta("")
         known = meta is not None and (
             meta.multiscales or meta.plate or meta.well or meta.collection or meta.labels
@@ -66,14 +67,15 @@ class Dataset(Mapping[str, Image]):
         return meta.version if meta is not None else None
 
     @cached_property
-    def plates(self) -> dict[str, Plate]:
+    def plates(self) -> dict[str, Plate[ImageT]]:
         """Plates by path; a plate at the root has the path ``""``."""
         return {
-            path: Plate(self.nodes, path, meta) for path, meta in find_plates(self.nodes).items()
+            path: Plate(self.nodes, path, meta, self._type)
+            for path, meta in find_plates(self.nodes).items()
         }
 
     @property
-    def plate(self) -> Plate:
+    def plate(self) -> Plate[ImageT]:
         """The only plate: ``ds.plate["C7"]``.
 
         Raises
@@ -152,7 +154,7 @@ class Dataset(Mapping[str, Image]):
 
         return frame_table(self, self.places)
 
-    def select(self, **values: object) -> list[Image]:
+    def select(self, **values: object) -> list[ImageT]:
         """Images whose row in :attr:`images` has these values: ``ds.select(well="C7")``.
 
         A list of values means any of them; ``split`` selects images with frames of a split, by
@@ -216,10 +218,10 @@ class Dataset(Mapping[str, Image]):
 
         return xr.DataTree.from_dict(dataset_groups(self, self.attributes, chunks))
 
-    def __getitem__(self, path: str) -> Image:
+    def __getitem__(self, path: str) -> ImageT:
         path = str(path).strip("/")
         if path in self.places or self._is_image(path):
-            return Image(self.nodes, path)
+            return self._type(self.nodes, path)
         raise NameNotFoundError(
             f"no image {path!r} in the store",
             file=self.url,
@@ -279,28 +281,17 @@ def open(
     *,
     consolidated: bool = True,
 ) -> Dataset:
-    """Open an OME-Zarr store (0.4, 0.5, 0.6) of any writer; reads metadata only.
+    """As :func:`ngff_bio.open`, for reading only."""
+    return Dataset(open_nodes(place, storage_options, consolidated=consolidated), Image)
 
-    Parameters
-    ----------
-    place
-        Folder, zip or URL of the store, or of a group inside it: an image, a plate, a well, a
-        collection, a plain group of plates.
-    storage_options
-        Options of a bucket: keys, region, endpoint, as obstore names them.
-    consolidated
-        Whether to use consolidated metadata if there is any. ``False`` for a store that other tools
-        changed after it was consolidated.
 
-    Raises
-    ------
-    ngff_bio.errors.StoreNotFoundError
-        If there is no Zarr store.
-    ngff_bio.errors.IncompleteStoreError
-        If the store is incomplete.
-    ngff_bio.errors.StoreError
-        If it is not an OME-Zarr store.
-    """
+def open_nodes(
+    place: str | os.PathLike[str] | Storage,
+    storage_options: Mapping[str, Any] | None,
+    *,
+    consolidated: bool,
+) -> NodeTree:
+    """Metadata of a store; see :func:`open`."""
     nodes = NodeTree.open(storage_at(place, storage_options), consolidated=consolidated)
     warn_if_newer((nodes.attributes("") or {}).get(KEY), nodes.storage.url)
-    return Dataset(nodes)
+    return nodes

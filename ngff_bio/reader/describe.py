@@ -11,6 +11,7 @@ from ngff_bio.errors import StorageError
 from ngff_bio.reader.access.multiscale import Multiscale
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.reader.dataset import Dataset
+from ngff_bio.reader.image import Image
 from ngff_bio.storage import Storage, join_key, storage_at
 
 
@@ -34,7 +35,7 @@ def describe(
     """
     storage = storage_at(place)
     nodes = NodeTree.open(storage)
-    dataset = Dataset(nodes)
+    dataset = Dataset(nodes, Image)
     known = _Sizes(storage, sizes)
     images = []
     for path in dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ngff_bio.errors import NameNotFoundError, closest_names
 from ngff_bio.reader.access.image import ImageNode
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import networkx as nx
     import PIL.Image
     import xarray as xr
+    from typing_extensions import TypeVar
 
     from ngff_bio.reader.analysis.masks import InstanceMask
     from ngff_bio.reader.tables.frames import Library
@@ -253,10 +254,10 @@ class Image(ImageNode):
         return read_tracks(self, name)
 
     @property
-    def derived(self) -> dict[str, Image]:
+    def derived(self) -> dict[str, Self]:
         """Images that were made from this one and written beside it, by name."""
         listed = (self.nodes.attributes(self.below("derived")) or {}).get("derived") or ()
-        return {str(n): Image(self.nodes, self.below(f"derived/{n}")) for n in listed}
+        return {str(n): type(self)(self.nodes, self.below(f"derived/{n}")) for n in listed}
 
     def thumbnail(
         self,
@@ -293,3 +294,12 @@ class Image(ImageNode):
 
     def __repr__(self) -> str:
         return f"<ngff_bio.Image {self.path or '(root)'}: {self.summary()}>"
+
+
+if TYPE_CHECKING:
+    #: What the images of a collection are: those of `ngff_bio.open` have methods that write.
+    ImageT = TypeVar("ImageT", bound=Image, default=Image, covariant=True)
+else:
+    from typing import TypeVar
+
+    ImageT = TypeVar("ImageT")

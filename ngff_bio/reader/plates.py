@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 from ngff_bio.errors import ArgumentError, NameNotFoundError, StoreError, closest_names
 from ngff_bio.ngff import PlateMeta
 from ngff_bio.reader.access.nodes import NodeTree
-from ngff_bio.reader.image import Image
+from ngff_bio.reader.image import ImageT
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Well(Mapping[str, Image]):
+class Well(Mapping[str, ImageT]):
     """Fields of a well by name: ``"0"``, ``"1"``, ..."""
 
-    def __init__(self, nodes: NodeTree, path: str, name: str) -> None:
+    def __init__(self, nodes: NodeTree, path: str, name: str, image_type: type[ImageT]) -> None:
         self._nodes = nodes
         self.path = path
         self.name = name
+        self._type = image_type
 
     @property
     def url(self) -> str:
@@ -37,7 +38,7 @@ class Well(Mapping[str, Image]):
         return meta.well.images
 
     @property
-    def image(self) -> Image:
+    def image(self) -> ImageT:
         """The only field.
 
         Raises
@@ -53,14 +54,14 @@ class Well(Mapping[str, Image]):
             )
         return self[self._fields[0]]
 
-    def __getitem__(self, field: str) -> Image:
+    def __getitem__(self, field: str) -> ImageT:
         if str(field) not in self._fields:
             raise NameNotFoundError(
                 f"no field {field!r} in well {self.name}",
                 file=self.url,
                 expected=", ".join(self._fields),
             )
-        return Image(self._nodes, f"{self.path}/{field}")
+        return self._type(self._nodes, f"{self.path}/{field}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)
@@ -72,13 +73,16 @@ class Well(Mapping[str, Image]):
         return f"<ngff_bio.Well {self.name}: fields {', '.join(self._fields)}>"
 
 
-class Plate(Mapping[str, Well]):
+class Plate(Mapping[str, Well[ImageT]]):
     """Wells of a plate by name: ``plate["C7"]``, ``plate["C/7"]`` or ``plate["c07"]``."""
 
-    def __init__(self, nodes: NodeTree, path: str, meta: PlateMeta) -> None:
+    def __init__(
+        self, nodes: NodeTree, path: str, meta: PlateMeta, image_type: type[ImageT]
+    ) -> None:
         self._nodes = nodes
         self.path = path
         self.meta = meta
+        self._type = image_type
 
     @property
     def name(self) -> str:
@@ -93,7 +97,7 @@ class Plate(Mapping[str, Well]):
         """Path of a well's group."""
         return self._below(f"{row}/{column}")
 
-    def __getitem__(self, well: str) -> Well:
+    def __getitem__(self, well: str) -> Well[ImageT]:
         wanted = _plain(well)
         names = (well, *(n for n in self._wells if _plain(n) == wanted))
         found = next((self._wells[n] for n in names if n in self._wells), None)
@@ -103,7 +107,7 @@ class Plate(Mapping[str, Well]):
                 file=f"{self._nodes.storage.url}/{self.path}".rstrip("/"),
                 expected=closest_names(well, self._wells) or "the plate lists no wells",
             )
-        return Well(self._nodes, self.well_path(*found), "".join(found))
+        return Well(self._nodes, self.well_path(*found), "".join(found), self._type)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._wells)
@@ -146,7 +150,7 @@ class Plate(Mapping[str, Well]):
         self._nodes.prefetch(paths.values())
         for name, path in paths.items():
             try:
-                fields = Well(self._nodes, path, name)
+                fields = Well(self._nodes, path, name, self._type)
                 yield from ((f"{path}/{field}", name, field) for field in fields)
             except StoreError:
                 yield path, name, ""  # reported as unreadable where images are listed

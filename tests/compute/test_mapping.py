@@ -184,7 +184,7 @@ def test_labels_are_written_with_levels_tables_and_provenance(version: str) -> N
     checked(storage)
     with pytest.raises(StoreExistsError, match="labels of this name"):
         ngff_bio.map_images(dataset, bright, write="labels/bright")
-    ngff_bio.map_images(dataset, bright, write="labels/bright", overwrite=True, author="Ada")
+    dataset.write_labels("bright", bright, overwrite=True, author="Ada")
     checked(storage)
 
 

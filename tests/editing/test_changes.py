@@ -67,7 +67,7 @@ def test_labels_are_read_back_with_all_their_levels(kind: str, version: str) -> 
         import xarray as xr
 
         given = xr.DataArray(np.moveaxis(values, 0, -1), dims=("y", "x", "t"))
-    ngff_bio.write_labels(image, "mine", given)
+    image.write_labels("mine", given)
     for found in (image, ngff_bio.open(storage)["A/1/0"]):
         assert found.labels == (*before, "mine")
         label = found.label("mine")
@@ -85,7 +85,7 @@ def test_classes_have_names_and_no_table() -> None:
     storage = MemoryStorage()
     image = store(storage)
     mask = objects(image.shape) > 0
-    ngff_bio.write_labels(image, "tissue", mask, classes={1: "tumour"})
+    image.write_labels("tissue", mask, classes={1: "tumour"})
     own = image.nodes.own("A/1/0/labels/tissue")
     assert (own["values"], own["categories"]) == ("semantic", [{"id": 1, "name": "tumour"}])
     assert "tissue" not in image.tables
@@ -133,12 +133,16 @@ def test_replaced_labels_leave_nothing_of_the_old_ones() -> None:
 def test_what_was_added_can_be_removed_again() -> None:
     storage = MemoryStorage()
     image = store(storage)
+    image.write_image("half", np.ones(image.shape))
+    assert "half" in ngff_bio.open(storage).plate["A1"].image.derived
+    image.delete("images/half")
+    assert not ngff_bio.open(storage)["A/1/0"].derived
     before, labels = set(contents(storage)), image.labels
     assert len(labels) > 1, "a hidden label image"
-    ngff_bio.write_labels(image, "mine", objects(image.shape))
-    ngff_bio.write_table(image, "sizes", pd.DataFrame({"a": [1]}))
-    ngff_bio.remove(image, "labels/mine")
-    ngff_bio.remove(image, "tables/sizes")
+    image.write_labels("mine", objects(image.shape))
+    image.write_table("sizes", pd.DataFrame({"a": [1]}))
+    image.delete("labels/mine")
+    image.delete("tables/sizes")
     assert set(contents(storage)) == before
     assert image.labels == labels
     checked(storage)
