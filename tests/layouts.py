@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import makers
 import numpy as np
@@ -24,6 +25,12 @@ import ngff_bio
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "formats.md"
 
 SIZE = (40, 60)
+
+#: Endings of the files that an export must write: annotations and images.
+_ENDINGS = (
+    *(".json", ".geojson", ".xml", ".csv", ".txt", ".yaml", ".data", ".names", ".roi", ".zip"),
+    *(".png", ".jpg", ".tif", ".gz", ".h5", ".npy"),
+)
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,18 @@ _PANOPTIC = {
     ],
     "categories": [{"id": 3, "name": "cell", "isthing": 1}],
 }  # fmt: skip
+_APERIO = (
+    '<Annotations MicronsPerPixel="0.25"><Annotation Id="1" Name="cell"><Attributes><Attribute '
+    'Name="Description" Value="x"/></Attributes><Regions><RegionAttributeHeaders>'
+    '<AttributeHeader Id="9"/></RegionAttributeHeaders>{0}{1}</Regions><Plots/></Annotation>'
+    '<Annotation Id="2" Name="other"><Regions>{0}</Regions></Annotation></Annotations>'
+).format(
+    *(
+        f'<Region Id="1" Type="{kind}" Area="9.5"><Attributes/><Vertices><Vertex X="3" Y="4" Z="0"/>'
+        '<Vertex X="20" Y="6"/><Vertex X="12" Y="30"/></Vertices></Region>'
+        for kind in (0, 3)
+    )
+)
 _SEGMENTS = np.zeros((*SIZE, 3), np.uint8)
 _SEGMENTS[_ONE] = (7, 0, 0)
 
@@ -277,13 +296,39 @@ LAYOUTS = (
         },
     ),
     Layout(
-        "Lists of boxes: CSV of TensorFlow, RetinaNet, makesense; CreateML",
+        "Lists of boxes: CSV of TensorFlow, RetinaNet, makesense",
         "box-table",
         {
-            "train/_annotations.csv": "filename,width,height,class,xmin,ymin,xmax,ymax\n"
-            "a.png,60,40,cell,2,3,12,9\n",
+            "train/_annotations.csv": "filename,width,height,class,xmin,ymin,xmax,ymax,score\n"
+            'a.png,60,40,cell,2,3,12,9,"0,5"\nb.png,60,40,,,,,,\na.png,60,40,,20,10,30,35.50,1\n',
             "train/a.png": SIZE,
+            "train/b.png": SIZE,
         },
+        "box-table",
+    ),
+    Layout(
+        "CreateML: JSON",
+        "box-table",
+        {
+            "_annotations.createml.json": json.dumps(
+                [
+                    {
+                        "image": "a.png",
+                        "split": "x",
+                        "annotations": [
+                            {
+                                "label": "cell",
+                                "coordinates": {"x": 7, "y": 6.5, "width": 10, "height": 6},
+                            }
+                        ],
+                    },
+                    {"image": "b.png", "annotations": []},
+                ]
+            ),
+            "a.png": SIZE,
+            "b.png": SIZE,
+        },
+        "box-table",
     ),
     Layout(
         "Datumaro",
@@ -292,60 +337,80 @@ LAYOUTS = (
             "annotations/train.json": json.dumps(
                 {
                     "dm_format_version": "1.0",
-                    "categories": {"label": {"labels": [{"name": "cell"}]}},
+                    "infos": {"author": "x"},
+                    "categories": {"label": {"labels": [{"name": "cell", "parent": ""}]}},
                     "items": [
                         {
                             "id": "a",
+                            "attr": {"frame": 3},
                             "annotations": [
-                                {"id": 1, "type": "bbox", "label_id": 0, "bbox": [2, 3, 10, 6]}
+                                {"id": 1, "type": "bbox", "label_id": 0, "bbox": [2, 3, 10, 6]},
+                                {"id": 2, "type": "label", "label_id": 0, "attributes": {}},
+                                {"id": 3, "type": "points", "label_id": 0, "points": [1.5, 2]},
                             ],
-                        }
+                        },
+                        {"id": "b", "annotations": [{"id": 4, "type": "caption", "caption": "x"}]},
                     ],
                 }
             ),
             "images/train/a.png": SIZE,
+            "images/train/b.png": SIZE,
         },
+        "datumaro",
     ),
     Layout(
         "Aperio ImageScope (MoNuSeg) and ASAP: XML",
         "slide-xml",
         {
-            "Annotations/a.xml": '<Annotations><Annotation Name="cell"><Regions><Region Id="1" '
-            'Type="0"><Vertices><Vertex X="3" Y="4"/><Vertex X="20" Y="6"/><Vertex X="12" Y="30"/>'
-            "</Vertices></Region></Regions></Annotation></Annotations>",
+            "Annotations/a.xml": _APERIO,
             "Tissue Images/a.tif": SIZE,
+            "b.xml": '<ASAP_Annotations><Annotations><Annotation Name="x" Type="Polygon" '
+            'PartOfGroup="Tumor" Color="#F4FA58"><Coordinates><Coordinate Order="0" X="3" Y="4"/>'
+            '<Coordinate Order="1" X="20" Y="6"/><Coordinate Order="2" X="12" Y="30.5"/></Coordinates>'
+            '</Annotation></Annotations><AnnotationGroups><Group Name="Tumor" PartOfGroup="None" '
+            'Color="#64FE2E"><Attributes/></Group></AnnotationGroups></ASAP_Annotations>',
+            "b.png": SIZE,
         },
+        "slide-xml",
     ),
     Layout(
         "MOTChallenge, MOT of CVAT: gt.txt",
         "mot",
         {
-            "gt/gt.txt": "1,7,5,6,10,8,1,1,1\n2,7,6,6,10,8,1,1,1\n",
+            "gt/gt.txt": "1,7,5,6,10,8,1,1,1\n2,7,6,6,10,8,1,1,0.50\n1, 3,30,20,4,5,1,1,1\n",
             "gt/labels.txt": "cell\n",
             "img1/000001.png": SIZE,
             "img1/000002.png": SIZE,
         },
+        "mot",
     ),
     Layout(
         "TrackMate",
         "trackmate",
         {
-            "movie.xml": "<TrackMate><Model><AllSpots><SpotsInFrame>"
+            "movie.xml": '<TrackMate version="7.6.1"><Log>text</Log><Model spatialunits="pixel">'
+            '<FeatureDeclarations><SpotFeatures><Feature feature="QUALITY"/></SpotFeatures>'
+            '</FeatureDeclarations><AllSpots nspots="2"><SpotsInFrame frame="0">'
             '<Spot ID="1" POSITION_X="9" POSITION_Y="9" POSITION_Z="0" FRAME="0" RADIUS="4"/>'
-            '<Spot ID="2" POSITION_X="9" POSITION_Y="9" POSITION_Z="0" FRAME="1" RADIUS="4"/>'
-            '</SpotsInFrame></AllSpots><AllTracks><Track TRACK_ID="0"><Edge SPOT_SOURCE_ID="1" '
-            'SPOT_TARGET_ID="2"/></Track></AllTracks></Model></TrackMate>',
+            '</SpotsInFrame><SpotsInFrame frame="1"><Spot ID="2" POSITION_X="9" POSITION_Y="9" '
+            'POSITION_Z="0" FRAME="1" RADIUS="4" ROI_N_POINTS="3">-4.1 -3.2 5.2 -2.1 0.4 6.3</Spot>'
+            '</SpotsInFrame></AllSpots><AllTracks><Track name="Track_0" TRACK_ID="0">'
+            '<Edge SPOT_SOURCE_ID="1" SPOT_TARGET_ID="2" LINK_COST="1.5"/></Track></AllTracks>'
+            '<FilteredTracks><TrackID TRACK_ID="0"/></FilteredTracks></Model><Settings>'
+            '<ImageData filename="movie.tif" nslices="1" nframes="2"/></Settings></TrackMate>',
             "movie.tif": np.arange(2 * 40 * 60).reshape(2, *SIZE).astype(np.uint8),
         },
+        "trackmate",
     ),
     Layout(
         "napari: shapes as CSV",
         "napari-shapes",
         {
-            "Shapes.csv": "index,shape-type,vertex-index,axis-0,axis-1\n0,polygon,0,3,2\n"
-            "0,polygon,1,5,20\n0,polygon,2,30,11\n",
+            "Shapes.csv": "index,shape-type,vertex-index,axis-0,axis-1\n0,polygon,0,3.10,2\n"
+            "0,polygon,1,5,20\n0,polygon,2,30,11\n1,line,0,1,2\n1,line,1,3,4\n",
             "a.png": SIZE,
         },
+        "napari-shapes",
     ),
     Layout(
         "Run lengths in a table (Data Science Bowl, Sartorius, HuBMAP)",
@@ -362,7 +427,9 @@ LAYOUTS = (
     ),
     Layout("Cell Tracking Challenge", "cell-tracking", makers.make_cell_tracking, "cell-tracking"),
     Layout("QuPath: GeoJSON", "qupath", makers.make_qupath, "qupath"),
-    Layout("ImageJ: .roi, RoiSet.zip, overlays; ROIs of OME-TIFF", "rois", makers.make_rois),
+    Layout(
+        "ImageJ: .roi, RoiSet.zip, overlays; ROIs of OME-TIFF", "rois", makers.make_rois, "roi-set"
+    ),
     Layout("Cellpose: _seg.npy, _cp_masks, _cp_outlines.txt", "cellpose", makers.make_cellpose),
     Layout("ilastik: TIFF and HDF5", "ilastik", makers.make_ilastik),
     Layout("nnU-Net", "nnunet", makers.make_nnunet),
@@ -400,9 +467,12 @@ def row(layout: Layout, folder: Path) -> str:
     if layout.export is None:
         exported = ""
     else:
-        ngff_bio.export(store, folder / "back", to=layout.export)
+        ngff_bio.export(store, folder / "back", to=layout.export, images=True)
         same = {f for f in (folder / "back").rglob("*.*") if f.is_file()}
         assert same
+        files = (f for f in source.rglob("*.*") if not f.name.startswith("README"))
+        wanted = {f.relative_to(source) for f in files if f.suffix.lower() in _ENDINGS}
+        assert wanted <= {f.relative_to(folder / "back") for f in same}, layout.title
         for file in same:
             _assert_equal(file, source / file.relative_to(folder / "back"))
         exported = f"`{layout.export}`"
@@ -419,10 +489,24 @@ def _assert_equal(found: Path, expected: Path) -> None:
         assert (pixels[0] == pixels[1]).all(), found
     elif found.suffix == ".tif":
         assert (tifffile.imread(found) == tifffile.imread(expected)).all(), found
+    elif found.suffix == ".zip":
+        inside = expected.with_name(expected.name.replace("_RoiSet.zip", ".tif"))
+        if expected.exists():
+            assert _members(found) == _members(expected), found
+        else:  # an overlay of a TIFF
+            overlays = tifffile.TiffFile(inside).imagej_metadata["Overlays"]
+            assert [*_members(found).values()] == overlays, found
     elif found.suffix == ".csv":
         assert json.dumps(found.read_text().split()) == json.dumps(expected.read_text().split())
+    elif found.suffix == ".jpg":  # compressed again
+        assert Image.open(found).size == Image.open(expected).size, found
     else:
         assert found.read_bytes() == expected.read_bytes(), found
+
+
+def _members(file: Path) -> dict[str, bytes]:
+    with ZipFile(file) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def document(rows: list[str]) -> str:

@@ -94,18 +94,19 @@ _EXPORTERS = (
         (),
         "panoptic:write",
     ),
-    Exporter("via", "VIA, for stores converted from it", (), "restored:write_via"),
-    Exporter(
-        "label-studio",
-        "Label Studio tasks, for stores converted from them",
-        (),
-        "restored:write_label_studio",
-    ),
-    Exporter(
-        "supervisely",
-        "Supervisely projects, for stores converted from them",
-        (),
-        "restored:write_supervisely",
+    *(
+        Exporter(name, f"{title}, for stores converted from it", (), "restored:write")
+        for name, title in (
+            ("via", "VIA"),
+            ("label-studio", "Label Studio"),
+            ("supervisely", "Supervisely"),
+            ("datumaro", "Datumaro"),
+            ("box-table", "lists of boxes as CSV or CreateML"),
+            ("mot", "MOTChallenge"),
+            ("trackmate", "TrackMate"),
+            ("slide-xml", "regions of Aperio ImageScope and ASAP"),
+            ("napari-shapes", "shapes of napari"),
+        )
     ),
     Exporter("qupath", "QuPath: GeoJSON with a polygon per instance", (), "regions:write_qupath"),
     Exporter("roi-set", "ImageJ: RoiSet.zip for each image", (), "regions:write_rois"),

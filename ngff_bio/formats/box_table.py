@@ -14,6 +14,7 @@ import csv
 import io
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ from ngff_bio.formats.images.headers import EXTENSIONS
 from ngff_bio.formats.json.text import parse_json, shown
 from ngff_bio.formats.outlines import check_points
 from ngff_bio.formats.problems import Problems
-from ngff_bio.formats.text import text_of
+from ngff_bio.formats.text import csv_bytes, text_of
 from ngff_bio.model import Box, Category, Instance, SourceFile
 
 _HINT = "correct the row, or skip it with --on-error skip"
@@ -38,6 +39,11 @@ _SIZE = ("width", "height")
 #: Tables without names of columns, by what their cells are: a name of an image file, numbers, others.
 _RETINANET = ("filename", "x1", "y1", "x2", "y2", "class")
 _MAKESENSE = ("class", "x", "y", "w", "h", "filename", *_SIZE)
+
+Row = Mapping[str, object]
+
+#: Of a box: the name of its image, its class, x0, y0, x1, y1 (nothing for no box), and its record.
+_Entry = tuple[str, object, Sequence[object], Row]
 
 _CREATEML = re.compile(rb'"coordinates"\s*:\s*\{')
 
@@ -96,67 +102,75 @@ class BoxTable:
         """Read the file."""
         found: dict[str, list[Instance]] = {}
         sizes: dict[str, tuple[int, int]] = {}
+        without: dict[str, list[tuple[int, Row]]] = defaultdict(list)
         createml = self.file.name.lower().endswith(".json")
-        for number, (image, row, corners) in enumerate(self._entries(createml)):
+        columns = None if createml else self._columns()
+        about: dict[str, Row] = {}
+        entries = self._boxes(about) if columns is None else self._rows(columns)
+        for number, (image, category, corners, row) in enumerate(entries):
             with problems.caught():
                 if not image:
                     raise self._wrong(f"box {number + 1}", "the name of an image file", dict(row))
                 listed = found.setdefault(image, [])
-                one = self._instance(row, corners, number)
-                if one is not None:
-                    listed.append(one)
+                if corners:
+                    listed.append(self._instance(category, corners, row, number))
+                elif row:
+                    without[image].append((number, row))
                 size = [str(row.get(k) or "") for k in reversed(_SIZE)]
                 if not createml and all(s.isdecimal() for s in size):
                     sizes[image] = int(size[0]), int(size[1])
-        images = [AnnotatedImage(n, i, sizes.get(n)) for n, i in found.items()]
+        images = [
+            AnnotatedImage(
+                n, i, sizes.get(n), record={"entry": about.get(n, {}), "without_box": without[n]}
+            )
+            for n, i in found.items()
+        ]
         classes = dict.fromkeys(i.category for same in found.values() for i in same)
-        return Document(images, tuple(Category(c, c) for c in classes if c is not None))
+        kept = {} if columns is None else {"columns": columns.names, "named": columns.named}
+        return Document(images, tuple(Category(c, c) for c in classes if c is not None), kept)
 
-    def _entries(
-        self, createml: bool
-    ) -> Iterator[tuple[str, Mapping[str, object], Sequence[object]]]:
-        """For each box the name of its image, its row, and x0, y0, x1, y1; no numbers for no box."""
-        if createml:
-            for n, one in enumerate(parse_json(self.file.read(), self.file.name, list[object])):
-                name = one.get("image", one.get("imagefilename")) if isinstance(one, dict) else None
-                boxes = one.get("annotations", one.get("annotation")) if name else None
-                if not isinstance(boxes, list):
-                    raise self._wrong(f"[{n}]", "an object with image and annotations", one)
-                for box in boxes or [{}]:
-                    at = box.get("coordinates") or {}
-                    sides = [at.get(k) for k in ("x", "y", "width", "height")]
-                    yield (
-                        str(name),
-                        {**box, "class": box.get("label")},
-                        _around(sides) if at else (),
-                    )
-            return
+    def _boxes(self, about: dict[str, Row]) -> Iterator[_Entry]:
+        """Boxes of CreateML; `about` receives other members of the entry of each image."""
+        for n, one in enumerate(parse_json(self.file.read(), self.file.name, list[object])):
+            entry: dict[str, Any] = dict(one) if isinstance(one, dict) else {}
+            name = entry.get("image", entry.get("imagefilename"))
+            key = "annotations" if "annotations" in entry else "annotation"
+            boxes = entry.get(key) if name else None
+            if not isinstance(boxes, list):
+                raise self._wrong(f"[{n}]", "an object with image and annotations", one)
+            about.setdefault(str(name), {**entry, key: None})
+            for box in boxes or [{}]:
+                at = box.get("coordinates") or {}
+                sides = [at.get(k) for k in ("x", "y", "width", "height")]
+                yield str(name), box.get("label"), _around(sides) if at else (), box
+
+    def _columns(self) -> _Columns:
         text = io.StringIO(text_of(self.file, "the table"), newline="")
-        lines = csv.reader(text)
-        first = next(lines, [])
+        first = next(csv.reader(text), [])
         columns = _Columns.of(first)
         if columns is None:
             raise self._wrong("line 1", "columns of file names and corners", ",".join(first))
-        if not columns.named:
-            text.seek(0)
-            lines = csv.reader(text)
+        return columns
+
+    def _rows(self, columns: _Columns) -> Iterator[_Entry]:
+        lines = csv.reader(io.StringIO(text_of(self.file, "the table"), newline=""))
+        if columns.named:
+            next(lines)
         for cells in lines:
             if not any(cells):
                 continue
-            row: dict[str, Any] = dict(zip(columns.names, cells, strict=False))
+            row = dict(zip(columns.names, cells, strict=False))
             corners: Sequence[Any] = [row.get(c, "").strip() for c in columns.corners]
             if len(corners) == 1:
                 corners = _beyond(_list_of(corners[0]))
             elif columns.names == _MAKESENSE:
                 corners = _beyond(corners)
-            row["class"] = row.get(columns.category or "")
-            yield row.get(columns.image, ""), row, corners if any(corners) else ()
+            category = row.get(columns.category or "")
+            yield row.get(columns.image, ""), category, corners if any(corners) else (), row
 
     def _instance(
-        self, row: Mapping[str, Any], corners: Sequence[Any], number: int
-    ) -> Instance | None:
-        if not corners:
-            return None
+        self, category: object, corners: Sequence[Any], row: Row, number: int
+    ) -> Instance:
         try:
             x0, y0, x1, y1 = (float(v) for v in corners)
         except (TypeError, ValueError):
@@ -164,7 +178,7 @@ class BoxTable:
         check_points([(x0, y0), (x1, y1)], 2, self.file.name, f"box {number + 1}")
         if x1 < x0 or y1 < y0:
             raise self._wrong(f"box {number + 1}", "x0 <= x1 and y0 <= y1", list(corners))
-        name = str(row["class"]) if row.get("class") not in (None, "") else None
+        name = str(category) if category not in (None, "") else None
         return Instance(
             0,
             Box(x0, y0, x1, y1),
@@ -210,3 +224,22 @@ def _around(sides: Sequence[Any]) -> Sequence[object]:
     except (TypeError, ValueError):
         return sides
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def restored(
+    record: Mapping[str, Any],
+    images: Sequence[tuple[Mapping[str, Any], Sequence[tuple[int, Mapping[str, object]]]]],
+) -> bytes:
+    """The table, or the list of CreateML, with rows by their position."""
+    names = record.get("columns")
+    of_image = [sorted([*a["without_box"], *rows], key=lambda r: r[0]) for a, rows in images]
+    if names is None:
+        entries = (a["entry"] for a, _ in images)
+        listed = [
+            {k: [row for _, row in rows] if v is None else v for k, v in entry.items()}
+            for entry, rows in zip(entries, of_image, strict=True)
+        ]
+        return json.dumps(listed, ensure_ascii=False).encode()
+    rows = sorted((row for found in of_image for row in found), key=lambda r: r[0])
+    head = [names] if record["named"] else []
+    return csv_bytes([*head, *([row[n] for n in names if n in row] for _, row in rows)])

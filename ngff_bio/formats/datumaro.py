@@ -124,3 +124,17 @@ class DatumaroFile:
             found=shown(found),
             hint=_HINT,
         )
+
+
+def restored(
+    record: Mapping[str, object],
+    images: Sequence[tuple[Mapping[str, Any], Sequence[tuple[int, object]]]],
+) -> dict[str, object]:
+    """The content of a document: annotations of an image are put at their position among the others."""
+    items = []
+    for about, found in images:
+        listed = list(about["annotations"])
+        for place, one in found:
+            listed.insert(place, one)
+        items.append({**about, "annotations": listed})
+    return {**record, "items": items}

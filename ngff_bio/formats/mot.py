@@ -100,7 +100,7 @@ class MotFile:
                 category_id=category,
                 track_id=track,
                 box=(x, y, width, height),
-                record=record_text({"line": line.strip()}),
+                record=record_text({"line": line}),
             ),
         )
 

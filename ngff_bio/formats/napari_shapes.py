@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
 from ngff_bio.formats.outlines import Point, ellipse, outline
 from ngff_bio.formats.problems import Problems
-from ngff_bio.formats.text import text_of
+from ngff_bio.formats.text import csv_bytes, text_of
 from ngff_bio.model import Geometry, Instance, SourceFile
 
 _HEAD = ["index", "shape-type", "vertex-index", "axis-0"]
@@ -51,24 +52,23 @@ class NapariShapes:
                 hint="save the shapes of each plane from a layer of two dimensions, or leave the file "
                 "out with --exclude GLOB",
             )
-        shapes: dict[str, tuple[str, list[Point]]] = {}
+        shapes: dict[str, tuple[str, list[Point], list[Sequence[str]]]] = {}
         for row in lines:
             if row:
-                kind, points = shapes.setdefault(row[0], (row[1], []))
+                _, points, kept = shapes.setdefault(row[0], (row[1], [], []))
                 points.append((float(row[4]) + 0.5, float(row[3]) + 0.5))
+                kept.append(row[2:])
         instances = []
-        for number, (index, (kind, points)) in enumerate(shapes.items()):
+        for number, (index, (kind, points, kept)) in enumerate(shapes.items()):
             with problems.caught():
                 shape = self._shape(kind, points, f"index {index}")
                 if shape is None:
                     problems.note(
                         "paths and lines have no area: a row without pixels", self.file.name
                     )
-                record = {"index": index, "shape-type": kind, "points": points}
+                record = record_text({"index": index, "shape-type": kind, "vertices": kept})
                 instances.append(
-                    Instance(
-                        0, shape, source_id=index, record=record_text(record), indices=(number,)
-                    )
+                    Instance(0, shape, source_id=index, record=record, indices=(number,))
                 )
         name = self.file.name.rpartition("/")[2].rpartition(".")[0]
         return Document([AnnotatedImage(name, instances)])
@@ -92,3 +92,9 @@ class NapariShapes:
             )
         center = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
         return ellipse(center, ((box[2] - box[0]) / 2, (box[3] - box[1]) / 2))
+
+
+def restored(found: Sequence[tuple[int, Mapping[str, Any]]]) -> bytes:
+    """The table of some shapes."""
+    rows = ([one["index"], one["shape-type"], *v] for _, one in found for v in one["vertices"])
+    return csv_bytes([[*_HEAD, "axis-1"], *rows])

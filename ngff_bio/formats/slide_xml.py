@@ -7,17 +7,30 @@ have no area. The class is the name of the layer or its attribute. ASAP: ``PartO
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
 from ngff_bio.formats.outlines import Point, ellipse, outline
 from ngff_bio.formats.problems import Problems
-from ngff_bio.formats.xml import Element, as_json, number_of, parse_xml, root_tag
+from ngff_bio.formats.xml import (
+    Element,
+    as_json,
+    from_json,
+    number_of,
+    parse_xml,
+    put_children,
+    root_tag,
+    take_children,
+    write_xml,
+)
 from ngff_bio.model import Category, Geometry, Instance, Rgba, SourceFile
 
 APERIO, ASAP = "Annotations", "ASAP_Annotations"
+
+#: Elements that have the regions, and the elements of these, by the root element.
+_PLACES = {APERIO: ("Regions", "Region"), ASAP: ("Annotations", "Annotation")}
 
 #: Kinds of regions with an area.
 _AREAS = ("0", "1", "2", "Polygon", "Rectangle", "Spline")
@@ -77,8 +90,9 @@ class SlideXml:
         classes = dict.fromkeys(r.category for r in regions if r.category is not None)
         colors = {g.get("Name"): _color(g) for g in root.iter("Group")}
         image = AnnotatedImage(name.rpartition("/")[2].rpartition(".")[0], instances)
-        about = {f"@{k}": v for k, v in root.attrib.items()}
         listed = tuple(Category(c, c, colors.get(c)) for c in classes)
+        counts = take_children(root, *_PLACES[ASAP if root.tag == ASAP else APERIO])
+        about = {"root": root.tag, "counts": counts, "content": as_json(root)}
         return Document([image], listed, about)
 
     def _shape(self, region: _Region) -> Geometry | None:
@@ -113,6 +127,13 @@ def _of_asap(root: Element) -> Iterator[_Region]:
         group = one.get("PartOfGroup")
         category = None if group in (None, "", "None") else group
         yield _Region(one, f"Annotation[{i}]", category, one.get("Type", "Polygon"), "Coordinate")
+
+
+def restored(record: Mapping[str, Any], found: list[tuple[int, object]]) -> bytes:
+    """The document of a record, with its regions by their position."""
+    root = from_json(record["root"], record["content"])
+    put_children(root, *_PLACES[record["root"]], record["counts"], found)
+    return write_xml(root)
 
 
 def _color(group: Element) -> Rgba | None:

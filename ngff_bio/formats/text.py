@@ -1,6 +1,10 @@
-"""Small text files that accompany annotations: lists of images, names of classes."""
+"""Small text files: lists of images, names of classes, tables."""
 
 from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
 
 from ngff_bio.errors import SourceError
 from ngff_bio.model import SourceFile
@@ -42,3 +46,10 @@ def text_of(file: SourceFile, what: str) -> str:
             hint="the file is probably damaged: download or copy it again",
         )
     return text
+
+
+def csv_bytes(rows: Iterable[Sequence[object]]) -> bytes:
+    """A table of comma-separated values."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue().encode()

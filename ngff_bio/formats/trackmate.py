@@ -8,7 +8,7 @@ circle of its radius. Edges lead from spot to spot.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,10 +16,26 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
 from ngff_bio.formats.outlines import ellipse, outline
 from ngff_bio.formats.problems import Problems
-from ngff_bio.formats.xml import Element, as_json, number_of, parse_xml, root_tag
+from ngff_bio.formats.xml import (
+    Element,
+    as_json,
+    from_json,
+    number_of,
+    parse_xml,
+    put_children,
+    root_tag,
+    take_children,
+    write_xml,
+)
 from ngff_bio.model import Geometry, Instance, SourceFile
 
 ROOT = "TrackMate"
+
+#: Elements with the records, and the elements of these.
+_SPOTS, _EDGES = ("SpotsInFrame", "Spot"), ("Track", "Edge")
+
+#: Member of the record of a spot: the edges that lead to it, with their positions among all.
+_LEADING = "edges"
 
 _HINT = "save the file again from TrackMate, or skip such spots with --on-error skip"
 
@@ -49,24 +65,24 @@ class TrackMateFile:
             for edge in track.iterfind("Edge")
         }
         branches = _Branches.of(spots, tracks, self.file.name)
+        edges: dict[str, list[tuple[int, object]]] = defaultdict(list)
+        for number, edge in enumerate(root.iterfind("Model/AllTracks/Track/Edge")):
+            edges[edge.get("SPOT_TARGET_ID", "")].append((number, as_json(edge)))
         instances = []
         for number, (name, spot) in enumerate(spots.items()):
             with problems.caught():
                 one = self._instance(name, spot, about)
                 one.value, one.indices = branches.values[name], (number,)
+                one.record = record_text({**as_json(spot), _LEADING: edges.get(name, [])})
                 one.track_id = branches.tracks.get(name)
                 instances.append(one)
         stated = "" if about is None else about.get("filename", "")
         image = stated or self.file.name.rpartition("/")[2].rpartition(".")[0]
-        settings: dict[str, Any] = {} if about is None else {"ImageData": as_json(about)}
+        counts = {"spots": take_children(root, *_SPOTS), "edges": take_children(root, *_EDGES)}
         return Document(
-            [
-                AnnotatedImage(
-                    image, instances, record=settings, placed=True, tracked=True,
-                    parents=branches.parents,
-                )
-            ]
-        )  # fmt: skip
+            [AnnotatedImage(image, instances, placed=True, tracked=True, parents=branches.parents)],
+            record={"counts": counts, "content": as_json(root)},
+        )
 
     def _instance(self, name: str, spot: Element, about: Element | None) -> Instance:
         file, record = self.file.name, f"Spot {name}"
@@ -117,7 +133,16 @@ class TrackMateFile:
                 found=f"plane {z}, frame {t}",
                 hint=_HINT,
             )
-        return Instance(0, shape, t=t, z=z, source_id=name, record=record_text(as_json(spot)))
+        return Instance(0, shape, t=t, z=z, source_id=name)
+
+
+def restored(record: Mapping[str, Any], found: Sequence[tuple[int, Mapping[str, Any]]]) -> bytes:
+    """The document of a record, with its spots and the edges that lead to them."""
+    root, counts = from_json(ROOT, record["content"]), record["counts"]
+    spots = ((n, {k: v for k, v in one.items() if k != _LEADING}) for n, one in found)
+    put_children(root, *_SPOTS, counts["spots"], spots)
+    put_children(root, *_EDGES, counts["edges"], (e for _, one in found for e in one[_LEADING]))
+    return write_xml(root)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
 from ngff_bio.formats.json.text import JsonObject, parse_json, shown
 from ngff_bio.formats.outlines import check_points, ellipse, outline
 from ngff_bio.formats.problems import Problems
-from ngff_bio.formats.text import text_of
+from ngff_bio.formats.text import csv_bytes, text_of
 from ngff_bio.model import Box, Category, Geometry, Instance, SourceFile
 
 #: Region attributes that name the class, in order of preference, if there are several.
@@ -302,11 +302,9 @@ def restored(
     return {"_via_img_metadata": entries, **record} if record else entries
 
 
-def restored_csv(images: list[tuple[JsonObject, list[tuple[int, Any]]]]) -> str:
+def restored_csv(images: list[tuple[JsonObject, list[tuple[int, Any]]]]) -> bytes:
     """A CSV export again."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_HEADER)
+    rows: list[Sequence[object]] = [CSV_HEADER]
     for about, regions in images:
         entry = about["entry"]
         first = [entry["filename"], entry["size"], json.dumps(entry["file_attributes"])]
@@ -315,7 +313,5 @@ def restored_csv(images: list[tuple[JsonObject, list[tuple[int, Any]]]]) -> str:
             shape, attributes = (
                 region.get(k, {}) for k in ("shape_attributes", "region_attributes")
             )
-            writer.writerow(
-                [*first, len(listed), number, json.dumps(shape), json.dumps(attributes)]
-            )
-    return out.getvalue()
+            rows.append([*first, len(listed), number, json.dumps(shape), json.dumps(attributes)])
+    return csv_bytes(rows)

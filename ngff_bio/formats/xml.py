@@ -7,8 +7,10 @@ attributes (``@name``), its text (``#text``) and its children, of which several 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import accumulate
 from typing import Any
 from xml.etree import ElementTree
 
@@ -161,6 +163,32 @@ def from_json(tag: str, value: object) -> Element:
             for one in member if isinstance(member, list) else [member]:
                 element.append(from_json(key, one))
     return element
+
+
+def take_children(root: Element, parent: str, child: str) -> list[int]:
+    """Take the elements `child` out of all elements `parent`; their number in each.
+
+    What is left is the part of a document that belongs to no record.
+    """
+    counts = []
+    for one in list(root.iter(parent)):
+        kept = [c for c in one if c.tag != child]
+        counts.append(len(one) - len(kept))
+        one[:] = kept
+    return counts
+
+
+def put_children(
+    root: Element,
+    parent: str,
+    child: str,
+    counts: Sequence[int],
+    found: Iterable[tuple[int, object]],
+) -> None:
+    """Put elements back that `take_children` took: the position of each among all, and its JSON."""
+    parents, ends = list(root.iter(parent)), list(accumulate(counts))
+    for place, value in sorted(found, key=lambda one: one[0]):
+        parents[bisect_right(ends, place)].append(from_json(child, value))
 
 
 def write_xml(root: Element) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,21 @@ from ngff_bio.export.documents import (
 )
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Selection
-from ngff_bio.formats import supervisely, via
+from ngff_bio.formats import (
+    box_table,
+    datumaro,
+    napari_shapes,
+    slide_xml,
+    supervisely,
+    trackmate,
+    via,
+)
 from ngff_bio.formats.label_studio import tasks
 
 
-def _write(selection: Selection, place: Path, report: ExportReport, *, source: str) -> None:
+def write(selection: Selection, place: Path, report: ExportReport) -> None:
+    """Write the documents of the source again; the format is the name of the source."""
+    source = report.format
     if not can_restore(selection, source, place):
         raise ArgumentError(
             f"the format {source} is written for stores that were converted from it",
@@ -32,9 +42,9 @@ def _write(selection: Selection, place: Path, report: ExportReport, *, source: s
             hint="export to another format: coco, labelme, yolo, voc, cvat",
         )
     documents = source_documents(selection, source)
-    files = {_name(d): _content(d, source) for d in documents}
+    files = {_name(d): _CONTENT[source](d) for d in documents}
     for name, content in ((kept_attributes(selection, source) or {}).get("files") or {}).items():
-        files[name] = json_bytes(content)
+        files[name] = content.encode() if isinstance(content, str) else json_bytes(content)
     report_restored(documents, selection, report)
     write_files(files, selection, place, report)
 
@@ -44,20 +54,36 @@ def _name(document: SourceDocument) -> str:
     return f"{document.file}.json" if document.record.get("table") else document.file
 
 
-def _content(document: SourceDocument, source: str) -> bytes:
-    images: list[tuple[dict[str, object], list[tuple[int, Any]]]] = document.ordered
-    if source == "via":
-        if document.file.lower().endswith(".csv"):
-            return via.restored_csv(images).encode()
-        return json_bytes(via.restored(document.record, images))
-    if source == "label-studio":
-        return json_bytes(
-            tasks.restored([(about, [o for _, o in found]) for about, found in images])
-        )
-    record, objects = images[0]
+def _via(document: SourceDocument) -> bytes:
+    if document.file.lower().endswith(".csv"):
+        return via.restored_csv(document.ordered)
+    return json_bytes(via.restored(document.record, document.ordered))
+
+
+def _label_studio(document: SourceDocument) -> bytes:
+    listed = [(about, [o for _, o in found]) for about, found in document.ordered]
+    return json_bytes(tasks.restored(listed))
+
+
+def _supervisely(document: SourceDocument) -> bytes:
+    record, objects = document.ordered[0]
     return json_bytes(supervisely.restored(record, [o for _, o in objects]))
 
 
-write_via = partial(_write, source="via")
-write_label_studio = partial(_write, source="label-studio")
-write_supervisely = partial(_write, source="supervisely")
+def _records(document: SourceDocument) -> list[tuple[int, Any]]:
+    """Records of all images with their positions."""
+    return sorted((o for _, found in document.ordered for o in found), key=lambda o: o[0])
+
+
+#: The content of a document of each source.
+_CONTENT: dict[str, Callable[[SourceDocument], bytes]] = {
+    "via": _via,
+    "label-studio": _label_studio,
+    "supervisely": _supervisely,
+    "datumaro": lambda d: json_bytes(datumaro.restored(d.record, d.ordered)),
+    "box-table": lambda d: box_table.restored(d.record, d.ordered),
+    "mot": lambda d: "".join(f"{one['line']}\n" for _, one in _records(d)).encode(),
+    "trackmate": lambda d: trackmate.restored(d.record, _records(d)),
+    "slide-xml": lambda d: slide_xml.restored(d.record, _records(d)),
+    "napari-shapes": lambda d: napari_shapes.restored(_records(d)),
+}

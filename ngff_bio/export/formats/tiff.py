@@ -14,12 +14,11 @@ from ngff_bio.export.label_layers import label_files, label_images, report_losse
 from ngff_bio.export.output import check_one_file, target
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
+from ngff_bio.export.stacks import stack_of
 from ngff_bio.formats.tiff.writer import (
-    Stack,
-    Step,
     write_color_tiff,
-    write_label_tiff,
     write_ome_tiff,
+    write_plain_tiff,
 )
 
 
@@ -27,14 +26,14 @@ def write_labels(selection: Selection, place: Path, report: ExportReport) -> Non
     """Write each label layer as a TIFF of integers, or of colours if its source was one of colours."""
     for label, file in label_files(selection, place, report, ".tif", ".tiff"):
         image, layer, name = label
-        stack = _stack(image, name)
+        stack = stack_of(image, name)
         colors = None if label.is_hidden else colors_of(image, layer)
         if colors is not None:
             write_color_tiff(file, stack, colors)
         else:
             source_dtype = image.stored.source_attributes(layer).get("dtype")
             stack = replace(stack, dtype=np.dtype(source_dtype or stack.dtype))
-            write_label_tiff(file, stack)
+            write_plain_tiff(file, stack)
             if stack.dtype.itemsize > 2:
                 report.note(
                     "32-bit labels are not written as ImageJ hyperstacks: open them in Fiji with "
@@ -63,7 +62,7 @@ def write_ome(selection: Selection, place: Path, report: ExportReport) -> None:
     for image, name in stacks:
         ending = f".{name}.ome.tif" if name is not None else ".ome.tif"
         for part, stem in _equal_parts(image):
-            write_ome_tiff(target(place, stem + ending), _stack(part, name))
+            write_ome_tiff(target(place, stem + ending), stack_of(part, name))
         image.stored.forget()
     _report_labels(selection, report)
 
@@ -110,31 +109,3 @@ def _equal_parts(image: SelectedImage) -> Iterator[tuple[SelectedImage, str]]:
             del spans["t"]
         if plane.height and plane.width:
             yield replace(image, spans=spans), f"{stem}/{plane.stem}"
-
-
-def _stack(image: SelectedImage, name: str | None) -> Stack:
-    """The image (``None``) or a label image as a stack of planes."""
-    stored = image.stored
-    axes = stored.axes_of(name)
-    meta = stored.multiscale
-    scale = dict(zip(stored.axes, meta.levels[0].scale, strict=True))
-    units = {a.name: a.unit for a in meta.axes}
-    # Stores have a scale of 1 without a unit where the source has no pixel size.
-    steps = {a: Step(scale[a], units[a]) for a in axes if units[a] is not None or scale[a] != 1.0}
-    channels = [c.label for c in stored.meta.channels if c.label] if name is None else []
-    if "c" in axes and [c.lower() for c in channels] == ["red", "green", "blue"]:
-        axes = axes.replace("c", "") + "s"
-    sizes = {a: image.span(a)[1] - image.span(a)[0] for a in axes if a != "s"} | {"s": 3}
-    hours = [image.frames.get(t, {}).get("elapsed_hours") for t in range(*image.span("t"))]
-    return Stack(
-        axes=axes,
-        shape=tuple(sizes[a] for a in axes),
-        dtype=stored.variable(name).dtype,
-        planes=image.blocks(name, axes),
-        name=stored.attributes.get("name") or image.name,
-        steps=steps,
-        channels=channels,
-        elapsed_hours=[h for h in hours if h is not None]
-        if None not in hours and "t" in axes
-        else [],
-    )

@@ -329,7 +329,7 @@ def without_prefix(name: str) -> str:
 
 
 def restored(
-    images: list[tuple[Mapping[str, Any], list[JsonObject]]],
+    images: Sequence[tuple[Mapping[str, Any], Sequence[JsonObject]]],
 ) -> list[JsonObject]:
     """Tasks again, from what a store keeps: records of their images, and records of their regions."""
     tasks: dict[int, JsonObject] = {}

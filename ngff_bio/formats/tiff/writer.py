@@ -99,8 +99,8 @@ def _plane_times(stack: Stack) -> dict[str, object]:
     return {"DeltaT": hours, "DeltaTUnit": ["h"] * len(hours)}
 
 
-def write_label_tiff(path: Path, stack: Stack) -> None:
-    """Write label values: an ImageJ hyperstack if it can hold them, else a plain TIFF stack.
+def write_plain_tiff(path: Path, stack: Stack) -> None:
+    """Write a stack without OME-XML: an ImageJ hyperstack if it can hold them, else a plain TIFF stack.
 
     ImageJ does not have 32-bit integers.
     """
@@ -123,7 +123,7 @@ def write_label_tiff(path: Path, stack: Stack) -> None:
         dtype=stack.dtype,
         imagej=fits,
         metadata=metadata,
-        photometric="minisblack",
+        photometric=_photometric(stack),
         resolution=resolution,
         resolutionunit="NONE" if fits or resolution is None else "CENTIMETER",
         compression=None if fits else "zlib",

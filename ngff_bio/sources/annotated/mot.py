@@ -41,6 +41,7 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
     names = tree.names()
     documents = [n for n in names if _TRACKS.search(n)]
     folder = AnnotatedFolder.open(tree, documents, "MOTChallenge", problems, axes=axes)
+    texts: dict[str, str] = {}
     for name in documents:
         above = folder_of(folder_of(name))
         start = f"{above}/" if above else ""
@@ -61,10 +62,12 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
             if listed in names:
                 lines = text_of(tree.file(listed), "the list of classes").splitlines()
                 classes = tuple(line.strip() for line in lines if line.strip())
-            folder.read_files |= {listed, info}.intersection(names)
+            beside = {listed, info}.intersection(names)
+            texts |= {n: text_of(tree.file(n), "the file beside tracks") for n in beside}
+            folder.read_files |= beside
             reader = MotFile(tree.file(name), len(frames), classes, int(info in names))
             folder.add_movie(reader, sorted(frames, key=natural))
-    return folder.dataset("mot")
+    return folder.dataset("mot", record={"files": texts})
 
 
 SOURCE = Source(
