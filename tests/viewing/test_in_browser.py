@@ -60,7 +60,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     plates = make_livecell(folder, size="tiny")
     found = {}
     for version in VERSIONS:
-        settings = ngff_bio.Settings(version=version)
+        settings = ngff_bio.Settings(version=version, chunk=(16, 32))  # 0.5: shards of six chunks
         place = found[version] = folder / f"{version}.zarr"
         ngff_bio.convert(source, place, settings=settings)
         values = np.zeros((40, 60), np.uint8)
