@@ -125,7 +125,9 @@ def neuroglancer_state(
     space = [a for a in "xyz" if a in sizes]
     volume = sizes.get("z", 1) > 1 and None not in (image.units.get(a) for a in space)
     smallest = min(dimensions[a][0] for a in space)
-    wide, high = width * dimensions["x"][0] / smallest, height * dimensions["y"][0] / smallest
+    extents = {"x": width, "y": height, "z": sizes.get("z", 1)}
+    wide, high, *deep = (extents[a] * dimensions[a][0] / smallest for a in space)
+    panels = 2 if volume else 1
     shown_at_first = shown_label(image)
     layers = _image_layers(image, url, dimensions)
     for name in image.labels:
@@ -134,7 +136,8 @@ def neuroglancer_state(
         "dimensions": {a: dimensions[a] for a in shown},
         "displayDimensions": space,
         "position": position,
-        "crossSectionScale": max(wide / _WINDOW[0], high / _WINDOW[1]),
+        "crossSectionScale": panels * max(wide / _WINDOW[0], high / _WINDOW[1]),
+        "projectionScale": 1.5 * max(wide, high, *deep),
         "layers": layers,
         "layout": "4panel" if volume else "xy",
         "showAxisLines": False,
