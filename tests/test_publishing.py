@@ -71,6 +71,11 @@ def published(store: Path) -> Path:
 def test_it_is_the_store_with_files_that_its_manifest_names(store: Path, published: Path) -> None:
     added = {"index.html", "README.md", "croissant.json", "ro-crate-metadata.json"}
     added.add("annotations.parquet")
+    added |= {
+        f"{i.path}/labels/{n}/segments/info"
+        for i in ngff_bio.open(store).values()
+        for n in i.tables
+    }
     keys = {k for k, _ in FolderStorage(published).list()}
     assert keys == {k for k, _ in FolderStorage(store).list()} | added
     assert ngff_bio.verify(published).equal

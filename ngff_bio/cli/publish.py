@@ -83,8 +83,11 @@ def publish(
         if dry_run:
             requests = ", ".join(f"{n} {kind}" for kind, n in copied.requests.items())
             out.print(f"  requests: {requests}")
-        for name, count in done.files.items():
+        files = {name: count for name, count in done.files.items() if "/" not in name}
+        for name, count in files.items():
             out.print(f"  {name}: {size(count)}", markup=False)
+        if named := len(done.files) - len(files):
+            out.print(f"  names of the values of {named} label images, for Neuroglancer")
         for note in done.notes:
             out.print(f"note: {note}", markup=False)
         for check in done.checks:

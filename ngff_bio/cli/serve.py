@@ -70,8 +70,8 @@ def _links(dataset: Dataset, url: str) -> Iterator[tuple[str, str]]:
             yield f"plate {path or '(root)'}, {viewer}", link
     for path in islice(dataset, _SHOWN):
         image, place = dataset[path], f"{url}/{quote(path)}".rstrip("/")
-        for viewer, link in image_links(image, place).items():
+        for viewer, link in image_links(image, place, segments=True).items():
             yield f"{path or 'image'}, {viewer}", link
         for name in image.layers:
-            for viewer, link in label_links(image, place, name).items():
+            for viewer, link in label_links(image, place, name, segments=True).items():
                 yield f"{path or 'image'}, label {name}, {viewer}", link

@@ -51,7 +51,7 @@ def view(
     from ngff_bio.viewing.links import neuroglancer_link
     from ngff_bio.viewing.neuroglancer import neuroglancer_state
     from ngff_bio.viewing.serve import open_server
-    from ngff_bio.viewing.view import check_readable, view_image
+    from ngff_bio.viewing.view import check_readable, has_published_segments, view_image
 
     storage = storage_at(store, storage_options)
     hosted = store.startswith(("http://", "https://")) and not isinstance(storage, ZipStorage)
@@ -66,13 +66,15 @@ def view(
     place = None if region is None else parse_region(region)
     out = console()
     check_readable(found)
+    how: dict[str, Any] = {"t": t, "z": z, "region": place}
+    how["segments"] = not hosted or has_published_segments(found)
     if link:
-        state = neuroglancer_state(found, at(store, found.path), t=t, z=z, region=place)
+        state = neuroglancer_state(found, at(store, found.path), **how)
         out.print(neuroglancer_link(state), markup=False)
         return
     server = None if hosted else open_server(storage, port=port)
     base = store if server is None else server.url
-    shown = view_image(found, at(base, found.path), server, t=t, z=z, region=place)
+    shown = view_image(found, at(base, found.path), **how)
     for note in shown.notes:
         out.print(f"  note: {note}", markup=False)
     out.print(f"{shown.url}  (Ctrl-C to stop)", markup=False)

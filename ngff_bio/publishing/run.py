@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,7 +19,9 @@ from ngff_bio.publishing.description import describe_dataset, licence_url
 from ngff_bio.publishing.hosting import Check, check_public, checked_url, public_url
 from ngff_bio.publishing.policies import policies
 from ngff_bio.storage import Storage, storage_at
+from ngff_bio.viewing.annotations import segment_properties
 from ngff_bio.viewing.landing import Description, landing_page
+from ngff_bio.viewing.neuroglancer import has_segments, segments_key
 from ngff_bio.viewing.summary import Summary, summarize
 
 _FILES = {
@@ -84,7 +87,8 @@ def publish(
 
     Adds ``index.html`` (a page with thumbnails and links to viewers), ``README.md``,
     ``ro-crate-metadata.json``, ``croissant.json`` and ``annotations.parquet`` at the root. The manifest
-    names them. Needs ``pip install 'ngff-bio[publish]'``.
+    names them. Labels of the images that the page lists get a document of class names and numbers for
+    Neuroglancer (``segments/info``). Needs ``pip install 'ngff-bio[publish]'``.
 
     Parameters
     ----------
@@ -152,12 +156,26 @@ def _documents(summary: Summary, about: Description, url: str | None) -> dict[st
         found[croissant.ANNOTATIONS] = table
     files = {n: t for n, t in _FILES.items() if n != croissant.ANNOTATIONS or table is not None}
     found[croissant.NAME] = croissant.croissant(summary, about, url, table)
+    found |= _segments(summary)
     parts = {"index.html": "a page about the dataset", **files}
     del parts[crate.NAME]
     found[crate.NAME] = crate.ro_crate(about, url, parts)
     found["README.md"] = _readme(summary, about, url, croissant.row_count(table)).encode()
     found["index.html"] = landing_page(summary, about, url, list(files.items())).encode()
     return found
+
+
+def _segments(summary: Summary) -> dict[str, bytes]:
+    """Names and numbers of label values for the links of the page, by key."""
+    images = (summary.dataset[path] for path in summary.listed)
+    return {
+        segments_key(image.below(f"labels/{name}")): json.dumps(
+            segment_properties(image, name)
+        ).encode()
+        for image in images
+        for name in image.labels
+        if has_segments(image, name)
+    }
 
 
 def _readme(summary: Summary, about: Description, url: str | None, annotations: int) -> str:

@@ -27,37 +27,30 @@ _PLACES = (
 )
 
 
-def segment_properties(image: reader.Image, name: str) -> Json | None:
-    """Class names and numbers of the values of a label image; ``None`` if nothing is known of them.
+def segment_properties(image: reader.Image, name: str) -> Json:
+    """Class names and numbers of the values of a label image, as far as they are known.
 
     The document ``info`` of Neuroglancer's format "precomputed", section "segment properties".
     """
     meta = image.label_meta(name).label
-    classes = meta.properties if meta is not None else ()
-    values = [str(p["label-value"]) for p in classes if "class" in p]
-    properties: list[Json] = [
-        {
-            "id": "label",
-            "type": "label",
-            "values": [str(p["class"]) for p in classes if "class" in p],
-        }
-    ]
-    if not values and name in image.tables and "label" in column_names(image, name):
+    classes = [p for p in (meta.properties if meta is not None else ()) if "class" in p]
+    values = [str(p["label-value"]) for p in classes]
+    names = [str(p["class"]) for p in classes]
+    properties: list[Json] = []
+    if not classes and name in image.tables and "label" in column_names(image, name):
         rows = image.annotations(name)
         rows = rows[rows["label"].notna()].drop_duplicates("label")
         values = rows["label"].astype(int).astype(str).tolist()
         if "category" in rows:
-            properties[0]["values"] = rows["category"].fillna("").astype(str).tolist()
-        else:
-            properties = []
+            names = rows["category"].fillna("").astype(str).tolist()
         for column in _NUMBERS:
             if column in rows and rows[column].notna().all():
                 numbers = rows[column].astype(float).tolist()
                 properties.append(
                     {"id": column, "type": "number", "data_type": "float32", "values": numbers}
                 )
-    if not values or not properties:
-        return None
+    if names:
+        properties.insert(0, {"id": "label", "type": "label", "values": names})
     return {
         "@type": "neuroglancer_segment_properties",
         "inline": {"ids": values, "properties": properties},

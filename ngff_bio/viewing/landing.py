@@ -194,11 +194,11 @@ class _Page:
 
     def _image_links(self, path: str) -> str:
         image = self.summary.dataset[path]
-        return self._links(lambda url: image_links(image, url), path)
+        return self._links(lambda url: image_links(image, url, segments=True), path)
 
     def _label(self, image: reader.Image, name: str) -> str:
         url = self._url(image.path)
-        link = label_links(image, url, name).get("neuroglancer") if url else None
+        link = label_links(image, url, name, segments=True).get("neuroglancer") if url else None
         text = escape(name)
         return f'<a href="{escape(link)}">{text}</a>' if link else text
 
@@ -229,7 +229,8 @@ def landing_page(
     about
         What is known about the dataset.
     url
-        Where a browser reaches the store; ``None`` if it is not known: there are no links then.
+        Where a browser reaches the store; ``None`` if it is not known: there are no links then. Links
+        to labels expect the documents of `segments_key` there.
     files
         Names of files beside the page, and what they are.
     """

@@ -16,7 +16,7 @@ VIZARR = "https://hms-dbmi.github.io/vizarr/?source="
 VALIDATOR = "https://ome.github.io/ome-ngff-validator/?source="
 
 
-def image_links(image: reader.Image, url: str) -> dict[str, str]:
+def image_links(image: reader.Image, url: str, *, segments: bool = False) -> dict[str, str]:
     """Links that open an image with its labels in web viewers that can read it, by viewer.
 
     Parameters
@@ -25,9 +25,11 @@ def image_links(image: reader.Image, url: str) -> dict[str, str]:
         The image.
     url
         URL of its group, as the browser reaches it.
+    segments
+        Whether the names of label values can be read there; see `neuroglancer_state`.
     """
     links = {
-        "neuroglancer": neuroglancer_link(neuroglancer_state(image, url)),
+        "neuroglancer": neuroglancer_link(neuroglancer_state(image, url, segments=segments)),
         **group_links(url, image.meta.version),
     }
     return _readable(links, image.meta.version)
@@ -43,14 +45,17 @@ def _readable(links: Mapping[str, str], version: str | None) -> dict[str, str]:
     return {k: v for k, v in links.items() if k not in UNREADABLE.get(version, ())}
 
 
-def label_links(image: reader.Image, url: str, name: str) -> dict[str, str]:
+def label_links(
+    image: reader.Image, url: str, name: str, *, segments: bool = False
+) -> dict[str, str]:
     """Links that open a label image, without its image, in web viewers, by viewer.
 
-    ``url`` is that of the image's group.
+    ``url`` is that of the image's group; for ``segments`` see `neuroglancer_state`.
     """
     if image.meta.version in UNREADABLE:
         return {}
-    state = {**neuroglancer_state(image, url), "layers": [label_layer(image, url, name)]}
+    layer = label_layer(image, url, name, segments)
+    state = {**neuroglancer_state(image, url), "layers": [layer]}
     return {"neuroglancer": neuroglancer_link(state)}
 
 

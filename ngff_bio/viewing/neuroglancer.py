@@ -78,6 +78,7 @@ def neuroglancer_state(
     t: int | None = None,
     z: int | None = None,
     region: Sequence[int] | None = None,
+    segments: bool = False,
 ) -> State:
     """State of Neuroglancer that shows an image with its labels.
 
@@ -91,6 +92,8 @@ def neuroglancer_state(
         Frame and plane that are shown at first; the middle if ``None``.
     region
         (x, y, width, height) in pixels that the view shows at first; the whole plane if ``None``.
+    segments
+        Whether the documents of `segments_key` are at the URL, so that label values have names.
 
     Raises
     ------
@@ -131,7 +134,8 @@ def neuroglancer_state(
     shown_at_first = shown_label(image)
     layers = _image_layers(image, url, dimensions)
     for name in image.labels:
-        layers.append({**label_layer(image, url, name), "visible": name == shown_at_first})
+        layer = label_layer(image, url, name, segments)
+        layers.append({**layer, "visible": name == shown_at_first})
     return {
         "dimensions": {a: dimensions[a] for a in shown},
         "displayDimensions": space,
@@ -235,13 +239,35 @@ def shown_label(image: reader.Image) -> str | None:
     return next((n for n in layers if image.is_semantic(n)), next(iter(layers), None))
 
 
-def label_layer(image: reader.Image, url: str, name: str) -> State:
-    """Layer of a label image, with the colours that it has; ``url`` is that of the image's group."""
+def segments_key(label: str) -> str:
+    """Key of the document of names and numbers of label values, by the path of the label image.
+
+    Neuroglancer reads it from a URL (its format "precomputed", ``info`` of segment properties).
+    """
+    return f"{label}/segments/info"
+
+
+def has_segments(image: reader.Image, name: str) -> bool:
+    """Whether there may be names or numbers of the values of a label image."""
     meta = image.label_meta(name).label
+    return name in image.tables or any("class" in p for p in (meta.properties if meta else ()))
+
+
+def label_layer(image: reader.Image, url: str, name: str, segments: bool = False) -> State:
+    """Layer of a label image, with the colours and, with ``segments``, the names that it has.
+
+    ``url`` is that of the image's group.
+    """
+    meta = image.label_meta(name).label
+    place = f"{url}/labels/{quote(name)}"
+    source: str | list[Any] = _source(image, place)
+    if segments and has_segments(image, name):
+        info = segments_key(place).removesuffix("info")
+        source = [source, {"url": f"{info}|neuroglancer-precomputed:"}]
     layer: State = {
         "type": "segmentation",
         "name": name,
-        "source": _source(image, f"{url}/labels/{quote(name)}"),
+        "source": source,
         "selectedAlpha": 0.4,
     }
     if meta is not None and meta.colors:

@@ -7,6 +7,7 @@ nothing outside of the store. Its root is a page about the store, with links for
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -24,7 +25,9 @@ from urllib.parse import quote, unquote, urlsplit
 import ngff_bio.reader as reader
 from ngff_bio.errors import ArgumentError, NgffBioError
 from ngff_bio.storage import FolderStorage, Storage, is_key, storage_at
+from ngff_bio.viewing.annotations import segment_properties
 from ngff_bio.viewing.landing import Description, landing_page
+from ngff_bio.viewing.neuroglancer import segments_key
 from ngff_bio.viewing.summary import Summary, summarize
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
@@ -77,8 +80,6 @@ class StoreServer(ThreadingHTTPServer):
         self.name = place.rstrip("/").rpartition("/")[2] or "store"
         self._lock = Lock()
         self._sizes: dict[str, int] = {}
-        #: JSON documents that are served besides, by path.
-        self.documents: dict[str, bytes] = {}
         if ":" in host:
             self.address_family = socket.AF_INET6
         super().__init__((host, port), _Handler)
@@ -133,8 +134,24 @@ class StoreServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
     @cached_property
+    def _dataset(self) -> reader.Dataset:
+        return reader.open(self.storage)
+
+    @cached_property
     def _summary(self) -> Summary:
-        return summarize(reader.open(self.storage))
+        return summarize(self._dataset)
+
+    def segments(self, key: str) -> bytes | None:
+        """What is known about label values, if that is what a key names; see `segments_key`."""
+        path, found, label = f"/{key}".rpartition("/labels/")
+        name = label.removesuffix(segments_key(""))
+        if not found or name == label:
+            return None
+        with self._lock:
+            image = self._dataset.get(path.lstrip("/"))
+        if image is None or name not in image.labels:
+            return None
+        return json.dumps(segment_properties(image, name)).encode()
 
     def page(self, host: str) -> bytes | None:
         """The page about the store, with links for a browser that knows this server as `host`."""
@@ -204,11 +221,6 @@ class _Handler(BaseHTTPRequestHandler):
                 self._begin(HTTPStatus.BAD_GATEWAY, 0, {"Connection": "close"})
 
     def _send(self, body: bool) -> None:
-        document = self.server.documents.get(self.path.partition("?")[0])
-        if document is not None:
-            self._begin(HTTPStatus.OK, len(document), {"Content-Type": _KINDS[".json"]})
-            self.wfile.write(document if body else b"")
-            return
         if self.path.strip("/") in ("", quote(self.server.name)):
             page = self.server.page(self.headers.get("Host", ""))
             if page is not None:
@@ -218,6 +230,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         storage, key = self.server.storage, self.server.key_of(self.path)
         size = None if key is None else self.server.size_of(key)
+        made = self.server.segments(key) if key is not None and size is None else None
+        if made is not None:
+            self._begin(HTTPStatus.OK, len(made), {"Content-Type": _KINDS[".json"], **_SAFE})
+            self.wfile.write(made if body else b"")
+            return
         if key is None or size is None:
             self._begin(HTTPStatus.NOT_FOUND, 0, {})
             return

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 import ngff_bio.reader as reader
 from ngff_bio.errors import ArgumentError, import_optional
-from ngff_bio.viewing.annotations import annotation_layers, segment_properties
-from ngff_bio.viewing.neuroglancer import State, neuroglancer_state
-from ngff_bio.viewing.serve import StoreServer
+from ngff_bio.viewing.annotations import annotation_layers
+from ngff_bio.viewing.neuroglancer import State, has_segments, neuroglancer_state, segments_key
 from ngff_bio.viewing.versions import UNREADABLE
-
-#: Path of documents that are made for the view, below the root of the server.
-_MADE = "/.view"
 
 
 @dataclass(frozen=True)
@@ -34,11 +28,11 @@ class View:
 def view_image(
     image: reader.Image,
     url: str,
-    server: StoreServer | None = None,
     *,
     t: int | None = None,
     z: int | None = None,
     region: Sequence[int] | None = None,
+    segments: bool = False,
     host: str = "127.0.0.1",
 ) -> View:
     """Start Neuroglancer with an image, its labels with classes and properties, and its annotations.
@@ -49,10 +43,8 @@ def view_image(
         The image.
     url
         URL of its group, as the browser reaches it.
-    server
-        Serves the properties of label values; without one they are not shown.
-    t, z, region
-        What is shown at first; see `neuroglancer_state`.
+    t, z, region, segments
+        What is shown; see `neuroglancer_state`.
     host
         Address that the viewer listens on.
 
@@ -66,7 +58,7 @@ def view_image(
     check_readable(image)
     neuroglancer = import_optional("neuroglancer", "ngff-bio[viewer]")
     neuroglancer.set_server_bind_address(host)
-    state, notes = full_state(image, url, server, t=t, z=z, region=region)
+    state, notes = full_state(image, url, t=t, z=z, region=region, segments=segments)
     viewer = neuroglancer.Viewer()
     viewer.set_state(state)
     return View(viewer, viewer.get_viewer_url(), tuple(notes))
@@ -91,26 +83,20 @@ def check_readable(image: reader.Image) -> None:
         )
 
 
-def full_state(
-    image: reader.Image,
-    url: str,
-    server: StoreServer | None,
-    **at: Any,
-) -> tuple[State, list[str]]:
-    """State with annotations and properties, and what of them is not shown."""
-    state = neuroglancer_state(image, url, **at)
+def full_state(image: reader.Image, url: str, **how: Any) -> tuple[State, list[str]]:
+    """State with annotations, and what of them is not shown; ``how`` as of `neuroglancer_state`."""
+    state = neuroglancer_state(image, url, **how)
     notes: list[str] = []
     for layer in list(state["layers"]):
-        name = layer["name"]
         if layer["type"] != "segmentation":
             continue
-        properties = segment_properties(image, name)
-        if server is not None and properties is not None:
-            place = f"{_MADE}/{quote(image.below(f'labels/{name}'))}"
-            server.documents[f"{place}/info"] = json.dumps(properties).encode()
-            made = f"{server.origin}{place}/|neuroglancer-precomputed:"
-            layer["source"] = [layer["source"], {"url": made}]
-        found, left_out = annotation_layers(image, name, state["dimensions"])
+        found, left_out = annotation_layers(image, layer["name"], state["dimensions"])
         state["layers"] += found
         notes += left_out
     return state, notes
+
+
+def has_published_segments(image: reader.Image) -> bool:
+    """Whether the store has the documents of `segments_key`, as `publish` writes them."""
+    named = (image.below(f"labels/{n}") for n in image.labels if has_segments(image, n))
+    return all(image.storage.size(segments_key(label)) is not None for label in named)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +30,6 @@ def test_classes_and_boxes_of_a_volume(tmp_path: Path) -> None:
     ngff_bio.convert(truth.root, tmp_path / "em.zarr")
     image = ngff_bio.open(tmp_path / "em.zarr")[""]
     semantic = segment_properties(image, "semantic")
-    assert semantic is not None
     named = dict(
         zip(semantic["inline"]["ids"], semantic["inline"]["properties"][0]["values"], strict=True)
     )
@@ -43,10 +45,15 @@ def test_classes_and_boxes_of_a_volume(tmp_path: Path) -> None:
         assert box["pointA"][::-1] == (where.min(axis=0) - 0.5).tolist()
         assert box["pointB"][::-1] == (where.max(axis=0) + 0.5).tolist()
     with StoreServer(tmp_path / "em.zarr") as server:
-        state, _ = full_state(image, server.url, server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        state, _ = full_state(image, server.url, segments=True)
         layer = next(x for x in state["layers"] if x["name"] == "semantic")
-        path = layer["source"][1]["url"].removeprefix(server.origin).partition("|")[0]
-        assert json.loads(server.documents[f"{path}info"]) == semantic
+        place, _, kind = layer["source"][1]["url"].partition("|")
+        assert kind == "neuroglancer-precomputed:"
+        assert json.loads(urlopen(f"{place}info").read()) == semantic
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(f"{server.url}/labels/nothing/segments/info")
+        server.shutdown()
 
 
 def test_tracks_are_lines_from_frame_to_frame(tmp_path: Path) -> None:
@@ -93,4 +100,4 @@ def test_an_annotation_without_a_label_is_shown_and_a_table_without_labels_is_na
     layers, notes = annotation_layers(image, "cells", dimensions)
     assert not layers
     assert "no column label" in notes[0]
-    assert segment_properties(image, "cells") is None
+    assert segment_properties(image, "cells")["inline"] == {"ids": [], "properties": []}
