@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ngff_bio.export.image_files import write_image
 from ngff_bio.export.output import place_below
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
-from ngff_bio.export.stacks import stack_of
-from ngff_bio.formats.tiff.writer import write_ome_tiff, write_plain_tiff
+from ngff_bio.export.source_files import write_image_files
 from ngff_bio.ngff.attributes import ADDED
 
 KEY = "annotations"
@@ -140,23 +138,10 @@ def write_files(
         place_below(place, name).write_bytes(data)
     for image in selection.images:
         if selection.with_images:
-            _write_images(image, place, report)
+            write_image_files(image, place, report)
         image.stored.forget()
     if not selection.with_images:
         report.note("image files are not written: add --images to write them")
-
-
-def _write_images(image: SelectedImage, place: Path, report: ExportReport) -> None:
-    """Write the image files of an image: one for each plane, or a stack."""
-    files = {str(frame.get("name")) for _, frame in image.all_frames}
-    name = min(files, default="")
-    planes = list(image.planes())
-    if len(planes) > 1 and len(files) == 1 and name.lower().endswith((".tif", ".tiff")):
-        write = write_ome_tiff if ".ome." in name.lower() else write_plain_tiff
-        write(place_below(place, name), stack_of(image, None))
-        return
-    for plane in planes:
-        write_image(plane, place, plane.name, report)
 
 
 def report_restored(

@@ -121,6 +121,12 @@ _EXPORTERS = (
         "stardist", "StarDist: images and masks, train and test", (), "label_folders:write_stardist"
     ),
     Exporter(
+        "label-files",
+        "label images, masks and tables of the source again (ilastik, object masks, images)",
+        (),
+        "label_files:write",
+    ),
+    Exporter(
         "nnunet",
         "nnU-Net: a TIFF for each channel, classes as labels",
         (),

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ngff_bio.errors import NgffBioError, SourceError
 from ngff_bio.formats.outlines import mask_rle
@@ -63,18 +64,23 @@ class RowSpan:
 
 @dataclass(frozen=True, slots=True)
 class MaskTable:
-    """Names of the columns; rows by image id (none where the only row has no runs); classes."""
+    """Names of the columns; rows by image id (none where the only row has no runs); classes.
+
+    ``empty`` has the number and the cells of rows without runs.
+    """
 
     dialect: Dialect
     columns: tuple[str, ...]
     rows: Mapping[str, list[RowSpan]]
     classes: tuple[str, ...]
+    empty: Mapping[str, tuple[int, dict[str, str]]]
 
 
 def index_rows(file: SourceFile, dialect: Dialect) -> MaskTable:
     """Where the rows of a table are."""
     rows: dict[str, list[RowSpan]] = {}
     classes: dict[str, None] = {}
+    empty: dict[str, tuple[int, dict[str, str]]] = {}
     columns: tuple[str, ...] = ()
     at = 0
     with damage_named(file.name, "the table cannot be read"), file.open() as stream:
@@ -85,13 +91,16 @@ def index_rows(file: SourceFile, dialect: Dialect) -> MaskTable:
                 columns = tuple(known.get(c.lower(), c) for c in given)
             elif line.strip():
                 cells = cells_of(line, columns)
-                listed = rows.setdefault(cells[columns[0]].strip(), [])
+                image = cells[columns[0]].strip()
+                listed = rows.setdefault(image, [])
                 if cells.get(dialect.runs):
                     listed.append(RowSpan(number, at, len(line)))
                     if dialect.category and cells.get(dialect.category):
                         classes[cells[dialect.category]] = None
+                else:
+                    empty[image] = (number, cells)
             at += len(line)
-    return MaskTable(dialect, columns, rows, tuple(classes))
+    return MaskTable(dialect, columns, rows, tuple(classes), empty)
 
 
 def cells_of(line: bytes, columns: Sequence[str]) -> dict[str, str]:
@@ -141,10 +150,10 @@ class RunLengthRows:
                 raise
             notice = skipped_notice(error)
         runs = self.dialect.runs
-        kept: dict[str, object] = {k: v for k, v in cells.items() if k != runs}
-        if shape is None:
-            kept[runs] = cells.get(runs)
-        kept["row"] = row.number
+        kept: dict[str, object] = {
+            k: None if k == runs and shape is not None else v for k, v in cells.items()
+        }
+        kept |= {"row": row.number, "table": self.file.name}
         record = json.dumps(kept, ensure_ascii=False)
         category = cells.get(self.dialect.category or "") or None
         return Instance(
@@ -202,3 +211,13 @@ def counts_of_pairs(numbers: Sequence[str], pixels: int, file: str, record: str)
         )
     found = [int(n) for n in counts]
     return found if found[-1] or len(found) == 1 else found[:-1]
+
+
+def with_runs(cells: Mapping[str, object], mask: NDArray[np.bool_]) -> dict[str, object]:
+    """The cells of a row, with the runs of a mask (y, x) where they have none."""
+    by_rows = any(d.by_rows for d in DIALECTS if d.runs in cells)
+    inside = np.pad(mask.ravel("C" if by_rows else "F"), 1)
+    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+    pairs = zip(edges[::2].tolist(), (edges[1::2] - edges[::2]).tolist(), strict=True)
+    text = " ".join(f"{start} {length}" for start, length in pairs)
+    return {k: text if v is None else v for k, v in cells.items()}

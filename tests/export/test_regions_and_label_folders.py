@@ -137,7 +137,7 @@ def test_a_store_without_tracks_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("to", ["cellpose", "stardist"])
 def test_images_and_masks_in_folders(to: str, tmp_path: Path) -> None:
     source = make_cellpose(tmp_path / "in").root
-    store, out, report = exported(source, to, image=["a", "b"])
+    store, out, report = exported(source, to, image=["a", "b"], labels=["seg", "cp_masks"])
     assert report.images == 2
     for name, layer in (("a", "seg"), ("b", "cp_masks")):
         places = {
@@ -179,7 +179,7 @@ def test_overlapping_masks_are_named_as_not_kept(tmp_path: Path) -> None:
 
 def test_nnunet_folders(tmp_path: Path) -> None:
     source = make_nnunet(tmp_path / "in").root
-    store, out, _ = exported(source, "nnunet")
+    store, out, _ = exported(source, "nnunet", labels=["labels"])
     about = json.loads((out / "dataset.json").read_text())
     assert about["channel_names"] == {"0": "CT", "1": "PET"}
     assert about["labels"] == {"background": 0, "liver": 1, "tumor": 2}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ngff_bio.errors import ArgumentError
 from ngff_bio.export.annotations import LayerRows
 from ngff_bio.export.classes import Classes
+from ngff_bio.export.formats import label_files
 from ngff_bio.export.label_layers import report_losses
 from ngff_bio.export.output import place_below, unused_name, write_json
 from ngff_bio.export.report import ExportReport
@@ -22,6 +23,9 @@ from ngff_bio.model.splits import standard_split
 
 def write_cellpose(selection: Selection, place: Path, report: ExportReport) -> None:
     """Write ``a.tif`` with ``a_cp_masks.tif`` (or PNG) beside it."""
+    if not selection.named_layers and label_files.can_write(selection, place, "cellpose"):
+        label_files.write(selection, place, report)
+        return
     for image, name, pixels, labels in _pairs(selection, place, report, "Cellpose"):
         stem = str(PurePosixPath(name).with_suffix(""))
         write_tiff(place_below(place / _split(image), f"{stem}.tif"), pixels)
@@ -42,6 +46,9 @@ def write_nnunet(selection: Selection, place: Path, report: ExportReport) -> Non
     Values of label images are classes, numbered from 1 on: those of a semantic layer, or the classes
     of instances.
     """
+    if not selection.named_layers and label_files.can_write(selection, place, "nnunet"):
+        label_files.write(selection, place, report)
+        return
     classes = Classes(selection, report)
     names: list[str] = []
     cases = 0

@@ -153,7 +153,8 @@ def open_hdf5(file: SourceFile, limits: Limits) -> ArrayImage:
         tuple(min(chunks[i], shape[i]) for i in order),
         np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("="),
     )
-    return ArrayImage(pixels, axes_from("".join(axes)))
+    kept = {"hdf5": {"dataset": path, "axes": letters}}
+    return ArrayImage(pixels, axes_from("".join(axes)), kept)
 
 
 def _datasets(group: Any, above: str) -> Iterator[tuple[str, Any]]:

@@ -157,5 +157,8 @@ def label_layer(
         pixels=fitted,
         kind="instance",
         max_value=most,
-        attributes={"files": names},
+        attributes={
+            "files": names,
+            **({"file_places": [i for i, n in enumerate(grid.files) if n]} if missing else {}),
+        },
     )

@@ -143,7 +143,7 @@ class OutlineLines:
                     found=line.strip()[:60],
                     hint="correct the line, or leave the file out with --on-error skip",
                 )
-            record = json.dumps({"line": number})
+            record = json.dumps({"line": number, "outlines": self.file.name}, ensure_ascii=False)
             found.append(Instance(len(found) + 1, Polygons((tuple(values),)), record=record))
         return found
 

@@ -92,7 +92,7 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
         "nnunet",
         pairs,
         splits=_SPLITS.values(),
-        attributes={"nnunet": list(about.values())},
+        attributes={"files": {f"{f}/dataset.json".lstrip("/"): a for f, a in about.items()}},
         read_files=[f"{folder}/dataset.json".lstrip("/") for folder in about],
     )
 

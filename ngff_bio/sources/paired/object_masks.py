@@ -121,16 +121,19 @@ def _matches(name: str, globs: Iterable[str]) -> bool:
     return any(fnmatchcase(base_of(name).lower(), glob) for glob in globs)
 
 
-def _kinds_of_images(tree: FileTree) -> dict[str, dict[str, dict[str, str]]]:
-    """Tables ``filename,foreground,background``: the row of each image, by table."""
-    found = {}
+def _kinds_of_images(tree: FileTree) -> dict[str, dict[str, dict[str, object]]]:
+    """Tables ``filename,foreground,background``: the row of each image and its place, by table."""
+    found: dict[str, dict[str, dict[str, object]]] = {}
     for name in tree.names():
         if not _matches(name, ("*classes.csv",)):
             continue
         text = text_of(tree.file(name), "the table").removeprefix("\ufeff")
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
         if rows and set(rows[0]) >= _KINDS:
-            found[name] = {stem_of(r["filename"]): r for r in rows if r["filename"]}
+            listed = ((n, r) for n, r in enumerate(rows, 1) if r["filename"])
+            found[name] = {
+                stem_of(r["filename"]): {"class": r, "class_at": [name, n]} for n, r in listed
+            }
     return found
 
 
@@ -167,8 +170,7 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
     kinds = _kinds_of_images(tree)
     of_image = {stem: row for rows in kinds.values() for stem, row in rows.items()}
     pairs = [
-        replace(p, record={"class": of_image[s]}) if (s := stem_of(p.files[0])) in of_image else p
-        for p in pairs
+        replace(p, record={**p.record, **of_image.get(stem_of(p.files[0]), {})}) for p in pairs
     ]
     read_files = [*tables, *kinds]
     return PairReader(tree, problems, headers).dataset("object-masks", pairs, read_files=read_files)
@@ -225,7 +227,8 @@ class _Reader:
                     alone = len(parts) > 1 and parts[-2] == stem_of(name)
                     folder = "/".join(parts[: -2 if alone else -1])
                 layers = self._layers(name, header.size)
-                found.append(Pair(folder, base_of(name), (name,), layers=layers))
+                record = self._empty_row(name)
+                found.append(Pair(folder, base_of(name), (name,), layers=layers, record=record))
         known = {k for n in headers for k in (stem_of(n), base_of(n))}
         lost = [i for i in self.rows if i not in known]
         if lost:
@@ -241,6 +244,15 @@ class _Reader:
                 sum(len(self.rows[i][1].rows[i]) for i in lost),
             )
         return headers, found
+
+    def _empty_row(self, name: str) -> dict[str, object]:
+        """The row of an image without objects, and its place."""
+        for key in (stem_of(name), base_of(name)):
+            table, found = self.rows.get(key, ("", None))
+            if found is not None and key in found.empty:
+                number, cells = found.empty[key]
+                return {"row": cells, "row_at": [table, number]}
+        return {}
 
     def _layers(self, name: str, size: tuple[int, int]) -> tuple[InstanceLayer, ...]:
         files = self.masks.get(name, [])

@@ -66,7 +66,7 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
         rows = csv.DictReader(io.StringIO(text_of(tree.file(table), "the table"), newline=""))
         for row in rows:
             with problems.caught():
-                pairs.append(_pair(row, table, f"line {rows.line_num}", finder, labels))
+                pairs.append(_pair(row, table, rows.line_num, finder, labels))
     if not pairs:
         csvs = [n for n in tree.names() if n.lower().endswith(".csv")]
         raise SourceNotFoundError(
@@ -114,7 +114,7 @@ def _as_plates(dataset: SourceDataset) -> SourceDataset:
 def _pair(
     row: Mapping[str, str],
     table: str,
-    record: str,
+    line: int,
     finder: ImageFinder,
     by_stem: Mapping[str, list[Labels]],
 ) -> Pair:
@@ -131,7 +131,7 @@ def _pair(
             raise SourceError(
                 "a row of a table names an image file that is not there",
                 file=table,
-                record=f"{record}, {column}",
+                record=f"line {line}, {column}",
                 expected=f"an image file {given}",
                 found="no such file, or several",
                 hint="add the image files, or leave out such rows with --on-error skip",
@@ -144,7 +144,7 @@ def _pair(
         raise SourceError(
             "a row of a table names no image file",
             file=table,
-            record=record,
+            record=f"line {line}",
             expected="the name of a file for each channel",
             hint="leave out such rows with --on-error skip",
         )
@@ -155,9 +155,8 @@ def _pair(
         known |= {one.file for one in labels}
     plate = next((v for k, v in row.items() if k and v and _PLATE.match(k)), "")
     kept = {k: v for k, v in row.items() if k}
-    return Pair(
-        plate, stem_of(files[0]), files, tuple(labels), tuple(channels), record={"row": kept}
-    )
+    about = {"row": kept, "row_at": [table, line]}
+    return Pair(plate, stem_of(files[0]), files, tuple(labels), tuple(channels), record=about)
 
 
 SOURCE = Source(
