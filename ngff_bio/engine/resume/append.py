@@ -17,7 +17,7 @@ from ngff_bio import ngff
 from ngff_bio.engine.plan.layout import Stored
 from ngff_bio.engine.plan.plan import Plan, label_path, plan_dataset
 from ngff_bio.engine.plan.settings import Settings
-from ngff_bio.engine.resume import state
+from ngff_bio.engine.resume import redo, state
 from ngff_bio.engine.resume.fingerprint import (
     SourceIdentities,
     changed_images,
@@ -36,7 +36,7 @@ from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.engine.write.transaction import State, Transaction
 from ngff_bio.engine.write.update import refuse_inner
 from ngff_bio.errors import StoreBusyError, StoreError, StoreExistsError, StoreNotFoundError
-from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, VolumeLayer
+from ngff_bio.model import ArrayPixels, Notice, SourceDataset, SourceImage, VolumeLayer
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.journal import ADDITION, PLAN, STAGED
 from ngff_bio.zarrio.nodes import Nodes, read_nodes
@@ -221,17 +221,19 @@ class Addition(DatasetWork):
             )
         return action, storage
 
-    def begin(self, storage: Storage, action: state.Action) -> None:
+    def begin(self, storage: Storage, action: state.Action) -> list[Notice]:
         """Keep the current documents of the store, and record what is being added."""
+        notices: list[Notice] = []
         if action == "begin":
             self._check_values(storage)
             state.write_plan(storage, self.plan, self.summary, "append", self._base)
         if action == "resume":
-            state.forget_changed(self.plan, self.summary, storage)
+            notices = redo.forget_changed(self.plan, self.summary, storage)
         paths = {image.path for image in self.plan.dataset.images}
         # Without a manifest it is not known which objects are new: all are moved to their places.
         new = paths if storage.size(MANIFEST) is not None else ()
         self._transaction = Transaction.resume(storage) or Transaction.begin(storage, new)
+        return notices
 
     def _check_values(self, storage: Storage) -> None:
         """Refuse if annotations of frames in the store have changed."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ngff_bio.engine.resume.lease import Lease
-from ngff_bio.engine.resume.state import read_plan, remove_incomplete
+from ngff_bio.engine.resume.redo import remove_incomplete
+from ngff_bio.engine.resume.state import read_plan
 from ngff_bio.engine.write.manifest import manifest_keys
 from ngff_bio.engine.write.records import load_records
 from ngff_bio.engine.write.transaction import settle

@@ -9,33 +9,28 @@ store that replaces another one is written below ``.ngff_bio/new/``, with a stat
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypedDict
 
 import msgspec
 
-from ngff_bio.engine.plan.plan import Plan, WorkPlan
+from ngff_bio.engine.plan.plan import WorkPlan
 from ngff_bio.engine.plan.settings import Settings
-from ngff_bio.engine.resume.fingerprint import changed_images, differences, undeclared_images
+from ngff_bio.engine.resume.fingerprint import changed_images, differences
 from ngff_bio.engine.resume.lease import LEASE, holder
 from ngff_bio.engine.write.manifest import SourceFiles, read_conversion, read_manifest
-from ngff_bio.engine.write.records import UnitRecord, load_record, load_records, record_key
 from ngff_bio.errors import StoreExistsError
-from ngff_bio.model import Notice
 from ngff_bio.storage import Storage, StorageBelow
 from ngff_bio.zarrio.journal import (
     ADDITION,
     JOURNAL,
     PLAN,
-    ROWS,
     STAGED,
     STATE,
     UNITS,
     sealed,
     unsealed,
-    within,
 )
 
 Kind = Literal["new", "append"]
@@ -277,7 +272,7 @@ def other_plan(
             "the source has changed since the conversion was interrupted: its images have other "
             "shapes, types or label layers",
             file=storage.url,
-            record=_some(changed_images(begun["plan"], summary)),
+            record=some(changed_images(begun["plan"], summary)),
             hint=f"undo the change and run the same command again to resume, or {way_out}",
         )
     return StoreExistsError(
@@ -295,96 +290,8 @@ def _short(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first names of several, for messages."""
     return ", ".join(n or "(root)" for n in names[:3]) + (
         f" and {len(names) - 3} more" if len(names) > 3 else ""
     )
-
-
-def reread_notices(summary: dict[str, Any], storage: Storage) -> list[Notice]:
-    """What differs from the conversion that was begun, and is not resumed of it, and why."""
-    begun = read_plan(storage)
-    if begun is None or "plan" not in begun:
-        return []
-    then, now = begun["plan"].get("on_error"), summary["on_error"]
-    notices = []
-    if then != now:
-        effect = {
-            "skip": "what cannot be read is left out of the store, and listed here",
-            "stop": "what cannot be read ends the conversion",
-        }[now]
-        notices = [
-            Notice("note", f"begun with --on-error {then}, resumed with --on-error {now}: {effect}")
-        ]
-    unknown = undeclared_images(summary)
-    changed = [p for p in changed_images(begun["plan"], summary) if p not in set(unknown)]
-    reasons = {
-        "their source was changed since the conversion was interrupted": changed,
-        "nothing is known of their source that changes with its content": unknown,
-    }
-    return notices + [
-        Notice(
-            "note", f"images were not resumed but read again: {why}", None, _some(paths), len(paths)
-        )
-        for why, paths in reasons.items()
-        if paths
-    ]
-
-
-def forget_changed(plan: Plan, summary: dict[str, Any], storage: Storage) -> None:
-    """Remove what was written of images whose source has changed, and record what it is now.
-
-    ``plan.json`` changes last: if this is interrupted, a second run does it again.
-    """
-    begun = read_plan(storage)
-    paths = set() if begun is None else set(changed_images(begun["plan"], summary))
-    if begun is None or not paths:
-        return
-    numbers = {i for i, image in enumerate(plan.dataset.images) if image.path in paths}
-    written: set[str] = set()
-    for unit in plan.units:
-        if any(plan.arrays[p.array].image in numbers for p in unit.parts):
-            record = load_record(storage, unit.id)
-            written.update(key for key, _ in (record.objects if record is not None else ()))
-            storage.delete(record_key(unit.id))
-    for path in sorted(paths):
-        storage.delete_all(path, (key for key in written if within(key, (path,))))
-    write_plan(storage, plan, summary, begun["kind"], begun["base"])
-
-
-def resumed_records(storage: Storage) -> Iterator[UnitRecord]:
-    """Records of units that are done: their objects exist with the recorded size, and no part failed.
-
-    Other records are removed, so that their units are done again, and so is what killed processes
-    have left behind.
-    """
-    storage.remove_partial()
-    sizes = dict(storage.list()) if storage.locality == "network" else None
-
-    def exists(key: str, size: int | None) -> bool:
-        found = storage.size(key) if sizes is None else sizes.get(key)
-        return found is not None if size is None else found == size
-
-    for record in load_records(storage):
-        rows = [part.rows for part in record.parts if part.rows]
-        if (
-            all(exists(key, size) for key, size in record.objects)
-            and all(exists(key, None) for key in rows)
-            and not any(part.failed for part in record.parts)
-        ):
-            yield record
-        else:
-            storage.delete(record_key(record.id))
-
-
-def remove_incomplete(storage: Storage) -> None:
-    """Remove an incomplete store; after an interruption a second run can continue."""
-    storage.put(PLAN, sealed(json.dumps(Begun(removing=True)).encode()))
-    tops = {key.partition("/")[0] for key, _ in storage.list()} - {STATE}
-    for top in sorted(tops):
-        if storage.size(top) is not None:
-            storage.delete(top)
-        else:
-            storage.delete_all(top)
-    for path in (UNITS, ROWS, STAGED):
-        storage.delete_all(path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from ngff_bio import ngff
 from ngff_bio.engine.plan.plan import Plan, Unit, plan_dataset
 from ngff_bio.engine.plan.settings import Settings
-from ngff_bio.engine.resume import state
+from ngff_bio.engine.resume import redo, state
 from ngff_bio.engine.resume.fingerprint import (
     SourceIdentities,
     conversion_of,
@@ -143,10 +143,10 @@ def run_work(
             if action not in ("resume", "restart") and (memory := getattr(runner, "memory", 0)):
                 check_memory(work.plan, work.plan.units, memory)  # before anything is written
             if action in ("resume", "restart"):
-                run.notices += state.reread_notices(work.summary, run.storage)
-            work.begin(run.storage, action)
+                run.notices += redo.reread_notices(work.summary, run.storage)
+            run.notices += work.begin(run.storage, action)
             if action == "resume":
-                run.resume(state.resumed_records(run.storage))
+                run.resume(redo.resumed_records(run.storage))
             run.do_units(runner)
             run.skip_failed()
             finished = work.finish(run.plan, run.records.values(), run.storage, source_files)
@@ -176,10 +176,10 @@ class _NewDataset(DatasetWork, NewStore[Plan]):
         digest = "" if undeclared_images(summary) else digest_of(summary)
         super().__init__(plan, summary, conversion, digest, overwrite, source_files, settled)
 
-    def begin(self, storage: Storage, action: state.Action) -> None:
+    def begin(self, storage: Storage, action: state.Action) -> list[Notice]:
         if action == "resume":
-            state.forget_changed(self.plan, self.summary, storage)
-        super().begin(storage, action)
+            return redo.forget_changed(self.plan, self.summary, storage)
+        return super().begin(storage, action)
 
     def finish(
         self, plan: Plan, records: Iterable[UnitRecord], storage: Storage, source_files: SourceFiles

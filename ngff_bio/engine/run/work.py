@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ngff_bio.engine.plan.plan import Plan, WorkPlan
-from ngff_bio.engine.resume import state
+from ngff_bio.engine.resume import redo, state
 from ngff_bio.engine.resume.fingerprint import SourceIdentities
 from ngff_bio.engine.run.failures import skip_failed_images
 from ngff_bio.engine.run.report import ConversionReport, make_report
@@ -38,8 +38,8 @@ class Work(Protocol[P]):
         """Where units write, and what to do there."""
         ...
 
-    def begin(self, storage: Storage, action: state.Action) -> None:
-        """Prepare the target and record the plan in it."""
+    def begin(self, storage: Storage, action: state.Action) -> list[Notice]:
+        """Prepare the target and record the plan in it; what is done again, and why."""
         ...
 
     def skip_failed(
@@ -121,12 +121,13 @@ class NewStore(Generic[P]):
         inside = StorageBelow(storage, STAGED)
         return state.action_of(state.read_plan(inside), self.summary) or "discard", inside
 
-    def begin(self, storage: Storage, action: state.Action) -> None:
+    def begin(self, storage: Storage, action: state.Action) -> list[Notice]:
         """Remove what is not resumed, and record the plan."""
         if action in ("discard", "restart"):
-            state.remove_incomplete(storage)
+            redo.remove_incomplete(storage)
         if action != "resume":
             state.write_plan(storage, self.plan, self.summary, "new")
+        return []
 
     def publish(self, storage: Storage, roots: Mapping[str, bytes], kept: State) -> None:
         """Write the root, and remove the state of the conversion."""

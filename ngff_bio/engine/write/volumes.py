@@ -93,12 +93,14 @@ def _class_counts(block: PixelArray, classes: PixelArray) -> dict[str, dict[str,
     edges = np.concatenate(([0], np.flatnonzero(changes) + 1, [objects.size]))
     inside = objects[edges[:-1]] != 0
     starts, lengths = edges[:-1][inside], np.diff(edges)[inside]
-    pairs = objects[starts].astype(np.int64) << 32 | kinds[starts].astype(np.int64)
-    keys, which = np.unique(pairs, return_inverse=True)
-    counts = np.bincount(which, lengths).astype(np.int64)
+    values, which = np.unique(objects[starts], return_inverse=True)
+    names, kind = np.unique(kinds[starts], return_inverse=True)
+    pairs, pair = np.unique(which * len(names) + kind, return_inverse=True)
+    counts = np.bincount(pair, lengths).astype(np.int64)
     found: dict[str, dict[str, int]] = {}
-    for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
-        found.setdefault(str(key >> 32), {})[str(key & 0xFFFFFFFF)] = count
+    for key, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+        value, name = values[key // len(names)], names[key % len(names)]
+        found.setdefault(str(value), {})[str(name)] = count
     return found
 
 
