@@ -123,8 +123,8 @@ def bitmaps(folder: Path) -> None:
 
 
 def layout(title: str) -> Callable[[Path], Any]:
-    """Maker of a layout of the table of formats."""
-    (found,) = (one for one in LAYOUTS if one.title == title)
+    """Maker of a layout of the table of formats, by the beginning of its title."""
+    (found,) = (one for one in LAYOUTS if one.title.startswith(title))
     return found.write
 
 
@@ -309,17 +309,15 @@ TARGETS: dict[str, Target] = {
     "run_length_csv": Target(run_length_table, files="*.csv"),
     "stuff": Target(stuff),
     "yolo_darknet": Target(layout("YOLO of darknet"), files="*.*[ta]*", weight=2),
-    "labelimg": Target(layout("labelImg: XML beside the images"), files="*.xml", weight=2),
+    "labelimg": Target(layout("labelImg"), files="*.xml", weight=2),
     "via_csv": Target(layout("VIA CSV"), files="*.csv", weight=2),
-    "box_table": Target(
-        layout("Lists of boxes: CSV of TensorFlow, RetinaNet, makesense; CreateML"),
-        files="*.[cj]s*",
-    ),
+    "box_table": Target(layout("Lists of boxes"), files="*.csv"),
+    "createml": Target(layout("CreateML"), files="*.json", weight=2),
     "datumaro": Target(layout("Datumaro"), files="*.json"),
-    "slide_xml": Target(layout("Aperio ImageScope (MoNuSeg) and ASAP: XML"), files="*.xml"),
-    "mot": Target(layout("MOTChallenge, MOT of CVAT: gt.txt"), files="*.[ti][xn]*"),
+    "slide_xml": Target(layout("Aperio"), files="*.xml"),
+    "mot": Target(layout("MOTChallenge"), files="*.[ti][xn]*"),
     "trackmate": Target(layout("TrackMate"), files="*.xml"),
-    "napari_shapes": Target(layout("napari: shapes as CSV"), files="*.csv"),
+    "napari_shapes": Target(layout("napari"), files="*.csv"),
     "well_table": Target(makers.make_well_table),
     "bmp": Target(bitmaps, files="*.bmp"),
     "png": Target(partial(COCO, kinds=("png", "rgba", "palette", "png16")), files="*.png"),
