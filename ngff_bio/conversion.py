@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.engine import ConversionReport, Runner, Settings, plan_dataset, write_dataset
@@ -15,11 +15,12 @@ from ngff_bio.engine.run.conversion import Progress
 from ngff_bio.errors import ArgumentError, NgffBioError
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import OnError, SourceDataset
-from ngff_bio.sources import FileTree, find_source, open_tree, read_source
-from ngff_bio.sources.accounting import account_for
-from ngff_bio.sources.files.checksums import Checksums, files_of
 from ngff_bio.storage import Storage, ZipStorage, storage_at
 from ngff_bio.zarrio.place import store_of
+
+# Sources are imported where one is read: they take long, and a store is converted without them.
+if TYPE_CHECKING:
+    from ngff_bio.sources import FileTree
 
 
 @renamed_keywords(destination_options="storage_options")
@@ -123,6 +124,9 @@ def convert(
             runner=runner,
             progress=progress,
         )
+    from ngff_bio.sources import open_tree
+    from ngff_bio.sources.files.checksums import Checksums, files_of
+
     tree = open_tree(source, source_options=source_options, limits=limits, exclude=exclude)
     dataset = _read(
         tree, format, options, on_error=on_error, ignore_unread=ignore_unread, progress=reading
@@ -173,6 +177,8 @@ def estimate(
 
         images = _image_patterns(options)
         return estimate_store(store, settings or Settings(), images=images, on_error=on_error)
+    from ngff_bio.sources import open_tree
+
     tree = open_tree(source, source_options=source_options, limits=limits, exclude=exclude)
     dataset = _read(
         tree, format, options, on_error=on_error, ignore_unread=ignore_unread, progress=reading
@@ -184,6 +190,9 @@ def _read(
     tree: FileTree, format: str | None, options: Mapping[str, Any] | None, **given: Any
 ) -> SourceDataset:
     """The dataset of a source; an error has the account of its files."""
+    from ngff_bio.sources import find_source, read_source
+    from ngff_bio.sources.accounting import account_for
+
     try:
         if format is None and (options or {}).get("pattern"):
             format = "plate"

@@ -196,6 +196,39 @@ def test_attributes_and_files_that_nobody_knows_are_kept(tmp_path: Path) -> None
     assert ngff_bio.verify(new).equal
 
 
+@pytest.mark.parametrize("version", ["0.5", "0.6"])
+def test_several_multiscales_of_a_group_are_kept(tmp_path: Path, version: Any) -> None:
+    """By the specification the user chooses by name, and the first is the fallback."""
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    by_hand("/")["image"](old)
+    group: Any = zarr.open_group(old)
+    axes = [{"name": n, "type": "space"} for n in "yx"]
+    levels = [
+        {"path": p, "coordinateTransformations": [{"type": "scale", "scale": [s, s]}]}
+        for p, s in (("flat", 1.0), ("flat2", 2.0))
+    ]
+    for level in levels:
+        step = int(level["coordinateTransformations"][0]["scale"][0])
+        group.create_array(level["path"], data=example_pixels()[0, ::step, ::step], chunks=(40, 50))
+    shared = {**group.attrs["multiscales"][0], "name": "shared", "type": "median"}
+    projection = {"name": "projection", "axes": axes, "datasets": levels}
+    group.attrs["multiscales"] = [*group.attrs["multiscales"], shared, projection]
+    report = ngff_bio.convert(old, new, settings=Settings(version=version))
+    assert [n.record for n in report.notices if "are kept" in n.what] == ["'shared', 'projection'"]
+    assert report.images == 1
+    assert_same_arrays(old, new)
+    first, second, third = ome(new)["multiscales"]
+    assert (second["name"], third["name"]) == ("shared", "projection")
+    assert second["type"] == "median"
+    assert [d["path"] for d in second["datasets"]] == [d["path"] for d in first["datasets"]]
+    assert [d["path"] for d in third["datasets"]] == ["flat", "flat2"]
+    assert zarr.open_array(new / "flat", mode="r").metadata.dimension_names == ("y", "x")
+    assert not broken_rules(new)
+    assert ngff_bio.verify(new, old).equal
+    with pytest.raises(SourceError, match="several multiscales"):
+        ngff_bio.convert(old, tmp_path / "made.zarr", settings=Settings(levels=2))
+
+
 def test_annotations_of_a_converted_dataset_still_export_equal(tmp_path: Path) -> None:
     made = make_livecell(tmp_path, cell_types=("A172",), crowd_every=3, parts_every=4)
     old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"

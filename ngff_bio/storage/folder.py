@@ -138,13 +138,22 @@ class FolderStorage(Storage):
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
-        for folder, _, names in os.walk(self._place(prefix)):
-            below = os.path.relpath(folder, self.root).replace(os.sep, "/")
-            start = "" if below == "." else f"{below}/"
-            for name in names:
-                if not name.endswith(UNFINISHED):
-                    with suppress(FileNotFoundError):  # gone since it was listed
-                        yield f"{start}{name}", os.stat(os.path.join(folder, name)).st_size
+        todo = [f"{prefix.rstrip('/')}/".lstrip("/")]
+        while todo:
+            below = todo.pop()
+            try:
+                with os.scandir(self._place(below)) as entries:
+                    found = list(entries)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise _storage_error(error, self._place(below), "list") from error
+            for entry in found:
+                with suppress(FileNotFoundError):  # gone since it was listed
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(f"{below}{entry.name}/")
+                    elif entry.is_file() and not entry.name.endswith(UNFINISHED):
+                        yield f"{below}{entry.name}", entry.stat().st_size
 
     def folders(self, prefix: str = "") -> Sequence[str]:
         """Names of the folders directly below ``prefix``, sorted."""

@@ -101,10 +101,10 @@ class StoreComparison:
         for path in self.inventory.documents.groups:
             if not self.inventory.is_dropped(path):
                 yield Task(0, partial(self._group, path))
-        for image in self.inventory.multiscales.values():
+        for image in self.inventory.multiscales:
             if not self.inventory.is_dropped(image.path) and self._is_there(image):
                 yield from self._pixels(image, old, new)
-        used = {p for m in self.inventory.multiscales.values() for p in m.levels}
+        used = {p for m in self.inventory.multiscales for p in m.levels}
         for path in self.inventory.documents.arrays.keys() - used:
             if not self.inventory.is_dropped(path):
                 yield Task(0, partial(self._other_array, path, old, new))

@@ -32,10 +32,14 @@ from ngff_bio.zarrio.documents import DOCUMENT_NAMES, store_errors
 class StoredMultiscale:
     """An image or a label image: its group, names of its axes as they are stored, the arrays of its
     levels, its metadata.
+
+    A group can list several (levels that were made by another method): readers show the first, and
+    ``further`` are the others.
     """
 
     path: str
     label: bool
+    further: bool
     axes: tuple[str, ...]
     levels: tuple[str, ...]
     meta: ngff.MultiscaleMeta
@@ -67,7 +71,7 @@ class Inventory:
     storage: Storage
     data: Storage
     documents: Documents
-    multiscales: dict[str, StoredMultiscale] = field(default_factory=dict)
+    multiscales: list[StoredMultiscale] = field(default_factory=list)
     arrays: dict[str, StoredArray] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
     dropped: frozenset[str] = frozenset()
@@ -113,8 +117,9 @@ class Inventory:
         self.notices.append(Notice("skipped", what, file, error.record))
 
     def images(self) -> list[StoredMultiscale]:
-        """Images that are converted, without label images."""
-        return [m for m in self.multiscales.values() if not m.label and not self.is_dropped(m.path)]
+        """Images that are converted, one of each group, without label images."""
+        given = (m for m in self.multiscales if not m.label and not m.further)
+        return [m for m in given if not self.is_dropped(m.path)]
 
     def identity(self, *, now: bool = False) -> str:
         """Digest of what changes with the content of the store: keys, sizes, in a folder times.
@@ -158,7 +163,7 @@ def take_inventory(storage: Storage, data: Storage, on_error: OnError) -> Invent
             continue
         label = path in labels or "image-label" in content
         try:
-            found.multiscales[path] = _multiscale(found, path, label)
+            found.multiscales += _multiscales(found, path, label)
         except NgffBioError as error:
             found.drop(path, error, on_error)
     if not found.images():
@@ -186,8 +191,8 @@ def _label_paths(documents: Documents) -> Iterator[str]:
             yield join(path, name)
 
 
-def _multiscale(found: Inventory, path: str, label: bool) -> StoredMultiscale:
-    """An image whose metadata fits its arrays.
+def _multiscales(found: Inventory, path: str, label: bool) -> list[StoredMultiscale]:
+    """The images of a group, whose metadata fits their arrays.
 
     Raises
     ------
@@ -195,20 +200,34 @@ def _multiscale(found: Inventory, path: str, label: bool) -> StoredMultiscale:
         If it does not.
     """
 
-    def below(name: str) -> str:
-        return join_key(path, name, file=found.url(path))
+    def shape_of(name: str) -> tuple[int, ...]:
+        return found.shape(join_key(path, name, file=found.url(path)))
 
     with store_errors("the OME-Zarr metadata of a group cannot be understood"):
-        attributes = as_04(found.documents.attributes(path), lambda name: found.shape(below(name)))
+        attributes = as_04(found.documents.attributes(path), shape_of)
     meta = ngff.decode(attributes)
-    if meta is None or len(meta.multiscales) != 1:
-        raise StoreError(
-            "a group does not have one image",
-            expected="one entry of multiscales",
-            found=0 if meta is None else len(meta.multiscales),
-        )
-    (image,) = meta.multiscales
-    paths = tuple(below(level.path) for level in image.levels)
+    if meta is None or not meta.multiscales:
+        raise StoreError("a group has no image", expected="an entry of multiscales", found="none")
+    if others := meta.multiscales[1:]:
+        names = ", ".join(repr(m.name or f"entry {n}") for n, m in enumerate(others, 1))
+        text = "multiscales beside the first one of a group, which readers show, are kept"
+        found.notices.append(Notice("note", text, found.url(path), names, len(others)))
+    entries = attributes.get("ome", attributes)["multiscales"]
+    return [
+        _multiscale(found, path, label, image, _axis_names(entry, image), n > 0)
+        for n, (image, entry) in enumerate(zip(meta.multiscales, entries, strict=True))
+    ]
+
+
+def _multiscale(
+    found: Inventory,
+    path: str,
+    label: bool,
+    image: ngff.MultiscaleMeta,
+    axes: tuple[str, ...],
+    further: bool,
+) -> StoredMultiscale:
+    paths = tuple(join_key(path, v.path, file=found.url(path)) for v in image.levels)
     for array_path, level in zip(paths, image.levels, strict=True):
         shape = found.shape(array_path)
         if not len(shape) == len(image.axes) == len(level.scale):
@@ -229,7 +248,7 @@ def _multiscale(found: Inventory, path: str, label: bool) -> StoredMultiscale:
         raise StoreError(
             "the values of a label image are not integers", expected="an integer type", found=dtype
         )
-    return StoredMultiscale(path, label, _axis_names(attributes, image), paths, image)
+    return StoredMultiscale(path, label, further, axes, paths, image)
 
 
 def _check_extents(
@@ -246,10 +265,9 @@ def _check_extents(
                 break
 
 
-def _axis_names(attributes: dict[str, Any], meta: ngff.MultiscaleMeta) -> tuple[str, ...]:
+def _axis_names(entry: dict[str, Any], meta: ngff.MultiscaleMeta) -> tuple[str, ...]:
     """Names of axes as they are stored: some writers use upper case."""
-    (image,) = attributes.get("ome", attributes)["multiscales"]
-    axes = image.get("axes")
+    axes = entry.get("axes")
     return tuple(a["name"] for a in axes) if axes else tuple(a.name for a in meta.axes)
 
 

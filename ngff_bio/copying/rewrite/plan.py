@@ -103,20 +103,22 @@ def plan_rewrite(inventory: Inventory, settings: Settings, on_error: OnError) ->
     ngff_bio.errors.NgffBioError
         With ``on_error="stop"``, if an image cannot be converted.
     """
-    arrays: list[RewrittenArray | MadeLevels] = []
-    owners: list[str | None] = []
+    found: list[tuple[RewrittenArray | MadeLevels, str]] = []
     used: set[str] = set()
-    for image in list(inventory.multiscales.values()):
-        used.update(image.levels)
+    for image in inventory.multiscales:
+        levels = [v for v in image.levels if v not in used]  # multiscales of a group may share some
+        used.update(levels)
         if inventory.is_dropped(image.path):
             continue
         try:
-            made = list(_image_arrays(inventory, image, settings))
+            made = list(_image_arrays(inventory, image, levels, settings))
         except NgffBioError as error:
             inventory.drop(image.path, error, on_error)
         else:
-            arrays += made
-            owners += [image.path] * len(made)
+            found += [(array, image.path) for array in made]
+    found = [(array, path) for array, path in found if not inventory.is_dropped(path)]
+    arrays = [array for array, _ in found]
+    owners: list[str | None] = [path for _, path in found]
     copied = dict(inventory.others)
     for path in sorted(inventory.documents.arrays.keys() - used):
         if inventory.is_dropped(path):
@@ -143,14 +145,19 @@ def plan_rewrite(inventory: Inventory, settings: Settings, on_error: OnError) ->
 
 
 def _image_arrays(
-    inventory: Inventory, image: StoredMultiscale, settings: Settings
+    inventory: Inventory, image: StoredMultiscale, levels: list[str], settings: Settings
 ) -> Iterator[RewrittenArray | MadeLevels]:
     if settings.levels is None:
-        for path in image.levels:
+        for path in levels:
             document = inventory.documents.arrays[path]
             array = inventory.array(path)
             yield rewritten_array(array, document, settings, image.axes, label=image.label)
         return
+    if image.further:
+        raise SourceError(
+            "levels cannot be made of a group with several multiscales",
+            hint="keep its levels: --levels keep",
+        )
     first = inventory.array(image.levels[0])
     one = rewritten_array(
         first, inventory.documents.arrays[image.levels[0]], settings, image.axes, label=image.label

@@ -293,7 +293,7 @@ def _counted(plan: RewritePlan) -> ConversionReport:
         frames += sizes.get("t", 1)
     labels = {
         m.path.rpartition("/")[2]
-        for m in inventory.multiscales.values()
+        for m in inventory.multiscales
         if m.label and not inventory.is_dropped(m.path)
     }
     codecs: dict[str, str] = {}
@@ -330,7 +330,7 @@ def _written(
 ) -> Iterator[ManifestEntry]:
     """Objects that units wrote, and pixels of level 0 that they decoded."""
     inventory = plan.inventory
-    firsts = {m.levels[0] for m in inventory.multiscales.values()}
+    firsts = {m.levels[0] for m in inventory.multiscales}
     for record in records:
         whole = record if record.objects else load_record(storage, record.id)
         for key, size in whole.objects if whole is not None else ():
