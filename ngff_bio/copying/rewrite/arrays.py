@@ -152,7 +152,8 @@ def _shard(
         outer = region_shape(axes, old.shape, chunk, one, old.dtype.itemsize, settings)
     else:
         return None
-    shard = tuple(-(-o // c) * c for o, c in zip(outer, chunk, strict=True))
+    # An axis of no pixels has a chunk, too.
+    shard = tuple(max(-(-o // c), 1) * c for o, c in zip(outer, chunk, strict=True))
     return None if shard == chunk else shard
 
 

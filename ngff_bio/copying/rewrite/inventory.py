@@ -212,10 +212,12 @@ def _multiscales(found: Inventory, path: str, label: bool) -> list[StoredMultisc
         names = ", ".join(repr(m.name or f"entry {n}") for n, m in enumerate(others, 1))
         text = "multiscales beside the first one of a group, which readers show, are kept"
         found.notices.append(Notice("note", text, found.url(path), names, len(others)))
-    entries = attributes.get("ome", attributes)["multiscales"]
+    content: Any = attributes.get("ome", attributes)
     return [
         _multiscale(found, path, label, image, _axis_names(entry, image), n > 0)
-        for n, (image, entry) in enumerate(zip(meta.multiscales, entries, strict=True))
+        for n, (image, entry) in enumerate(
+            zip(meta.multiscales, content["multiscales"], strict=True)
+        )
     ]
 
 
