@@ -110,11 +110,22 @@ def stream_xml(file: SourceFile, tags: Iterable[str]) -> Iterator[Element]:
 
 def root_tag(file: SourceFile) -> str | None:
     """Name of the root element, from the first kilobytes; ``None`` if they are not XML."""
+    found = _root(file)
+    return found[0] if found else None
+
+
+def root_attributes(file: SourceFile) -> dict[str, str]:
+    """Attributes of the root element, from the first kilobytes."""
+    found = _root(file)
+    return found[1] if found else {}
+
+
+def _root(file: SourceFile) -> tuple[str, dict[str, str]] | None:
     from xml.parsers.expat import ExpatError, ParserCreate
 
-    tags: list[str] = []
+    tags: list[tuple[str, dict[str, str]]] = []
     parser = ParserCreate()
-    parser.StartElementHandler = lambda tag, _: tags.append(tag)
+    parser.StartElementHandler = lambda tag, attributes: tags.append((tag, attributes))
     with suppress(ExpatError, LookupError, ValueError):  # an encoding that is not known
         parser.Parse(file.read_range(0, min(file.size, _SNIFFED)), False)
     return tags[0] if tags else None

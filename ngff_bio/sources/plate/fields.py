@@ -77,7 +77,14 @@ class FieldReader:
         numbers = {
             a: sorted({getattr(p, a) for planes in groups.values() for p in planes}) for a in "tz"
         }
-        grid = _Grid(tuple(keys), tuple(numbers["t"]), tuple(numbers["z"]), self.z_step())
+        step = self.z_step()
+        if step is not None and step < 0:
+            numbers["z"].reverse()
+            self.problems.note(
+                "planes are in the order of rising z: their numbers rise the other way"
+            )
+        step = None if step is None else abs(step)
+        grid = _Grid(tuple(keys), tuple(numbers["t"]), tuple(numbers["z"]), step)
         found = []
         for _, planes in sorted(groups.items()):
             with self.problems.caught():
@@ -86,7 +93,10 @@ class FieldReader:
         return found
 
     def z_step(self) -> float | None:
-        """Distance of two planes along z in micrometers, where it is the same in all fields."""
+        """Distance of two planes along z in micrometers, where it is the same in all fields.
+
+        It is negative if z falls where numbers of planes rise.
+        """
         if self.index.z_step is not None:
             return self.index.z_step
         heights: dict[tuple[str, int, str, int], dict[int, float]] = defaultdict(dict)
@@ -94,14 +104,14 @@ class FieldReader:
             if p.place[0] is not None:
                 heights[p.well, p.field, p.channel, p.t][p.z] = p.place[0]
         steps = [
-            abs(b[1] - a[1]) / (b[0] - a[0])
+            (b[1] - a[1]) / (b[0] - a[0])
             for found in heights.values()
             for a, b in pairwise(sorted(found.items()))
         ]
         if not steps:
             return None
         step = float(np.median(steps))
-        if step <= 0 or any(abs(s - step) > _EQUAL * step for s in steps):
+        if not step or any(abs(s - step) > _EQUAL * abs(step) for s in steps):
             if any(steps):
                 self.problems.note("the planes of a field are not at equal distances along z")
             return None
@@ -114,7 +124,7 @@ class FieldReader:
             # A field with fewer time points or planes than others at its end is shorter.
             "t": grid.t.index(own["t"][-1]) + 1,
             "c": len(grid.channels),
-            "z": grid.z.index(own["z"][-1]) + 1,
+            "z": max(map(grid.z.index, own["z"])) + 1,
         }
         placed: dict[tuple[int, int, int], PlatePlane] = {}
         for plane in planes:

@@ -1,8 +1,9 @@
 """IN Cell Analyzer: the ``.xdce`` file, XML with an ``Image`` for each plane.
 
 An ``Image`` has its ``filename``, a ``Well`` with ``Row`` and ``Column``, and an ``Identifier``
-with indices of field, z, wavelength and time. ``offset_point`` elements are the positions of fields
-in micrometers.
+with indices of field, z, wavelength and time. ``offset_point`` elements, in the order of field indices,
+are the positions of fields in micrometers, y upwards (as of Bio-Formats, ome/bioformats#3486). Where
+there are none, ``PlatePosition_um`` is that of an image from the upper left of the plate.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ngff_bio.formats.problems import Problems
-from ngff_bio.formats.xml import local_name, stream_xml
+from ngff_bio.formats.xml import local_name, root_attributes, stream_xml
 from ngff_bio.model import Channel, SourceFile
 from ngff_bio.sources.plate.planes import (
     PlateIndex,
@@ -58,8 +59,6 @@ def read_index(file: SourceFile, problems: Problems) -> PlateIndex:
             with problems.caught():
                 planes.append(_plane(file.name, element, places))
         elif kind == "offset_point":
-            if not places:
-                problems.note("positions of fields are taken with y upwards", file.name)
             x, y = (number_in(values, a, file.name, kind) for a in "xy")
             places.append((y, x))
         elif kind in ("Wavelength", "EmissionFilter"):
@@ -76,7 +75,7 @@ def read_index(file: SourceFile, problems: Problems) -> PlateIndex:
     return PlateIndex(
         rule=f"by the index {file.name} of IN Cell",
         planes=tuple(planes),
-        plate=plate.get("name", ""),
+        plate=root_attributes(file).get("PlateID") or plate.get("name", ""),
         acquisition=file.name.rpartition("/")[2],
         channels={str(k): waves[k] if k < len(waves) else Channel(str(k)) for k in keys},
         pixel_size=(y_size, x_size) if y_size and x_size else None,
@@ -97,7 +96,11 @@ def _plane(file: str, image: Element, places: list[tuple[float, float]]) -> Plat
         int(number_in(parts.get("Identifier", {}), f"{k}_index", file, record, whole=True))
         for k in ("field", "z", "wave", "time")
     )
-    y, x = places[field] if 0 <= field < len(places) else (None, None)
+    on_plate = parts.get("PlatePosition_um", {})
+    y, x = (optional_number(on_plate, a) for a in "yx")
+    if places:
+        upwards, x = places[field] if 0 <= field < len(places) else (None, None)
+        y = None if upwards is None else -upwards
     taken = optional_number(image.attrib, "acquisition_time_ms")
     focus = parts.get("FocusPosition", {})
     return PlatePlane(
@@ -107,7 +110,7 @@ def _plane(file: str, image: Element, places: list[tuple[float, float]]) -> Plat
         str(wave),
         t,
         z,
-        place=(optional_number(focus, "z"), None if y is None else -y, x),
+        place=(optional_number(focus, "z"), y, x),
         seconds=None if taken is None else taken / 1000,
         record={k: v for k, v in image.attrib.items() if k not in ("filename", "thumbnail")},
     )

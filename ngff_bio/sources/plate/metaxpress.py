@@ -127,7 +127,7 @@ def _report_missing(
 
 
 def _z_step(tree: FileTree, planes: Sequence[PlatePlane]) -> float | None:
-    """Distance of the first two planes of the first field along z."""
+    """Distance of the first two planes of the first field along z, negative if z falls."""
     first = planes[0]
     same = {"row", "column", "field", "channel", "t"}
     stack = [p for p in planes if all(getattr(p, k) == getattr(first, k) for k in same)]
@@ -135,7 +135,7 @@ def _z_step(tree: FileTree, planes: Sequence[PlatePlane]) -> float | None:
     for plane in sorted(stack, key=lambda p: p.z)[:2]:
         found = optional_number(metaseries_values(tree.file(plane.file)), "z-position")
         at += [] if found is None else [found]
-    return round(abs(at[1] - at[0]), 9) or None if len(at) == 2 else None
+    return round(at[1] - at[0], 9) or None if len(at) == 2 else None
 
 
 def _placed(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import ngio
 import numpy as np
 import openreadout
 import pytest
+import tifffile
 import zarr
 from makers.plates import PIXEL, STEP, WRITERS, PlateTruth, make_plate
 
@@ -135,17 +137,51 @@ def test_time_points_have_their_times(tmp_path: Path) -> None:
     assert ngff_bio.open(tmp_path / "out.zarr")["A/1/0"].axes == "tcyx"
 
 
-def test_a_plate_of_384_wells(tmp_path: Path) -> None:
-    wells = [(row, column) for row in range(1, 17) for column in (1, 13, 24)]
+@pytest.mark.parametrize("instrument", ["harmony", "metaxpress"])
+def test_planes_are_in_the_order_of_rising_z(tmp_path: Path, instrument: str) -> None:
+    """A plane that is lower has the lower index, so that scale and translation place it."""
+    truth = make_plate(tmp_path, instrument, wells=((1, 1),), fields=1, times=1, channels=("DAPI",))
+    changed = [(truth.root / "Images/Index.idx.xml", '<PositionZ Unit="m">')]
+    if instrument == "metaxpress":
+        changed = [
+            (f, 'id="z-position" type="float" value="') for f in truth.root.rglob("*w1????????-*")
+        ]
+    for file, before in changed:
+        if file.suffix == ".tif":
+            pixels, text = tifffile.imread(file), tifffile.TiffFile(file).pages[0].description
+            tifffile.imwrite(
+                file, pixels, photometric="minisblack", metadata=None, software="MetaSeries",
+                description=text.replace(before, f"{before}-"),
+            )  # fmt: skip
+        else:
+            file.write_text(file.read_text().replace(before, f"{before}-"))
+    report = ngff_bio.convert(truth.root, tmp_path / "out.zarr")
+    assert any("order of rising z" in n.what for n in report.notices)
+    stored: Any = zarr.open_group(tmp_path / "out.zarr/A/1/0", mode="r")
+    np.testing.assert_array_equal(stored["0"][:], truth.fields["A1", 0][0, :, ::-1])
+    steps = stored.attrs["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"]
+    assert steps[0]["scale"][1] == STEP
+    if instrument == "harmony":
+        assert steps[1]["translation"][1] == -2 * STEP
+    assert ngff_bio.verify(tmp_path / "out.zarr", truth.root).equal
+
+
+@pytest.mark.parametrize(
+    ("instrument", "rows", "columns"), [("cellvoyager", 8, 12), ("harmony", 16, 24)]
+)
+def test_a_plate_with_all_its_wells(
+    tmp_path: Path, instrument: str, rows: int, columns: int
+) -> None:
+    wells = [(row, column) for row in range(1, rows + 1) for column in range(1, columns + 1)]
     truth = make_plate(
-        tmp_path, "harmony", rows=16, columns=24, wells=wells, fields=1, times=1, planes=1,
+        tmp_path, instrument, rows=rows, columns=columns, wells=wells, fields=1, times=1, planes=1,
         channels=("DAPI",), shape=(4, 4),
     )  # fmt: skip
     report = ngff_bio.convert(truth.root, tmp_path / "out.zarr")
-    assert report.images == len(wells)
+    assert report.images == rows * columns
     plate = ngff_bio.open(tmp_path / "out.zarr").plate
-    assert (len(plate.meta.rows), len(plate.meta.columns)) == (16, 24)
-    assert len(plate) == len(wells)
-    for well in ("A1", "P24", "H13"):
-        stored = zarr.open_array(tmp_path / "out.zarr" / plate[well]["0"].path / "0", mode="r")
+    assert (len(plate.meta.rows), len(plate.meta.columns)) == (rows, columns)
+    assert [*plate] == [well for well, _ in truth.fields]
+    for well in ("A1", "C7", "H12", [*plate][-1]):
+        stored: Any = zarr.open_array(tmp_path / "out.zarr" / plate[well]["0"].path / "0", mode="r")
         np.testing.assert_array_equal(stored[:], truth.fields[well, 0][0, :, 0])
