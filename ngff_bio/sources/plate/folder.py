@@ -14,7 +14,14 @@ from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceDataset, SourcePlate, SourceTable
 from ngff_bio.sources.assembly import base_of, folder_of, image_files, probe_all
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.plate import cellvoyager, harmony, incell, metaxpress, scanr
+from ngff_bio.sources.plate import (
+    cellvoyager,
+    harmony,
+    incell,
+    metaxpress,
+    micromanager,
+    scanr,
+)
 from ngff_bio.sources.plate.fields import Field, FieldReader, renumbered
 from ngff_bio.sources.plate.labels import FieldLabels, label_files, plane_files
 from ngff_bio.sources.plate.names import GROUPS, RULES, named_plate, pattern_rule, rule_of
@@ -171,7 +178,10 @@ def _indexes(tree: FileTree, pattern: str | None, problems: Problems) -> list[Pl
             hint="give the parts of the names as groups: --pattern "
             "'(?P<well>[A-P][0-9]+)_(?P<field>[0-9]+)_(?P<channel>[^_.]+)'",
         )
-    return [named_plate(names, rule, problems)]
+    found = named_plate(names, rule, problems)
+    if rule.name == "Micro-Manager":
+        found = micromanager.described(tree, found, problems)
+    return [found]
 
 
 def _there(tree: FileTree, index: PlateIndex, problems: Problems) -> PlateIndex:
@@ -294,7 +304,9 @@ SOURCE = Source(
     belongs=(
         "*_thumb*.tif", "thumb*.tif", "*.mes", "*.mrf", "*.mlf", "*.wpi", "*.wpp", "*.icr", "*.kw.txt",
         "*.ref.xml", "*.xdce", "*.htd", "*.db", "dc_*.tif", "sc_*.tif", "index.xml", "index.idx.xml",
-        "metadata.ome.xml", "*.mxprotocol", "zstep_0/*", "*/zstep_0/*",
+        "metadata.ome.xml", "*.mxprotocol", "display_and_comments.txt", "displaysettings.json",
+        "acquisition parameters.json", "coordinates.csv", "configurations.xml",
+        "zstep_0/*", "*/zstep_0/*",
         "assaylayout/*", "*/assaylayout/*", "*ffc_profile*",
     ),
 )  # fmt: skip

@@ -63,9 +63,9 @@ RULES = (
     ),
     _rule(
         "Opera, Operetta, Phenix",
-        "r02c03f01p01-ch1sk1fk1fl1.tiff",
+        "r02c03f01p01-ch1sk1fk1fl1.tiff, r02c03f01p01-ch1t01.tiff",
         r"r(?P<row>\d\d)c(?P<column>\d\d)f(?P<field>\d+)p(?P<z>\d+)-ch(?P<channel>\d+)"
-        r"sk(?P<t>\d+)fk\d+fl\d+$",
+        r"(?:sk|t)(?P<t>\d+)(?:fk\d+fl\d+)?$",
     ),
     _rule(
         "CellVoyager",
@@ -87,8 +87,29 @@ RULES = (
     ),
     _rule(
         "Cytation, Gen5",
-        "B2_01_1_1_DAPI_001.tif: well, step, wavelength, field, channel, time",
-        rf"{_WELL}_-?\d+_\d+_(?P<field>\d+)_(?P<channel>[A-Za-z][^_/]*)_(?P<t>\d{{3}})$",
+        "B2_01_1_1Z0_DAPI_001.tif: well, step, wavelength, field (and z), channel, time",
+        rf"{_WELL}_-?\d+_\d+_(?P<field>\d+)(?:Z(?P<z>\d+))?_(?P<channel>[A-Za-z][^_/]*)_(?P<t>\d{{3}})$",
+    ),
+    _rule(
+        "Cellomics, EVOS",
+        "MFGTMP_140206180002_A01f00d0.TIF",
+        r"(?:(?P<plate>[^/]+)_)?(?P<well>[A-P]\d\d)f(?P<field>\d\d+)d(?P<channel>\d+)$",
+    ),
+    _rule(
+        "Micro-Manager",
+        "A1-Site_0/img_000000000_DAPI_000.tif",
+        r"(?P<well>[A-P]\d{1,2})-Site_(?P<field>\d+)/img_(?P<t>\d{9})_(?P<channel>[^/]+)_(?P<z>\d{3})$",
+    ),
+    _rule(
+        "Micro-Manager",
+        "A1-Site_0/img_channel000_position000_time000000000_z000.tif",
+        r"(?P<well>[A-P]\d{1,2})-Site_(?P<field>\d+)/img_channel(?P<channel>\d{3})_position\d{3}"
+        r"_time(?P<t>\d{9})_z(?P<z>\d{3})$",
+    ),
+    _rule(
+        "Squid",
+        "0/A1_0_0_Fluorescence_405_nm_Ex.tiff: time, well, field, z, channel",
+        rf"(?P<t>\d+)/{_WELL}_(?P<field>\d+)_(?P<z>\d+)_(?P<channel>[A-Z][^/]*_[^/]+)$",
     ),
     _rule(
         "CellProfiler's examples",

@@ -174,6 +174,11 @@ def optional_number(values: Mapping[str, str | None], key: str) -> float | None:
     return found if math.isfinite(found) else None
 
 
+def number_of(values: Mapping[str, object], key: str) -> float | None:
+    """A finite number of a JSON object; ``None`` if it is missing or something else."""
+    return optional_number({key: str(values.get(key))}, key)
+
+
 def indexed_well(row: float, column: float, file: str, record: str) -> tuple[str, int]:
     """A well by its numbers, counted from 1.
 

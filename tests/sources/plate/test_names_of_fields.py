@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,16 @@ UUID = "4996E914-A4B6-49AF-8081-5B58A8653201"
              "B2_01_2_2_Phase Contrast_001.tif"],
             {"B/2/0": [0, 1], "B/2/1": [2, 3]},
         ),
+        (["E5_01_4_1Z0_Confocal CY5_001.tif", "E5_01_4_1Z1_Confocal CY5_001.tif"], {"E/5/0": [0, 1]}),
+        (["r02c03f01p01-ch1t01.tiff", "r02c03f01p01-ch1t02.tiff"], {"B/3/0": [0, 1]}),
+        (
+            [f"MFGTMP_140206180002_A01f{f:02}d{c}.TIF" for f in (0, 1) for c in (0, 1)],
+            {"A/1/0": [0, 1], "A/1/1": [2, 3]},
+        ),
+        (
+            [f"0/{w}_0_{z}_Fluorescence_405_nm_Ex.tiff" for w in ("A1", "H12") for z in (0, 1)],
+            {"A/1/0": [0, 1], "H/12/0": [2, 3]},
+        ),
         (["Channel1-01-A-01.tif", "Channel2-01-A-01.tif"], {"A/1/0": [0, 1]}),
         (["x_A01_f02_z01.tif", "x_A01_f02_z03.tif"], {"A/1/0": [0, 1]}),
     ],
@@ -68,6 +79,35 @@ def test_names_of_each_instrument(
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
     assert report.format == "plate"
     assert stored(tmp_path / "out.zarr") == expected
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_documents_of_micromanager_describe_planes(tmp_path: Path, version: int) -> None:
+    """``metadata.txt`` as versions 1.4 and 2 of Micro-Manager write it beside separate image files."""
+    names = []
+    for site in (0, 1):
+        folder, content = f"B2-Site_{site}", dict[str, object](Summary={"PixelSize_um": 0.65})
+        for c, z in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            channel = ("DAPI", "GFP")[c]
+            name = f"img_000000000_{channel}_{z:03}.tif"
+            if version == 2:
+                name = f"img_channel{c:03}_position{site:03}_time000000000_z{z:03}.tif"
+            names.append(f"{folder}/{name}")
+            record = {"FileName": name if version == 1 else names[-1], "Channel": channel,
+                      "XPositionUm": 90.5 * site, "YPositionUm": 5, "ZPositionUm": 10 - 2.5 * z,
+                      "ElapsedTime-ms": 1500, "Exposure-ms": 20}  # fmt: skip
+            content[f"FrameKey-0-{c}-{z}" if version == 1 else f"Metadata-{names[-1]}"] = record
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        (tmp_path / "in" / folder / "metadata.txt").write_text(json.dumps(content))
+    write(tmp_path / "in", *names)
+    ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
+    assert stored(tmp_path / "out.zarr") == {"B/2/0": [1, 0, 3, 2], "B/2/1": [5, 4, 7, 6]}
+    dataset = ngff_bio.open(tmp_path / "out.zarr")
+    image = dataset["B/2/1"]
+    assert [c.label for c in image.meta.channels] == ["DAPI", "GFP"]
+    assert image.pixels.scale(0) == {"c": 1, "z": 2.5, "y": 0.65, "x": 0.65}
+    assert image.pixels.translation(0) == {"c": 0, "z": 7.5, "y": 5, "x": 90.5}
+    assert {*dataset.plate.table("planes")["Exposure-ms"]} == {"20"}
 
 
 def test_dates_in_names_are_times(tmp_path: Path) -> None:
