@@ -279,6 +279,7 @@ def _instance(columns: Mapping[str, list[object]], row: int) -> Instance:
         box=None if None in box else box,
         area=get("area"),
         iscrowd=get("iscrowd"),
+        score=get("score"),
         record=get("record"),
     )
 

@@ -139,10 +139,13 @@ class BoxTable:
             if not isinstance(boxes, list):
                 raise self._wrong(f"[{n}]", "an object with image and annotations", one)
             about.setdefault(str(name), {**entry, key: None})
-            for box in boxes or [{}]:
-                at = box.get("coordinates") or {}
-                sides = [at.get(k) for k in ("x", "y", "width", "height")]
-                yield str(name), box.get("label"), _around(sides) if at else (), box
+            if not boxes:
+                yield str(name), None, (), {}
+            for given in boxes:
+                box = given if isinstance(given, dict) else {}
+                at, keys = box.get("coordinates"), ("x", "y", "width", "height")
+                sides = [at.get(k) if isinstance(at, dict) else None for k in keys]
+                yield str(name), box.get("label"), _around(sides), box
 
     def _columns(self) -> _Columns:
         text = io.StringIO(text_of(self.file, "the table"), newline="")

@@ -133,7 +133,7 @@ class TrackedPixels:
                     record=f"track {strange[0]}",
                     expected=f"a track {strange[0]} that includes frame {t} (from 0)",
                     found="another track or none",
-                    hint="correct the list, or convert without this comparison with --on-error skip",
+                    hint="correct the list or the label image, or skip the movie with --on-error skip",
                 )
         return block
 

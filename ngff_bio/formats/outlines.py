@@ -114,6 +114,7 @@ def mask_rle(mask: PixelArray, corner: tuple[int, int], size: tuple[int, int]) -
     What is outside of the image is cut off.
     """
     (x, y), (height, width) = corner, size
+    whole = np.count_nonzero(mask)
     inside = mask[
         max(-y, 0) : max(min(height - y, mask.shape[0]), 0),
         max(-x, 0) : max(min(width - x, mask.shape[1]), 0),
@@ -121,4 +122,4 @@ def mask_rle(mask: PixelArray, corner: tuple[int, int], size: tuple[int, int]) -
     if not inside.size:
         inside, (x, y) = np.zeros((0, 0), np.bool_), (0, 0)
     found = rle_from_window(inside.astype(np.bool_), (max(x, 0), max(y, 0)), size)
-    return Rle((height, width), found["counts"])
+    return Rle((height, width), found["counts"], cut=bool(np.count_nonzero(inside) < whole))

@@ -59,11 +59,13 @@ class Polygons:
 class Rle:
     """A COCO run-length code: column-major, 0-based, the first run is background.
 
-    ``size`` is (height, width); ``counts`` a compressed string or the list of run lengths.
+    ``size`` is (height, width); ``counts`` a compressed string or the list of run lengths. ``cut``
+    is whether the source has pixels beyond the image, which no code can hold.
     """
 
     size: tuple[int, int]
     counts: str | list[int]
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class Instance:
         Area in pixels in the source.
     iscrowd
         COCO's flag.
+    score
+        Confidence of a prediction, as in the source.
     record
         The source's record as JSON text with its keys in their order; the geometry that other
         columns hold verbatim is null in it.
@@ -140,6 +144,7 @@ class Instance:
     box: tuple[float, float, float, float] | None = None
     area: float | None = None
     iscrowd: int | None = None
+    score: float | None = None
     record: str | None = None
     files: tuple[str, ...] = ()
     indices: tuple[int, ...] = ()
@@ -215,6 +220,8 @@ class VolumeLayer:
         frames are different objects.
     parents
         Of a tracked layer: label value of the object that each one is a part of after a division.
+    listed
+        Label values that the source lists besides its pixels, and that should occur in them.
     """
 
     name: str
@@ -227,6 +234,7 @@ class VolumeLayer:
     compare: Pixels | RunVolume | None = None
     tracked: bool | None = None
     parents: dict[int, int] = field(default_factory=dict)
+    listed: tuple[int, ...] = ()
     attributes: dict[str, Any] = field(default_factory=dict)
 
     def source_parts(self) -> SourceParts:

@@ -35,6 +35,7 @@ def column_types() -> dict[str, pa.DataType]:
         "indices": pa.list_(pa.int64()),
         "variants": pa.list_(text),
         "record": text,
+        "score": number,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
-from ngff_bio.model import Box, Instance, Polygons, Rle, Shape
+from ngff_bio.model import Box, Geometry, Instance, Polygons, Rle, Shape
 from ngff_bio.raster.boxes import coco_boxes, fill_boxes
 from ngff_bio.raster.coco_rle import rasterize_segmentations
 from ngff_bio.raster.instances import InstanceRuns
@@ -53,6 +54,38 @@ def rasterize_geometries(
     if len(tables) == 1:
         return tables[0]
     return InstanceRuns.concatenate(tables).select(np.argsort(order))
+
+
+def reaches_beyond(geometry: Geometry | None, size: tuple[int, int]) -> bool:
+    """Whether a geometry reaches beyond a plane of `size` (height, width).
+
+    Half a pixel is not beyond: it covers no pixel, and coordinates of tools are rounded.
+    """
+    if isinstance(geometry, Rle):
+        return geometry.cut
+    if isinstance(geometry, Box):
+        corners = [geometry.x0, geometry.y0, geometry.x1, geometry.y1]
+    elif isinstance(geometry, Shape):
+        corners = [v for point in geometry.points for v in point]
+        if geometry.type == "circle" and len(corners) == 4:
+            x, y, *edge = corners
+            r = math.dist((x, y), edge)
+            corners = [x - r, y - r, x + r, y + r]
+    elif isinstance(geometry, Polygons):
+        return any(_beyond(part, size) for part in geometry.parts)
+    else:
+        return False
+    return _beyond(corners, size)
+
+
+def _beyond(flat: Sequence[float], size: tuple[int, int]) -> bool:
+    values = np.asarray(flat, np.float64)
+    if not values.size or (values.min() >= -0.5 and values.max() <= min(size) + 0.5):
+        return False
+    x, y = values[0::2], values[1::2]
+    return bool(
+        values.min() < -0.5 or x.max() > size[1] + 0.5 or (y.size and y.max() > size[0] + 0.5)
+    )
 
 
 def _draw_kind(

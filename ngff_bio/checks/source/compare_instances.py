@@ -238,6 +238,7 @@ def source_columns(instances: list[Instance]) -> dict[str, list[object]]:
         "track_id": [_text(i.track_id) for i in instances],
         "area": [i.area for i in instances],
         "iscrowd": [i.iscrowd for i in instances],
+        "score": [i.score for i in instances],
         "files": [list(i.files) or None for i in instances],
         "indices": [list(i.indices) or None for i in instances],
         "variants": [None if i.variants is None else list(i.variants) for i in instances],

@@ -81,7 +81,7 @@ def make_report(
         values[part.array].update(part.objects)
     objects_measured = sum(map(len, values.values()))
     whole = len(records) == len(plan.units)
-    lost = _lost_links(plan, values) if whole else ()
+    lost = _without_pixels(plan, values) if whole else ()
     found = [*dataset.notices, *notices, *(Notice(**n) for part in parts for n in part.notices)]
     return ConversionReport(
         source=dataset.origin,
@@ -109,20 +109,23 @@ def make_report(
     )
 
 
-def _lost_links(plan: Plan, measured: Mapping[int, set[str]]) -> Iterator[Notice]:
-    """Links of a lineage from or to labels without pixels; `measured`: keys of `PartRecord.objects`."""
-    for number, keys in sorted(measured.items()):
-        planned = plan.arrays[number]
+def _without_pixels(plan: Plan, measured: Mapping[int, set[str]]) -> Iterator[Notice]:
+    """Listed labels without pixels, and links from or to such; `measured`: `PartRecord.objects`."""
+    for number, planned in enumerate(plan.arrays):
         image = plan.dataset.images[planned.image]
         layer = None if planned.layer is None else image.labels[planned.layer]
-        if isinstance(layer, VolumeLayer) and layer.parents:
-            seen = {int(key.partition(":")[2]) for key in keys}
-            lost = [c for c, p in sorted(layer.parents.items()) if not seen.issuperset((c, p))]
+        if not isinstance(layer, VolumeLayer) or not (layer.parents or layer.listed):
+            continue
+        seen = {int(key.partition(":")[2]) for key in measured[number]}
+        links = [c for c, p in sorted(layer.parents.items()) if not seen.issuperset((c, p))]
+        for lost, what in (
+            ([v for v in layer.listed if v not in seen], "no pixels: they are not in the store"),
+            (links, "parents or parts without pixels: their links are not in its graph"),
+        ):
             if lost:
                 yield Notice(
                     "warning",
-                    f"parents or parts of the label layer {layer.name!r} have no pixels: their links "
-                    "are not in its graph",
+                    f"tracks of the label layer {layer.name!r} have {what}",
                     record=f"{image.name} track {', '.join(map(str, lost[:5]))}",
                     count=len(lost),
                 )

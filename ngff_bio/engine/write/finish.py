@@ -260,7 +260,7 @@ class ImageDocuments:
         if tables:
             import pyarrow as pa
 
-            self.writer.put(key, to_parquet(pa.concat_tables(tables)))
+            self.writer.put(key, to_parquet(pa.concat_tables(tables, promote_options="default")))
         return bool(tables) or there
 
     def add_plate_tables(self, dataset: SourceDataset) -> None:

@@ -23,10 +23,13 @@ from ngff_bio.model import (
     Region,
     gathered,
 )
-from ngff_bio.raster.geometries import rasterize_geometries
+from ngff_bio.raster.geometries import rasterize_geometries, reaches_beyond
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.overlap import IN_TABLE, Painted, paint_instances
 from ngff_bio.zarrio.journal import ROWS
+
+#: What a notice of annotations that are cut says.
+BEYOND = "annotations reach beyond their image: drawn inside only, their records are whole"
 
 
 @dataclass(slots=True)
@@ -112,7 +115,7 @@ def _draw_frame(
             whole_in[rows] = np.where(nowhere, IN_TABLE, np.maximum(known, painted.layer))
             _keep_hidden(drawn, painted, (*at, z))
         areas = areas * np.array([1 if i.z is not None else depth for i in instances], np.int64)
-    _note(drawn, instances, areas, whole_in)
+    _note(drawn, instances, areas, whole_in, size)
     drawn.instances += instances
     drawn.whole_in += whole_in.tolist()
     drawn.pixels += areas.tolist()
@@ -140,11 +143,16 @@ def _note(
     instances: list[Instance],
     areas: NDArray[np.int64],
     whole_in: NDArray[np.int64],
+    size: tuple[int, int],
 ) -> None:
     """Report the instances of which nothing, or not all, can be seen."""
-    for instance in instances:
+    for instance, area in zip(instances, areas.tolist(), strict=True):
         if instance.notice is not None:
             drawn.notices.append(asdict(instance.notice))
+        inner = size if instance.window is None else instance.window[2:]
+        if area and reaches_beyond(instance.geometry, inner):
+            file, record = instance.place
+            drawn.notices.append(asdict(Notice("note", BEYOND, file, record)))
     for i in np.flatnonzero(areas == 0).tolist():
         if instances[i].notice is None and instances[i].geometry is not None:
             file, record = instances[i].place

@@ -98,6 +98,8 @@ def instance_table(
         "variants": [i.variants for i in rows],
         "record": [i.record for i in rows],
     }
+    if any(i.score is not None for i in rows):
+        columns["score"] = [i.score for i in rows]
     types = column_types()
     return pa.Table.from_arrays(
         [c if isinstance(c, pa.Array) else pa.array(c, types[n]) for n, c in columns.items()],

@@ -152,7 +152,10 @@ class _Worker:
         done.annotations = len(drawn.instances)
         done.hidden = max(drawn.whole_in, default=0)
         done.overlaps = sum(map(bool, drawn.whole_in))
-        done.notices = drawn.notices
+        done.notices = [
+            n if n["file"] else {**n, "record": f"{self.job.names[part.array]} {n['record']}"}
+            for n in drawn.notices
+        ]
         if drawn.instances:
             done.rows = drawn.save_rows(plan, part, self.writer)
 

@@ -104,6 +104,8 @@ def _record(
         record["source_id"] = instance.source_id
     if instance.track_id is not None:
         record["track_id"] = instance.track_id
+    if instance.score is not None:
+        record["score"] = instance.score
     if several:
         record["layer"] = one.layer
     if instance.record:

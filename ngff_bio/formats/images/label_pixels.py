@@ -96,7 +96,8 @@ class LabelPixels:
                 file=self.file,
                 expected=f"0, {', '.join(map(str, known[:20]))}",
                 found=strange[0],
-                hint="add the class to the list of classes, or correct the label image",
+                hint="add the class to the list of classes, correct the label image, or skip the "
+                "image with --on-error skip",
             )
 
     def source_parts(self) -> SourceParts:

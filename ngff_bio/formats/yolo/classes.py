@@ -77,6 +77,16 @@ def read_yaml(file: SourceFile) -> YoloClasses | None:
         isinstance(v, str) and str(k).isdecimal() and len(str(k)) <= _DIGITS for k, v in pairs
     ):
         raise wrong("names", "a list of names, or names by class number")
+    stated = str(content.get("nc", len(pairs)))
+    if stated != str(len(pairs)):
+        raise SourceError(
+            "the number of classes and the list of their names differ",
+            file=file.name,
+            record="nc",
+            expected=f"{len(pairs)}, the number of names",
+            found=stated[:80],
+            hint="correct nc or names: which of them is wrong cannot be known",
+        )
     splits: dict[str, list[str]] = {}
     for key in SPLITS:
         value = content.get(key)

@@ -121,6 +121,8 @@ class YoloLabels:
         outside = [v for v in shape if not -_TOLERANCE <= v <= 1 + _TOLERANCE]
         if outside:
             raise wrong("a coordinate is not a fraction of the image", "0 to 1", outside[0])
+        last = len(shape) if self.keypoints is None else 4 + math.prod(self.keypoints)
+        score = values[-1] if len(values) == last + 2 else None
         height, width = self.size
         geometry: Geometry
         box = None
@@ -136,6 +138,7 @@ class YoloLabels:
             category=name,
             category_id=category,
             box=box,
+            score=score,
             record=record_text({"line": line}),
             indices=(number,),
         )

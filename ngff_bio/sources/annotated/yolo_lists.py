@@ -23,7 +23,9 @@ from ngff_bio.sources.files.tree import FileTree
 
 YAML = re.compile(r"\.ya?ml$", re.IGNORECASE)
 _DATA = re.compile(r"\.data$", re.IGNORECASE)
-NAMES = re.compile(r"\.names$|(^|/)(predefined_)?classes\.txt$", re.IGNORECASE)
+NAMES = re.compile(
+    r"\.names$|(^|/)(predefined_)?classes\.txt$|(^|/)_darknet\.labels$", re.IGNORECASE
+)
 
 
 class YoloLists:

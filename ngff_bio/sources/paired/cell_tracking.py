@@ -155,15 +155,17 @@ class _Reader:
         source, letters = self._stack(listed, image, at)
         pixels, most = fit_labels(source, letters, next(iter(listed.files.values())), image)
         tracked = name in _TRACKED and "t" in image.axis_names
+        before = len(self.problems.notices)
         tracks = self._tracks(name, listed, at) if tracked else {}
         values: Pixels = pixels
-        if tracks and self.problems.on_error == "stop":
+        if any(n.kind == "skipped" for n in self.problems.notices[before:]):
+            self.problems.note(
+                "label values are not compared with a list of tracks of which lines were skipped",
+                listed.tracks,
+            )
+        elif tracks:
             spans = tuple((t.label, at[t.first], at[t.last]) for t in tracks.values())
             values = TrackedPixels(pixels, spans, str(listed.tracks))
-        elif tracks:
-            self.problems.note(
-                "label values are not compared with the list of tracks", listed.tracks
-            )
         return VolumeLayer(
             name,
             values,
@@ -171,6 +173,7 @@ class _Reader:
             max_value=most,
             tracked=tracked if "t" in image.axis_names else None,
             parents={t.label: t.parent for t in tracks.values() if t.parent},
+            listed=tuple(tracks),
             attributes=self._about(name, listed, at),
         )
 

@@ -227,12 +227,8 @@ class PairReader:
             if isinstance(pixels, LossyMask):
                 self.problems.note(LossyMask.NOTE, record=labels.file)
         fitted, most = fit_labels(pixels, letters, labels.file, image)
-        if labels.values and self.problems.on_error == "stop":
+        if labels.values:
             fitted = replace(fitted, known=labels.values)
-        elif labels.values:
-            self.problems.note(
-                "label values are not compared with the list of classes", record=labels.file
-            )
         timed = labels.kind == "instance" and "t" in image.axis_names
         return VolumeLayer(
             labels.layer,

@@ -70,6 +70,21 @@ def test_lists_of_boxes(name: str, text: str, tmp_path: Path) -> None:
         check_source("box-table", source)
 
 
+@pytest.mark.parametrize("wrong", [{"label": "cell"}, {"label": "cell", "coordinates": {}}, 7])
+def test_a_box_of_createml_without_coordinates_is_one_error_or_is_skipped(
+    wrong: object, tmp_path: Path
+) -> None:
+    listed = json.loads(CREATEML)
+    listed[0]["annotations"].append(wrong)
+    files = {"a.png": SIZE, "b.png": SIZE, "_annotations.createml.json": json.dumps(listed)}
+    source = write_files(tmp_path / "in", files)
+    with pytest.raises(NgffBioError, match="a row of a list of boxes is wrong") as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert error.value.record == "box 3"
+    report = ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip")
+    assert (report.annotations, len(report.skipped)) == (2, 1)
+
+
 @pytest.mark.parametrize(
     "row",
     ["a.png,60,40,cell,12,3,2,9", "a.png,60,40,cell,2,x,12,9", "c.png,60,40,cell,2,3,12,9",

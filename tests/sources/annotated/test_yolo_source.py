@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,45 @@ def test_predictions_keypoints_and_confidences_are_kept_in_the_record(tmp_path: 
     assert [r["box_width"] for r in found] == [40, 20]
     texts = [f'{{"line":"{line}"}}' for line in lines.splitlines()]
     assert [r["record"] for r in found] == texts
+    assert np.array_equal([r["score"] for r in found], [np.nan, 0.91], equal_nan=True)
+
+
+def test_confidences_of_boxes_are_scores_and_come_back(tmp_path: Path) -> None:
+    lines = "0 0.5 0.5 0.25 0.5 0.875\n0 0.1 0.1 0.1 0.1 0.25\n"
+    files: dict[str, str | tuple[int, int]] = {"images/a.png": SIZE, "images/b.png": SIZE}
+    files["classes.txt"] = "cell\n"
+    files |= {"labels/a.txt": lines, "labels/b.txt": "0 0.5 0.5 0.25 0.5\n"}
+    source = write_files(tmp_path / "in", files)
+    data = converted(source, tmp_path / "out.zarr")
+    assert [r["score"] for r in rows(data, "a", "cell")] == [0.875, 0.25]
+    assert "score" not in rows(data, "b", "cell")[0]
+    assert exported(source, tmp_path / "again", "yolo")["labels/a.txt"].decode() == lines
+    ngff_bio.export(tmp_path / "out.zarr", tmp_path / "coco", to="coco")
+    (file,) = (tmp_path / "coco").rglob("*.json")
+    found = json.loads(file.read_text())["annotations"]
+    assert [a.get("score") for a in found] == [0.875, 0.25, None]
+
+
+@pytest.mark.parametrize("names", ["[a, b]", "{0: a, 1: b}"])
+def test_a_number_of_classes_that_is_not_that_of_the_names_is_an_error(
+    names: str, tmp_path: Path
+) -> None:
+    text = "train: images/train\nval: images/val\nnc: {}\nnames: {}\n"
+    source = coco8(tmp_path / "in")
+    (source / "data.yaml").write_text(text.format(3, names))
+    with pytest.raises(SourceError, match="number of classes") as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert (error.value.file, error.value.record, error.value.found) == ("data.yaml", "nc", "3")
+    (source / "data.yaml").write_text(text.format(3, "[a, b, c]"))
+    assert ngff_bio.convert(source, tmp_path / "out.zarr").images == 3
+
+
+def test_classes_of_darknet_files_of_roboflow_are_named(tmp_path: Path) -> None:
+    name = "cell_png.rf.0a1b"
+    files = {f"train/{name}.jpg": SIZE, f"train/{name}.txt": "1 0.5 0.5 0.25 0.5"}
+    files["train/_darknet.labels"] = "RBC\nWBC"
+    data = converted(write_files(tmp_path / "in", files), tmp_path / "out.zarr")
+    assert [r["category"] for r in rows(data)] == ["WBC"]
 
 
 def test_the_layout_of_roboflow(tmp_path: Path) -> None:

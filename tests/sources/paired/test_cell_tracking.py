@@ -104,12 +104,14 @@ def test_divisions_are_links_of_the_graph(image: str, source: Path, tmp_path: Pa
 
 def test_a_parent_without_pixels_is_a_warning(source: Path, tmp_path: Path) -> None:
     report = ngff_bio.convert(source, tmp_path / "a.zarr")
-    assert not [n for n in report.notices if "have no pixels" in n.what]
+    assert not [n for n in report.notices if "pixels" in n.what]
     lines = "1 0 1 0\n2 2 3 1\n3 2 2 9\n7 3 3 0\n9 0 1 0\n"
     (source / FLAT / "01_GT/TRA/man_track.txt").write_text(lines)
     report = ngff_bio.convert(source, tmp_path / "out.zarr")
-    (told,) = [n for n in report.notices if "have no pixels" in n.what]
-    assert (told.kind, told.record) == ("warning", "01 track 3")
+    listed, linked = [n for n in report.notices if "pixels" in n.what]
+    assert (listed.kind, listed.record, listed.count) == ("warning", "01 track 9", 1)
+    assert "no pixels: they are not in the store" in listed.what
+    assert (linked.kind, linked.record) == ("warning", "01 track 3")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,8 @@ def test_a_wrong_list_of_tracks_is_one_error_or_is_skipped(
     assert error.value.file == f"{FLAT}/01_GT/TRA/man_track.txt"
     assert error.value.record == record
     report = ngff_bio.convert(source, tmp_path / "a.zarr", on_error="skip")
-    assert report.images == 3
+    # Labels that do not fit their list are a wrong image, as wrong pixels are anywhere.
+    assert report.images == (2 if what == "no such track" else 3)
     assert any("list" in n.what or "track" in n.what for n in report.notices)
 
 

@@ -192,8 +192,12 @@ def test_nnunet_of_png_and_version_1(tmp_path: Path) -> None:
     with pytest.raises(NgffBioError, match="not a class of the dataset") as error:
         convert(top)
     assert (error.value.file, error.value.found) == ("labelsTr/road_1.png", "5")
-    (told,) = [n for n in convert(top, on_error="skip")[1].notices if "not compared" in n.what]
-    assert told.record == "labelsTr/road_1.png"
+    put(top / "imagesTr/road_2_0000.png", np.zeros((*SIZE, 3), np.uint8))
+    put(top / "labelsTr/road_2.png", disk(9, 9, 5, 4))
+    report = convert(top, on_error="skip")[1]
+    assert report.images == 1
+    (told,) = report.skipped
+    assert (told.file, "not a class" in told.what) == ("labelsTr/road_1.png", True)
 
 
 def test_channels_of_nnunet_that_differ_in_shape_are_an_error(tmp_path: Path) -> None:
