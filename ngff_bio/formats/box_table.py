@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.images.headers import EXTENSIONS
 from ngff_bio.formats.json.text import parse_json, shown
 from ngff_bio.formats.outlines import check_points
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.formats.text import csv_bytes, text_of
 from ngff_bio.model import Box, Category, Instance, SourceFile
 
@@ -178,29 +178,17 @@ class BoxTable:
             x0, y0, x1, y1 = (float(v) for v in corners)
         except (TypeError, ValueError):
             raise self._wrong(f"box {number + 1}", "four numbers", list(corners)) from None
-        check_points([(x0, y0), (x1, y1)], 2, self.file.name, f"box {number + 1}")
+        check_points(
+            [(x0, y0), (x1, y1)], 2, SourceRecord(self.file.name, f"box {number + 1}", _HINT)
+        )
         if x1 < x0 or y1 < y0:
             raise self._wrong(f"box {number + 1}", "x0 <= x1 and y0 <= y1", list(corners))
         name = str(category) if category not in (None, "") else None
-        return Instance(
-            0,
-            Box(x0, y0, x1, y1),
-            category=name,
-            category_id=name,
-            box=(x0, y0, x1 - x0, y1 - y0),
-            record=record_text(dict(row)),
-            indices=(number,),
-        )
+        return instance_of(Box(x0, y0, x1, y1), dict(row), number, category=name)
 
     def _wrong(self, record: str, expected: str, found: object) -> SourceError:
-        return SourceError(
-            "a row of a list of boxes is wrong",
-            file=self.file.name,
-            record=record,
-            expected=expected,
-            found=shown(found),
-            hint=_HINT,
-        )
+        at = SourceRecord(self.file.name, record, _HINT)
+        return at.error("a row of a list of boxes is wrong", expected=expected, found=shown(found))
 
 
 def _list_of(text: str) -> Sequence[Any]:

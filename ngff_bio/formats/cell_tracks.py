@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.model import PixelArray, Pixels, Region, SampleType, SourceFile, SourceParts, parts_of
 
 _HINT = "correct the line, or leave out such lines with --on-error skip"
@@ -49,13 +49,10 @@ def read_tracks(file: SourceFile, problems: Problems) -> dict[int, Track]:
                 track = Track(0, 0, 0, 0)
             wrong = track.label < 1 or not 0 <= track.first <= track.last or track.parent < 0
             if wrong or track.label in found:
-                raise SourceError(
+                raise SourceRecord(file.name, f"line {number}", _HINT).error(
                     "a line of the list of tracks is not a track",
-                    file=file.name,
-                    record=f"line {number}",
                     expected="label (new, from 1 on), first and last frame, label of the parent or 0",
                     found=line.strip()[:60],
-                    hint=_HINT,
                 )
             found[track.label] = track
             lines[track.label] = f"line {number}"
@@ -63,19 +60,12 @@ def read_tracks(file: SourceFile, problems: Problems) -> dict[int, Track]:
         above = found.get(track.parent)
         if track.parent and (above is None or above.last >= track.first):
             found[track.label] = Track(track.label, track.first, track.last, 0)
+            fault = "is not in the list" if above is None else "does not end before its part begins"
             problems.fail(
-                SourceError(
-                    "the parent of a track "
-                    + (
-                        "is not in the list"
-                        if above is None
-                        else "does not end before its part begins"
-                    ),
-                    file=file.name,
-                    record=lines[track.label],
+                SourceRecord(file.name, lines[track.label], _HINT).error(
+                    f"the parent of a track {fault}",
                     expected=f"a track {track.parent} that ends before frame {track.first}",
                     found=f"{track.label} {track.first} {track.last} {track.parent}",
-                    hint=_HINT,
                 )
             )
     return found

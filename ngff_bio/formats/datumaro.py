@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.json.text import JsonObject, parse_json, shown
-from ngff_bio.formats.outlines import box_of, check_points, ellipse, outline, rotated_box
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.outlines import check_points, ellipse, outline, rotated_box
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.model import Box, Category, Geometry, Instance, Rle, SourceFile
 from ngff_bio.model.splits import standard_split
 
@@ -61,69 +61,58 @@ class DatumaroFile:
                 others.append(one)
                 continue
             with problems.caught():
-                where = f"items[{number}].annotations[{place}]"
-                found.append(self._instance(one, names, where, problems))
-                found[-1].indices = (place,)
+                at = SourceRecord(self.file.name, f"items[{number}].annotations[{place}]", _HINT)
+                found.append(_instance(one, place, names, at, problems))
         record = {**item, "annotations": others}
         image = str(about.get("path") or item["id"])
         shape = (int(size[0]), int(size[1])) if len(size) == 2 else None
         return AnnotatedImage(image, found, shape, splits, record)
 
-    def _instance(
-        self, one: JsonObject, names: Sequence[str], record: str, problems: Problems
-    ) -> Instance:
-        number = one.get("label_id")
-        if number is not None and not (isinstance(number, int) and 0 <= number < len(names)):
-            raise self._wrong(record, f"a label_id of 0 to {len(names) - 1}", number)
-        shape = self._shape(one, record)
-        if shape is None:
-            problems.note("points and lines have no area: a row without pixels", self.file.name)
-        own = one.get("id")
-        return Instance(
-            0,
-            shape,
-            category=None if number is None else names[number],
-            category_id=number,
-            source_id=own if isinstance(own, int | str) else None,
-            box=box_of(shape),
-            record=record_text(one),
-        )
 
-    def _shape(self, one: Mapping[str, Any], record: str) -> Geometry | None:
-        kind, file = one.get("type"), self.file.name
-        if kind == "polygon":
-            flat = [float(v) for v in one["points"]]
-            return outline(list(zip(flat[0::2], flat[1::2], strict=True)), file, record)
-        if kind == "mask":
-            height, width = one["rle"]["size"]
-            return Rle((int(height), int(width)), one["rle"]["counts"])
-        if kind == "bbox":
-            x, y, width, height = (float(v) for v in one["bbox"])
-            check_points([(x, y), (width, height)], 2, file, record)
-            return Box(x, y, x + width, y + height)
-        if kind == "rotated_bbox":
-            x, y, width, height, degrees = (float(v) for v in one["bbox"])
-            check_points([(x, y), (width, height), (degrees, 0)], 3, file, record)
-            half = (width / 2, height / 2)
-            sides = (x - half[0], y - half[1], x + half[0], y + half[1])
-            return rotated_box(sides, degrees)
-        if kind == "ellipse":
-            x0, y0, x1, y1 = (float(v) for v in one["points"])
-            check_points([(x0, y0), (x1, y1)], 2, file, record)
-            return ellipse(((x0 + x1) / 2, (y0 + y1) / 2), ((x1 - x0) / 2, (y1 - y0) / 2))
-        if kind in ("points", "polyline", "skeleton", "cuboid_3d"):
-            return None
-        raise self._wrong(record, "bbox, polygon, mask, ellipse, points or polyline", kind)
+def _instance(
+    one: JsonObject, place: int, names: Sequence[str], at: SourceRecord, problems: Problems
+) -> Instance:
+    number = one.get("label_id")
+    if number is not None and not (isinstance(number, int) and 0 <= number < len(names)):
+        raise _wrong(at, f"a label_id of 0 to {len(names) - 1}", number)
+    shape = _shape(one, at)
+    if shape is None:
+        problems.note("points and lines have no area: a row without pixels", at.file)
+    category = None if number is None else names[number]
+    return instance_of(
+        shape, one, place, category=category, category_id=number, source_id=one.get("id")
+    )
 
-    def _wrong(self, record: str, expected: str, found: object) -> SourceError:
-        return SourceError(
-            "an annotation cannot be read",
-            file=self.file.name,
-            record=record,
-            expected=expected,
-            found=shown(found),
-            hint=_HINT,
-        )
+
+def _shape(one: Mapping[str, Any], at: SourceRecord) -> Geometry | None:
+    kind = one.get("type")
+    if kind == "polygon":
+        flat = [float(v) for v in one["points"]]
+        return outline(list(zip(flat[0::2], flat[1::2], strict=True)), at)
+    if kind == "mask":
+        height, width = one["rle"]["size"]
+        return Rle((int(height), int(width)), one["rle"]["counts"])
+    if kind == "bbox":
+        x, y, width, height = (float(v) for v in one["bbox"])
+        check_points([(x, y), (width, height)], 2, at)
+        return Box(x, y, x + width, y + height)
+    if kind == "rotated_bbox":
+        x, y, width, height, degrees = (float(v) for v in one["bbox"])
+        check_points([(x, y), (width, height), (degrees, 0)], 3, at)
+        half = (width / 2, height / 2)
+        sides = (x - half[0], y - half[1], x + half[0], y + half[1])
+        return rotated_box(sides, degrees)
+    if kind == "ellipse":
+        x0, y0, x1, y1 = (float(v) for v in one["points"])
+        check_points([(x0, y0), (x1, y1)], 2, at)
+        return ellipse(((x0 + x1) / 2, (y0 + y1) / 2), ((x1 - x0) / 2, (y1 - y0) / 2))
+    if kind in ("points", "polyline", "skeleton", "cuboid_3d"):
+        return None
+    raise _wrong(at, "bbox, polygon, mask, ellipse, points or polyline", kind)
+
+
+def _wrong(at: SourceRecord, expected: str, found: object) -> SourceError:
+    return at.error("an annotation cannot be read", expected=expected, found=shown(found))
 
 
 def restored(

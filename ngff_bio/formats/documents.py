@@ -15,9 +15,11 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from threading import Lock
 from typing import Protocol
 
+from ngff_bio.formats.outlines import box_of
 from ngff_bio.formats.problems import Problems, damage_named
 from ngff_bio.model import (
     Category,
+    Geometry,
     Instance,
     OutlineRule,
     Polygons,
@@ -221,6 +223,49 @@ def _settings_of(reader: DocumentReader) -> str:
     values = {name: getattr(reader, name) for name in names}
     own = {name: v for name, v in values.items() if not isinstance(v, SourceFile)}
     return f"{type(reader).__name__} {own}"
+
+
+def instance_of(
+    shape: Geometry | None,
+    record: object,
+    number: int,
+    *,
+    category: str | None = None,
+    category_id: int | str | None = None,
+    source_id: object = None,
+    t: int = 0,
+    z: int | None = None,
+    box: tuple[float, float, float, float] | None = None,
+) -> Instance:
+    """The instance of a shape.
+
+    Parameters
+    ----------
+    record
+        The record of the shape, JSON values only.
+    number
+        Its position in the document.
+    category, category_id
+        Its class; the name is the id, too, where the format has no ids.
+    source_id
+        Its id in the document; one that is neither an integer nor text is none.
+    t, z
+        The frame and plane that it is on.
+    box
+        Its x, y, width and height, if the document states one; that of a `Box` is its own.
+    """
+    return Instance(
+        0,
+        shape,
+        t=t,
+        z=z,
+        category=category,
+        category_id=category if category_id is None else category_id,
+        source_id=source_id if isinstance(source_id, int | str) else None,
+        box=box or box_of(shape),
+        record=record_text(record),
+        indices=(number,),
+    )
 
 
 def record_text(record: object) -> str:

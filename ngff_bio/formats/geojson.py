@@ -20,7 +20,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
 from ngff_bio.formats.json.text import JsonObject, parse_json, shown
 from ngff_bio.formats.outlines import joined, outline
-from ngff_bio.formats.problems import Problems, damage_named
+from ngff_bio.formats.problems import Problems, SourceRecord, damage_named
 from ngff_bio.model import Category, Instance, Polygons, Rgba, SourceFile
 
 #: Unpacked bytes of a compressed file.
@@ -52,11 +52,12 @@ class GeoJsonFile:
         nuclei: list[Instance] = []
         categories: dict[str, Category] = {}
         for number, feature in enumerate(features):
+            at = SourceRecord(self.file.name, f"features[{number}]", _HINT)
             with problems.caught():
-                one = self._instance(feature, number, problems)
+                one = _instance(feature, number, at, problems)
                 nucleus = feature.get("nucleusGeometry")
                 if isinstance(nucleus, dict):
-                    shape = _shape(nucleus, self.file.name, f"features[{number}].nucleusGeometry")
+                    shape = _shape(nucleus, at.member(".nucleusGeometry"))
                     nuclei.append(replace(one, geometry=shape, record=None))
                 instances.append(one)
                 if one.category is not None:
@@ -72,35 +73,32 @@ class GeoJsonFile:
             images.append(AnnotatedImage(self.image, nuclei, layer=NUCLEI, placed=True))
         return Document(images, tuple(categories.values()), {"geojson": rest})
 
-    def _instance(self, feature: Any, number: int, problems: Problems) -> Instance:
-        file, record = self.file.name, f"features[{number}]"
-        geometry = feature.get("geometry") if isinstance(feature, dict) else None
-        if not isinstance(geometry, dict):
-            raise SourceError(
-                "a feature has no geometry",
-                file=file,
-                record=record,
-                expected="an object with type and coordinates",
-                found=shown(feature),
-                hint=_HINT,
-            )
-        shape = _shape(geometry, file, f"{record}.geometry")
-        if shape is None:
-            problems.note("points and lines have no area: a row without pixels", file)
-        properties = _properties(feature)
-        plane = geometry.get("plane")
-        plane = plane if isinstance(plane, dict) else {}
-        name = feature.get("id")
-        return Instance(
-            0,
-            shape,
-            t=_index(plane.get("t")) or 0,
-            z=_index(plane.get("z")) if "z" in plane else None,
-            category=_class_name(properties.get("classification")),
-            source_id=name if isinstance(name, str | int) else None,
-            record=record_text(feature),
-            indices=(number,),
+
+def _instance(feature: Any, number: int, at: SourceRecord, problems: Problems) -> Instance:
+    geometry = feature.get("geometry") if isinstance(feature, dict) else None
+    if not isinstance(geometry, dict):
+        raise at.error(
+            "a feature has no geometry",
+            expected="an object with type and coordinates",
+            found=shown(feature),
         )
+    shape = _shape(geometry, at.member(".geometry"))
+    if shape is None:
+        problems.note("points and lines have no area: a row without pixels", at.file)
+    properties = _properties(feature)
+    plane = geometry.get("plane")
+    plane = plane if isinstance(plane, dict) else {}
+    name = feature.get("id")
+    return Instance(
+        0,
+        shape,
+        t=_index(plane.get("t")) or 0,
+        z=_index(plane.get("z")) if "z" in plane else None,
+        category=_class_name(properties.get("classification")),
+        source_id=name if isinstance(name, str | int) else None,
+        record=record_text(feature),
+        indices=(number,),
+    )
 
 
 def features_of(file: SourceFile) -> tuple[list[Any], object]:
@@ -209,7 +207,7 @@ def _color(value: object) -> Rgba | None:
     return None
 
 
-def _shape(geometry: Mapping[str, object], file: str, record: str) -> Polygons | None:
+def _shape(geometry: Mapping[str, object], at: SourceRecord) -> Polygons | None:
     """What a geometry covers; ``None`` if it has no area."""
     kind, coordinates = geometry.get("type"), geometry.get("coordinates")
     if kind in _NO_AREA:
@@ -217,41 +215,31 @@ def _shape(geometry: Mapping[str, object], file: str, record: str) -> Polygons |
     if kind == "GeometryCollection":
         members = geometry.get("geometries")
         shapes = [
-            _shape(one, file, f"{record}.geometries[{i}]")
+            _shape(one, at.member(f".geometries[{i}]"))
             for i, one in enumerate(members if isinstance(members, list) else [])
             if isinstance(one, dict)
         ]
         parts = tuple(p for shape in shapes if shape is not None for p in shape.parts)
         return Polygons(parts) if parts else None
     if kind not in ("Polygon", "MultiPolygon") or not isinstance(coordinates, list):
-        raise SourceError(
+        raise at.error(
             "a geometry of an unknown kind",
-            file=file,
-            record=record,
             expected="Polygon, MultiPolygon, or points and lines, with coordinates",
             found=shown(kind),
-            hint=_HINT,
         )
     polygons = [coordinates] if kind == "Polygon" else coordinates
     found: list[Sequence[float]] = []
     for i, rings in enumerate(polygons):
-        place = f"{record}.coordinates" + (f"[{i}]" if kind == "MultiPolygon" else "")
-        checked = [
-            _ring(r, file, f"{place}[{j}]") for j, r in enumerate(_listed(rings, file, place))
-        ]
+        inner = at.member(".coordinates" + (f"[{i}]" if kind == "MultiPolygon" else ""))
+        listed = rings if isinstance(rings, list) else []
+        checked = [_ring(r, inner.member(f"[{j}]")) for j, r in enumerate(listed)]
         if not checked:
-            raise _no_ring(file, place, rings)
+            raise _no_ring(inner, rings)
         found += joined(checked[0], checked[1:]).parts
     return Polygons(tuple(found))
 
 
-def _listed(rings: object, file: str, record: str) -> list[object]:
-    if not isinstance(rings, list):
-        raise _no_ring(file, record, rings)
-    return rings
-
-
-def _ring(ring: object, file: str, record: str) -> Polygons:
+def _ring(ring: object, at: SourceRecord) -> Polygons:
     listed = ring if isinstance(ring, list) else []
     if not all(
         isinstance(p, list)
@@ -259,18 +247,15 @@ def _ring(ring: object, file: str, record: str) -> Polygons:
         and all(isinstance(v, int | float) and math.isfinite(v) for v in p[:2])
         for p in listed
     ):
-        raise _no_ring(file, record, ring)
+        raise _no_ring(at, ring)
     if len({(p[0], p[1]) for p in listed}) < 3:
-        raise _no_ring(file, record, ring)
-    return outline(listed, file, record)
+        raise _no_ring(at, ring)
+    return outline(listed, at)
 
 
-def _no_ring(file: str, record: str, found: object) -> SourceError:
-    return SourceError(
+def _no_ring(at: SourceRecord, found: object) -> SourceError:
+    return at.error(
         "an outline cannot be drawn",
-        file=file,
-        record=record,
         expected="[x, y] of three different points or more, in pixels",
         found=shown(found),
-        hint=_HINT,
     )

@@ -15,11 +15,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import tifffile
 
-from ngff_bio.errors import SourceError, import_optional
-from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.errors import import_optional
+from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.limits import RECORD_BYTES, record_too_large
-from ngff_bio.formats.outlines import box_of, ellipse, joined
-from ngff_bio.formats.problems import Problems, damage_named
+from ngff_bio.formats.outlines import ellipse, joined
+from ngff_bio.formats.problems import Problems, SourceRecord, damage_named
 from ngff_bio.model import (
     Box,
     Category,
@@ -87,10 +87,10 @@ class RoiFiles:
         for file in self.files:
             with problems.caught():
                 for number, (name, data) in enumerate(regions_of(file)):
+                    at = SourceRecord(file.name, name, _HINT)
                     with problems.caught():
-                        roi = _decoded(data, file, name)
-                        instances.append(self._instance(roi, data, file, name, problems))
-                        instances[-1].indices = (number,)
+                        roi = _decoded(data, at)
+                        instances.append(self._instance(roi, data, number, at, problems))
                         if roi.group:
                             colors.setdefault(int(roi.group), set()).add(_color(roi))
         categories = tuple(
@@ -101,44 +101,40 @@ class RoiFiles:
         return Document([image], categories, {"files": [f.name for f in self.files]})
 
     def _instance(
-        self, roi: Any, data: bytes, file: SourceFile, name: str, problems: Problems
+        self, roi: Any, data: bytes, number: int, at: SourceRecord, problems: Problems
     ) -> Instance:
-        with damage_named(file.name, "a region cannot be decoded", name):
+        with damage_named(at.file, "a region cannot be decoded", at.name):
             shape = _shape(roi)
         if shape is None:
-            problems.note("points, lines and texts have no area: a row without pixels", file.name)
+            problems.note("points, lines and texts have no area: a row without pixels", at.file)
         elif isinstance(shape, Polygons) and not all(len(p) >= 6 for p in shape.parts):
-            raise SourceError(
+            raise at.error(
                 "a region cannot be drawn",
-                file=file.name,
-                record=name,
                 expected="three points or more",
                 found=f"{roi.roitype.name} of {sum(len(p) // 2 for p in shape.parts)} points",
-                hint=_HINT,
             )
-        z, t = self._place(roi, file, name)
+        z, t = self._place(roi, at)
         group = int(roi.group)
         record = {
-            "file": file.name,
-            "name": name,
+            "file": at.file,
+            "name": at.name,
             "type": roi.roitype.name,
             "c": int(roi.c_position) or None,
             "color": _hex(roi),
             "roi": base64.b64encode(data).decode("ascii"),
         }
-        return Instance(
-            0,
+        return instance_of(
             shape,
+            record,
+            number,
             t=t,
             z=z,
             category=str(group) if group else None,
             category_id=group or None,
-            source_id=roi.name or name,
-            box=box_of(shape),
-            record=record_text(record),
+            source_id=roi.name or at.name,
         )
 
-    def _place(self, roi: Any, file: SourceFile, name: str) -> tuple[int | None, int]:
+    def _place(self, roi: Any, at: SourceRecord) -> tuple[int | None, int]:
         """Index of the plane, ``None`` for all; and of the frame."""
         channels, planes, frames = self.counts
         z, t = int(roi.z_position), int(roi.t_position)
@@ -148,13 +144,10 @@ class RoiFiles:
             )
             z, t = rest % planes + 1 if planes > 1 else 0, rest // planes + 1
         if z > planes > 1 or t > max(frames, 1):
-            raise SourceError(
+            raise at.error(
                 "a region is on a plane or frame that is not there",
-                file=file.name,
-                record=name,
                 expected=f"{planes} planes, {frames} frames",
                 found=f"plane {z}, frame {t} (from 1)",
-                hint=_HINT,
             )
         return (z - 1 if z and planes > 1 else None), max(t - 1, 0)
 
@@ -204,9 +197,9 @@ def regions_of_tiff(tiff: tifffile.TiffFile) -> Iterator[tuple[str, bytes]]:
                 yield f"{key} {number}", data
 
 
-def _decoded(data: bytes, file: SourceFile, name: str) -> Any:
+def _decoded(data: bytes, at: SourceRecord) -> Any:
     roifile = import_optional("roifile", "ngff-bio[roi]")
-    with damage_named(file.name, "a region cannot be decoded", name):
+    with damage_named(at.file, "a region cannot be decoded", at.name):
         return roifile.ImagejRoi.frombytes(data)
 
 

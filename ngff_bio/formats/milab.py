@@ -22,7 +22,7 @@ import msgspec
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.text import JsonObject, checked, parse_json, shown
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.model import Box, SourceFile
 
 _CELLS = "cell_prediction"
@@ -140,27 +140,25 @@ def read_milab(file: SourceFile, problems: Problems) -> tuple[MilabImage, ...]:
 
 
 def _image(key: str, position: int, entry: object, file: str, problems: Problems) -> MilabImage:
-    record = f"image {key!r}"
+    at = SourceRecord(file, f"image {key!r}")
     if not key.isdecimal():
-        raise SourceError(
-            "a key is not an image index", file=file, record=record, expected="an integer"
-        )
+        raise at.error("a key is not an image index", expected="an integer")
     new = isinstance(entry, dict) and (_CELLS in entry or "img_name" in entry)
     if isinstance(entry, dict) and new:
-        about = checked(entry, _Entry, file=file, record=record)
+        about = checked(entry, _Entry, at)
         name, listed, bare = about.img_name, about.cell_prediction, {**entry}
         if _CELLS in bare:
             bare[_CELLS] = {}
     else:
-        name, listed, bare = None, checked(entry, JsonObject, file=file, record=record), {}
+        name, listed, bare = None, checked(entry, JsonObject, at), {}
     cells = []
     for cell_key, value in listed.items():
         with problems.caught():
-            place = f"{record}, cell {cell_key!r}"
+            inner = at.member(f", cell {cell_key!r}")
             if new:
-                cell = checked(value, _Cell, file=file, record=place)
+                cell = checked(value, _Cell, inner)
             else:
-                cell = _Cell(checked(value, _Location, file=file, record=place))
+                cell = _Cell(checked(value, _Location, inner))
             text = json.dumps(value, ensure_ascii=False)
             cells.append(MilabCell(cell_key, cell.location, cell.prediction, cell.focus, text))
     return MilabImage(key, position, "new" if new else "old", name, tuple(cells), bare)
@@ -250,10 +248,8 @@ def read_crop_labels(file: SourceFile, problems: Problems) -> tuple[CropLabel, .
             label = _label(row, file.name, rows.line_num)
             first = found.setdefault((label.test_id, label.crop_index), label)
             if first is not label:
-                raise SourceError(
+                raise SourceRecord(file.name, f"line {label.line}").error(
                     "two rows describe the same crop",
-                    file=file.name,
-                    record=f"line {label.line}",
                     expected="one row for each crop of a test",
                     found=f"crop {label.crop_index} of {label.test_id} in line {first.line} too",
                     hint="remove one of the two",
@@ -262,12 +258,10 @@ def read_crop_labels(file: SourceFile, problems: Problems) -> tuple[CropLabel, .
 
 
 def _label(row: JsonObject, file: str, line: int) -> CropLabel:
-    record = f"line {line}"
+    at = SourceRecord(file, f"line {line}")
     if any(not isinstance(value, str) for value in row.values()):
-        raise SourceError(
+        raise at.error(
             "a row has more or fewer fields than there are columns",
-            file=file,
-            record=record,
             expected=f"{len(row)} fields",
             hint="put fields that contain commas into quotes",
         )
@@ -277,6 +271,6 @@ def _label(row: JsonObject, file: str, line: int) -> CropLabel:
             content[column] = msgspec.json.decode(row[column].strip())
         except msgspec.DecodeError:
             content[column] = row[column]
-    found = checked(content, _Row, file=file, record=record)
+    found = checked(content, _Row, at)
     location = found.cell_location
     return CropLabel(found.crop_index, found.test_id, found.img_num, location, dict(row), line)

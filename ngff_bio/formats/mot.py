@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.outlines import check_points
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.formats.text import text_of
 from ngff_bio.model import Box, Category, Instance, SourceFile
 
@@ -56,12 +56,12 @@ class MotFile:
             if not line.strip():
                 continue
             with problems.caught():
-                frame, track, one = self._instance(line, f"line {number}")
+                at = SourceRecord(self.file.name, f"line {number}", _HINT)
+                frame, track, one = self._instance(line, number - 1, at)
                 if (frame, track) in seen:
-                    raise self._wrong(f"line {number}", "one box of a track on a frame", line)
+                    raise _wrong(at, "one box of a track on a frame", line)
                 seen.add((frame, track))
                 one.value = values.setdefault(track, len(values) + 1)
-                one.indices = (number - 1,)
                 found[frame].append(one)
         images = [
             AnnotatedImage(f"frame {n}", one, record={"frame": n}) for n, one in enumerate(found, 1)
@@ -70,46 +70,32 @@ class MotFile:
         classes = tuple(Category(n, n) for n in self.names or used)
         return Document(images, classes, {"mot": {"first_pixel": self.first}}, movie=True)
 
-    def _instance(self, line: str, record: str) -> tuple[int, int, Instance]:
+    def _instance(self, line: str, number: int, at: SourceRecord) -> tuple[int, int, Instance]:
         cells = [c.strip() for c in line.split(",")]
         try:
             frame, track = int(cells[0]) - 1, int(cells[1])
             x, y, width, height = (float(c) for c in cells[2:6])
         except ValueError:
-            raise self._wrong(record, "frame, id, x, y, width, height", line) from None
+            raise _wrong(at, "frame, id, x, y, width, height", line) from None
         if not 0 <= frame < self.frames:
-            raise self._wrong(record, f"a frame of 1 to {self.frames}", line)
-        check_points([(x, y), (width, height)], 2, self.file.name, record)
+            raise _wrong(at, f"a frame of 1 to {self.frames}", line)
+        check_points([(x, y), (width, height)], 2, at)
         if width < 0 or height < 0:
-            raise self._wrong(record, "a width and height of 0 or more", line)
+            raise _wrong(at, "a width and height of 0 or more", line)
         category = None
         if len(cells) > 7 and cells[7].isdecimal() and cells[7] != "0":
             category = cells[7]
             if self.names:
                 if int(category) > len(self.names):
-                    raise self._wrong(record, f"a class of 1 to {len(self.names)}", line)
+                    raise _wrong(at, f"a class of 1 to {len(self.names)}", line)
                 category = self.names[int(category) - 1]
         x, y = x - self.first, y - self.first
-        return (
-            frame,
-            track,
-            Instance(
-                0,
-                Box(x, y, x + width, y + height),
-                category=category,
-                category_id=category,
-                track_id=track,
-                box=(x, y, width, height),
-                record=record_text({"line": line}),
-            ),
-        )
+        shape, box = Box(x, y, x + width, y + height), (x, y, width, height)
+        one = instance_of(shape, {"line": line}, number, category=category, box=box)
+        one.track_id = track
+        return frame, track, one
 
-    def _wrong(self, record: str, expected: str, line: str) -> SourceError:
-        return SourceError(
-            "a line of a list of tracks is wrong",
-            file=self.file.name,
-            record=record,
-            expected=expected,
-            found=line.strip()[:80],
-            hint=_HINT,
-        )
+
+def _wrong(at: SourceRecord, expected: str, line: str) -> SourceError:
+    what = "a line of a list of tracks is wrong"
+    return at.error(what, expected=expected, found=line.strip()[:80])

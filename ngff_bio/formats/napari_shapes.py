@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.outlines import Point, ellipse, outline
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.formats.text import csv_bytes, text_of
-from ngff_bio.model import Geometry, Instance, SourceFile
+from ngff_bio.model import Geometry, SourceFile
 
 _HEAD = ["index", "shape-type", "vertex-index", "axis-0"]
 _HINT = "save the layer again from napari, or skip such shapes with --on-error skip"
@@ -61,37 +61,33 @@ class NapariShapes:
         instances = []
         for number, (index, (kind, points, kept)) in enumerate(shapes.items()):
             with problems.caught():
-                shape = self._shape(kind, points, f"index {index}")
+                shape = _shape(kind, points, SourceRecord(self.file.name, f"index {index}", _HINT))
                 if shape is None:
                     problems.note(
                         "paths and lines have no area: a row without pixels", self.file.name
                     )
-                record = record_text({"index": index, "shape-type": kind, "vertices": kept})
-                instances.append(
-                    Instance(0, shape, source_id=index, record=record, indices=(number,))
-                )
+                record = {"index": index, "shape-type": kind, "vertices": kept}
+                instances.append(instance_of(shape, record, number, source_id=index))
         name = self.file.name.rpartition("/")[2].rpartition(".")[0]
         return Document([AnnotatedImage(name, instances)])
 
-    def _shape(self, kind: str, points: list[Point], record: str) -> Geometry | None:
-        if kind in ("path", "line"):
-            return None
-        if kind in ("rectangle", "polygon"):
-            return outline(points, self.file.name, record)
-        xs, ys = [p[0] for p in points], [p[1] for p in points]
-        box = (min(xs, default=0), min(ys, default=0), max(xs, default=0), max(ys, default=0))
-        upright = len(points) == 4 and len({*xs}) == 2 == len({*ys})
-        if kind != "ellipse" or not upright:
-            raise SourceError(
-                "a shape cannot be drawn",
-                file=self.file.name,
-                record=record,
-                expected="a polygon, rectangle, path or line, or an ellipse that is not rotated",
-                found=f"{kind} of {len(points)} vertices",
-                hint=_HINT,
-            )
-        center = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-        return ellipse(center, ((box[2] - box[0]) / 2, (box[3] - box[1]) / 2))
+
+def _shape(kind: str, points: list[Point], at: SourceRecord) -> Geometry | None:
+    if kind in ("path", "line"):
+        return None
+    if kind in ("rectangle", "polygon"):
+        return outline(points, at)
+    xs, ys = [p[0] for p in points], [p[1] for p in points]
+    box = (min(xs, default=0), min(ys, default=0), max(xs, default=0), max(ys, default=0))
+    upright = len(points) == 4 and len({*xs}) == 2 == len({*ys})
+    if kind != "ellipse" or not upright:
+        raise at.error(
+            "a shape cannot be drawn",
+            expected="a polygon, rectangle, path or line, or an ellipse that is not rotated",
+            found=f"{kind} of {len(points)} vertices",
+        )
+    center = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    return ellipse(center, ((box[2] - box[0]) / 2, (box[3] - box[1]) / 2))
 
 
 def restored(found: Sequence[tuple[int, Mapping[str, Any]]]) -> bytes:

@@ -21,7 +21,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
 from ngff_bio.formats.imagej_roi import regions_of_tiff
 from ngff_bio.formats.outlines import box_of, ellipse, mask_rle, outline
-from ngff_bio.formats.problems import Problems, damage_named
+from ngff_bio.formats.problems import Problems, SourceRecord, damage_named
 from ngff_bio.formats.tiff.images import OME_ROI
 from ngff_bio.formats.xml import parse_xml
 from ngff_bio.model import Box, Geometry, Instance, PixelArray, Polygons, Rle, SourceFile
@@ -76,12 +76,8 @@ class OmeRois:
                 element = listed.get(name)
                 with problems.caught():
                     if element is None:
-                        raise SourceError(
-                            "an image refers to a ROI that is not there",
-                            file=self.file.name,
-                            record=str(name),
-                            hint=_HINT,
-                        )
+                        at = SourceRecord(self.file.name, str(name), _HINT)
+                        raise at.error("an image refers to a ROI that is not there")
                     instances += self._instances(element, str(name), size, problems)
             images.append(AnnotatedImage(self.file.name, instances, placed=True, series=series))
         return Document(images)
@@ -175,7 +171,7 @@ class OmeRois:
             with damage_named(self.file.name, "the points of a polygon cannot be read", name):
                 pairs = [p.split(",") for p in shape.get("Points", "").split()]
                 points = [(float(x), float(y)) for x, y in pairs]
-            return outline(points, self.file.name, name)
+            return outline(points, SourceRecord(self.file.name, name, _HINT))
         raise self._wrong(
             name, "Rectangle, Ellipse, Polygon, Mask, Line, Polyline, Point or Label", shape
         )
@@ -197,14 +193,9 @@ class OmeRois:
         return bits[:count].reshape(height, width).astype(np.bool_)
 
     def _wrong(self, name: str, expected: str, shape: Any) -> SourceError:
-        return SourceError(
-            "a shape of a ROI cannot be read",
-            file=self.file.name,
-            record=name,
-            expected=expected,
-            found=f"{_tag(shape)} {dict(shape.attrib)}"[:120],
-            hint=_HINT,
-        )
+        found = f"{_tag(shape)} {dict(shape.attrib)}"[:120]
+        at = SourceRecord(self.file.name, name, _HINT)
+        return at.error("a shape of a ROI cannot be read", expected=expected, found=found)
 
 
 def _size(image: Any) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ngff_bio.errors import SourceError
+from ngff_bio.formats.problems import SourceRecord
 from ngff_bio.model import Box, Geometry, PixelArray, Polygons, Rle
 from ngff_bio.raster.coco_rle import rle_from_window
 
@@ -25,7 +25,7 @@ _MOST_CORNERS = 2048
 _FARTHEST = 2**30 / 5 - 1
 
 
-def outline(points: Sequence[Sequence[float]], file: str, record: str) -> Polygons:
+def outline(points: Sequence[Sequence[float]], at: SourceRecord) -> Polygons:
     """A polygon of three or more points (x, y).
 
     Raises
@@ -33,30 +33,24 @@ def outline(points: Sequence[Sequence[float]], file: str, record: str) -> Polygo
     ngff_bio.errors.SourceError
         If there are fewer, or a coordinate is not a finite number.
     """
-    check_points(points, 3, file, record)
+    check_points(points, 3, at)
     return Polygons(([float(v) for point in points for v in point[:2]],))
 
 
-def check_points(points: Sequence[Sequence[float]], fewest: int, file: str, record: str) -> None:
+def check_points(points: Sequence[Sequence[float]], fewest: int, at: SourceRecord) -> None:
     """Refuse too few points, or coordinates that cannot be drawn."""
     if len(points) < fewest:
-        raise SourceError(
+        raise at.error(
             "a shape has too few points",
-            file=file,
-            record=record,
             expected=f"{fewest} points or more",
             found=f"{len(points)} points",
-            hint="correct the shape, or skip such shapes with --on-error skip",
         )
     for point in points:
         if not (len(point) >= 2 and abs(point[0]) < _FARTHEST and abs(point[1]) < _FARTHEST):
-            raise SourceError(
+            raise at.error(
                 "a coordinate of a shape cannot be drawn",
-                file=file,
-                record=record,
                 expected="finite x and y in pixels",
                 found=str(list(point))[:80],
-                hint="correct the shape, or skip such shapes with --on-error skip",
             )
 
 

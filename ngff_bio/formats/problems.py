@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError
 from ngff_bio.model import Notice, OnError, gathered
@@ -44,6 +44,42 @@ def damage_named(file: str, what: str, record: str | None = None) -> Iterator[No
             if isinstance(error, MemoryError)
             else "the file is probably damaged or truncated: download or copy it again",
         ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """A record of a source file, as its errors name it.
+
+    Parameters
+    ----------
+    file
+        Name of the file.
+    name
+        The record inside the file: ``annotations[17]``; empty for the file as a whole.
+    hint
+        How to fix what is wrong in it, for errors that have no hint of their own.
+    """
+
+    file: str
+    name: str = ""
+    hint: str = "correct the file, or skip such records with --on-error skip"
+
+    def member(self, path: str) -> SourceRecord:
+        """A part of the record: ``.points``, ``[3]``."""
+        return replace(self, name=(self.name + path).lstrip("."))
+
+    def error(
+        self, what: str, *, expected: object = None, found: object = None, hint: str | None = None
+    ) -> SourceError:
+        """The error for what is wrong in the record."""
+        return SourceError(
+            what,
+            file=self.file,
+            record=self.name or None,
+            expected=expected,
+            found=found,
+            hint=hint or self.hint,
+        )
 
 
 @dataclass(slots=True)

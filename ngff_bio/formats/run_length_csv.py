@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.errors import NgffBioError, SourceError
+from ngff_bio.errors import NgffBioError
 from ngff_bio.formats.outlines import mask_rle
-from ngff_bio.formats.problems import damage_named, skipped_notice
+from ngff_bio.formats.problems import SourceRecord, damage_named, skipped_notice
 from ngff_bio.model import Instance, OnError, Rle, SourceFile, SourceParts
 
 
@@ -144,7 +144,7 @@ class RunLengthRows:
         cells = cells_of(self.file.read_range(row.start, row.size), self.columns)
         notice, shape = None, None
         try:
-            shape = self._shape(cells, f"row {row.number}")
+            shape = self._shape(cells, SourceRecord(self.file.name, f"row {row.number}", _HINT))
         except NgffBioError as error:
             if self.on_error == "stop":
                 raise
@@ -160,23 +160,18 @@ class RunLengthRows:
             value, shape, category=category, category_id=category, record=record, notice=notice
         )
 
-    def _shape(self, cells: Mapping[str, str], record: str) -> Rle:
+    def _shape(self, cells: Mapping[str, str], at: SourceRecord) -> Rle:
         height, width = self.size
         stated = tuple(
             cells.get(c, str(n)) for c, n in zip(self.dialect.size, self.size, strict=True)
         )
         if stated != (str(height), str(width)):
-            raise SourceError(
+            raise at.error(
                 "a row of the table states another size than its image has",
-                file=self.file.name,
-                record=record,
                 expected=f"{height} x {width}",
                 found=" x ".join(stated),
-                hint=_HINT,
             )
-        counts = counts_of_pairs(
-            cells.get(self.dialect.runs, "").split(), height * width, self.file.name, record
-        )
+        counts = counts_of_pairs(cells.get(self.dialect.runs, "").split(), height * width, at)
         if not self.dialect.by_rows:
             return Rle(self.size, counts)
         inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
@@ -185,7 +180,7 @@ class RunLengthRows:
         return mask_rle(flat.reshape(self.size), (0, 0), self.size)
 
 
-def counts_of_pairs(numbers: Sequence[str], pixels: int, file: str, record: str) -> list[int]:
+def counts_of_pairs(numbers: Sequence[str], pixels: int, at: SourceRecord) -> list[int]:
     """Counts as COCO has them, of pairs of start (from 1 on) and length in the same order of pixels.
 
     Raises
@@ -201,13 +196,10 @@ def counts_of_pairs(numbers: Sequence[str], pixels: int, file: str, record: str)
     inside = np.concatenate(([0], np.stack([starts, ends], axis=1).ravel(), [pixels]))
     counts = np.diff(inside)
     if (counts < 0).any() or (pairs <= 0).any():
-        raise SourceError(
+        raise at.error(
             "run lengths do not fit the image",
-            file=file,
-            record=record,
             expected=f"pairs of start and length, ascending, within 1 to {pixels:,}",
             found=" ".join(numbers[:12]) + (" ..." if len(numbers) > 12 else ""),
-            hint=_HINT,
         )
     found = [int(n) for n in counts]
     return found if found[-1] or len(found) == 1 else found[:-1]

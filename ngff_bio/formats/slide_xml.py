@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.outlines import Point, ellipse, outline
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.formats.xml import (
     Element,
     as_json,
@@ -76,16 +76,10 @@ class SlideXml:
                     problems.note("negative regions are rows without pixels", name)
                 elif shape is None:
                     problems.note("points and lines have no area: a row without pixels", name)
+                own = region.element.get("Id", region.element.get("Name"))
+                record = as_json(region.element)
                 instances.append(
-                    Instance(
-                        0,
-                        shape,
-                        category=region.category,
-                        category_id=region.category,
-                        source_id=region.element.get("Id", region.element.get("Name")),
-                        record=record_text(as_json(region.element)),
-                        indices=(number,),
-                    )
+                    instance_of(shape, record, number, category=region.category, source_id=own)
                 )
         classes = dict.fromkeys(r.category for r in regions if r.category is not None)
         colors = {g.get("Name"): _color(g) for g in root.iter("Group")}
@@ -98,18 +92,16 @@ class SlideXml:
     def _shape(self, region: _Region) -> Geometry | None:
         if region.kind not in _AREAS or region.hole:
             return None
+        at = SourceRecord(self.file.name, region.record)
         points: list[Point] = [
-            (
-                number_of(v, "X", self.file.name, region.record),
-                number_of(v, "Y", self.file.name, region.record),
-            )
+            (number_of(v, "X", at), number_of(v, "Y", at))
             for v in region.element.iter(region.vertices)
         ]
         if region.kind == _ELLIPSE and len(points) == 2:
             (x0, y0), (x1, y1) = points
             center = ((x0 + x1) / 2, (y0 + y1) / 2)
             return ellipse(center, (abs(x1 - x0) / 2, abs(y1 - y0) / 2))
-        return outline(points, self.file.name, region.record)
+        return outline(points, at)
 
 
 def _of_aperio(root: Element) -> Iterator[_Region]:

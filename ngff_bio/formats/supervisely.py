@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.json.text import checked, parse_json, shown
 from ngff_bio.formats.outlines import check_points, joined, mask_rle, outline
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.model import Box, Category, Geometry, Instance, SourceFile
 
 _HINT = "correct the file, or skip such objects with --on-error skip"
@@ -110,7 +110,7 @@ class SuperviselyFile:
         """Read the file."""
         name = self.file.name
         content: dict[str, object] = parse_json(self.file.read(), name, dict[str, object])
-        about: _File = checked(content, _File, file=name, record="")
+        about: _File = checked(content, _File, SourceRecord(name))
         size = (about.size.height, about.size.width)
         instances = []
         for number, one in enumerate(about.objects):
@@ -122,75 +122,58 @@ class SuperviselyFile:
     def _instance(
         self, one: object, number: int, size: tuple[int, int], problems: Problems
     ) -> Instance:
-        record = f"objects[{number}]"
-        found: _Object = checked(one, _Object, file=self.file.name, record=record, hint=_HINT)
+        at = SourceRecord(self.file.name, f"objects[{number}]", _HINT)
+        found: _Object = checked(one, _Object, at)
         title = found.classTitle
         if self.classes is not None and title not in self.classes:
-            raise SourceError(
-                "a class is not in meta.json",
-                file=self.file.name,
-                record=f"{record}.classTitle",
-                expected=", ".join(self.classes)[:80],
-                found=title,
-                hint=_HINT,
+            raise at.member(".classTitle").error(
+                "a class is not in meta.json", expected=", ".join(self.classes)[:80], found=title
             )
-        geometry = self._geometry(found, size, record)
+        geometry = _geometry(found, size, at)
         if geometry is None:
             problems.note(
                 "points, lines, cuboids and graphs have no area: a row without pixels",
                 self.file.name,
             )
-        box = None
-        if isinstance(geometry, Box):
-            box = (geometry.x0, geometry.y0, geometry.x1 - geometry.x0, geometry.y1 - geometry.y0)
-        return Instance(
-            0,
-            geometry,
-            category=title,
-            category_id=title if found.classId is None else found.classId,
-            source_id=found.id,
-            box=box,
-            record=record_text(one),
-            indices=(number,),
+        return instance_of(
+            geometry, one, number, category=title, category_id=found.classId, source_id=found.id
         )
 
-    def _geometry(self, one: _Object, size: tuple[int, int], record: str) -> Geometry | None:
-        name = self.file.name
-        kind = one.geometryType or ("bitmap" if one.bitmap is not None else "polygon")
-        points = one.points or _Points()
-        if kind == "bitmap":
-            mask, (x, y) = self._mask(one.bitmap, size, record)
-            return mask_rle(mask, (x, y), size)
-        if kind == "rectangle":
-            check_points(points.exterior, 2, name, f"{record}.points")
-            (x0, y0), (x1, y1) = points.exterior[0], points.exterior[-1]
-            left, top = min(x0, x1), min(y0, y1)
-            return Box(left, top, max(x0, x1) + 1, max(y0, y1) + 1)
-        if kind == "polygon":
-            outer = outline(points.exterior, name, f"{record}.points.exterior")
-            holes = [outline(p, name, f"{record}.points.interior") for p in points.interior]
-            return joined(outer, holes)
-        return None
 
-    def _mask(
-        self, bitmap: _Bitmap | None, size: tuple[int, int], record: str
-    ) -> tuple[NDArray[np.bool_], tuple[int, int]]:
-        from PIL.Image import DecompressionBombError
+def _geometry(one: _Object, size: tuple[int, int], at: SourceRecord) -> Geometry | None:
+    kind = one.geometryType or ("bitmap" if one.bitmap is not None else "polygon")
+    points = one.points or _Points()
+    if kind == "bitmap":
+        mask, (x, y) = _mask(one.bitmap, size, at)
+        return mask_rle(mask, (x, y), size)
+    if kind == "rectangle":
+        check_points(points.exterior, 2, at.member(".points"))
+        (x0, y0), (x1, y1) = points.exterior[0], points.exterior[-1]
+        left, top = min(x0, x1), min(y0, y1)
+        return Box(left, top, max(x0, x1) + 1, max(y0, y1) + 1)
+    if kind == "polygon":
+        outer = outline(points.exterior, at.member(".points.exterior"))
+        holes = [outline(p, at.member(".points.interior")) for p in points.interior]
+        return joined(outer, holes)
+    return None
 
-        try:
-            if bitmap is None:
-                raise ValueError("no bitmap")
-            mask = decode_bitmap(bitmap.data, size)
-        except (ValueError, OSError, zlib.error, SyntaxError, DecompressionBombError) as error:
-            raise SourceError(
-                "a bitmap cannot be read",
-                file=self.file.name,
-                record=f"{record}.bitmap",
-                expected=f"a PNG within {size[0]} x {size[1]} pixels, in zlib and base64",
-                found=error,
-                hint=_HINT,
-            ) from error
-        return mask, bitmap.origin
+
+def _mask(
+    bitmap: _Bitmap | None, size: tuple[int, int], at: SourceRecord
+) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+    from PIL.Image import DecompressionBombError
+
+    try:
+        if bitmap is None:
+            raise ValueError("no bitmap")
+        mask = decode_bitmap(bitmap.data, size)
+    except (ValueError, OSError, zlib.error, SyntaxError, DecompressionBombError) as error:
+        raise at.member(".bitmap").error(
+            "a bitmap cannot be read",
+            expected=f"a PNG within {size[0]} x {size[1]} pixels, in zlib and base64",
+            found=error,
+        ) from error
+    return mask, bitmap.origin
 
 
 def decode_bitmap(text: str, size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
 from ngff_bio.formats.outlines import ellipse, outline
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.formats.xml import (
     Element,
     as_json,
@@ -85,19 +85,18 @@ class TrackMateFile:
         )
 
     def _instance(self, name: str, spot: Element, about: Element | None) -> Instance:
-        file, record = self.file.name, f"Spot {name}"
+        at = SourceRecord(self.file.name, f"Spot {name}", _HINT)
+        general = SourceRecord(self.file.name, "ImageData", _HINT)
 
         def number(key: str) -> float:
-            return number_of(spot, key, file, record)
+            return number_of(spot, key, at)
 
         def size(key: str) -> float:
-            return 1.0 if about is None or not about.get(key) else number_of(about, key, file, key)
+            return 1.0 if about is None or not about.get(key) else number_of(about, key, general)
 
         across, down, deep = size("pixelwidth"), size("pixelheight"), size("voxeldepth")
         if min(across, down, deep) <= 0:
-            raise SourceError(
-                "the size of a pixel is wrong", file=file, expected="more than 0", hint=_HINT
-            )
+            raise general.error("the size of a pixel is wrong", expected="more than 0")
         x, y = number("POSITION_X") / across + 0.5, number("POSITION_Y") / down + 0.5
         shape: Geometry
         if spot.get("ROI_N_POINTS") and (spot.text or "").strip():
@@ -106,32 +105,26 @@ class TrackMateFile:
             except ValueError:
                 flat = [0.0]
             if len(flat) % 2:
-                raise SourceError(
+                raise at.error(
                     "the outline of a spot is wrong",
-                    file=file,
-                    record=record,
                     expected="x and y of each point",
                     found=(spot.text or "")[:80],
-                    hint=_HINT,
                 )
             points = [
                 (x + a / across, y + b / down) for a, b in zip(flat[::2], flat[1::2], strict=True)
             ]
-            shape = outline(points, file, record)
+            shape = outline(points, at)
         else:
             radius = number("RADIUS")
             shape = ellipse((x, y), (radius / across, radius / down))
-        planes = 0 if about is None else int(number_of(about, "nslices", file, "ImageData"))
+        planes = 0 if about is None else int(number_of(about, "nslices", general))
         z = round(number("POSITION_Z") / deep) if planes > 1 else None
         t = int(number("FRAME"))
         if t < 0 or not 0 <= (z or 0) < max(planes, 1):
-            raise SourceError(
+            raise at.error(
                 "a spot is on a plane or frame that is not there",
-                file=file,
-                record=record,
                 expected=f"{planes} planes",
                 found=f"plane {z}, frame {t}",
-                hint=_HINT,
             )
         return Instance(0, shape, t=t, z=z, source_id=name)
 
@@ -157,7 +150,10 @@ class _Branches:
     def of(
         cls, spots: Mapping[str, Element], edges: Mapping[tuple[str, str], str | None], file: str
     ) -> _Branches:
-        frames = {n: int(number_of(s, "FRAME", file, f"Spot {n}")) for n, s in spots.items()}
+        frames = {
+            n: int(number_of(s, "FRAME", SourceRecord(file, f"Spot {n}", _HINT)))
+            for n, s in spots.items()
+        }
         after: dict[str, list[str]] = defaultdict(list)
         before: dict[str, list[str]] = defaultdict(list)
         tracks: dict[str, str] = {}

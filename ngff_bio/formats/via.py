@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.json.text import JsonObject, parse_json, shown
 from ngff_bio.formats.outlines import check_points, ellipse, outline
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.formats.text import csv_bytes, text_of
 from ngff_bio.model import Box, Category, Geometry, Instance, SourceFile
 
@@ -60,49 +60,36 @@ class ViaFile:
         for key, entry in entries.items():
             instances = []
             for number, region in enumerate(_regions(entry)):
-                record = f"{entry.get('filename')} regions[{number}]"
+                name = f"{entry.get('filename')} regions[{number}]"
+                at = SourceRecord(self.file.name, name, _HINT)
                 with problems.caught():
-                    instances.append(self._instance(region, number, known, record, problems))
+                    instances.append(_instance(region, number, known, at, problems))
             about = {k: v for k, v in entry.items() if k != "regions"}
             kept = {"key": key, "entry": about, "as_object": isinstance(entry.get("regions"), dict)}
             images.append(AnnotatedImage(str(entry.get("filename", "")), instances, record=kept))
         categories = _categories(rest, known)
         return Document(images, categories, rest)
 
-    def _instance(
-        self, region: object, number: int, known: str | None, record: str, problems: Problems
-    ) -> Instance:
-        file = self.file.name
-        shape = region.get("shape_attributes") if isinstance(region, dict) else None
-        if not isinstance(shape, dict):
-            raise SourceError(
-                "a region has no shape",
-                file=file,
-                record=record,
-                expected="shape_attributes with the name of a shape",
-                found=shown(region),
-                hint=_HINT,
-            )
-        geometry = shape_geometry(shape, file, record)
-        if geometry is None:
-            problems.note("points and lines have no area: a row without pixels", file)
-        box = None
-        if isinstance(geometry, Box):
-            box = (geometry.x0, geometry.y0, geometry.x1 - geometry.x0, geometry.y1 - geometry.y0)
-        value = _attributes(region).get(known) if known is not None else None
-        if isinstance(value, Mapping):  # checkboxes: the ticked ones
-            ticked = [k for k, v in value.items() if v]
-            value = ticked[0] if len(ticked) == 1 else None
-        category = str(value) if value not in (None, "") else None
-        return Instance(
-            0,
-            geometry,
-            category=category,
-            category_id=category,
-            box=box,
-            record=record_text(region),
-            indices=(number,),
+
+def _instance(
+    region: object, number: int, known: str | None, at: SourceRecord, problems: Problems
+) -> Instance:
+    shape = region.get("shape_attributes") if isinstance(region, dict) else None
+    if not isinstance(shape, dict):
+        raise at.error(
+            "a region has no shape",
+            expected="shape_attributes with the name of a shape",
+            found=shown(region),
         )
+    geometry = shape_geometry(shape, at)
+    if geometry is None:
+        problems.note("points and lines have no area: a row without pixels", at.file)
+    value = _attributes(region).get(known) if known is not None else None
+    if isinstance(value, Mapping):  # checkboxes: the ticked ones
+        ticked = [k for k, v in value.items() if v]
+        value = ticked[0] if len(ticked) == 1 else None
+    category = str(value) if value not in (None, "") else None
+    return instance_of(geometry, region, number, category=category)
 
 
 def read_entries(file: SourceFile) -> tuple[dict[str, JsonObject], JsonObject]:
@@ -215,7 +202,7 @@ def _categories(project: Mapping[str, object], known: str | None) -> tuple[Categ
     return tuple(Category(n, n) for n in names if n)
 
 
-def shape_geometry(shape: Mapping[str, object], file: str, record: str) -> Geometry | None:
+def shape_geometry(shape: Mapping[str, object], at: SourceRecord) -> Geometry | None:
     """What a shape covers; ``None`` if it has no area."""
 
     def number(key: str) -> float:
@@ -225,13 +212,10 @@ def shape_geometry(shape: Mapping[str, object], file: str, record: str) -> Geome
             or not isinstance(value, int | float)
             or not math.isfinite(value)
         ):
-            raise SourceError(
+            raise at.member(f".{key}").error(
                 "a shape cannot be drawn",
-                file=file,
-                record=f"{record}.{key}",
                 expected="a number of pixels",
                 found=shown(value) if key in shape else "no such value",
-                hint=_HINT,
             )
         return float(value)
 
@@ -243,13 +227,10 @@ def shape_geometry(shape: Mapping[str, object], file: str, record: str) -> Geome
             or len(xs) != len(ys)
             or not all(isinstance(v, int | float) for v in (*xs, *ys))
         ):
-            raise SourceError(
+            raise at.member(".all_points_x").error(
                 "a shape cannot be drawn",
-                file=file,
-                record=f"{record}.all_points_x",
                 expected="as many numbers as all_points_y",
                 found=shown([xs, ys]),
-                hint=_HINT,
             )
         return list(zip(xs, ys, strict=True))
 
@@ -260,33 +241,25 @@ def shape_geometry(shape: Mapping[str, object], file: str, record: str) -> Geome
     if name in ("circle", "ellipse"):
         center = (number("cx"), number("cy"))
         radii = (number("r"),) * 2 if name == "circle" else (number("rx"), number("ry"))
-        check_points([center, radii], 2, file, record)
+        check_points([center, radii], 2, at)
         if min(radii) < 0:
-            raise SourceError(
-                "a shape cannot be drawn",
-                file=file,
-                record=record,
-                expected="a radius of 0 or more",
-                found=min(radii),
-                hint=_HINT,
+            raise at.error(
+                "a shape cannot be drawn", expected="a radius of 0 or more", found=min(radii)
             )
         turn = number("theta") if name == "ellipse" and "theta" in shape else 0.0
         return ellipse(center, (radii[0], radii[1]), math.degrees(turn))
     if name == "polygon":
-        return outline(points(), file, record)
+        return outline(points(), at)
     if name == "polyline":
-        check_points(points(), 1, file, record)
+        check_points(points(), 1, at)
         return None
     if name == "point":
-        check_points([(number("cx"), number("cy"))], 1, file, record)
+        check_points([(number("cx"), number("cy"))], 1, at)
         return None
-    raise SourceError(
+    raise at.member(".name").error(
         "a shape of an unknown kind",
-        file=file,
-        record=f"{record}.name",
         expected="rect, circle, ellipse, polygon, polyline or point",
         found=shown(name),
-        hint=_HINT,
     )
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.outlines import outline, rotated_box
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.formats.xml import Element, as_json, from_json, number_of, parse_xml, write_xml
 from ngff_bio.model import Box, Geometry, Instance, SourceFile
 
@@ -91,14 +91,7 @@ class VocFile:
     def read(self, problems: Problems) -> Document:
         """Read the file."""
         name = self.file.name
-        root = parse_xml(self.file.read(), name)
-        if root.tag != ROOT:
-            raise SourceError(
-                "the file is not a file of Pascal VOC",
-                file=name,
-                expected=f"the root element {ROOT}",
-                found=root.tag,
-            )
+        root = parse_xml(self.file.read(), name, ROOT)
         instances = []
         for number, one in enumerate(root.iterfind("object")):
             with problems.caught():
@@ -107,24 +100,19 @@ class VocFile:
         size = None
         about = root.find("size")
         if about is not None:
-            sides = [number_of(about, k, name, "size", of_child=True) for k in ("height", "width")]
+            at = SourceRecord(name, "size")
+            sides = [number_of(about, k, at, of_child=True) for k in ("height", "width")]
             size = (int(sides[0]), int(sides[1])) if min(sides) >= 1 else None
         stated = (root.findtext("filename") or "").strip()
         image = AnnotatedImage(stated, instances, size, record=rest)
         return Document([image])
 
     def _instance(self, one: Element, number: int) -> Instance:
-        name = self.file.name
-        record = f"object[{number}]"
+        at = SourceRecord(self.file.name, f"object[{number}]")
         category = (one.findtext("name") or "").strip()
         if not category:
-            raise SourceError(
-                "an object has no class",
-                file=name,
-                record=f"{record}.name",
-                expected="the name of a class",
-                found="no such value",
-                hint="correct the file, or skip such records with --on-error skip",
+            raise at.member(".name").error(
+                "an object has no class", expected="the name of a class", found="no such value"
             )
         geometry: Geometry | None = None
         box = None
@@ -132,16 +120,13 @@ class VocFile:
         if found is not None:
             keys = ("xmin", "ymin", "xmax", "ymax")
             x0, y0, x1, y1 = (
-                number_of(found, k, name, f"{record}.bndbox", of_child=True) for k in keys
+                number_of(found, k, at.member(".bndbox"), of_child=True) for k in keys
             )
             if x1 < x0 or y1 < y0:
-                raise SourceError(
+                raise at.member(".bndbox").error(
                     "a box has its sides in the wrong order",
-                    file=name,
-                    record=f"{record}.bndbox",
                     expected="xmin <= xmax and ymin <= ymax",
                     found=f"{x0:g}, {y0:g}, {x1:g}, {y1:g}",
-                    hint="correct the file, or skip such records with --on-error skip",
                 )
             x0, y0 = x0 - self.first_pixel, y0 - self.first_pixel
             box = (x0, y0, x1 - x0, y1 - y0)
@@ -149,38 +134,27 @@ class VocFile:
         turned, polygon = one.find("robndbox"), one.find("polygon")
         if turned is not None:
             x, y, w, h, angle = (
-                number_of(turned, k, name, f"{record}.robndbox", of_child=True)
+                number_of(turned, k, at.member(".robndbox"), of_child=True)
                 for k in ("cx", "cy", "w", "h", "angle")
             )
             sides = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
             geometry = rotated_box(sides, math.degrees(angle))
         elif polygon is not None:
-            geometry = outline(_points(polygon, name, record), name, f"{record}.polygon")
+            geometry = outline(_points(polygon, at.member(".polygon")), at.member(".polygon"))
         if geometry is None:
-            raise SourceError(
+            raise at.error(
                 "an object has no box",
-                file=name,
-                record=record,
                 expected="bndbox, robndbox or polygon",
                 found=", ".join(child.tag for child in one) or "an empty element",
-                hint="correct the file, or skip such records with --on-error skip",
             )
-        return Instance(
-            0,
-            geometry,
-            category=category,
-            category_id=category,
-            box=box,
-            record=record_text(as_json(one)),
-            indices=(number,),
-        )
+        return instance_of(geometry, as_json(one), number, category=category, box=box)
 
 
-def _points(polygon: Element, file: str, record: str) -> list[tuple[float, float]]:
+def _points(polygon: Element, at: SourceRecord) -> list[tuple[float, float]]:
     """Corners ``x1``, ``y1``, ``x2``, ``y2``, ..., or ``pt`` elements with ``x`` and ``y``."""
 
     def number(element: Element, key: str) -> float:
-        return number_of(element, key, file, f"{record}.polygon", of_child=True)
+        return number_of(element, key, at, of_child=True)
 
     listed = polygon.findall("pt")
     if listed:

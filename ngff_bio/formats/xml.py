@@ -15,6 +15,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.problems import SourceRecord
 from ngff_bio.model import SourceFile
 
 Element = ElementTree.Element
@@ -26,13 +27,13 @@ _DEEPEST = 64
 _SNIFFED = 4096
 
 
-def parse_xml(data: bytes, name: str) -> Element:
-    """The root element of a document.
+def parse_xml(data: bytes, name: str, tag: str | None = None) -> Element:
+    """The root element of a document; of this `tag`, if one is given.
 
     Raises
     ------
     ngff_bio.errors.SourceError
-        If it is not well-formed XML, or defines entities.
+        If it is not well-formed XML, defines entities, or has another root element.
     """
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
@@ -41,6 +42,13 @@ def parse_xml(data: bytes, name: str) -> Element:
         root: Element = fromstring(data, forbid_dtd=True)
     except (DefusedXmlException, *_NOT_XML) as error:
         raise _not_xml(error, name, empty=not data.strip()) from error
+    if tag is not None and root.tag != tag:
+        raise SourceError(
+            "the file is not of the format",
+            file=name,
+            expected=f"the root element {tag}",
+            found=root.tag,
+        )
     return root
 
 
@@ -209,9 +217,7 @@ def write_xml(root: Element) -> bytes:
     return text + b"\n"
 
 
-def number_of(
-    element: Element, key: str, file: str, record: str, *, of_child: bool = False
-) -> float:
+def number_of(element: Element, key: str, at: SourceRecord, *, of_child: bool = False) -> float:
     """A number in an attribute of an element, or in a child element.
 
     Raises
@@ -225,13 +231,10 @@ def number_of(
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise SourceError(
+        raise at.member(f".{key}").error(
             "a value is missing" if text is None else "a value is not a number",
-            file=file,
-            record=f"{record}.{key}",
             expected="a number",
             found="no such value" if text is None else repr(text)[:80],
-            hint="correct the file, or skip such records with --on-error skip",
         )
     return value
 

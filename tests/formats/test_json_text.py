@@ -11,6 +11,7 @@ import pytest
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.text import checked, json_kind, parse_json
+from ngff_bio.formats.problems import SourceRecord
 from ngff_bio.sources.files.ranges import LocalFile
 
 BROKEN = {
@@ -68,7 +69,7 @@ def test_the_error_of_a_record_names_its_wrong_member(
     value: Any, record: str, expected: str | None, found: str
 ) -> None:
     with pytest.raises(SourceError) as caught:
-        checked(value, _Record, file="a.json", record="r[0]")
+        checked(value, _Record, SourceRecord("a.json", "r[0]"))
     error = caught.value
     assert (error.file, error.record, error.expected, error.found) == (
         "a.json",
@@ -79,7 +80,7 @@ def test_the_error_of_a_record_names_its_wrong_member(
 
 
 def test_floats_without_a_fraction_are_integers() -> None:
-    assert checked({"id": 5.0, "size": 2.0}, _Record, file="", record="") == _Record(5, [], 2)
+    assert checked({"id": 5.0, "size": 2.0}, _Record, SourceRecord("")) == _Record(5, [], 2)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.scan import SEPARATORS, JsonWalk
 from ngff_bio.formats.json.text import JsonObject, checked
+from ngff_bio.formats.problems import SourceRecord
 from ngff_bio.model import Category, SourceFile, leads_out
 
 
@@ -219,14 +220,12 @@ class _Category(msgspec.Struct):
 
 def parse_image(index: int, entry: JsonObject, name: str) -> CocoImage:
     """One entry of ``images`` of the file `name`."""
-    record = f"images[{index}]"
-    found = checked(entry, _Image, file=name, record=record)
+    at = SourceRecord(name, f"images[{index}]")
+    found = checked(entry, _Image, at)
     path = found.file_name
     if leads_out(path):
-        raise SourceError(
+        raise at.member(f" (id {found.id})").error(
             "a file name leads out of the source",
-            file=name,
-            record=f"{record} (id {found.id})",
             expected="a name below the folder of the images",
             found=path,
             hint="write file names relative to the folder of the images",
@@ -239,6 +238,6 @@ def parse_image(index: int, entry: JsonObject, name: str) -> CocoImage:
 
 def parse_category(index: int, entry: JsonObject, name: str) -> Category:
     """One entry of ``categories`` of the file `name`."""
-    found = checked(entry, _Category, file=name, record=f"categories[{index}]")
+    found = checked(entry, _Category, SourceRecord(name, f"categories[{index}]"))
     rest = {k: v for k, v in entry.items() if k not in ("id", "name")}
     return Category(found.id, found.name, None, rest)

@@ -24,10 +24,8 @@ from ngff_bio.formats.documents import (
 from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.json.text import JsonObject, checked, parse_json
 from ngff_bio.formats.outlines import mask_rle
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.model import Instance, SourceFile, SourceParts
-
-_HINT = "correct the file, or skip such records with --on-error skip"
 
 
 class _File(msgspec.Struct):
@@ -60,7 +58,7 @@ class PanopticFile:
         """Read the file. ``record["png"]`` of each image is the name of its PNG."""
         name = self.file.name
         content: JsonObject = parse_json(self.file.read(), name, JsonObject)
-        found: _File = checked(content, _File, file=name, record="")
+        found: _File = checked(content, _File, SourceRecord(name))
         categories = tuple(parse_category(i, c, name) for i, c in enumerate(found.categories))
         names = {c.id: c.name for c in categories}
         listed = [parse_image(i, one, name) for i, one in enumerate(found.images)]
@@ -86,31 +84,25 @@ class PanopticFile:
         names: dict[Any, str],
         problems: Problems,
     ) -> dict[object, AnnotatedImage]:
-        file, record = self.file.name, f"annotations[{number}]"
-        about: _Annotation = checked(one, _Annotation, file=file, record=record, hint=_HINT)
+        at = SourceRecord(self.file.name, f"annotations[{number}]")
+        about: _Annotation = checked(one, _Annotation, at)
         image = by_id.get(about.image_id)
         if image is None:
-            raise SourceError(
+            raise at.member(".image_id").error(
                 "segments of an image that is not listed",
-                file=file,
-                record=f"{record}.image_id",
                 expected="the id of an image in images",
                 found=about.image_id,
-                hint=_HINT,
             )
         instances = []
         for place, segment in enumerate(about.segments_info):
             with problems.caught():
-                where = f"{record}.segments_info[{place}]"
-                own: _Segment = checked(segment, _Segment, file=file, record=where, hint=_HINT)
+                inner = at.member(f".segments_info[{place}]")
+                own: _Segment = checked(segment, _Segment, inner)
                 if own.category_id not in names:
-                    raise SourceError(
+                    raise inner.member(".category_id").error(
                         "a category is not listed",
-                        file=file,
-                        record=f"{where}.category_id",
                         expected="the id of a category in categories",
                         found=own.category_id,
-                        hint=_HINT,
                     )
                 instances.append(
                     Instance(

@@ -19,6 +19,7 @@ import numpy as np
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.text import checked, parse_json
 from ngff_bio.formats.limits import RECORD_BYTES, record_too_large
+from ngff_bio.formats.problems import SourceRecord
 from ngff_bio.model import Box, Geometry, Instance, Polygons, Rle
 
 #: Height or width; a count of a run (in 32 bits, as pycocotools has it); a flag.
@@ -123,16 +124,9 @@ def read_records(
             )
         )
     for i, fault in _set_outlines(instances, outlines, owners):
-        record = _named(f"annotations[{places[i]}]", instances[i].source_id)
-        error = SourceError(
-            "a polygon cannot be drawn",
-            file=file,
-            record=record,
-            expected="x0, y0, x1, y1, ...: finite numbers, three points or more",
-            found=fault,
-            hint=_HINT,
-        )
-        errors.setdefault(i, error)
+        at = SourceRecord(file, _named(f"annotations[{places[i]}]", instances[i].source_id), _HINT)
+        expected = "x0, y0, x1, y1, ...: finite numbers, three points or more"
+        errors.setdefault(i, at.error("a polygon cannot be drawn", expected=expected, found=fault))
     return instances, errors
 
 
@@ -218,12 +212,11 @@ def _lenient(text: bytes, file: str, place: str) -> tuple[_Record, object, str, 
     content = parse_json(text, file, record=place, lenient=True)
     found = _Record()
     errors: list[SourceError] = []
-    place = _named(place, content.get("id"))
+    at = SourceRecord(file, _named(place, content.get("id")), _HINT)
 
     def member(key: str, kind: Any) -> Any:
         try:
-            value = content.get(key)
-            return checked(value, kind | None, file=file, record=f"{place}.{key}", hint=_HINT)
+            return checked(content.get(key), kind | None, at.member(f".{key}"))
         except SourceError as error:
             errors.append(error)
             return None
@@ -236,7 +229,7 @@ def _lenient(text: bytes, file: str, place: str) -> tuple[_Record, object, str, 
     box = member("bbox", tuple[float, float, float, float])
     if box is not None and not all(map(math.isfinite, box)):
         what = "the box of an annotation has a value that is not finite"
-        errors.append(SourceError(what, file=file, record=place, found=box, hint=_HINT))
+        errors.append(at.error(what, found=box))
         box = None
     found.bbox = box
     segmentation = content.get("segmentation")

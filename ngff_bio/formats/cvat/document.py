@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ngff_bio.errors import SourceError
 from ngff_bio.formats.cvat.shapes import NO_AREAS, SHAPES, shape_instance
 from ngff_bio.formats.cvat.tracks import track_instances
 from ngff_bio.formats.documents import AnnotatedImage, Document
 from ngff_bio.formats.json.text import JsonObject
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.formats.xml import Element, as_json, from_json, parse_xml, write_xml
 from ngff_bio.model import Category, Rgba, SourceFile
 
@@ -38,14 +37,7 @@ class CvatFile:
     def read(self, problems: Problems) -> Document:
         """Read the file."""
         name = self.file.name
-        root = parse_xml(self.file.read(), name)
-        if root.tag != ROOT:
-            raise SourceError(
-                "the file is not a file of CVAT",
-                file=name,
-                expected=f"the root element {ROOT}",
-                found=root.tag,
-            )
+        root = parse_xml(self.file.read(), name, ROOT)
         categories = tuple(_categories(root))
         labels = {c.name: c for c in categories}
         record = {
@@ -71,26 +63,21 @@ class CvatFile:
         instances = []
         others: list[object] = []
         for index, shape in enumerate(one):
-            record = f"image {given} {shape.tag}[{index}]"
+            at = SourceRecord(file, f"image {given} {shape.tag}[{index}]")
             if shape.tag not in SHAPES:
                 others.append([index, shape.tag, as_json(shape)])
                 if shape.tag != "tag":
-                    problems.skip("shapes of an unknown kind", file, record)
+                    problems.skip("shapes of an unknown kind", file, at.name)
                 continue
             with problems.caught():
                 if shape.tag == "mask" and size is None:
-                    raise SourceError(
+                    raise SourceRecord(file, f"image {given}").error(
                         "an image with masks has no size",
-                        file=file,
-                        record=f"image {given}",
                         expected="height and width",
                         found="no such values",
                     )
-                made = shape_instance(
-                    shape, shape.get("label", ""), size or (1, 1), file, record, labels
-                )
-                made.indices = (index,)
-                instances.append(made)
+                label = shape.get("label", "")
+                instances.append(shape_instance(shape, label, size or (1, 1), index, at, labels))
                 if shape.tag in NO_AREAS:
                     problems.note(
                         "points, lines, cuboids and skeletons have no area: a row without pixels",

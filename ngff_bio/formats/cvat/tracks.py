@@ -16,10 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from ngff_bio.errors import SourceError
 from ngff_bio.formats.cvat.shapes import NO_AREAS, SHAPES, points_of, shape_instance
 from ngff_bio.formats.documents import AnnotatedImage
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.formats.xml import Element, number_of
 from ngff_bio.model import Instance
 
@@ -42,14 +41,11 @@ def track_instances(
     found: dict[int, list[Instance]] = defaultdict(list)
     for value, track in enumerate(root.iterfind("track"), 1):
         own = {f"@{k}": v for k, v in track.attrib.items()}
-        name = f"track {track.get('id', value - 1)}"
+        at = SourceRecord(file, f"track {track.get('id', value - 1)}")
         with problems.caught():
-            shapes = _shapes(track, name, frames, file)
-            for frame, shape, stated in _filled(shapes, frames, file, name):
-                record = f"{name} frame {frame}"
-                made = shape_instance(
-                    shape, track.get("label", ""), size, file, record, dict(labels)
-                )
+            for frame, shape, stated in _filled(_shapes(track, frames, at), frames, at):
+                inner, label = at.member(f" frame {frame}"), track.get("label", "")
+                made = shape_instance(shape, label, size, value - 1, inner, labels)
                 made.value = value
                 made.track_id = track.get("id", str(value - 1))
                 if shape.get("outside") == "1":
@@ -63,7 +59,6 @@ def track_instances(
                     made.record = None
                 elif made.record is not None:
                     made.record = _with_track(made.record, own)
-                made.indices = (value - 1,)
                 found[frame].append(made)
     return [AnnotatedImage(f"frame_{n:06d}", found[n], record={"frame": n}) for n in frames]
 
@@ -72,19 +67,17 @@ def _with_track(record: str, own: dict[str, Any]) -> str:
     return json.dumps({**json.loads(record), "track": own}, ensure_ascii=False)
 
 
-def _shapes(track: Element, name: str, frames: Sequence[int], file: str) -> dict[int, Element]:
+def _shapes(track: Element, frames: Sequence[int], at: SourceRecord) -> dict[int, Element]:
     """Shapes of a track by frame."""
     found: dict[int, Element] = {}
     known = frames if isinstance(frames, range) else frozenset(frames)
     for shape in track:
         if shape.tag not in SHAPES:
             continue
-        frame = int(number_of(shape, "frame", file, name))
+        frame = int(number_of(shape, "frame", at))
         if frame not in known:
-            raise SourceError(
+            raise at.member(f" frame {frame}").error(
                 "a shape is on a frame that the movie does not have",
-                file=file,
-                record=f"{name} frame {frame}",
                 expected=f"{len(frames)} frames, {min(frames)} to {max(frames)}",
                 found=frame,
                 hint="add the image files of all frames, or skip such tracks with --on-error skip",
@@ -94,7 +87,7 @@ def _shapes(track: Element, name: str, frames: Sequence[int], file: str) -> dict
 
 
 def _filled(
-    shapes: Mapping[int, Element], frames: Sequence[int], file: str, name: str
+    shapes: Mapping[int, Element], frames: Sequence[int], at: SourceRecord
 ) -> Iterator[tuple[int, Element, bool]]:
     """Shapes on all frames of a track, and whether the file states them."""
     numbers = sorted(frames)
@@ -105,10 +98,10 @@ def _filled(
             continue
         for between in numbers[bisect_right(numbers, frame) : bisect_left(numbers, stop)]:
             part = (between - frame) / (stop - frame)
-            yield between, _between(shape, other, part, file, name), False
+            yield between, _between(shape, other, part, at), False
 
 
-def _between(one: Element, other: Element | None, part: float, file: str, name: str) -> Element:
+def _between(one: Element, other: Element | None, part: float, at: SourceRecord) -> Element:
     """The shape between two, at a part of the way from the first."""
     found = copy.deepcopy(one)
     if other is None or other.tag != one.tag or other.get("outside") == "1":
@@ -116,14 +109,14 @@ def _between(one: Element, other: Element | None, part: float, file: str, name: 
     if one.tag in ("box", "ellipse"):
         for key in _LINEAR:
             if one.get(key) is not None and other.get(key) is not None:
-                a, b = (number_of(e, key, file, name) for e in (one, other))
+                a, b = (number_of(e, key, at) for e in (one, other))
                 found.set(key, repr(a + (b - a) * part))
         turns = [float(e.get("rotation") or 0) for e in (one, other)]
         if any(turns):
             step = (turns[1] - turns[0] + 180) % 360 - 180
             found.set("rotation", repr((turns[0] + step * part) % 360))
     elif one.get("points") is not None:
-        first, last = points_of(one, file, name), points_of(other, file, name)
+        first, last = points_of(one, at), points_of(other, at)
         if len(first) == len(last):
             moved = (
                 f"{p[0] + (q[0] - p[0]) * part!r},{p[1] + (q[1] - p[1]) * part!r}"

@@ -14,6 +14,7 @@ from typing import Any, Literal, Never, TypeAlias, TypeVar, overload
 import msgspec
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.problems import SourceRecord
 from ngff_bio.model import SourceFile
 
 T = TypeVar("T")
@@ -221,16 +222,10 @@ def has_comments(text: bytes) -> bool:
 
 
 @overload
-def checked(
-    value: object, kind: type[T], *, file: str, record: str, hint: str | None = None
-) -> T: ...
+def checked(value: object, kind: type[T], at: SourceRecord) -> T: ...
 @overload
-def checked(
-    value: object, kind: object, *, file: str, record: str, hint: str | None = None
-) -> Any: ...
-def checked(
-    value: object, kind: object, *, file: str, record: str, hint: str | None = None
-) -> object:
+def checked(value: object, kind: object, at: SourceRecord) -> Any: ...
+def checked(value: object, kind: object, at: SourceRecord) -> object:
     """A parsed JSON value as a typed one: an instance of a `msgspec.Struct`, for instance.
 
     Floats without a fraction count as integers.
@@ -238,26 +233,21 @@ def checked(
     Raises
     ------
     ngff_bio.errors.SourceError
-        If the value does not have the type; ``record`` then names the member: ``images[3].height``.
+        If the value does not have the type; the error then names the member: ``images[3].height``.
     """
     try:
         return msgspec.convert(value, kind)
     except UnicodeEncodeError as error:  # of a key: half of a surrogate pair
-        raise SourceError(
-            "a key is not Unicode text", file=file, record=record, found=ascii(error.object)
-        ) from error
+        raise at.error("a key is not Unicode text", found=ascii(error.object)) from error
     except msgspec.ValidationError:
         try:
             return msgspec.convert(_with_integers(value), kind)
         except msgspec.ValidationError as error:
             expected, path, missing = _parts_of(str(error))
-            raise SourceError(
+            raise at.member(path).error(
                 "a value has the wrong type" if not missing else "a value is missing",
-                file=file,
-                record=(record + path).lstrip("."),
                 expected=expected,
                 found=shown(_member(value, path)) if not missing else "no such key",
-                hint=hint or "correct the file, or skip such records with --on-error skip",
             ) from error
 
 

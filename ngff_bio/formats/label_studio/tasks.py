@@ -19,13 +19,13 @@ from urllib.parse import unquote
 import msgspec
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
+from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.json.text import JsonObject, checked, parse_json, shown
 from ngff_bio.formats.label_studio.brush import decode_brush
 from ngff_bio.formats.outlines import check_points, ellipse, mask_rle, outline, rotated_box
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.formats.text import text_of
-from ngff_bio.model import Box, Geometry, Instance, SourceFile
+from ngff_bio.model import Box, Geometry, SourceFile
 
 _HINT = "correct the file, or skip such regions with --on-error skip"
 
@@ -79,15 +79,10 @@ class LabelStudioFile:
         images: list[AnnotatedImage] = []
         for number, task in enumerate(tasks):
             if not isinstance(task, dict):
+                at = SourceRecord(name, f"[{number}]", _HINT)
+                expected = "a task of Label Studio"
                 problems.fail(
-                    SourceError(
-                        "a task is not an object",
-                        file=name,
-                        record=f"[{number}]",
-                        expected="a task of Label Studio",
-                        found=shown(task),
-                        hint=_HINT,
-                    )
+                    at.error("a task is not an object", expected=expected, found=shown(task))
                 )
                 continue
             images += self._images(task, number, problems)
@@ -156,103 +151,77 @@ class LabelStudioFile:
             if shaped is None:  # a choice, a text, a relation: about the whole image
                 others += [[*p[2], p[1]] for p in parts]
                 continue
-            where = f"[{number}] {shaped[2][0]}[{shaped[2][1]}]"
+            record_name = f"[{number}] {shaped[2][0]}[{shaped[2][1]}]"
+            at = SourceRecord(self.file.name, record_name, _HINT)
             with problems.caught():
-                about, geometry = self._geometry(shaped[0], where)
+                about, geometry = _geometry(shaped[0], at)
                 own_size = about.original_height, about.original_width
                 size = size or own_size
                 if own_size != size:
-                    raise SourceError(
+                    raise at.error(
                         "regions of one image state different sizes of it",
-                        file=self.file.name,
-                        record=where,
                         expected=f"{size[0]} x {size[1]} (height x width)",
                         found=f"{own_size[0]} x {own_size[1]}",
-                        hint=_HINT,
                     )
                 if geometry is None:
                     problems.note("points have no area: a row without pixels", self.file.name)
                 label = next((n for p in parts for n in _labels(p[0])), None)
-                box = None
-                if isinstance(geometry, Box):
-                    box = (
-                        geometry.x0, geometry.y0, geometry.x1 - geometry.x0, geometry.y1 - geometry.y0
-                    )  # fmt: skip
+                results = {"results": [[*p[2], p[1]] for p in parts]}
                 own = shaped[0].get("id")
                 instances.append(
-                    Instance(
-                        0,
-                        geometry,
-                        category=label,
-                        category_id=label,
-                        source_id=own if isinstance(own, int | str) else None,
-                        box=box,
-                        record=record_text({"results": [[*p[2], p[1]] for p in parts]}),
-                        indices=(shaped[2][1],),
-                    )
+                    instance_of(geometry, results, shaped[2][1], category=label, source_id=own)
                 )
         if others:
             record = {**record, "others": others}
         return AnnotatedImage(image, instances, size, record=record, layer=layer)
 
-    def _geometry(self, region: Any, record: str) -> tuple[_Result, Geometry | None]:
-        name = self.file.name
-        about: _Result = checked(region, _Result, file=name, record=record, hint=_HINT)
-        value: _Value = checked(
-            region.get("value"), _Value, file=name, record=f"{record}.value", hint=_HINT
+
+def _geometry(region: Any, at: SourceRecord) -> tuple[_Result, Geometry | None]:
+    about: _Result = checked(region, _Result, at)
+    value: _Value = checked(region.get("value"), _Value, at.member(".value"))
+    height, width = about.original_height, about.original_width
+    if about.image_rotation % 360:
+        raise at.member(".image_rotation").error(
+            "the image of a region was rotated in Label Studio",
+            expected="0: how other rotations turn the coordinates is not documented",
+            found=about.image_rotation,
         )
-        height, width = about.original_height, about.original_width
-        if about.image_rotation % 360:
-            raise SourceError(
-                "the image of a region was rotated in Label Studio",
-                file=name,
-                record=f"{record}.image_rotation",
-                expected="0: how other rotations turn the coordinates is not documented",
-                found=about.image_rotation,
-                hint=_HINT,
+    kind = _kind(region)
+    for key in _MEMBERS.get(kind or "", ()):
+        given: float = getattr(value, key)
+        missing = key not in region["value"]
+        if missing or (key not in ("x", "y") and given < 0):
+            raise at.member(f".value.{key}").error(
+                "a region cannot be drawn",
+                expected="a number in percent of the image",
+                found="no such key" if missing else given,
             )
-        kind = _kind(region)
-        for key in _MEMBERS.get(kind or "", ()):
-            given: float = getattr(value, key)
-            missing = key not in region["value"]
-            if missing or (key not in ("x", "y") and given < 0):
-                raise SourceError(
-                    "a region cannot be drawn",
-                    file=name,
-                    record=f"{record}.value.{key}",
-                    expected="a number in percent of the image",
-                    found="no such key" if missing else given,
-                    hint=_HINT,
-                )
-        across, down = width / 100, height / 100
-        corner = (value.x * across, value.y * down)
-        check_points([corner, (value.width, value.height)], 2, name, record)
-        if kind == "rectangle":
-            sides = (*corner, corner[0] + value.width * across, corner[1] + value.height * down)
-            if value.rotation % 360:
-                return about, rotated_box(sides, value.rotation, corner)
-            return about, Box(*sides)
-        if kind == "polygon":
-            points = [(x * across, y * down) for x, y in value.points]
-            return about, outline(points, name, f"{record}.value.points")
-        if kind == "ellipse":
-            radii = (value.radiusX * across, value.radiusY * down)
-            check_points([radii], 1, name, record)
-            return about, ellipse(corner, radii, value.rotation)
-        if kind == "brush":
-            try:
-                mask = decode_brush(value.rle, (height, width))
-            except ValueError as error:
-                raise SourceError(
-                    "the run lengths of a brush region do not fit the image",
-                    file=name,
-                    record=f"{record}.value.rle",
-                    expected=f"run lengths of {height} x {width} pixels of 4 bytes",
-                    found=error,
-                    hint=_HINT,
-                ) from error
-            return about, mask_rle(mask, (0, 0), (height, width))
-        return about, None
+    across, down = width / 100, height / 100
+    corner = (value.x * across, value.y * down)
+    check_points([corner, (value.width, value.height)], 2, at)
+    if kind == "rectangle":
+        sides = (*corner, corner[0] + value.width * across, corner[1] + value.height * down)
+        if value.rotation % 360:
+            return about, rotated_box(sides, value.rotation, corner)
+        return about, Box(*sides)
+    if kind == "polygon":
+        points = [(x * across, y * down) for x, y in value.points]
+        return about, outline(points, at.member(".value.points"))
+    if kind == "ellipse":
+        radii = (value.radiusX * across, value.radiusY * down)
+        check_points([radii], 1, at)
+        return about, ellipse(corner, radii, value.rotation)
+    if kind == "brush":
+        try:
+            mask = decode_brush(value.rle, (height, width))
+        except ValueError as error:
+            raise at.member(".value.rle").error(
+                "the run lengths of a brush region do not fit the image",
+                expected=f"run lengths of {height} x {width} pixels of 4 bytes",
+                found=error,
+            ) from error
+        return about, mask_rle(mask, (0, 0), (height, width))
+    return about, None
 
 
 def is_label_studio_table(file: SourceFile) -> bool:

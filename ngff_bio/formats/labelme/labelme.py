@@ -20,7 +20,7 @@ import msgspec
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.text import JsonObject, checked, parse_json, shown
 from ngff_bio.formats.limits import RECORD_BYTES, record_too_large
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.model import Instance, OnError, Shape, SourceFile, SourceParts
 
 #: Minimum and maximum number of points of each shape type (labelme.utils.shape_to_mask; X-AnyLabeling
@@ -139,14 +139,14 @@ def decode_labelme(data: bytes, name: str, problems: Problems) -> LabelmeFile:
         key: None if key in ("shapes", "imageData") else parse_json(bytes(value), name)
         for key, value in raw.items()
     }
-    about: _File = checked(record, _File, file=name, record="")
+    about: _File = checked(record, _File, SourceRecord(name))
     shapes, places = [], []
     for number, shape in enumerate(_listed_shapes(bytes(raw["shapes"]), name)):
         with problems.caught():
+            at = SourceRecord(name, f"shapes[{number}]", _HINT)
             if isinstance(shape, msgspec.Raw):
-                size_of_text = len(memoryview(shape))
-                raise record_too_large(size_of_text, name, f"shapes[{number}]")
-            _check_shape(shape, name, f"shapes[{number}]")
+                raise record_too_large(len(memoryview(shape)), at.file, at.name)
+            _check_shape(shape, at)
             shapes.append(shape)
             places.append(number)
     size = None
@@ -157,25 +157,20 @@ def decode_labelme(data: bytes, name: str, problems: Problems) -> LabelmeFile:
 
 def _listed_shapes(text: bytes, name: str) -> list[Any]:
     """Values of the shapes; those that are too large stay text."""
+    at = SourceRecord(name, "shapes")
     if len(text) <= RECORD_BYTES:
-        return checked(parse_json(text, name), list, file=name, record="shapes")
-    texts = checked(parse_json(text, name, list[msgspec.Raw]), list, file=name, record="shapes")
+        return checked(parse_json(text, name), list, at)
+    texts = checked(parse_json(text, name, list[msgspec.Raw]), list, at)
     return [t if len(memoryview(t)) > RECORD_BYTES else parse_json(bytes(t), name) for t in texts]
 
 
-def _check_shape(value: object, name: str, record: str) -> None:
+def _check_shape(value: object, at: SourceRecord) -> None:
     """Refuse a shape that cannot be drawn."""
-    shape: _Shape = checked(value, _Shape, file=name, record=record, hint=_HINT)
+    shape: _Shape = checked(value, _Shape, at)
 
     def wrong(member: str, expected: str, found: object) -> SourceError:
-        return SourceError(
-            "a shape cannot be drawn",
-            file=name,
-            record=f"{record}.{member}",
-            expected=expected,
-            found=shown(found),
-            hint=_HINT,
-        )
+        inner = at.member(f".{member}")
+        return inner.error("a shape cannot be drawn", expected=expected, found=shown(found))
 
     kind = shape.shape_type or "polygon"
     if kind not in SHAPE_TYPES:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.text import checked, parse_json
+from ngff_bio.formats.problems import SourceRecord
 from ngff_bio.formats.rle.writer import INFO, spelling_of
 from ngff_bio.model import RunVolume, SourceFile, label_dtype
 
@@ -85,22 +86,17 @@ def decode_rle_json(
         File name for error messages.
     """
     hint = f"{INFO} needs the shape of the image that the labels belong to"
-    info = checked(content.get(INFO), _Info, file=name, record=INFO, hint=hint)
+    at = SourceRecord(name, INFO, hint)
+    info = checked(content.get(INFO), _Info, at)
     _check_dtype(info.dtype, name)
     shape = tuple(info.shape)
     if math.prod(shape) >= 2**63:
-        raise SourceError(
-            "the volume is larger than any file",
-            file=name,
-            record=f"{INFO}.shape",
-            found=list(shape),
-            hint=hint,
-        )
+        raise at.member(".shape").error("the volume is larger than any file", found=list(shape))
     keys = [k for k in content if k != INFO]
     ids = [_id(k, name) for k in keys]
     if len(set(ids)) < len(ids):
         twice = next(i for i in ids if ids.count(i) > 1)
-        raise SourceError("a label id occurs twice", file=name, record=twice, hint=_HINT)
+        raise SourceRecord(name, str(twice), _HINT).error("a label id occurs twice")
     fits = all(0 < i <= np.iinfo(np.uint32).max for i in ids)
     values = ids if fits else list(range(1, len(ids) + 1))
     runs = [_runs(content[k], k, shape, name) for k in keys]
@@ -168,14 +164,8 @@ def _runs(
     """0-based starts, and lengths."""
 
     def wrong(what: str, expected: str, found: object) -> SourceError:
-        return SourceError(
-            f"label {key} has {what}",
-            file=name,
-            record=f"label {key}",
-            expected=expected,
-            found=found,
-            hint=_HINT,
-        )
+        at = SourceRecord(name, f"label {key}", _HINT)
+        return at.error(f"label {key} has {what}", expected=expected, found=found)
 
     if not isinstance(text, str):
         raise wrong("runs that are not text", '"start length ..."', type(text).__name__)

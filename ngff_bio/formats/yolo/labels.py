@@ -18,8 +18,8 @@ import re
 from dataclasses import dataclass
 
 from ngff_bio.errors import SourceError
-from ngff_bio.formats.documents import AnnotatedImage, Document, record_text
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.formats.text import text_of
 from ngff_bio.model import Box, Geometry, Instance, Polygons, SourceFile
 
@@ -86,14 +86,8 @@ class YoloLabels:
         words = line.split()
 
         def wrong(what: str, expected: str, found: object) -> SourceError:
-            return SourceError(
-                what,
-                file=self.file.name,
-                record=f"line {number + 1}",
-                expected=expected,
-                found=str(found)[:80],
-                hint=_HINT,
-            )
+            at = SourceRecord(self.file.name, f"line {number + 1}", _HINT)
+            return at.error(what, expected=expected, found=str(found)[:80])
 
         try:
             values = [float(w) for w in words]
@@ -132,16 +126,11 @@ class YoloLabels:
             geometry = Box(x - w / 2, y - h / 2, x + w / 2, y + h / 2)
         else:
             geometry = Polygons(([v * (height if i % 2 else width) for i, v in enumerate(shape)],))
-        return Instance(
-            0,
-            geometry,
-            category=name,
-            category_id=category,
-            box=box,
-            score=score,
-            record=record_text({"line": line}),
-            indices=(number,),
+        one = instance_of(
+            geometry, {"line": line}, number, category=name, category_id=category, box=box
         )
+        one.score = score
+        return one
 
     def _fractions(self, values: list[float]) -> list[float] | None:
         """Values of the box or the outline; ``None`` if their number is wrong."""

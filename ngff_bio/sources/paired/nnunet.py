@@ -16,7 +16,7 @@ import msgspec
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.arrays.opening import is_array_file
 from ngff_bio.formats.json.text import checked, parse_json
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.model import Category, SourceDataset
 from ngff_bio.sources.assembly import base_of, folder_of
 from ngff_bio.sources.files.tree import FileTree
@@ -62,7 +62,7 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
         elif base_of(name) == "dataset.json":
             with problems.caught():
                 content = parse_json(tree.file(name).read(), name, dict[str, object])
-                checked(content, _Stated, file=name, record="")
+                checked(content, _Stated, SourceRecord(name))
                 about[folder_of(name)] = content
     pairs = []
     for (top, part, case), files in sorted(cases.items()):
