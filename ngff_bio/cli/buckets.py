@@ -6,16 +6,13 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, cast
 
 import typer
 
-from ngff_bio.cli.options import PAIR, parse_pairs
+from ngff_bio.cli.options import PAIR, Command, keyword, parse_pairs, with_parameters
 from ngff_bio.printing import printable
-
-Command = TypeVar("Command", bound=Callable[..., None])
 
 _panel = functools.partial(typer.Option, rich_help_panel="Buckets")
 _KEYS = "endpoint=..., access_key_id=env:NAME, secret_access_key=@FILE, ...; repeatable."
@@ -62,20 +59,8 @@ def with_bucket_options(command: Command) -> Command:
         command(**given)
 
     parameters = [p for p in signature.parameters.values() if p.name not in places]
-    parameters += [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=False if name == "anon" else None,
-            annotation=_OPTIONS[name],
-        )
-        for name in shown
-    ]
-    run.__signature__ = signature.replace(  # type: ignore[attr-defined]  # typer reads it
-        parameters=[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
-    )
-    run.__annotations__ = {p.name: p.annotation for p in parameters}
-    return cast("Command", run)
+    parameters += [keyword(n, _OPTIONS[n], False if n == "anon" else None) for n in shown]
+    return cast("Command", with_parameters(run, parameters))
 
 
 def _options(pairs: list[str] | None, flag: str, words: dict[str, Any]) -> dict[str, Any]:

@@ -22,12 +22,11 @@ from ngff_bio.cli.output import (
 
 if TYPE_CHECKING:
     from ngff_bio.engine.plan.estimate import Estimate
-    from ngff_bio.engine.plan.settings import Settings
     from ngff_bio.engine.run.report import ConversionReport
-    from ngff_bio.engine.run.runners import Runner
 
 
 @with_bucket_options
+@cli.with_groups
 def convert(
     source: Annotated[
         str,
@@ -45,6 +44,9 @@ def convert(
     ],
     source_options: dict[str, Any],
     storage_options: dict[str, Any],
+    read: cli.SourceOptions,
+    written: cli.StoreOptions,
+    where: cli.RunOptions,
     format: cli.Format = None,
     overwrite: cli.Overwrite = False,
     append: Annotated[
@@ -62,36 +64,6 @@ def convert(
         bool, typer.Option("--dry-run", help="Show what would be written; write nothing.")
     ] = False,
     quiet: cli.Quiet = False,
-    labels: cli.Labels = None,
-    series: cli.Series = None,
-    axes: cli.Axes = None,
-    pixel_size: cli.PixelSize = None,
-    time_interval: cli.TimeInterval = None,
-    channel_names: cli.ChannelNames = None,
-    stitch: cli.Stitch = False,
-    pattern: cli.Pattern = None,
-    wells: cli.Wells = None,
-    scale_annotations: cli.ScaleAnnotations = False,
-    label_kind: cli.LabelKind = None,
-    tracked: cli.Tracked = False,
-    images: cli.Images = None,
-    exclude: cli.Exclude = None,
-    ignore_unread: cli.IgnoreUnread = False,
-    option: cli.Option = None,
-    max_pixels: cli.MaxPixels = None,
-    max_bytes: cli.MaxBytes = None,
-    ome_version: cli.OmeVersion = "0.5",
-    levels: cli.Levels = None,
-    chunk: cli.Chunk = None,
-    shard: cli.Shard = None,
-    frames: cli.Frames = None,
-    codec: cli.ImageCodec = "auto",
-    label_codec: cli.LabelCodec = "auto",
-    method: cli.Method = "mean",
-    runner: cli.LocalRunner = cli.Where.threads,
-    workers: cli.Workers = 0,
-    scheduler: cli.Scheduler = None,
-    memory: cli.Memory = None,
 ) -> None:
     """Convert a dataset with its annotations to one OME-Zarr store, or a store to another version.
 
@@ -104,43 +76,16 @@ def convert(
     from ngff_bio.formats.limits import DEFAULT_LIMITS
     from ngff_bio.viewing.versions import version_warning
 
-    options = cli.parse_options(option, "--option")
-    named = {
-        "labels": labels,
-        "series": series,
-        "axes": axes,
-        "pixel_size": pixel_size,
-        "time_interval": time_interval,
-        "channel_names": channel_names,
-        "label_kind": label_kind,
-        "tracked": tracked,
-        "stitch": stitch,
-        "pattern": pattern,
-        "wells": wells,
-        "scale_annotations": scale_annotations,
-        "images": images,
-    }
-    options |= {name: value for name, value in named.items() if value}
-    settings = _settings(
-        version=ome_version,
-        levels=levels,
-        chunk=chunk,
-        shard=shard,
-        frames=frames,
-        codec=codec,
-        label_codec=label_codec,
-        method=method,
-    )
-    limits = cli.parse_limits(max_pixels, max_bytes) or DEFAULT_LIMITS
+    options, settings = read.of_format(), written.settings()
     reading: dict[str, Any] = {
         "format": format,
         "settings": settings,
         "options": options,
         "source_options": source_options,
-        "limits": limits,
+        "limits": cli.parse_limits(read.max_pixels, read.max_bytes) or DEFAULT_LIMITS,
         "on_error": on_error.value,
-        "exclude": exclude or (),
-        "ignore_unread": ignore_unread,
+        "exclude": read.exclude or (),
+        "ignore_unread": read.ignore_unread,
     }
     if dry_run:
         with _failure_reported(report), ProgressBar("reading", shown=not quiet) as bar:
@@ -153,7 +98,7 @@ def convert(
         done = run(
             source,
             destination,
-            runner=_runner(runner, workers, scheduler, memory),
+            runner=where.make_runner(),
             progress=bar.update,
             reading=bar.reading,
             overwrite=overwrite,
@@ -173,7 +118,7 @@ def convert(
             format=done.format,
             options=options,
             on_error=on_error.value,
-            exclude=exclude,
+            exclude=read.exclude,
             source_options=source_options,
             storage_options=storage_options,
             quiet=quiet,
@@ -203,43 +148,6 @@ def _verify(source: str, destination: str, *, quiet: bool, **given: Any) -> None
         print_verification(done)
     if not done.equal:
         raise typer.Exit(1)
-
-
-def _settings(
-    *,
-    levels: str | None,
-    chunk: str | None,
-    shard: str | None,
-    codec: str,
-    label_codec: str,
-    **given: Any,
-) -> Settings:
-    from ngff_bio.engine.plan.settings import Settings
-    from ngff_bio.zarrio.codecs import parse_codec
-
-    given["levels"] = cli.parse_levels(levels)
-    if chunk is not None:
-        given["chunk"] = cli.parse_shape(chunk, "--chunk")
-    if shard == "none":
-        given["sharded"] = False
-    elif shard is not None:
-        given["shard"] = cli.parse_shape(shard, "--shard")
-    return Settings(codec=parse_codec(codec), label_codec=parse_codec(label_codec), **given)
-
-
-def _runner(where: cli.Where, workers: int, scheduler: str | None, memory: str | None) -> Runner:
-    budget = 0 if memory is None else cli.parse_size(memory, "--memory")
-    if scheduler is not None:
-        from ngff_bio.engine.run.cluster import DaskRunner
-
-        return DaskRunner(scheduler, budget)
-    if where is cli.Where.processes:
-        from ngff_bio.engine.run.processes import ProcessRunner
-
-        return ProcessRunner(workers, budget)
-    from ngff_bio.engine.run.runners import ThreadRunner
-
-    return ThreadRunner(workers, budget)
 
 
 def _print_estimate(found: Estimate, *, remote: bool) -> None:

@@ -42,9 +42,7 @@ def copy(
             "--overwrite", help="Make a store at DEST equal to this one; only what differs is sent."
         ),
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be sent; write nothing.")
-    ] = False,
+    dry_run: cli.DryRun = False,
     workers: cli.Workers = 0,
     as_json: cli.AsJson = False,
     quiet: cli.Quiet = False,

@@ -42,9 +42,7 @@ def publish(
         typer.Option(help="Where everyone reads DEST, if not at the bucket's own address."),
     ] = None,
     overwrite: cli.Overwrite = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be sent; write nothing.")
-    ] = False,
+    dry_run: cli.DryRun = False,
     workers: cli.Workers = 0,
     as_json: cli.AsJson = False,
     quiet: cli.Quiet = False,
