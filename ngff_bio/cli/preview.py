@@ -49,7 +49,7 @@ def preview(
     z: Annotated[
         int | None, typer.Option("-z", "--z", help="Plane; by default the one with most instances.")
     ] = None,
-    width: Annotated[int, typer.Option(help="Maximum width in pixels.", min=16)] = 1200,
+    width: Annotated[int, typer.Option(help="Maximum width in pixels.", min=16, max=16384)] = 1200,
     fill: Annotated[
         float, typer.Option(help="Opacity of the objects, 0 to 1.", min=0, max=1)
     ] = 0.25,
@@ -98,17 +98,17 @@ def preview(
         )
     storage = storage_at(store, storage_options)
     how: dict[str, Any] = {"image": image, "label": label, "width": width, "fill": fill}
+    count = 1
+    options: dict[str, Any] = {}
     if animate is not None:
-        drawings = draw_frames(open_store(storage), animate.value, at=at, **how)
+        count, drawings = draw_frames(open_store(storage), animate.value, at=at, **how)
+        drawn = next(drawings)
+        options = {"save_all": True, "append_images": drawings, "duration": _DURATION, "loop": 0}
     elif sheet is not None:
-        drawings = [draw_sheet(open_store(storage), sheet.value, at=at, **how)]
+        drawn = draw_sheet(open_store(storage), sheet.value, at=at, **how)
     else:
-        drawings = [draw_preview(storage, t=t, z=z, **how)]
-    first, *others = drawings
+        drawn = draw_preview(storage, t=t, z=z, **how)
     with writing(output):
-        if others:
-            first.save(output, save_all=True, append_images=others, duration=_DURATION, loop=0)
-        else:
-            first.save(output)
-    frames = f", {len(drawings)} frames" if others else ""
-    console().print(f"{output}: {first.width} x {first.height}{frames}", markup=False)
+        drawn.save(output, **(options if count > 1 else {}))
+    frames = f", {count} frames" if count > 1 else ""
+    console().print(f"{output}: {drawn.width} x {drawn.height}{frames}", markup=False)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
-import PIL.ImageFont
 from numpy.typing import NDArray
 
 import ngff_bio.reader as reader
@@ -27,6 +26,7 @@ from ngff_bio.reader.analysis.render import (
 )
 from ngff_bio.storage import Storage
 from ngff_bio.viewing.neuroglancer import shown_label
+from ngff_bio.viewing.text import font_of, writable
 
 _MARGIN = 10
 _LINE = 22
@@ -34,8 +34,12 @@ _LINE = 22
 _MAX_LEGEND = 60
 _INK, _PAPER = (235, 235, 235), (24, 24, 24)
 
-#: Small images are enlarged up to so many times, so that outlines do not cover what they outline.
-_ZOOM = 4
+#: Small images are enlarged up to so many times, so that outlines do not cover what they outline, and
+#: tiny ones up to so many pixels.
+_ZOOM, _SEEN = 4, 128
+
+#: A drawing is not higher than so many times the width that is asked for.
+_MAX_HEIGHT = 3
 
 #: An outline is one pixel wide for each so many of the width.
 _WIDTH_PER_LINE = 600
@@ -113,13 +117,19 @@ def draw_plane(
     width: int = 1200,
     fill: float = 0.25,
     bar: bool = True,
+    palette: dict[str, Rgb] | None = None,
 ) -> DrawnPlane:
-    """One plane with its labels; the one with most instances along axes that ``at`` does not name."""
+    """One plane with its labels; the one with most instances along axes that ``at`` does not name.
+
+    ``palette`` is filled with the colours of classes: that of an earlier drawing gives them the same.
+    """
+    palette = {} if palette is None else palette
     layers = _layers(image, label)
+    width = max(min(width, _MAX_HEIGHT * width * image.sizes["x"] // image.sizes["y"]), 1)
     at = {**_busiest(image, layers), **at}
     pixels, planes, place = cut_plane(image, level_of_size(image, width, "x"), at, layers)
     rgb = PIL.Image.fromarray(to_rgb(pixels, image.meta.channels))
-    zoom = min(width / rgb.width, float(_ZOOM))
+    zoom = min(width / rgb.width, max(_ZOOM, _SEEN / max(rgb.size)))
     if zoom > 1:
         zoom = math.floor(zoom)
     size = (max(round(rgb.width * zoom), 1), max(round(rgb.height * zoom), 1))
@@ -129,7 +139,7 @@ def draw_plane(
     legend: dict[str, Rgb] = {}
     for name, plane in planes.items():
         values = _resized(plane, size)
-        colors, classes = _colors(image, layers[0], name, values)
+        colors, classes = _colors(image, layers[0], name, values, palette)
         legend |= classes
         drawn = overlaid(drawn, values, colors, fill)
         drawn = overlaid(drawn, np.where(_thick(outlines(values), lines), values, 0), colors, 1)
@@ -177,7 +187,7 @@ def _busiest(image: reader.Image, layers: list[str]) -> dict[str, int]:
 
 
 def _colors(
-    image: reader.Image, layer: str, name: str, values: NDArray[Any]
+    image: reader.Image, layer: str, name: str, values: NDArray[Any], palette: dict[str, Rgb]
 ) -> tuple[dict[int, Rgb], dict[str, Rgb]]:
     """Colour of each value of a plane, and of each class: objects of several classes have theirs."""
     colors = label_colors(image, name, values)
@@ -197,9 +207,11 @@ def _colors(
     listed = image.label_attributes(layer).get("categories") or ()
     known = {c["name"]: tuple(c["color"][:3]) for c in listed if c.get("color")}
     names = sorted({c for c in named.values() if isinstance(c, str)})
-    by_class = {n: known.get(n, rule_color(i)) for i, n in enumerate(names, 1)}
-    if not 1 < len(by_class) <= _MAX_CLASSES:
+    if not 1 < len(names) <= _MAX_CLASSES:
         return colors, legend
+    for n in names:
+        palette.setdefault(n, known.get(n, rule_color(len(palette) + 1)))
+    by_class = {n: palette[n] for n in names}
     colors = {v: by_class[named[v]] if named.get(v) in by_class else c for v, c in colors.items()}
     seen = {named.get(v) for v in colors}
     return colors, {n: color for n, color in by_class.items() if n in seen}
@@ -213,10 +225,10 @@ def _draw_bar(drawing: PIL.Image.Image, step: float, unit: str | None) -> None:
     power = 10.0 ** math.floor(math.log10(longest))
     length = next(m * power for m in (5, 2, 1) if m * power <= longest)
     size = max(12, drawing.width // 60)
-    pen, font = PIL.ImageDraw.Draw(drawing), PIL.ImageFont.load_default(size)
+    pen, font = PIL.ImageDraw.Draw(drawing), font_of(size)
     right, bottom = drawing.width - size, drawing.height - size
     left, thick = right - round(length / step), max(2, size // 4)
-    text = f"{length:g} {_SYMBOLS.get(unit, unit)}"
+    text = writable(f"{length:g} {_SYMBOLS.get(unit, unit)}", font)
     pen.rectangle((left - 1, bottom - thick - 1, right + 1, bottom + 1), fill=(0, 0, 0))
     pen.rectangle((left, bottom - thick, right, bottom), fill=(255, 255, 255))
     at = ((left + right) / 2, bottom - thick - 4)
@@ -233,14 +245,15 @@ def with_legend(
     if more > 0:
         legend = {**dict(islice(legend.items(), _MAX_LEGEND)), f"and {more} more": _PAPER}
     height = drawn.height + _MARGIN + _LINE * (1 + len(legend))
-    font = PIL.ImageFont.load_default(14)
-    wide = max(round(font.getlength(text)) for text in (title, *legend)) + 4 * _MARGIN
+    font = font_of(14)
+    title, *names = (writable(text, font) for text in (title, *legend))
+    wide = max(round(font.getlength(text)) for text in (title, *names)) + 4 * _MARGIN
     sheet = PIL.Image.new("RGB", (max(drawn.width, wide), height), _PAPER)
     sheet.paste(drawn, (0, 0))
     pen = PIL.ImageDraw.Draw(sheet)
     y = drawn.height + _MARGIN // 2
     pen.text((_MARGIN, y), title, fill=_INK, font=font)
-    for name, color in legend.items():
+    for name, color in zip(names, legend.values(), strict=True):
         y += _LINE
         pen.rectangle((_MARGIN, y + 2, _MARGIN + 14, y + 16), fill=color)
         pen.text((_MARGIN + 24, y), name, fill=_INK, font=font)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import PIL.Image
 import PIL.ImageDraw
-import PIL.ImageFont
 
 import ngff_bio.reader as reader
 from ngff_bio.errors import ArgumentError
 from ngff_bio.reader.analysis.render import Rgb
-from ngff_bio.viewing.preview import chosen_image, draw_plane, with_legend
+from ngff_bio.viewing.preview import DrawnPlane, chosen_image, draw_plane, with_legend
+from ngff_bio.viewing.text import fitted, font_of, writable
 
 Sheet = Literal["images", "plate", "z", "t"]
 
 #: Maximum number of images of a contact sheet, and of planes of a strip and of an animation.
 MAX_IMAGES, MAX_STRIP, MAX_FRAMES = 60, 12, 200
 
-_GAP = 4
+#: Maximum number of pixels of an animation: 200 MB of RGB.
+MAX_PIXELS = 1 << 26
+
+_GAP, _CAPTION = 4, 17
 _PAPER, _INK, _EMPTY = (24, 24, 24), (235, 235, 235), (44, 44, 44)
 
 
@@ -57,6 +60,7 @@ def draw_sheet(
         If the store has no plate, or the image no such axis.
     """
     at = dict(at or {})
+    how = {**how, "palette": {}}  # a class has one colour in all of it
     if kind == "plate":
         return _plate_map(dataset, image, at, width, how)
     if kind == "images":
@@ -64,18 +68,20 @@ def draw_sheet(
         shown = paths[:MAX_IMAGES]
         columns = min(len(shown), math.ceil(math.sqrt(len(shown) * 1.5)))
         cell = max(width // columns - _GAP, 16)
-        drawn = [draw_plane(dataset[p], at, width=cell, bar=False, **how) for p in shown]
-        legend = {n: c for one in drawn for n, c in one.legend.items()}
+        drawn = {
+            p or dataset[p].multiscale.name or "": draw_plane(
+                dataset[p], at, width=cell, bar=False, **how
+            )
+            for p in shown
+        }
         title = f"{len(shown)} of {len(paths)} images" if len(shown) < len(paths) else ""
-        return with_legend(_grid([d.drawing for d in drawn], columns, cell), title, legend)
+        return _grid(drawn, columns, title)
     found = chosen_image(dataset, image)
     places = _indices(found, kind, MAX_STRIP)
     columns = min(len(places), 4)
     cell = max(width // columns - _GAP, 16)
-    drawn = [draw_plane(found, {**at, kind: i}, width=cell, **how) for i in places]
-    legend = {n: c for one in drawn for n, c in one.legend.items()}
-    title = f"{found.path or found.multiscale.name} {kind}={', '.join(map(str, places))}"
-    return with_legend(_grid([d.drawing for d in drawn], columns, cell), title, legend)
+    drawn = {f"{kind}={i}": draw_plane(found, {**at, kind: i}, width=cell, **how) for i in places}
+    return _grid(drawn, columns, found.path or found.multiscale.name or "")
 
 
 def draw_frames(
@@ -86,8 +92,11 @@ def draw_frames(
     at: Mapping[str, int] | None = None,
     width: int = 1200,
     **how: Any,
-) -> list[PIL.Image.Image]:
-    """Pictures of an image along z or t, for an animation; of many, as many as `MAX_FRAMES`.
+) -> tuple[int, Iterator[PIL.Image.Image]]:
+    """Drawings of an image along z or t for an animation, made one after the other, and their number.
+
+    Of many planes or frames there are `MAX_FRAMES`. They are narrower than ``width`` if they would
+    be more than `MAX_PIXELS` together: writers of animations hold all of them.
 
     Raises
     ------
@@ -96,7 +105,11 @@ def draw_frames(
     """
     found = chosen_image(dataset, image)
     places = _indices(found, axis, MAX_FRAMES)
-    return [draw_plane(found, {**(at or {}), axis: i}, width=width, **how).drawing for i in places]
+    high = found.sizes["y"] / found.sizes["x"]
+    width = min(width, max(int(math.sqrt(MAX_PIXELS / len(places) / high)), 16))
+    return len(places), (
+        draw_plane(found, {**(at or {}), axis: i}, width=width, **how).drawing for i in places
+    )
 
 
 def _indices(image: reader.Image, axis: str, most: int) -> list[int]:
@@ -110,16 +123,25 @@ def _indices(image: reader.Image, axis: str, most: int) -> list[int]:
     return [round(i * (count - 1) / max(shown - 1, 1)) for i in range(shown)]
 
 
-def _grid(drawings: Sequence[PIL.Image.Image], columns: int, cell: int) -> PIL.Image.Image:
-    rows = [drawings[i : i + columns] for i in range(0, len(drawings), columns)]
-    heights = [max(p.height for p in row) + _GAP for row in rows]
+def _grid(drawn: Mapping[str, DrawnPlane], columns: int, title: str) -> PIL.Image.Image:
+    """Drawings in rows, each with its name below it, and a legend of all."""
+    named = [(name, one.drawing) for name, one in drawn.items()]
+    rows = [named[i : i + columns] for i in range(0, len(named), columns)]
+    font = font_of(_CAPTION - 5)
+    cell = max(max(drawing.width for _, drawing in named), 4 * _CAPTION)
+    heights = [max(drawing.height for _, drawing in row) + _CAPTION + _GAP for row in rows]
     sheet = PIL.Image.new("RGB", (columns * (cell + _GAP), sum(heights)), _PAPER)
+    pen = PIL.ImageDraw.Draw(sheet)
     y = 0
     for row, height in zip(rows, heights, strict=True):
-        for column, drawing in enumerate(row):
-            sheet.paste(drawing, (column * (cell + _GAP), y))
+        for column, (name, drawing) in enumerate(row):
+            x = column * (cell + _GAP)
+            sheet.paste(drawing, (x, y))
+            pen.text((x + 2, y + drawing.height + 2), fitted(name, font, cell), _INK, font)
         y += height
-    return sheet
+    return with_legend(
+        sheet, title, {n: c for one in drawn.values() for n, c in one.legend.items()}
+    )
 
 
 def _plate_map(
@@ -147,15 +169,17 @@ def _plate_map(
         if len(well)
     }
     high = max((d.drawing.height for d in drawn.values()), default=cell)
+    cell = max((d.drawing.width for d in drawn.values()), default=cell)
     size = (edge + len(columns) * (cell + _GAP), edge + len(rows) * (high + _GAP))
     sheet = PIL.Image.new("RGB", size, _PAPER)
-    pen, font = PIL.ImageDraw.Draw(sheet), PIL.ImageFont.load_default(13)
+    pen, font = PIL.ImageDraw.Draw(sheet), font_of(13)
     legend: dict[str, Rgb] = {}
     for j, column in enumerate(columns):
-        pen.text((edge + j * (cell + _GAP) + cell / 2, 4), column, _INK, font, anchor="mt")
+        at_top = (edge + j * (cell + _GAP) + cell / 2, 4)
+        pen.text(at_top, writable(column, font), _INK, font, anchor="mt")
     for i, row in enumerate(rows):
         y = edge + i * (high + _GAP)
-        pen.text((edge / 2, y + high / 2), row, _INK, font, anchor="mm")
+        pen.text((edge / 2, y + high / 2), writable(row, font), _INK, font, anchor="mm")
         for j, column in enumerate(columns):
             x = edge + j * (cell + _GAP)
             if (one := drawn.get((row, column))) is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import PIL.Image
+import PIL.ImageFont
 import pytest
 import tifffile
 from makers import make_livecell
@@ -16,8 +17,10 @@ import ngff_bio
 from ngff_bio.cli.app import app
 from ngff_bio.errors import ArgumentError
 from ngff_bio.ngff import rule_color
+from ngff_bio.viewing import sheets
 from ngff_bio.viewing.preview import draw_preview, with_legend
-from ngff_bio.viewing.sheets import draw_sheet
+from ngff_bio.viewing.sheets import draw_frames, draw_sheet
+from ngff_bio.viewing.text import writable
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +128,48 @@ def test_a_plate_map_has_wells_at_their_places(tmp_path: Path) -> None:
 def test_a_store_without_plates_has_no_plate_map(store: Path) -> None:
     with pytest.raises(ArgumentError, match="no plate"):
         draw_sheet(ngff_bio.open(store), "plate")
+
+
+def test_letters_that_a_font_lacks_are_replaced() -> None:
+    font = PIL.ImageFont.load_default(14)
+    assert writable("20 µm of ä\n細", font) == "20 um of a??"
+    assert len(writable("x" * 10_000, font)) < 200
+
+
+def test_drawings_of_any_image_are_bounded(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "images"
+    source.mkdir()
+    values = np.linspace(0, 1e-12, 3000 * 4, dtype=np.float32).reshape(3000, 4)
+    values[0] = np.nan
+    tifffile.imwrite(source / "tall.tif", values)
+    ngff_bio.convert(source, tmp_path / "tall.zarr")
+    drawn = draw_preview(tmp_path / "tall.zarr", width=300)
+    assert drawn.height <= 3 * 300 + 32
+    column = np.asarray(drawn)[: drawn.height - 40, 0, 0]
+    assert column[0] == 0
+    assert column[-1] > 200
+    monkeypatch.setattr(sheets, "MAX_PIXELS", 2 * 80 * 40)
+    count, frames = draw_frames(ngff_bio.open(store), "z", width=300)
+    assert count == 2
+    assert next(frames).size == (80, 40)
+
+
+def test_a_class_has_one_colour_in_a_sheet(tmp_path: Path) -> None:
+    source = tmp_path / "images"
+    source.mkdir()
+    for name in "ab":
+        tifffile.imwrite(source / f"{name}.tif", np.zeros((40, 50), np.uint8))
+    ngff_bio.convert(source, tmp_path / "s.zarr", format="images")
+    for name, classes in (("a", ["cat", "dog"]), ("b", ["bee", "cat"])):
+        values = np.zeros((40, 50), np.uint8)
+        values[:20], values[20:] = 1, 2
+        table = pd.DataFrame({"label": [1, 2], "category": classes})
+        ngff_bio.write_labels(ngff_bio.open(tmp_path / "s.zarr")[name], "x", values, table=table)
+    sheet = np.asarray(draw_sheet(ngff_bio.open(tmp_path / "s.zarr"), "images", width=200, fill=1))
+    first, second = sheet[:40, :50], sheet[:40, 72:122]  # beside each other, with a gap
+    colours = [{tuple(c) for c in part.reshape(-1, 3).tolist()} for part in (first, second)]
+    assert [len(c) for c in colours] == [2, 2]
+    assert colours[0] & colours[1] == {tuple(first[10, 10].tolist())}  # cat
+    assert tuple(second[30, 10].tolist()) == tuple(first[10, 10].tolist())

@@ -107,8 +107,10 @@ def to_rgb(values: NDArray[Any], channels: Sequence[ChannelMeta]) -> NDArray[np.
                 continue
             color, low, high = channels[i].color, channels[i].start, channels[i].end
         if high <= low:
-            low, high = (float(v) for v in np.percentile(plane, _WINDOW))
-        shade = np.clip((plane.astype(np.float32) - low) / max(high - low, 1e-9), 0, 1)
+            known_values = plane[np.isfinite(plane)]
+            if known_values.size:
+                low, high = (float(v) for v in np.percentile(known_values, _WINDOW))
+        shade = np.clip(np.nan_to_num((plane - np.float64(low)) / ((high - low) or 1)), 0, 1)
         tint = [int(color[k : k + 2], 16) / 255 for k in (0, 2, 4)]
         out += shade[..., None] * np.array(tint, np.float32)
     return (np.clip(out, 0, 1) * 255).astype(np.uint8)
