@@ -97,24 +97,18 @@ class FolderStorage(Storage):
         try:
             with open(self._place(key), "rb", buffering=0) as file:
                 return file.readall()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
         except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:  # nothing can have such a name
-                return None
-            raise _storage_error(error, self._place(key), "read") from error
+            self._check_missing(error, key)
+            return None
 
     def get_range(self, key: str, start: int, length: int) -> bytes | None:
         """Part of an object, or ``None``; a negative ``start`` counts from the end."""
         place = self._place(key)
         try:
             handle = os.open(place, os.O_RDONLY)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:  # nothing can have such a name
-                return None
-            raise _storage_error(error, self._place(key), "read") from error
+            self._check_missing(error, key)
+            return None
         try:
             if start < 0:
                 start = max(os.fstat(handle).st_size + start, 0)
@@ -129,11 +123,15 @@ class FolderStorage(Storage):
         try:
             found = os.stat(self._place(key))
             return found.st_size if stat.S_ISREG(found.st_mode) else None
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:  # nothing can have such a name
-                return None
+            self._check_missing(error, key)
+            return None
+
+    def _check_missing(self, error: OSError, key: str) -> None:
+        """Raise an error that does not say that there is no such object."""
+        absent = FileNotFoundError | NotADirectoryError | IsADirectoryError
+        # Nothing can have a name that is too long.
+        if not isinstance(error, absent) and error.errno != errno.ENAMETOOLONG:
             raise _storage_error(error, self._place(key), "read") from error
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import google_crc32c
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import gaussian_level, mean_level, mode_level, nearest_level
 
-from ngff_bio.engine.plan.layout import ArrayPlan, plan_array
+from ngff_bio.engine.plan.layout import ArrayPlan, ArraySpec, plan_array
 from ngff_bio.engine.plan.plan import plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.write.units import run_unit
@@ -51,9 +52,8 @@ def arrays(draw: Any) -> ArrayPlan:
     )
     dtype = np.dtype(draw(st.sampled_from(["u1", "u2", "f4", "u8"])))
     method = draw(st.sampled_from(["mean", "gaussian"]))
-    return plan_array(
-        "x", axes, shape, dtype, read_block_shape, steps, chosen, method=method, codec=Codec()
-    )
+    spec = ArraySpec(axes, shape, dtype, read_block_shape, steps, codec=Codec())
+    return plan_array("x", spec, replace(chosen, method=method))
 
 
 @settings(max_examples=150, deadline=None)
@@ -196,11 +196,8 @@ def _read_raw(plan: ArrayPlan, number: int, storage: MemoryStorage) -> Any:
 
 def test_a_chunk_follows_the_tiles_of_its_source() -> None:
     def chunk(shape: tuple[int, int], read_block_shape: tuple[int, int]) -> tuple[int, ...]:
-        plan = plan_array(
-            "", "yx", shape, np.dtype("u1"), read_block_shape, (None, None), Settings(), method="mean",
-            codec=Codec(),
-        )  # fmt: skip
-        return plan.levels[0].chunk
+        spec = ArraySpec("yx", shape, np.dtype("u1"), read_block_shape, (None, None))
+        return plan_array("", spec, Settings()).levels[0].chunk
 
     assert chunk((9000, 9000), (240, 240)) == (960, 960)
     assert chunk((9000, 9000), (1, 9000)) == (1000, 1000)
@@ -213,19 +210,15 @@ def test_a_chunk_follows_the_tiles_of_its_source() -> None:
     [{"chunk": (0, 5)}, {"chunk": (1, 2, 3, 4)}, {"shard": (7,)}, {"levels": 0}, {"frames": 0}],
 )
 def test_a_shape_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    spec = ArraySpec("yx", (99, 99), np.dtype("u1"), (1, 1), (None, None))
     with pytest.raises(ArgumentError):
-        plan_array(
-            "", "yx", (99, 99), np.dtype("u1"), (1, 1), (None, None), Settings(**wrong),
-            method="mean", codec=Codec(),
-        )  # fmt: skip
+        plan_array("", spec, Settings(**wrong))
 
 
 def test_a_shard_shape_is_kept_on_the_levels_that_it_divides() -> None:
     chosen = Settings(chunk=(512, 512), shard=(4096, 4096), shard_bytes=64 << 20)
-    plan = plan_array(
-        "", "yx", (9122, 9163), np.dtype("u1"), (1, 9163), (None, None), chosen, method="mean",
-        codec=Codec(),
-    )  # fmt: skip
+    spec = ArraySpec("yx", (9122, 9163), np.dtype("u1"), (1, 9163), (None, None))
+    plan = plan_array("", spec, chosen)
     assert plan.levels[0].shard == (4096, 4096)
     assert plan.levels[0].chunk == (512, 512)
 

@@ -19,7 +19,7 @@ from scenes import collection, noise, plate, volume
 from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
 
 from ngff_bio.engine import Settings, parse_codec, write_dataset
-from ngff_bio.engine.plan.layout import plan_array
+from ngff_bio.engine.plan.layout import ArraySpec, plan_array
 from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, axes_from
 from ngff_bio.storage import FolderStorage, MemoryStorage
 from ngff_bio.zarrio.chunks import write_block
@@ -136,11 +136,11 @@ def test_a_block_of_any_shape_becomes_shards_that_zarr_reads(
     pixels = noise(tuple(shape), "f4").astype(dtype)
     pixels[..., : empty * shape[-1] // 3] = 0
     axes = "tcyx"[4 - len(shape) :]
-    plan = plan_array(
-        "", axes, tuple(shape), pixels.dtype, (1,) * len(shape), (None,) * len(shape),
-        Settings(chunk=tuple(chunk), levels=1, sharded=sharded), method="mean",
+    spec = ArraySpec(
+        axes, tuple(shape), pixels.dtype, (1,) * len(shape), (None,) * len(shape),
         codec=parse_codec(codec),
     )  # fmt: skip
+    plan = plan_array("", spec, Settings(chunk=tuple(chunk), levels=1, sharded=sharded))
     storage = MemoryStorage()
     meta, start = plan.meta(0), (0,) * len(shape)
     write_block(meta, start, pixels, storage.put, lambda f, items: [f(i) for i in items])
@@ -157,10 +157,10 @@ def test_a_block_of_any_shape_becomes_shards_that_zarr_reads(
 def test_array_metadata_equals_that_of_zarr_python(dtype: str, codec: str, sharded: bool) -> None:
     for version in ("0.4", "0.5"):
         chosen = Settings(version=version, chunk=(8, 8), sharded=sharded)
-        plan = plan_array(
-            "", "yx", (30, 40), np.dtype(dtype), (1, 1), (None, None), chosen, method="mean",
-            codec=parse_codec(codec),
-        )  # fmt: skip
+        spec = ArraySpec(
+            "yx", (30, 40), np.dtype(dtype), (1, 1), (None, None), codec=parse_codec(codec)
+        )
+        plan = plan_array("", spec, chosen)
         mine = plan.meta(0).document()
         kind = ArrayV2Metadata if version == "0.4" else ArrayV3Metadata
         theirs = kind.from_dict({**mine}).to_dict()

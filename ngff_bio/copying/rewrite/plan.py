@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ngff_bio.copying.rewrite.arrays import RewrittenArray, rewritten_array
 from ngff_bio.copying.rewrite.inventory import Inventory, StoredMultiscale
 from ngff_bio.copying.rewrite.units import RewriteJob
-from ngff_bio.engine.plan.layout import ArrayPlan, plan_array
+from ngff_bio.engine.plan.layout import ArrayPlan, ArraySpec, plan_array
 from ngff_bio.engine.plan.plan import Job, OwnJob, Unit, UnitPart, WorkPlan
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.errors import NgffBioError, SourceError
@@ -179,19 +179,9 @@ def _image_arrays(
         s if a.unit is not None or s != 1 else None
         for a, s in zip(image.meta.axes, scale, strict=True)
     )
-    plan = plan_array(
-        image.path,
-        letters,
-        first.shape,
-        first.dtype,
-        first.chunks,
-        steps,
-        settings,
-        method=settings.label_method if image.label else settings.method,
-        codec=codec,
-        role="label" if image.label else "image",
-    )
-    yield MadeLevels(image, plan, StoredPixels(first))
+    role: Literal["image", "label"] = "label" if image.label else "image"
+    spec = ArraySpec(letters, first.shape, first.dtype, first.chunks, steps, role, codec=codec)
+    yield MadeLevels(image, plan_array(image.path, spec, settings), StoredPixels(first))
 
 
 def _units(arrays: list[RewrittenArray | MadeLevels]) -> Iterator[Unit]:

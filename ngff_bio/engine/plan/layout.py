@@ -102,21 +102,6 @@ class ArrayPlan:
         channels = self.shape[self.axes.index("c")] if "c" in self.axes else 1
         return f"{self.role} {np.dtype(self.dtype).name} x{channels}"
 
-    def at(self, path: str) -> ArrayPlan:
-        """The same layout at another path."""
-        return ArrayPlan(
-            path,
-            self.axes,
-            self.dtype,
-            self.levels,
-            self.passes,
-            self.method,
-            self.codec,
-            self.checksums,
-            self.zarr_format,
-            self.role,
-        )
-
     def meta(self, level: int) -> ArrayMeta:
         """The array of a level as it is stored."""
         lv, dtype = self.levels[level], np.dtype(self.dtype)
@@ -155,75 +140,56 @@ class ArrayPlan:
         yield from product(*spans)
 
 
-def plan_array(
-    path: str,
-    axes: str,
-    shape: tuple[int, ...],
-    dtype: SampleType,
-    read_block_shape: tuple[int, ...],
-    steps: tuple[float | None, ...],
-    settings: Settings,
-    *,
-    method: Method,
-    codec: Codec,
-    role: Literal["image", "label"] = "image",
-    like: ArrayPlan | None = None,
-    region_itemsize: int | None = None,
-    stored: Stored | None = None,
-) -> ArrayPlan:
-    """Lay out one multi-resolution array.
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """An array before it is laid out.
 
     Parameters
     ----------
-    path
-        Its group in the store.
     axes, shape, dtype
         Letters of the axes, sizes, type of a pixel.
     read_block_shape
         Smallest block that its source reads at once.
     steps
         Spacing along each axis, ``None`` where unknown.
+    role
+        Whether it is an image or a label image, which have settings of their own.
     like
-        Another array (a label image's own image) whose chunks and levels it follows, without the
-        channel axis.
+        Axes and levels of another array (a label image's own image) whose chunks and levels it
+        follows, without the channel axis.
     region_itemsize
         Bytes of a pixel that regions are cut for, where several arrays share their regions.
     stored
         The same array in the store, with fewer frames: its layout is kept.
+    codec
+        Its codec, if it is neither that of the settings nor that of `stored`.
     """
-    plan = _lay_out(
-        axes,
-        shape,
-        dtype,
-        read_block_shape,
-        steps,
-        settings,
-        method,
-        codec,
-        role,
-        None if like is None else (like.axes, like.levels),
-        region_itemsize,
-        stored,
-    )
-    return plan.at(path)
+
+    axes: str
+    shape: tuple[int, ...]
+    dtype: SampleType
+    read_block_shape: tuple[int, ...]
+    steps: tuple[float | None, ...]
+    role: Literal["image", "label"] = "image"
+    like: tuple[str, tuple[LevelPlan, ...]] | None = None
+    region_itemsize: int | None = None
+    stored: Stored | None = None
+    codec: Codec | None = None
+
+
+def plan_array(path: str, spec: ArraySpec, settings: Settings) -> ArrayPlan:
+    """Lay out one multi-resolution array, whose group in the store is `path`."""
+    return replace(_lay_out(spec, settings), path=path)
 
 
 @lru_cache(256)  # the images of a dataset often have one shape
-def _lay_out(
-    axes: str,
-    shape: tuple[int, ...],
-    dtype: SampleType,
-    read_block_shape: tuple[int, ...],
-    steps: tuple[float | None, ...],
-    settings: Settings,
-    method: Method,
-    codec: Codec,
-    role: Literal["image", "label"],
-    like: tuple[str, tuple[LevelPlan, ...]] | None,
-    region_itemsize: int | None,
-    stored: Stored | None,
-) -> ArrayPlan:
+def _lay_out(spec: ArraySpec, settings: Settings) -> ArrayPlan:
     """As :func:`plan_array`, without a path."""
+    axes, shape, dtype, like, stored = spec.axes, spec.shape, spec.dtype, spec.like, spec.stored
+    read_block_shape, steps = spec.read_block_shape, spec.steps
+    method, codec = settings.method, settings.codec
+    if spec.role == "label":
+        method, codec = settings.label_method, settings.label_codec
     if stored is not None:
         chunk = stored.levels[0].chunk
         factors = [lv.factor for lv in stored.levels]
@@ -240,7 +206,7 @@ def _lay_out(
     for factor in factors[1:]:
         shapes.append(reduced_shape(shapes[-1], factor))
     wanted = shard_shape(axes, shape, chunk, settings)
-    itemsize = region_itemsize or dtype.itemsize
+    itemsize = spec.region_itemsize or dtype.itemsize
     levels: list[LevelPlan] = []
     passes: list[Pass] = []
     source, first = -1, 0
@@ -281,10 +247,10 @@ def _lay_out(
         tuple(levels),
         tuple(passes),
         method,
-        codec,
+        spec.codec or (stored.codec if stored else codec),
         stored.checksums if stored else settings.checksums,
         settings.zarr_format,
-        role,
+        spec.role,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from ngff_bio.engine.plan.layout import ArrayPlan, Stored, plan_array
+from ngff_bio.engine.plan.layout import ArrayPlan, ArraySpec, Stored, plan_array
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.errors import SourceError
 from ngff_bio.model import (
@@ -271,18 +271,10 @@ def below(image: SourceImage, name: str) -> str:
 def _plan_image(image: SourceImage, settings: Settings, stored: Stored | None) -> ArrayPlan:
     if not all(image.pixels.shape):
         raise SourceError("an image has no pixels", record=image.path, found=image.pixels.shape)
-    return plan_array(
-        image.path,
-        image.axis_names,
-        image.pixels.shape,
-        image.pixels.dtype,
-        image.pixels.read_block_shape,
-        tuple(a.scale for a in image.axes),
-        settings,
-        method=settings.method,
-        codec=stored.codec if stored else settings.codec,
-        stored=stored,
-    )
+    pixels, steps = image.pixels, tuple(a.scale for a in image.axes)
+    read = pixels.read_block_shape
+    spec = ArraySpec(image.axis_names, pixels.shape, pixels.dtype, read, steps, stored=stored)
+    return plan_array(image.path, spec, settings)
 
 
 def _plan_layer(
@@ -302,21 +294,18 @@ def _plan_layer(
         read_block_shape = layer.pixels.read_block_shape
         volumes = [x for x in image.labels if isinstance(x, VolumeLayer)]
         size = max(label_dtype(x.max_value).itemsize for x in volumes)
-    return plan_array(
-        label_path(image, layer),
+    spec = ArraySpec(
         axes,
         shape,
         np.dtype(stored.dtype) if stored else label_dtype(layer.max_value),
         read_block_shape,
         tuple(image.axes[i].scale for i in keep),
-        settings,
-        method=settings.label_method,
-        codec=stored.codec if stored else settings.label_codec,
         role="label",
-        like=plan,
+        like=(plan.axes, plan.levels),
         region_itemsize=size,
         stored=stored,
     )
+    return plan_array(label_path(image, layer), spec, settings)
 
 
 def _units(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -77,16 +78,18 @@ def write_ome_tiff(path: Path, stack: Stack) -> None:
         metadata["Channel"] = {"Name": list(stack.channels)}
     if stack.elapsed_hours:
         metadata["Plane"] = _plane_times(stack)
+    _write(path, stack, metadata, ome=True, compression="zlib", bigtiff=stack.nbytes > 1 << 31)
+
+
+def _write(path: Path, stack: Stack, metadata: dict[str, object], **how: Any) -> None:
     tifffile.imwrite(
         path,
         _iterated(stack),
         shape=stack.shape,
         dtype=stack.dtype,
-        ome=True,
         metadata=metadata,
         photometric=_photometric(stack),
-        compression="zlib",
-        bigtiff=stack.nbytes > 1 << 31,
+        **how,
     )
 
 
@@ -116,14 +119,11 @@ def write_plain_tiff(path: Path, stack: Stack) -> None:
         time = stack.steps.get("t", Step())
         if "t" in stack.axes and time.size is not None and time.unit in TIMES:
             metadata["finterval"] = time.size * TIMES[time.unit]
-    tifffile.imwrite(
+    _write(
         path,
-        _iterated(stack),
-        shape=stack.shape,
-        dtype=stack.dtype,
+        stack,
+        metadata,
         imagej=fits,
-        metadata=metadata,
-        photometric=_photometric(stack),
         resolution=resolution,
         resolutionunit="NONE" if fits or resolution is None else "CENTIMETER",
         compression=None if fits else "zlib",
