@@ -296,8 +296,9 @@ LAYOUTS = (
         {
             "labels.txt": "0: unlabeled\n1: person\n2: bicycle\n",
             "images/train2017/a.jpg": SIZE,
-            "stuffthingmaps/train2017/a.png": _classes(0, 1),
+            "stuffthingmaps/train2017/a.png": _classes(1, 255),
         },
+        "coco",
     ),
     Layout(
         "Lists of boxes: CSV of TensorFlow, RetinaNet, makesense",

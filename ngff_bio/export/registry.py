@@ -52,6 +52,12 @@ _EXPORTERS = (
         (".json",),
         "coco:write",
     ),
+    Exporter(
+        "coco-stuff",
+        "COCO stuff: label images of classes, and their regions as RLE",
+        (),
+        "coco_stuff:write",
+    ),
     Exporter("labelme", "labelme JSON files beside their image files", (), "labelme:write"),
     Exporter(
         "rle-json",

@@ -10,10 +10,12 @@ from typing import Any
 from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import ClassEntry, Classes, instance_layers
 from ngff_bio.export.documents import only_added, skip_added
+from ngff_bio.export.formats.coco_stuff import write_source_maps
 from ngff_bio.export.image_files import plane_name, write_image
 from ngff_bio.export.output import place_below, target, write_json
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
+from ngff_bio.export.source_files import write_image_files
 from ngff_bio.formats.coco.layers import KEY
 from ngff_bio.formats.coco.writer import CocoCopy, CocoWriter, restored_record
 from ngff_bio.model import Box, Polygons, Rle
@@ -28,9 +30,15 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
     if only_added(selection):
         write_new(selection, place, report)
         return
+    own = same and selection.source == "coco" and place.is_dir()
+    has_maps = own and write_source_maps(selection, place, report)
     if files and same and (place.is_dir() or len(files) == 1):
         skip_added(selection, report)
         write_copy(selection, place, report)
+        return
+    if has_maps:
+        for image in selection.images if selection.with_images else ():
+            write_image_files(image, place, report)
         return
     if files:
         report.note(

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.coco.file import CocoFile
 from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.text import text_of
 from ngff_bio.model import SourceDataset
 from ngff_bio.sources.annotated.pairing import ImageFinder
 from ngff_bio.sources.assembly import folder_of, image_files, name_of, paths_below, probe_all
@@ -68,6 +69,7 @@ def read(tree: FileTree, problems: Problems, *, series: str | None = None) -> So
         stems = {n: PurePosixPath(n).with_suffix("").as_posix() for n in annotated}
     coco = CocoFiles.open(tree, annotated, None, stems.__getitem__, problems)
     lists = label_files(names) if maps else []
+    texts = {name: text_of(tree.file(name), "the list of classes") for name in lists}
     classes = [c for name in lists[:1] for c in label_names(tree, name)]
     classes = classes or list({c.id: c for f in coco.files for c in f.categories}.values())
     stuff = StuffMaps.find(tree, maps, image_names, classes, problems)
@@ -123,7 +125,7 @@ def read(tree: FileTree, problems: Problems, *, series: str | None = None) -> So
         layout="image" if len(images) == 1 else "collection",
         images=tuple(images),
         splits=tuple(coco.splits.values()) if len(coco.files) > 1 else (),
-        attributes={"coco": coco.attributes()},
+        attributes={"coco": coco.attributes(), **({"files": texts} if texts else {})},
         read_files=(*coco.names, *lists),
     )
 

@@ -10,6 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.images.headers import probe_image
@@ -30,6 +34,13 @@ _LINE = re.compile(r"\s*(\d+)\s*:\s*(.+?)\s*$")
 
 #: Value of pixels of no class in ``stuffthingmaps``.
 _NONE = 255
+
+
+def values_in_file(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """Pixels of a label image of that name, from ids of classes."""
+    if not _LESS_ONE.search(name):
+        return values.astype(np.uint8)
+    return np.where(values == 0, _NONE, values.astype(np.int64) - 1).astype(np.uint8)
 
 
 def stuff_maps(names: Iterable[str]) -> list[str]:

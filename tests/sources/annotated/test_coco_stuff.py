@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from annotated import converted, labels, rows, write_files
 from PIL import Image
+from pycocotools.coco import COCO
 
 import ngff_bio
 from ngff_bio.errors import SourceError
@@ -43,6 +44,37 @@ def test_pixel_maps_beside_an_annotation_file(tmp_path: Path) -> None:
     assert [r["category"] for r in rows(data, "", "objects")] == ["banner"]
     names = data[""].label_attributes("stuff")["categories"]
     assert [(c["id"], c["name"]) for c in names] == [(92, "banner"), (183, "other")]
+    ngff_bio.export(tmp_path / "out.zarr", tmp_path / "back", to="coco")
+    name = "annotations/stuff_val2017"
+    assert json.loads((tmp_path / f"back/{name}.json").read_text()) == content
+    assert (np.asarray(Image.open(tmp_path / f"back/{name}_pixelmaps/a.png")) == values).all()
+
+
+def test_classes_of_any_store_are_exported_as_stuff(tmp_path: Path) -> None:
+    source = write_files(tmp_path / "in", {"JPEGImages/a.png": SIZE, "JPEGImages/b.png": SIZE})
+    (source / "ImageSets/Segmentation").mkdir(parents=True)
+    for split, stem in (("train", "a"), ("val", "b")):
+        (source / f"ImageSets/Segmentation/{split}.txt").write_text(f"{stem}\n")
+    values = np.zeros(SIZE)
+    values[:3, :4], values[2:9, 6:], values[11] = 5, 8, 255
+    for stem in "ab":
+        save(source, f"SegmentationClass/{stem}.png", values)
+    data = converted(source, tmp_path / "out.zarr")
+    (layer,) = data["a"].layers
+    ngff_bio.export(tmp_path / "out.zarr", tmp_path / "stuff", to="coco-stuff", images=True)
+    for split, stem in (("train", "a"), ("val", "b")):
+        place = tmp_path / "stuff/annotations"
+        assert (
+            np.asarray(Image.open(place / f"stuff_{split}_pixelmaps/{stem}.png")) == values
+        ).all()
+        coco = COCO(place / f"stuff_{split}.json")
+        (about,) = coco.imgs.values()
+        assert (about["file_name"], about["height"], about["width"]) == (f"{stem}.png", *SIZE)
+        drawn = {a["category_id"]: coco.annToMask(a) for a in coco.anns.values()}
+        assert all((drawn[v] == (values == v)).all() for v in (5, 8, 255))
+        assert coco.cats[8]["name"] == "cat"
+    again = converted(tmp_path / "stuff", tmp_path / "again.zarr")
+    assert (labels(again, "train_a", "stuff") == values).all()
 
 
 def test_maps_of_things_and_stuff_without_an_annotation_file(tmp_path: Path) -> None:
