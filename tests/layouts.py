@@ -91,6 +91,24 @@ _VIA = {
         "file_attributes": {},
     }
 }
+_VIA_3 = {
+    "project": {"pid": "x", "data_format_version": "3.1.1", "vid_list": ["1", "2"]},
+    "config": {"ui": {"spatial_region_label_attribute_id": "1"}},
+    "attribute": {
+        "1": {"aname": "kind", "anchor_id": "FILE1_Z0_XY1", "type": 4, "options": {"0": "cell"}},
+        "2": {"aname": "of the image", "anchor_id": "FILE1_Z0_XY0", "type": 1, "options": {}},
+    },
+    "file": {
+        str(n): {"fid": n, "fname": f, "type": 2, "loc": 1, "src": ""}
+        for n, f in ((1, "a.png"), (2, "b.png"))
+    },
+    "view": {"1": {"fid_list": ["1"]}, "2": {"fid_list": ["2"]}},
+    "metadata": {
+        "1_m": {"vid": "1", "flg": 0, "z": [], "xy": [2, 2, 3, 10, 5.5], "av": {"1": "0"}},
+        "1_n": {"vid": "1", "flg": 0, "z": [], "xy": [], "av": {"2": "dark"}},
+        "2_o": {"vid": "2", "flg": 0, "z": [], "xy": [6, 1, 1, 9, 9], "av": {}},
+    },
+}
 _CSV = (
     "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,"
     'region_attributes\na.png,1,{},1,0,"{""name"": ""circle"", ""cx"": 9, ""cy"": 9, ""r"": 5}",'
@@ -252,6 +270,12 @@ LAYOUTS = (
         "cvat",
     ),
     Layout("VIA project or JSON", "via", {"a.png": SIZE, "via.json": json.dumps(_VIA)}, "via"),
+    Layout(
+        "VIA 3 project",
+        "via",
+        {"a.png": SIZE, "b.png": SIZE, "via_project.json": json.dumps(_VIA_3)},
+        "via",
+    ),
     Layout("VIA CSV", "via", {"a.png": SIZE, "via.csv": _CSV}, "via"),
     Layout(
         "Label Studio JSON",

@@ -78,7 +78,7 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
             small = values.astype(np.uint8) if values.max(initial=0) < 256 else values
             write_pixels(small, place_below(place, f"annotations/stuff_{split}_pixelmaps/{png}"))
             if selection.with_images:
-                write_image(plane, place / split, PurePosixPath(name).name, report)
+                write_image(plane, place, f"{split}/{PurePosixPath(name).name}", report)
         for out in files.values():
             out.categories += [{"id": c.id, "name": c.name, **c.record} for c in classes.all()]
 

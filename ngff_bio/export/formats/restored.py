@@ -26,6 +26,7 @@ from ngff_bio.formats import (
     supervisely,
     trackmate,
     via,
+    via_3,
 )
 from ngff_bio.formats.label_studio import tasks
 
@@ -57,6 +58,8 @@ def _name(document: SourceDocument) -> str:
 def _via(document: SourceDocument) -> bytes:
     if document.file.lower().endswith(".csv"):
         return via.restored_csv(document.ordered)
+    if "view" in document.record:
+        return json_bytes(via_3.restored(document.record, document.ordered))
     return json_bytes(via.restored(document.record, document.ordered))
 
 

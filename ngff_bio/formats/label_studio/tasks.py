@@ -180,10 +180,12 @@ def _geometry(region: Any, at: SourceRecord) -> tuple[_Result, Geometry | None]:
     about: _Result = checked(region, _Result, at)
     value: _Value = checked(region.get("value"), _Value, at.member(".value"))
     height, width = about.original_height, about.original_width
-    if about.image_rotation % 360:
+    # How the image was shown: its editor saves coordinates of the image as it is in the file
+    # (`serialize` of RectRegion.js, PolygonRegion.js and EllipseRegion.js, `Region2RLE`).
+    if about.image_rotation % 90:
         raise at.member(".image_rotation").error(
-            "the image of a region was rotated in Label Studio",
-            expected="0: how other rotations turn the coordinates is not documented",
+            "the image of a region was rotated by an angle that Label Studio does not have",
+            expected="0, 90, 180 or 270",
             found=about.image_rotation,
         )
     kind = _kind(region)

@@ -1,9 +1,10 @@
-"""VGG Image Annotator: projects, JSON and CSV of VIA 1 and 2, with the image files that they name."""
+"""VGG Image Annotator: projects, JSON and CSV of VIA 1 to 3, with the image files that they name."""
 
 from __future__ import annotations
 
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.via import ViaFile, is_via_csv
+from ngff_bio.formats.via_3 import ViaProject, is_via_3
 from ngff_bio.model import SourceDataset
 from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, json_documents
 from ngff_bio.sources.assembly import image_files
@@ -48,14 +49,20 @@ def read(
     ]
     folder = AnnotatedFolder.open(tree, documents, "VIA", problems, axes=axes)
     given = None if class_attribute is None else str(class_attribute)
-    folder.add_all([ViaFile(tree.file(name), given) for name in documents])
+    folder.add_all(
+        [
+            (ViaProject if is_via_3(tree.file(name)) else ViaFile)(tree.file(name), given)
+            for name in documents
+        ]
+    )
     return folder.dataset("via")
 
 
 SOURCE = Source(
     name="via",
-    title="VGG Image Annotator 1 and 2: project, JSON or CSV, and image files",
-    layout='*.json with "_via_img_metadata", or with "filename" and "regions"; *.csv with filename, '
+    title="VGG Image Annotator 1 to 3: project, JSON or CSV, and image files",
+    layout='*.json with "_via_img_metadata", with "filename" and "regions", or (version 3) with "view" '
+    'and "metadata"; *.csv with filename, '
     "region_shape_attributes; image files anywhere beside it",
     detect=detect,
     read=read,

@@ -57,7 +57,11 @@ MASK[33, 63] = False
 RESULTS = [
     region("rectangle", {"x": 5, "y": 10, "width": 25, "height": 25, "rotation": 0}),
     region("rectangle", {"x": 50, "y": 25, "width": 12.5, "height": 20, "rotation": 30}, id="r2"),
-    region("polygon", {"points": [[10, 60], [30, 60], [20, 90]], "closed": True}),
+    region(
+        "polygon",
+        {"points": [[10, 60], [30, 60], [20, 90]], "closed": True},
+        image_rotation=90,
+    ),
     region("ellipse", {"x": 50, "y": 75, "radiusX": 10, "radiusY": 10, "rotation": 20}),
     region("brush", {"format": "rle", "rle": bits_of(MASK)}),
     region("keypoint", {"x": 1, "y": 2, "width": 0.5}),
@@ -164,7 +168,7 @@ def changed(number: int, **value: Any) -> dict[str, Any]:
         (changed(4, rle=[0xFF, 0xFF, 0xFF, 0xFC, 0x38, 0, 0, 0]) | {"original_width": 1 << 15,
                                                                     "original_height": 1 << 15},
          ".value.rle", "4294967292 values for 32768 x 32768 pixels of 4 bytes"),
-        (RESULTS[0] | {"image_rotation": 90}, ".image_rotation", "90.0"),
+        (RESULTS[0] | {"image_rotation": 45}, ".image_rotation", "45.0"),
         (RESULTS[0] | {"original_width": 81}, "", "40 x 81"),
         (changed(0, width=-5), ".value.width", "-5.0"),
         (RESULTS[0] | {"value": {"x": 5, "y": 5, "rectanglelabels": ["cell"]}}, ".value.width",

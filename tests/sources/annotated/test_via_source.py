@@ -1,4 +1,4 @@
-"""VGG Image Annotator: project, JSON and CSV, of versions 1 and 2."""
+"""VGG Image Annotator: project, JSON and CSV, of versions 1 to 3."""
 
 from __future__ import annotations
 
@@ -158,3 +158,75 @@ def test_the_export_equals_the_source(kind: str, tmp_path: Path) -> None:
     else:
         lines = [list(csv.reader(t.lstrip("#").splitlines())) for t in (files[name].decode(), text)]
         assert lines[0] == lines[1]
+
+
+#: Kinds of shapes of version 3 by their numbers (``_VIA_RSHAPE`` of ``_via_metadata.js``).
+XY: list[list[float]] = [
+    [1, 50, 30],
+    [2, 2, 3, 10, 5],
+    [3, 20, 10, 6.5],
+    [4, 40, 12, 10, 4],
+    [5, 1, 1, 9, 9],
+    [6, 1, 1, 9, 9, 5, 20],
+    [7, 5, 20, 15, 20, 10, 35],
+    [8, 30, 25, 36, 22, 40, 27, 33, 35],
+    [9, 50, 22, 56, 28, 50, 34],
+]
+
+
+def project(*shapes: list[float], **more: Any) -> dict[str, Any]:
+    metadata = {
+        f"1_{n}": {"vid": "1", "flg": 0, "z": [], "xy": xy, "av": {"1": "0"}}
+        for n, xy in enumerate(shapes)
+    }
+    region = {"aname": "class", "anchor_id": "FILE1_Z0_XY1", "type": 4, "options": {"0": "cell"}}
+    return {
+        "project": {"pid": "x", "data_format_version": "3.1.1", "vid_list": ["1"]},
+        "attribute": {"1": region},
+        "file": {"1": {"fid": 1, "fname": "a.png", "type": 2, "loc": 1, "src": ""}},
+        "metadata": metadata,
+        "view": {"1": {"fid_list": ["1"]}},
+        **more,
+    }
+
+
+def test_shapes_of_version_3(tmp_path: Path) -> None:
+    text = json.dumps(project(*XY))
+    source = write_files(tmp_path / "in", {"a.png": SIZE, "via_project.json": text})
+    check_source("via", source)
+    data = converted(source, tmp_path / "out.zarr")
+    found = rows(data)
+    assert [r["source_id"] for r in found] == [f"1_{n}" for n in range(len(XY))]
+    assert {r["category"] for r in found} == {"cell"}
+    (layer,) = data[""].layers
+    drawn = labels(data, layer=layer)
+    expected = {
+        3: Point(20, 10).buffer(6.5, 64),
+        4: scale(Point(40, 12).buffer(1, 64), 10, 4),
+        7: Polygon([(5, 20), (15, 20), (10, 35)]),
+        9: Point(50, 28).buffer(6, 64),
+    }
+    assert all(covers(drawn == value, shape) for value, shape in expected.items())
+    assert (drawn[3:8, 2:12] == 2).all()
+    assert (drawn[22:35, 30:40] == 8).all()
+    assert {*np.unique(drawn).tolist()} == {0, 2, 3, 4, 7, 8, 9}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "record"),
+    [
+        (project(XY[1], [7, 1, 1, 2, 2]), "metadata.1_1.xy"),
+        (project(XY[1], [2, 1, 1, 5]), "metadata.1_1.xy"),
+        (project(XY[1], [3, 1, 1, -5]), "metadata.1_1.xy"),
+        (project(XY[1], [12, 1, 1]), "metadata.1_1.xy"),
+        (project(XY[1], view={"1": {"fid_list": ["1"]}, "2": {"fid_list": ["9"]}}), "view.2"),
+        (project(XY[1], view={"1": {"fid_list": ["1"]}, "2": {"fid_list": ["1", "1"]}}), "view.2"),
+    ],
+)
+def test_what_is_wrong_in_version_3(wrong: dict[str, Any], record: str, tmp_path: Path) -> None:
+    files = {"a.png": SIZE, "via_project.json": json.dumps(wrong)}
+    source = write_files(tmp_path / "in", files)
+    with pytest.raises(SourceError) as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert (error.value.file, error.value.record) == ("via_project.json", record)
+    assert ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip").instances == 1
