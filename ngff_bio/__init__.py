@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ngff_bio.copying import copy as copy
     from ngff_bio.editing import describe as describe
     from ngff_bio.editing import remove as remove
+    from ngff_bio.editing import update_annotations as update_annotations
     from ngff_bio.editing import upgrade as upgrade
     from ngff_bio.editing import write_image as write_image
     from ngff_bio.editing import write_labels as write_labels
@@ -44,6 +45,7 @@ _HOMES = {
     "patches": "ngff_bio.reader.analysis.patches",
     "publish": "ngff_bio.publishing",
     "remove": "ngff_bio.editing",
+    "update_annotations": "ngff_bio.editing",
     "upgrade": "ngff_bio.editing",
     "validate": "ngff_bio.checks",
     "verify": "ngff_bio.checks.source.verify",

@@ -142,7 +142,7 @@ def write_additions(
         new += paths
         removed += paths if one.exists else []
     with changed_store(storage, new, removed) as change:
-        plan, records = _write_pixels(plan, change, runner)
+        plan, records = write_pixels(plan, change, runner)
         made = ImageDocuments(
             plan, change.writer, parts_by_array(records), Nodes(change.zarr_format)
         )
@@ -225,7 +225,7 @@ def list_tables(image: Image, change: StoreChange, names: Sequence[str]) -> None
 def _plan(additions: Sequence[StoreAddition]) -> Plan:
     """Additions as the engine writes them: on the levels and chunks of their images."""
     stored: dict[str, Stored] = {}
-    sources = [_source(one, stored) for one in additions if one.kind != "tables"]
+    sources = [source_of(one, stored) for one in additions if one.kind != "tables"]
     wanted = [one for one in additions if one.kind != "tables"]
     versions = {one.image.meta.version for one in wanted}
     levels = {len(one.image.multiscale.levels) for one in wanted}
@@ -244,7 +244,18 @@ def _plan(additions: Sequence[StoreAddition]) -> Plan:
     return replace(plan, units=tuple(u for u in units if u.parts))
 
 
-def _source(one: StoreAddition, stored: dict[str, Stored]) -> SourceImage:
+def stored_layout(image: Image, path: str, axes: str) -> Stored | None:
+    """Layout of an image, or of a label image of it, by their groups; see `stored_array`."""
+    nodes = Nodes(image.nodes.zarr_format)
+    for number in range(len(image.multiscale.levels)):
+        level = f"{path}/{number}".lstrip("/")
+        if (document := image.nodes.document(level)) is not None:
+            add_document(nodes, level, document)
+    return stored_array(nodes, path, axes)
+
+
+def source_of(one: StoreAddition, stored: dict[str, Stored]) -> SourceImage:
+    """What is written, as an image of a source; the layout of its image goes to `stored`."""
     image = one.image
     unknown = [a.name for a in image.multiscale.axes if a.name not in "tczyx"]
     if unknown:
@@ -269,13 +280,8 @@ def _source(one: StoreAddition, stored: dict[str, Stored]) -> SourceImage:
             attributes=one.attributes or {},
         )
     assert one.layer is not None
-    nodes = Nodes(image.nodes.zarr_format)
-    for number in range(len(image.multiscale.levels)):
-        path = image.below(str(number))
-        if (document := image.nodes.document(path)) is not None:
-            add_document(nodes, path, document)
     with suppress(StoreError):  # laid out otherwise: the labels get a layout of their own
-        found = stored_array(nodes, image.path, image.axes)
+        found = stored_layout(image, image.path, image.axes)
         if found is not None:
             stored[image.path] = found
     empty = ArrayPixels(np.broadcast_to(np.zeros((), image.dtype), image.shape))
@@ -283,7 +289,7 @@ def _source(one: StoreAddition, stored: dict[str, Stored]) -> SourceImage:
     return SourceImage(image.path, name, axes, empty, (one.layer,), translation=shift)
 
 
-def _write_pixels(
+def write_pixels(
     plan: Plan, change: StoreChange, runner: Runner | None
 ) -> tuple[Plan, list[UnitRecord]]:
     """Write all levels; returns the plan with the codecs that were chosen."""

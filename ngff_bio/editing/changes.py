@@ -171,7 +171,7 @@ def remove(image: Image, path: str) -> None:
             found=path,
         )
     with held_store(image.storage) as held:
-        _reread(image)  # others may have written since it was opened
+        reread(image)  # others may have written since it was opened
         there = names_of(image, kind)
         if name not in there:
             raise NameNotFoundError(
@@ -209,16 +209,16 @@ def remove(image: Image, path: str) -> None:
                 if own.get("table") == f"../../tables/{name}":
                     own.pop("table")
                     change.set_group(at, {**attributes, KEY: own})
-    _reread(image)
+    reread(image)
 
 
 def _write(one: StoreAddition, *, overwrite: bool) -> None:
     with held_store(one.image.storage) as held:
-        _reread(one.image)  # others may have written since it was opened
+        reread(one.image)  # others may have written since it was opened
         if not overwrite:
             check_free([one.image], one.kind, one.name)
         write_additions([one], held)
-    _reread(one.image)
+    reread(one.image)
 
 
 def categories_of(classes: Mapping[int, str] | None) -> tuple[Category, ...]:
@@ -278,7 +278,7 @@ def _user() -> str | None:
     return None
 
 
-def _reread(image: Image) -> None:
+def reread(image: Image) -> None:
     """Let the open image see what has changed below it."""
     image.nodes.refresh()
     for name in ("labels", "tables"):

@@ -187,15 +187,13 @@ class LayerRows:
         columns = {name: table.column(name).to_pylist() for name in table.column_names}
         if {"t", "label_image"} <= columns.keys() and "x_start" not in columns:
             for row in range(table.num_rows):
-                instance = _instance(columns, row)
-                if rule in ("center", "imagej") and isinstance(instance.geometry, Polygons):
-                    instance.geometry = replace(instance.geometry, rule=rule)
+                instance = instance_of_row(columns, row, rule)
                 whole_in, pixels = columns["label_image"][row], columns["pixels"][row]
                 self._frames.setdefault(instance.t, []).append((instance, whole_in, pixels))
         elif "label" in columns:  # objects of a label image: on each frame, or on all
             self._by_frame = "t" in columns
             for row in range(table.num_rows):
-                one = _instance(columns, row)
+                one = instance_of_row(columns, row)
                 self._values[one.t, one.value] = one
 
     def on(self, plane: Plane) -> Iterator[Annotation]:
@@ -252,14 +250,19 @@ def _on_plane(instance: Instance, plane: Plane) -> Instance:
     )
 
 
-def _instance(columns: Mapping[str, list[object]], row: int) -> Instance:
-    """The instance of a table row; missing columns are unknown values."""
+def instance_of_row(columns: Mapping[str, list[object]], row: int, rule: object = None) -> Instance:
+    """The instance of a table row; missing columns are unknown values.
+
+    `rule` is the ``outline_rule`` of its layer, if there is one.
+    """
 
     def get(name: str) -> Any:
         return columns[name][row] if name in columns else None
 
     box = tuple(get(f"box_{n}") for n in ("x", "y", "width", "height"))
     geometry = geometry_of_row(get)
+    if rule in ("center", "imagej") and isinstance(geometry, Polygons):
+        geometry = replace(geometry, rule=rule)
     if get("offset_y") is not None:  # coordinates relative to a crop of the frame
         dx, dy = get("offset_x"), get("offset_y")
         geometry = None if geometry is None else _moved(geometry, dx, dy)

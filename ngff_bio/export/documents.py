@@ -16,7 +16,7 @@ from ngff_bio.export.output import place_below
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
 from ngff_bio.export.source_files import write_image_files
-from ngff_bio.ngff.attributes import ADDED
+from ngff_bio.ngff.attributes import ADDED, further_field
 
 KEY = "annotations"
 
@@ -66,7 +66,7 @@ def added_layers(selection: Selection) -> set[str]:
         for image in selection.images
         for layer in image.layers
         for about in (image.stored.label_attributes(layer),)
-        if not about or ADDED in (about.get("attributes") or {})
+        if not about or further_field(about, ADDED) is not None
     }
 
 

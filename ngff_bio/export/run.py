@@ -88,6 +88,8 @@ def export(
         masks=masks,
     )
     report = ExportReport(store=selection.url, format=exporter.name, destination=shown(out))
+    if selection.edited:
+        report.note("annotations were edited in the store: files are new, not those of the source")
     with output_at(out, out_options, overwrite=overwrite, store=selection.url) as beside:
         if not exporter.is_file(Path(out)):
             beside.mkdir()

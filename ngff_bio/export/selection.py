@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import ngff_bio.reader as reader
 from ngff_bio.errors import ArgumentError, NameNotFoundError, closest_names
 from ngff_bio.export.stored import StoredImage
+from ngff_bio.ngff.attributes import edits_of
 from ngff_bio.storage import Storage
 
 Spans = dict[str, tuple[int, int]]
@@ -201,10 +202,19 @@ class Selection:
         """Attributes of the dataset under the key ``ngff_bio``; empty for stores of other writers."""
         return self.dataset.attributes
 
+    @cached_property
+    def edited(self) -> bool:
+        """Whether annotations of a selected layer were edited: files of the source do not have them."""
+        return any(
+            edits_of(image.stored.label_attributes(layer))
+            for image in self.images
+            for layer in image.layers
+        )
+
     @property
     def source(self) -> str | None:
-        """Name of the format that the store was converted from."""
-        return self.attributes.get("source")
+        """Name of the format that the store was converted from; ``None`` if files cannot be equal."""
+        return None if self.edited else self.attributes.get("source")
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,11 +43,27 @@ SKIPPED = "skipped"
 #: Key among the attributes of a label image that was added to a finished store: by, program, time.
 ADDED = "added"
 
+#: Key among the attributes of a label image whose annotations were edited in a finished store: a list
+#: of by, program, time, and how many objects were added, removed and changed.
+EDITED = "edited"
+
 #: Key of the further fields of a dataset: who has described it later, and which fields of it.
 DESCRIBED = "described"
 
 Json = Any
 Id = int | str
+
+
+def further_field(own: Mapping[str, Any], key: str) -> Any:
+    """A field of those that the source, or who wrote later, has beside the ones named here."""
+    fields = own.get("attributes")
+    return fields.get(key) if isinstance(fields, dict) else None
+
+
+def edits_of(own: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How the annotations of a label image were edited later, the last edit last."""
+    edits = further_field(own, EDITED)
+    return [e for e in edits if isinstance(e, dict)] if isinstance(edits, list) else []
 
 
 class _Part(BaseModel):

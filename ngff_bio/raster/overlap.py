@@ -81,7 +81,9 @@ class Painted:
     areas: IntArray
 
 
-def paint_instances(table: InstanceRuns, values: npt.ArrayLike, out: LabelArray) -> Painted:
+def paint_instances(
+    table: InstanceRuns, values: npt.ArrayLike, out: LabelArray, sizes: IntArray | None = None
+) -> Painted:
     """Paint the instances of a frame or volume by the overlap rule.
 
     Parameters
@@ -92,6 +94,8 @@ def paint_instances(table: InstanceRuns, values: npt.ArrayLike, out: LabelArray)
         Label value of each instance: above 0, unique.
     out
         C-contiguous label array of the table's shape to paint into; what is in it is overwritten.
+    sizes
+        By which instances are larger than others; their areas if ``None``.
 
     Returns
     -------
@@ -115,7 +119,7 @@ def paint_instances(table: InstanceRuns, values: npt.ArrayLike, out: LabelArray)
     flat_view(out)[:] = 0
     areas = table.areas()
     if not _paint_disjoint(out, table, values):
-        order = np.argsort(-areas, kind="stable")
+        order = np.argsort(-(areas if sizes is None else sizes), kind="stable")
         ordered = table.select(order)
         level = np.repeat(values[order], ordered.counts)
         paint_many(out, ordered.starts, ordered.lengths, level, step=ordered.step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -34,7 +34,7 @@ from ngff_bio.checks.store.objects import check_objects, load_manifest
 from ngff_bio.engine.write.manifest import ManifestEntry, read_conversion
 from ngff_bio.errors import StoreError
 from ngff_bio.model import InstanceLayer, LabelLayer, SourceDataset, SourceImage, VolumeLayer
-from ngff_bio.ngff.attributes import ADDED
+from ngff_bio.ngff.attributes import ADDED, edits_of, further_field
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
@@ -168,12 +168,11 @@ class Comparison:
         for name in listed:
             if name not in wanted and hides.get(name) not in wanted:
                 path = join(image.path, "labels", name)
-                added = (documents.own(path).get("attributes") or {}).get(ADDED)
+                added = further_field(documents.own(path), ADDED)
                 if path in self._later:
                     continue
                 if isinstance(added, dict):
-                    who = " ".join(str(added[k]) for k in ("by", "time") if added.get(k))
-                    self.done.notes.append(f"{path} was added later: {who}")
+                    self.done.notes.append(f"{path} was added later: {_who(added)}")
                 else:
                     self._differs("label", path, "the source has no such layer")
         for layer in image.labels:
@@ -192,16 +191,21 @@ class Comparison:
         shape = tuple(n for a, n in sizes if a != "c")
         axes = image.axis_names.replace("c", "")
         images: dict[str, CheckedArray] = {}
+        visible = join(image.path, "labels", layer.name)
+        edits = edits_of(documents.own(visible))
+        for edit in edits:
+            counts = ", ".join(f"{edit.get(k)} {k}" for k in ("added", "removed", "changed"))
+            self.done.notes.append(f"{visible} was edited later: {_who(edit)}: objects {counts}")
         for name in [layer.name, *hidden]:
             path = join(image.path, "labels", name)
             levels = self._levels(documents, path)
-            if name == layer.name:
+            if name == layer.name and not edits:
                 self.done.differences += label_differences(documents, image, layer, levels)
             arrays = [CheckedArray(store, info) for info in levels]
             if arrays and self._fits(arrays[0], shape, None):
                 images[name] = arrays[0]
             yield from self._pyramid(documents, path, arrays, axes)
-        if layer.name not in images:
+        if layer.name not in images or edits:  # is not what the source states
             return
         table_path = join(image.path, "tables", layer.name, "table.parquet")
         if isinstance(layer, InstanceLayer):
@@ -252,3 +256,8 @@ class Comparison:
             self.done.notes.append(f"{path}: levels made by {method!r} cannot be recomputed")
         for below, above in pairwise(arrays):
             yield from level_tasks(below, above, axes, method)
+
+
+def _who(stated: Mapping[str, object]) -> str:
+    """Who has written something later, and when."""
+    return " ".join(str(stated[k]) for k in ("by", "time") if stated.get(k))

@@ -67,7 +67,7 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An array that is in a store already: its levels and its number of frames."""
+    """An array that is in a store already: its levels, its number of frames (0 to write all)."""
 
     levels: tuple[LevelPlan, ...]
     dtype: str

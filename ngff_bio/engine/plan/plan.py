@@ -252,7 +252,7 @@ def plan_dataset(
 
 def _start(plan: ArrayPlan, stored: Stored | None) -> int | None:
     """First frame that is not in the store."""
-    if stored is None:
+    if stored is None or not stored.frames:
         return 0
     grows = "t" in plan.axes and plan.shape[plan.axes.index("t")] > stored.frames
     return stored.frames if grows else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -106,15 +107,19 @@ def _draw_frame(
         _keep_hidden(drawn, painted, at)
     else:
         depth = frame.shape[0]
-        for z, rows in _planes(instances, depth).items():
-            chosen = [instances[i] for i in rows]
-            painted = _paint(masks.select(rows), chosen, frame[z])
-            # An instance on every plane is whole only if it is on each.
-            known = whole_in[rows]
-            nowhere = (known == IN_TABLE) | (painted.layer == IN_TABLE)
-            whole_in[rows] = np.where(nowhere, IN_TABLE, np.maximum(known, painted.layer))
-            _keep_hidden(drawn, painted, (*at, z))
-        areas = areas * np.array([1 if i.z is not None else depth for i in instances], np.int64)
+        planes = np.array([1 if i.z is not None else depth for i in instances], np.int64)
+        if 1 < depth == max(planes, default=1) and min(planes) == 1:
+            # An instance on every plane is whole in one label image, though others are on some planes.
+            painted = _paint(_in_volume(masks, instances, depth), instances, frame, planes)
+            whole_in[:] = painted.layer
+            _keep_hidden(drawn, painted, at)
+        else:
+            for z, rows in _planes(instances, depth).items():
+                chosen = [instances[i] for i in rows]
+                painted = _paint(masks.select(rows), chosen, frame[z])
+                whole_in[rows] = painted.layer  # on every plane the same, if it is on all
+                _keep_hidden(drawn, painted, (*at, z))
+        areas = areas * planes
     _note(drawn, instances, areas, whole_in, size)
     drawn.instances += instances
     drawn.whole_in += whole_in.tolist()
@@ -177,10 +182,31 @@ def _planes(instances: list[Instance], depth: int) -> dict[int, list[int]]:
     return found
 
 
-def _paint(masks: InstanceRuns, instances: list[Instance], out: PixelArray) -> Painted:
+def _in_volume(masks: InstanceRuns, instances: list[Instance], depth: int) -> InstanceRuns:
+    """Masks on the planes of their instances, in a stack of planes."""
+    runs = masks.row_major()
+    first = np.array([i.z or 0 for i in instances], np.int64)
+    count = np.array([depth if i.z is None else int(0 <= i.z < depth) for i in instances], np.int64)
+    repeated = count[runs.owners]
+    row = np.repeat(np.arange(len(repeated)), repeated)
+    z = np.arange(len(row)) - np.repeat(np.cumsum(repeated) - repeated, repeated)
+    owners = runs.owners[row]
+    starts = runs.starts[row] + (z + first[owners]) * math.prod(masks.shape)
+    shape = (depth, *masks.shape)
+    return InstanceRuns.from_owners(shape, len(masks), owners, starts, runs.lengths[row])
+
+
+def _paint(
+    masks: InstanceRuns,
+    instances: list[Instance],
+    out: PixelArray,
+    planes: NDArray[np.int64] | None = None,
+) -> Painted:
+    """Paint by the overlap rule; an instance on several ``planes`` is as large as on one of them."""
     values = np.array([i.value for i in instances], np.int64)
+    sizes = None if planes is None else masks.areas() // planes
     if len(np.unique(values)) == len(values):
-        return paint_instances(masks, values, out)
+        return paint_instances(masks, values, out, sizes)
     # An object with two outlines on a frame: both are one mask, and each has a row.
     unique, owner = np.unique(values, return_inverse=True)
     order = np.argsort(owner, kind="stable")
@@ -188,7 +214,9 @@ def _paint(masks: InstanceRuns, instances: list[Instance], out: PixelArray) -> P
     joined = InstanceRuns.from_owners(
         masks.shape, len(unique), owner[order][ordered.owners], ordered.starts, ordered.lengths
     ).row_major()
-    painted = paint_instances(joined, unique, out)
+    if planes is not None:
+        sizes = joined.areas() // planes[order[np.searchsorted(owner[order], range(len(unique)))]]
+    painted = paint_instances(joined, unique, out, sizes)
     return Painted(painted.hidden, painted.layer[owner], painted.areas[owner])
 
 

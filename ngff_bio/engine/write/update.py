@@ -190,6 +190,8 @@ class StoreChange:
         self.tree = tree
         self._transaction = transaction
         self.writer = ChecksummingWriter(transaction)
+        #: Paths whose pixels are not those that were converted any more.
+        self.redrawn: set[str] = set()
         self._nodes = Nodes(tree.zarr_format)
 
     @property
@@ -245,7 +247,11 @@ class StoreChange:
             entries = {
                 (e.kind, e.path, e.region): e
                 for e in read_manifest(storage)
-                if e.kind == "source" or not within(e.path, removed)
+                if e.kind == "source"
+                or (
+                    not within(e.path, removed)
+                    and not (e.kind == "pixels" and within(e.path, self.redrawn))
+                )
             }
             last = ChecksummingWriter(MemoryStorage())
             for key, data in root.items():

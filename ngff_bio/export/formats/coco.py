@@ -150,7 +150,9 @@ _ROWS = 1 << 11
 
 
 def source_files(selection: Selection) -> list[dict[str, object]]:
-    """What the store keeps of the COCO files of its source; empty for other sources."""
+    """What the store keeps of the COCO files of its source; empty for others, and if it was edited."""
+    if selection.edited:
+        return []
     kept = (selection.attributes.get("attributes") or {}).get(KEY) or []
     return list(kept.values()) if isinstance(kept, dict) else list(kept)
 

@@ -24,7 +24,7 @@ from ngff_bio.raster.rings import joined_ring, polygons_of_rings
 
 def write(selection: Selection, place: Path, report: ExportReport) -> None:
     """Write the labelme files of the source; new ones for a region or another source."""
-    same = selection.masks is None and not selection.cuts_planes
+    same = selection.masks is None and not selection.cuts_planes and not selection.edited
     if same and came_from_labelme(selection) and not only_added(selection):
         skip_added(selection, report)
         write_copy(selection, place, report)

@@ -37,6 +37,12 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
                 "predictions of the whole image are exported, not only those in the region",
                 record=image.name,
             )
+    if selection.edited:
+        raise ArgumentError(
+            "predictions that were edited in the store cannot be written as miLab has them",
+            file=selection.url,
+            hint="export them to coco, labelme or yolo",
+        )
     if not files:
         raise ArgumentError(
             "the store has no predictions of miLab",
