@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 from zarr.abc.store import Store
 from zarr.storage import LocalStore
 
 from ngff_bio.checks.differences import Difference, DifferenceError
-from ngff_bio.model import Region
+from ngff_bio.model import PixelArray, Region
 from ngff_bio.storage import FolderStorage, Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
 from ngff_bio.zarrio.zarr_python import StorageStore
@@ -46,7 +45,7 @@ class CheckedArray:
         """Its path in the store."""
         return self.info.path
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """The block of a region.
 
         Raises

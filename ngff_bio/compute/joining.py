@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from ngff_bio.compute.pieces import Grid, cropped
 from ngff_bio.compute.results import load_array
 from ngff_bio.editing.values import MAX_LABEL
 from ngff_bio.errors import ArgumentError
-from ngff_bio.model import PixelArray, Region, SourceParts
+from ngff_bio.model import PixelArray, Region, SampleType, SourceParts
 from ngff_bio.storage import Storage
 
 #: Two objects are one if they share more than this part of the pixels that either has, where both
@@ -53,7 +52,7 @@ class MappedPixels:
     grid: Grid
     axes: str
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: SampleType
     offsets: tuple[int, ...] = ()
     joined: tuple[NDArray[np.int64], NDArray[np.int64]] | None = field(default=None, repr=False)
 

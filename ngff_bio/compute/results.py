@@ -17,12 +17,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numcodecs import Zstd
-from numpy.typing import NDArray
 
 from ngff_bio.compute.pieces import ImagePiece, cropped
 from ngff_bio.editing.values import check_label_type, check_labels
 from ngff_bio.engine.write.tables import from_parquet, to_parquet
 from ngff_bio.errors import ArgumentError, FunctionError, NgffBioError, StoreError
+from ngff_bio.model import PixelArray
 from ngff_bio.storage import Storage
 
 Kind = Literal["labels", "images", "tables"]
@@ -125,7 +125,7 @@ def piece_axes(piece: ImagePiece) -> str:
     return "".join(a for a in piece.image.axes if a not in piece.cut.dropped)
 
 
-def _array(value: Any, piece: ImagePiece, kind: str) -> NDArray[Any]:
+def _array(value: Any, piece: ImagePiece, kind: str) -> PixelArray:
     axes = piece_axes(piece)
     outer = dict(zip(piece.grid.sizes, piece.grid.outer(piece.number), strict=True))
     if kind == "labels" or (np.ndim(value) == len(axes) - 1 and "c" in axes):
@@ -237,7 +237,7 @@ def parse_name(name: str) -> Kept | None:
 _last = threading.local()
 
 
-def load_array(storage: Storage, key: str, run: str) -> NDArray[Any]:
+def load_array(storage: Storage, key: str, run: str) -> PixelArray:
     """An array that was kept; the last one of each thread stays in memory.
 
     The next run may keep another array by the same key, and workers of a cluster live longer than a
@@ -248,7 +248,7 @@ def load_array(storage: Storage, key: str, run: str) -> NDArray[Any]:
         data = _kept(storage, key)
         _last.array = np.load(io.BytesIO(Zstd().decode(data)), allow_pickle=False)
         _last.place = place
-    found: NDArray[Any] = _last.array
+    found: PixelArray = _last.array
     return found
 
 
@@ -272,7 +272,7 @@ def _kept(storage: Storage, key: str) -> bytes:
 class Collected:
     """Arrays of pieces put together to one for each image."""
 
-    arrays: dict[str, NDArray[Any]]
+    arrays: dict[str, PixelArray]
     tables: list[pd.DataFrame]
 
     def add(self, piece: ImagePiece, value: Any) -> None:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.model import PixelArray, Region, SourceParts
+from ngff_bio.model import PixelArray, Region, SampleType, SourceParts
 from ngff_bio.reader.image import Image
 
 #: Label values are stored in 32 bits at most.
@@ -30,7 +29,7 @@ class GivenPixels:
     """
 
     array: Any
-    dtype: np.dtype[Any]
+    dtype: SampleType
     read_block_shape: tuple[int, ...]
     max_value: int | None = None
     classes: tuple[int, ...] | None = None
@@ -49,7 +48,7 @@ class GivenPixels:
         """The part of the array, not computed."""
         return self.array[tuple(slice(a, b) for a, b in region)]
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """The block of a region; of a lazy array, it is computed now."""
         return self.checked(np.asarray(self.block(region)))
 
@@ -83,7 +82,7 @@ class ComputedPixels:
         return self.given.shape
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> SampleType:
         """Type of a pixel."""
         return self.given.dtype
 
@@ -92,7 +91,7 @@ class ComputedPixels:
         """As of the array."""
         return self.given.read_block_shape
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """One of the blocks."""
         return self.given.checked(np.asarray(self.blocks[region]))
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.export.selection import Plane, SelectedImage, Selection
-from ngff_bio.model import Box, Geometry, Instance, Polygons, Rle, Shape
+from ngff_bio.model import Box, Geometry, Instance, PixelArray, Polygons, Rle, Shape
 from ngff_bio.raster.geometries import rasterize_geometries
 from ngff_bio.raster.rings import Ring, rings_of_mask
 from ngff_bio.raster.runs import label_extents, run_pixels
@@ -150,10 +150,10 @@ class LabelPlanes:
     """Label images of one plane, each read once."""
 
     plane: Plane
-    _labels: dict[str, NDArray[Any]] = field(default_factory=dict)
+    _labels: dict[str, PixelArray] = field(default_factory=dict)
     _extents: dict[str, dict[int, tuple[int, int, int, int]]] = field(default_factory=dict)
 
-    def labels(self, name: str) -> NDArray[Any]:
+    def labels(self, name: str) -> PixelArray:
         """Label values (y, x)."""
         if name not in self._labels:
             self._labels[name] = self.plane.labels(name)

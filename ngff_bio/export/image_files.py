@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 from PIL import Image
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.export.output import place_below
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Plane
+from ngff_bio.model import PixelArray, SampleType
 
 _JPEG = {".jpg", ".jpeg"}
 _PIL = {".png", ".bmp", *_JPEG}
@@ -38,11 +38,11 @@ def plane_name(plane: Plane, *, lossless: bool) -> str:
     return f"{stem}.png" if _fits_png(stored.dtype, stored.size("c")) else f"{stem}.tif"
 
 
-def _fits_png(dtype: np.dtype[Any], channels: int) -> bool:
+def _fits_png(dtype: SampleType, channels: int) -> bool:
     return (dtype == np.uint8 and channels in (1, 3)) or (dtype == np.uint16 and channels == 1)
 
 
-def png_bytes(pixels: NDArray[Any]) -> bytes | None:
+def png_bytes(pixels: PixelArray) -> bytes | None:
     """Pixels (y, x) or (y, x, c) as PNG; ``None`` if PNG cannot represent them."""
     pixels = _squeezed(pixels)
     if not _fits_png(pixels.dtype, pixels.shape[2] if pixels.ndim == 3 else 1):
@@ -66,7 +66,7 @@ def write_image(plane: Plane, root: Path, name: str, report: ExportReport) -> No
         report.warn("JPEG files are lossy: their pixels differ slightly from the store")
 
 
-def write_pixels(pixels: NDArray[Any], file: Path) -> None:
+def write_pixels(pixels: PixelArray, file: Path) -> None:
     """Write pixels (y, x) or (y, x, c) to a file, in the format of its suffix.
 
     Raises
@@ -100,5 +100,5 @@ def write_pixels(pixels: NDArray[Any], file: Path) -> None:
     Image.fromarray(np.ascontiguousarray(pixels)).save(file, **options)
 
 
-def _squeezed(pixels: NDArray[Any]) -> NDArray[Any]:
+def _squeezed(pixels: PixelArray) -> PixelArray:
     return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels

@@ -11,11 +11,10 @@ from itertools import product
 from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
-from numpy.typing import NDArray
-
 import ngff_bio.reader as reader
 from ngff_bio.errors import ArgumentError, NameNotFoundError, closest_names
 from ngff_bio.export.stored import StoredImage
+from ngff_bio.model import PixelArray
 from ngff_bio.ngff.attributes import edits_of
 from ngff_bio.storage import Storage
 
@@ -70,16 +69,16 @@ class Plane:
         """Its name without folders and suffix."""
         return PurePosixPath(self.name).stem
 
-    def pixels(self) -> NDArray[Any]:
+    def pixels(self) -> PixelArray:
         """Pixels (y, x), or (y, x, c) if the image has channels."""
         block = self._cut(None)
         return block.transpose(1, 2, 0) if block.ndim == 3 else block
 
-    def labels(self, name: str) -> NDArray[Any]:
+    def labels(self, name: str) -> PixelArray:
         """Label values (y, x) of a label image."""
         return self._cut(name)
 
-    def _cut(self, name: str | None) -> NDArray[Any]:
+    def _cut(self, name: str | None) -> PixelArray:
         block = self.image.stored.plane(name, self.t, self.z)
         return block[..., slice(*self.y), slice(*self.x)]
 
@@ -158,7 +157,7 @@ class SelectedImage:
         stem = path.with_suffix("") if path.suffix.lower() in _SUFFIXES else path
         return f"{stem}_z{z:04}{path.suffix if stem != path else ''}"
 
-    def blocks(self, name: str | None, axes: str) -> Iterator[NDArray[Any]]:
+    def blocks(self, name: str | None, axes: str) -> Iterator[PixelArray]:
         """Selected planes of the image (``None``) or of a label image with these axes.
 
         (y, x), or (y, x, c) if the axes end with ``s`` for colour samples. The leading axes are in C

@@ -18,6 +18,7 @@ from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage
 from ngff_bio.export.stacks import stack_of
 from ngff_bio.formats.tiff.writer import write_ome_tiff, write_plain_tiff
+from ngff_bio.model import PixelArray
 
 _TIFF = (".tif", ".tiff")
 _NIFTI = (".nii", ".nii.gz")
@@ -80,7 +81,7 @@ def _planes(image: SelectedImage) -> list[SelectedImage]:
     return [replace(image, spans=s) for s in spans]
 
 
-def _array(image: SelectedImage, name: str | None, channel: int | None) -> NDArray[Any]:
+def _array(image: SelectedImage, name: str | None, channel: int | None) -> PixelArray:
     """Values of the image (``None``) or a label image: (t, z, y, x), or (t, z, y, x, c)."""
     found = np.stack(
         [plane.pixels() if name is None else plane.labels(name) for plane in image.planes()]
@@ -108,7 +109,7 @@ def _write(file: Path, image: SelectedImage, name: str | None, channel: int | No
 
 
 def _write_nifti(
-    file: Path, array: NDArray[Any], image: SelectedImage, about: Mapping[str, Any]
+    file: Path, array: PixelArray, image: SelectedImage, about: Mapping[str, Any]
 ) -> None:
     """x first, with the transformation of the source."""
     nibabel = import_optional("nibabel", "ngff-bio[nifti]")
@@ -121,7 +122,7 @@ def _write_nifti(
     nibabel.save(made, file)
 
 
-def _write_hdf5(file: Path, array: NDArray[Any], about: Mapping[str, Any]) -> None:
+def _write_hdf5(file: Path, array: PixelArray, about: Mapping[str, Any]) -> None:
     """The dataset of the source, on its axes."""
     h5py = import_optional("h5py", "ngff-bio[hdf5]")
     kept = about.get("hdf5") or {}
@@ -154,7 +155,7 @@ def _write_seg(file: Path, image: SelectedImage, layer: str, about: Mapping[str,
     np.save(file, np.array(content, dtype=object), allow_pickle=True)
 
 
-def _rims(masks: NDArray[Any]) -> NDArray[np.bool_]:
+def _rims(masks: PixelArray) -> NDArray[np.bool_]:
     """Pixels of objects that have one of another value above, below, left or right of them."""
     padded = np.pad(masks, [(0, 0)] * (masks.ndim - 2) + [(1, 1), (1, 1)])
     inner = padded[..., 1:-1, 1:-1]

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import StoreError
+from ngff_bio.model import PixelArray
 from ngff_bio.ngff.tables import typed_table
 from ngff_bio.reader import Image
 from ngff_bio.reader.access.nodes import NodeTree
@@ -31,7 +31,7 @@ class StoredImage(Image):
 
     def __init__(self, nodes: NodeTree, path: str) -> None:
         super().__init__(nodes, path)
-        self._cached: dict[str | None, tuple[tuple[int, ...], NDArray[Any]]] = {}
+        self._cached: dict[str | None, tuple[tuple[int, ...], PixelArray]] = {}
 
     def size(self, axis: str) -> int:
         """Size along an axis, 1 where it has none."""
@@ -73,7 +73,7 @@ class StoredImage(Image):
         """Letters of the axes of the image (``None``) or of a label image."""
         return "".join(map(str, self.variable(name).dims))
 
-    def plane(self, name: str | None, t: int, z: int) -> NDArray[Any]:
+    def plane(self, name: str | None, t: int, z: int) -> PixelArray:
         """One plane of the image (``None``) or a label image: (y, x), or (c, y, x)."""
         variable = self.variable(name)
         outer = [(a, i) for a, i in (("t", t), ("z", z)) if a in variable.dims]
@@ -87,7 +87,7 @@ class StoredImage(Image):
             order = ("t", "z", "c", "y", "x")
             block = variable.isel(where).transpose(*(a for a in order if a in variable.dims))
             cached = self._cached[name] = (key, np.asarray(block.data.compute()))
-        plane: NDArray[Any] = cached[1][
+        plane: PixelArray = cached[1][
             tuple(i - s[0] for (_, i), s in zip(outer, spans, strict=True))
         ]
         return plane

@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from ngff_bio.errors import SourceError
+from ngff_bio.model import PixelArray
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.polygons import rasterize_polygons
 from ngff_bio.raster.runs import BoolArray, IntArray, run_pixels, runs_from_mask, union_runs
@@ -207,7 +207,7 @@ def _from_counts(counts: IntArray, offsets: IntArray, shape: tuple[int, int]) ->
 
 
 def rle_from_window(
-    window: npt.NDArray[Any], corner: tuple[int, int], shape: tuple[int, int]
+    window: PixelArray, corner: tuple[int, int], shape: tuple[int, int]
 ) -> dict[str, Any]:
     """Compressed COCO RLE of a mask in a window of an image, without a mask of the whole image.
 

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError
-from ngff_bio.model import Box, Geometry, Instance, Polygons, Rle, Shape
+from ngff_bio.model import Box, Geometry, Instance, PixelArray, Polygons, Rle, Shape
 from ngff_bio.raster.boxes import coco_boxes, fill_boxes
 from ngff_bio.raster.coco_rle import rasterize_segmentations
 from ngff_bio.raster.instances import InstanceRuns
@@ -187,7 +186,7 @@ def _labelme(instance: Instance) -> dict[str, Any]:
     return record
 
 
-def _decoded_mask(text: str, instance: Instance) -> NDArray[Any]:
+def _decoded_mask(text: str, instance: Instance) -> PixelArray:
     """Pixels of a mask shape: a PNG in base64 (labelme 5.3 and later)."""
     from PIL import Image, UnidentifiedImageError
 

@@ -13,13 +13,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.model import MAX_HIDDEN
+from ngff_bio.model import MAX_HIDDEN, PixelArray
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.runs import (
     IntArray,
@@ -50,7 +49,7 @@ class HiddenLayer:
         Their whole masks.
     """
 
-    values: npt.NDArray[Any]
+    values: PixelArray
     runs: InstanceRuns
 
     def paint(self, out: LabelArray) -> None:
@@ -129,7 +128,7 @@ def paint_instances(
     return Painted((), np.zeros(len(table), np.int64), areas)
 
 
-def _checked_values(values: npt.ArrayLike, count: int) -> npt.NDArray[Any]:
+def _checked_values(values: npt.ArrayLike, count: int) -> PixelArray:
     checked = np.asarray(values)
     if checked.shape != (count,) or (count and checked.dtype.kind not in "iu"):
         raise ArgumentError(
@@ -149,7 +148,7 @@ def _checked_values(values: npt.ArrayLike, count: int) -> npt.NDArray[Any]:
     return checked
 
 
-def _paint_disjoint(labels: LabelArray, table: InstanceRuns, values: npt.NDArray[Any]) -> bool:
+def _paint_disjoint(labels: LabelArray, table: InstanceRuns, values: PixelArray) -> bool:
     """Paint row-major runs that do not overlap, in array order; return False if they overlap."""
     if table.step != 1:
         return False
@@ -173,7 +172,7 @@ def _cut_rows(labels: LabelArray, ordered: InstanceRuns, level: LabelArray) -> I
 
 
 def _hidden_layers(
-    table: InstanceRuns, values: npt.NDArray[Any], cut: IntArray
+    table: InstanceRuns, values: PixelArray, cut: IntArray
 ) -> tuple[tuple[HiddenLayer, ...], IntArray]:
     """Hidden layers of the instances `cut`, and the layer in which each instance is whole."""
     masks = table.select(cut)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ngff_bio.model import PixelArray
 from ngff_bio.raster.runs import BoolArray, IntArray
 
 
@@ -133,7 +133,7 @@ def joined_ring(rings: Sequence[Ring]) -> IntArray:
     return np.concatenate([*pieces, first[:1]] if len(rings) > 1 else pieces)
 
 
-def outlines(labels: npt.NDArray[Any]) -> BoolArray:
+def outlines(labels: PixelArray) -> BoolArray:
     """Inner boundary pixels of a label plane (height, width).
 
     True where a label that is not 0 has a 4-neighbour of another value. A label that is cut by the

@@ -7,16 +7,17 @@ across rows and planes. Everything here is vectorised: no Python loop over runs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ngff_bio.errors import ArgumentError
+from ngff_bio.model import PixelArray, SampleType
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-LabelArray = npt.NDArray[Any]
+LabelArray = PixelArray
 
 #: Pixels that are expanded to indices at once: 512 kB, which stay in the cache. Measured twice as fast
 #: as all at once, which allocates fresh memory at every call.
@@ -43,7 +44,7 @@ def union_runs(begin: IntArray, end: IntArray) -> tuple[IntArray, IntArray]:
     return begin, reach[last] - begin
 
 
-def runs_from_mask(mask: npt.NDArray[Any]) -> tuple[IntArray, IntArray]:
+def runs_from_mask(mask: PixelArray) -> tuple[IntArray, IntArray]:
     """Starts and lengths of the runs of the pixels of a mask (any shape) that are not 0.
 
     Sorted by start, not overlapping, not touching.
@@ -77,7 +78,7 @@ def _filled(
     return np.repeat(level, span)
 
 
-def _as_labels(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> LabelArray:
+def _as_labels(values: PixelArray, dtype: SampleType) -> LabelArray:
     """Values in the label type; `ArgumentError` if one does not fit."""
     if dtype.kind in "iu" and values.size and values.dtype.kind in "iu" and values.dtype != dtype:
         bounds = np.iinfo(dtype)
@@ -148,7 +149,7 @@ def paint_many(
     out: LabelArray,
     starts: IntArray,
     lengths: IntArray,
-    values: npt.NDArray[Any],
+    values: PixelArray,
     *,
     step: int = 1,
 ) -> None:

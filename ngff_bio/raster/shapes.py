@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from ngff_bio.errors import SourceError
+from ngff_bio.model import PixelArray
 from ngff_bio.raster.boxes import fill_boxes, labelme_boxes
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.polygons import FARTHEST
@@ -67,7 +68,7 @@ def _shape_runs(
     shape: tuple[int, int],
     points: Points,
     shape_type: str | None,
-    mask: npt.NDArray[Any] | None,
+    mask: PixelArray | None,
 ) -> Runs:
     xy = _checked_points(points, shape_type)
     if shape_type == "rectangle":
@@ -167,7 +168,7 @@ def _drawn(
 
 
 def _placed_mask(
-    shape: tuple[int, int], xy: npt.NDArray[np.float64], mask: npt.NDArray[Any] | None
+    shape: tuple[int, int], xy: npt.NDArray[np.float64], mask: PixelArray | None
 ) -> Runs:
     (left, top), (right, bottom) = np.trunc(xy).astype(np.int64).tolist()
     size = (bottom - top + 1, right - left + 1)
@@ -181,7 +182,7 @@ def _placed_mask(
     return _placed(shape, inside, max(top, 0), max(left, 0))
 
 
-def _placed(shape: tuple[int, int], window: npt.NDArray[Any], top: int, left: int) -> Runs:
+def _placed(shape: tuple[int, int], window: PixelArray, top: int, left: int) -> Runs:
     """Runs in the frame of a mask whose first pixel is at `top`, `left`."""
     height, width = window.shape
     if left == 0 and width == shape[1]:

@@ -6,7 +6,6 @@ import math
 import os
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -14,6 +13,7 @@ import PIL.ImageDraw
 from numpy.typing import NDArray
 
 import ngff_bio.reader as reader
+from ngff_bio.model import PixelArray
 from ngff_bio.ngff import rule_color
 from ngff_bio.raster.rings import outlines
 from ngff_bio.reader.analysis.render import (
@@ -150,7 +150,7 @@ def draw_plane(
     return DrawnPlane(drawing, place, legend, step)
 
 
-def _resized(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+def _resized(values: PixelArray, size: tuple[int, int]) -> PixelArray:
     """Label values at another size: those of the nearest pixels."""
     rows, columns = ((np.arange(n) * m // n) for n, m in zip(size[::-1], values.shape, strict=True))
     return values[np.ix_(rows, columns)]
@@ -187,7 +187,7 @@ def _busiest(image: reader.Image, layers: list[str]) -> dict[str, int]:
 
 
 def _colors(
-    image: reader.Image, layer: str, name: str, values: NDArray[Any], palette: dict[str, Rgb]
+    image: reader.Image, layer: str, name: str, values: PixelArray, palette: dict[str, Rgb]
 ) -> tuple[dict[int, Rgb], dict[str, Rgb]]:
     """Colour of each value of a plane, and of each class: objects of several classes have theirs."""
     colors = label_colors(image, name, values)

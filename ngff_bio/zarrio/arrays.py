@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ngff_bio.model import SampleType
 from ngff_bio.zarrio.codecs import (
     CodecPipeline,
     UnsupportedLayoutError,
@@ -71,7 +72,7 @@ class ArrayMeta:
     path: str
     zarr_format: int
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: SampleType
     chunk: tuple[int, ...]
     shard: tuple[int, ...] | None = None
     fill: object = 0
@@ -180,7 +181,7 @@ class ArrayMeta:
         }
 
 
-def zero(dtype: np.dtype[Any]) -> object:
+def zero(dtype: SampleType) -> object:
     """0 of a type as JSON has it: the fill value of the arrays that this package writes."""
     return dtype.type(0).item()
 
@@ -242,7 +243,7 @@ def _sizes(value: object) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _dtype(name: object) -> np.dtype[Any]:
+def _dtype(name: object) -> SampleType:
     if not isinstance(name, str):
         raise UnsupportedLayoutError(f"data type {name}")
     try:
@@ -349,7 +350,7 @@ def _parse_v2(document: Mapping[str, Any], path: str) -> ArrayMeta:
 _FLOATS = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
 
 
-def _fill(value: object, dtype: np.dtype[Any]) -> object:
+def _fill(value: object, dtype: SampleType) -> object:
     """The value of pixels in a chunk that is not stored; 0 where the document gives none."""
     if value is None:
         return dtype.type(0)

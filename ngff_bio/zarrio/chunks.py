@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import StoreError
-from ngff_bio.model import Region
+from ngff_bio.model import PixelArray, Region
 from ngff_bio.zarrio.arrays import ArrayMeta
 from ngff_bio.zarrio.codecs import crc32c
 
@@ -135,7 +135,7 @@ def stored_chunks(
             yield chunk
 
 
-def decode_chunk(meta: ArrayMeta, data: object, chunk: Chunk, out: NDArray[Any], file: str) -> None:
+def decode_chunk(meta: ArrayMeta, data: object, chunk: Chunk, out: PixelArray, file: str) -> None:
     """Decode a chunk into a region: straight into it where it fills a contiguous part.
 
     Raises
@@ -163,7 +163,7 @@ def decode_chunk(meta: ArrayMeta, data: object, chunk: Chunk, out: NDArray[Any],
         into[...] = pixels[chunk.source]
 
 
-def _scratch_chunk(meta: ArrayMeta) -> NDArray[Any]:
+def _scratch_chunk(meta: ArrayMeta) -> PixelArray:
     """Memory for one decoded chunk, kept by each thread: a fresh one costs a page fault each 4 kB."""
     if meta.chunk_nbytes > _MAX_SCRATCH:
         return np.empty(meta.chunk, meta.dtype)
@@ -174,7 +174,7 @@ def _scratch_chunk(meta: ArrayMeta) -> NDArray[Any]:
 
 
 def write_block(
-    meta: ArrayMeta, start: tuple[int, ...], block: NDArray[Any], put: Put, each: Map
+    meta: ArrayMeta, start: tuple[int, ...], block: PixelArray, put: Put, each: Map
 ) -> None:
     """Write all objects that a block covers whole.
 
@@ -196,7 +196,7 @@ def write_block(
     ]
     if meta.shard is None:
 
-        def write(one: tuple[tuple[int, ...], NDArray[Any]]) -> None:
+        def write(one: tuple[tuple[int, ...], PixelArray]) -> None:
             if (data := _encode_chunk(meta, one[1])) is not None:
                 put(meta.key(one[0]), data)
 
@@ -207,7 +207,7 @@ def write_block(
             put(meta.key(index), data)
 
 
-def _encode_shard(meta: ArrayMeta, part: NDArray[Any], each: Map) -> list[bytes]:
+def _encode_shard(meta: ArrayMeta, part: PixelArray, each: Map) -> list[bytes]:
     """Bytes of a shard in pieces: one for each chunk that is stored, and the index; none if all of
     it is 0.
     """
@@ -249,7 +249,7 @@ def pack_shard(
     return [table, *pieces] if meta.index.at_start else [*pieces, table]
 
 
-def _encode_chunk(meta: ArrayMeta, piece: NDArray[Any]) -> list[bytes] | None:
+def _encode_chunk(meta: ArrayMeta, piece: PixelArray) -> list[bytes] | None:
     """Bytes of a chunk in pieces, padded to its full size; ``None`` if it is nothing but the fill."""
     if meta.pipeline is None:
         raise ValueError("the codecs of the array are not known")
@@ -266,8 +266,8 @@ def _encode_chunk(meta: ArrayMeta, piece: NDArray[Any]) -> list[bytes] | None:
 
 
 def parts_of(
-    block: NDArray[Any], size: tuple[int, ...]
-) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
+    block: PixelArray, size: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], PixelArray]]:
     """Corner and view of each part of a block that is cut into parts of one size."""
     corners = product(*[range(0, n, s) for n, s in zip(block.shape, size, strict=True)])
     for corner in corners:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError, StoreError
+from ngff_bio.model import PixelArray, SampleType
 
 Shuffle = Literal["noshuffle", "shuffle", "bitshuffle"]
 _SHUFFLES: tuple[Shuffle, ...] = ("noshuffle", "shuffle", "bitshuffle")
@@ -60,7 +61,7 @@ class Codec:
             return f"blosc-{self.cname}-{self.level}-{self.shuffle}{block}"
         return self.name if self.name in ("crc32c", "none", "auto") else f"{self.name}-{self.level}"
 
-    def encode(self, data: NDArray[Any] | bytes) -> bytes:
+    def encode(self, data: PixelArray | bytes) -> bytes:
         """Encode a C-contiguous little-endian array, or bytes."""
         import imagecodecs
 
@@ -205,7 +206,7 @@ class CodecPipeline:
     codecs: tuple[Codec, ...] = ()
     order: tuple[int, ...] | None = None
 
-    def encode(self, chunk: NDArray[Any]) -> list[bytes]:
+    def encode(self, chunk: PixelArray) -> list[bytes]:
         """Bytes of one whole chunk in pieces: a checksum at the end is one of its own, not a copy."""
         if self.order is not None:
             chunk = chunk.transpose(self.order)
@@ -216,7 +217,7 @@ class CodecPipeline:
         whole = data if isinstance(data, bytes) else cast("bytes", data.tobytes())
         return [whole, crc32c(whole)] if checked else [whole]
 
-    def decode(self, data: Any, out: NDArray[Any]) -> NDArray[Any]:
+    def decode(self, data: Any, out: PixelArray) -> PixelArray:
         """Pixels of a chunk; ``out`` is a C-contiguous array of its shape and type to be used.
 
         Returns ``out`` or another array of its shape.
@@ -242,7 +243,7 @@ class CodecPipeline:
         stored = pixels.reshape([out.shape[i] for i in self.order])
         return stored.transpose(np.argsort(self.order))
 
-    def v3(self, dtype: np.dtype[Any]) -> list[dict[str, object]]:
+    def v3(self, dtype: SampleType) -> list[dict[str, object]]:
         """The chain of codecs of a Zarr v3 array."""
         chain: list[dict[str, object]] = []
         if self.order is not None:
@@ -253,7 +254,7 @@ class CodecPipeline:
         return chain + [codec.v3(dtype.itemsize) for codec in self.codecs]
 
 
-def pipeline_v3(chain: Sequence[Mapping[str, Any]], dtype: np.dtype[Any]) -> CodecPipeline:
+def pipeline_v3(chain: Sequence[Mapping[str, Any]], dtype: SampleType) -> CodecPipeline:
     """A chain of Zarr v3: [transpose,] bytes, then bytes to bytes.
 
     Raises

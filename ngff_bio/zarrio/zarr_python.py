@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 from zarr.abc.buffer import Buffer, BufferPrototype
 from zarr.abc.store import (
     ByteRequest,
@@ -20,7 +19,7 @@ from zarr.abc.store import (
 )
 
 from ngff_bio.errors import DependencyError, StorageError, StoreError
-from ngff_bio.model import Region
+from ngff_bio.model import PixelArray, Region, SampleType
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
 from ngff_bio.zarrio.documents import Document, store_errors
@@ -157,14 +156,14 @@ class ZarrArray:
             prefix=prefix,
         )
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """Pixels of a region, C-contiguous and in native byte order."""
         with store_errors("chunks of the array cannot be decoded", file=self.url):
             pixels = np.asarray(self.array[tuple(slice(a, b) for a, b in region)])
             return np.ascontiguousarray(pixels, _native(pixels.dtype))
 
 
-def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def _native(dtype: SampleType) -> SampleType:
     """In native byte order; texts have none."""
     return dtype.newbyteorder("=") if dtype.kind in "biufc" else dtype
 

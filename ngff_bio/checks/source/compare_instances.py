@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.checks.differences import Difference, DifferenceError, Found, Task, reading_source
 from ngff_bio.checks.reading import CheckedArray, region_nbytes
 from ngff_bio.checks.source.compare_rows import RowComparison, StoredTables
 from ngff_bio.checks.source.compare_volumes import mask_differences
 from ngff_bio.checks.source.redraw import Flat, redraw
-from ngff_bio.model import MAX_HIDDEN, Instance, InstanceLayer, Polygons, Rle, Shape
+from ngff_bio.model import MAX_HIDDEN, Instance, InstanceLayer, PixelArray, Polygons, Rle, Shape
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,7 +71,7 @@ def _compare(stored: StoredLayer, frames: range) -> Found:
     region = tuple((0, n) for n in stored.shape)
     if stored.timed:
         region = ((frames.start, frames.stop), *region[1:])
-    blocks: dict[str, NDArray[Any]] = {}
+    blocks: dict[str, PixelArray] = {}
     for name, array in stored.images.items():
         try:
             block = array.read(region)
@@ -99,7 +98,7 @@ class _Frame:
     stored: StoredLayer
     t: int
     instances: list[Instance]
-    planes: dict[str, NDArray[Any]]
+    planes: dict[str, PixelArray]
     table: pa.Table | None
     masks: list[Flat] = field(default_factory=list)
 
@@ -202,7 +201,7 @@ class _Frame:
                 source_ids[value] = source_id
         return masks, source_ids
 
-    def _painted(self, masks: Mapping[int, Flat]) -> NDArray[Any]:
+    def _painted(self, masks: Mapping[int, Flat]) -> PixelArray:
         """The visible label image by the overlap rule: larger first, ties in source order."""
         *_, height, width = self.stored.shape
         flat = np.zeros(height * width, self.stored.visible.info.dtype)

@@ -8,7 +8,6 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from zarr.abc.store import Store
 
 from ngff_bio.checks.differences import Difference, Found, Kind, Task, reading_source
@@ -22,7 +21,7 @@ from ngff_bio.checks.reading import (
 from ngff_bio.checks.store.documents import Documents
 from ngff_bio.engine.write.checksums import checksum
 from ngff_bio.engine.write.manifest import ManifestEntry, parse_region
-from ngff_bio.model import Pixels, Region
+from ngff_bio.model import PixelArray, Pixels, Region
 
 #: Raw bytes of a block that is compared at once.
 MAX_BYTES = 64 << 20
@@ -63,8 +62,8 @@ def pixel_differences(
     path: str,
     axes: str,
     start: tuple[int, ...],
-    expected: NDArray[Any],
-    found: NDArray[Any],
+    expected: PixelArray,
+    found: PixelArray,
     *,
     close: bool = False,
 ) -> Iterator[Difference]:
@@ -194,7 +193,7 @@ def _compare_level(
     )
 
 
-def reduce_again(pixels: NDArray[Any], factor: tuple[int, ...], method: str) -> NDArray[Any]:
+def reduce_again(pixels: PixelArray, factor: tuple[int, ...], method: str) -> PixelArray:
     """A block reduced by 1 or 2 along each axis, by the definition, not for speed.
 
     ``mean``: the mean of the pixels that fall into one, rounded half up. ``mode``: the most
@@ -222,12 +221,12 @@ def reduce_again(pixels: NDArray[Any], factor: tuple[int, ...], method: str) -> 
 
 
 def smooth_again(
-    pixels: NDArray[Any],
+    pixels: PixelArray,
     factor: tuple[int, ...],
     region: Region,
     source: Region,
     shape: tuple[int, ...],
-) -> NDArray[Any]:
+) -> PixelArray:
     """A region smoothed by (1, 3, 3, 1) / 8 along each axis that is halved, rounded half up.
 
     Parameters
@@ -238,7 +237,7 @@ def smooth_again(
         Region of ``pixels`` in the level below, of ``shape``; beyond its edge pixels are repeated.
     """
     dtype = pixels.dtype
-    total: NDArray[Any] = pixels.astype(np.float64 if dtype.kind == "f" else np.int64)
+    total: PixelArray = pixels.astype(np.float64 if dtype.kind == "f" else np.int64)
     weight = 1
     for axis, f in enumerate(factor):
         if f == 1:
@@ -255,7 +254,7 @@ def smooth_again(
     return np.asarray((total + weight // 2) // weight).astype(dtype)
 
 
-def _most_frequent(corners: list[NDArray[Any]]) -> NDArray[Any]:
+def _most_frequent(corners: list[PixelArray]) -> PixelArray:
     best, most = corners[0].copy(), np.zeros(corners[0].shape, np.int8)
     for corner in corners:
         votes = np.zeros(corner.shape, np.int8)

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from zarr.abc.store import Store
 
 from ngff_bio import ngff
@@ -21,7 +20,7 @@ from ngff_bio.copying.part import Choice, part_of_store
 from ngff_bio.copying.rewrite.inventory import Inventory, StoredMultiscale, take_inventory
 from ngff_bio.engine.write.transaction import settled_view
 from ngff_bio.errors import NgffBioError
-from ngff_bio.model import Notice, Region, SourceParts
+from ngff_bio.model import Notice, PixelArray, Region, SampleType, SourceParts
 from ngff_bio.ngff.decoding import OME_KEYS
 from ngff_bio.ngff.older import as_04
 from ngff_bio.storage import Storage, join_key
@@ -40,14 +39,14 @@ class _SourceArray(CheckedArray):
         return self.info.shape
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> SampleType:
         return self.info.dtype
 
     @property
     def read_block_shape(self) -> tuple[int, ...]:
         return self.info.chunk
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         return super().read(region)
 
     def source_parts(self) -> SourceParts:

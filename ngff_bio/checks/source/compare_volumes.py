@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.checks.differences import Difference, Found, Task, reading_source
 from ngff_bio.checks.reading import (
@@ -19,13 +18,13 @@ from ngff_bio.checks.reading import (
 )
 from ngff_bio.checks.source.compare_pixels import MAX_BYTES
 from ngff_bio.checks.source.compare_rows import RowComparison
-from ngff_bio.model import Pixels, Region, RunVolume, VolumeLayer
+from ngff_bio.model import PixelArray, Pixels, Region, RunVolume, VolumeLayer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def draw(source: Pixels | RunVolume, region: Region) -> NDArray[Any]:
+def draw(source: Pixels | RunVolume, region: Region) -> PixelArray:
     """The block of a region; runs are written out pixel by pixel."""
     if not isinstance(source, RunVolume):
         return source.read(region)
@@ -59,7 +58,7 @@ class ObjectCounts:
         self.axes = axes
         self._blocks: list[pa.Table] = []
 
-    def add(self, block: NDArray[Any], region: Region, classes: NDArray[Any] | None) -> None:
+    def add(self, block: PixelArray, region: Region, classes: PixelArray | None) -> None:
         """Count the objects of a block."""
         import pyarrow as pa
 
@@ -99,8 +98,8 @@ def _merged(table: pa.Table, *keys: str) -> pa.Table:
 
 
 def _runs(
-    block: NDArray[Any], region: Region, classes: NDArray[Any] | None, axes: str
-) -> dict[str, NDArray[Any] | list[None]]:
+    block: PixelArray, region: Region, classes: PixelArray | None, axes: str
+) -> dict[str, PixelArray | list[None]]:
     """Stretches of one label (and class) along the last axis, without the background.
 
     Columns: frame, 0 without an axis t; label; class, null without classes; pixels; half-open extent
@@ -117,7 +116,7 @@ def _runs(
     length = np.diff(first, append=flat.size)
     shown = flat[first] != 0
     first, length = first[shown], length[shown]
-    columns: dict[str, NDArray[Any] | list[None]] = {
+    columns: dict[str, PixelArray | list[None]] = {
         "t": np.zeros(first.size, np.int64),
         "label": flat[first].astype(np.int64),
         "class": [None] * first.size if also is None else also[first].astype(np.int64),
@@ -167,8 +166,8 @@ def _compare(
 
 def mask_differences(
     path: str,
-    expected: NDArray[Any],
-    found: NDArray[Any],
+    expected: PixelArray,
+    found: PixelArray,
     where: str,
     source_ids: Mapping[int, object],
 ) -> Iterator[Difference]:
@@ -191,7 +190,7 @@ def mask_differences(
         )
 
 
-def _counts(values: NDArray[Any]) -> dict[int, int]:
+def _counts(values: PixelArray) -> dict[int, int]:
     return dict(zip(*(a.tolist() for a in np.unique(values, return_counts=True)), strict=True))
 
 

@@ -13,7 +13,6 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.checks.differences import DifferenceError, Progress
 from ngff_bio.checks.reading import (
@@ -28,7 +27,7 @@ from ngff_bio.checks.reading import (
 from ngff_bio.checks.spec.findings import Findings
 from ngff_bio.checks.store.documents import Documents
 from ngff_bio.checks.store.multiscales import first_multiscale
-from ngff_bio.model import Region
+from ngff_bio.model import PixelArray, Region
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.raster.runs import distinct
 from ngff_bio.storage import Storage
@@ -52,10 +51,10 @@ class LabelValues:
 
     axes: tuple[str, ...]
     shape: tuple[int, ...]
-    by_frame: dict[int, list[NDArray[Any]]] = field(default_factory=dict)
+    by_frame: dict[int, list[PixelArray]] = field(default_factory=dict)
     whole: bool = True
 
-    def add(self, region: Region, block: NDArray[Any]) -> None:
+    def add(self, region: Region, block: PixelArray) -> None:
         """Add the values of a block."""
         timed = self.axes[:1] == ("t",)
         frames = enumerate(block, region[0][0]) if timed else [(0, block)]
@@ -74,10 +73,10 @@ class LabelValues:
             self.by_frame[t] = found = [distinct(np.concatenate(found))]
         return set(found[0].tolist()) if found else set()
 
-    def everywhere(self) -> NDArray[Any]:
+    def everywhere(self) -> PixelArray:
         """All values but the background."""
         found = [v for values in self.by_frame.values() for v in values]
-        every: NDArray[Any] = distinct(np.concatenate(found or [np.empty(0, np.int64)]))
+        every: PixelArray = distinct(np.concatenate(found or [np.empty(0, np.int64)]))
         return np.asarray(every[every != 0])
 
     def has(self, t: int | None, z: int | None) -> bool:

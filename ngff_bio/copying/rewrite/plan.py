@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.copying.rewrite.arrays import RewrittenArray, rewritten_array
 from ngff_bio.copying.rewrite.inventory import Inventory, StoredMultiscale
@@ -18,7 +17,7 @@ from ngff_bio.engine.plan.layout import ArrayPlan, ArraySpec, plan_array
 from ngff_bio.engine.plan.plan import Job, OwnJob, Unit, UnitPart, WorkPlan
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.errors import NgffBioError, SourceError
-from ngff_bio.model import OnError, Region, SourceParts
+from ngff_bio.model import OnError, PixelArray, Region, SampleType, SourceParts
 from ngff_bio.reader.access.arrays import StoredArray
 from ngff_bio.zarrio.codecs import AUTO, BLOSC
 
@@ -39,7 +38,7 @@ class StoredPixels:
         return self.array.shape
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> SampleType:
         """Type of a pixel."""
         return self.array.dtype
 
@@ -48,7 +47,7 @@ class StoredPixels:
         """A chunk."""
         return self.array.chunks
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """Pixels of a region."""
         return self.array.read(region)
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.export.annotations import LayerRows
@@ -18,6 +16,7 @@ from ngff_bio.export.label_layers import report_losses
 from ngff_bio.export.output import place_below, unused_name, write_json
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import SelectedImage, Selection
+from ngff_bio.model import PixelArray
 from ngff_bio.model.splits import standard_split
 
 
@@ -73,7 +72,7 @@ def write_nnunet(selection: Selection, place: Path, report: ExportReport) -> Non
     write_json(place_below(place, "dataset.json"), about)
 
 
-def _as_classes(image: SelectedImage, labels: NDArray[Any], classes: Classes) -> NDArray[Any]:
+def _as_classes(image: SelectedImage, labels: PixelArray, classes: Classes) -> PixelArray:
     """Label values as numbers of classes."""
     (layer,) = image.layers[:1]
     table: dict[int, int] = {}
@@ -93,7 +92,7 @@ def _as_classes(image: SelectedImage, labels: NDArray[Any], classes: Classes) ->
 
 def _pairs(
     selection: Selection, place: Path, report: ExportReport, format: str, *, semantic: bool = False
-) -> Iterator[tuple[SelectedImage, str, NDArray[Any], NDArray[Any]]]:
+) -> Iterator[tuple[SelectedImage, str, PixelArray, PixelArray]]:
     """Each image (frame by frame) with its name, its pixels and the labels of one layer."""
     used: set[str] = set()
     for image in selection.images:
@@ -128,7 +127,7 @@ def _pairs(
         report_losses(selection, report, format)
 
 
-def image_frames(image: SelectedImage, name: str | None) -> Iterator[NDArray[Any]]:
+def image_frames(image: SelectedImage, name: str | None) -> Iterator[PixelArray]:
     """The image (``None``) or a label image frame by frame: (z, y, x) or (y, x), then channels."""
     stored = image.stored
     y, x = slice(*image.span("y")), slice(*image.span("x"))
@@ -169,7 +168,7 @@ def report_hidden(image: SelectedImage, layer: str, report: ExportReport) -> Non
         )
 
 
-def write_tiff(file: Path, pixels: NDArray[Any]) -> None:
+def write_tiff(file: Path, pixels: PixelArray) -> None:
     """Write a plane, a stack, or colors (the last axis)."""
     color = pixels.ndim == 3 and pixels.shape[-1] in (3, 4) and pixels.dtype == np.uint8
     if not color and pixels.ndim == 3 and pixels.shape[-1] <= 4 < pixels.shape[0]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ngff_bio.export.annotations import Annotation, annotated_planes
@@ -25,6 +23,7 @@ from ngff_bio.export.output import place_below, unused_name
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Plane, SelectedImage, Selection
 from ngff_bio.formats.voc import VOID, color_of, label_map, restored
+from ngff_bio.model import PixelArray
 
 CLASS_LAYER, OBJECT_LAYER = "segmentation_class", "segmentation_object"
 
@@ -80,7 +79,7 @@ def _write_label_images(
 
 
 def _write_palette(
-    file: Path, values: NDArray[Any], colors: Mapping[int, tuple[int, int, int]]
+    file: Path, values: PixelArray, colors: Mapping[int, tuple[int, int, int]]
 ) -> None:
     """A label image with the palette of VOC, or as RGB with other colors."""
     palette = [color_of(v) for v in range(256)]

@@ -8,10 +8,11 @@ a bit for a repeated value, 2 bits for the kind of length, the length less 1, an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ngff_bio.model import PixelArray
 
 
 def decode_brush(values: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -49,7 +50,7 @@ def decode_brush(values: Sequence[int], size: tuple[int, int]) -> NDArray[np.boo
         raise ValueError(f"{total} bits for {count} values")
     word = read(5) + 1
     lengths = [read(4) + 1 for _ in range(4)]
-    out: NDArray[Any] = np.zeros(count, np.uint8)
+    out: PixelArray = np.zeros(count, np.uint8)
     i = 0
     while i < count:
         repeated = read(1)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.model import Readable, Region
+from ngff_bio.model import PixelArray, Readable, Region, SampleType
 from ngff_bio.reader.access.chunks import ChunkReader
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import parse_array
@@ -73,7 +73,7 @@ class StoredArray:
         return self.meta.shape
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> SampleType:
         """Type of a pixel, in native byte order."""
         return self.meta.dtype
 
@@ -120,7 +120,7 @@ class StoredArray:
             return self._zarr
         return ChunkReader(self.storage, self.meta, self.storage.locality == "network")
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """Pixels of a region (half-open start and stop for each axis), C-contiguous.
 
         Raises
@@ -143,10 +143,10 @@ class StoredArray:
             )
         return self._reader.read(region)
 
-    def __getitem__(self, key: Any) -> NDArray[Any]:
+    def __getitem__(self, key: Any) -> PixelArray:
         return take(self, key)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> PixelArray:
         pixels = self[...]
         return pixels if dtype is None else pixels.astype(dtype, copy=False)
 
@@ -154,7 +154,7 @@ class StoredArray:
         return f"<StoredArray {self.path} {self.shape} {self.dtype}>"
 
 
-def take(array: Readable, key: Any) -> NDArray[Any]:
+def take(array: Readable, key: Any) -> PixelArray:
     """Orthogonal indexing with integers, slices and lists of integers, one for each axis."""
     keys = _expanded(key, len(array.shape))
     region: list[tuple[int, int]] = []

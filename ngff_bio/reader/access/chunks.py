@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import StoreError
-from ngff_bio.model import Region
+from ngff_bio.model import PixelArray, Region
 from ngff_bio.parallel import shared_pool
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
@@ -63,7 +62,7 @@ class ChunkReader:
     remote: bool = False
     _indexes: dict[str, NDArray[np.uint64] | None] = field(default_factory=dict, repr=False)
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """Pixels of a region inside the array, C-contiguous.
 
         Raises
@@ -85,7 +84,7 @@ class ChunkReader:
             shared_pool(remote=self.remote).map(lambda one: self._run(one, out), fetches)
         return out
 
-    def _fetches(self, region: Region, out: NDArray[Any]) -> Iterator[_Fetch]:
+    def _fetches(self, region: Region, out: PixelArray) -> Iterator[_Fetch]:
         objects = [(self.meta.key(i), chunks) for i, chunks in objects_in(self.meta, region)]
         if self.meta.shard is None:
             yield from (_Fetch(key, chunks) for key, chunks in objects)
@@ -141,7 +140,7 @@ class ChunkReader:
     def _url(self, key: str) -> str:
         return f"{self.storage.url}/{key}"
 
-    def _run(self, fetch: _Fetch, out: NDArray[Any]) -> None:
+    def _run(self, fetch: _Fetch, out: PixelArray) -> None:
         url = self._url(fetch.key)
         if fetch.span is None:
             data = self.storage.get(fetch.key)

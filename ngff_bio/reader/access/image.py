@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Any, Self, TypedDict
 
 import msgspec
-import numpy as np
 
 from ngff_bio.errors import NameNotFoundError, StoreError, closest_names
+from ngff_bio.model import SampleType
 from ngff_bio.ngff import GroupMeta, MultiscaleMeta
 from ngff_bio.printing import printable
 from ngff_bio.reader.access.multiscale import Multiscale, overlap
@@ -103,7 +103,7 @@ class ImageNode:
         return self.pixels.sizes(0)
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> SampleType:
         """Data type of the pixels."""
         return self.pixels.dtype
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-import numpy as np
 
 from ngff_bio.errors import ArgumentError, StoreError
+from ngff_bio.model import SampleType
 from ngff_bio.ngff import AxisMeta, MultiscaleMeta
 from ngff_bio.reader.access.arrays import StoredArray
 from ngff_bio.reader.access.nodes import NodeTree
@@ -114,7 +112,7 @@ class Multiscale:
                 yield number
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> SampleType:
         """Type of a pixel of level 0."""
         return self.array(0).dtype
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError, StoreError
-from ngff_bio.model import Region
+from ngff_bio.model import PixelArray, Region
 from ngff_bio.raster.runs import label_extents
 from ngff_bio.reader.access.image import ImageNode
 from ngff_bio.reader.tables.tables import in_table_only
@@ -118,7 +117,7 @@ def _bounds(span: slice | int, size: int) -> tuple[int, int]:
     return start, stop
 
 
-def boxes_of(values: NDArray[Any]) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
+def boxes_of(values: PixelArray) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
     """Each label value but 0 with its half-open box along each axis, ordered by value."""
     found, _, low, high = label_extents(values)
     return [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.model import Region
+from ngff_bio.model import PixelArray, Region
 from ngff_bio.reader.access.image import ImageNode
 from ngff_bio.reader.tables.tables import classes_of, in_table_only
 from ngff_bio.reader.xarray.blocks import block_shape
@@ -67,7 +67,7 @@ class Sums:
     most: NDArray[np.float64]
 
 
-def _grouped(keys: NDArray[np.int64], rows: Mapping[str, NDArray[Any]]) -> Sums:
+def _grouped(keys: NDArray[np.int64], rows: Mapping[str, PixelArray]) -> Sums:
     """Statistics of rows that have the same key; keys need not be sorted."""
     order = np.lexsort((keys[:, 1], keys[:, 0]))
     keys = keys[order]
@@ -80,8 +80,8 @@ def _grouped(keys: NDArray[np.int64], rows: Mapping[str, NDArray[Any]]) -> Sums:
 
 
 def sums_of(
-    values: NDArray[Any],
-    pixels: NDArray[Any] | None,
+    values: PixelArray,
+    pixels: PixelArray | None,
     corner: Sequence[int],
     frame_axis: int | None,
 ) -> Sums:
@@ -120,8 +120,8 @@ def sums_of(
     )
 
 
-def _columns(columns: Sequence[NDArray[Any]], count: int, dtype: type) -> NDArray[Any]:
-    table: NDArray[Any] = np.empty((count, len(columns)), dtype)
+def _columns(columns: Sequence[PixelArray], count: int, dtype: type) -> PixelArray:
+    table: PixelArray = np.empty((count, len(columns)), dtype)
     for i, column in enumerate(columns):
         table[:, i] = column
     return table
@@ -145,7 +145,7 @@ def block_sums(image: ImageNode, name: str, level: int, region: Region, intensit
 
 def read_block(
     image: ImageNode, name: str, level: int, region: Region, intensity: bool
-) -> tuple[NDArray[Any], NDArray[Any] | None]:
+) -> tuple[PixelArray, PixelArray | None]:
     """A region of a label image, and the pixels of its image there, channels first."""
     layer = label_layer(image, name, level)
     values = layer.array.read(region)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.model import Readable, Region
+from ngff_bio.model import PixelArray, Readable, Region
 from ngff_bio.model.splits import members_of_split
 from ngff_bio.reader.access.image import FrameAttributes, ImageNode
 from ngff_bio.reader.analysis.balance import Places, places_by_class
@@ -59,8 +59,8 @@ class Patch:
         Index of the first pixel by axis, in pixels of the level.
     """
 
-    image: NDArray[Any]
-    labels: dict[str, NDArray[Any]]
+    image: PixelArray
+    labels: dict[str, PixelArray]
     objects: dict[str, PatchObjects]
     path: str
     at: dict[str, int]
@@ -196,7 +196,7 @@ class _Opened:
 
 def _read(
     array: Readable, names: Sequence[str], spans: Mapping[str, tuple[int, int]], patches: Patches
-) -> NDArray[Any]:
+) -> PixelArray:
     """A region without its fixed axes, padded with 0 to the size of the patch."""
     sizes = dict(zip(patches.axes, patches.size, strict=True))
     region: Region = tuple(spans.get(a, (0, n)) for a, n in zip(names, array.shape, strict=True))
@@ -212,7 +212,7 @@ def _read(
     return whole
 
 
-def _objects(values: NDArray[Any], classes: Mapping[int, str]) -> PatchObjects:
+def _objects(values: PixelArray, classes: Mapping[int, str]) -> PatchObjects:
     found = boxes_of(values)
     ids = np.array([v for v, _ in found], np.int64)
     boxes = np.array(
@@ -362,7 +362,7 @@ def _frames(
 
 def training_arrays(
     patch: Patch, ndim: int, class_names: Sequence[str] = ()
-) -> dict[str, NDArray[Any] | dict[str, Any]]:
+) -> dict[str, PixelArray | dict[str, Any]]:
     """A patch as the arrays that a model is trained on.
 
     Parameters

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError
+from ngff_bio.model import PixelArray
 from ngff_bio.ngff import ChannelMeta, rule_color
 from ngff_bio.reader.access.image import IMAGE, ImageNode
 from ngff_bio.reader.xarray.views import level_dataset, variable_name
@@ -55,7 +55,7 @@ def level_of_size(image: ImageNode, size: int, axes: str = "yx") -> int:
 
 def cut_plane(
     image: ImageNode, level: int, at: Mapping[str, int | None], labels: Sequence[str]
-) -> tuple[NDArray[Any], dict[str, NDArray[Any]], dict[str, int]]:
+) -> tuple[PixelArray, dict[str, PixelArray], dict[str, int]]:
     """Pixels of one plane ((y, x) or (c, y, x)), its label images by name, and its indices.
 
     Parameters
@@ -90,7 +90,7 @@ def cut_plane(
     return plane[IMAGE].values, planes, chosen
 
 
-def to_rgb(values: NDArray[Any], channels: Sequence[ChannelMeta]) -> NDArray[np.uint8]:
+def to_rgb(values: PixelArray, channels: Sequence[ChannelMeta]) -> NDArray[np.uint8]:
     """(y, x) or (c, y, x) of any type as (y, x, 3).
 
     Colours and windows are those of ``omero``; without them a single channel is grey, and the
@@ -116,7 +116,7 @@ def to_rgb(values: NDArray[Any], channels: Sequence[ChannelMeta]) -> NDArray[np.
     return (np.clip(out, 0, 1) * 255).astype(np.uint8)
 
 
-def label_colors(image: ImageNode, name: str, values: NDArray[Any]) -> dict[int, Rgb]:
+def label_colors(image: ImageNode, name: str, values: PixelArray) -> dict[int, Rgb]:
     """Colour of each label value of a plane but 0: as the label image has it, or by the rule."""
     meta = image.label_meta(name).label
     known = meta.colors if meta is not None else {}
@@ -125,7 +125,7 @@ def label_colors(image: ImageNode, name: str, values: NDArray[Any]) -> dict[int,
 
 
 def overlaid(
-    rgb: NDArray[np.uint8], values: NDArray[Any], colors: Mapping[int, Rgb], opacity: float
+    rgb: NDArray[np.uint8], values: PixelArray, colors: Mapping[int, Rgb], opacity: float
 ) -> NDArray[np.uint8]:
     """An image with the label values but 0 in their colours."""
     if not colors:

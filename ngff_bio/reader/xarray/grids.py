@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ngff_bio.model import Readable, Region
+from ngff_bio.model import PixelArray, Readable, Region, SampleType
 from ngff_bio.reader.access.arrays import take
 
 
@@ -36,7 +35,7 @@ class GridView:
     shift: tuple[float, ...]
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> SampleType:
         """Data type of the pixels."""
         return self.source.dtype
 
@@ -45,7 +44,7 @@ class GridView:
         """Number of axes."""
         return len(self.shape)
 
-    def read(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region) -> PixelArray:
         """Pixels of a region; 0 outside the source."""
         if any(a == b for a, b in region):
             return np.zeros([b - a for a, b in region], self.dtype)
@@ -70,5 +69,5 @@ class GridView:
                 block[(slice(None),) * axis + (~there,)] = 0
         return block
 
-    def __getitem__(self, key: Any) -> NDArray[Any]:
+    def __getitem__(self, key: Any) -> PixelArray:
         return take(self, key)

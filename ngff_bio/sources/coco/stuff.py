@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from ngff_bio.formats.images.headers import probe_image
 from ngff_bio.formats.images.mapped_labels import label_colors, mapped_labels, refuse_other_size
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
-from ngff_bio.model import Category, VolumeLayer
+from ngff_bio.model import Category, PixelArray, VolumeLayer
 from ngff_bio.sources.annotated.pairing import ImageFinder
 from ngff_bio.sources.assembly import image_files
 from ngff_bio.sources.files.tree import FileTree
@@ -36,7 +35,7 @@ _LINE = re.compile(r"\s*(\d+)\s*:\s*(.+?)\s*$")
 _NONE = 255
 
 
-def values_in_file(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
+def values_in_file(values: PixelArray, name: str) -> NDArray[np.uint8]:
     """Pixels of a label image of that name, from ids of classes."""
     if not _LESS_ONE.search(name):
         return values.astype(np.uint8)
