@@ -16,7 +16,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.model import FileAccount, Notice, SourceDataset, gathered, names_of
 from ngff_bio.sources.assembly import base_of, ending_of
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.unread import belongs, looks_like
+from ngff_bio.sources.unread import WAYS, belongs, looks_like
 
 
 def account_for(
@@ -105,13 +105,16 @@ def checked(
 
 def _unread_error(found: Mapping[str, list[str]]) -> SourceError:
     count = sum(map(len, found.values()))
+    ways = dict.fromkeys(WAYS[kind] for kind in found if kind in WAYS)
     return SourceError(
         f"{count} {'file' if count == 1 else 'files'} that could hold annotations or pixels would "
         "not be read",
         file=next(iter(found.values()))[0],
         expected="files that the format reads, and documents",
         found="; ".join(f"{kind}: {_some(names)}" for kind, names in found.items()),
-        hint="to convert without them, add --ignore-unread, or leave some out with --exclude GLOB; "
+        hint="; ".join(ways)
+        + ("; " if ways else "")
+        + "to convert without them, add --ignore-unread, or leave some out with --exclude GLOB; "
         "`ngff-bio formats` lists what is read",
     )
 

@@ -23,11 +23,12 @@ _KINDS = {
     ".geojson": "GeoJSON",
     ".xml": "XML, as of Pascal VOC or CVAT",
     ".roi": "ImageJ region",
+    ".qpdata": "objects of a QuPath project",
     ".svg": "drawing",
     **dict.fromkeys((".npy", ".npz"), "NumPy arrays"),
     **dict.fromkeys((".pkl", ".pickle"), "pickled objects"),
     ".mat": "MATLAB arrays",
-    **dict.fromkeys((".h5", ".hdf5", ".ilp"), "HDF5 arrays"),
+    **dict.fromkeys((".h5", ".hdf5", ".hdf", ".ilp"), "HDF5 arrays"),
     **dict.fromkeys(
         (".parquet", ".feather", ".arrow", ".xlsx", ".xls", ".ods", ".sqlite"), "table"
     ),
@@ -40,6 +41,16 @@ _KINDS = {
         (".mrc", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".raw", ".avi", ".mp4", ".mov"),
         "volume or movie of another format",
     ),
+}
+
+#: How files of some kinds can be converted.
+WAYS = {
+    **dict.fromkeys(
+        ("NumPy arrays", "MATLAB arrays", "HDF5 arrays"),
+        "to convert arrays of labels, save them as TIFF (tifffile.imwrite) in a folder masks beside "
+        "that of the images, each named like its image",
+    ),
+    "objects of a QuPath project": "export its objects in QuPath as GeoJSON, named like the image",
 }
 
 #: What a file of an unknown ending is by its first bytes.
@@ -84,7 +95,7 @@ _WORD = re.compile(r"[^\s,;\"'|/\\]+")
 _COLUMNS = re.compile(
     r"encodedpixels|x_?min|bbox|bounding|polygon|vertices|segmentation|mask|region_|shape_attr|"
     r"position[_ ]x|centroid|axis-\d|shape-type|predicted.class|object.?id|"
-    r"(^|[,;\t\"])(x1?|rle|points)([,;\t\"]|$)",
+    r"(^|[,;\t\"])\s*(x1?|rle|points|(class|label|category)(_?name)?|classes|labels)\s*([,;\t\"]|$)",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -93,6 +104,12 @@ _TITLES = 5
 
 #: ``a_links.txt`` of Omnipose: pairs of labels that are parts of one cell.
 _LINKS = re.compile(r"(\s*\d+\s*,\s*\d+\s*)+")
+
+#: The start of JSON, not of a section of settings: ``[General]``.
+_JSON = re.compile(r'\s*(\{|\[\s*[\[{"\]\d-])')
+
+#: Least characters of an id in a table that begins the names of image files: ``ID_red.png``.
+_ID = 6
 
 _NUMBERS = re.compile(r"^\s*-?[\d.]+([\s,;]+-?[\d.eE+-]+){3,}\s*$")
 
@@ -154,7 +171,8 @@ def _kind_of_text(text: str, ending: str, stems: set[str]) -> str:
     words = _WORD.findall(text)
     named = {PurePosixPath(w).stem for w in words if image_files([w])}
     bare = {w for w in words if len(w) > 3}  # without an ending, as in lists of splits
-    if not stems.isdisjoint(named) or not stems.isdisjoint(bare):
+    ids = {s[: m.start()] for s in stems for m in re.finditer(r"[_.]", s) if m.start() >= _ID}
+    if not (stems.isdisjoint(named) and stems.isdisjoint(bare) and ids.isdisjoint(bare)):
         return f"{noun} that names images"
     lines = [line for line in text.lstrip().split("\n", _TITLES)[:_TITLES] if line.strip()]
     if noun == "table" and _COLUMNS.search("\n".join(lines)):
@@ -163,6 +181,6 @@ def _kind_of_text(text: str, ending: str, stems: set[str]) -> str:
         return f"{noun} that names images"  # of another folder, as lists of splits can do
     if noun == "text" and lines and all(map(_NUMBERS.match, lines)):
         return "text of numbers, as of YOLO"
-    if text.lstrip().startswith(("{", "[")):
+    if _JSON.match(text):
         return "JSON of another kind"
     return f"other {noun}"

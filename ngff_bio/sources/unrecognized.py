@@ -31,6 +31,7 @@ _OTHERS = {
     ".npy": "save NumPy arrays as TIFF (tifffile.imwrite)",
     ".npz": "save NumPy arrays as TIFF (tifffile.imwrite)",
     ".h5": "save the arrays of HDF5 files as TIFF (tifffile.imwrite)",
+    ".hdf": "save the arrays of HDF5 files as TIFF (tifffile.imwrite)",
     ".hdf5": "save the arrays of HDF5 files as TIFF (tifffile.imwrite)",
     ".mat": "save the arrays of MATLAB files as TIFF",
     ".gif": "save GIF images as PNG or TIFF",
@@ -123,10 +124,11 @@ def _advice(tree: FileTree, names: list[str]) -> tuple[str, str]:
             return unknown, _OTHERS[ending]
     archives = [n for n in names if is_archive(n)]
     if archives:
-        return unknown, f"unpack the archives, or name one as the source: {archives[0]}"
+        first = os.path.join(tree.origin, archives[0])
+        return unknown, f"unpack the archives, or name one as the source: {first}"
     if all(n.lower().endswith(".txt") or belongs(n) for n in names):
         return "the source contains only documents", "name the folder that holds the image files"
-    return unknown, "name the folder that holds the dataset, or give its format with --format"
+    return unknown, "name the folder that holds the image files, or save them as TIFF, PNG or JPEG"
 
 
 def _stores(tree: FileTree) -> list[str]:

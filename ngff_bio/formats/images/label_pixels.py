@@ -29,7 +29,7 @@ from ngff_bio.model import (
 
 _HINT = (
     "save the ids as gray values of 8, 16 or 32 bits, or name the label files with "
-    "--labels NAME=GLOB"
+    "--labels NAME=GLOB, or leave others out with --exclude GLOB"
 )
 
 

@@ -30,6 +30,7 @@ JsonObject: TypeAlias = dict[str, Any]
 _SNIFFED = 1 << 16
 
 _SHAPES = re.compile(rb'"shapes"\s*:\s*\[')
+_SHAPE = re.compile(rb'"(?:points|shape_type)"\s*:|"shapes"\s*:\s*\[\s*\]')
 _LABELME = re.compile(rb'"(?:imageData|imagePath)"\s*:')
 _PANOPTIC = re.compile(rb'"segments_info"\s*:\s*\[')
 _VIA = re.compile(rb'"_via_(?:img_metadata|settings)"\s*:|"data_format_version"\s*:\s*"3\.')
@@ -73,7 +74,7 @@ def json_kind(file: SourceFile) -> JsonKind | None:
             return "label-studio" if tasks else None
         if start != b"{":
             return None
-        if _SHAPES.search(head):
+        if _SHAPES.search(head) and (_SHAPE.search(head) or _LABELME.search(head)):
             return "labelme"
         if _DATUMARO.search(head):
             return "datumaro"

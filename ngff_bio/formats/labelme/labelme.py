@@ -132,6 +132,7 @@ def decode_labelme(data: bytes, name: str, problems: Problems) -> LabelmeFile:
             file=name,
             expected="an object with the key shapes",
             found=", ".join(list(raw)[:8]) or "an empty object",
+            hint="leave the file out with --exclude GLOB, or skip it with --on-error skip",
         )
     # The image, which can be larger than all else together, is never decoded with the rest.
     embedded = "imageData" in raw and bytes(memoryview(raw["imageData"])[:1]) == b'"'

@@ -321,5 +321,5 @@ def without_image(file: str, expected: str, record: str | None = None) -> Source
         record=record,
         expected=f"an image file {expected}",
         found="no such file, or several",
-        hint="add the image file, or skip such annotations with --on-error skip",
+        hint="add the image file, or name it so; or skip such annotations with --on-error skip",
     )

@@ -70,7 +70,7 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
         with problems.caught():
             image = _image_of(name, folder)
             if image is None:
-                raise without_image(name, f"{_SET.sub('', _stem(name)) or '*'}.*")
+                raise without_image(name, "of its name, as a.tif for a_RoiSet.zip, or one alone")
             files[image].append(name)
     for image, listed in files.items():
         with problems.caught():

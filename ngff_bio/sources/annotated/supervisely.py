@@ -23,6 +23,10 @@ _SNIFFED_FILES = 4
 _SPLITS = ("train", "val", "valid", "validation", "test")
 
 
+#: What Supervisely draws of the annotations.
+_DRAWN = ("masks_machine/*", "*/masks_machine/*", "masks_human/*", "*/masks_human/*")
+
+
 def detect(tree: FileTree) -> int:
     """1 if there are ``img`` and ``ann`` folders with files of Supervisely."""
     names = tree.names()
@@ -86,5 +90,5 @@ SOURCE = Source(
     detect=detect,
     read=read,
     options=OPTIONS,
-    belongs=("obj_class_to_machine_color.json",),
+    belongs=("obj_class_to_machine_color.json", *_DRAWN),
 )

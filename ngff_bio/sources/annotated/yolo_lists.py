@@ -112,6 +112,7 @@ class YoloLists:
         return []
 
     def _listed(self, name: str, finder: ImageFinder) -> list[str]:
+        again = name in self.used
         self.used.add(name)
         found = []
         lines = text_of(self._tree.file(name), "the list of images").splitlines()
@@ -120,7 +121,7 @@ class YoloLists:
             if image is not None:
                 self.records.setdefault(image, {"lists": {}})["lists"][name] = [number, line]
                 found.append(image)
-            elif line.strip():
+            elif line.strip() and not again:
                 self._problems.skip("listed images are not there", name, line)
         return found
 

@@ -32,6 +32,7 @@ from ngff_bio.sources.images.label_names import (
     Partners,
     by_content,
     by_convention,
+    layer_name,
     split_labels,
 )
 from ngff_bio.sources.images.mask_content import find_masks
@@ -104,7 +105,14 @@ def read(
     headers = probe_all(tree, images, problems)
     reader = _Reader(tree, problems, axes, Naming.of(names, series), headers)
     within = f"{stem_of(base_of(tree.origin.rstrip('/')))}/"
-    if by_names and headers and by_convention(within) and not any(map(by_convention, headers)):
+    top = not any(map(folder_of, headers))
+    if (
+        top
+        and by_names
+        and headers
+        and by_convention(within)
+        and not any(map(by_convention, headers))
+    ):
         problems.fail(_unpaired_labels(list(headers)), len(headers))
     found = kinds.settle(reader.images(rules, by_names), problems, tracked=tracked)
     if not found:
@@ -238,6 +246,11 @@ class _Reader:
                         found="no such image",
                         hint="a `*` of the pattern must match the name of an image",
                     )
+                if place is None and (place := partners.find_beside(label)) is not None:
+                    # Of several in a folder each has a layer of its own.
+                    near = [x for x in labels if folder_of(x.name) == folder_of(label.name)]
+                    if len(near) > 1 or label.looks:
+                        layer = layer_name(stem_of(label.name).lower())
                 if place is None:
                     unmatched.append(label)
                 else:
@@ -288,7 +301,8 @@ def _unpaired_labels(names: Sequence[str], how: str = "named") -> SourceError:
     return SourceError(
         "label images without their image",
         file=names[0],
-        expected="an image of the same name, as in images/a.png and masks/a.png",
+        expected="an image of the same name, as in images/a.png and masks/a.png, or a folder for each "
+        "image with image.png and mask.png",
         found=f"{len(names)} files {how} like label images, in "
         + ", ".join(f or "the top folder" for f in folders[:3])
         + (f" and {len(folders) - 3} more folders" if len(folders) > 3 else ""),

@@ -33,8 +33,14 @@ _SUFFIX = re.compile(rf"[ _.-](?P<layer>{_WORD}|segmented[a-z]+|outlines?)$", re
 #: The same within a name: only if there is an image of the name without it.
 _INFIX = re.compile(rf"[ _.-](?P<layer>{_WORD})(?=[ _.-])", re.IGNORECASE)
 
+#: Names that say what a file is, and not of which sample: ``image.tif`` and ``mask.tif`` of a folder.
+_ANY_IMAGE = re.compile(r"images?|img|im|raw|original|input", re.IGNORECASE)
+_ANY_LABEL = re.compile(rf"{_WORD}|{_FOLDERS}", re.IGNORECASE)
+
 #: Parts of an image's name that its label image does not have: ``img2d`` and ``mask2d``.
-_IMAGE = re.compile(r"^(?:images?|img|im|raw)(?![A-Za-z])[ _.-]*|[ _.-](?:image|img|raw)$", re.I)
+_IMAGE = re.compile(
+    r"^(?:images?|img|im|raw)(?![A-Za-z])[ _.-]*|[ _.-](?:image|img|raw|rgb|volume)$", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +255,20 @@ class Partners:
             for cut in reversed([m.start() for m in re.finditer(r"[ _.-]", stem)]):
                 known = next((k for k in _keys(stem[:cut]) if k in self._files), None)
                 rest = stem[cut:].strip(" _.-")
+                if stem[:cut].isdecimal() and stem != label.stems[0]:
+                    continue  # a number within a name: ``task-1-annotation-7`` is not of ``img_1``
                 if known is not None and rest and not rest.isdecimal():
                     place = self._nearest(label, list(self._files[known]))
                     return place, layer_name(rest.lower())
         return None
+
+    def find_beside(self, label: LabelFile) -> Place | None:
+        """The only image of the folder, if the name of one of the two says no more than its kind."""
+        here = [n for n, one in enumerate(self.series) if one.folder == folder_of(label.name)]
+        if len(here) != 1 or len(self.series[here[0]].files) != 1:
+            return None
+        general = _ANY_IMAGE.fullmatch(stem_of(self.series[here[0]].files[0]))
+        return (here[0], ()) if general or _ANY_LABEL.fullmatch(stem_of(label.name)) else None
 
     def _alone(self, key: str) -> list[int]:
         """Images of one file, whose name has no number."""

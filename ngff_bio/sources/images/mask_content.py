@@ -2,10 +2,11 @@
 
 A plane looks like a mask if most of its pixels are 0, and the others are areas of one value: a pixel of
 an object mostly has a right neighbor of the same value, and where two pixels of objects touch they are
-nearly always equal. Acquired pixels have noise or gradients, and so neither. A plane of one value says
-nothing; of a JPEG, nearly all pixels are near 0 or near the largest value. Few pixels are read: files
-that are compressed as only masks are, one by one; of other files, three of each folder, and three of
-those named as another with an addition (``a_bw.tif`` as ``a.tif``).
+nearly always equal; or if a few pixels of one value mark objects. Acquired pixels have noise or
+gradients, and so neither. A plane of one value says nothing; of a JPEG, nearly all pixels are near 0 or
+near the largest value. Few pixels are read: files that are compressed as only masks are, one by one; of
+other files, three of each folder, and three of those named as another with an addition (``a_bw.tif`` as
+``a.tif``).
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ _ROWS, _COLUMNS, _BYTES = 512, 2048, 1 << 26
 #: Least parts: of zeros among pixels, of equal right neighbors among pixels of objects, of equal ones
 #: among neighbors that both are of objects.
 _ZEROS, _FLAT, _EQUAL = 0.5, 0.6, 0.95
+
+#: Most part of a plane that marks of objects, of a few pixels each, cover.
+_MARKS = 0.02
 
 #: Folders of one kind: of images, of subjects, of dates.
 _NUMBER = re.compile(r"[0-9a-f]{8,}|\d+", re.IGNORECASE)
@@ -162,6 +166,9 @@ def looks_like_mask(planes: PixelArray) -> bool | None:
     objects = plane != 0
     if objects.mean() > 1 - _ZEROS:
         return False
+    found = plane[objects]
+    if objects.mean() <= _MARKS and (found == found[0]).all():
+        return True
     left, right = plane[:, :-1], plane[:, 1:]
     equal, both = left == right, objects[:, :-1] & objects[:, 1:]
     inside = objects[:, :-1]
