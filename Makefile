@@ -10,7 +10,7 @@ demo: $(VENV)/.demo
 	$(BIN)/ngff-bio demo demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 setup: $(VENV)/.dev
 

@@ -9,6 +9,8 @@ import pytest
 from bucket_server import bucket_server
 from hypothesis import HealthCheck, settings
 
+from ngff_bio.parallel import cpu_count
+
 __all__ = ["bucket_server", "samples"]
 
 # No test measures time: another program may take the processor meanwhile.
@@ -17,6 +19,11 @@ settings.load_profile("unhurried")
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = Path(os.environ.get("NGFF_BIO_SAMPLES", ROOT.parent / "shared" / "samples"))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers for each processor: 40 % of the time, tests wait for servers and processes."""
+    return 2 * cpu_count()
 
 
 @pytest.fixture
