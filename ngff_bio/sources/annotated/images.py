@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, DocumentInstances, DocumentReader
-from ngff_bio.formats.images.frames import open_image, stack_frames
+from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.names import safe_name
 from ngff_bio.formats.problems import Problems
@@ -20,12 +20,11 @@ from ngff_bio.model import (
     Instances,
     LabelLayer,
     SourceImage,
-    axes_from,
 )
 from ngff_bio.sources.annotated.pairing import stem
 from ngff_bio.sources.assembly import base_of, folder_of, layer_name
 from ngff_bio.sources.files.tree import FileTree
-from ngff_bio.sources.images.opening import turned
+from ngff_bio.sources.images.opening import file_images, image_of_file, image_of_frames
 
 #: Key of dataset attributes and frame records with what documents state.
 KEY = "annotations"
@@ -113,12 +112,9 @@ class ImageMaker:
         problems, tree = self.folder.problems, self.folder.tree
         found: list[SourceImage] = []
         with problems.caught():
-            file, header = tree.file(name), self.folder.headers[name]
-            opened = open_image(file, header, axes=self.folder.axes, limits=tree.limits)
-            for one in opened:
-                problems.notices.extend(one.notices)
-                shown = turned(tree, header, one, name, self.folder.turn_of(name), problems)
-                found.append(self._image(name, shown, len(found)))
+            header, turn = self.folder.headers[name], self.folder.turn_of(name)
+            for one in file_images(tree, name, header, self.folder.axes, turn, problems):
+                found.append(self._image(name, one, len(found)))
             lost = [e for e in self.folder.entries.get(name, ()) if e.image.series >= len(found)]
             if lost:
                 raise SourceError(
@@ -163,16 +159,8 @@ class ImageMaker:
                 for t, name in enumerate(movie.files)
             )
             name = base_of(folder_of(movie.files[0])) or stem(base_of(movie.reader.file.name))
-            image = SourceImage(
-                path="",
-                name=name,
-                axes=axes_from(pixels.axes),
-                pixels=pixels,
-                labels=(layer,) if instances else (),
-                channels=headers[0].channels,
-                frames=frames,
-            )
-            return [image]
+            layers = (layer,) if instances else ()
+            return [image_of_frames(name, pixels, headers[0], layers, frames)]
         return []
 
     def _image(self, name: str, one: OpenedImage, series: int) -> SourceImage:
@@ -208,26 +196,7 @@ class ImageMaker:
         record: dict[str, object] = dict(self.records.get(name, {}))
         if stated:
             record[KEY] = stated
-        base = base_of(name)
-        return SourceImage(
-            path="",
-            name=f"{base}/{one.name}" if one.name else base,
-            axes=one.axes,
-            pixels=one.pixels,
-            labels=tuple(layers),
-            channels=one.channels,
-            frames=tuple(
-                Frame(
-                    name,
-                    t,
-                    elapsed_hours=hours,
-                    splits=tuple(dict.fromkeys(splits)),
-                    record=record,
-                )
-                for t, hours in enumerate(one.elapsed_hours or (None,))
-            ),
-            attributes=one.attributes,
-        )
+        return image_of_file(name, one, layers, record, splits)
 
     def _layer(
         self, entry: Entry, before: Iterable[LabelLayer], size: tuple[int, int], times: int

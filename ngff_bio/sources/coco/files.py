@@ -21,9 +21,10 @@ from ngff_bio.formats.coco.layers import (
 from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.problems import Problems, skipped_notice
-from ngff_bio.model import Frame, InstanceLayer, SourceImage, axes_from
+from ngff_bio.model import Frame, InstanceLayer, SourceImage
 from ngff_bio.sources.assembly import layer_name
 from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.opening import image_of_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +184,7 @@ class CocoFiles:
             Frame(file, t, splits=self.splits_of(entries[file]), record=labels.record(sets[t]))
             for t, file in enumerate(files)
         )
-        return SourceImage(
-            path=path,
-            name=name,
-            axes=axes_from(pixels.axes),
-            pixels=pixels,
-            labels=labels.layers,
-            channels=headers[files[0]].channels,
-            frames=tuple(frames),
-        )
+        return image_of_frames(name, pixels, headers[files[0]], labels.layers, frames, path)
 
 
 def _check_size(image: CocoImage, coco: CocoFile, header: ImageHeader, name: str) -> None:

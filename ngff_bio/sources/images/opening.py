@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ngff_bio.formats.images.composed import stack_pixels
+from ngff_bio.formats.images.composed import PixelStack, stack_pixels
 from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import OpenedImage
-from ngff_bio.model import Axis, Frame, SourceImage
-from ngff_bio.sources.assembly import stem_of
+from ngff_bio.model import Axis, Frame, LabelLayer, SourceImage, axes_from
+from ngff_bio.sources.assembly import base_of, stem_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.numbered import Series
 
@@ -72,6 +72,59 @@ def turned(
     problems.note("images rotated by their EXIF orientation", record=name)
     pixels = stack_frames([tree.file(name)], headers=[header], orientation=turn)
     return replace(one, pixels=pixels, attributes={**one.attributes, "exif_orientation": turn})
+
+
+def file_images(
+    tree: FileTree, name: str, header: ImageHeader, axes: str | None, turn: int, problems: Problems
+) -> Iterator[OpenedImage]:
+    """The images of a file, as tools show them; `axes` as in `open_image`, `turn` as in `turned`."""
+    for one in open_image(tree.file(name), header, axes=axes, limits=tree.limits):
+        problems.notices.extend(one.notices)
+        yield turned(tree, header, one, name, turn, problems)
+
+
+def image_of_file(
+    name: str,
+    one: OpenedImage,
+    labels: Sequence[LabelLayer],
+    record: Mapping[str, object],
+    splits: Iterable[str] = (),
+) -> SourceImage:
+    """An image of a file, which is each of its frames, with its labels."""
+    base, named = base_of(name), tuple(dict.fromkeys(splits))
+    return SourceImage(
+        path="",
+        name=f"{base}/{one.name}" if one.name else base,
+        axes=one.axes,
+        pixels=one.pixels,
+        labels=tuple(labels),
+        channels=one.channels,
+        frames=tuple(
+            Frame(name, t, elapsed_hours=hours, splits=named, record=record)
+            for t, hours in enumerate(one.elapsed_hours or (None,))
+        ),
+        attributes=one.attributes,
+    )
+
+
+def image_of_frames(
+    name: str,
+    pixels: PixelStack,
+    header: ImageHeader,
+    labels: Sequence[LabelLayer],
+    frames: Iterable[Frame],
+    path: str = "",
+) -> SourceImage:
+    """The image of files that are stacked, with the channels of the first."""
+    return SourceImage(
+        path=path,
+        name=name,
+        axes=axes_from(pixels.axes),
+        pixels=pixels,
+        labels=tuple(labels),
+        channels=header.channels,
+        frames=tuple(frames),
+    )
 
 
 def series_images(one: Series, opened: Sequence[OpenedImage]) -> list[SourceImage]:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 
 from ngff_bio.errors import SourceNotFoundError
-from ngff_bio.formats.images.frames import open_image, stack_frames
+from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.images.headers import ImageHeader, exif_orientation, probe_image
 from ngff_bio.formats.labelme.labelme import EmbeddedImage, LabelmeFile, read_labelme
 from ngff_bio.formats.names import safe_name
@@ -29,7 +29,7 @@ from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.mask_content import masks_among
 from ngff_bio.sources.images.movies import SERIES_HELP, movies_of
 from ngff_bio.sources.images.numbered import Series
-from ngff_bio.sources.images.opening import turned
+from ngff_bio.sources.images.opening import file_images, image_of_file, image_of_frames
 from ngff_bio.sources.labelme.shapes import (
     SCALE_HELP,
     note_embedded,
@@ -213,20 +213,9 @@ class _Reader:
                     if content is not None:
                         own = shape_record(content, scale, layer)
                         record |= own if not record else {content.name: own}
-            found.append(
-                SourceImage(
-                    path="",
-                    name=one.name,
-                    axes=axes_from(pixels.axes),
-                    pixels=pixels,
-                    labels=tuple(layers),
-                    channels=headers[0].channels,
-                    frames=tuple(
-                        Frame(name, t, record=record)
-                        for t, (name, record) in enumerate(zip(one.files, records, strict=True))
-                    ),
-                )
-            )
+            named = enumerate(zip(one.files, records, strict=True))
+            made = (Frame(name, t, record=record) for t, (name, record) in named)
+            found.append(image_of_frames(one.name, pixels, headers[0], layers, made))
         return found
 
     def of_file(self, name: str, contents: Sequence[LabelmeFile]) -> list[SourceImage]:
@@ -237,11 +226,9 @@ class _Reader:
             header = probe_image(file, self.tree.limits)
             if not contents:
                 self.problems.note("image files without annotations", record=name)
-            for one in open_image(file, header, axes=self.axes, limits=self.tree.limits):
-                self.problems.notices.extend(one.notices)
-                turn = exif_orientation(file, header)
-                shown = turned(self.tree, header, one, name, turn, self.problems)
-                found.append(self._image(name, shown, () if found else contents))
+            turn = exif_orientation(file, header)
+            for one in file_images(self.tree, name, header, self.axes, turn, self.problems):
+                found.append(self._image(name, one, () if found else contents))
         return found
 
     def of_embedded(self, content: LabelmeFile, name: str) -> list[SourceImage]:
@@ -273,20 +260,7 @@ class _Reader:
                 )
                 own = shape_record(content, scale, layer)
                 record |= own if not record else {content.name: own}
-        base = base_of(name)
-        times = one.elapsed_hours or (None,)
-        return SourceImage(
-            path="",
-            name=f"{base}/{one.name}" if one.name else base,
-            axes=one.axes,
-            pixels=one.pixels,
-            labels=tuple(layers),
-            channels=one.channels,
-            frames=tuple(
-                Frame(name, t, elapsed_hours=hours, record=record) for t, hours in enumerate(times)
-            ),
-            attributes=one.attributes,
-        )
+        return image_of_file(name, one, layers, record)
 
     def _later_frames(self, content: LabelmeFile, image: OpenedImage) -> int:
         """Number of frames after the first, which alone has annotations."""

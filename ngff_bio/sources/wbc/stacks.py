@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from ngff_bio.formats.images.frames import stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Frame, SourceImage, axes_from
+from ngff_bio.model import Frame, SourceImage
 from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.images.opening import image_of_frames
 
 #: Focal planes of a complete stack.
 PLANES = 10
@@ -55,14 +56,7 @@ def stack_image(
             record["focus_score"] = scores[plane]
         size = None if header.size == pixels.shape[-2:] else header.size
         frames.append(Frame(name=files[plane], size=size, record=record))
-    return SourceImage(
-        path="",
-        name=name,
-        axes=axes_from(pixels.axes),
-        pixels=pixels,
-        channels=found[0].channels,
-        frames=tuple(frames),
-    )
+    return image_of_frames(name, pixels, found[0], (), frames)
 
 
 def planes_of(image: SourceImage) -> list[int]:
