@@ -18,6 +18,7 @@ import h5py
 import makers
 import nibabel
 import numpy as np
+import scipy.io
 import tifffile
 from annotated import values_of, write_files
 from PIL import Image
@@ -71,6 +72,31 @@ def _classes(one: int, two: int) -> np.ndarray[Any, Any]:
     pixels = np.zeros(SIZE, np.uint8)
     pixels[_ONE], pixels[_TWO] = one, two
     return pixels
+
+
+def _make_pannuke(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    masks = np.zeros((2, *SIZE, 6))
+    masks[0][(*_ONE, 0)], masks[0][(*_TWO, 3)] = 4, 7
+    np.save(folder / "images.npy", np.full((2, *SIZE, 3), 7.0))
+    np.save(folder / "masks.npy", masks)
+    np.save(folder / "types.npy", np.array(["Breast", "Colon"]))
+
+
+def _make_tissuenet(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    cells = np.stack([_classes(1, 2), _classes(3, 1)], axis=-1)[None].astype(np.int32)
+    pixels = np.ones((1, *SIZE, 2), np.float32)
+    np.savez_compressed(folder / "tissuenet_train.npz", X=pixels, y=cells)
+    np.savez_compressed(folder / "tissuenet_val.npz", X=pixels, y=cells)
+
+
+def _make_mat(folder: Path) -> None:
+    write_files(folder, {"Images/a.png": SIZE, "Images/b.png": SIZE})
+    (folder / "Labels").mkdir()
+    for name in "ab":
+        maps = {"inst_map": _classes(1, 2), "type_map": _classes(4, 3)}
+        scipy.io.savemat(folder / f"Labels/{name}.mat", maps)
 
 
 _VOC = (
@@ -474,6 +500,9 @@ LAYOUTS = (
     ),
     Layout("ilastik: TIFF and HDF5", "ilastik", makers.make_ilastik, "label-files"),
     Layout("nnU-Net", "nnunet", makers.make_nnunet, "nnunet"),
+    Layout("PanNuke: images.npy and masks.npy", "array-stacks", _make_pannuke),
+    Layout("TissueNet: .npz", "array-stacks", _make_tissuenet),
+    Layout("HoVer-Net: .mat (CoNSeP, Kumar, Lizard)", "mat-labels", _make_mat),
     Layout(
         "CellProfiler, BBBC: a table of wells", "well-table", makers.make_well_table, "label-files"
     ),

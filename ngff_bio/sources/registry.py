@@ -82,6 +82,10 @@ BUILT_IN = _DATASETS | {
         "ngff_bio.sources.paired.cellpose:SOURCE",
         r"_(seg\.npy|cp_masks|(cp_)?outlines|flows)",
     ),
+    "array-stacks": (
+        "ngff_bio.sources.paired.array_stacks:SOURCE",
+        r"(^|/)[Ii]mages\.npy$|\.npz$",
+    ),
     "ilastik": (
         "ngff_bio.sources.paired.ilastik:SOURCE",
         r"[ _](segmentation|identities|predictions|probabilities|uncertainty|tracking-result)\.",
@@ -100,6 +104,7 @@ BUILT_IN = _DATASETS | {
     "box-table": ("ngff_bio.sources.annotated.simple:BOXES", r"\.(csv|json)$"),
     "datumaro": ("ngff_bio.sources.annotated.simple:DATUMARO", r"\.json$"),
     "slide-xml": ("ngff_bio.sources.annotated.simple:SLIDE_XML", r"\.xml$"),
+    "mat-labels": ("ngff_bio.sources.annotated.simple:MAT", r"\.mat$"),
     "mot": ("ngff_bio.sources.annotated.mot:SOURCE", r"(^|/)gt/gt\.txt$"),
     "trackmate": ("ngff_bio.sources.annotated.simple:TRACKMATE", r"\.xml$"),
     "napari-shapes": ("ngff_bio.sources.annotated.simple:NAPARI", r"\.csv$"),

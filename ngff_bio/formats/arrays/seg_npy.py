@@ -17,9 +17,10 @@ import numpy as np
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.arrays.image import ArrayImage
+from ngff_bio.formats.arrays.npy import StoredArray
 from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.problems import damage_named
-from ngff_bio.model import PixelArray, Region, SampleType, SourceFile, SourceParts, axes_from
+from ngff_bio.model import SampleType, SourceFile, axes_from
 
 #: Operations that are interpreted, elements of containers, and characters of text together.
 _MOST_OPERATIONS, _MOST_TEXT = 4_000_000, 64 << 20
@@ -286,59 +287,6 @@ def read_seg_npy(file: SourceFile) -> dict[str, object]:
         return {str(k): v for k, v in value.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class SegPixels:
-    """An array of such a file.
-
-    Parameters
-    ----------
-    file
-        The file.
-    shape, stored
-        Size along each axis, and the type in the file.
-    offset
-        First byte of the array.
-    fortran
-        Whether the first axis varies fastest.
-    """
-
-    file: SourceFile
-    shape: tuple[int, ...]
-    stored: str
-    offset: int
-    fortran: bool = False
-
-    @property
-    def dtype(self) -> SampleType:
-        """Type in native byte order."""
-        return np.dtype(self.stored).newbyteorder("=")
-
-    @property
-    def read_block_shape(self) -> tuple[int, ...]:
-        """Any rows; the whole if columns come first."""
-        return self.shape if self.fortran else (1,) * (len(self.shape) - 1) + self.shape[-1:]
-
-    def read(self, region: Region) -> PixelArray:
-        """The block of a region, C-contiguous."""
-        dtype = np.dtype(self.stored)
-        (first, stop), *rest = region
-        if self.fortran:
-            data = self.file.read_range(self.offset, math.prod(self.shape) * dtype.itemsize)
-            whole = np.frombuffer(data, dtype).reshape(self.shape, order="F")
-            block = whole[tuple(slice(*r) for r in region)]
-        else:
-            row = math.prod(self.shape[1:])
-            start = self.offset + first * row * dtype.itemsize
-            data = self.file.read_range(start, (stop - first) * row * dtype.itemsize)
-            slab = np.frombuffer(data, dtype).reshape(stop - first, *self.shape[1:])
-            block = slab[(slice(None), *(slice(*r) for r in rest))]
-        return np.ascontiguousarray(block, dtype=self.dtype)
-
-    def source_parts(self) -> SourceParts:
-        """The file."""
-        return (self.file,)
-
-
 def open_seg_npy(file: SourceFile, limits: Limits) -> ArrayImage:
     """The masks of a file of Cellpose: label values on yx or zyx. Small values are attributes.
 
@@ -368,7 +316,7 @@ def open_seg_npy(file: SourceFile, limits: Limits) -> ArrayImage:
         if masks.data.offset + masks.data.size > file.size:
             raise ValueError("the file is truncated")
     limits.check_member(size, file.name)
-    pixels = SegPixels(file, shape, masks.dtype, masks.data.offset, masks.fortran)
+    pixels = StoredArray(file, shape, masks.dtype, masks.data.offset, masks.fortran)
     kept = {k: v for k, v in content.items() if _small(v) and k not in ("filename", "outlines")}
     letters = "zyx"[-len(shape) :]
     return ArrayImage(pixels, axes_from(letters), {"cellpose": kept})

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ngff_bio.formats.box_table import BoxTable, is_box_table, is_createml
 from ngff_bio.formats.datumaro import DatumaroFile
 from ngff_bio.formats.documents import DocumentReader
+from ngff_bio.formats.mat_labels import MatLabels, is_mat_labels
 from ngff_bio.formats.napari_shapes import NapariShapes, is_napari_shapes
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.slide_xml import SlideXml, is_slide_xml
@@ -92,6 +93,15 @@ SLIDE_XML = document_source(
     (".xml",),
     lambda tree, name: is_slide_xml(tree.file(name)),
     SlideXml,
+)
+
+MAT = document_source(
+    "mat-labels",
+    "MATLAB files of HoVer-Net: instances of CoNSeP, Kumar, CPM, Lizard",
+    "Labels/a.mat with inst_map and type_map, inst_type or class, Images/a.png",
+    (".mat",),
+    lambda tree, name: is_mat_labels(tree.file(name)),
+    MatLabels,
 )
 
 NAPARI = document_source(

@@ -1,0 +1,163 @@
+"""Labels of nuclei in MATLAB files, as of HoVer-Net: CoNSeP, Kumar, CPM, Lizard.
+
+``inst_map`` has the id of each pixel. The class of a nucleus is that of its pixels in ``type_map``, or
+``inst_type`` at the place of its id in ``inst_uid`` (CoNSeP), or ``class`` at that in ``id`` (Lizard).
+https://github.com/vqdang/hover_net, https://warwick.ac.uk/fac/cross_fac/tia/data/lizard. Files of
+version 7.3 are HDF5, with axes the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.errors import SourceError, import_optional
+from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
+from ngff_bio.formats.images.label_pixels import check_integers
+from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
+from ngff_bio.formats.outlines import mask_rle
+from ngff_bio.formats.problems import Problems, damage_named
+from ngff_bio.model import Category, SourceFile
+from ngff_bio.raster.runs import label_extents
+
+_MAP, _TYPES = "inst_map", "type_map"
+
+#: Lists of ids, and the lists of classes that belong to them.
+_LISTS = (("inst_uid", "inst_type"), ("id", "class"))
+_WANTED = (_MAP, _TYPES, *(name for pair in _LISTS for name in pair))
+
+#: Versions by the start of the file.
+_OLD, _HDF5 = b"MATLAB 5.0", b"MATLAB 7.3"
+
+
+def is_mat_labels(file: SourceFile) -> bool:
+    """Whether a file is one of MATLAB that has a map of instances."""
+    try:
+        return _MAP in _shapes(file)
+    except SourceError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class MatLabels:
+    """Reads the nuclei of the image that a file is named like."""
+
+    file: SourceFile
+
+    def read(self, problems: Problems) -> Document:
+        """Read the file.
+
+        Raises
+        ------
+        ngff_bio.errors.DependencyError
+            If SciPy, or for version 7.3 h5py, is not installed.
+        """
+        name = self.file.name
+        found = _arrays(self.file, DEFAULT_LIMITS)
+        labels = check_integers(found[_MAP], name)
+        if labels.ndim != 2:
+            raise SourceError(
+                "the map of instances is not a plane",
+                file=name,
+                record=_MAP,
+                expected="rows and columns",
+                found=list(labels.shape),
+            )
+        labels = labels.astype(np.int64)
+        size = (int(labels.shape[0]), int(labels.shape[1]))
+        values, _, low, high = label_extents(labels)
+        types = _types(found, labels, values, name)
+        instances = []
+        for number, own in enumerate(values.tolist()):
+            (top, left), (bottom, right) = low[number].tolist(), high[number].tolist()
+            mask = labels[top:bottom, left:right] == own
+            kind = None if types is None else types.get(own)
+            instances.append(
+                instance_of(
+                    mask_rle(mask, (left, top), size),
+                    {"id": own, "type": kind},
+                    number,
+                    category=None if kind is None else str(kind),
+                    category_id=kind,
+                    source_id=own,
+                )
+            )
+        classes = sorted(set(types.values()) if types else ())
+        image = AnnotatedImage(name.rpartition("/")[2].rpartition(".")[0], instances, size)
+        return Document([image], tuple(Category(k, str(k)) for k in classes))
+
+
+def _types(
+    found: Mapping[str, NDArray[Any]], labels: NDArray[np.int64], values: NDArray[Any], file: str
+) -> dict[int, int] | None:
+    """Class of each id; ``None`` if the file has none."""
+    for ids, classes in _LISTS:
+        if ids in found and classes in found:
+            listed, kinds = (found[n].ravel().astype(int).tolist() for n in (ids, classes))
+            if len(listed) == len(kinds) and {*values.tolist()} <= {*listed}:
+                return dict(zip(listed, kinds, strict=True))
+            raise SourceError(
+                "the lists of ids and classes do not fit the map of instances",
+                file=file,
+                record=f"{ids}, {classes}",
+                expected="a class for each id of inst_map",
+                found=f"{len(listed)} ids, {len(kinds)} classes, {len(values)} instances",
+                hint="skip such files with --on-error skip",
+            )
+    types = found.get(_TYPES)
+    if types is None:
+        return None
+    if types.shape != labels.shape:
+        raise SourceError(
+            "two maps differ in shape",
+            file=file,
+            record=_TYPES,
+            expected=list(labels.shape),
+            found=list(types.shape),
+            hint="skip such files with --on-error skip",
+        )
+    kinds_of = check_integers(types, file).astype(np.int64)[labels > 0]
+    pairs, counts = np.unique(np.stack([labels[labels > 0], kinds_of]), axis=1, return_counts=True)
+    order = np.argsort(counts, kind="stable")  # the most frequent last
+    return dict(zip(pairs[0, order].tolist(), pairs[1, order].tolist(), strict=True))
+
+
+def _shapes(file: SourceFile) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays of a file, by name; none if it is not one of MATLAB."""
+    start = file.read_range(0, len(_OLD))
+    with damage_named(file.name, "the MATLAB file cannot be read"), file.open() as stream:
+        if start == _OLD:
+            io = import_optional("scipy.io", "ngff-bio[objects]")
+            return {n: tuple(map(int, shape)) for n, shape, _ in io.whosmat(stream)}
+        if start == _HDF5:
+            h5py = import_optional("h5py", "ngff-bio[hdf5]")
+            with h5py.File(stream, "r") as opened:
+                return {n: tuple(getattr(opened[n], "shape", ())) for n in opened}
+    return {}
+
+
+def _arrays(file: SourceFile, limits: Limits) -> dict[str, NDArray[Any]]:
+    shapes = _shapes(file)
+    if _MAP not in shapes:
+        raise SourceError(
+            "the MATLAB file has no map of instances",
+            file=file.name,
+            expected=_MAP,
+            found=", ".join(shapes)[:80] or "no arrays of MATLAB",
+            hint="leave the file out with --exclude GLOB",
+        )
+    wanted = [n for n in _WANTED if n in shapes]
+    for name in wanted:
+        limits.check_plane(int(np.prod(shapes[name])), 1, file.name, whole=True, pixel_bytes=8)
+    with damage_named(file.name, "the MATLAB file cannot be read"), file.open() as stream:
+        if file.read_range(0, len(_OLD)) == _OLD:
+            io = import_optional("scipy.io", "ngff-bio[objects]")
+            found = io.loadmat(stream, variable_names=wanted)
+            return {n: np.asarray(found[n]) for n in wanted}
+        h5py = import_optional("h5py", "ngff-bio[hdf5]")
+        with h5py.File(stream, "r") as opened:
+            return {n: np.asarray(opened[n][...]).T for n in wanted}

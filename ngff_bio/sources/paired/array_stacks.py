@@ -1,0 +1,236 @@
+"""Stacks of images and masks as NumPy arrays: PanNuke (``.npy``) and TissueNet (``.npz``).
+
+PanNuke (https://warwick.ac.uk/fac/cross_fac/tia/data/pannuke): ``images.npy`` (n, y, x, 3),
+``masks.npy`` (n, y, x, 6) with ids of nuclei in a channel for each class and a last one for the
+background, and ``types.npy``, the tissue of each image. TissueNet (https://datasets.deepcell.org):
+``X`` and ``y`` (n, y, x, 2) in a file for each split; ``y`` has ids of whole cells and of nuclei.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngff_bio.errors import SourceError, SourceNotFoundError
+from ngff_bio.formats.arrays.npy import ArrayItem, StoredArray, open_npy
+from ngff_bio.formats.images.label_pixels import check_integers, fit_labels
+from ngff_bio.formats.images.mask_files import rle_of_mask
+from ngff_bio.formats.problems import Problems
+from ngff_bio.model import (
+    Category,
+    Channel,
+    Frame,
+    Instance,
+    InstanceLayer,
+    LabelLayer,
+    SourceDataset,
+    SourceFile,
+    SourceImage,
+    SourceParts,
+    VolumeLayer,
+    axes_from,
+)
+from ngff_bio.model.splits import standard_split
+from ngff_bio.sources.assembly import base_of, dataset_of, folder_of
+from ngff_bio.sources.files.archives import list_archive
+from ngff_bio.sources.files.tree import FileTree
+from ngff_bio.sources.registry import Source
+
+#: Classes of PanNuke, a channel each.
+CLASSES = (
+    "Neoplastic cells",
+    "Inflammatory",
+    "Connective/Soft tissue cells",
+    "Dead Cells",
+    "Epithelial",
+)
+
+#: What the channels of ``y`` are.
+_TISSUENET = ("whole_cell", "nuclear")
+
+_IMAGES = re.compile(r"(?:^|/)images\.npy$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelInstances:
+    """The nuclei of an image of PanNuke; label values are 1, 2, ... in the order of classes and ids."""
+
+    masks: StoredArray
+    number: int
+
+    def read(self, t: int) -> list[Instance]:
+        """All nuclei of the image."""
+        planes = ArrayItem(self.masks, self.number, self.masks.dtype)
+        block = planes.read(tuple((0, n) for n in planes.shape))[: len(CLASSES)]
+        found: list[Instance] = []
+        for number, plane in enumerate(check_integers(block, self.masks.file.name)):
+            for own in np.unique(plane[plane != 0]).tolist():
+                found.append(
+                    Instance(
+                        len(found) + 1,
+                        rle_of_mask(plane == own),
+                        category=CLASSES[number],
+                        category_id=number,
+                        source_id=int(own),
+                    )
+                )
+        return found
+
+    def source_parts(self) -> SourceParts:
+        """The file, and which image of it."""
+        return (*self.masks.source_parts(), str(self.number))
+
+
+def detect(tree: FileTree) -> int:
+    """2 if there are arrays of PanNuke or TissueNet."""
+    names = tree.names()
+    if any(_masks_of(n, names) for n in filter(_IMAGES.search, names)):
+        return 2
+    return 2 if any(_is_tissuenet(tree.file(n)) for n in names if n.lower().endswith(".npz")) else 0
+
+
+def _masks_of(images: str, names: list[str]) -> str | None:
+    """``masks.npy`` beside ``images.npy``, or in a folder ``masks`` where this is in ``images``."""
+    beside = _IMAGES.sub("/masks.npy", f"/{images}")
+    tried = (beside, re.sub("/images/", "/masks/", beside, flags=re.IGNORECASE))
+    return next((n.lstrip("/") for n in tried if n.lstrip("/") in names), None)
+
+
+def _is_tissuenet(file: SourceFile) -> bool:
+    try:
+        return {"X.npy", "y.npy"} <= {*list_archive(file)}
+    except SourceError:
+        return False
+
+
+def read(tree: FileTree, problems: Problems) -> SourceDataset:
+    """Every image of a stack as an image, with its nuclei or cells.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceNotFoundError
+        If there is no stack.
+    """
+    names = tree.names()
+    found: list[tuple[str, SourceImage]] = []
+    used: set[str] = set()
+    for name in names:
+        with problems.caught():
+            masks = _masks_of(name, names) if _IMAGES.search(name) else None
+            if masks is not None:
+                types = re.sub(r"images\.npy$", "types.npy", name, flags=re.IGNORECASE)
+                found += _pannuke(tree, name, masks, types if types in names else None)
+                used |= {name, masks, types} & {*names}
+                problems.note(
+                    "the last channel of masks, the background, is what the others leave", masks
+                )
+            elif name.lower().endswith(".npz") and _is_tissuenet(tree.file(name)):
+                found += _tissuenet(tree, name, problems)
+                used.add(name)
+    if not found:
+        raise SourceNotFoundError(
+            "no stack of images and masks found",
+            file=tree.origin,
+            expected="images.npy with masks.npy, or a file .npz with X and y",
+        )
+    splits = dict.fromkeys(s for _, image in found for s in image.frames[0].splits)
+    return dataset_of(tree, "array-stacks", found, splits=splits, read_files=used)
+
+
+def _pannuke(
+    tree: FileTree, name: str, masks: str, types: str | None
+) -> Iterator[tuple[str, SourceImage]]:
+    images, labels = (open_npy(tree.file(n), tree.limits) for n in (name, masks))
+    _check(images, images.shape[:3] + images.shape[3:4], "images, rows, columns, channels")
+    _check(labels, (*images.shape[:3], len(CLASSES) + 1), "masks of six channels")
+    tissues = None if types is None else _texts(open_npy(tree.file(types), tree.limits))
+    folder = next((p for p in reversed(folder_of(name).split("/")) if p.lower() != "images"), "")
+    categories = tuple(Category(i, c) for i, c in enumerate(CLASSES))
+    for number in range(images.shape[0]):
+        instances = ChannelInstances(labels, number)
+        count = len(instances.read(0))
+        layer = InstanceLayer("nuclei", instances, count, count, categories)
+        record = {} if tissues is None else {"tissue": str(tissues[number])}
+        yield folder, _image(images, number, (layer,) if count else (), record, ())
+
+
+def _tissuenet(tree: FileTree, name: str, problems: Problems) -> Iterator[tuple[str, SourceImage]]:
+    part = tree.file(name)
+    members = {n.removesuffix(".npy"): m for n, m in list_archive(part, limits=tree.limits).items()}
+    images, labels = (open_npy(members[n], tree.limits, part) for n in ("X", "y"))
+    _check(images, images.shape[:3] + images.shape[3:4], "images, rows, columns, channels")
+    _check(labels, images.shape[:3] + labels.shape[3:4], "the rows and columns of X")
+    texts: dict[str, NDArray[np.str_]] = {}
+    for key in members.keys() - {"X", "y"}:
+        try:
+            texts[key] = _texts(open_npy(members[key], tree.limits, part))
+        except SourceError as error:
+            problems.note(
+                f"an array that is not read: {error.what}",
+                name,
+            )
+    stem = base_of(name).removesuffix(".npz")
+    split = tuple(s for s in re.split(r"[ _.-]", stem) if standard_split(s))[-1:]
+    layers = _TISSUENET if labels.shape[3] == len(_TISSUENET) else ("labels",)
+    for number in range(images.shape[0]):
+        record = {k: str(v[number]) for k, v in texts.items() if v.shape == images.shape[:1]}
+        image = _image(images, number, (), record, split)
+        found = []
+        for channel, layer in enumerate(layers):
+            one = ArrayItem(labels, number, labels.dtype, channel)
+            pixels, most = fit_labels(one, "yx", name, image)
+            found.append(VolumeLayer(layer, pixels, "instance", most))
+        yield stem, _image(images, number, tuple(found), record, split)
+
+
+def _image(
+    images: StoredArray,
+    number: int,
+    layers: tuple[LabelLayer, ...],
+    record: Mapping[str, object],
+    splits: tuple[str, ...],
+) -> SourceImage:
+    # PanNuke has whole numbers of 0 to 255 as 64-bit floats.
+    color = images.shape[3] == 3 and images.dtype == np.float64
+    pixels = ArrayItem(images, number, np.dtype(np.uint8) if color else images.dtype)
+    file = (images.part or images.file).name
+    return SourceImage(
+        path=f"{number:05}",
+        name=f"{base_of(file)}[{number}]",
+        axes=axes_from("cyx"),
+        pixels=pixels,
+        labels=layers,
+        channels=tuple(map(Channel, ("red", "green", "blue"))) if color else (),
+        frames=(Frame(file, splits=splits, record={"index": number, **record}),),
+    )
+
+
+def _texts(array: StoredArray) -> NDArray[np.str_]:
+    """All texts of an array."""
+    data = array.file.read_range(array.offset, array.file.size - array.offset)
+    found = np.frombuffer(data, array.stored).reshape(array.shape)
+    return found.astype(np.str_)
+
+
+def _check(array: StoredArray, shape: tuple[int, ...], expected: str) -> None:
+    if array.shape != shape or len(shape) != 4 or array.dtype.kind not in "biuf":
+        raise SourceError(
+            "an array does not have the shape of its layout",
+            file=array.file.name,
+            expected=f"numbers: {expected}" + (f", {list(shape)}" if len(shape) == 4 else ""),
+            found=f"{list(array.shape)} of {array.dtype}",
+            hint="leave the file out with --exclude GLOB",
+        )
+
+
+SOURCE = Source(
+    name="array-stacks",
+    title="PanNuke and TissueNet: stacks of images and masks as NumPy arrays",
+    layout="images.npy with masks.npy (n, y, x, 6) and types.npy; *.npz with X and y",
+    detect=detect,
+    read=read,
+)

@@ -1,0 +1,107 @@
+"""MATLAB files of HoVer-Net: pixels and classes are those of their maps and lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+from annotated import converted, labels, rows, write_files
+
+import ngff_bio
+from ngff_bio.errors import SourceError
+from ngff_bio.testing import check_source
+
+SIZE = (20, 30)
+INSTANCES = np.zeros(SIZE)
+INSTANCES[2:6, 3:9], INSTANCES[10:15, 20:28], INSTANCES[0, 0] = 7, 3, 12
+TYPES = np.select([INSTANCES == 7, INSTANCES == 3, INSTANCES == 12], [2, 5, 2], 0.0)
+TYPES[2, 3] = 4  # a pixel of another class
+
+#: Arrays of each dataset, as its files have them.
+FILES: dict[str, dict[str, Any]] = {
+    "CoNSeP": {
+        "inst_map": INSTANCES,
+        "type_map": TYPES,
+        "inst_type": np.array([[5], [2], [2]], float),
+        "inst_centroid": np.zeros((3, 2)),
+    },
+    "Kumar": {"inst_map": INSTANCES.astype(np.int32)},
+    "Lizard": {
+        "inst_map": INSTANCES.astype(np.int32),
+        "id": np.array([[12], [7], [3], [99]]),
+        "class": np.array([[2], [2], [5], [1]]),
+        "bbox": np.zeros((4, 4)),
+        "centroid": np.zeros((4, 2)),
+    },
+}
+
+
+def folder(place: Path, arrays: dict[str, Any]) -> Path:
+    write_files(place, {"Train/Images/train_1.png": SIZE, "Train/Images/train_2.png": SIZE})
+    (place / "Train/Labels").mkdir()
+    for number in (1, 2):
+        scipy.io.savemat(place / f"Train/Labels/train_{number}.mat", arrays, do_compression=True)
+    return place
+
+
+@pytest.mark.parametrize("dataset", FILES)
+def test_maps_of_each_dataset(dataset: str, tmp_path: Path) -> None:
+    source = folder(tmp_path / "in", FILES[dataset])
+    check_source("mat-labels", source)
+    data = converted(source, tmp_path / "out.zarr")
+    (layer,) = data["train_2"].layers
+    found = rows(data, "train_2", layer)
+    assert [r["source_id"] for r in found] == ["3", "7", "12"]
+    drawn = labels(data, "train_2", layer)
+    for row in found:
+        assert ((drawn == row["label"]) == (int(row["source_id"]) == INSTANCES)).all()
+    classes = [None] * 3 if dataset == "Kumar" else ["5", "2", "2"]
+    assert [r["category"] for r in found] == classes
+
+
+def test_files_of_version_7_3_have_their_axes_the_other_way_round(tmp_path: Path) -> None:
+    source = write_files(tmp_path / "in", {"a.png": SIZE})
+    with h5py.File(source / "a.mat", "w", userblock_size=512) as file:
+        file["inst_map"] = INSTANCES.T
+    with (source / "a.mat").open("r+b") as stream:
+        stream.write(b"MATLAB 7.3 MAT-file".ljust(512))
+    data = converted(source, tmp_path / "out.zarr")
+    (layer,) = data[""].layers
+    assert ((labels(data, "", layer) > 0) == (INSTANCES > 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"inst_map": INSTANCES[:-1], "type_map": TYPES[:-1]}, "another size"),
+        ({"inst_map": INSTANCES + 0.5}, "not an integer"),
+        ({"inst_map": -INSTANCES}, "negative"),
+        ({"type_map": TYPES[1:]}, "differ in shape"),
+        ({"inst_map": np.stack([INSTANCES] * 2)}, "not a plane"),
+        ({"inst_uid": np.array([1, 2, 3])}, "do not fit"),
+    ],
+)
+def test_what_is_wrong_is_one_error_or_is_skipped(
+    change: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    source = folder(tmp_path / "in", FILES["CoNSeP"])
+    scipy.io.savemat(source / "Train/Labels/train_2.mat", FILES["CoNSeP"] | change)
+    with pytest.raises(SourceError, match=what) as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert error.value.file == "Train/Labels/train_2.mat"
+    done = ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip")
+    assert done.instances == 3
+    assert any(n.kind == "skipped" for n in done.notices)
+
+
+def test_a_truncated_file_is_one_error(tmp_path: Path) -> None:
+    source = folder(tmp_path / "in", FILES["Kumar"])
+    file = source / "Train/Labels/train_1.mat"
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(SourceError, match="cannot be read") as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert error.value.file == "Train/Labels/train_1.mat"
