@@ -52,16 +52,15 @@ class NapariShapes:
                 hint="save the shapes of each plane from a layer of two dimensions, or leave the file "
                 "out with --exclude GLOB",
             )
-        shapes: dict[str, tuple[str, list[Point], list[Sequence[str]]]] = {}
-        for row in lines:
-            if row:
-                _, points, kept = shapes.setdefault(row[0], (row[1], [], []))
-                points.append((float(row[4]) + 0.5, float(row[3]) + 0.5))
-                kept.append(row[2:])
+        shapes: dict[str, list[Sequence[str]]] = {}
+        for row in filter(None, lines):
+            shapes.setdefault(row[0], []).append(row[1:])
         instances = []
-        for number, (index, (kind, points, kept)) in enumerate(shapes.items()):
+        for number, (index, rows) in enumerate(shapes.items()):
             with problems.caught():
-                shape = _shape(kind, points, SourceRecord(self.file.name, f"index {index}", _HINT))
+                at = SourceRecord(self.file.name, f"index {index}", _HINT)
+                kind, kept = rows[0][0] if rows[0] else "", [r[1:] for r in rows]
+                shape = _shape(kind, [_point(r, at) for r in kept], at)
                 if shape is None:
                     problems.note(
                         "paths and lines have no area: a row without pixels", self.file.name
@@ -70,6 +69,19 @@ class NapariShapes:
                 instances.append(instance_of(shape, record, number, source_id=index))
         name = self.file.name.rpartition("/")[2].rpartition(".")[0]
         return Document([AnnotatedImage(name, instances)])
+
+
+def _point(row: Sequence[str], at: SourceRecord) -> Point:
+    """x and y of a vertex, from its number and its position."""
+    try:
+        _, y, x = row
+        return float(x) + 0.5, float(y) + 0.5
+    except ValueError:
+        raise at.error(
+            "a row of a table of shapes is wrong",
+            expected="vertex-index, axis-0, axis-1",
+            found=row,
+        ) from None
 
 
 def _shape(kind: str, points: list[Point], at: SourceRecord) -> Geometry | None:

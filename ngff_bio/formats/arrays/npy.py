@@ -17,7 +17,7 @@ from ngff_bio.model import PixelArray, Region, SampleType, SourceFile, SourcePar
 
 
 @dataclass(frozen=True, slots=True)
-class StoredArray:
+class NpyArray:
     """An array in a file.
 
     Parameters
@@ -72,7 +72,7 @@ class StoredArray:
         return (self.part or self.file,)
 
 
-def open_npy(file: SourceFile, limits: Limits, part: SourceFile | None = None) -> StoredArray:
+def open_npy(file: SourceFile, limits: Limits, part: SourceFile | None = None) -> NpyArray:
     """An array of numbers or texts; its header is read.
 
     Raises
@@ -105,7 +105,7 @@ def open_npy(file: SourceFile, limits: Limits, part: SourceFile | None = None) -
             hint="download or copy it again",
         )
     limits.check_member(math.prod(shape[1:]) * dtype.itemsize, file.name)
-    return StoredArray(file, shape, dtype.str, offset, fortran, part)
+    return NpyArray(file, shape, dtype.str, offset, fortran, part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class ArrayItem:
         Which channel; ``None`` for all.
     """
 
-    stack: StoredArray
+    stack: NpyArray
     number: int
     dtype: SampleType
     channel: int | None = None

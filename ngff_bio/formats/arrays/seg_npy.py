@@ -17,7 +17,7 @@ import numpy as np
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.arrays.image import ArrayImage
-from ngff_bio.formats.arrays.npy import StoredArray
+from ngff_bio.formats.arrays.npy import NpyArray
 from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.problems import damage_named
 from ngff_bio.model import SampleType, SourceFile, axes_from
@@ -316,7 +316,7 @@ def open_seg_npy(file: SourceFile, limits: Limits) -> ArrayImage:
         if masks.data.offset + masks.data.size > file.size:
             raise ValueError("the file is truncated")
     limits.check_member(size, file.name)
-    pixels = StoredArray(file, shape, masks.dtype, masks.data.offset, masks.fortran)
+    pixels = NpyArray(file, shape, masks.dtype, masks.data.offset, masks.fortran)
     kept = {k: v for k, v in content.items() if _small(v) and k not in ("filename", "outlines")}
     letters = "zyx"[-len(shape) :]
     return ArrayImage(pixels, axes_from(letters), {"cellpose": kept})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +36,7 @@ _UPLOAD = re.compile(r"^[0-9a-f]{8}-")
 #: Kinds of regions, by a member of their value that only they have.
 _SHAPES = {
     "brush": "rle", "ellipse": "radiusX", "polygon": "points", "rectangle": "height",
-    "keypoint": "x",
+    "keypoint": "x", "vector": "vertices",
 }  # fmt: skip
 
 #: Numbers of a value that a region cannot be drawn without.
@@ -55,6 +56,8 @@ class _Value(msgspec.Struct):
     rotation: float = 0
     points: list[tuple[float, float]] = []
     rle: list[int] = []
+    vertices: list[dict[str, Any]] = []
+    closed: bool = False
 
 
 class _Result(msgspec.Struct):
@@ -109,7 +112,8 @@ class LabelStudioFile:
         key = "annotations" if "annotations" in task else "completions"
         found = [(key, i, a) for i, a in enumerate(task.get(key) or ())]
         found += [("predictions", i, a) for i, a in enumerate(task.get("predictions") or ())]
-        rest = {k: None if k in (key, "predictions") else v for k, v in task.items()}
+        lists = {kind for kind, _, one in found if isinstance(one, dict)}
+        rest = {k: None if k in lists else v for k, v in task.items()}
         first = True
         for kind, place, one in found:
             if not isinstance(one, dict):
@@ -150,6 +154,8 @@ class LabelStudioFile:
             shaped = next((p for p in parts if _kind(p[0]) is not None), None)
             if shaped is None:  # a choice, a text, a relation: about the whole image
                 others += [[*p[2], p[1]] for p in parts]
+                if any(True for p in parts for _ in _labels(p[0])):
+                    problems.fail(_unknown(parts[0], self.file.name, number))
                 continue
             record_name = f"[{number}] {shaped[2][0]}[{shaped[2][1]}]"
             at = SourceRecord(self.file.name, record_name, _HINT)
@@ -164,7 +170,11 @@ class LabelStudioFile:
                         found=f"{own_size[0]} x {own_size[1]}",
                     )
                 if geometry is None:
-                    problems.note("points have no area: a row without pixels", self.file.name)
+                    problems.note(
+                        "points and vectors that are open or curved have no area: a row without "
+                        "pixels",
+                        self.file.name,
+                    )
                 label = next((n for p in parts for n in _labels(p[0])), None)
                 results = {"results": [[*p[2], p[1]] for p in parts]}
                 own = shaped[0].get("id")
@@ -174,6 +184,15 @@ class LabelStudioFile:
         if others:
             record = {**record, "others": others}
         return AnnotatedImage(image, instances, size, record=record, layer=layer)
+
+
+def _unknown(part: tuple[Any, object, tuple[str, int]], file: str, number: int) -> SourceError:
+    region, _, (key, place) = part
+    return SourceRecord(file, f"[{number}] {key}[{place}]", _HINT).error(
+        "a region of a kind that is not read",
+        expected=", ".join(_SHAPES),
+        found=shown(region.get("type", region)),
+    )
 
 
 def _geometry(region: Any, at: SourceRecord) -> tuple[_Result, Geometry | None]:
@@ -209,6 +228,11 @@ def _geometry(region: Any, at: SourceRecord) -> tuple[_Result, Geometry | None]:
     if kind == "polygon":
         points = [(x * across, y * down) for x, y in value.points]
         return about, outline(points, at.member(".value.points"))
+    if kind == "vector" and value.closed and not any(v.get("isBezier") for v in value.vertices):
+        points = [
+            (v.get("x", math.nan) * across, v.get("y", math.nan) * down) for v in value.vertices
+        ]
+        return about, outline(points, at.member(".value.vertices"))
     if kind == "ellipse":
         radii = (value.radiusX * across, value.radiusY * down)
         check_points([radii], 1, at)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
-from ngff_bio.formats.arrays.npy import ArrayItem, StoredArray, open_npy
+from ngff_bio.formats.arrays.npy import ArrayItem, NpyArray, open_npy
 from ngff_bio.formats.images.label_pixels import check_integers, fit_labels
 from ngff_bio.formats.images.mask_files import rle_of_mask
 from ngff_bio.formats.problems import Problems
@@ -59,7 +59,7 @@ _IMAGES = re.compile(r"(?:^|/)images\.npy$", re.IGNORECASE)
 class ChannelInstances:
     """The nuclei of an image of PanNuke; label values are 1, 2, ... in the order of classes and ids."""
 
-    masks: StoredArray
+    masks: NpyArray
     number: int
 
     def read(self, t: int) -> list[Instance]:
@@ -188,7 +188,7 @@ def _tissuenet(tree: FileTree, name: str, problems: Problems) -> Iterator[tuple[
 
 
 def _image(
-    images: StoredArray,
+    images: NpyArray,
     number: int,
     layers: tuple[LabelLayer, ...],
     record: Mapping[str, object],
@@ -209,14 +209,14 @@ def _image(
     )
 
 
-def _texts(array: StoredArray) -> NDArray[np.str_]:
+def _texts(array: NpyArray) -> NDArray[np.str_]:
     """All texts of an array."""
     data = array.file.read_range(array.offset, array.file.size - array.offset)
     found = np.frombuffer(data, array.stored).reshape(array.shape)
     return found.astype(np.str_)
 
 
-def _check(array: StoredArray, shape: tuple[int, ...], expected: str) -> None:
+def _check(array: NpyArray, shape: tuple[int, ...], expected: str) -> None:
     if array.shape != shape or len(shape) != 4 or array.dtype.kind not in "biuf":
         raise SourceError(
             "an array does not have the shape of its layout",

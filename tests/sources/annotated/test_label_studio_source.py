@@ -240,3 +240,27 @@ def test_tables_are_read_as_the_same_regions_in_json(separator: str, tmp_path: P
     ngff_bio.export(tmp_path / "table.zarr", tmp_path / "back", to="label-studio")
     (back,) = json.loads((tmp_path / f"back/project.{ending}.json").read_text())
     assert back["label"] == given
+
+
+def test_vectors_and_empty_lists_come_back(tmp_path: Path) -> None:
+    vertices = [
+        {"id": str(n), "x": x, "y": y} for n, (x, y) in enumerate([(5, 5), (15, 5), (15, 25)])
+    ]
+    closed = region("vector", {"vertices": vertices, "closed": True})
+    line = region("vector", {"vertices": vertices, "closed": False}, id="open")
+    content = [task(closed, line) | {"predictions": []}]
+    source = folder(tmp_path / "in", content)
+    data = converted(source, tmp_path / "out.zarr")
+    assert covers(labels(data, layer="cell") == 1, Polygon([(4, 2), (12, 2), (12, 10)]))
+    assert [r["pixels"] > 0 for r in rows(data, layer="cell")] == [True, False]
+    ngff_bio.export(tmp_path / "out.zarr", tmp_path / "back", to="label-studio")
+    assert json.loads((tmp_path / "back/export.json").read_text()) == content
+
+
+def test_a_region_of_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
+    unknown = region("bitmask", {"imageDataURL": "data:image/png;base64,AAAA"})
+    source = folder(tmp_path / "in", [task(RESULTS[0], unknown)])
+    with pytest.raises(SourceError, match="kind that is not read") as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert (error.value.file, error.value.record) == ("export.json", "[0] annotations[1]")
+    assert ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip").instances == 1
