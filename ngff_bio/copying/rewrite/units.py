@@ -11,8 +11,9 @@ from typing import Any
 from ngff_bio.copying.rewrite.arrays import RewrittenArray
 from ngff_bio.engine.plan.plan import Unit, UnitPart
 from ngff_bio.engine.write.checksums import ChecksummingWriter, checksum
-from ngff_bio.engine.write.records import Failure, PartRecord, UnitRecord, save_record
-from ngff_bio.errors import NgffBioError, StorageError, StoreError
+from ngff_bio.engine.write.records import PartRecord, UnitRecord
+from ngff_bio.engine.write.units import run_parts, save_unit
+from ngff_bio.errors import NgffBioError, StoreError
 from ngff_bio.model import OnError, Region
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
@@ -38,17 +39,7 @@ class RewriteJob:
         """Do it and record it: parts whose source is damaged are recorded as failed with ``skip``."""
         writer = ChecksummingWriter(storage)
         record = UnitRecord(self.unit.id)
-        for part in self.unit.parts:
-            pool.check()
-            done = PartRecord(part.array, part.step, list(part.region))
-            try:
-                self._run(part, done, writer, pool)
-            except NgffBioError as error:
-                if on_error == "stop" or isinstance(error, StorageError):
-                    raise
-                name = self.names[part.array]
-                done.failed = Failure(error.what, error.file, error.record or name)
-            record.parts.append(done)
+        run_parts(self, lambda part: self._run(part, writer, pool), record, pool, on_error)
 
         def copy(key: str) -> None:
             pool.check()
@@ -56,15 +47,10 @@ class RewriteJob:
                 writer.put(key, data)
 
         pool.map(copy, self.objects)
-        for key, (size, crc) in writer.written.items():
-            record.objects.append((key, size))
-            record.checksums[key] = crc
-        save_record(storage, record)
-        return record
+        return save_unit(record, writer)
 
-    def _run(
-        self, part: UnitPart, done: PartRecord, writer: ChecksummingWriter, pool: WorkerPool
-    ) -> None:
+    def _run(self, part: UnitPart, writer: ChecksummingWriter, pool: WorkerPool) -> PartRecord:
+        done = PartRecord(part.array, part.step, list(part.region))
         array = self.arrays[part.array]
         if array.how == "whole":
             _rewrite_whole(array, writer)
@@ -77,6 +63,7 @@ class RewriteJob:
             done.crc32c = checksum(block) if part.step == 0 else None
             start = tuple(a for a, _ in part.region)
             write_block(array.new, start, block, writer.put, pool.map)
+        return done
 
 
 def _indices(array: RewrittenArray, region: Region) -> Iterator[tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -58,10 +58,23 @@ def run_unit(
         return job.run(storage, pool or WorkerPool(), on_error)
     worker = _Worker(job, ChecksummingWriter(storage), pool or WorkerPool())
     record = UnitRecord(job.unit.id, choices=worker.choices)
+    run_parts(job, worker.run, record, worker.pool, on_error)
+    worker.choose_missing(p.array for p in record.parts if p.failed is None)
+    return save_unit(record, worker.writer)
+
+
+def run_parts(
+    job: Job | OwnJob,
+    run: Callable[[UnitPart], PartRecord],
+    record: UnitRecord,
+    pool: WorkerPool,
+    on_error: OnError,
+) -> None:
+    """Run each part of a unit; one whose source is wrong is recorded as failed with ``skip``."""
     for part in job.unit.parts:
-        worker.pool.check()
+        pool.check()
         try:
-            done = worker.run(part)
+            done = run(part)
         except MemoryError as error:
             raise WorkerError(
                 "not enough memory for a unit of work",
@@ -76,11 +89,14 @@ def run_unit(
             failed = Failure(error.what, error.file, error.record or job.names[part.array])
             done = PartRecord(part.array, part.step, list(part.region), failed=failed)
         record.parts.append(done)
-    worker.choose_missing(p.array for p in record.parts if p.failed is None)
-    for key, (size, crc) in worker.writer.written.items():
+
+
+def save_unit(record: UnitRecord, writer: ChecksummingWriter) -> UnitRecord:
+    """Record a unit with the objects that it has written."""
+    for key, (size, crc) in writer.written.items():
         record.objects.append((key, size))
         record.checksums[key] = crc
-    save_record(storage, record)
+    save_record(writer.storage, record)
     return record
 
 
