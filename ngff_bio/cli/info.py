@@ -117,6 +117,9 @@ def _add_array(branch: Tree, array: dict[str, Any]) -> None:
     amount = "" if array["bytes"] is None else f", {size(array['bytes'])}"
     branch.add(escape(f"{array['dtype']}, {units}{amount}"))
     for level in array["levels"]:
+        if not level["shape"]:
+            branch.add(escape(f"level {level['path']}: absent"))
+            continue
         sizes = " ".join(f"{a}{n}" for a, n in zip(array["axes"], level["shape"], strict=True))
         line = f"level {level['path']}: {sizes}, chunks {'x'.join(map(str, level['chunks']))}"
         if level["shards"]:

@@ -12,7 +12,7 @@ from ngff_bio.reader.access.multiscale import Multiscale
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.reader.dataset import Dataset
 from ngff_bio.reader.image import Image
-from ngff_bio.storage import Storage, join_key, storage_at
+from ngff_bio.storage import Storage, storage_at
 
 
 def describe(
@@ -43,7 +43,7 @@ def describe(
         labels = []
         for name in image.labels:
             meta = image.label_meta(name).multiscales[0]
-            place = join_key(path, "labels", name, file=image.url)
+            place = image.label_path(name)
             labels.append(
                 {
                     "name": name,

@@ -8,8 +8,9 @@ and the channels of an image one at a time, in grey.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from posixpath import relpath
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import ngff_bio.reader as reader
 from ngff_bio.errors import ArgumentError
@@ -248,7 +249,9 @@ def segments_key(label: str) -> str:
 
 
 def has_segments(image: reader.Image, name: str) -> bool:
-    """Whether there may be names or numbers of the values of a label image."""
+    """Whether there may be names or numbers of the values of a label image of an image."""
+    if image.label_path(name) != image.below(f"labels/{name}"):  # of spatialdata: of several images
+        return False
     meta = image.label_meta(name).label
     return name in image.tables or any("class" in p for p in (meta.properties if meta else ()))
 
@@ -259,7 +262,8 @@ def label_layer(image: reader.Image, url: str, name: str, segments: bool = False
     ``url`` is that of the image's group.
     """
     meta = image.label_meta(name).label
-    place = f"{url}/labels/{quote(name)}"
+    path = relpath(image.label_path(name), image.path or ".")
+    place = urljoin(f"{url}/", quote(path))
     source: str | list[Any] = _source(image, place)
     if segments and has_segments(image, name):
         info = segments_key(place).removesuffix("info")

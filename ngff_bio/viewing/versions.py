@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 #: Viewers that cannot read a version of the specification yet.
-UNREADABLE: Mapping[str | None, tuple[str, ...]] = {"0.6": ("neuroglancer", "vizarr")}
+UNREADABLE: Mapping[str | None, tuple[str, ...]] = {
+    "0.6": ("neuroglancer", "vizarr"),
+    "0.4-dev-spatialdata": ("neuroglancer",),
+    "0.5-dev-spatialdata": ("neuroglancer",),
+}
 
 
 def version_warning(version: str | None) -> str | None:

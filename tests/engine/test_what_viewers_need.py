@@ -74,8 +74,15 @@ def test_tables_are_linked_to_their_label_image(nuclei: Path) -> None:
     table = image.get_table(name)
     assert table.table_type() == "feature_table"
     assert table.reference_label == "nucleus"
-    values = np.unique(image.get_label("nucleus").get_as_numpy())
+    pixels = image.get_label("nucleus").get_as_numpy()
+    values = np.unique(pixels)
     assert set(table.dataframe.index) >= {*values.tolist()} - {0}
+    masked = image.get_masked_image(
+        masking_label_name="nucleus"
+    )  # regions that ngio makes of labels
+    value = int(values[1])
+    extent = [int(np.ptp(where)) + 1 for where in np.nonzero(pixels == value)]
+    assert list(masked.get_roi_masked_as_numpy(value).shape[-2:]) == extent[-2:]
 
 
 def rules(store: Path) -> set[str]:

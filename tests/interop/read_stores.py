@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 ENVIRONMENTS: dict[str, tuple[list[str], list[str]]] = {
     "light": (["tensorstore", "zarrs", "duckdb", "ngff-zarr", "ngio"],) * 2,
     "napari": (["napari-ome-zarr", "ome-zarr"],) * 2,
+    "spatialdata": (["spatialdata"],) * 2,
     "bioio": (["bioio-ome-zarr", "bioio"], ["bioio-ome-zarr"]),
     "iohub": (["iohub"],) * 2,
 }

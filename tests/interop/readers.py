@@ -27,7 +27,7 @@ def check_pixels(case: Case, found: Any) -> str:
 
 
 def check_mosaic(case: Case, found: Any) -> str:
-    """Whether the pixels of each field are somewhere in a picture of the plate."""
+    """Whether the pixels of each field are somewhere in one plane of the plate."""
     whole = np.squeeze(np.asarray(found))
     missing = 0
     for crc in case["fields"]:
@@ -159,6 +159,16 @@ def iohub(case: Case) -> str:
         return check_pixels(case, found["0"][...])
 
 
+def spatialdata(case: Case) -> str:
+    from spatialdata import read_zarr
+
+    if case["feature"] not in ("image", "labels", "table"):
+        return "-"
+    place = case["path"].partition("/labels/")[0]
+    found = read_zarr(f"{case['store']}/{place}".rstrip("/"))
+    return "ok" if list(found.gen_elements()) else "no elements: it opens its own layout"
+
+
 def duckdb(case: Case) -> str:
     import duckdb as db
 
@@ -179,6 +189,7 @@ READERS = {
     "bioio-ome-zarr": bioio_ome_zarr,
     "iohub": iohub,
     "duckdb": duckdb,
+    "spatialdata": spatialdata,
 }
 
 

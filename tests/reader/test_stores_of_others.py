@@ -14,6 +14,9 @@ from written_stores import SCALE, blobs, by_hand, example_pixels
 import ngff_bio
 from ngff_bio.errors import StoreError
 from ngff_bio.reader.access.image import AlignedLabelsWarning
+from ngff_bio.reader.describe import describe
+from ngff_bio.viewing.links import image_links
+from ngff_bio.viewing.neuroglancer import label_layer
 
 
 def entry(axes: str, levels: list[tuple[float, float]], **more: Any) -> dict[str, Any]:
@@ -134,6 +137,16 @@ def test_labels_and_tables_of_spatialdata(tmp_path: Path) -> None:
     keys = {"region": "cell", "region_key": "region", "instance_key": "instance_id"}
     root["tables/t"].attrs.update({**keys, "spatialdata-encoding-type": "ngff:regions_table"})
     ngff_bio.convert(tmp_path / "s", tmp_path / "new", on_error="skip")
+    labels = describe(tmp_path / "s")["images"][0]["labels"]
+    assert [label["levels"][0]["shape"] for label in labels] == [
+        list(blobs().shape),
+        list(blobs()[::2, ::2].shape),
+    ]
+    image = ngff_bio.open(tmp_path / "s")["images/img"]
+    assert label_layer(image, "http://h/s/images/img", "cell")["source"] == (
+        "http://h/s/labels/cell/|zarr3:"
+    )
+    assert "neuroglancer" not in image_links(image, "http://h/s/images/img")
     for place in ("s", "new"):
         image = ngff_bio.open(tmp_path / place)["images/img"]
         assert image.labels == ("cell", "coarse")

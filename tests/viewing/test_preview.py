@@ -66,7 +66,7 @@ def test_the_scale_bar_is_as_long_as_it_says(store: Path) -> None:
         assert max(white[-40:].sum(axis=1)) == pixels + 1
 
 
-def test_outlines_are_wider_in_larger_pictures(store: Path) -> None:
+def test_outlines_are_wider_in_larger_drawings(store: Path) -> None:
     drawn = np.asarray(draw_preview(store, z=0, width=800, fill=0))
     tinted = (drawn == rule_color(1)).all(axis=-1)
     row = tinted[70 * 4]
@@ -107,8 +107,8 @@ def test_options_that_exclude_each_other_are_refused(
 
 
 def test_a_legend_of_very_many_classes_is_cut() -> None:
-    picture = PIL.Image.new("RGB", (50, 50))
-    sheet = with_legend(picture, "", {str(n): (n % 256, 0, 0) for n in range(10_000)})
+    drawn = PIL.Image.new("RGB", (50, 50))
+    sheet = with_legend(drawn, "", {str(n): (n % 256, 0, 0) for n in range(10_000)})
     assert sheet.height < 2000
 
 
