@@ -24,6 +24,8 @@ OPENED = {"type(self)", "NodeTree", "Hierarchy", "reader", "self", "part", "webb
 
 #: Functions that open a file whose name is not from a store, or not a file.
 OWN_FILES = {
+    ("publishing.croissant", "_sha256"): "a file of a temporary folder",
+    ("publishing.croissant", "write_annotations"): "the same",
     ("publishing.description", "_read"): "dataset.yaml, which the user names",
     ("checks.source.redraw", "_mask"): "an image in memory",
     ("checks.spec.findings", "rule_table"): "a file of this package",

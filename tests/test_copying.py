@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sys
 import threading
@@ -32,6 +33,7 @@ from ngff_bio.errors import (
     ArgumentError,
     IncompleteStoreError,
     StorageError,
+    StoreBusyError,
     StoreError,
     StoreExistsError,
     StoreNotFoundError,
@@ -112,6 +114,52 @@ def test_a_zip_is_ordered_and_named_as_rfc_9_recommends(store: Path, tmp_path: P
         copy(store, tmp_path / "a.ozx")
     copy(store, tmp_path / "a.ozx", overwrite=True)
     assert not [p for p in tmp_path.iterdir() if "unfinished" in p.name]
+
+
+class Stopped(Exception): ...
+
+
+def test_a_zip_is_resumed_and_in_a_bucket_it_appears_whole(
+    store: Path, tmp_path: Path, bucket_server: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ngff_bio.copying.archive.MEMORY", 1)  # objects one by one
+
+    def stop(done: int, total: int) -> None:
+        if done > total * 3 / 4:
+            raise Stopped
+
+    copy(store, tmp_path / "whole.ozx")
+    expected = (tmp_path / "whole.ozx").read_bytes()
+    with pytest.raises(Stopped):
+        copy(store, tmp_path / "a.ozx", progress=stop)
+    (partial,) = tmp_path.glob("a.ozx?*")
+    assert not (tmp_path / "a.ozx").exists()
+    with partial.open("r+b") as file:  # an object that is damaged, and a half one at the end
+        first = expected.index(b"PK\3\4", 1) - 1
+        file.seek(first)
+        file.write(bytes([expected[first] ^ 1]))
+        file.seek(-3, 2)
+        file.truncate()
+    with partial.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(StoreBusyError):
+            copy(store, tmp_path / "a.ozx")
+    report = copy(store, tmp_path / "a.ozx")
+    assert 2 <= report.sent < report.objects - 20
+    assert report.requests["GET"] == report.sent
+    assert (tmp_path / "a.ozx").read_bytes() == expected
+    assert not partial.exists()
+    bucket = bucket_server.storage()
+    there, options = f"{bucket.address}/a.ozx", {"storage_options": bucket.options}
+    with pytest.raises(Stopped):
+        copy(store, there, progress=stop, **options)
+    assert list(bucket.list()) == []
+    monkeypatch.setattr("ngff_bio.storage.bucket._PART", 5 << 20)
+    copy(store, there, **options)
+    assert bucket.get("a.ozx") == expected
+    with pytest.raises(StoreExistsError):
+        copy(store, there, **options)
+    assert ngff_bio.verify(there, storage_options=bucket.options).equal
 
 
 def test_zarr_v2_is_copied_and_is_no_ozx(tmp_path: Path) -> None:
@@ -336,7 +384,7 @@ def test_what_a_killed_copy_has_left_is_gone_in_the_end(store: Path, tmp_path: P
 
     with pytest.raises(Killed):
         copy(store, Killing(tmp_path / "a"))
-    (tmp_path / "a.ozx.77.unfinished").write_bytes(b"half")
+    (tmp_path / "a.ozx.unfinished").write_bytes(b"half")
     copy(store, tmp_path / "a")
     copy(store, tmp_path / "a.ozx")
     assert not [p for p in tmp_path.rglob("*") if "unfinished" in p.name]

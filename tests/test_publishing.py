@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -33,6 +34,7 @@ from ngff_bio.publishing.hosting import public_url
 from ngff_bio.publishing.policies import policies
 from ngff_bio.storage import FolderStorage
 from ngff_bio.viewing.landing import Description, landing_page
+from ngff_bio.viewing.serve import StoreServer
 from ngff_bio.viewing.summary import PlateMap, summarize
 
 URL = "https://example.org/data/p.zarr"
@@ -161,6 +163,35 @@ def test_the_page_has_no_script_and_nothing_from_elsewhere_whatever_the_names(st
     local = Tags()
     local.feed(landing_page(summary, replace(about, doi=""), None))
     assert not [v for n, v in local.attributes if n == "href"]
+
+
+def test_the_page_states_what_of_a_damaged_store_it_does_not_show(
+    store: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(store, tmp_path / "p.zarr")
+    first, second = (tmp_path / "p.zarr" / path for path in ngff_bio.open(store))
+    next(first.glob("tables/*/table.parquet")).write_bytes(b"PAR1")
+    for chunk in second.glob("0/c/**/0"):
+        if chunk.is_file():
+            chunk.write_bytes(b"short")
+    server = StoreServer(tmp_path / "p.zarr")
+    page = server.page("").decode()
+    server.server_close()
+    assert "2 parts of the store could not be read" in page
+    assert "<li>table A/1/0/tables/cell: a table cannot be read</li>" in page
+    assert "<li>image A/1/1: " in page
+    rows = len(ngff_bio.open(store)["A/1/1"].annotations())
+    assert f"<td class=n>{rows}</td>" in page
+
+
+def test_tables_of_measurements_are_not_published_as_annotations(
+    store: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(store, tmp_path / "p.zarr")
+    ngff_bio.measure(tmp_path / "p.zarr", write="measured", workers=1)
+    publish(tmp_path / "p.zarr", tmp_path / "public.zarr")
+    found = pq.read_table(tmp_path / "public.zarr" / "annotations.parquet")
+    assert found.num_rows == len(ngff_bio.open(store).annotations())
 
 
 def test_a_single_image_without_annotations_is_published(tmp_path: Path) -> None:

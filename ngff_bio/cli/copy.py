@@ -17,7 +17,7 @@ def copy(
     destination: Annotated[
         str,
         typer.Argument(
-            help="A folder, s3://, gs:// or az://, or a file that ends in .ozx or .zip.",
+            help="A folder, s3://, gs:// or az://, or a file in one that ends in .ozx or .zip.",
             metavar="DEST",
             show_default=False,
         ),
@@ -50,10 +50,13 @@ def copy(
     """Copy a store between folders, buckets and zips, or from a web server.
 
     Each object is checked against the manifest of the store. A copy does not open before it is
-    complete; an interrupted one is resumed by the same command, except to a zip, which starts again.
+    complete; an interrupted one is resumed by the same command, except to a zip in a bucket, which
+    starts again.
     """
     from ngff_bio.copying import copy as run
+    from ngff_bio.parallel import share_freed_memory
 
+    share_freed_memory()
     with ProgressBar("copying", shown=not (quiet or as_json or dry_run)) as bar:
         done = run(
             store,

@@ -52,7 +52,10 @@ def publish(
     Prints the policies that make the place public, and checks afterwards, as an anonymous browser,
     that ranges and requests from other origins work. Exit code 1 if they do not.
     """
-    from ngff_bio.publishing import publish as run
+    from ngff_bio.parallel import share_freed_memory
+
+    share_freed_memory()
+    from ngff_bio.publishing import publish as run  # imports Arrow
 
     with ProgressBar("publishing", shown=not (quiet or as_json or dry_run)) as bar:
         done = run(

@@ -54,7 +54,15 @@ def view(
     from ngff_bio.viewing.view import check_readable, has_published_segments, view_image
 
     storage = storage_at(store, storage_options)
-    hosted = store.startswith(("http://", "https://")) and not isinstance(storage, ZipStorage)
+    web = store.startswith(("http://", "https://"))
+    if link and web and "?" in store:
+        raise ArgumentError(
+            "no link can be made of a URL with a query",
+            found=storage.url,
+            hint="a signature is for one object, and a viewer reads many: leave out --link, then the "
+            "store is read through this machine",
+        )
+    hosted = web and "?" not in store and not isinstance(storage, ZipStorage)
     if link and not hosted:
         raise ArgumentError(
             "--link is for a store on a web server",

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ngff_bio import ngff
 from ngff_bio.copying.objects import CopyReport, StoredObject, read_object
+from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.errors import ArgumentError, StoreExistsError
 from ngff_bio.parallel import WorkerPool
-from ngff_bio.storage import FolderStorage, Storage
-from ngff_bio.storage.zip_writer import ZipWriter, zip_comment, zip_order
+from ngff_bio.storage import BucketStorage, FolderStorage, Storage
+from ngff_bio.storage.bucket import parts_of
+from ngff_bio.storage.zip_writer import PartialZip, zip_bytes, zip_comment, zip_order
 from ngff_bio.storage.zipped import ZipStorage
 from ngff_bio.zarrio.documents import attributes_of, load_node
 
 #: Bytes of objects that are held at a time.
-MEMORY = 128 << 20
+MEMORY = 40 << 20
 
 #: Objects of one batch that is read for a zip.
 _BATCH = 16
@@ -31,22 +33,22 @@ def copy_to_zip(
     overwrite: bool,
     dry_run: bool,
 ) -> None:
-    """Write all objects of a store to a zip on this machine, in the order of RFC 9.
+    """Write all objects of a store to a zip, in the order of RFC 9.
+
+    A file on this machine is resumed: what an interrupted run wrote of it is not fetched again. In a
+    bucket it is one upload in parts, which starts anew.
 
     Raises
     ------
     ngff_bio.errors.StoreExistsError
         If the file exists, and is not to be replaced.
+    ngff_bio.errors.StoreBusyError
+        If another process writes it.
     ngff_bio.errors.ArgumentError
-        If it would not be on this machine, or not be what its ending says.
+        If it would not be what its ending says.
     """
-    if not isinstance(target.outer, FolderStorage):
-        raise ArgumentError(
-            "a zip can only be written on this machine",
-            file=target.url,
-            hint="write it to a folder, then upload the file",
-        )
-    if target.outer.size(target.key) is not None and not overwrite:
+    outer = target.outer
+    if outer.size(target.key) is not None and not overwrite:
         raise StoreExistsError(
             "the destination already exists",
             file=target.url,
@@ -64,17 +66,42 @@ def copy_to_zip(
         )
     report.sent, report.bytes_sent = report.objects, report.bytes
     report.requests = {"GET": report.objects}
+    if isinstance(outer, BucketStorage):
+        outer.check_writable()
+        report.requests["PUT"] = parts_of(report.bytes) + 2
     if dry_run:
         return
     done = 0
-    with ZipWriter(target.outer.root / target.key, comment) as archive:
+
+    def read(partial: PartialZip | None) -> Iterator[tuple[str, bytes]]:
+        nonlocal done
         for batch in _batches(zip_order(objects), objects):
-            for key, data in zip(
-                batch, pool.map(lambda k: read_object(source, k, objects[k]), batch), strict=True
-            ):
-                archive.put(key, data)
+            found = pool.map(lambda key: _object(partial, source, key, objects[key]), batch)
+            for key, (data, sent) in zip(batch, found, strict=True):
+                report.sent -= not sent
+                report.bytes_sent -= 0 if sent else len(data)
                 done += len(data)
+                yield key, data
             progress(done, report.bytes)
+        report.requests["GET"] = report.sent
+
+    if isinstance(outer, FolderStorage):
+        with PartialZip(outer.root / target.key) as partial:
+            partial.write(zip_bytes(read(partial), comment))
+    elif isinstance(outer, BucketStorage):
+        outer.put_pieces(target.key, zip_bytes(read(None), comment), report.bytes)
+    else:
+        outer.put(target.key, list(zip_bytes(read(None), comment)))
+
+
+def _object(
+    partial: PartialZip | None, source: Storage, key: str, known: StoredObject
+) -> tuple[bytes, bool]:
+    """An object, and whether it was read from the store, and not from what was written before."""
+    kept = None if partial is None else partial.kept(key)
+    if kept is not None and (len(kept), crc32c(kept)) == (known.size, known.crc32c):
+        return kept, False
+    return read_object(source, key, known), True
 
 
 def _batches(keys: list[str], objects: Mapping[str, StoredObject]) -> Iterator[list[str]]:

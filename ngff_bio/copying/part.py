@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any
@@ -13,7 +13,6 @@ from ngff_bio.checks.store.documents import read_documents
 from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.manifest import (
     MANIFEST,
-    MANIFEST_CHECKSUM,
     object_entries,
     read_manifest,
     write_manifest,
@@ -29,13 +28,13 @@ from ngff_bio.zarrio.nodes import Nodes, add_document, read_nodes
 
 @dataclass
 class PartOfStore(ReadOnlyStorage):
-    """A store without the groups in ``dropped``, and with ``documents`` in place of its own."""
+    """A store without the groups in ``dropped``, and with the objects of ``added`` before its own."""
 
     refusal = "a part of a store can only be read"
 
     source: Storage
-    dropped: frozenset[str]
-    documents: dict[str, bytes]
+    dropped: frozenset[str] = frozenset()
+    added: Storage = field(default_factory=MemoryStorage)
 
     @property
     def url(self) -> str:
@@ -53,33 +52,26 @@ class PartOfStore(ReadOnlyStorage):
 
     def get(self, key: str) -> bytes | None:
         """All bytes of an object, or ``None``."""
-        if key in self.documents:
-            return self.documents[key]
-        return self.source.get(key) if self.keeps(key) else None
+        found = self.added.get(key)
+        return found if found is not None or not self.keeps(key) else self.source.get(key)
 
     def get_range(self, key: str, start: int, length: int) -> bytes | None:
         """Part of an object, or ``None``; a negative ``start`` counts from the end."""
-        if key in self.documents:
-            data = self.documents[key]
-            first = start if start >= 0 else max(len(data) + start, 0)
-            return data[first : first + length]
-        return self.source.get_range(key, start, length) if self.keeps(key) else None
+        found = self.added.get_range(key, start, length)
+        if found is not None or not self.keeps(key):
+            return found
+        return self.source.get_range(key, start, length)
 
     def size(self, key: str) -> int | None:
         """Size in bytes, or ``None``."""
-        if key in self.documents:
-            return len(self.documents[key])
-        return self.source.size(key) if self.keeps(key) else None
+        found = self.added.size(key)
+        return found if found is not None or not self.keeps(key) else self.source.size(key)
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
-        start = f"{prefix}/" if prefix else ""
-        for key, size in self.source.list(prefix):
-            if self.keeps(key) and key not in self.documents:
-                yield key, size
-        for key, data in self.documents.items():
-            if key.startswith(start):
-                yield key, len(data)
+        added = dict(self.added.list(prefix))
+        kept = (o for o in self.source.list(prefix) if self.keeps(o[0]) and o[0] not in added)
+        yield from chain(kept, added.items())
 
 
 @dataclass(frozen=True)
@@ -139,7 +131,7 @@ def part_of_store(source: Storage, choice: Choice, notes: list[str]) -> PartOfSt
     kept = {above for path in chosen for above in paths_above(path)}
     dropped = {above for path in images for above in paths_above(path)} - kept
     nodes, consolidated = _all_nodes(source)
-    part = PartOfStore(source, frozenset(dropped), {})
+    part = PartOfStore(source, frozenset(dropped))
     found = Nodes(nodes.zarr_format)
     found.arrays = {p: d for p, d in nodes.arrays.items() if part.keeps(p)}
     for path, attributes in nodes.groups.items():
@@ -149,20 +141,22 @@ def part_of_store(source: Storage, choice: Choice, notes: list[str]) -> PartOfSt
     names = ("zarr.json", ".zattrs", ".zmetadata")
     keys = {node_key(path, name) for path in changed for name in names}
     for batch in found.documents(consolidated):
-        part.documents |= {key: data for key, data in batch if key in keys}
+        for key, data in batch:
+            if key in keys:
+                part.added.put(key, data)
     for path, attributes in found.groups.items():
         content = attributes.get("ome", attributes)
         document = source.get(f"{path}/{OME_XML}") if "series" in content else None
         if document is not None:
-            part.documents[f"{path}/{OME_XML}"] = without_images(document, content["series"])
+            part.added.put(f"{path}/{OME_XML}", without_images(document, content["series"]))
     if source.size(MANIFEST) is not None:
         _add_manifest(part)
     return part
 
 
-def with_documents(source: Storage, documents: Mapping[str, bytes]) -> PartOfStore:
-    """A store with further objects at its root, which its manifest names too."""
-    part = PartOfStore(source, frozenset(), dict(documents))
+def with_objects(source: Storage, added: Storage) -> PartOfStore:
+    """A store with further objects, which its manifest names too: that is put beside them."""
+    part = PartOfStore(source, added=added)
     if source.size(MANIFEST) is not None:
         _add_manifest(part)
     return part
@@ -240,15 +234,14 @@ def _named(path: str, entries: Any, kept: set[str]) -> Iterator[dict[str, Any]]:
 
 
 def _add_manifest(part: PartOfStore) -> None:
-    """Put the manifest of what is left beside the documents of a part."""
+    """Put the manifest of what is left beside the objects that are added to a part."""
+    written = {}
+    for key, size in part.added.list():
+        written[key] = size, crc32c(part.added.get(key) or b"")
     entries = [
         e
         for e in read_manifest(part.source)
         if e.kind == "source"
-        or (part.keeps(e.path) and (e.kind != "object" or e.path not in part.documents))
+        or (part.keeps(e.path) and (e.kind != "object" or e.path not in written))
     ]
-    written = {key: (len(data), crc32c(data)) for key, data in part.documents.items()}
-    entries += object_entries(written)
-    memory = MemoryStorage()
-    write_manifest(memory, entries)
-    part.documents |= {key: memory.objects[key] for key in (MANIFEST, MANIFEST_CHECKSUM)}
+    write_manifest(part.added, [*entries, *object_entries(written)])

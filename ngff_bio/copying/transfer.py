@@ -64,8 +64,8 @@ def copy(
         The store.
     destination
         An empty place, one where the same copy was interrupted, or with ``overwrite`` another store.
-        A path that ends in ``.ozx`` or ``.zip`` is one file on this machine, which appears whole: if
-        it is interrupted, it starts from the beginning.
+        What ends in ``.ozx`` or ``.zip`` is one file, which appears whole. On this machine it is
+        resumed too; in a bucket it starts from the beginning if it is interrupted.
     images
         Globs of paths of images: only these are copied. Plates, lists of images and the manifest then
         name nothing else.
@@ -93,7 +93,7 @@ def copy(
     ngff_bio.errors.StoreExistsError
         If the destination contains a store or anything else.
     ngff_bio.errors.StorageError
-        If reading or writing fails. The same call resumes, but not to a zip.
+        If reading or writing fails. The same call resumes, but not to a zip in a bucket.
     """
     source, target = (
         storage_at(store, source_options),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import ngff_bio.reader as reader
 from ngff_bio.errors import StoreError, import_optional
-from ngff_bio.parallel import shared_pool
 from ngff_bio.publishing.description import licence_url
-from ngff_bio.reader.tables.tables import column_names
+from ngff_bio.reader.tables.tables import annotation_parts
 from ngff_bio.viewing.landing import Description
-from ngff_bio.viewing.summary import Summary
+from ngff_bio.viewing.summary import Summary, count_classes, pool_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 NAME = "croissant.json"
 
@@ -24,9 +28,12 @@ _COLUMNS = (
     *("x_start", "x_stop", "y_start", "y_stop", "z_start", "z_stop", "area", "pixels"),
 )
 
+#: Rows that are held at a time.
+_ROWS = 1 << 16
 
-def annotations_table(summary: Summary) -> bytes | None:
-    """Annotations of all images as Parquet; ``None`` if the store has none.
+
+def write_annotations(dataset: reader.Dataset, file: Path) -> Path | None:
+    """Write annotations of all images as Parquet, table by table; ``None`` if the store has none.
 
     Raises
     ------
@@ -36,30 +43,58 @@ def annotations_table(summary: Summary) -> bytes | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    dataset = summary.dataset
-    tables = [(image, name) for image in map(dataset.__getitem__, dataset) for name in image.tables]
-    known = set().union(*shared_pool(remote=True).map(lambda at: column_names(*at), tables))
-    columns = [c for c in _COLUMNS if c in known]
-    if not columns:
+    pool, parts = pool_of(dataset), annotation_parts(dataset, _COLUMNS)
+    every = pool.map(lambda part: part.open().schema.remove_metadata(), parts)
+    seen = [pa.schema([f for f in one if f.name in _COLUMNS]) for one in every]
+    found = pa.unify_schemas(seen, promote_options="permissive") if seen else pa.schema([])
+    known = {f.name: f for f in found if not pa.types.is_null(f.type)}
+    if not known:
         return None
-    table = dataset.annotations(columns=columns, to="pyarrow")
-    if not table.num_rows:
-        return None
-    kept = [i for i, f in enumerate(table.schema) if not pa.types.is_null(f.type)]
-    file = io.BytesIO()
-    pq.write_table(table.select(kept), file, compression="zstd")
-    return file.getvalue()
+    origin = [pa.field(name, pa.string()) for name in ("image", "layer")]
+    schema = pa.schema(origin + [known[c] for c in _COLUMNS if c in known])
+    rows = 0
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for tables in _batched(pool.imap(part.read for part in parts)):
+            table = pa.concat_tables(
+                [schema.empty_table(), *tables], promote_options="permissive"
+            ).select(schema.names)
+            writer.write_table(table.cast(schema))
+            rows += table.num_rows
+    if not rows:
+        file.unlink()
+    return file if rows else None
 
 
-def row_count(annotations: bytes | None) -> int:
+def _batched(tables: Iterator[pa.Table]) -> Iterator[list[pa.Table]]:
+    """Tables, as many at a time as make a row group."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        if sum(t.num_rows for t in held) >= _ROWS:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+def class_counts(annotations: Path | None) -> dict[str, int]:
+    """Number of rows of each class of a table of annotations."""
+    import pyarrow.parquet as pq
+
+    if annotations is None or "category" not in pq.read_schema(annotations).names:
+        return {}
+    return count_classes([pq.read_table(annotations, columns=["category"])])
+
+
+def row_count(annotations: Path | None) -> int:
     """Number of rows of a table of annotations."""
     import pyarrow.parquet as pq
 
-    return 0 if annotations is None else pq.read_metadata(io.BytesIO(annotations)).num_rows
+    return 0 if annotations is None else pq.read_metadata(annotations).num_rows
 
 
 def croissant(
-    summary: Summary, about: Description, url: str | None, annotations: bytes | None
+    summary: Summary, about: Description, url: str | None, annotations: Path | None
 ) -> bytes:
     """The metadata of a store as Croissant 1.0.
 
@@ -83,9 +118,9 @@ def croissant(
                 name=ANNOTATIONS,
                 description="all annotations, a row each",
                 content_url=f"{url}/{ANNOTATIONS}" if url else ANNOTATIONS,
-                content_size=f"{len(annotations)} B",
+                content_size=f"{annotations.stat().st_size} B",
                 encoding_formats=["application/x-parquet"],
-                sha256=hashlib.sha256(annotations).hexdigest(),
+                sha256=_sha256(annotations),
             )
         )
         records.append(_annotations(mlc, ctx, annotations))
@@ -108,6 +143,11 @@ def croissant(
             "the metadata is not valid Croissant", found="; ".join(sorted(made.issues.errors))[:500]
         )
     return json.dumps(made.to_json(), indent=1, ensure_ascii=False, default=str).encode()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _images(mlc: Any, ctx: Any, summary: Summary) -> Any:
@@ -155,7 +195,7 @@ def _classes(mlc: Any, ctx: Any, summary: Summary) -> Any:
     )
 
 
-def _annotations(mlc: Any, ctx: Any, annotations: bytes) -> Any:
+def _annotations(mlc: Any, ctx: Any, annotations: Path) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -175,7 +215,7 @@ def _annotations(mlc: Any, ctx: Any, annotations: bytes) -> Any:
                 ctx=ctx, file_object=ANNOTATIONS, extract=mlc.Extract(ctx=ctx, column=column.name)
             ),
         )
-        for column in pq.read_schema(io.BytesIO(annotations))
+        for column in pq.read_schema(annotations)
     ]
     return mlc.RecordSet(
         ctx=ctx,

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ngff_bio.reader as reader
 from ngff_bio.copying import CopyReport, copy
 from ngff_bio.copying.objects import check_complete
-from ngff_bio.copying.part import with_documents
+from ngff_bio.copying.part import with_objects
 from ngff_bio.copying.transfer import Progress
 from ngff_bio.engine.write.transaction import settled_view
 from ngff_bio.publishing import crate, croissant
 from ngff_bio.publishing.description import describe_dataset, licence_url
 from ngff_bio.publishing.hosting import Check, check_public, checked_url, public_url
 from ngff_bio.publishing.policies import policies
-from ngff_bio.storage import Storage, storage_at
+from ngff_bio.storage import FolderStorage, Storage, storage_at
 from ngff_bio.viewing.annotations import segment_properties
 from ngff_bio.viewing.landing import Description, landing_page
 from ngff_bio.viewing.neuroglancer import has_segments, segments_key
@@ -117,18 +120,25 @@ def publish(
     name = source.url.rstrip("/").rpartition("/")[2]
     known = Description.of_store(dataset.attributes, name)
     about = describe_dataset(known, metadata, description)
-    files = _documents(summarize(dataset), about, address)
-    copied = copy(
-        with_documents(source, files),
-        destination,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        storage_options=storage_options,
-        workers=workers,
-        progress=progress,
-    )
-    done = Publication(copied, address, {name: len(data) for name, data in files.items()})
-    done.notes = _missing(about)
+    with TemporaryDirectory(prefix="ngff-bio-") as folder:
+        added = FolderStorage(Path(folder))
+        table = croissant.write_annotations(dataset, added.root / croissant.ANNOTATIONS)
+        summary = summarize(dataset, croissant.class_counts(table))
+        for file, data in _documents(summary, about, address, table):
+            added.put(file, data)
+        files = dict(added.list())
+        gc.collect()  # what was drawn and read is not held while objects are sent
+        copied = copy(
+            with_objects(source, added),
+            destination,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            storage_options=storage_options,
+            workers=workers,
+            progress=progress,
+        )
+    done = Publication(copied, address, files)
+    done.notes = [*_missing(about), *(f"not on the page: {text}" for text in summary.problems)]
     if "://" in place:
         done.policies = policies(place)
     if address and "://" in place and not dry_run:
@@ -148,34 +158,27 @@ def _missing(about: Description) -> list[str]:
     return notes
 
 
-def _documents(summary: Summary, about: Description, url: str | None) -> dict[str, bytes]:
-    """Files that are added, by name."""
-    found: dict[str, bytes] = {}
-    table = croissant.annotations_table(summary)
-    if table is not None:
-        found[croissant.ANNOTATIONS] = table
+def _documents(
+    summary: Summary, about: Description, url: str | None, table: Path | None
+) -> Iterator[tuple[str, bytes]]:
+    """Files that are added besides the table of annotations."""
     files = {n: t for n, t in _FILES.items() if n != croissant.ANNOTATIONS or table is not None}
-    found[croissant.NAME] = croissant.croissant(summary, about, url, table)
-    found |= _segments(summary)
+    yield croissant.NAME, croissant.croissant(summary, about, url, table)
+    yield from _segments(summary)
     parts = {"index.html": "a page about the dataset", **files}
     del parts[crate.NAME]
-    found[crate.NAME] = crate.ro_crate(about, url, parts)
-    found["README.md"] = _readme(summary, about, url, croissant.row_count(table)).encode()
-    found["index.html"] = landing_page(summary, about, url, list(files.items())).encode()
-    return found
+    yield crate.NAME, crate.ro_crate(about, url, parts)
+    yield "README.md", _readme(summary, about, url, croissant.row_count(table)).encode()
+    yield "index.html", landing_page(summary, about, url, list(files.items())).encode()
 
 
-def _segments(summary: Summary) -> dict[str, bytes]:
+def _segments(summary: Summary) -> Iterator[tuple[str, bytes]]:
     """Names and numbers of label values for the links of the page, by key."""
-    images = (summary.dataset[path] for path in summary.listed)
-    return {
-        segments_key(image.below(f"labels/{name}")): json.dumps(
-            segment_properties(image, name)
-        ).encode()
-        for image in images
-        for name in image.labels
-        if has_segments(image, name)
-    }
+    for image in (summary.dataset[path] for path in summary.listed):
+        for name in image.labels:
+            if has_segments(image, name):
+                made = json.dumps(segment_properties(image, name))
+                yield segments_key(image.below(f"labels/{name}")), made.encode()
 
 
 def _readme(summary: Summary, about: Description, url: str | None, annotations: int) -> str:

@@ -30,6 +30,9 @@ _found_without_suffix: set[str] = set()
 #: Seconds for which a server that cannot be reached any more is waited for: it may be restarted.
 _PATIENCE = 60
 
+#: Bytes of a part of an upload in parts: S3 takes no smaller ones than 5 MB, except for the last.
+_PART = 8 << 20
+
 #: Documents that are looked for, and often are not there.
 _PROBED = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
 _OWN = (".ngff_bio/", "ngff_bio/")
@@ -112,9 +115,34 @@ class BucketStorage(Storage):
         self._call("write", key, lambda o: o.put(self.store, key, whole, use_multipart=False))
         return len(whole)
 
+    def put_pieces(self, key: str, data: Iterable[bytes], size: int) -> None:
+        """Write one object of about `size` bytes in several requests; it appears whole or not at all.
+
+        An upload that is interrupted leaves nothing that can be seen; one that is killed leaves parts
+        that the bucket's rules may have to remove.
+
+        Raises
+        ------
+        ngff_bio.errors.StorageError
+            If it cannot be written.
+        """
+        self.check_writable()
+        refuse_escape(key, self.url)
+        import obstore
+
+        part = -(-size // parts_of(size))
+        part = max(part + (part >> 3), _PART)
+        more: Any = {"use_multipart": True, "chunk_size": part, "max_concurrency": 4}
+        try:
+            obstore.put(self.store, key, iter(data), **more)
+        except NgffBioError:  # of the pieces
+            raise
+        except (obstore.exceptions.BaseError, FileNotFoundError) as error:
+            self._fail(error, "upload", key)
+
     def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         """Replace an object only if it still is ``before``: a conditional request."""
-        self._writable()
+        self.check_writable()
         import obstore
 
         try:
@@ -179,7 +207,15 @@ class BucketStorage(Storage):
 
     def version(self, key: str) -> tuple[int, str] | None:
         """Size in bytes, and what changes when the object does; ``None`` if there is none."""
-        found = self._call("read", key, lambda o: o.head(self.store, key))
+        first: Any = {"range": (0, 1)}
+        signed = self.address.startswith(WEB) and "?" in self.address  # for GET, and not for HEAD
+        found = self._call(
+            "read",
+            key,
+            lambda o: (
+                o.get(self.store, key, options=first).meta if signed else o.head(self.store, key)
+            ),
+        )
         return None if found is None else (int(found["size"]), _version(found))
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
@@ -211,7 +247,14 @@ class BucketStorage(Storage):
                 hint="it can only be read, key by key; write to a folder or a bucket",
             )
 
-    def _writable(self) -> None:
+    def check_writable(self) -> None:
+        """Raise if it is a web server.
+
+        Raises
+        ------
+        ngff_bio.errors.StorageError
+            It can only be read.
+        """
         if self.address.startswith(WEB):
             raise StorageError(
                 "a web server can only be read",
@@ -241,7 +284,7 @@ class BucketStorage(Storage):
         """One request; ``None`` where there is no such object to read or remove."""
         refuse_escape(key, self.url)
         if verb in ("write", "remove", "move"):
-            self._writable()
+            self.check_writable()
         import obstore
 
         began: float | None = None
@@ -278,6 +321,11 @@ class BucketStorage(Storage):
         # Not chained: the original contains requests and answers, which may contain keys.
         file = f"{self.url}/{key}".rstrip("/")
         raise failure(error, verb, file, self.address, self.connection, self.secrets) from None
+
+
+def parts_of(size: int) -> int:
+    """Number of parts in which an object is uploaded: S3 takes 10,000."""
+    return min(max(1, -(-size // _PART)), 8000)
 
 
 def _version(item: Mapping[str, Any]) -> str:

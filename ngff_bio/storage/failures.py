@@ -92,7 +92,8 @@ def failure(
     if not hint:
         hint = "the server or the network failed, also when the request was repeated"
         if verb != "read":
-            hint += ": run the same command again, it resumes where it stopped"
+            hint += ": run the same command again"
+            hint += "" if verb == "upload" else ", it resumes where it stopped"
     if found in what:
         found = ""
     return StorageError(
@@ -130,10 +131,15 @@ def _denied(verb: str, web: bool, connection: Connection) -> str:
         return "the web server does not give this file to everyone: check the URL"
     if connection.credentials.startswith("none"):
         return "the bucket is not public for this: give credentials, as with --profile NAME"
-    needed = {"read": "s3:GetObject", "list": "s3:ListBucket", "write": "s3:PutObject"}
+    needed = {
+        "read": "GetObject",
+        "list": "ListBucket",
+        "write": "PutObject",
+        "upload": "PutObject",
+    }
     return (
         f"these credentials may not {verb} here: check the keys and their rights "
-        f"({needed.get(verb, 's3:DeleteObject')})"
+        f"(s3:{needed.get(verb, 'DeleteObject')})"
     )
 
 

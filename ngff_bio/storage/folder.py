@@ -74,7 +74,7 @@ class FolderStorage(Storage):
         except OSError as error:
             with suppress(OSError):
                 os.unlink(beside)
-            raise _storage_error(error, place, "write") from error
+            raise storage_error(error, place, "write") from error
         return size
 
     def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
@@ -90,7 +90,7 @@ class FolderStorage(Storage):
         except OSError as error:
             if isinstance(error, StorageError):
                 raise
-            raise _storage_error(error, place, "write") from error
+            raise storage_error(error, place, "write") from error
 
     def get(self, key: str) -> bytes | None:
         """All bytes of an object, or ``None``."""
@@ -114,7 +114,7 @@ class FolderStorage(Storage):
                 start = max(os.fstat(handle).st_size + start, 0)
             return os.pread(handle, length, start)
         except OSError as error:
-            raise _storage_error(error, self._place(key), "read") from error
+            raise storage_error(error, self._place(key), "read") from error
         finally:
             os.close(handle)
 
@@ -132,7 +132,7 @@ class FolderStorage(Storage):
         absent = FileNotFoundError | NotADirectoryError | IsADirectoryError
         # Nothing can have a name that is too long.
         if not isinstance(error, absent) and error.errno != errno.ENAMETOOLONG:
-            raise _storage_error(error, self._place(key), "read") from error
+            raise storage_error(error, self._place(key), "read") from error
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
@@ -145,7 +145,7 @@ class FolderStorage(Storage):
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
-                raise _storage_error(error, self._place(below), "list") from error
+                raise storage_error(error, self._place(below), "list") from error
             for entry in found:
                 with suppress(FileNotFoundError):  # gone since it was listed
                     if entry.is_dir(follow_symlinks=False):
@@ -161,7 +161,7 @@ class FolderStorage(Storage):
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise _storage_error(error, self._place(prefix), "list") from error
+            raise storage_error(error, self._place(prefix), "list") from error
 
     def delete(self, key: str) -> None:
         """Remove an object."""
@@ -170,7 +170,7 @@ class FolderStorage(Storage):
         except NotADirectoryError:
             return
         except OSError as error:
-            raise _storage_error(error, self._place(key), "remove") from error
+            raise storage_error(error, self._place(key), "remove") from error
 
     def delete_all(self, prefix: str = "", known: Iterable[str] = ()) -> None:
         """Remove everything below ``prefix``, and the folder itself."""
@@ -181,7 +181,7 @@ class FolderStorage(Storage):
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _storage_error(error, top, "remove") from error
+            raise storage_error(error, top, "remove") from error
 
     def rename(self, key: str, after: str) -> None:
         """Move an object to another key."""
@@ -192,7 +192,7 @@ class FolderStorage(Storage):
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _storage_error(error, place, "write") from error
+            raise storage_error(error, place, "write") from error
 
     def remove_partial(self) -> int:
         """Remove files of puts that never ended."""
@@ -246,6 +246,7 @@ def _write(place: str, buffers: Sequence[Buffer]) -> int:
     return total
 
 
-def _storage_error(error: OSError, place: str | Path, verb: str) -> StorageError:
+def storage_error(error: OSError, place: str | Path, verb: str) -> StorageError:
+    """The error of the system as one that names the file, with a hint."""
     hint = _HINTS.get(error.errno or 0)
     return StorageError(f"cannot {verb}: {error.strerror or error}", file=place, hint=hint)

@@ -26,7 +26,7 @@ def storage_at(
     ----------
     place
         A folder, ``file://``, ``s3://``, ``gs://``, ``az://``, or ``http(s)://`` to read; or a
-        ``.zip`` or ``.ozx`` in one of them, to read.
+        ``.zip`` or ``.ozx`` in one of them, to read. A web address may have a query, as a signed one.
     options
         Options of a bucket: see :class:`ngff_bio.storage.BucketStorage`.
 
@@ -39,15 +39,17 @@ def storage_at(
         return place
     text = os.fspath(place)
     scheme, found, rest = text.partition("://")
-    zipped = text.lower().endswith(ENDINGS)
+    # A web address may end in a query: a signature or a token, which every request gets.
+    path, mark, query = text.partition("?") if scheme in WEB else (text, "", "")
+    zipped = path.lower().endswith(ENDINGS)
     if not found or scheme == "file":
         folder = Path(rest if found else text).absolute()
         if zipped and not folder.is_dir():
             return ZipStorage(FolderStorage(folder.parent), folder.name)
         return FolderStorage(folder)
     if zipped and scheme in (*BUCKETS, *WEB):
-        above, _, name = text.rpartition("/")
-        return ZipStorage(storage_at(above, options), name)
+        above, _, name = path.rpartition("/")
+        return ZipStorage(storage_at(f"{above}{mark}{query}", options), name)
     if scheme in (*BUCKETS, *WEB):
         if not urlsplit(text).netloc:
             raise ArgumentError(

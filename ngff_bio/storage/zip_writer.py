@@ -1,21 +1,32 @@
-"""Writing a store to one zip file, once: ``.ozx`` as OME-NGFF RFC 9 recommends, or any ``.zip``."""
+"""Writing a store to one zip, once: ``.ozx`` as OME-NGFF RFC 9 recommends, or any ``.zip``.
+
+The same objects give the same bytes, from the first to the last: a file that was interrupted is written
+again over itself, and what it contains need not be fetched again.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import struct
 import zipfile
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from glob import escape
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ngff_bio.errors import StorageError
-from ngff_bio.storage.base import Buffer
-from ngff_bio.storage.folder import UNFINISHED
+from ngff_bio.errors import NgffBioError, StoreBusyError
+from ngff_bio.storage.folder import UNFINISHED, storage_error
+
+try:
+    import fcntl
+except ImportError:  # not on this system: two writers of one file then are not noticed
+    fcntl = None  # type: ignore[assignment]
 
 #: The same objects give the same file: no time is the earliest that a zip can state.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
+
+#: Local file header (APPNOTE 4.3.7): flags, method, sizes, lengths of the name and of extras.
+_HEADER = struct.Struct("<4s2xHH8xIIHH")
 
 
 def zip_order(keys: Iterable[str]) -> list[str]:
@@ -29,59 +40,114 @@ def zip_comment(version: str) -> bytes:
     return json.dumps({"ome": ome}).encode()
 
 
-class ZipWriter:
-    """A zip file that appears whole, when the block ends without an error.
+def zip_bytes(objects: Iterable[tuple[str, bytes]], comment: bytes = b"") -> Iterator[bytes]:
+    """Bytes of a zip with these objects, piece by piece.
 
     Objects are stored without compression: chunks are compressed already, and can be read in place.
+    """
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        archive.comment = comment
+        for key, data in objects:
+            info = zipfile.ZipInfo(key, _NO_TIME)
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, data)
+            yield sink.take()
+    yield sink.take()
+
+
+class _Sink(io.BytesIO):
+    """What `zipfile` has written since it was last taken; it goes back to the last header only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._taken = 0
+
+    def tell(self) -> int:
+        return self._taken + super().tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._taken + super().seek(offset - self._taken, whence)
+
+    def take(self) -> bytes:
+        data = self.getvalue()
+        self._taken += len(data)
+        super().seek(0)
+        self.truncate()
+        return data
+
+
+class PartialZip:
+    """A zip file on this machine, written beside its place and moved there when it is complete.
 
     Parameters
     ----------
     path
         Of the file; one that is there is replaced.
-    comment
-        Comment of the archive.
 
     Raises
     ------
     ngff_bio.errors.StorageError
         If the file cannot be written.
+    ngff_bio.errors.StoreBusyError
+        If another process writes it.
     """
 
-    def __init__(self, path: Path, comment: bytes = b"") -> None:
-        self.path, self._comment = path, comment
-        self._beside = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
+    def __init__(self, path: Path) -> None:
+        self.path, self._beside = path, path.with_name(path.name + UNFINISHED)
+        self._kept: dict[str, tuple[int, int]] = {}
 
-    def __enter__(self) -> ZipWriter:
+    def __enter__(self) -> PartialZip:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            for left in self.path.parent.glob(f"{escape(self.path.name)}.*{UNFINISHED}"):
-                left.unlink()  # of a process that was killed
-            self._zip = zipfile.ZipFile(self._beside, "w", zipfile.ZIP_STORED, allowZip64=True)
+            self._handle = os.open(self._beside, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise self._failed(error) from error
-        self._zip.comment = self._comment
+            raise storage_error(error, self.path, "write") from error
+        try:
+            if fcntl is not None:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._handle)
+            raise StoreBusyError("another process is writing this file", file=self.path) from None
+        except OSError:  # no locks here
+            pass
+        self._kept = dict(self._scan())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            self._zip.close()
-            if kind is None:
-                os.replace(self._beside, self.path)
-        except OSError as error:
-            raise self._failed(error) from error
-        finally:
-            with suppress(OSError):
-                os.unlink(self._beside)
+    def __exit__(self, *_: object) -> None:
+        os.close(self._handle)
 
-    def put(self, key: str, data: Buffer | Sequence[Buffer]) -> None:
-        """Add one object."""
-        info = zipfile.ZipInfo(key, _NO_TIME)
-        info.external_attr = 0o644 << 16
-        parts = [data] if isinstance(data, bytes | bytearray | memoryview) else data
-        try:
-            self._zip.writestr(info, b"".join(parts))
-        except OSError as error:
-            raise self._failed(error) from error
+    def _scan(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Place and size of the objects of an interrupted run, as far as they are complete."""
+        at, end = 0, os.fstat(self._handle).st_size
+        while len(head := os.pread(self._handle, _HEADER.size, at)) == _HEADER.size:
+            magic, flags, method, size, _, name, extra = _HEADER.unpack(head)
+            start = at + _HEADER.size + name + extra
+            if magic != b"PK\x03\x04" or flags & 8 or method or extra or start + size > end:
+                return
+            key = os.pread(self._handle, name, at + _HEADER.size).decode("utf-8", "replace")
+            yield key, (start, size)
+            at = start + size
 
-    def _failed(self, error: OSError) -> StorageError:
-        return StorageError(f"cannot write: {error.strerror or error}", file=self.path)
+    def kept(self, key: str) -> bytes | None:
+        """An object that an interrupted run wrote; it may be damaged, or one of another store."""
+        if key not in self._kept:
+            return None
+        start, size = self._kept[key]
+        return os.pread(self._handle, size, start)
+
+    def write(self, pieces: Iterable[bytes]) -> None:
+        """Write all of the file, and move it to its place."""
+        try:
+            at = 0
+            for piece in pieces:
+                rest = memoryview(piece)
+                while rest:
+                    count = os.pwrite(self._handle, rest, at)
+                    rest, at = rest[count:], at + count
+            os.ftruncate(self._handle, at)
+            os.replace(self._beside, self.path)
+        except NgffBioError:  # of the pieces
+            raise
+        except OSError as error:
+            raise storage_error(error, self.path, "write") from error

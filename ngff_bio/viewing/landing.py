@@ -35,6 +35,9 @@ th,td{text-align:left;padding:.15rem .5rem;border-bottom:1px solid #8883}
 a{color:#2470d6}.n{text-align:right}
 """.replace("\n", "")
 
+#: Parts of the store that cannot be read, of which the page names so many.
+_PROBLEMS = 50
+
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'"
 
 _ADDRESS = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;)]")
@@ -91,6 +94,7 @@ class _Page:
         for plate in self.summary.plates:
             yield from self._plate(plate)
         yield from self._images()
+        yield from self._problems()
         if self.files:
             yield "<h2>Files</h2><ul>"
             for name, text in self.files.items():
@@ -191,6 +195,13 @@ class _Page:
         yield "</table></div>"
         if more := len(summary.dataset) - len(summary.listed):
             yield f"<p>and {more:,} more</p>"
+
+    def _problems(self) -> Iterator[str]:
+        problems = self.summary.problems
+        if problems:
+            yield f"<h2>Not shown</h2><p class=bad>{_number(len(problems), 'part')} of the store could "
+            yield "not be read:</p><ul class=bad>"
+            yield "".join(f"<li>{escape(text)}</li>" for text in problems[:_PROBLEMS]) + "</ul>"
 
     def _image_links(self, path: str) -> str:
         image = self.summary.dataset[path]

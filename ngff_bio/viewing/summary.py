@@ -5,17 +5,26 @@ from __future__ import annotations
 import io
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import ngff_bio.reader as reader
 from ngff_bio.errors import NgffBioError
-from ngff_bio.parallel import shared_pool
+from ngff_bio.parallel import WorkerPool, shared_pool
+from ngff_bio.reader.tables.tables import TablePart, annotation_parts
 from ngff_bio.viewing.neuroglancer import shown_label
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: Images with a thumbnail, and images that are listed: a page stays below 2 MB.
 _THUMBNAILS, _LISTED = 24, 200
 _SIZE = 200
+
+#: Thumbnails that are drawn at a time: large planes take much memory.
+_AT_A_TIME = 4
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,8 @@ class Summary:
     """Contents of a store for a page.
 
     ``classes`` are numbers of annotations by class name; ``thumbnails`` are WebP images as ``data:``
-    URLs by path; ``listed`` are the images that the page names.
+    URLs by path; ``listed`` are the images that the page names; ``problems`` state what of it could
+    not be read.
     """
 
     dataset: reader.Dataset
@@ -42,40 +52,65 @@ class Summary:
     plates: tuple[PlateMap, ...]
     thumbnails: Mapping[str, str]
     listed: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
 
-def summarize(dataset: reader.Dataset) -> Summary:
-    """Read what a page shows: metadata, class names of annotations, few small images."""
+def summarize(dataset: reader.Dataset, classes: Mapping[str, int] | None = None) -> Summary:
+    """Read what a page shows: metadata, classes of annotations unless given, few small images."""
     paths = list(dataset)
     step = max(1, -(-len(paths) // _THUMBNAILS))
     drawn = paths[::step]
-    made = shared_pool(remote=True).map(lambda p: _thumbnail(dataset[p]), drawn)
+    problems: list[str] = []
+    made: list[str | None] = []
+    for at in range(0, len(drawn), _AT_A_TIME):
+        some = drawn[at : at + _AT_A_TIME]
+        made += pool_of(dataset).map(lambda p: _thumbnail(dataset[p], problems), some)
     return Summary(
         dataset,
-        _classes(dataset),
+        _classes(dataset, problems) if classes is None else classes,
         tuple(_plate_map(path, plate) for path, plate in dataset.plates.items()),
         {p: t for p, t in zip(drawn, made, strict=True) if t},
         tuple(paths[:_LISTED]),
+        tuple(sorted(problems)),
     )
 
 
-def _classes(dataset: reader.Dataset) -> dict[str, int]:
-    try:
-        table = dataset.annotations(columns=["category"], to="pyarrow")
-    except NgffBioError:  # no tables, or none with classes
-        return {}
-    if "category" not in table.column_names:
-        return {}
-    counts = table["category"].value_counts().to_pylist()
-    found = Counter({str(c["values"]): int(c["counts"]) for c in counts if c["values"] is not None})
+def pool_of(dataset: reader.Dataset) -> WorkerPool:
+    """Threads that read a dataset: many where each request takes its time."""
+    return shared_pool(remote=dataset.nodes.storage.locality == "network")
+
+
+def count_classes(tables: Iterable[pa.Table]) -> dict[str, int]:
+    """Number of rows by class, most frequent first, of tables that may have the column ``category``."""
+    found: Counter[str] = Counter()
+    for table in tables:
+        if "category" in table.column_names:
+            for count in table["category"].value_counts().to_pylist():
+                if count["values"] is not None:
+                    found[str(count["values"])] += int(count["counts"])
     return dict(found.most_common())
 
 
-def _thumbnail(image: reader.Image) -> str | None:
+def _classes(dataset: reader.Dataset, problems: list[str]) -> dict[str, int]:
+    parts = annotation_parts(dataset, ["category"])
+    read = pool_of(dataset).imap(partial(_column, part, problems) for part in parts)
+    return count_classes(table for table in read if table is not None)
+
+
+def _column(part: TablePart, problems: list[str]) -> pa.Table | None:
+    try:
+        return part.read()
+    except NgffBioError as error:
+        problems.append(f"table {part.image.below(f'tables/{part.name}')}: {error.what}")
+        return None
+
+
+def _thumbnail(image: reader.Image, problems: list[str]) -> str | None:
     """An image with its labels as a ``data:`` URL; ``None`` if it cannot be read."""
     try:
         drawn = image.thumbnail(_SIZE, labels=shown_label(image))
-    except NgffBioError:
+    except NgffBioError as error:
+        problems.append(f"image {image.path or '/'}: {error.what}")
         return None
     file = io.BytesIO()
     drawn.save(file, "WEBP", quality=70)

@@ -19,7 +19,7 @@ from scenes import collection, plate, volume
 from ngff_bio.engine import Settings, ThreadRunner, progress_of, write_dataset
 from ngff_bio.engine.resume import lease
 from ngff_bio.engine.resume.lease import LEASE, LEASE_TIMEOUT, Lease, alive, machine, started
-from ngff_bio.errors import ConversionCancelledError, StoreBusyError
+from ngff_bio.errors import ConversionCancelledError, StorageError, StoreBusyError
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
 
 
@@ -129,6 +129,27 @@ def test_a_lease_is_renewed_and_its_loss_is_reported(monkeypatch: pytest.MonkeyP
         storage.put(LEASE, b"{}")
         assert lost.wait(10)
     assert storage.get(LEASE) == b"{}"
+
+
+def test_a_renewal_without_an_answer_is_not_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
+
+    class Silent(MemoryStorage):
+        renewals = 0
+
+        def compare_and_swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+            done = super().compare_and_swap(key, before, after)
+            self.renewals += before is not None
+            if self.renewals == 2:
+                raise StorageError("no answer")
+            return done
+
+    storage, lost = Silent(), threading.Event()
+    with Lease(storage, lost.set):
+        while storage.renewals < 5 and not lost.is_set():
+            time.sleep(0.01)
+    assert not lost.is_set()
+    assert storage.get(LEASE) is None
 
 
 def test_a_conversion_that_lost_its_lease_stops(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,13 @@ import pickle
 import shutil
 import zipfile
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pytest
+from bucket_server import BucketServer
 
 from ngff_bio.errors import StorageError
 from ngff_bio.storage import FolderStorage, MemoryStorage, ZipStorage, storage_at
@@ -96,3 +99,18 @@ def test_a_zip_in_a_bucket_is_read_in_place(tmp_path: Path, bucket_server: Any) 
     storage = storage_at(f"{bucket.address}/store.ozx", bucket_server.options)
     assert storage.get("0/c/0/0") == CONTENT["0/c/0/0"]
     assert storage.get_range("0/c/0/0", 9, 3) == CONTENT["0/c/0/0"][9:12]
+
+
+def test_a_signed_url_opens_a_zip(
+    tmp_path: Path, bucket_server: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = bucket_server.storage()
+    bucket.put("s.ozx", make_zip(tmp_path / "s.ozx").read_bytes())
+    url = obstore.sign(bucket.store, "GET", "s.ozx", timedelta(minutes=5))
+    monkeypatch.setattr("ngff_bio.storage.zipped._TAIL", 1000)  # then its size is requested
+    storage = storage_at(url)
+    assert isinstance(storage, ZipStorage)
+    assert {k: storage.get(k) for k, _ in storage.list()} == CONTENT
+    assert "Signature" not in f"{storage.url} {storage!r}"
+    with pytest.raises(StorageError, match="denied"):
+        storage_at(url.replace("Signature=", "Signature=0")).size("zarr.json")

@@ -123,3 +123,9 @@ def test_a_conversion_says_which_viewers_cannot_read_its_version(tmp_path: Path)
         )
         assert done.exit_code == 0, done.output
         assert ("cannot read OME-Zarr" in done.output) == warned
+
+
+def test_no_link_is_made_of_a_signed_url() -> None:
+    done = CliRunner().invoke(app, ["view", "--link", "https://h/a.zarr?sig=hush"])
+    assert "a signature is for one object" in str(done.exception)
+    assert "hush" not in str(done.exception)

@@ -88,7 +88,7 @@ class Lease:
         self._done.set()
         _held.discard(self._content["token"])
         with suppress(StorageError):  # an earlier error is what the user needs to see
-            if self._storage.get(LEASE) == self._written:
+            if self._is_ours(self._storage.get(LEASE)):
                 self._storage.delete(LEASE)
             if next(iter(self._storage.list(STATE)), None) is None:
                 self._storage.delete_all(STATE)  # folders that are empty now
@@ -96,7 +96,7 @@ class Lease:
     def _take(self) -> None:
         for _ in range(10):
             found = self._storage.get(LEASE)
-            if found == self._written:  # a repeated request: the first one had succeeded
+            if self._is_ours(found):  # a repeated request: the first one had succeeded
                 return
             if found is not None and alive(other := _parsed(found)):
                 raise StoreBusyError(
@@ -117,14 +117,18 @@ class Lease:
         while not self._done.wait(HEARTBEAT_SECONDS):
             renewed = _json({**self._content, "beat": time.time()})
             try:
-                mine = self._storage.compare_and_swap(LEASE, self._written, renewed)
-                if mine or self._storage.get(LEASE) == renewed:
+                if self._storage.compare_and_swap(LEASE, self._written, renewed):
                     self._written = renewed
+                elif (found := self._storage.get(LEASE)) is not None and self._is_ours(found):
+                    self._written = found  # of a renewal, also an earlier one, without an answer
                 elif not self._done.is_set():
                     self._lost()
                     return
             except StorageError:
                 continue  # the units will fail on their own
+
+    def _is_ours(self, found: bytes | None) -> bool:
+        return found is not None and _parsed(found).get("token") == self._content["token"]
 
 
 def alive(lease: dict[str, Any]) -> bool:

@@ -132,6 +132,18 @@ class TablePart:
         return found
 
 
+def annotation_parts(images: Mapping[str, ImageNode], columns: Sequence[str]) -> list[TablePart]:
+    """Columns of the tables of label layers, and of all tables of an image that has none of these.
+
+    Other tables beside them, as of measurements, describe the same objects.
+    """
+    return [
+        TablePart(image, name, EVERY_ROW, columns, ("image", "layer"))
+        for image in readable_images(images, images)
+        for name in [n for n in image.tables if n in image.layers] or image.tables
+    ]
+
+
 @contextmanager
 def damage_reported(url: str) -> Iterator[None]:
     """Errors of Arrow as one that names the table."""
