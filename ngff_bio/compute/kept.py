@@ -17,11 +17,13 @@ from functools import partial
 from types import CodeType
 from typing import Any
 
+import msgspec
+
 from ngff_bio.compute.results import Kept, folder_of, parse_name
 from ngff_bio.engine.write.manifest import MANIFEST, read_manifest
 from ngff_bio.reader import Image
 from ngff_bio.storage import Storage
-from ngff_bio.zarrio.journal import RESULTS, STATE
+from ngff_bio.zarrio.journal import RESULTS, STATE, sealed, unsealed
 
 _DOCUMENTS = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
@@ -48,10 +50,10 @@ class KeptResults:
         noted = self.storage.get(self._note)
         if noted is not None:
             try:
-                return dict(json.loads(noted))
-            except ValueError:
+                return msgspec.json.decode(unsealed(noted), type=dict[str, Any])
+            except (msgspec.DecodeError, ValueError, RecursionError):
                 pass
-        self.storage.put(self._note, json.dumps(dict(provenance)).encode())
+        self.storage.put(self._note, sealed(json.dumps(dict(provenance)).encode()))
         return dict(provenance)
 
     @property

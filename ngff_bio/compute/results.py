@@ -206,7 +206,7 @@ def _encoded(value: Any, piece: ImagePiece) -> tuple[str, bytes]:
     kind = value.dtype.newbyteorder("<").str[1:]
     channels = value.shape[axes.index("c")] if "c" in axes and value.ndim == len(axes) else 0
     name = f"{number:08d}.{kind}.{most}.{channels}.npy.zst"
-    return name, bytes(Zstd(level=1).encode(out.getvalue()))
+    return name, bytes(Zstd(level=1, checksum=True).encode(out.getvalue()))
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,10 @@ def load_array(storage: Storage, key: str, run: str) -> PixelArray:
     place = (run, storage.url, key)
     if getattr(_last, "place", None) != place:
         data = _kept(storage, key)
-        _last.array = np.load(io.BytesIO(Zstd().decode(data)), allow_pickle=False)
+        try:
+            _last.array = np.load(io.BytesIO(Zstd().decode(data)), allow_pickle=False)
+        except (ValueError, RuntimeError, EOFError) as error:
+            raise _damaged(storage, key, error) from None
         _last.place = place
     found: PixelArray = _last.array
     return found
@@ -254,7 +257,20 @@ def load_array(storage: Storage, key: str, run: str) -> PixelArray:
 
 def load_table(storage: Storage, key: str) -> Any:
     """A table that was kept."""
-    return from_parquet(_kept(storage, key))
+    data = _kept(storage, key)
+    try:
+        return from_parquet(data)
+    except (ValueError, OSError) as error:  # of pyarrow
+        raise _damaged(storage, key, error) from None
+
+
+def _damaged(storage: Storage, key: str, error: Exception) -> StoreError:
+    return StoreError(
+        "a result that was kept of an interrupted run is damaged",
+        file=f"{storage.url}/{key}",
+        found=error,
+        hint="remove what was kept with `ngff-bio discard STORE`, then run the same command again",
+    )
 
 
 def _kept(storage: Storage, key: str) -> bytes:

@@ -8,8 +8,8 @@ import json
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from unittest.mock import patch
 
 import makers
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 from annotated import write_files
 from layouts import LAYOUTS
 from PIL import Image
@@ -44,7 +47,8 @@ class Target:
         Writes the undamaged input below a folder.
     reads
         What reads it: ``source``, ``store``, ``requests`` to a server, ``arguments`` of the command
-        line; ``label_files`` that are added to a store;
+        line; ``value_files``, labels and tables, that are added to a store; ``map``: an interrupted
+        `map_images`;
         ``new``, ``append``, ``replace`` or ``commit``: an interrupted write (`interrupted`).
     opened
         The file below the folder that is opened; the folder itself if empty.
@@ -52,6 +56,8 @@ class Target:
         Pattern of the files that are damaged.
     weight
         How often it is damaged. Datasets of many files take longer.
+    options
+        Of the conversion: names of files relative to the folder.
     """
 
     make: Callable[[Path], Any]
@@ -59,6 +65,7 @@ class Target:
     opened: str = ""
     files: str = "*"
     weight: int = 4
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def overlapping(folder: Path) -> None:
@@ -230,13 +237,50 @@ def requests(folder: Path) -> None:
         (folder / f"{name}.request").write_text(text)
 
 
-def label_files(folder: Path) -> None:
-    """A store, and files with label values of its images."""
+def value_files(folder: Path) -> None:
+    """A store, and files with label values and with rows of its images."""
     store_of(COCO)(folder / "a.zarr")
     shutil.rmtree(folder / "a.zarr source")
     values = np.arange(24 * 30, dtype=np.uint16).reshape(24, 30) // 100
     np.save(folder / "values.npy", values)
     Image.fromarray(values).save(folder / "values.tif")
+    rows = pa.table({"label": [1, 2, 5], "area": [1.5, 2.25, None], "kind": ["a", "b", "é"]})
+    pa.parquet.write_table(rows, folder / "values.parquet")
+    pa.csv.write_csv(rows, folder / "values.csv")
+
+
+def mapped(folder: Path) -> None:
+    """A store, and results of a `map_images` that was cancelled on its last image."""
+    store_of(partial(COCO, images=3))(folder / "a.zarr")
+    shutil.rmtree(folder / "a.zarr source")
+    _LAST.append([*ngff_bio.open(folder / "a.zarr")][-1])
+    with contextlib.suppress(KeyboardInterrupt):
+        map_store(folder / "a.zarr")
+        raise AssertionError("it was not interrupted")
+    _LAST.clear()
+
+
+#: The image on which `map_store` is cancelled.
+_LAST: list[str] = []
+
+
+def _bright(part: Any) -> Any:
+    if part.attrs["path"] in _LAST:
+        raise KeyboardInterrupt
+    pixels = part["image"]
+    return (pixels.max("c") if "c" in pixels.dims else pixels).values > 100
+
+
+def map_store(store: Path) -> None:
+    """Map all images to labels, on one thread."""
+    ngff_bio.map_images(store, _bright, write="labels/found", author="A", workers=1)
+
+
+def plate_with_wells(folder: Path) -> None:
+    """A plate, and a table of what is in its wells beside it."""
+    makers.make_plate(folder, "metaxpress", **SMALL_PLATE)
+    text = "well,compound,dose\nA01,DMSO,0.5\nB02,,1e-3\n"
+    (folder / "wells.csv").write_text(text)
 
 
 def arguments(folder: Path) -> None:
@@ -250,6 +294,8 @@ def arguments(folder: Path) -> None:
         "preview": "preview a.zarr --output=out/a.png --label=objects --width=40 --fill=0.5",
         "export": "export a.zarr out/e --to=coco --region=x=0:10,y=2:9 --masks=rle --labels=objects",
         "estimate": "convert source out/b.zarr --dry-run --format=coco --on-error=skip --max-pixels=1M",
+        "plate": "convert source out/b.zarr --format=plate --wells=source/w.csv "
+        "--pattern=(?P<row>[a-z])(?P<column>\\d+).*\\.png",
         "convert": "convert source out/b.zarr --ome-version=0.4 --chunk=8,8 --shard=16,16 "
         "--levels=2 --codec=zstd-3 --runner=threads --workers=1",
     }
@@ -295,6 +341,9 @@ TARGETS: dict[str, Target] = {
     "plate_harmony": Target(partial(makers.make_plate, **SMALL_PLATE), files="*.xml"),
     "plate_metaxpress": Target(
         partial(makers.make_plate, instrument="metaxpress", **SMALL_PLATE), files="*.HTD"
+    ),
+    "plate_wells": Target(
+        plate_with_wells, opened="plate", files="wells.csv", options={"wells": "wells.csv"}
     ),
     "plate_cellvoyager": Target(
         partial(makers.make_plate, instrument="cellvoyager", **SMALL_PLATE), files="*.m*"
@@ -347,7 +396,8 @@ TARGETS: dict[str, Target] = {
         interrupted("replace"), "replace", files="a.zarr/.ngff_bio/**/*.json", weight=2
     ),
     "commit": Target(interrupted("commit"), "commit", files="a.zarr/.ngff_bio/*.json", weight=1),
-    "label_files": Target(label_files, "label_files", files="values.*", weight=2),
+    "label_files": Target(value_files, "value_files", files="values.*"),
+    "map": Target(mapped, "map", files="a.zarr/.ngff_bio/**/*", weight=2),
     "requests": Target(requests, "requests", files="*.request"),
     "arguments": Target(arguments, "arguments", files="*.arguments", weight=2),
 }
@@ -355,7 +405,7 @@ TARGETS: dict[str, Target] = {
 
 def damaged_files(target: Target, place: Path) -> dict[str, bytes]:
     """The files of a target that are damaged, by name."""
-    pattern = target.opened or target.files
+    pattern = target.files if target.files != "*" else target.opened or "*"
     paths = place.glob(pattern) if "/" in pattern and "**" in pattern else place.rglob(pattern)
     return {
         p.relative_to(place).as_posix(): p.read_bytes()

@@ -24,10 +24,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
+
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fuzz.targets import LIMITS, TARGETS, Target, written_to
+from fuzz.targets import LIMITS, TARGETS, Target, map_store, written_to
 
 import ngff_bio
 from ngff_bio import cli
@@ -35,6 +37,7 @@ from ngff_bio.checks import validate
 from ngff_bio.checks.source.verify import verify
 from ngff_bio.cli import edit
 from ngff_bio.engine import plan_dataset
+from ngff_bio.engine.resume.discard import discard
 from ngff_bio.engine.resume.state import progress_of
 from ngff_bio.errors import ArgumentError, NgffBioError
 from ngff_bio.model import InstanceLayer, Pixels
@@ -116,10 +119,11 @@ class Worker:
 
 def _source(target: Target, place: Path, _: bytes, scratch: Path, random: Random | None) -> Result:
     source = place / target.opened
+    options = {name: str(place / file) for name, file in target.options.items()}
     if random is None:
-        return _converted(source, scratch)
+        return _converted(source, scratch, options)
     tree = open_tree(source, limits=LIMITS)
-    dataset = read_source(find_source(tree), tree)
+    dataset = read_source(find_source(tree), tree, options)
     plan_dataset(dataset, ngff_bio.Settings())
     for image in dataset.images:
         _read_pixels(image.pixels)
@@ -144,10 +148,10 @@ def _read_pixels(pixels: Pixels) -> None:
     pixels.read(whole if count <= _PIXELS else few)
 
 
-def _converted(source: Path, scratch: Path) -> Result:
+def _converted(source: Path, scratch: Path, options: dict[str, str]) -> Result:
     store = scratch / "a.zarr"
     try:
-        ngff_bio.convert(source, store, limits=LIMITS)
+        ngff_bio.convert(source, store, limits=LIMITS, options=options)
     except NgffBioError:
         _must_not_open(store)
         raise
@@ -185,8 +189,11 @@ def _store(_: Target, place: Path, __: bytes, scratch: Path, random: Random | No
         "parquet": lambda: ngff_bio.export(place, scratch / "parquet", to="parquet"),
         "labelme": lambda: ngff_bio.export(place, scratch / "labelme", to="labelme"),
         "tiff": lambda: ngff_bio.export(place, scratch / "tiff", to="ome-tiff"),
+        "copy": lambda: ngff_bio.copy(place, scratch / "copy.zarr"),
+        "rewrite": lambda: ngff_bio.convert(place, scratch / "rewrite.zarr", limits=LIMITS),
     }
-    chosen = steps if random is None else random.sample(("open", "describe", "quick", "coco"), 2)
+    fast = ("open", "describe", "quick", "coco", "copy", "rewrite")
+    chosen = steps if random is None else random.sample(fast, 2)
     refused: list[str] = []
     for name in chosen:
         try:
@@ -220,6 +227,11 @@ def _state(target: Target, place: Path, _: bytes, scratch: Path, random: Random 
         progress_of(storage_at(store))
     look(store)
     try:
+        if random is not None and random.random() < 0.3:
+            discard(store)
+            if target.reads != "new":
+                look(store)
+            return {"result": "equal", "what": ""}
         written_to(place, target.reads, store=store)
     except NgffBioError:
         look(store)
@@ -236,14 +248,34 @@ def _must_be_read(store: Path, quick: bool) -> None:
             read(store)
 
 
-def _label_files(_: Target, place: Path, __: bytes, scratch: Path, ___: Random | None) -> Result:
+def _map(_: Target, place: Path, __: bytes, scratch: Path, random: Random | None) -> Result:
+    """What was kept of an interrupted run is taken over, done again, or refused."""
+    store = scratch / "a.zarr"
+    shutil.copytree(place / "a.zarr", store)
+    try:
+        map_store(store)
+    finally:
+        _must_be_read(store, quick=random is not None)
+    for image in ngff_bio.open(store).values():
+        level = image.level()
+        pixels = level["image"].values
+        bright = (pixels if pixels.ndim == 2 else pixels.max(0)) > 100
+        assert np.array_equal(level["found"].values, bright)
+    assert verify(store).equal
+    return {"result": "equal", "what": ""}
+
+
+def _value_files(_: Target, place: Path, __: bytes, scratch: Path, ___: Random | None) -> Result:
     """Each file is added to a store, or refused and the store is what it was."""
     store = scratch / "a.zarr"
     shutil.copytree(place / "a.zarr", store)
     image = next(iter(ngff_bio.open(store).values()))
     try:
         for number, file in enumerate(sorted(place.glob("values.*"))):
-            ngff_bio.write_labels(image, f"new {number}", edit._read_values(file, "yx"))
+            if file.suffix in (".csv", ".parquet"):
+                ngff_bio.write_table(image, f"new {number}", edit._read_table(file))
+            else:
+                ngff_bio.write_labels(image, f"new {number}", edit._read_values(file, "yx"))
     finally:
         assert verify(store).equal
     return {"result": "equal", "what": ""}
@@ -299,7 +331,8 @@ _READ: dict[str, Callable[[Target, Path, bytes, Path, Random | None], Result]] =
     "source": _source,
     "store": _store,
     **dict.fromkeys(("new", "append", "replace", "commit"), _state),
-    "label_files": _label_files,
+    "value_files": _value_files,
+    "map": _map,
     "requests": _requests,
     "arguments": _arguments,
 }
