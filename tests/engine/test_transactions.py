@@ -84,7 +84,8 @@ class Stopping(StorageBelow):
 
     def delete_all(self, prefix: str = "", known: Iterable[str] = ()) -> None:
         """One by one: it can be stopped between any two."""
-        for key, _ in sorted(self.storage.list(prefix)):
+        unlisted = (key for key in known if self.storage.size(key) is not None)
+        for key in sorted({*unlisted, *(key for key, _ in self.storage.list(prefix))}):
             self.delete(key)
 
 
@@ -254,6 +255,57 @@ def test_nothing_is_lost_or_left_where_listings_are_old(name: str) -> None:
     write(whole)
     write(storage)
     assert storage.objects == whole.objects
+
+
+@dataclass
+class Late(MemoryStorage):
+    """A bucket of which two of three listings are as old as this object."""
+
+    locality = "network"  # type: ignore[assignment]
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        self.old = dict(self.objects)
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        self.asked += 1
+        shown = self.objects if self.asked % 3 == 0 else self.old
+        return MemoryStorage(dict(shown)).list(prefix)
+
+
+@pytest.mark.parametrize("name", ["convert", "measure", "append", "overwrite"])
+def test_what_was_stopped_is_discarded_where_listings_are_old(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    given, write = ({}, converted) if name == "convert" else CASES[name]
+    whole = MemoryStorage()
+    if name != "convert":
+        converted(whole, **given)
+    before = dict(whole.objects)
+    write(whole)
+    operations = 3
+    while stopped_after(storage := Late(dict(before)), write, operations):
+        with suppress(StoreNotFoundError):
+            discard(storage)
+        left = {k: v for k, v in storage.objects.items() if k != LEASE}
+        assert left in (before, whole.objects), f"after {operations} operations"
+        operations += 1 if EVERY else 7
+    assert operations > 3
+
+
+def test_nothing_is_removed_by_a_listing_that_stays_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    storage = Stale()
+    assert stopped_after(storage, converted, 12)
+    before = dict(storage.objects)
+    with pytest.raises(StorageError, match="does not show"):
+        discard(storage)
+    left = {key for key in before if not key.startswith(STATE)}
+    assert left <= storage.objects.keys()
+    storage.listed = storage.objects.keys()
+    discard(storage)
+    assert {*storage.objects} <= {LEASE}
 
 
 def test_on_a_bucket_too(bucket_server: Any) -> None:

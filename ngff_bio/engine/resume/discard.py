@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from ngff_bio.engine.resume.lease import Lease
 from ngff_bio.engine.resume.redo import remove_incomplete
 from ngff_bio.engine.resume.state import read_plan
+from ngff_bio.engine.write.listing import current_keys
 from ngff_bio.engine.write.manifest import manifest_keys
 from ngff_bio.engine.write.records import load_records
 from ngff_bio.engine.write.transaction import settle
@@ -29,6 +30,8 @@ from ngff_bio.zarrio.journal import (
 #: What was discarded: an incomplete store, what was being appended, the store that was to replace
 #: another one, or another change; ``finished``: it was visible already, and was put in its place.
 Discarded = Literal["store", "append", "replace", "change", "finished"]
+
+_REPLACING = f"{STAGED}/{PLAN}"
 
 
 def discard(
@@ -65,7 +68,7 @@ def discard(
 
 
 def _begun(storage: Storage) -> bool:
-    if any(storage.size(key) is not None for key in (JOURNAL, PLAN, ADDITION)):
+    if any(storage.size(key) is not None for key in (JOURNAL, PLAN, ADDITION, _REPLACING)):
         return True
     return any(next(iter(storage.list(path)), None) is not None for path in (STAGED, RESULTS))
 
@@ -76,9 +79,10 @@ def _discard(storage: Storage) -> Discarded | None:
     if settle(storage) is not None:
         return "finished"
     if storage.size(ADDITION) is not None:
-        _remove_added(storage)
-        for prefix in (UNITS, ROWS):
-            storage.delete_all(prefix)
+        there = current_keys(storage)
+        _remove_added(storage, there)
+        for path in (UNITS, ROWS):
+            storage.delete_all(path, (key for key in there if within(key, (path,))))
         storage.delete(ADDITION)
         settle(storage)
         return "append"
@@ -86,21 +90,21 @@ def _discard(storage: Storage) -> Discarded | None:
         remove_incomplete(storage)
         storage.delete(PLAN)
         return "store"
-    if next(iter(storage.list(STAGED)), None) is not None:
-        storage.delete_all(STAGED)
+    if storage.size(_REPLACING) is not None or next(iter(storage.list(STAGED)), None) is not None:
+        storage.delete_all(STAGED, (k for k in current_keys(storage) if within(k, (STAGED,))))
         return "replace"
     return "change" if changed else None
 
 
-def _remove_added(storage: Storage) -> None:
+def _remove_added(storage: Storage, there: Collection[str]) -> None:
     """Remove what units have written: what the manifest does not name, below images that grow."""
     begun = read_plan(storage) or {}
     images = frozenset(begun["plan"]["images"] if "plan" in begun else ())
     stored = (begun.get("base") or {}).get("groups", {})
     named = manifest_keys(storage)
-    for record in load_records(storage):
+    for record in load_records(storage, there):
         for key, _ in record.objects:
             if key not in named and within(key, images):
                 storage.delete(key)
     for path in filter(None, images.difference(stored)):
-        storage.delete_all(path)
+        storage.delete_all(path, (key for key in there if within(key, (path,))))

@@ -10,6 +10,7 @@ from ngff_bio.engine.plan.plan import Plan, Unit
 from ngff_bio.engine.resume.fingerprint import changed_images, undeclared_images
 from ngff_bio.engine.resume.state import Begun, read_plan, some, write_plan
 from ngff_bio.engine.run.scheduler import pilots
+from ngff_bio.engine.write.listing import current_keys
 from ngff_bio.engine.write.records import UnitRecord, load_record, load_records, record_key
 from ngff_bio.model import Notice
 from ngff_bio.storage import Storage
@@ -76,12 +77,11 @@ def forget_changed(plan: Plan, summary: dict[str, Any], storage: Storage) -> lis
     again = [u for u in plan.units if u.id not in records and choosing & plan.undecided(u)]
     for unit in again:  # the same objects are written again
         storage.delete(record_key(unit.id))
-    written: set[str] = set()
-    for unit_id, record in records.items():
-        written.update(key for key, _ in (record.objects if record is not None else ()))
+    there = current_keys(storage)
+    for unit_id in records:
         storage.delete(record_key(unit_id))
     for path in sorted(paths):
-        storage.delete_all(path, (key for key in written if within(key, (path,))))
+        storage.delete_all(path, (key for key in there if within(key, (path,))))
     write_plan(storage, plan, summary, begun["kind"], begun["base"])
     return [_CODEC_AGAIN] if again else []
 
@@ -125,12 +125,13 @@ def resumed_records(storage: Storage) -> Iterator[UnitRecord]:
 
 def remove_incomplete(storage: Storage) -> None:
     """Remove an incomplete store; after an interruption a second run can continue."""
+    begun = read_plan(storage) is not None
     storage.put(PLAN, sealed(json.dumps(Begun(removing=True)).encode()))
-    tops = {key.partition("/")[0] for key, _ in storage.list()} - {STATE}
-    for top in sorted(tops):
+    there = current_keys(storage) if begun else [key for key, _ in storage.list()]
+    for top in sorted({key.partition("/")[0] for key in there} - {STATE}):
         if storage.size(top) is not None:
             storage.delete(top)
         else:
-            storage.delete_all(top)
+            storage.delete_all(top, (key for key in there if within(key, (top,))))
     for path in (UNITS, ROWS, STAGED):
-        storage.delete_all(path)
+        storage.delete_all(path, (key for key in there if within(key, (path,))))

@@ -165,7 +165,9 @@ def decide_action(summary: dict[str, Any], storage: Storage, overwrite: bool) ->
         If the destination contains a store, an incomplete store that was begun with other settings or
         another source, or anything that is not a store (that is never removed).
     """
-    if _is_empty(storage):
+    # A listing of a bucket can be an old one: what there is not is asked for by name there.
+    sure = storage.locality != "network"
+    if _is_empty(storage) and (sure or not (_is_whole(storage) or read_plan(storage))):
         return "begin"
     if _is_whole(storage):
         if overwrite or action_of(read_plan(StorageBelow(storage, STAGED)), summary) is not None:

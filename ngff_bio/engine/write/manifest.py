@@ -43,6 +43,8 @@ MANIFEST_CHECKSUM = "ngff_bio/manifest.crc32c"
 #: Key of the metadata of the Parquet file.
 _CONVERSION = b"conversion"
 
+_COLUMNS = ("kind", "path", "region", "size", "crc32c")
+
 Kind = Literal["object", "pixels", "source"]
 
 
@@ -173,7 +175,7 @@ def write_manifest(
             pa.array([r.size for r in rows], pa.int64()),
             pa.array([r.crc32c for r in rows], pa.uint32()),
         ],
-        names=["kind", "path", "region", "size", "crc32c"],
+        names=[*_COLUMNS],
     )
     if conversion is not None:
         table = table.replace_schema_metadata({_CONVERSION: json.dumps(dict(conversion))})
@@ -259,7 +261,10 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> list[ManifestEntry]:
 
     try:
         table: Any = pq.read_table(pa.BufferReader(data))
-        columns = [table[name].to_pylist() for name in ("kind", "path", "region", "size", "crc32c")]
-    except (pa.ArrowException, KeyError, OSError) as error:
+        types = (pa.string(), pa.string(), pa.string(), pa.int64(), pa.uint32())
+        columns = [table[name].cast(type_) for name, type_ in zip(_COLUMNS, types, strict=True)]
+        if any(columns[_COLUMNS.index(name)].null_count for name in ("kind", "path", "size")):
+            raise ValueError("a row has no kind, path or size")
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         raise StoreError("the manifest cannot be read", file=file, found=error) from error
-    return [ManifestEntry(*row) for row in zip(*columns, strict=True)]
+    return [ManifestEntry(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)]

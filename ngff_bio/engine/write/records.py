@@ -106,9 +106,10 @@ def load_record(storage: Storage, unit: str) -> UnitRecord | None:
     return record if record is not None and record.id == unit else None
 
 
-def load_records(storage: Storage) -> Iterable[UnitRecord]:
-    """Records of all units that are done, one after another."""
-    for key, _ in sorted(storage.list(UNITS)):
+def load_records(storage: Storage, keys: Iterable[str] | None = None) -> Iterable[UnitRecord]:
+    """Records of all units that are done, one after another; of some ``keys`` if these are given."""
+    listed = (key for key, _ in storage.list(UNITS)) if keys is None else keys
+    for key in sorted(key for key in listed if key.startswith(f"{UNITS}/")):
         record = load_record(storage, key.rpartition("/")[2].removesuffix(".json"))
         if record is not None:
             yield record

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from ngff_bio.engine.write.listing import current_keys
 from ngff_bio.engine.write.manifest import manifest_keys
 from ngff_bio.errors import StorageError, StoreError
 from ngff_bio.storage import Buffer, Storage, StorageBelow
@@ -84,7 +85,7 @@ class Transaction(NewView):
         journal = read_journal(storage)
         if journal is None:
             return None
-        storage.delete_all(STAGED)
+        storage.delete_all(STAGED, _staged(current_keys(storage)))
         return cls(storage, journal, named=_named(storage, journal))
 
     def _gone(self, key: str) -> bool:
@@ -202,16 +203,22 @@ def _named(storage: Storage, journal: Journal) -> set[str]:
 
 
 def _undo(storage: Storage, journal: Journal, put: Collection[str] = ()) -> None:
+    """Without the keys that were `put`, by another process, all is looked for in a listing."""
     named = manifest_keys(storage)
+    there = {*put, *(f"{STAGED}/{key}" for key in put)} or current_keys(storage)
     for path in sorted(journal.new):
-        keys = {key for key in put if within(key, (path,))}
+        keys = {key for key in there if within(key, (path,))}
         if storage.size(path) is not None:
             keys.add(path)
         for key in sorted(keys.union(key for key, _ in storage.list(path)).difference(named)):
             storage.delete(key)
     if storage.size(f"{STAGED}/{PLAN}") is None:  # else it is a conversion that can be resumed
-        storage.delete_all(STAGED, (f"{STAGED}/{key}" for key in put))
+        storage.delete_all(STAGED, _staged(there))
     _delete_journal(storage)
+
+
+def _staged(keys: Iterable[str]) -> Iterable[str]:
+    return (key for key in keys if within(key, (STAGED,)))
 
 
 def _complete(storage: Storage, journal: Journal, phase: Phase = "committed") -> None:
