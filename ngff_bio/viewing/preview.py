@@ -13,6 +13,7 @@ import PIL.ImageDraw
 from numpy.typing import NDArray
 
 import ngff_bio.reader as reader
+from ngff_bio.errors import StoreError
 from ngff_bio.model import PixelArray
 from ngff_bio.ngff import rule_color
 from ngff_bio.raster.rings import outlines
@@ -125,7 +126,14 @@ def draw_plane(
     """
     palette = {} if palette is None else palette
     layers = _layers(image, label)
-    width = max(min(width, _MAX_HEIGHT * width * image.sizes["x"] // image.sizes["y"]), 1)
+    if not {"y", "x"} <= image.sizes.keys():
+        raise StoreError(
+            "the image has no axes y and x",
+            file=image.path,
+            found=", ".join(image.sizes),
+        )
+    high, wide = image.sizes["y"], image.sizes["x"]
+    width = max(min(width, _MAX_HEIGHT * width * wide // max(high, 1)), 1)
     at = {**_busiest(image, layers), **at}
     pixels, planes, place = cut_plane(image, level_of_size(image, width, "x"), at, layers)
     rgb = PIL.Image.fromarray(to_rgb(pixels, image.meta.channels))
