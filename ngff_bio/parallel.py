@@ -1,4 +1,5 @@
-"""Threads for the whole package: how many processors there are, and one pool that applies functions.
+"""Threads for the whole package: how many processors there are, one pool that applies functions, and
+decoders that several of them may ask for at once.
 
 The thread that asks for work also does it, and the pool's threads never wait for anything, so that any
 number of callers (nested ones too) can share a pool without blocking each other.
@@ -17,7 +18,10 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+if TYPE_CHECKING:
+    import msgspec
 
 #: Parameters of glibc's mallopt(3).
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
@@ -30,6 +34,30 @@ REMOTE_THREADS = 32
 
 #: Calls of :meth:`WorkerPool.imap` that wait or run at once: few enough for memory.
 _AHEAD = 16
+
+
+_decoders: dict[object, msgspec.json.Decoder[Any]] = {}
+_decoders_lock = threading.Lock()
+
+
+@overload
+def decoder_of(kind: type[T]) -> msgspec.json.Decoder[T]: ...
+@overload
+def decoder_of(kind: object) -> msgspec.json.Decoder[Any]: ...
+def decoder_of(kind: Any) -> msgspec.json.Decoder[Any]:
+    """What decodes JSON of a type; one thread makes it.
+
+    msgspec 0.22 ends the process with a segmentation fault if two threads decode or convert to a type
+    at once for the first time: the second finds what the first has not completed. Ask for the decoder
+    before `msgspec.convert` too.
+    """
+    with _decoders_lock:
+        found = _decoders.get(kind)
+        if found is None:
+            import msgspec
+
+            found = _decoders[kind] = msgspec.json.Decoder(kind)
+        return found
 
 
 def cpu_count() -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -106,3 +108,29 @@ def test_a_forked_process_makes_its_own_threads() -> None:
     if child == 0:
         os._exit(0 if shared_pool(remote=True).map(abs, [-1, -2]) == [1, 2] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_decoders_are_asked_for_by_many_threads_at_once() -> None:
+    """In a process of its own: msgspec ends it if two make the first decoder of a type at once."""
+    code = """
+import sys, threading
+from dataclasses import make_dataclass
+from typing import TypedDict
+from ngff_bio.parallel import decoder_of
+sys.setswitchinterval(1e-6)
+for number in range(60):
+    inner = TypedDict("Inner", {"count": int, "start": list[int]}, total=False)
+    part = make_dataclass("Part", [("array", int), ("objects", dict[str, inner])])
+    whole = make_dataclass("Whole", [("id", str), ("parts", list[part])])
+    start, found = threading.Barrier(8), []
+    text = b'{"id": "a", "parts": [{"array": 1, "objects": {"0:1": {"count": 2, "start": [3]}}}]}'
+    def decode():
+        start.wait()
+        found.append(decoder_of(whole).decode(text))
+    threads = [threading.Thread(target=decode) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(found) == 8
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import msgspec
 
 from ngff_bio.errors import IncompleteStoreError, StoreError, StoreNotFoundError
+from ngff_bio.parallel import decoder_of
 from ngff_bio.storage import Locality, ReadOnlyStorage, Storage
 from ngff_bio.zarrio.codecs import crc32c
 from ngff_bio.zarrio.documents import attributes_of, parse_json, store_errors, to_json
@@ -141,7 +142,7 @@ def read_journal(storage: Storage) -> Journal | None:
     if data is None:
         return None
     with store_errors("the journal of a write cannot be read", file=f"{storage.url}/{JOURNAL}"):
-        return msgspec.json.decode(unsealed(data), type=Journal)
+        return decoder_of(Journal).decode(unsealed(data))
 
 
 def phase_of(storage: Storage, journal: Journal) -> Phase:

@@ -52,6 +52,31 @@ def test_all_cases_of_0_5_agree(cases: list[Case]) -> None:
     assert disagreed == []
 
 
+def test_all_cases_of_0_4_agree() -> None:
+    folder = Path(__file__).with_name("published_cases") / "0.4"
+    disagreed, count = [], 0
+    for suite in sorted(folder.glob("*_suite.json")):
+        for test in json.loads(suite.read_text())["tests"]:
+            found, errors = verdict(test["data"], strict="strict" in suite.stem)
+            count += 1
+            if found != test["valid"]:
+                disagreed.append((suite.stem, test["formerly"], errors))
+    assert (count, disagreed) == (86, [])
+
+
+def test_all_cases_of_0_6_agree() -> None:
+    found = sorted((CASES / "0.6").glob("*/*/*/*.json"))
+    if not found:
+        pytest.skip(f"the published cases of 0.6 are not on this machine: no folder {CASES}/0.6")
+    disagreed = []
+    for path in found:
+        strict, valid = path.parts[-4] == "strict", path.parts[-3] == "valid"
+        good, errors = verdict(json.loads(path.read_text()), strict=strict)
+        if good != valid:
+            disagreed.append((path.relative_to(CASES / "0.6").as_posix(), errors))
+    assert disagreed == []
+
+
 def as_04(attributes: dict[str, Any], *, strict: bool) -> dict[str, Any]:
     """The same metadata as 0.4 has it; with the versions that its strict schemas ask for."""
     metadata = copy.deepcopy(attributes.get("ome", attributes))

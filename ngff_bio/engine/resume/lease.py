@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from ngff_bio.errors import StorageError, StoreBusyError
+from ngff_bio.parallel import decoder_of
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.journal import STATE
 
@@ -183,7 +184,7 @@ def _json(content: dict[str, Any]) -> bytes:
 
 def _parsed(found: bytes) -> dict[str, Any]:
     try:
-        lease: dict[str, Any] = msgspec.to_builtins(msgspec.json.decode(found, type=_Lease))
+        lease: dict[str, Any] = msgspec.to_builtins(decoder_of(_Lease).decode(found))
         return lease
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}  # not a lease: it names no process

@@ -21,6 +21,7 @@ from ngff_bio.engine.resume.fingerprint import changed_images, differences
 from ngff_bio.engine.resume.lease import LEASE, holder
 from ngff_bio.engine.write.manifest import SourceFiles, read_conversion, read_manifest
 from ngff_bio.errors import StoreExistsError
+from ngff_bio.parallel import decoder_of
 from ngff_bio.storage import Storage, StorageBelow
 from ngff_bio.zarrio.journal import (
     ADDITION,
@@ -131,12 +132,14 @@ def read_plan(storage: Storage) -> Begun | None:
 
 def _parsed(found: bytes) -> Begun:
     try:
-        begun = msgspec.json.decode(unsealed(found), type=Begun)
+        begun = decoder_of(Begun).decode(unsealed(found))
         if "removing" not in begun:
+            decoder_of(_Summary)
             msgspec.convert(begun["plan"], _Summary)
             if not {"kind", "sizes"} <= begun.keys():
                 return Begun(damaged=True)
             if begun["kind"] == "append":
+                decoder_of(_Base)
                 msgspec.convert(begun["base"], _Base)
     except (msgspec.DecodeError, ValueError, RecursionError, KeyError):
         return Begun(damaged=True)

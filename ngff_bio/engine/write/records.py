@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypedDict
 import msgspec
 
 from ngff_bio.engine.write.codec_selection import CodecChoice
+from ngff_bio.parallel import decoder_of
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.journal import UNITS, sealed, unsealed
 
@@ -100,7 +101,7 @@ def load_record(storage: Storage, unit: str) -> UnitRecord | None:
     """The record of a unit, or ``None`` if it is not done, or its record is damaged."""
     data = storage.get(record_key(unit))
     try:
-        record = None if data is None else msgspec.json.decode(unsealed(data), type=UnitRecord)
+        record = None if data is None else decoder_of(UnitRecord).decode(unsealed(data))
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
     return record if record is not None and record.id == unit else None

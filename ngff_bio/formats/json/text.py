@@ -16,6 +16,7 @@ import msgspec
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import SourceRecord
 from ngff_bio.model import SourceFile
+from ngff_bio.parallel import decoder_of
 
 T = TypeVar("T")
 
@@ -134,7 +135,7 @@ def parse_json(
                 data.decode(), object_pairs_hook=_unique(name), parse_constant=_not_json
             )
         try:
-            return msgspec.json.decode(data, type=kind)
+            return decoder_of(kind).decode(data)
         except msgspec.DecodeError:
             if not lenient:
                 raise
@@ -236,6 +237,7 @@ def checked(value: object, kind: object, at: SourceRecord) -> object:
     ngff_bio.errors.SourceError
         If the value does not have the type; the error then names the member: ``images[3].height``.
     """
+    decoder_of(kind)
     try:
         return msgspec.convert(value, kind)
     except UnicodeEncodeError as error:  # of a key: half of a surrogate pair

@@ -11,6 +11,7 @@ import msgspec
 from ngff_bio.errors import NameNotFoundError, StoreError, closest_names
 from ngff_bio.model import SampleType
 from ngff_bio.ngff import GroupMeta, MultiscaleMeta
+from ngff_bio.parallel import decoder_of
 from ngff_bio.printing import printable
 from ngff_bio.reader.access.multiscale import Multiscale, overlap
 from ngff_bio.reader.access.nodes import NodeTree, children
@@ -144,6 +145,7 @@ class ImageNode:
         """Source images: name, t, elapsed hours, splits, true size."""
         found = self.attributes.get("frames") or ()
         try:
+            decoder_of(tuple[FrameAttributes, ...])
             msgspec.convert(found, tuple[FrameAttributes, ...])
         except msgspec.ValidationError as error:
             raise StoreError(
