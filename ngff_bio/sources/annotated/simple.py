@@ -6,16 +6,23 @@ this image.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ngff_bio.formats.box_table import BoxTable, is_box_table, is_createml
 from ngff_bio.formats.datumaro import DatumaroFile
 from ngff_bio.formats.documents import DocumentReader
+from ngff_bio.formats.label_studio.tasks import (
+    LabelStudioFile,
+    is_label_studio_table,
+    without_prefix,
+)
 from ngff_bio.formats.mat_labels import MatLabels, is_mat_labels
 from ngff_bio.formats.napari_shapes import NapariShapes, is_napari_shapes
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.slide_xml import SlideXml, is_slide_xml
 from ngff_bio.formats.trackmate import TrackMateFile, is_trackmate
+from ngff_bio.formats.via import ViaFile, is_via_csv
+from ngff_bio.formats.via_3 import ViaProject, is_via_3
 from ngff_bio.model import SourceDataset, SourceFile
 from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder
 from ngff_bio.sources.annotated.pairing import stem
@@ -30,7 +37,10 @@ def document_source(
     layout: str,
     endings: tuple[str, ...],
     matches: Callable[[FileTree, str], bool],
-    reader: Callable[[SourceFile], DocumentReader],
+    reader: Callable[..., DocumentReader],
+    *,
+    options: Mapping[str, str] | None = None,
+    renamed: Callable[[str], str] | None = None,
 ) -> Source:
     """A source of documents.
 
@@ -41,7 +51,11 @@ def document_source(
     endings, matches
         Endings of documents, in lower case; whether a file with such an ending is one.
     reader
-        The reader of a document.
+        The reader of a document: gets its file, and the options.
+    options
+        Options of its own, with their help.
+    renamed
+        Another name of the image that a document names.
     """
 
     def detect(tree: FileTree) -> int:
@@ -49,7 +63,9 @@ def document_source(
         found = (n for n in names if n.lower().endswith(endings) and matches(tree, n))
         return int(bool(image_files(names)) and any(found))
 
-    def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:
+    def read(
+        tree: FileTree, problems: Problems, *, axes: str | None = None, **own: object
+    ) -> SourceDataset:
         named = [n for n in tree.names() if n.lower().endswith(endings)]
         # Without any, one is probably damaged: its reader says so.
         listed = [n for n in named if matches(tree, n)] or named
@@ -57,13 +73,15 @@ def document_source(
         only = folder.images[0] if len(folder.images) == 1 == len(listed) else None
 
         def find(given: str, document: str) -> str | None:
-            found = folder.finder.find(given, folder_of(document))
+            names = (given,) if renamed is None else (given, renamed(given))
+            tried = (folder.finder.find(n, folder_of(document)) for n in names)
+            found = next((n for n in tried if n is not None), None)
             return found or (only if given == stem(base_of(document)) else None)
 
-        folder.add_all([reader(tree.file(name)) for name in listed], find)
+        folder.add_all([reader(tree.file(name), **own) for name in listed], find)
         return folder.dataset(source)
 
-    return Source(source, title, layout, detect, read, OPTIONS)
+    return Source(source, title, layout, detect, read, {**(options or {}), **OPTIONS})
 
 
 BOXES = document_source(
@@ -84,6 +102,41 @@ DATUMARO = document_source(
     (".json",),
     lambda tree, name: tree.json_kind(name) == "datumaro",
     DatumaroFile,
+)
+
+LABEL_STUDIO = document_source(
+    "label-studio",
+    "Label Studio: tasks as JSON or JSON-MIN, and image files",
+    '*.json, a list of tasks with "data" and "annotations"; image files anywhere beside it',
+    (".json", ".csv", ".tsv"),
+    lambda tree, name: (
+        tree.json_kind(name) == "label-studio"
+        if name.lower().endswith("n")
+        else is_label_studio_table(tree.file(name))
+    ),
+    LabelStudioFile,
+    renamed=without_prefix,
+)
+
+
+def _via_reader(file: SourceFile, class_attribute: object = None) -> DocumentReader:
+    given = None if class_attribute is None else str(class_attribute)
+    return ViaProject(file, given) if is_via_3(file) else ViaFile(file, given)
+
+
+VIA = document_source(
+    "via",
+    "VGG Image Annotator 1 to 3: project, JSON or CSV, and image files",
+    '*.json with "_via_img_metadata", with "filename" and "regions", or (version 3) with "view" and '
+    '"metadata"; *.csv with filename, region_shape_attributes; image files anywhere beside it',
+    (".json", ".csv"),
+    lambda tree, name: (
+        tree.json_kind(name) == "via"
+        if name.lower().endswith("n")
+        else is_via_csv(tree.file(name).read_range(0, 4096).decode("utf-8", "replace"))
+    ),
+    _via_reader,
+    options={"class_attribute": "the region attribute that names the class"},
 )
 
 SLIDE_XML = document_source(
