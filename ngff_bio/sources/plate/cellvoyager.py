@@ -73,6 +73,8 @@ def read_index(tree: FileTree, name: str, problems: Problems) -> PlateIndex:
     settings = _settings(tree, name, about, read, problems)
     first = next(iter(calibrations.values()), {})
     y, x = (optional_number(first, f"{a}PixelDimension") for a in ("Vertical", "Horizontal"))
+    if len({c.get("HorizontalPixelDimension") for c in calibrations.values()}) > 1:
+        problems.warn("channels have pixels of different sizes: that of the first is taken", name)
     rows, columns = (optional_number(about, f"{a}Count") for a in ("Row", "Column"))
     keys = sorted({p.channel for p in planes}, key=lambda key: (len(key), key))
     return PlateIndex(

@@ -38,6 +38,9 @@ class NameRule:
 #: What MetaXpress adds to the names of images.
 UUID = r"[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}"
 
+#: A well between other parts of a name.
+_PART = re.compile(r"(?:^|[/_. -])([A-P](?:0[1-9]|1\d|2[0-4]))(?=[/_. -]|$)")
+
 _START = r"(?:^|.*/)"
 _WELL = r"(?P<well>[A-P]\d{1,2})"
 
@@ -131,6 +134,13 @@ def rule_of(names: Sequence[str]) -> NameRule | None:
     if not plain:
         return None
     return next((r for r in RULES if all(map(r.pattern.match, plain))), None)
+
+
+def wells_in(names: Iterable[str]) -> set[str]:
+    """Wells that the names of files contain, such as ``A01``; none if a name does not contain one."""
+    found = [_PART.search(_stem(name)) for name in names]
+    wells = {match[1] for match in found if match is not None}
+    return wells if None not in found and len(wells) > 1 else set()
 
 
 def pattern_rule(pattern: str) -> NameRule:

@@ -110,6 +110,18 @@ def test_documents_of_micromanager_describe_planes(tmp_path: Path, version: int)
     assert {*dataset.plate.table("planes")["Exposure-ms"]} == {"20"}
 
 
+def test_images_whose_names_have_wells_are_said_to_be_a_plate(tmp_path: Path) -> None:
+    write(tmp_path / "in", *(f"x {w}_{n}_DAPI.tif" for w in ("A01", "H12") for n in (1, 2)))
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
+    (note,) = (n for n in report.notices if "contain a well" in n.what)
+    assert (report.format, note.record) == ("images", "2 wells")
+    pattern = note.what.split("'")[1]
+    ngff_bio.convert(tmp_path / "in", tmp_path / "plate.zarr", options={"pattern": pattern})
+    assert stored(tmp_path / "plate.zarr") == {
+        "A/1/0": [0], "A/1/1": [1], "H/12/0": [2], "H/12/1": [3]
+    }  # fmt: skip
+
+
 def test_dates_in_names_are_times(tmp_path: Path) -> None:
     write(tmp_path / "in", "g_A1_1_2024y01m31d_22h00m.tif", "g_A1_1_2024y02m01d_01h30m.tif")
     ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
