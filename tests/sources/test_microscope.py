@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,6 +19,7 @@ from makers.microscope import write_czi
 from pylibCZIrw import czi
 
 import ngff_bio
+from ngff_bio.checks import validate
 from ngff_bio.errors import ArgumentError, SourceError
 
 SIZE = (48, 60)
@@ -71,6 +73,30 @@ def test_each_scene_is_an_image(tmp_path: Path) -> None:
     document = ome_types.from_xml((tmp_path / "out.zarr/OME/METADATA.ome.xml").read_text())
     assert [i.id for i in document.images] == [f"Image:wells_Scene_{n}" for n in range(3)]
     assert "openreadout" in (document.creator or "")  # the source's own
+
+
+def test_the_metadata_of_several_files_are_one_document(tmp_path: Path, pixels: np.ndarray) -> None:
+    plane = np.random.default_rng(3).integers(0, 200, (1, 1, 1, *SIZE, 1)).astype(np.uint8)
+    (tmp_path / "in").mkdir()
+    write_czi(tmp_path / "in/b.czi", pixels, scale_x=0.5e-6, scale_y=0.25e-6, scale_z=2e-6)
+    write_czi(tmp_path / "in/a.czi", plane, scenes=2)
+    ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
+    document = ome_types.from_xml((tmp_path / "out.zarr/OME/METADATA.ome.xml").read_text())
+    root: Any = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    series = root["OME"].attrs["ome"]["series"]
+    assert [i.id for i in document.images] == [f"Image:{n}" for n in series]
+    found = {i.id.removeprefix("Image:"): i for i in document.images}
+    assert sorted(found) == ["a_Scene_0", "a_Scene_1", "b"]
+    for name, file, number in (("a_Scene_0", "a", 0), ("a_Scene_1", "a", 1), ("b", "b", 0)):
+        own = ome_types.from_xml(openreadout.File(str(tmp_path / f"in/{file}.czi")).ome_xml())
+        expected, image = own.images[number], found[name]
+        assert (image.name, image.acquisition_date) == (expected.name, expected.acquisition_date)
+        assert len(image.pixels.planes) == len(expected.pixels.planes)
+        assert image.pixels.physical_size_y == expected.pixels.physical_size_y
+        assert [c.name for c in image.pixels.channels] == [c.name for c in expected.pixels.channels]
+    ids = [e.id for i in document.images for e in (i.pixels, *i.pixels.channels)]
+    assert len(set(ids)) == len(ids)
+    assert not [f for f in validate(tmp_path / "out.zarr") if f.level == "error"]
 
 
 def test_a_mosaic_is_one_image(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """OME-XML of a collection (``OME/METADATA.ome.xml``), which readers of this layout look for.
 
-The ID of each image is ``Image:<path>``: napari-ome-zarr finds images by it. The document of the source
-is kept where one describes all images of the collection; else it is made of the metadata of the store.
-It is written with the standard library: importing ome-types takes as long as a small conversion.
+The ID of each image is ``Image:<path>``: napari-ome-zarr finds images by it. Documents of the files of
+the source are kept, several of them in one; images that none describes are described by the metadata of
+the store. It is written with the standard library: importing ome-types takes as long as a small
+conversion.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from ngff_bio import ngff
@@ -52,8 +55,23 @@ _UNITS = {
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def add_ome_xml(nodes: Nodes, writer: ChecksummingWriter, own: str | None = None) -> None:
-    """Write the document of each collection of a store; ``own`` is that of the source."""
+#: Elements below the root in the order of the schema; those of annotations are put together.
+_ORDER = (
+    "Project", "Dataset", "Folder", "Experiment", "Plate", "Screen", "Experimenter",
+    "ExperimenterGroup", "Instrument", "Image", "StructuredAnnotations", "ROI",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDocument:
+    """OME-XML of a file of the source, and the paths of the images that are made of the file."""
+
+    text: str
+    images: tuple[str, ...]
+
+
+def add_ome_xml(nodes: Nodes, writer: ChecksummingWriter, own: Sequence[OwnDocument] = ()) -> None:
+    """Write the document of each collection of a store; ``own`` are those of the source."""
     for path in [p for p in nodes.groups if p == "OME" or p.endswith("/OME")]:
         meta = ngff.decode(nodes.groups[path])
         if meta is not None and meta.series is not None:
@@ -61,7 +79,9 @@ def add_ome_xml(nodes: Nodes, writer: ChecksummingWriter, own: str | None = None
             writer.put(f"{path}/{OME_XML}", collection_xml(nodes, above, meta.series, own))
 
 
-def collection_xml(nodes: Nodes, path: str, series: Sequence[str], own: str | None = None) -> bytes:
+def collection_xml(
+    nodes: Nodes, path: str, series: Sequence[str], own: Sequence[OwnDocument] = ()
+) -> bytes:
     """OME-XML of the images of a collection.
 
     Parameters
@@ -73,15 +93,45 @@ def collection_xml(nodes: Nodes, path: str, series: Sequence[str], own: str | No
     series
         Paths of its images, relative to it.
     own
-        The document of the source: it is kept if it describes as many images.
+        Documents of the source: one is kept if it describes as many images as were made of its file.
     """
-    root = None if own is None else _of_source(own, series)
-    if root is None:
-        root = ElementTree.Element(_tag("OME"), {"Creator": "ngff_bio"})
-        root.set(f"{{{_INSTANCE}}}schemaLocation", f"{_SPACE} {_SCHEMA}")
-        for number, name in enumerate(series):
-            root.append(_image(nodes, f"{path}/{name}".lstrip("/"), name, number))
+    names = {f"{path}/{name}".lstrip("/"): name for name in series}
+    kept: list[ElementTree.Element] = []
+    described: dict[str, ElementTree.Element] = {}
+    for document in own:
+        there = [names[p] for p in document.images if p in names]
+        root = _of_source(document.text, there)
+        if root is not None and len(there) == len(document.images):
+            if len(own) > 1:
+                _set_apart(root, series.index(there[0]))
+            kept.append(root)
+            described |= zip(there, root.findall(_tag("Image")), strict=True)
+    if len(kept) == 1 and len(described) == len(series):
+        return _written(kept[0])
+    parts: dict[str, list[ElementTree.Element]] = {_tag(name): [] for name in _ORDER}
+    for element in (e for root in kept for e in root):
+        if element.tag == _tag("StructuredAnnotations") and parts[element.tag]:
+            parts[element.tag][0].extend(element)
+        elif element.tag != _tag("Image"):
+            parts.setdefault(element.tag, []).append(element)
+    parts[_tag("Image")] = [
+        described[name]
+        if name in described
+        else _image(nodes, f"{path}/{name}".lstrip("/"), name, number)
+        for number, name in enumerate(series)
+    ]
+    root = ElementTree.Element(_tag("OME"), {"Creator": "ngff_bio"})
+    root.set(f"{{{_INSTANCE}}}schemaLocation", f"{_SPACE} {_SCHEMA}")
+    root.extend(e for elements in parts.values() for e in elements)
     return _written(root)
+
+
+def _set_apart(root: ElementTree.Element, number: int) -> None:
+    """Make IDs other than those of images different from those of other documents."""
+    for element in root.iter():
+        kind, colon, rest = element.get("ID", "").partition(":")
+        if colon and kind != "Image":
+            element.set("ID", f"{kind}:{number}:{rest}")
 
 
 def without_images(document: bytes, kept: Sequence[str]) -> bytes:
@@ -133,12 +183,17 @@ def _tag(name: str) -> str:
     return f"{{{_SPACE}}}{name}"
 
 
-def own_document(dataset: SourceDataset) -> str | None:
-    """The OME-XML of the source, if it has one that describes all its images."""
-    own = dataset.attributes.get("ome_xml") or {}
-    documents = [*own.values()] if isinstance(own, Mapping) else []
-    documents += [i.attributes["ome_xml"] for i in dataset.images if "ome_xml" in i.attributes]
-    return str(documents[0]) if len(documents) == 1 else None
+def own_documents(dataset: SourceDataset) -> list[OwnDocument]:
+    """The OME-XML of the files of the source that have some."""
+    own = dataset.attributes.get("ome_xml")
+    documents = dict(own) if isinstance(own, Mapping) else {}
+    images: dict[str, list[str]] = defaultdict(list)
+    for image in dataset.images:
+        file = image.frames[0].name if image.frames else ""
+        images[file].append(image.path)
+        if "ome_xml" in image.attributes:
+            documents[file] = image.attributes["ome_xml"]
+    return [OwnDocument(str(text), tuple(images[file])) for file, text in documents.items()]
 
 
 def _of_source(document: str, series: Sequence[str]) -> ElementTree.Element | None:
@@ -148,7 +203,7 @@ def _of_source(document: str, series: Sequence[str]) -> ElementTree.Element | No
     except ValueError:
         return None
     images = root.findall(_tag("Image"))
-    if len(images) != len(series):
+    if not series or len(images) != len(series):
         return None
     renamed = {image.get("ID"): f"Image:{name}" for image, name in zip(images, series, strict=True)}
     for element in root.iter():
