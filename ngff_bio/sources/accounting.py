@@ -99,13 +99,16 @@ def checked(
             why = "not read, as --ignore-unread says" if ignore_unread else "not read"
             notices.append(Notice("skipped", f"{why}: {kind}", record=name))
     if stopping:
-        raise _unread_error(stopping)
+        raise _unread_error(stopping, dataset.source)
     return replace(dataset, account=account, notices=tuple(gathered([*dataset.notices, *notices])))
 
 
-def _unread_error(found: Mapping[str, list[str]]) -> SourceError:
+def _unread_error(found: Mapping[str, list[str]], source: str) -> SourceError:
     count = sum(map(len, found.values()))
-    ways = dict.fromkeys(WAYS[kind] for kind in found if kind in WAYS)
+    ways = [*dict.fromkeys(WAYS[kind] for kind in found if kind in WAYS)]
+    tables = [n for names in found.values() for n in names if n.lower().endswith(".csv")]
+    if tables and source == "plate":
+        ways.insert(0, f"a table of wells is read with --wells {tables[0]}")
     return SourceError(
         f"{count} {'file' if count == 1 else 'files'} that could hold annotations or pixels would "
         "not be read",

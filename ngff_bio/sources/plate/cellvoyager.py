@@ -53,6 +53,8 @@ def read_index(tree: FileTree, name: str, problems: Problems) -> PlateIndex:
             planes.append(_plane(name, values, (element.text or "").strip()))
     if failed:
         problems.warn(f"the instrument reports {failed} planes that it could not take", name)
+    if len({p.acquisition for p in planes}) < 2:
+        planes = [replace(p, acquisition="") for p in planes]
     starts = [at for p in planes if (at := _instant(p.record.get("Time")))]
     read = [name]
     detail = beside(name, "MeasurementDetail.mrf")
@@ -144,6 +146,8 @@ def _plane(file: str, values: Mapping[str, str], image: str) -> PlatePlane:
         str(int(channel)),
         int(t),
         int(z),
+        # Time points of each timeline are counted anew.
+        acquisition=f"timeline {values.get('TimelineIndex', '')}".rstrip(),
         place=(z_place, None if y is None else -y, x),
         record={k: v for k, v in values.items() if k not in _PLACED},
     )

@@ -27,7 +27,7 @@ from ngff_bio.sources.plate.labels import FieldLabels, label_files, plane_files
 from ngff_bio.sources.plate.names import GROUPS, RULES, named_plate, pattern_rule, rule_of
 from ngff_bio.sources.plate.planes import ROWS, PlateIndex, PlatePlane
 from ngff_bio.sources.plate.stitching import stitched
-from ngff_bio.sources.plate.wells import find_table, well_table
+from ngff_bio.sources.plate.wells import find_table, tables_of_wells, well_table
 from ngff_bio.sources.registry import Source
 
 _Reader = Callable[[FileTree, str, Problems], PlateIndex]
@@ -116,6 +116,9 @@ def read(
         used = dict.fromkeys((f.row, f.column) for f in fields)
         tables.insert(0, well_table(file, used, size, problems))
         read_files += [wells] if wells in tree.names() else []
+    else:
+        for table in tables_of_wells(tree):
+            problems.note(f"a table of wells is read with --wells {table}", table)
     name = indexes[0].plate or base_of(tree.origin.replace("\\", "/").rstrip("/")) or "plate"
     several = len(indexes) > 1
     plate = SourcePlate(

@@ -75,7 +75,8 @@ def read_index(file: SourceFile, problems: Problems) -> PlateIndex:
             channels[key] = _channel(key, shared[key])
             pixel = pixel or _pixel_size(shared[key])
     if without:
-        problems.warn(f"{without} planes of the index have no file: they were not taken", file.name)
+        what = "planes of the index have no file: they were not taken"
+        problems.warn(what, file.name, f"{without} planes")
     return PlateIndex(
         rule=f"by the index {file.name} of Harmony",
         planes=tuple(planes),
@@ -106,7 +107,8 @@ def _values(element: Element) -> dict[str, str]:
 def _in(values: Mapping[str, str], key: str, units: Mapping[str, float]) -> float | None:
     """A quantity in the unit of which `units` are multiples; ``None`` without a known unit."""
     found, factor = optional_number(values, key), units.get(values.get(f"{key}@", ""))
-    return None if found is None or factor is None else found * factor
+    # 2.99e-07 m is 0.299 micrometers, which the product is not.
+    return None if found is None or factor is None else float(f"{found * factor:.12g}")
 
 
 def _pixel_size(values: Mapping[str, str]) -> tuple[float, float] | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ngff_bio.errors import SourceError
@@ -42,8 +42,7 @@ def read_index(tree: FileTree, name: str, problems: Problems) -> PlateIndex:
     index = named_plate(image_files(tree.names()), rule, problems)
     planes = index.planes
     if len({p.z for p in planes}) > 1 and any(p.z == 0 for p in planes):
-        planes = tuple(p for p in planes if p.z)
-        problems.skip("projections of stacks (ZStep_0) are not converted", name)
+        planes = tuple(_without_projections(planes, name, problems))
     if not planes:
         raise SourceError(
             "no image belongs to an index file of MetaXpress",
@@ -79,6 +78,27 @@ def _rule(folder: str, plate: str) -> NameRule:
         rf"(?P<well>[A-Z]{{1,2}}\d\d)(?:_s(?P<field>\d+))?(?:_w(?P<channel>\d))?(?:{UUID})?$"
     )
     return NameRule("MetaXpress", "", re.compile(pattern, re.IGNORECASE))
+
+
+def _without_projections(
+    planes: Sequence[PlatePlane], name: str, problems: Problems
+) -> Iterator[PlatePlane]:
+    """Planes of stacks; of a channel that has a projection (``ZStep_0``) alone, that as first plane."""
+
+    def stack(plane: PlatePlane) -> tuple[object, ...]:
+        return plane.well, plane.field, plane.channel, plane.t
+
+    stacks = {stack(p) for p in planes if p.z}
+    alone = [p for p in planes if not p.z and stack(p) not in stacks]
+    if count := sum(not p.z for p in planes) - len(alone):
+        what = "projections of stacks (ZStep_0) are not converted"
+        problems.skip(what, name, f"{count} files")
+    if alone:
+        what = "channels of which there is a projection alone have it as first plane"
+        problems.note(what, name, f"{len(alone)} files")
+    first = min(p.z for p in planes if p.z)
+    yield from (p for p in planes if p.z)
+    yield from (replace(p, z=first) for p in alone)
 
 
 def _values(tree: FileTree, name: str) -> dict[str, str]:

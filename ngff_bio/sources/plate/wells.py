@@ -18,6 +18,8 @@ from ngff_bio.sources.plate.planes import MOST_COLUMNS, ROWS, well_of
 #: Name of the table in the store.
 TABLE = "wells"
 
+_HEAD = re.compile(rb"(^|[,;\t])\W*well\W*([,;\t]|$)", re.IGNORECASE)
+
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
 
 #: Not names as 007 or 1_1, which ``float`` takes, nor integers of more digits than it holds.
@@ -46,6 +48,12 @@ def find_table(tree: FileTree, given: str) -> SourceFile:
         )
     files = open_tree(path)
     return files.file(files.names()[0])
+
+
+def tables_of_wells(tree: FileTree) -> list[str]:
+    """CSV files of the source whose first line has a column ``well``."""
+    tables = (n for n in tree.names() if n.lower().endswith(".csv"))
+    return [n for n in tables if _HEAD.search(tree.file(n).read_range(0, 1000).split(b"\n")[0])]
 
 
 def well_table(

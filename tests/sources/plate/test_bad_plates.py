@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,3 +157,53 @@ def test_an_index_of_metaxpress_reports_sites_that_are_missing(tmp_path: Path) -
         file.unlink()
     report = ngff_bio.convert(plate.root, tmp_path / "out.zarr")
     assert "1 of 4 sites that were selected are missing" in notices(report)
+
+
+def test_a_channel_of_metaxpress_that_is_a_projection_alone_is_kept(tmp_path: Path) -> None:
+    truth = make_plate(tmp_path, "metaxpress", wells=((1, 1),), times=1, planes=2, fields=1)
+    alone = truth.root / "TimePoint_1/ZStep_0"
+    alone.mkdir()
+    for file in [*truth.root.rglob("ZStep_*/*_w2*")]:  # of the second channel the first plane alone
+        if "ZStep_1" in str(file) and "thumb" not in file.name:
+            file.rename(alone / file.name)
+        else:
+            file.unlink()
+    report = ngff_bio.convert(truth.root, tmp_path / "out.zarr")
+    assert "channels of which there is a projection alone have it as first plane" in notices(report)
+    stored: Any = zarr.open_array(tmp_path / "out.zarr/A/1/0/0", mode="r")
+    expected = truth.fields["A1", 0][0]
+    np.testing.assert_array_equal(stored[0], expected[0])
+    np.testing.assert_array_equal(stored[1], [expected[1, 0], 0 * expected[1, 1]])
+
+
+def test_timelines_of_cellvoyager_are_acquisitions(tmp_path: Path) -> None:
+    """Time points of each timeline are counted from 1."""
+    truth = make_plate(
+        tmp_path, "cellvoyager", wells=((1, 1),), times=2, planes=1, fields=1, channels=("DAPI",)
+    )
+    index = truth.root / "MeasurementData.mlf"
+    text = index.read_text().replace('bts:TimePoint="1"', 'bts:TimePoint="1" bts:TimelineIndex="1"')
+    index.write_text(text.replace('bts:TimePoint="2"', 'bts:TimePoint="1" bts:TimelineIndex="2"'))
+    ngff_bio.convert(truth.root, tmp_path / "out.zarr")
+    root: Any = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    names = [a["name"] for a in root.attrs["ome"]["plate"]["acquisitions"]]
+    assert names == ["timeline 1", "timeline 2"]
+    for number in (0, 1):
+        np.testing.assert_array_equal(
+            root[f"A/1/{number}/0"][0], truth.fields["A1", 0][number, 0, 0]
+        )
+
+
+def test_a_table_of_wells_that_is_not_named_is_named_in_the_hint(tmp_path: Path) -> None:
+    truth = make_plate(tmp_path, "harmony", wells=((1, 1),), times=1, planes=1, fields=1)
+    (truth.root / "layout.csv").write_text("well,compound,dose\nA01,DMSO,0\n")
+    report = ngff_bio.convert(truth.root, tmp_path / "out.zarr")
+    assert "a table of wells is read with --wells layout.csv" in notices(report)
+    (truth.root / "layout.csv").write_text(
+        "well,x,y,dose\nA01,1,0,7\n"
+    )  # columns of annotations, too
+    with pytest.raises(SourceError, match="would not be read") as caught:
+        ngff_bio.convert(truth.root, tmp_path / "no.zarr")
+    assert "--wells layout.csv" in (caught.value.hint or "")
+    ngff_bio.convert(truth.root, tmp_path / "wells.zarr", options={"wells": "layout.csv"})
+    assert list(ngff_bio.open(tmp_path / "wells.zarr").images["dose"]) == [7]
