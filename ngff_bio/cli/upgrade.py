@@ -38,13 +38,16 @@ def upgrade(
         print_json(done.to_json())
         return
     out = console()
-    if not done.groups:
+    if not done.groups and not done.documents:
         out.print(f"{done.store} is OME-Zarr {done.version} already", markup=False)
         return
     verb = "would change" if dry_run else "changed"
     out.print(done.store, markup=False, style="bold")
-    before = ", ".join(done.versions)
-    out.print(f"  {len(done.groups)} groups {verb} from OME-Zarr {before} to {done.version}")
+    if done.groups:
+        before = ", ".join(done.versions)
+        out.print(f"  {len(done.groups)} groups {verb} from OME-Zarr {before} to {done.version}")
+    for key in done.documents:
+        out.print(f"  {'would be added' if dry_run else 'added'}: {key}", markup=False)
     for note in done.notes:
         out.print(f"  note: {note}", markup=False)
     if (warning := version_warning(done.version)) is not None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ngff_bio.checks.store.documents import read_documents
+from ngff_bio.checks.store.documents import Documents, read_documents, texts
+from ngff_bio.engine.write.ome_xml import OME_XML, collection_xml
 from ngff_bio.engine.write.transaction import settled_view
 from ngff_bio.engine.write.update import changed_store
 from ngff_bio.errors import ArgumentError, NgffBioError, StoreError
@@ -15,6 +16,7 @@ from ngff_bio.ngff.decoding import version_of
 from ngff_bio.ngff.metadata import VERSIONS, ZARR_FORMAT, Version
 from ngff_bio.ngff.versions import translate
 from ngff_bio.storage import Storage, join_key, storage_at
+from ngff_bio.zarrio.nodes import Nodes
 
 
 @dataclass(slots=True)
@@ -22,7 +24,7 @@ class UpgradeReport:
     """Outcome of an upgrade, or what it would be.
 
     ``versions`` are those of its groups before; ``groups`` those whose metadata changes, ``notes`` what
-    had to be added.
+    had to be added, ``documents`` the OME-XML of collections that had none.
     """
 
     store: str
@@ -30,6 +32,7 @@ class UpgradeReport:
     versions: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    documents: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -45,7 +48,8 @@ def upgrade(
 ) -> UpgradeReport:
     """Write the metadata of a store in another version of OME-Zarr; its arrays stay as they are.
 
-    All of it becomes visible at once. What the specification does not define is kept.
+    All of it becomes visible at once. What the specification does not define is kept. A collection
+    without OME-XML, which some readers look for, gets one.
 
     Parameters
     ----------
@@ -104,9 +108,27 @@ def upgrade(
             versions.add(version_of(attributes) or "?")
             changed[path] = found.attributes
             report.notes += [what for what in found.guessed if what not in report.notes]
-    report.groups, report.versions = list(changed), sorted(versions)
-    if changed and not dry_run:
+    xml = _missing_xml(documents, changed)
+    report.groups, report.versions, report.documents = [*changed], sorted(versions), [*xml]
+    if (changed or xml) and not dry_run:
         with changed_store(storage) as change:
             for path, attributes in changed.items():
                 change.set_group(path, attributes)
+            for key, document in xml.items():
+                change.put(key, document)
     return report
+
+
+def _missing_xml(documents: Documents, changed: Mapping[str, dict[str, Any]]) -> dict[str, bytes]:
+    """OME-XML of each collection that lists its images and has none, by key."""
+    groups = {p: changed.get(p) or documents.attributes(p) for p in documents.groups}
+    nodes = Nodes(documents.zarr_format, groups, documents.arrays)
+    found = {}
+    for path in groups:
+        key, above = f"{path}/{OME_XML}", path.removesuffix("OME").rstrip("/")
+        if path.rpartition("/")[2] == "OME" and key not in (documents.objects or {}):
+            series = texts(documents.ome(path).get("series"))
+            images = {p for p in groups if "multiscales" in documents.ome(p)}
+            if series and images.issuperset(f"{above}/{name}".lstrip("/") for name in series):
+                found[key] = collection_xml(nodes, above, series)
+    return found

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import ome_types
 import pytest
+import zarr
 from reader.written_stores import WRITERS, example_pixels
 from test_converted_stores import older
 
@@ -54,3 +57,18 @@ def test_arrays_are_not_changed_in_place(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="arrays would have to change") as error:
         ngff_bio.upgrade(path, "0.5")
     assert "ngff-bio convert" in str(error.value)
+
+
+def test_a_collection_without_ome_xml_gets_one(tmp_path: Path) -> None:
+    path, key = tmp_path / "store.zarr", "OME/METADATA.ome.xml"
+    WRITERS["ours 0.5"]["image"](path / "only")
+    root = zarr.open_group(path, mode="a", zarr_format=3)
+    root.attrs["ome"] = {"version": "0.5", "bioformats2raw.layout": 3}
+    root.create_group("OME").attrs["ome"] = {"version": "0.5", "series": ["only"]}
+    report = ngff_bio.upgrade(path, "0.5")
+    assert (report.groups, report.documents) == ([], [key])
+    (image,) = ome_types.from_xml((path / key).read_text()).images
+    array: Any = zarr.open_group(path / "only", mode="r")["0"]
+    assert image.id == "Image:only"
+    assert (image.pixels.size_y, image.pixels.size_x) == array.shape[-2:]
+    assert not ngff_bio.upgrade(path, "0.5").documents
