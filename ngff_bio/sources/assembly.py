@@ -132,6 +132,30 @@ def _may_be_opaque(header: ImageHeader) -> bool:
     return alpha and math.prod(header.shape) * header.dtype.itemsize <= _ALPHA_BYTES
 
 
+def without_image(
+    file: str, expected: str, record: str | None = None, *, what: str = "annotations"
+) -> SourceError:
+    """The error for annotations, or others of its kind, whose image file is not there."""
+    return SourceError(
+        f"{what} without their image",
+        file=file,
+        record=record,
+        expected=f"an image file {expected}",
+        found="no such file, or several",
+        hint=f"add the image file, or name it so; or skip such {what} with --on-error skip",
+    )
+
+
+def given_twice(file: str, other: str) -> SourceError:
+    """The error for two files that are the same part of a collection."""
+    return SourceError(
+        "two files are the same part of the collection",
+        file=file,
+        found=f"{other} too",
+        hint="keep one of the two",
+    )
+
+
 def with_folder_splits(dataset: SourceDataset) -> SourceDataset:
     """The dataset with the splits that folders of image files are named after.
 

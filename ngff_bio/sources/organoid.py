@@ -29,6 +29,7 @@ from ngff_bio.model import (
     SourcePlate,
     axes_from,
 )
+from ngff_bio.sources.assembly import given_twice
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.labelme.shapes import (
     SCALE_HELP,
@@ -138,12 +139,7 @@ def _fields(tree: FileTree, kind: str | None, problems: Problems) -> list[_Field
         part = "annotation" if match["ext"].lower() == "json" else "image"
         other = getattr(frame, part)
         if other is not None:
-            raise SourceError(
-                "two files are the same part of the collection",
-                file=name,
-                found=f"{other} and {name}",
-                hint="keep one of the two",
-            )
+            raise given_twice(name, other)
         setattr(frame, part, name)
     return [found[key] for key in sorted(found)]
 

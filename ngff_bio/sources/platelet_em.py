@@ -25,6 +25,7 @@ from ngff_bio.model import (
     VolumeLayer,
     axes_from,
 )
+from ngff_bio.sources.assembly import given_twice
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 
@@ -88,12 +89,7 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
         part = volumes.setdefault(match["volume"], {}).setdefault(match["kind"].lower(), {})
         kinds = part.setdefault((match["suffix"] or "").lower(), {})
         if ext in kinds:
-            raise SourceError(
-                "two files are the same part of the collection",
-                file=name,
-                found=f"{kinds[ext]} and {name}",
-                hint="keep one of the two",
-            )
+            raise given_twice(name, kinds[ext])
         kinds[ext] = name
     if not volumes:
         raise SourceNotFoundError(

@@ -468,7 +468,7 @@ def test_two_files_of_one_image_are_named(two_types: Make, tmp_path: Path) -> No
     some = truth.root / next(iter(truth.image_files.values()))
     (some.parent / "again").mkdir()
     shutil.copy(some, some.parent / "again" / some.name)
-    with pytest.raises(SourceError, match="two files are the same image"):
+    with pytest.raises(SourceError, match="two files are the same part"):
         ngff_bio.convert(truth.root, tmp_path / "out.zarr")
 
 

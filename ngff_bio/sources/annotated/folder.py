@@ -33,7 +33,14 @@ from ngff_bio.sources.annotated.images import (
     Movie,
 )
 from ngff_bio.sources.annotated.pairing import ImageFinder
-from ngff_bio.sources.assembly import base_of, dataset_of, folder_of, image_files, probe_all
+from ngff_bio.sources.assembly import (
+    base_of,
+    dataset_of,
+    folder_of,
+    image_files,
+    probe_all,
+    without_image,
+)
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.mask_content import masks_among
 
@@ -310,16 +317,4 @@ def _entry(
     top = max((i.value for i in image.instances), default=0)
     return Entry(
         reader, index, about, count, tuple(classes), categories, last_frame=last, max_value=top
-    )
-
-
-def without_image(file: str, expected: str, record: str | None = None) -> SourceError:
-    """The error for annotations whose image file is not there."""
-    return SourceError(
-        "annotations without their image",
-        file=file,
-        record=record,
-        expected=f"an image file {expected}",
-        found="no such file, or several",
-        hint="add the image file, or name it so; or skip such annotations with --on-error skip",
     )

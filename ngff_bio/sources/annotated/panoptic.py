@@ -12,10 +12,9 @@ from ngff_bio.sources.annotated.folder import (
     OPTIONS,
     AnnotatedFolder,
     json_documents,
-    without_image,
 )
 from ngff_bio.sources.annotated.pairing import ImageFinder, stem
-from ngff_bio.sources.assembly import base_of, folder_of, image_files
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, without_image
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 

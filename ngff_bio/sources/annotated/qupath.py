@@ -9,8 +9,8 @@ from ngff_bio.formats.geojson import GeoJsonFile
 from ngff_bio.formats.json.text import json_kind
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceDataset
-from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, without_image
-from ngff_bio.sources.assembly import base_of, folder_of, image_files
+from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, without_image
 from ngff_bio.sources.files.archives import list_archive
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source

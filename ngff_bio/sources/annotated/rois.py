@@ -14,8 +14,8 @@ from ngff_bio.formats.ome_rois import OmeRois, regions_within
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import UNREAD_REGIONS
 from ngff_bio.model import SourceDataset
-from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, without_image
-from ngff_bio.sources.assembly import base_of, folder_of, image_files
+from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, without_image
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 

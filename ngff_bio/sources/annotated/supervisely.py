@@ -9,9 +9,9 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.supervisely import SuperviselyFile, read_meta
 from ngff_bio.model import Category, SourceDataset
-from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder, without_image
+from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder
 from ngff_bio.sources.annotated.pairing import stem
-from ngff_bio.sources.assembly import base_of, folder_of, image_files
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, without_image
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 

@@ -19,7 +19,7 @@ from ngff_bio.formats.text import text_of
 from ngff_bio.formats.voc import ROOT, VocFile, counts_from_0
 from ngff_bio.formats.xml import root_tag
 from ngff_bio.model import Category, SourceDataset
-from ngff_bio.sources.annotated.folder import AnnotatedFolder, without_image, xml_documents
+from ngff_bio.sources.annotated.folder import AnnotatedFolder, xml_documents
 from ngff_bio.sources.annotated.pairing import ImageFinder, stem
 from ngff_bio.sources.annotated.voc_masks import (
     CLASS_LAYER,
@@ -27,7 +27,7 @@ from ngff_bio.sources.annotated.voc_masks import (
     LabelImages,
     Palette,
 )
-from ngff_bio.sources.assembly import base_of, folder_of, image_files
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, without_image
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 

@@ -16,10 +16,10 @@ from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
 from ngff_bio.formats.yolo.labels import YoloLabels, looks_like_labels
 from ngff_bio.model import Category, SourceDataset
-from ngff_bio.sources.annotated.folder import AnnotatedFolder, without_image
+from ngff_bio.sources.annotated.folder import AnnotatedFolder
 from ngff_bio.sources.annotated.pairing import stem
 from ngff_bio.sources.annotated.yolo_lists import NAMES, YAML, YoloLists
-from ngff_bio.sources.assembly import base_of, folder_of, image_files
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, without_image
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 

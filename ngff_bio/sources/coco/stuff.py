@@ -21,7 +21,7 @@ from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
 from ngff_bio.model import Category, PixelArray, VolumeLayer
 from ngff_bio.sources.annotated.pairing import ImageFinder
-from ngff_bio.sources.assembly import image_files
+from ngff_bio.sources.assembly import image_files, without_image
 from ngff_bio.sources.files.tree import FileTree
 
 LAYER = "stuff"
@@ -95,15 +95,7 @@ class StuffMaps:
         for name in maps:
             image = finder.of_stem(name)
             if image is None:
-                problems.fail(
-                    SourceError(
-                        "a label image without its image",
-                        file=name,
-                        expected="an image file of this name",
-                        found="no such file, or several",
-                        hint="add the image file, or skip such label images with --on-error skip",
-                    )
-                )
+                problems.fail(without_image(name, "of this name", what="label images"))
             else:
                 found[image] = name
         return cls(tree, found, tuple(categories))

@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from ngff_bio.errors import SourceError, SourceNotFoundError
+from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.formats.coco.file import CocoFile
 from ngff_bio.formats.coco.layers import KEY
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceDataset, SourcePlate
-from ngff_bio.sources.assembly import base_of, image_files, probe_all
+from ngff_bio.sources.assembly import base_of, given_twice, image_files, probe_all
 from ngff_bio.sources.coco.files import CocoFiles
 from ngff_bio.sources.files.tree import FileTree, with_archives
 from ngff_bio.sources.livecell.counts import GROUP, count_images, find_counts
@@ -106,15 +106,7 @@ def _named_crops(names: list[str], problems: Problems) -> dict[str, CropName]:
             if image_files([base]):
                 problems.skip(f"the image has {why_unknown(base)}", name)
         elif base in seen:
-            problems.fail(
-                SourceError(
-                    "two files are the same image",
-                    file=name,
-                    expected="each name once",
-                    found=f"{seen[base]} too",
-                    hint="keep one of the two",
-                )
-            )
+            problems.fail(given_twice(name, seen[base]))
         else:
             seen[base] = name
             found[name] = crop

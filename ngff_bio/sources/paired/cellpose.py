@@ -24,7 +24,7 @@ from ngff_bio.model import (
     SourceFile,
     SourceParts,
 )
-from ngff_bio.sources.assembly import base_of, folder_of, image_files, stem_of
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, stem_of, without_image
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.paired.pairs import Labels, Pair, PairReader
 from ngff_bio.sources.registry import Source
@@ -68,15 +68,7 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
     pairs = [_pair(tree, name, results, problems) for name in images]
     for (_, stem), files in results.items():
         name = next(iter(files.values()))
-        problems.fail(
-            SourceError(
-                "results of Cellpose without their image",
-                file=name,
-                expected=f"an image file {stem}.* beside it",
-                found="no such file",
-                hint="add the image file, or leave out such results with --on-error skip",
-            )
-        )
+        problems.fail(without_image(name, f"{stem}.* beside it", what="results of Cellpose"))
     return PairReader(tree, problems).dataset("cellpose", pairs, read_files=outlines)
 
 

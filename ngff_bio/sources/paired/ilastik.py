@@ -11,11 +11,10 @@ import re
 from collections import defaultdict
 from typing import Literal
 
-from ngff_bio.errors import SourceError
 from ngff_bio.formats.arrays.opening import is_array_file
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import SourceDataset
-from ngff_bio.sources.assembly import base_of, folder_of, image_files, stem_of
+from ngff_bio.sources.assembly import base_of, folder_of, image_files, stem_of, without_image
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.paired.pairs import Labels, Pair, PairReader
 from ngff_bio.sources.registry import Source
@@ -75,14 +74,8 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
             labels.append(Labels(layer, file, kind, classes=by))
         pairs.append(Pair(folder_of(name), base_of(name), (name,), tuple(labels)))
     for (_, stem), found in exports.items():
-        problems.fail(
-            SourceError(
-                "an export of ilastik without its image",
-                file=next(iter(found.values())),
-                expected=f"an image file {stem}.*",
-                hint="add the image file, or leave out such exports with --on-error skip",
-            )
-        )
+        file = next(iter(found.values()))
+        problems.fail(without_image(file, f"{stem}.*", what="exports of ilastik"))
     for name in others:
         problems.note("an export that is not labels is an image", record=name)
         pairs.append(Pair(folder_of(name), base_of(name), (name,)))

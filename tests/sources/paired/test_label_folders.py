@@ -216,7 +216,7 @@ def test_channels_of_nnunet_that_differ_in_shape_are_an_error(tmp_path: Path) ->
     ("make", "lost", "what"),
     [
         (make_cellpose, "a.tif", "results of Cellpose without their image"),
-        (make_ilastik, "b.png", "an export of ilastik without its image"),
+        (make_ilastik, "b.png", "exports of ilastik without their image"),
         (make_nnunet, "Dataset001_Liver/imagesTr/liver_001_0001.nii.gz", "lacks a channel"),
     ],
 )
