@@ -5,7 +5,7 @@
 A plate like LIVECell (520 x 704 pixels, about 320 cells a field) is made in SeaweedFS on this machine,
 and measured by worker processes: by `ngff_bio.measure`, and by dask.delayed with zarr-python, s3fs and
 scikit-image's regionprops_table, a task for each field. Both in the same run, alternating. Memory is
-the peak of any worker.
+the peak of any worker, what is moved what the server has sent.
 """
 
 from __future__ import annotations
@@ -99,6 +99,12 @@ def peaks(client: Any) -> list[float]:
     return list(client.run(peak).values())
 
 
+def sent(pid: int) -> int:
+    """Bytes that a process has written so far: those of a server that only reads files went out."""
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return int(dict(line.split(": ") for line in lines)["wchar"])
+
+
 def main() -> None:
     """Both ways, alternating."""
     import dask
@@ -128,7 +134,7 @@ def main() -> None:
                 ) as cluster,
                 Client(cluster) as client,
             ):
-                began = time.monotonic()
+                began, before = time.monotonic(), sent(process.pid)
                 dataset = ngff_bio.open(storage)
                 if name == "by hand":
                     tasks = [
@@ -138,8 +144,12 @@ def main() -> None:
                 else:
                     rows = ngff_bio.measure(dataset, cluster=client)
                 took = time.monotonic() - began
-                memory = max(peaks(client))
-            print(f"{name:18} {took:6.1f} s  {len(rows)} rows  {memory:.0f} MB at most", flush=True)
+                memory, moved = max(peaks(client)), (sent(process.pid) - before) / 1e6
+            print(
+                f"{name:18} {took:6.1f} s  {len(rows)} rows  {moved:.0f} MB moved  "
+                f"{memory:.0f} MB at most",
+                flush=True,
+            )
     finally:
         process.kill()
 

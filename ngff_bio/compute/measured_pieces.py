@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ngff_bio.model import Region
 from ngff_bio.reader import Image
 from ngff_bio.reader.analysis.measures import (
+    Columns,
     Sums,
     block_sums,
+    columns_of,
     completed,
+    frame_of,
     merged,
     regions_of,
-    table_of,
 )
 from ngff_bio.reader.analysis.shapes import Group, groups_of, shape_properties
+from ngff_bio.reader.tables.tables import classes_of
 from ngff_bio.reader.xarray.world import Units
 
 if TYPE_CHECKING:
@@ -44,32 +47,54 @@ class MeasuredPiece:
     group: Group | None = None
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is all labels of an image."""
+        return self.region is None and self.group is None
+
+    @property
     def name(self) -> str:
         """Path of the image."""
         return self.image.path or "image"
 
 
-def measure_batch(how: Measurement, batch: list[MeasuredPiece]) -> list[pd.DataFrame | Sums]:
-    """For each piece a table, or the statistics of a block."""
-    return [_measure(piece, how) for piece in batch]
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a batch: all rows of whole images, and what each other piece gave."""
+
+    rows: pd.DataFrame | None
+    parts: list[pd.DataFrame | Sums | None]
 
 
-def _measure(piece: MeasuredPiece, how: Measurement) -> pd.DataFrame | Sums:
+def measure_batch(how: Measurement, batch: list[MeasuredPiece]) -> Measured:
+    """Measure pieces; the rows of whole images become one table, since small ones cost most."""
+    rows: list[Columns] = []
+    parts: list[pd.DataFrame | Sums | None] = []
+    for piece in batch:
+        if piece.is_whole:
+            rows += _whole_image(piece, how)
+            parts.append(None)
+        else:
+            parts.append(_part(piece, how))
+    return Measured(completed(frame_of(rows)) if rows else None, parts)
+
+
+def _part(piece: MeasuredPiece, how: Measurement) -> pd.DataFrame | Sums:
+    ((_, one),) = piece.labels
+    if piece.group is not None:
+        return _shapes(piece.image, one, how, piece.group)
+    assert piece.region is not None
+    return block_sums(piece.image, one, how.level, piece.region, how.intensity)
+
+
+def _whole_image(piece: MeasuredPiece, how: Measurement) -> Iterator[Columns]:
     image = piece.image
-    if piece.group is not None or piece.region is not None:
-        ((_, one),) = piece.labels
-        if piece.group is not None:
-            return _shapes(image, one, how, piece.group)
-        assert piece.region is not None
-        return block_sums(image, one, how.level, piece.region, how.intensity)
-    tables = []
+    classes = {layer: classes_of(image, layer) for layer, _ in piece.labels}
     for layer, one in piece.labels:
         regions = regions_of(image, one, how.level)
         sums = merged(block_sums(image, one, how.level, r, how.intensity) for r in regions)
         groups = groups_of(image, one, how.level, sums) if how.properties else ()
         shapes = [_shapes(image, one, how, g) for g in groups]
-        tables.append(joined(image, layer, one, how, sums, shapes))
-    return whole_table(tables)
+        yield joined(image, layer, one, how, sums, classes[layer], shapes)
 
 
 def _shapes(image: Image, one: str, how: Measurement, group: Group) -> pd.DataFrame:
@@ -77,24 +102,26 @@ def _shapes(image: Image, one: str, how: Measurement, group: Group) -> pd.DataFr
 
 
 def joined(
-    image: Image, layer: str, one: str, how: Measurement, sums: Sums, shapes: Sequence[pd.DataFrame]
-) -> pd.DataFrame:
+    image: Image,
+    layer: str,
+    one: str,
+    how: Measurement,
+    sums: Sums,
+    classes: Mapping[int, str],
+    shapes: Sequence[pd.DataFrame],
+) -> Columns:
     """Statistics and scikit-image's properties of one label image."""
-    import pandas as pd
-
-    table = table_of(image, layer, one, how.level, sums, how.units)
+    columns = columns_of(image, layer, one, how.level, sums, how.units, classes)
     if not shapes:
-        return table
-    more = pd.concat(shapes, ignore_index=True)
-    more = more[["t", "label", *(c for c in more if c not in table.columns)]]
-    return table.merge(more, on=["t", "label"], how="left", validate="one_to_one")
-
-
-def whole_table(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """All label images of an image together, an instance once."""
+        return columns
     import pandas as pd
 
-    found = [t for t in tables if len(t)]
-    if not found:
-        return tables[0] if tables else pd.DataFrame()
-    return completed(pd.concat(found, ignore_index=True))
+    more = pd.concat(shapes, ignore_index=True)
+    more = more[["t", "label", *(c for c in more if c not in columns)]]
+    table = pd.DataFrame(columns).merge(more, on=["t", "label"], how="left", validate="one_to_one")
+    return {str(name): values.to_numpy() for name, values in table.items()}
+
+
+def whole_table(parts: Sequence[Columns]) -> pd.DataFrame:
+    """All label images of an image together, an instance once."""
+    return completed(frame_of(parts))

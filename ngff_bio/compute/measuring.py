@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from ngff_bio.compute.measured_pieces import (
     MeasuredPiece,
     Measurement,
@@ -24,11 +26,10 @@ from ngff_bio.engine.write.update import StoreChange, changed_store, held_store
 from ngff_bio.errors import ArgumentError, NameNotFoundError, closest_names
 from ngff_bio.model import Region
 from ngff_bio.reader import Dataset, Image, open
-from ngff_bio.reader.analysis.measures import Sums, merged, regions_of
+from ngff_bio.reader.analysis.measures import Sums, layer_of, merged, regions_of
 from ngff_bio.reader.analysis.shapes import groups_of
 from ngff_bio.reader.tables.rows import EVERY_ROW, values_of
-from ngff_bio.reader.tables.tables import TablePart, dask_frame
-from ngff_bio.reader.xarray.views import label_layer
+from ngff_bio.reader.tables.tables import TablePart, classes_of, dask_frame
 from ngff_bio.storage import Storage
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class _Work:
         self._taken = 0
         self._known: dict[str, None] = {}
         self._open: dict[str, _Open] = {}
-        self._found: dict[str, pd.DataFrame] = {}
+        self._found: list[pd.DataFrame] = []
         self.written: set[str] = set()
 
     def _labels(self, image: Image) -> list[tuple[str, str]]:
@@ -238,12 +239,12 @@ class _Work:
     ) -> None:
         batches = Batches(checked_pieces(pool, pieces, hint), pool.threads, left)
         more: list[MeasuredPiece] = []
-        for batch, results in pool.run(partial(measure_batch, self._how), batches, "measure"):
-            for piece, result in zip(batch, results, strict=True):
-                if isinstance(result, Sums) or piece.group is not None:
+        for batch, measured in pool.run(partial(measure_batch, self._how), batches, "measure"):
+            if measured.rows is not None:
+                self._keep([p.image for p in batch if p.is_whole], measured.rows, change)
+            for piece, result in zip(batch, measured.parts, strict=True):
+                if result is not None:
                     more += self._add(piece, result, change)
-                else:
-                    self._keep(piece.image, result, change)
         if more:
             self._do(pool, iter(more), lambda: 0.0, hint, change)
 
@@ -273,7 +274,7 @@ class _Work:
 
     def _nbytes(self, image: Image, one: str, region: Region | None = None) -> int:
         """Bytes of a region of a label image, and of the pixels that are read with it."""
-        array = label_layer(image, one, self._how.level).array
+        array = layer_of(image, one, self._how.level).array
         channels = image.sizes.get("c", 1) if self._how.intensity else 0
         size = array.dtype.itemsize + image.dtype.itemsize * channels
         return size * math.prod(array.shape if region is None else (b - a for a, b in region))
@@ -303,18 +304,32 @@ class _Work:
                 opened.missing = len(more)
                 return more
         del self._open[piece.image.path]
+        classes = {layer: classes_of(image, layer) for layer, _ in opened.sums}
         tables = [
-            joined(image, layer, one, self._how, merged(sums), opened.shapes.get((layer, one), ()))
+            joined(
+                image,
+                layer,
+                one,
+                self._how,
+                merged(sums),
+                classes[layer],
+                opened.shapes.get((layer, one), ()),
+            )
             for (layer, one), sums in opened.sums.items()
         ]
-        self._keep(image, whole_table(tables), change)
+        self._keep([image], whole_table(tables), change)
         return []
 
-    def _keep(self, image: Image, table: pd.DataFrame, change: Change) -> None:
+    def _keep(self, images: Sequence[Image], table: pd.DataFrame, change: Change) -> None:
+        """Keep the rows of images, and write them."""
         if self._held:
-            self._found[image.path] = table
-        if change is None:
-            return
+            self._found.append(table)
+        if change is not None:
+            of_image = dict(iter(table.groupby("image", sort=False))) if len(table) else {}
+            for image in images:
+                self._write_rows(image, of_image.get(image.path, table[:0]), change)
+
+    def _write_rows(self, image: Image, table: pd.DataFrame, change: StoreChange) -> None:
         import pyarrow as pa
 
         start = image.below("tables")
@@ -337,8 +352,11 @@ class _Work:
         """The rows of all images, in their order."""
         import pandas as pd
 
-        ordered = [self._found[path] for path in self._paths if path in self._found]
-        found = [t for t in ordered if len(t)]
+        found = [t for t in self._found if len(t)]
         if not found:
-            return ordered[0] if ordered else pd.DataFrame()
-        return pd.concat(found, ignore_index=True)
+            return self._found[0] if self._found else pd.DataFrame()
+        places = {path.strip("/"): number for number, path in enumerate(self._paths)}
+        found.sort(key=lambda t: places[t["image"].iloc[0]])
+        table = pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
+        order = np.argsort(table["image"].map(places).to_numpy(), kind="stable")
+        return table.take(order).reset_index(drop=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import lru_cache
+from itertools import groupby, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.model import PixelArray, Region
 from ngff_bio.reader.access.image import ImageNode
-from ngff_bio.reader.tables.tables import classes_of, in_table_only
+from ngff_bio.reader.tables.tables import in_table_only
 from ngff_bio.reader.xarray.blocks import block_shape
 from ngff_bio.reader.xarray.views import label_layer
 from ngff_bio.reader.xarray.world import Units
@@ -35,6 +36,13 @@ _MERGE = {
     "least": np.minimum,
     "most": np.maximum,
 }
+
+
+#: Columns of a table, all of one length.
+Columns = dict[str, NDArray[Any]]
+
+#: A label image on a level of its image, of one that was asked for just now.
+layer_of = lru_cache(64)(label_layer)
 
 
 @dataclass
@@ -139,7 +147,7 @@ def merged(parts: Iterable[Sums]) -> Sums:
 def block_sums(image: ImageNode, name: str, level: int, region: Region, intensity: bool) -> Sums:
     """Statistics of a region of one label image, with the intensities of its image."""
     values, pixels = read_block(image, name, level, region, intensity)
-    dims = label_layer(image, name, level).dims
+    dims = layer_of(image, name, level).dims
     return sums_of(values, pixels, [a for a, _ in region], dims.index("t") if "t" in dims else None)
 
 
@@ -147,7 +155,7 @@ def read_block(
     image: ImageNode, name: str, level: int, region: Region, intensity: bool
 ) -> tuple[PixelArray, PixelArray | None]:
     """A region of a label image, and the pixels of its image there, channels first."""
-    layer = label_layer(image, name, level)
+    layer = layer_of(image, name, level)
     values = layer.array.read(region)
     if not intensity:
         return values, None
@@ -160,7 +168,7 @@ def read_block(
 
 def regions_of(image: ImageNode, name: str, level: int) -> list[Region]:
     """Blocks of a label image, of about 32 MiB or what is stored together."""
-    layer = label_layer(image, name, level)
+    layer = layer_of(image, name, level)
     shape, itemsize = layer.array.shape, layer.array.dtype.itemsize
     # The pixels of the image are read with the labels: both have to fit.
     both = itemsize + image.dtype.itemsize * image.sizes.get("c", 1)
@@ -174,22 +182,27 @@ def cut(shape: Sequence[int], size: Sequence[int]) -> list[Region]:
     return list(product(*spans))
 
 
-def table_of(
-    image: ImageNode, layer: str, name: str, level: int, sums: Sums, units: Units
-) -> pd.DataFrame:
-    """Statistics of one label image (``name``, of a layer) as a table."""
-    import pandas as pd
-
-    dims = [d for d in label_layer(image, name, level).dims if d != "t"]
+def columns_of(
+    image: ImageNode,
+    layer: str,
+    name: str,
+    level: int,
+    sums: Sums,
+    units: Units,
+    classes: Mapping[int, str],
+) -> Columns:
+    """Statistics of one label image (``name``, of a layer with classes) as columns of a table."""
+    dims = [d for d in layer_of(image, name, level).dims if d != "t"]
     scale, shift = dict.fromkeys(dims, 1.0), dict.fromkeys(dims, 0.0)
     if units == "world":
         scale, shift = image.pixels.scale(level), image.pixels.translation(level)
     count, frames, labels = sums.count, sums.keys[:, 0], sums.keys[:, 1]
-    columns: dict[str, Any] = {
-        "image": image.path,
-        "layer": layer,
+    columns: Columns = {
+        "image": np.full(len(count), image.path, object),
+        "layer": np.full(len(count), layer, object),
         "label": labels,
-        "label_image": name,
+        "label_image": np.full(len(count), name, object),
+        **({"category": _named(labels, classes)} if classes else {}),
         "t": frames,
         "pixels": count,
         "area": count * float(np.prod([abs(scale[d]) for d in dims])),
@@ -205,16 +218,29 @@ def table_of(
         columns[f"intensity_max{suffix}"] = sums.most[:, i]
         variance = np.maximum(sums.square[:, i] / count - mean * mean, 0)
         columns[f"intensity_std{suffix}"] = np.sqrt(variance)
-    table = pd.DataFrame(columns)
-    if not len(table):
-        table = table.astype({"image": str, "layer": str, "label_image": str})
     if partial := in_table_only(image, layer) if name == layer else None:
         keys = zip(frames.tolist(), labels.tolist(), strict=True)
-        table = table[[key not in partial for key in keys]]
-    classes = classes_of(image, layer)
-    if classes:
-        table.insert(4, "category", table["label"].map(classes))
-    return table
+        kept = np.array([key not in partial for key in keys], bool)
+        columns = {name: values[kept] for name, values in columns.items()}
+    return columns
+
+
+def _named(labels: NDArray[np.int64], classes: Mapping[int, str]) -> NDArray[Any]:
+    named = np.empty(len(labels), object)
+    named[:] = [classes.get(label, np.nan) for label in labels.tolist()]
+    return named
+
+
+def frame_of(parts: Sequence[Columns]) -> pd.DataFrame:
+    """Columns of several label images as one table; of those without rows only if all are."""
+    import pandas as pd
+
+    found = [p for p in parts if len(p["label"])] or parts[:1]
+    frames = [
+        pd.DataFrame({name: np.concatenate([p[name] for p in same]) for name in names})
+        for names, same in ((names, list(group)) for names, group in groupby(found, tuple))
+    ]
+    return pd.concat(frames, ignore_index=True) if len(frames) != 1 else frames[0]
 
 
 def _channel_names(image: ImageNode, count: int) -> list[str]:
@@ -227,7 +253,9 @@ def _channel_names(image: ImageNode, count: int) -> list[str]:
 
 
 def completed(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per instance and frame: that of the label image in which it is whole."""
+    """One row per instance and frame, images by name: that of the label image in which it is whole."""
+    if not len(table):
+        return table
     key = ["image", "layer", "t", "label"]
     hidden = table["label_image"] != table["layer"]
     table = table.assign(_hidden=hidden).sort_values([*key, "_hidden"], kind="stable")

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from ngff_bio.errors import ArgumentError, import_optional
 from ngff_bio.model import Region
 from ngff_bio.reader.access.image import ImageNode
-from ngff_bio.reader.analysis.measures import Sums, read_block
-from ngff_bio.reader.xarray.views import label_layer
+from ngff_bio.reader.analysis.measures import Sums, layer_of, read_block
 from ngff_bio.reader.xarray.world import Units
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def groups_of(image: ImageNode, name: str, level: int, sums: Sums) -> Iterator[G
     sums
         Statistics of the whole label image: the boxes.
     """
-    layer = label_layer(image, name, level)
+    layer = layer_of(image, name, level)
     frame = layer.dims.index("t") if "t" in layer.dims else None
     whole = [i for i, d in enumerate(layer.dims) if d != "t"]
     limit = _BYTES // layer.array.dtype.itemsize
@@ -84,7 +83,7 @@ def shape_properties(
 
     measure = import_optional("skimage.measure", "ngff-bio[measure]")
     region, labels = group
-    layer = label_layer(image, name, level)
+    layer = layer_of(image, name, level)
     values, pixels = read_block(image, name, level, region, intensity)
     frame = layer.dims.index("t") if "t" in layer.dims else None
     if frame is not None:

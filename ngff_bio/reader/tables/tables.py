@@ -227,12 +227,36 @@ def classes_of(image: ImageNode, layer: str) -> dict[int, str]:
     """
     if layer in image.tables:
         columns = ("label", "category")
-        table = TablePart(image, layer, EVERY_ROW, columns, ()).read()
+        table = _parquet_columns(image, layer, columns)
+        if table is None:
+            table = TablePart(image, layer, EVERY_ROW, columns, ()).read()
         if set(columns) <= set(table.schema.names):
             return dict(zip(*(table[c].to_pylist() for c in columns), strict=True))
     meta = image.label_meta(layer).label if layer in image.labels else None
     properties = meta.properties if meta is not None else ()
     return {int(p["label-value"]): p["class"] for p in properties if "class" in p}
+
+
+def _parquet_columns(image: ImageNode, table: str, columns: Sequence[str]) -> pa.Table | None:
+    """Columns of a table without the scanner of a data set, which takes longer than a small table.
+
+    ``None`` if the table cannot be read, or does not have them.
+    """
+    import pyarrow.parquet as pq
+
+    path = image.table_path(table)
+    if backend_of(image.nodes.attributes(path) or {}) != "parquet":
+        return None
+    try:
+        found = open_object(image.storage, f"{path}/table.parquet", TAIL)
+        file = pq.ParquetFile(pa.PythonFile(found, mode="r"))
+        if not set(columns) <= set(file.schema_arrow.names):
+            return None
+        rows = file.read(columns=list(columns), use_threads=False)
+        rows.validate(full=True)
+    except (pa.ArrowException, OSError, UnicodeDecodeError):  # reported by whoever reads it all
+        return None
+    return rows
 
 
 def in_table_only(image: ImageNode, layer: str) -> set[tuple[int, int]]:
