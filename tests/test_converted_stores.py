@@ -194,6 +194,11 @@ def test_attributes_and_files_that_nobody_knows_are_kept(tmp_path: Path) -> None
         assert (new / "protocol.txt").read_text() == "fixed in PFA"
         assert (new / "tables" / "t" / "table.csv").read_text() == "a,b\n1,2\n"
     assert ngff_bio.verify(new).equal
+    _change(new / "zarr.json", lambda d: d["attributes"]["ome"].update(scene={"name": "s"}))
+    back = tmp_path / "back.zarr"
+    ngff_bio.convert(new, back, settings=Settings(version="0.4"))
+    assert json.loads((back / ".zattrs").read_text())["scene"] == {"name": "s"}
+    assert ngff_bio.verify(back, new).equal
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.6"])

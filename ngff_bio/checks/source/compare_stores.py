@@ -176,11 +176,7 @@ class StoreComparison:
             if one != other:
                 parts = {"expected": str(one)[:200], "found": str(other)[:200]}
                 wrong.append(Difference("image", path, f"{name} differ", **parts))
-        plain = [
-            {k: v for k, v in given.items() if k not in ("ome", "omero", *OME_KEYS)}
-            for given in (expected, found)
-        ]
-        if plain[0] != plain[1]:
+        if _not_of_ome(expected) != _not_of_ome(found):
             wrong.append(
                 Difference("image", path, "attributes that OME-Zarr does not define differ")
             )
@@ -192,6 +188,14 @@ class StoreComparison:
 
         meta = ngff.decode(as_04(attributes, shape_of))
         return None if meta is None else replace(meta, version=None)
+
+
+def _not_of_ome(attributes: Mapping[str, object]) -> dict[str, object]:
+    """Attributes that OME-Zarr does not define, those below ``ome`` too: 0.4 has all at the top."""
+    ome = attributes.get("ome")
+    inner = {k: v for k, v in ome.items() if k != "version"} if isinstance(ome, dict) else {}
+    everything = {**attributes, **inner}
+    return {k: v for k, v in everything.items() if k not in ("ome", "omero", *OME_KEYS)}
 
 
 def _first_levels(meta: ngff.GroupMeta | None) -> ngff.GroupMeta | None:
