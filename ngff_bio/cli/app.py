@@ -13,6 +13,7 @@ from ngff_bio.cli.copy import copy
 from ngff_bio.cli.edit import add_labels, add_table, describe, discard, remove
 from ngff_bio.cli.export import export
 from ngff_bio.cli.info import info
+from ngff_bio.cli.measure import measure
 from ngff_bio.cli.output import console
 from ngff_bio.cli.preview import preview
 from ngff_bio.cli.publish import publish
@@ -110,6 +111,7 @@ app.command()(validate)
 app.command()(verify)
 app.command()(preview)
 app.command()(export)
+app.command()(measure)
 app.command()(copy)
 app.command()(publish)
 app.command()(remove)

@@ -79,6 +79,9 @@ def failure(
         name = re.sub(r".*?'([^']*)'.*", r"\1", text, flags=re.S)
         what, found = "unknown storage option", name
         hint = f"did you mean {closest_names(name, _NAMES)}? check the storage options"
+    elif "Range request not supported" in text:
+        what, found = "the web server sends no parts of files (ranges)", ""
+        hint = "copy the store by `ngff-bio copy`, which reads whole files, or use another server"
     elif "builder error" in text and not is_true(connection.client.get("allow_http")):
         what = "the endpoint is http://, and allow_http is false"
         hint = "give allow_http=true, or an endpoint with https://"

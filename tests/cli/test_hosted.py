@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from functools import partial
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from bucket_server import KEY, PUBLIC, SECRET, BucketServer
 from RangeHTTPServer import RangeRequestHandler
@@ -19,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
 from scenes import plate
 from test_bucket import serve
 
+import ngff_bio
 from ngff_bio import copy
 from ngff_bio.cli.app import app
 from ngff_bio.engine import Settings, write_dataset
@@ -67,19 +70,21 @@ def run(command: str, *arguments: object, code: int = 0) -> str:
 
 
 @pytest.fixture(scope="module")
-def local(store: Path) -> tuple[dict, bytes, bytes]:
+def local(store: Path) -> tuple[dict, bytes, bytes, bytes]:
     """What commands give for the folder."""
     picture, coco = store.parent / "b.png", store.parent / "b.json"
     run("preview", store, "-o", picture)
     run("export", store, coco, "--to", "coco", "-q")
-    return json.loads(run("info", store, "--json")), picture.read_bytes(), coco.read_bytes()
+    run("measure", store, "-o", store.parent / "b.csv", "--properties", "solidity")
+    info = json.loads(run("info", store, "--json"))
+    return info, picture.read_bytes(), coco.read_bytes(), (store.parent / "b.csv").read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["web", "bucket", "zip in a bucket"])
 def test_it_is_read_where_it_is(kind: str, places, local, tmp_path: Path) -> None:
     place = places[kind]
     found = json.loads(run("info", *place, "--json"))
-    local, preview, coco = local
+    local, preview, coco, measured = local
     assert found["images"] == local["images"]
     manifest = 2 if kind == "web" else 0  # sizes come from the manifest, which does not name itself
     assert found["objects"] == local["objects"] - manifest
@@ -91,6 +96,8 @@ def test_it_is_read_where_it_is(kind: str, places, local, tmp_path: Path) -> Non
     assert (tmp_path / "a.png").read_bytes() == preview
     run("export", *place, "--to", "coco", "-q", tmp_path / "a.json")
     assert (tmp_path / "a.json").read_bytes() == coco
+    run("measure", *place, "-o", tmp_path / "a.csv", "--properties", "solidity")
+    assert (tmp_path / "a.csv").read_bytes() == measured
 
 
 def test_an_export_is_written_to_a_bucket(places, bucket_server: BucketServer, store: Path) -> None:
@@ -130,3 +137,36 @@ def test_what_can_only_be_read_says_so_at_once(kind: str, places) -> None:
 
 def test_a_file_of_this_machine_is_not_a_url(store: Path) -> None:
     assert "on this machine" in run("preview", store, "-o", f"s3://{PUBLIC}/a.png", code=2)
+
+
+def test_rows_of_measurements_are_written_to_a_file_and_to_the_store(
+    store: Path, tmp_path: Path
+) -> None:
+    copy(store, tmp_path / "p.zarr")
+    text = run(
+        "measure",
+        tmp_path / "p.zarr",
+        "--write",
+        "m",
+        "--image",
+        "A/*",
+        "-o",
+        tmp_path / "a.parquet",
+    )
+    image = ngff_bio.open(tmp_path / "p.zarr")[IMAGE]
+    rows, written = image.annotations("cell-m"), pd.read_parquet(tmp_path / "a.parquet")
+    assert written["label"].tolist() == rows["label"].tolist()
+    assert f"cell: {len(rows)} rows" in text
+    assert "tables/cell-m" in text
+    for wrong in (["--image", "B/*"], ["-o", "a.txt"], ["--labels", "none"], ["--units", "inch"]):
+        run("measure", tmp_path / "p.zarr", *wrong, code=2)
+
+
+def test_a_web_server_without_ranges_is_named(store: Path, tmp_path: Path) -> None:
+    class Whole(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with serve(partial(Whole, directory=str(store.parent))) as url:
+        assert "sends no parts of files" in run("preview", f"{url}/p.zarr", "-o", "a.png", code=2)
+        run("copy", f"{url}/p.zarr", tmp_path / "p.zarr", "-q")
