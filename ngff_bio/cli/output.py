@@ -77,7 +77,10 @@ def writing(file: Path) -> Iterator[None]:
     """Make the folder of a file that the block writes, and raise what fails as a StorageError."""
     if file.parts[0].endswith(":") and len(file.parts[0]) > 2:
         raise ArgumentError(
-            "this file is written on this machine", expected="a path", found=file, hint="upload it"
+            "this file is written on this machine",
+            expected="a path",
+            found=file,
+            hint="write it to a file here, then upload that",
         )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

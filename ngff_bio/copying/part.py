@@ -109,7 +109,11 @@ def part_of_store(source: Storage, choice: Choice, notes: list[str]) -> PartOfSt
     dataset = open_store(source)
     images = list(dataset)
     if "" in images:
-        raise ArgumentError("the store is a single image", file=source.url, hint="copy all of it")
+        raise ArgumentError(
+            "the store is a single image",
+            file=source.url,
+            hint="copy all of it, without --images, --plate or --split",
+        )
     chosen = images
     for kind, wanted, known in (
         ("image", choice.images, {p: p for p in images}),

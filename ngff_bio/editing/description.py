@@ -49,7 +49,7 @@ def describe(
     if not changed or title == "":
         raise ArgumentError(
             "nothing to describe",
-            expected="a title, a licence or a citation",
+            expected="a title, a licence or a citation: --title, --licence, --citation",
             found=changed or None,
         )
     with changed_store(storage_at(store, storage_options)) as change:

@@ -206,7 +206,7 @@ def _on_image(image: Image, array: Any, axes: str, what: str) -> Any:
         sizes = {**sizes, "c": array.shape[axes.index("c")]}
     if tuple(array.shape) != tuple(sizes[a] for a in axes):
         raise ArgumentError(
-            f"the {what} has another shape than the image",
+            f"{what} of another shape than the image",
             expected=", ".join(f"{a}={sizes[a]}" for a in axes),
             found=tuple(array.shape),
         )

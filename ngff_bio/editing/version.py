@@ -73,6 +73,10 @@ def upgrade(
     documents = read_documents(settled_view(storage))
     fitting = [v for v in VERSIONS if ZARR_FORMAT[v] == documents.zarr_format]
     wanted = version or fitting[-1]
+    if wanted not in VERSIONS:
+        raise ArgumentError(
+            "unknown version of OME-Zarr", expected=", ".join(VERSIONS), found=wanted
+        )
     if wanted not in fitting:
         raise ArgumentError(
             "arrays would have to change: a store of one Zarr format cannot be upgraded in place to a "

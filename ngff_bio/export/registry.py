@@ -173,6 +173,6 @@ def find_exporter(name: str) -> Exporter:
             "unknown export format",
             expected=", ".join(_BY_NAME),
             found=name,
-            hint=f"did you mean {closest_names(key, _BY_NAME)}?",
+            hint=f"one of similar name: {closest_names(key, _BY_NAME)}",
         )
     return _BY_NAME[key]

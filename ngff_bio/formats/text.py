@@ -27,7 +27,7 @@ def text_of(file: SourceFile, what: str) -> str:
             file=file.name,
             expected=f"at most {_LARGEST:,} bytes",
             found=f"{file.size:,} bytes",
-            hint="check that it is the file that its name says",
+            hint="if it is another file than its name says, leave it out with --exclude GLOB",
         )
     try:
         text = file.read().decode("utf-8-sig")

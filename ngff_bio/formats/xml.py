@@ -152,7 +152,7 @@ def as_json(element: Element, depth: int = 0) -> Any:
             "XML elements are nested too deeply",
             record=element.tag,
             expected=f"at most {_DEEPEST} levels",
-            hint="check that it is an annotation file",
+            hint="if it is not an annotation file, leave it out with --exclude GLOB",
         )
     children: dict[str, list[object]] = {}
     for child in element:

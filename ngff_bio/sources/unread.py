@@ -50,6 +50,7 @@ WAYS = {
         "to convert arrays of labels, save them as TIFF (tifffile.imwrite) in a folder masks beside "
         "that of the images, each named like its image",
     ),
+    "image file": "to read each image file as an image or a label image, add --format images",
     "objects of a QuPath project": "export its objects in QuPath as GeoJSON, named like the image",
 }
 
@@ -83,7 +84,7 @@ _SMALL_COPY = re.compile(r"(^|[/_. -])thumb(nail)?s?([/_. -]|$)", re.IGNORECASE)
 _DOCUMENTS = (
     ".md", ".rst", ".pdf", ".doc", ".docx", ".odt", ".ppt", ".pptx", ".html", ".css", ".js", ".url",
     ".py", ".ipynb", ".m", ".r", ".sh", ".bat", ".ijm", ".groovy", ".yml", ".yaml", ".toml", ".log",
-    ".bib", ".cff", ".md5", ".sha1", ".sha256",
+    ".bib", ".cff", ".md5", ".sha1", ".sha256", ".cppipe", ".cpproj",
 )  # fmt: skip
 
 #: Bytes of a text in which names of images are looked for.

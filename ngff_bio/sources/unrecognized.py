@@ -112,6 +112,11 @@ def _advice(tree: FileTree, names: list[str]) -> tuple[str, str]:
                 f"the source has {title} annotations and no image files",
                 f"name the folder that holds both {name} and its image files",
             )
+    archives = [n for n in names if is_archive(n)]
+    if archives:
+        first = os.path.join(tree.origin, archives[0])
+        named = f", or name one as the source: {first}" if Path(tree.origin).is_dir() else ""
+        return unknown, f"unpack the archives{named}"
     endings = Counter(ending_of(n) for n in names)
     for ending, _ in endings.most_common():
         if ending in _MICROSCOPE:
@@ -122,10 +127,6 @@ def _advice(tree: FileTree, names: list[str]) -> tuple[str, str]:
             )
         if ending in _OTHERS:
             return unknown, _OTHERS[ending]
-    archives = [n for n in names if is_archive(n)]
-    if archives:
-        first = os.path.join(tree.origin, archives[0])
-        return unknown, f"unpack the archives, or name one as the source: {first}"
     if all(n.lower().endswith(".txt") or belongs(n) for n in names):
         return "the source contains only documents", "name the folder that holds the image files"
     return unknown, "name the folder that holds the image files, or save them as TIFF, PNG or JPEG"

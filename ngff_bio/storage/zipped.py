@@ -42,7 +42,10 @@ class ZipStorage(ReadOnlyStorage):
     """
 
     refusal = "a zip can only be read"
-    advice = "write to a folder, then pack it with `ngff-bio copy FOLDER FILE.zip`"
+    advice = (
+        "write to a folder, then pack it with `ngff-bio copy FOLDER FILE.zip`; "
+        "`ngff-bio copy FILE.zip FOLDER` unpacks a store"
+    )
 
     outer: Storage
     key: str

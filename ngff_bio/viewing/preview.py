@@ -13,7 +13,7 @@ import PIL.ImageDraw
 from numpy.typing import NDArray
 
 import ngff_bio.reader as reader
-from ngff_bio.errors import StoreError
+from ngff_bio.errors import ArgumentError, StoreError
 from ngff_bio.model import PixelArray
 from ngff_bio.ngff import rule_color
 from ngff_bio.raster.rings import outlines
@@ -97,6 +97,14 @@ def draw_preview(
     """
     found = chosen_image(reader.open(store), image)
     at = {a: i for a, i in (("t", t), ("z", z)) if i is not None}
+    for axis in at:
+        if axis not in found.axes:
+            raise ArgumentError(
+                f"the image has no axis {axis}",
+                file=found.path or None,
+                expected=", ".join(found.axes),
+                hint=f"leave out -{axis}",
+            )
     drawn = draw_plane(found, at, label=label, width=width, fill=fill)
     where = ", ".join(f"{a}={i}" for a, i in drawn.place.items())
     title = " ".join(x for x in (found.path or found.multiscale.name, where) if x)

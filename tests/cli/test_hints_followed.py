@@ -13,6 +13,7 @@ import makers
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from ngff_bio import cli
 
@@ -52,10 +53,46 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = np.zeros((20, 30), "u1") if "mask" in name else np.arange(600).reshape(20, 30)
         pixels[3:6, 4:9] = 255
         tifffile.imwrite(home / f"masks/{name}.tif", pixels.astype("u1"))
+    _write_more(home)
     for number in range(2):
         (home / "frames").mkdir(exist_ok=True)
         tifffile.imwrite(home / f"frames/x{number}.tif", np.full((20, 30), number, "u1"))
     return home
+
+
+def _write_more(home: Path) -> None:
+    """Label images, a plate, a stack, files for labels and tables, damaged records."""
+    noise = np.random.default_rng(1).integers(5, 250, (5, 20, 30)).astype("u1")
+    cells = np.zeros((20, 30), "u1")
+    cells[3:6, 4:9], cells[9:12, 4:9] = 1, 2
+    for name in ("pairs/images/a.tif", "jpeg/images/a.tif", "one/x.tif", "other/a.tif"):
+        put(home / name, noise[0])
+    put(home / "pairs/masks/a.tif", cells)
+    put(home / "other/b_mask.tif", cells)
+    (home / "jpeg/masks").mkdir()
+    Image.fromarray(noise[1] // 2 + cells * 60).save(home / "jpeg/masks/a.jpg")
+    for well in ("A01", "A02"):
+        put(home / f"plate/p_{well}_s1_w1.tif", noise[0])
+    put(home / "stack/s.tif", noise)
+    (home / "twice.csv").write_text("well,drug\nA01,x\nA01,y\n")
+    (home / "wells.csv").write_text("well,drug\nA01,x\nA02,y\n")
+    np.save(home / "labels.npy", np.ones((24, 30), "u2"))
+    (home / "table.csv").write_text("label,area\n1,3\n")
+    assert run("convert", home / "one", home / "one.zarr")[0] == 0
+    for name in ("missing", "short"):
+        shutil.copytree(home / "src", home / name)
+    min((home / "missing").rglob("*.png")).unlink()
+    coco = min((home / "short").rglob("*.json"))
+    content = json.loads(coco.read_text())
+    content["annotations"][0]["segmentation"] = [[1, 2, 3, 4]]
+    coco.write_text(json.dumps(content))
+    for kind, name, file in (("labels", "mine", "labels.npy"), ("table", "own", "table.csv")):
+        assert run(kind, "add", home / "a.zarr", "image_1", name, home / file)[0] == 0
+
+
+def put(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, pixels)
 
 
 #: A command that is refused, a part of its hint, and what follows it. ``NEW`` is a new place.
@@ -82,6 +119,49 @@ CASES = [
     ("export a.zarr a.zarr/x --to coco", "outside of the store", "export a.zarr NEW --to coco"),
     ("export a.zarr NEW --to via", "another format: coco", "export a.zarr NEW --to coco"),
     ("export a.zarr NEW --to cell-tracking", "to label-tiff", "export a.zarr NEW --to label-tiff"),
+    ("export one.zarr NEW --to milab", "to coco", "export one.zarr NEW --to coco"),
+    ("export one.zarr NEW --to parquet", "geoparquet", "export one.zarr NEW --to geoparquet"),
+    ("export a.zarr NEW --to coco-stuff", "--labels",
+     "export a.zarr NEW --to coco-stuff --labels objects"),
+    ("export a.zarr NEW --to yollo", "yolo", "export a.zarr NEW --to yolo"),
+    ("convert src NEW --pixel-size 1,2,3um", "--pixel-size 0.65um",
+     "convert src NEW --pixel-size 0.65um"),
+    ("convert src NEW --axes tyx", "leave it out", "convert src NEW"),
+    ("convert src NEW -O kind=x", "leave it out", "convert src NEW"),
+    ("convert stack NEW --axes yx", "--axes tyx", "convert stack NEW --axes tyx"),
+    ("convert plate NEW --stitch", "without --stitch", "convert plate NEW"),
+    ("convert plate NEW --wells twice.csv", "one line for each well",
+     "convert plate NEW --wells wells.csv"),
+    ("convert plate NEW --wells none.csv", "--wells FILE", "convert plate NEW --wells wells.csv"),
+    ("convert pairs NEW --label-kind objects", "--label-kind semantic",
+     "convert pairs NEW --label-kind semantic"),
+    ("convert pairs NEW --labels x=masks/b*.tif", "", "convert pairs NEW --labels x=masks/*.tif"),
+    ("convert jpeg NEW", "--labels none", "convert jpeg NEW --labels none"),
+    ("convert masks NEW", "or its beginning", "convert masks NEW --labels x=a*mask.tif"),
+    ("convert other NEW", "--exclude GLOB", "convert other NEW --exclude b_mask.tif"),
+    ("convert a.zarr NEW --axes tyx", "leave it out", "convert a.zarr NEW"),
+    ("convert a.zarr a.zarr/x", "outside of it", "convert a.zarr NEW"),
+    ("convert a.zarr NEW --shard 4,4", "--chunk", "convert a.zarr NEW --shard 4,4 --chunk 4,4"),
+    ("convert a.zarr v2.zarr --append", "new destination", "convert a.zarr NEW"),
+    ("convert missing NEW", "--on-error skip", "convert missing NEW --on-error skip"),
+    ("convert short NEW", "--on-error skip", "convert short NEW --on-error skip"),
+    ("copy one.zarr NEW --images x", "without --images", "copy one.zarr NEW"),
+    ("copy a.zarr src", "another destination", "copy a.zarr NEW"),
+    ("upgrade a.zarr --ome-version 0.4", "convert STORE NEW_STORE --ome-version 0.4",
+     "convert a.zarr NEW --ome-version 0.4"),
+    ("describe a.zip --title x", "copy FILE.zip FOLDER", "copy a.zip NEW"),
+    ("labels add a.zarr image_1 mine labels.npy", "--overwrite",
+     "labels add a.zarr image_1 mine labels.npy --overwrite"),
+    ("table add a.zarr image_1 own table.csv", "--overwrite",
+     "table add a.zarr image_1 own table.csv --overwrite"),
+    ("info src", "folder or URL that holds it", "info a.zarr"),
+    ("preview one.zarr -t 5 -o p.png", "leave out -t", "preview one.zarr -o p.png"),
+    ("preview one.zarr --sheet plate -o p.png", "preview --sheet images",
+     "preview one.zarr --sheet images -o p.png"),
+    ("preview a.zarr --sheet z -z 1 -o p.png", "leave out -z",
+     "preview a.zarr --sheet images -o p.png"),
+    ("preview a.zarr --sheet images --animate t -o p.png", "leave out --sheet or --animate",
+     "preview a.zarr --sheet images -o p.png"),
 ]  # fmt: skip
 
 
@@ -96,3 +176,11 @@ def test_a_hint_that_is_followed_works(
     assert hint in text.partition("hint:")[2]
     code, text = run(*(word.replace("NEW", place) for word in followed.split()))
     assert code == 0, text
+
+
+def test_wrong_values_of_options_are_errors_of_the_user(made: Path, tmp_path: Path) -> None:
+    for options in ("--method x", "--codec x", "--ome-version 9", "--levels 0", "--memory 5Q"):
+        code, text = run("convert", made / "src", tmp_path / "x.zarr", *options.split())
+        assert (code, "expected:" in text) == (2, True), text
+    code, text = run("upgrade", made / "a.zarr", "--ome-version", "9")
+    assert (code, "hint:" in text) == (2, False)

@@ -113,6 +113,16 @@ def test_label_images_of_no_certain_image_are_refused(make: object, tmp_path: Pa
     assert "--labels none" in str(error.value.hint)
 
 
+def test_a_pattern_may_match_the_beginning_of_the_name_of_an_image(tmp_path: Path) -> None:
+    for n in (1, 2, 11):
+        image(tmp_path / f"in/{n}cell.png")
+        dots(tmp_path / f"in/{n}dots.png", 255)
+    ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", options={"labels": "dots=*dots.png"})
+    data = ngff_bio.open(tmp_path / "out.zarr")
+    assert sorted(data) == ["11cell", "1cell", "2cell"]
+    assert all(np.count_nonzero(data[path].level(0)["dots"]) == 3 for path in data)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.ngff.metadata import VERSIONS, ZARR_FORMAT, Version
@@ -83,6 +83,12 @@ class Settings:
                 "unknown version of OME-Zarr",
                 expected=", ".join(VERSIONS),
                 found=self.version,
+            )
+        if self.method not in get_args(Method):
+            raise ArgumentError(
+                "unknown method of downsampling",
+                expected=", ".join(get_args(Method)),
+                found=self.method,
             )
         for name in ("chunk_bytes", "shard_bytes", "frames", "levels"):
             if isinstance(value := getattr(self, name), int) and value < 1:

@@ -156,8 +156,8 @@ def _note(
             drawn.notices.append(asdict(instance.notice))
         inner = size if instance.window is None else instance.window[2:]
         if area and reaches_beyond(instance.geometry, inner):
-            file, record = instance.place
-            drawn.notices.append(asdict(Notice("note", BEYOND, file, record)))
+            # Without its file: a dataset can have a file for each image.
+            drawn.notices.append(asdict(Notice("note", BEYOND, None, instance.place[1])))
     for i in np.flatnonzero(areas == 0).tolist():
         if instances[i].notice is None and instances[i].geometry is not None:
             file, record = instances[i].place

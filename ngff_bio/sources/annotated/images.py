@@ -219,7 +219,7 @@ class ImageMaker:
                 file=entry.reader.file.name,
                 expected=f"frames 0 to {times - 1}",
                 found=f"frame {entry.last_frame}",
-                hint="check that the annotations belong to this image file",
+                hint="if they are of another file, correct its name; or skip them with --on-error skip",
             )
         instances = stated = DocumentInstances(
             entry.reader,
@@ -258,5 +258,5 @@ def _check_size(entry: Entry, name: str, size: tuple[int, int]) -> None:
             record=entry.image.name,
             expected=f"{stated[0]} x {stated[1]} (height x width)",
             found=f"{size[0]} x {size[1]} in {name}",
-            hint="check that the annotations belong to this image file",
+            hint="if they are of another file, correct its name; or skip them with --on-error skip",
         )

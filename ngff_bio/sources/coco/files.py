@@ -195,5 +195,5 @@ def _check_size(image: CocoImage, coco: CocoFile, header: ImageHeader, name: str
             record=f"images[{image.index}] (id {image.id})",
             expected=f"{image.size[0]} x {image.size[1]} (height x width)",
             found=f"{header.size[0]} x {header.size[1]} in {name}",
-            hint="check that the annotations belong to this image file",
+            hint="if it is of another file, correct file_name; or skip it with --on-error skip",
         )

@@ -251,7 +251,7 @@ class _Reader:
                         file=label.name,
                         expected=f"an image named {' or '.join(label.stems)}",
                         found="no such image",
-                        hint="a `*` of the pattern must match the name of an image",
+                        hint="a `*` of the pattern must match the name of an image, or its beginning",
                     )
                 if place is None and (place := partners.find_beside(label)) is not None:
                     # Of several in a folder each has a layer of its own.
@@ -303,7 +303,8 @@ def _unpaired_labels(names: Sequence[str], how: str = "named") -> SourceError:
     folders = sorted({folder_of(n) for n in names})
     hint = (
         "if they are images, convert all files as images with --labels none; label images are named "
-        "like their image, or selected with --labels NAME=GLOB, where `*` is the name of the image"
+        "like their image, or selected with --labels NAME=GLOB, where `*` is the name of the image or "
+        "its beginning; leave others out with --exclude GLOB"
     )
     return SourceError(
         "label images without their image",

@@ -244,7 +244,7 @@ class Partners:
                 ]
                 if places:
                     return self._nearest(label, places)
-        return self._by_number(label) if label.asked else None
+        return (self._by_number(label) or self._by_start(label)) if label.asked else None
 
     def find_named(self, label: LabelFile) -> tuple[Place, str] | None:
         """The place of a label image whose name is its image's followed by the layer's.
@@ -298,6 +298,19 @@ class Partners:
                     places.append((number, ((axes, listed.index(int(stem))),)))
             if places:
                 return self._nearest(label, places)
+        return None
+
+    def _by_start(self, label: LabelFile) -> Place | None:
+        """The only image whose name begins with what a ``*`` matches: ``001`` of ``001cell``."""
+        for stem in map(str.lower, label.stems):
+            found = {
+                place
+                for key, places in self._files.items()
+                if key.startswith(stem) and not (key[len(stem) :][:1] + stem[-1]).isdecimal()
+                for place in places
+            }
+            if found:
+                return self._nearest(label, sorted(found))
         return None
 
     def _nearest(self, label: LabelFile, places: list[Place]) -> Place:

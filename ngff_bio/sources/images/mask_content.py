@@ -167,7 +167,7 @@ def looks_like_mask(planes: PixelArray) -> bool | None:
     if objects.mean() > 1 - _ZEROS:
         return False
     found = plane[objects]
-    if objects.mean() <= _MARKS and (found == found[0]).all():
+    if found.size > 1 and objects.mean() <= _MARKS and (found == found[0]).all():
         return True
     left, right = plane[:, :-1], plane[:, 1:]
     equal, both = left == right, objects[:, :-1] & objects[:, 1:]
