@@ -146,10 +146,10 @@ class Verification:
         return {"equal": self.equal, **found}
 
 
-def shorten(value: object, limit: int = 80) -> str:
+def shorten(value: object) -> str:
     """A value in one short line."""
     text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 @dataclass(slots=True)

@@ -125,7 +125,7 @@ class SourceOptions:
         """Options of the source format: those with a name here, and others by --option."""
         general = ("exclude", "ignore_unread", "option", "max_pixels", "max_bytes")
         named = {n: v for n, v in vars(self).items() if v and n not in general}
-        return parse_options(self.option, "--option") | named
+        return parse_options(self.option) | named
 
 
 @dataclass(frozen=True)
@@ -321,14 +321,14 @@ def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, str]:
     return found
 
 
-def parse_options(pairs: list[str] | None, option: str) -> dict[str, Any]:
+def parse_options(pairs: list[str] | None) -> dict[str, Any]:
     """``NAME=VALUE`` options of a source format; values that are JSON (``true``, ``3``) are parsed."""
     from ngff_bio.sources.registry import NAMED, option_text
 
     found: dict[str, Any] = {}
-    for name, value in parse_pairs(pairs, option).items():
+    for name, value in parse_pairs(pairs, "--option").items():
         if name in NAMED:
-            print(f"note: {option} {name}= is deprecated: use {option_text(name)}", file=sys.stderr)
+            print(f"note: --option {name}= is deprecated: use {option_text(name)}", file=sys.stderr)
         try:
             found[name] = json.loads(value)
         except ValueError:

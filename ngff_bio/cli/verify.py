@@ -61,7 +61,7 @@ def verify(
             store,
             source,
             format=format,
-            options=cli.parse_options(option, "--option") or None,
+            options=cli.parse_options(option) or None,
             exclude=exclude,
             source_options=source_options,
             storage_options=storage_options,

@@ -51,7 +51,6 @@ def open_coco(
     file: SourceFile,
     problems: Problems,
     *,
-    name: str | None = None,
     digests: bool = False,
     window: int = WINDOW,
 ) -> CocoFile:
@@ -63,8 +62,6 @@ def open_coco(
         The JSON file.
     problems
         Receives the errors of single records; those records are left out.
-    name
-        Name of the file in reports and tables; its own name if not given.
     digests
         Whether annotations of an image are compared with those of other files.
     window
@@ -75,7 +72,7 @@ def open_coco(
     ngff_bio.errors.SourceError
         If the file is not JSON or not COCO, or, unless errors are skipped, a record is wrong.
     """
-    reading = _Reading(file, name or file.name, problems, digests)
+    reading = _Reading(file, file.name, problems, digests)
     size = file.size
     progress = problems.progress
     report = None if progress is None else (lambda done: progress(file.name, done, size))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.formats.json.text import JsonObject
 from ngff_bio.model import PixelArray
+from ngff_bio.raster.runs import runs_of_labels
 
 INFO = ".info"
 _Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -134,16 +135,10 @@ class RunLengthWriter:
 
     def add(self, labels: PixelArray, offset: int) -> None:
         """Add a block that is contiguous in the volume, from its flat `offset` on."""
-        flat = np.ascontiguousarray(labels).reshape(-1)
-        if not flat.size:
-            return
-        starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
-        lengths = np.diff(starts, append=flat.size)
-        values = flat[starts].astype(np.int64)
-        kept = values != 0
-        self._values.append(values[kept])
-        self._starts.append(starts[kept] + offset)
-        self._lengths.append(lengths[kept])
+        values, starts, lengths = runs_of_labels(labels, offset)
+        self._values.append(values.astype(np.int64))
+        self._starts.append(starts)
+        self._lengths.append(lengths)
 
     def finish(
         self,
