@@ -230,6 +230,11 @@ def test_several_multiscales_of_a_group_are_kept(tmp_path: Path, version: Any) -
     assert zarr.open_array(new / "flat", mode="r").metadata.dimension_names == ("y", "x")
     assert not broken_rules(new)
     assert ngff_bio.verify(new, old).equal
+    further = ngff_bio.open(new)[""].further
+    assert list(further) == ["shared", "projection"]
+    np.testing.assert_array_equal(
+        further["projection"].array(1)[...], example_pixels()[0, ::2, ::2]
+    )
     with pytest.raises(SourceError, match="several multiscales"):
         ngff_bio.convert(old, tmp_path / "made.zarr", settings=Settings(levels=2))
 

@@ -97,6 +97,8 @@ def _tree(found: dict[str, Any], limit: int) -> Tree:
             f"[bold]{escape(image['path'] or '(root)')}[/]  {escape(str(image['name'] or ''))}"
         )
         _add_array(branch, image)
+        for name in image.get("further_multiscales", ()):
+            branch.add(f"further multiscale: {escape(name)}")
         for label in image["labels"]:
             below = branch.add(f"labels/[bold]{escape(label['name'])}[/]  {label['values'] or ''}")
             _add_array(below, label)

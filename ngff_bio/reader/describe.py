@@ -56,6 +56,7 @@ def describe(
                 "path": path,
                 "name": image.multiscale.name,
                 **_array(image.pixels, known),
+                **({"further_multiscales": list(image.further)} if image.further else {}),
                 "labels": labels,
                 "tables": list(image.tables),
             }

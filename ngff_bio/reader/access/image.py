@@ -84,6 +84,16 @@ class ImageNode:
         return self.meta.multiscales[0]
 
     @cached_property
+    def further(self) -> dict[str, Multiscale]:
+        """Multiscales of the group beside the first, which is the image: by name, or else number."""
+        found: dict[str, Multiscale] = {}
+        for number, meta in enumerate(self.meta.multiscales[1:], 1):
+            unnamed = not meta.name or meta.name in found
+            name = str(number) if unnamed else str(meta.name)
+            found[name] = Multiscale(self.nodes, self.path, meta)
+        return found
+
+    @cached_property
     def pixels(self) -> Multiscale:
         """Levels of the image: ``image.pixels.array(0)[..., :512, :512]`` reads pixels directly."""
         return Multiscale(self.nodes, self.path, self.multiscale)
