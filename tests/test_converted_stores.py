@@ -18,6 +18,7 @@ import pytest
 import zarr
 from engine.mortal import Killed, Mortal
 from makers import make_livecell
+from numcodecs import Blosc, GZip, Zstd
 from reader.written_stores import SCALE, WRITERS, blobs, by_hand, example_pixels
 
 import ngff_bio
@@ -355,6 +356,26 @@ def _unknown_codec(path: Path) -> None:
 
 def _cut_chunk(path: Path) -> None:
     (path / "0" / "s0" / "0" / "1" / "0" / "1" / "1").write_bytes(b"")
+
+
+@pytest.mark.parametrize("codec", [Blosc("lz4"), Zstd(1), GZip(1)])
+def test_a_chunk_that_is_cut_off_or_other_is_not_passed_on(tmp_path: Path, codec: Any) -> None:
+    for name, data in (("cut", slice(0, -9)), ("other", slice(5, None))):
+        old = tmp_path / f"{name}.zarr"
+        by_hand("/")["image"](old)
+        for level in ("s0", "s1", "s2"):
+            pixels = zarr.open_array(old / level, mode="r")[:]
+            key = {"name": "v2", "separator": "/"}
+            zarr.create_array(
+                old / level, data=pixels, chunks=(1, 1, 1, 40, 50), compressors=codec,
+                zarr_format=2, chunk_key_encoding=key, overwrite=True,
+            )  # fmt: skip
+        chunk = old / "s0/0/1/0/1/1"
+        chunk.write_bytes(chunk.read_bytes()[data])
+        if name == "cut" and not isinstance(codec, Blosc):
+            continue  # their length is found by decoding alone
+        with pytest.raises(StoreError, match="a chunk is damaged"):
+            ngff_bio.convert(old, tmp_path / "new.zarr", overwrite=True)
 
 
 @pytest.mark.filterwarnings("ignore")

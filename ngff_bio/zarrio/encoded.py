@@ -68,11 +68,13 @@ def _complete(data: bytes, chunk: Chunk, file: str) -> bytes:
 class ChecksumStep:
     """How the checksum (CRC-32C) at the end of encoded chunks changes: it is added, removed or kept.
 
-    One that is there is verified: damage ends where it is found.
+    One that is there is verified: damage ends where it is found. Without one, bytes that were cut off
+    are found by what the last codec (``codec``) writes at their beginning.
     """
 
     there: bool
     wanted: bool
+    codec: str = ""
 
     def apply(self, data: bytes, file: str) -> list[bytes]:
         """The bytes of a chunk, in pieces.
@@ -83,16 +85,29 @@ class ChecksumStep:
             If there are none, or their checksum is another one.
         """
         body = data[:-4] if self.there else data
-        if not body or (self.there and crc32c(body) != data[-4:]):
+        other = self.there and crc32c(body) != data[-4:]
+        if other or not _is_whole(self.codec, body):
             raise StoreError(
                 "a chunk is damaged",
                 file=file,
-                found="another CRC-32C" if body else f"{len(data)} bytes",
+                expected=None if other else f"what {self.codec or 'a codec'} writes",
+                found="another CRC-32C" if other else f"{len(data)} bytes of something else",
                 hint=DAMAGED_HINT,
             )
         if not self.wanted:
             return [body]
         return [data] if self.there else [body, crc32c(body)]
+
+
+def _is_whole(codec: str, data: bytes) -> bool:
+    """Whether bytes begin as those of a codec; blosc states how many there are (``cbytes``)."""
+    if codec == "blosc":
+        return len(data) == int.from_bytes(data[12:16], "little")
+    return data.startswith(_STARTS.get(codec, b"")) and bool(data)
+
+
+#: First bytes of what codecs write: RFC 8878, RFC 1952.
+_STARTS = {"zstd": b"\x28\xb5\x2f\xfd", "gzip": b"\x1f\x8b"}
 
 
 def without_checksum(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:

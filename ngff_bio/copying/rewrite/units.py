@@ -19,7 +19,7 @@ from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.chunks import Chunk, objects_in, pack_shard, write_block
 from ngff_bio.zarrio.codecs import CRC32C
-from ngff_bio.zarrio.encoded import ChecksumStep, read_encoded
+from ngff_bio.zarrio.encoded import ChecksumStep, read_encoded, without_checksum
 
 #: Texts of an array that is held in memory as a whole.
 _MAX_TEXTS = 10_000_000
@@ -99,8 +99,11 @@ def _pass_chunks(
     old, new = array.old, array.new
     assert old.pipeline is not None
     assert new.pipeline is not None
+    codecs = without_checksum(old.pipeline.codecs)
     step = ChecksumStep(
-        old.pipeline.codecs[-1:] == (CRC32C,), new.pipeline.codecs[-1:] == (CRC32C,)
+        old.pipeline.codecs[-1:] == (CRC32C,),
+        new.pipeline.codecs[-1:] == (CRC32C,),
+        codecs[-1].name if codecs else "",
     )
 
     def encoded(one: tuple[tuple[int, ...], list[Chunk]]) -> list[tuple[Chunk, list[bytes]]]:
