@@ -261,7 +261,7 @@ def instance_of_row(columns: Mapping[str, list[object]], row: int, rule: object 
 
     box = tuple(get(f"box_{n}") for n in ("x", "y", "width", "height"))
     geometry = geometry_of_row(get)
-    if rule in ("center", "imagej") and isinstance(geometry, Polygons):
+    if rule in ("center", "imagej", "opencv") and isinstance(geometry, Polygons):
         geometry = replace(geometry, rule=rule)
     if get("offset_y") is not None:  # coordinates relative to a crop of the frame
         dx, dy = get("offset_x"), get("offset_y")

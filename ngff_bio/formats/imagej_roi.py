@@ -215,11 +215,25 @@ def _shape(roi: Any) -> Geometry | None:
         width, height = float(roi.right - roi.left), float(roi.bottom - roi.top)
         if roi.subpixelrect:
             x, y, width, height = (float(v) for v in (roi.xd, roi.yd, roi.widthd, roi.heightd))
+        if kind == "RECT" and roi.rounded_rect_arc_size > 0:
+            return _rounded((x, y, width, height), float(roi.rounded_rect_arc_size))
         if kind == "RECT":
             return Box(x, y, x + width, y + height)
         return ellipse((x + width / 2, y + height / 2), (width / 2, height / 2))
     points = np.asarray(roi.coordinates(), np.float64)
     return Polygons((points.reshape(-1).tolist(),))
+
+
+def _rounded(box: tuple[float, float, float, float], diameter: float) -> Polygons:
+    """A rectangle whose corners are quarters of a circle (``java.awt.geom.RoundRectangle2D``)."""
+    x, y, width, height = box
+    a, b = min(diameter, width) / 2, min(diameter, height) / 2
+    flat = ellipse((0, 0), (a, b)).parts[0]
+    points = (
+        (x + a + u + (u > 0) * (width - 2 * a), y + b + v + (v > 0) * (height - 2 * b))
+        for u, v in zip(flat[::2], flat[1::2], strict=True)
+    )
+    return Polygons(([v for point in points for v in point],))
 
 
 def _composite(rings: Sequence[Any]) -> Polygons:

@@ -1,8 +1,9 @@
 """Supervisely: the annotation file of an image, and the classes of its project.
 
-Format: https://docs.supervisely.com/data-organization/00_ann_format_navi. Points are x, y in pixels; a
-rectangle includes both corners; a bitmap is a PNG, compressed with zlib and in base64, its first pixel
-at ``origin``; its pixels are those that are not 0, or whose alpha is not.
+Format: https://docs.supervisely.com/data-organization/00_ann_format_navi. Points are x, y of pixels; a
+polygon is filled as by OpenCV, with its sides, and so are its holes; a rectangle includes both corners;
+a bitmap is a PNG, compressed with zlib and in base64, its first pixel at ``origin``; its pixels are
+those that are not 0, or whose alpha is not.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import io
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -20,9 +22,11 @@ from numpy.typing import NDArray
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.json.text import checked, parse_json, shown
-from ngff_bio.formats.outlines import check_points, joined, mask_rle, outline
+from ngff_bio.formats.outlines import check_points, mask_rle, outline
 from ngff_bio.formats.problems import Problems, SourceRecord
-from ngff_bio.model import Box, Category, Geometry, Instance, SourceFile
+from ngff_bio.model import Box, Category, Geometry, Instance, Polygons, Rle, SourceFile
+from ngff_bio.raster.filled import rasterize_filled
+from ngff_bio.raster.runs import run_pixels
 
 _HINT = "correct the file, or skip such objects with --on-error skip"
 
@@ -106,6 +110,9 @@ class SuperviselyFile:
     image: str
     classes: tuple[str, ...] | None = None
 
+    #: As its library fills polygons.
+    rule: ClassVar[Literal["opencv"]] = "opencv"
+
     def read(self, problems: Problems) -> Document:
         """Read the file."""
         name = self.file.name
@@ -154,8 +161,23 @@ def _geometry(one: _Object, size: tuple[int, int], at: SourceRecord) -> Geometry
     if kind == "polygon":
         outer = outline(points.exterior, at.member(".points.exterior"))
         holes = [outline(p, at.member(".points.interior")) for p in points.interior]
-        return joined(outer, holes)
+        return _without(outer, holes, size) if holes else outer
     return None
+
+
+def _without(outer: Polygons, holes: Sequence[Polygons], size: tuple[int, int]) -> Rle:
+    """A polygon without the pixels of its holes, which their sides belong to."""
+    parts = [outer.parts, [part for hole in holes for part in hole.parts]]
+    found = rasterize_filled(parts, size)
+    drawn = (found.select([i]) for i in range(2))
+    filled, empty = (run_pixels(one.starts, one.lengths, one.step) for one in drawn)
+    y, x = np.divmod(np.setdiff1d(filled, empty), size[1])
+    top, left = int(y.min(initial=size[0])), int(x.min(initial=size[1]))
+    mask = np.zeros(
+        (int(y.max(initial=top - 1)) - top + 1, int(x.max(initial=left - 1)) - left + 1), bool
+    )
+    mask[y - top, x - left] = True
+    return mask_rle(mask, (left, top), size)
 
 
 def _mask(

@@ -39,7 +39,7 @@ class Category:
 
 
 #: How outlines are drawn; see `Polygons`.
-OutlineRule = Literal["coco", "center", "imagej"]
+OutlineRule = Literal["coco", "center", "imagej", "opencv"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class Polygons:
 
     They cover the union of what is drawn for each: by pycocotools (COCO), or, for the rules
     ``"center"`` and ``"imagej"``, pixels whose center is inside. A center on an outline is inside if
-    the area is to its right (``"center"``, as Java defines it), or left (``"imagej"``), or below.
+    the area is to its right (``"center"``, as Java defines it), or left (``"imagej"``), or below. For
+    ``"opencv"`` coordinates are those of pixels, and the pixels of the outline are covered too.
     """
 
     parts: tuple[Sequence[float], ...]

@@ -14,6 +14,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.model import Box, Geometry, Instance, PixelArray, Polygons, Rle, Shape
 from ngff_bio.raster.boxes import coco_boxes, fill_boxes
 from ngff_bio.raster.coco_rle import rasterize_segmentations
+from ngff_bio.raster.filled import rasterize_filled
 from ngff_bio.raster.instances import InstanceRuns
 from ngff_bio.raster.polygons import rasterize_centers
 from ngff_bio.raster.runs import run_pixels
@@ -156,6 +157,8 @@ def _rasterize(kind: str, instances: list[Instance], size: tuple[int, int]) -> I
         return rasterize_segmentations([_coco(i) for i in instances], size)
     if kind in ("center", "imagej"):
         return rasterize_centers([_coco(i) for i in instances], size, imagej=kind == "imagej")
+    if kind == "opencv":
+        return rasterize_filled([_coco(i) for i in instances], size)
     if kind == "box":
         # Whole numbers are half-open ranges of pixels; for fractions pycocotools has the rule.
         boxes = [

@@ -20,6 +20,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.model import Box, Instance, Polygons, Rle, Shape
 from ngff_bio.raster.boxes import coco_boxes, fill_boxes
 from ngff_bio.raster.coco_rle import decode_counts
+from ngff_bio.raster.filled import rasterize_filled
 from ngff_bio.raster.polygons import FARTHEST, rasterize_polygons
 from ngff_bio.raster.runs import run_pixels
 from ngff_bio.raster.shapes import MAX_RADIUS
@@ -70,7 +71,9 @@ def _redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Flat]:
     rles: dict[int, dict[str, object]] = {}
     for i, instance in enumerate(instances):
         geometry = instance.geometry
-        if isinstance(geometry, Polygons) and geometry.rule != "coco":
+        if isinstance(geometry, Polygons) and geometry.rule == "opencv":
+            drawn[i] = _filled(geometry, size)
+        elif isinstance(geometry, Polygons) and geometry.rule != "coco":
             drawn[i] = _from_centers(geometry, size)
         elif isinstance(geometry, Polygons | Box) and _is_far(geometry):
             drawn[i] = _far(geometry, size)
@@ -159,6 +162,31 @@ def _from_centers(polygons: Polygons, size: tuple[int, int]) -> Flat:
         y, x = np.nonzero(np.logical_xor.accumulate(change, axis=1)[:, :-1])
         found.append((y + low[1]) * size[1] + x + low[0])
     return np.unique(np.concatenate(found))
+
+
+def _filled(polygons: Polygons, size: tuple[int, int]) -> Flat:
+    """What is inside of the parts, and their sides as OpenCV's ``LineIterator`` walks them."""
+    whole = [[round(v) for v in part] for part in polygons.parts]
+    inside = _from_centers(Polygons(tuple([v + 0.5 for v in p] for p in whole)), size)
+    far = sum(abs(a - b) for p in whole for a, b in zip(p, p[2:], strict=False)) > _LONGEST
+    if far:  # drawn by the same code as the store
+        runs = rasterize_filled([polygons.parts], size)
+        return np.sort(run_pixels(runs.starts, runs.lengths, runs.step))
+    found = []
+    for part in whole:
+        points = list(zip(part[::2], part[1::2], strict=False))
+        for one, other in zip(points, points[1:] + points[:1], strict=True):
+            (x, y), (right, end) = sorted((one, other))
+            steps, rise = right - x, abs(end - y)
+            error = max(steps, rise) - 2 * min(steps, rise)
+            for _ in range(max(steps, rise) + 1):
+                found.append((y, x))
+                aside = error < 0
+                error += 2 * max(steps, rise) * aside - 2 * min(steps, rise)
+                x += steps >= rise or aside
+                y += (1 if end > y else -1) * (steps < rise or aside) if y != end else 0
+    rows, columns = np.array(found, np.int64).reshape(-1, 2).T
+    return np.union1d(inside, _offsets(rows, columns, size))
 
 
 def _from_box(box: Box, size: tuple[int, int]) -> dict[str, object]:

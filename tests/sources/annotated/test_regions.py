@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import roifile
+import shapely
 import tifffile
 from makers import make_qupath, make_rois
 from makers.paired import SIZE, gray, put
@@ -216,6 +217,25 @@ def test_rois_of_imagej(tmp_path: Path) -> None:
         "oval",
     }
     assert any("no area" in n.what for n in report.notices)
+
+
+def test_rectangles_of_imagej_with_round_corners(tmp_path: Path) -> None:
+    put(tmp_path / "in/a.tif", gray(0))
+    roi = roifile.ImagejRoi(
+        roitype=roifile.ROI_TYPE.RECT,
+        left=5,
+        top=10,
+        right=25,
+        bottom=22,
+        rounded_rect_arc_size=9,
+        name="r",
+    )
+    (tmp_path / "in/RoiSet.zip").write_bytes(roi_zip({"r": roi}))
+    store, _ = convert(tmp_path / "in")
+    (row,) = table(store, "", "objects").to_dict("records")
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    wanted = shapely.contains_xy(shapely.box(9.5, 14.5, 20.5, 17.5).buffer(4.5, 64), x, y)
+    assert (mask_of(store, "", row) == wanted).all()
 
 
 def test_positions_of_rois_are_frames_and_planes(tmp_path: Path) -> None:
