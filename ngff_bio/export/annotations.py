@@ -108,8 +108,7 @@ class Annotation:
                 return x, y, width, height
             return x - self.plane.x[0], y - self.plane.y[0], width, height
         if isinstance(self.geometry, Box):
-            shape = self.geometry
-            return shape.x0, shape.y0, shape.x1 - shape.x0, shape.y1 - shape.y0
+            return self.geometry.xywh
         if self.extent is None:
             return None
         x0, y0, x1, y1 = self.extent

@@ -20,6 +20,7 @@ from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.limits import RECORD_BYTES, record_too_large
 from ngff_bio.formats.outlines import ellipse, joined
 from ngff_bio.formats.problems import Problems, SourceRecord, damage_named
+from ngff_bio.formats.text import hex_color
 from ngff_bio.model import (
     Box,
     Category,
@@ -92,7 +93,7 @@ class RoiFiles:
                         roi = _decoded(data, at)
                         instances.append(self._instance(roi, data, number, at, problems))
                         if roi.group:
-                            colors.setdefault(int(roi.group), set()).add(_color(roi))
+                            colors.setdefault(int(roi.group), set()).add(hex_color(_hex(roi)))
         categories = tuple(
             Category(group, str(group), found.pop() if len(found) == 1 else None)
             for group, found in sorted(colors.items())
@@ -268,10 +269,3 @@ def _hex(roi: Any) -> str | None:
     """Color of the outline, else of the area."""
     found = roi.hexcolor(roi.stroke_color) or roi.hexcolor(roi.fill_color)
     return None if found is None else str(found)
-
-
-def _color(roi: object) -> Rgba | None:
-    text = _hex(roi)
-    if text is None:
-        return None
-    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16), 255

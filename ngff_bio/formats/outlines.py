@@ -56,9 +56,7 @@ def check_points(points: Sequence[Sequence[float]], fewest: int, at: SourceRecor
 
 def box_of(shape: Geometry | None) -> tuple[float, float, float, float] | None:
     """x, y, width and height of a box; ``None`` for other shapes."""
-    if not isinstance(shape, Box):
-        return None
-    return shape.x0, shape.y0, shape.x1 - shape.x0, shape.y1 - shape.y0
+    return shape.xywh if isinstance(shape, Box) else None
 
 
 def joined(outer: Polygons, holes: Sequence[Polygons]) -> Polygons:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.outlines import Point, ellipse, outline
 from ngff_bio.formats.problems import Problems, SourceRecord
+from ngff_bio.formats.text import hex_color
 from ngff_bio.formats.xml import (
     Element,
     as_json,
@@ -25,7 +26,7 @@ from ngff_bio.formats.xml import (
     take_children,
     write_xml,
 )
-from ngff_bio.model import Category, Geometry, Instance, Rgba, SourceFile
+from ngff_bio.model import Category, Geometry, Instance, SourceFile
 
 APERIO, ASAP = "Annotations", "ASAP_Annotations"
 
@@ -82,7 +83,7 @@ class SlideXml:
                     instance_of(shape, record, number, category=region.category, source_id=own)
                 )
         classes = dict.fromkeys(r.category for r in regions if r.category is not None)
-        colors = {g.get("Name"): _color(g) for g in root.iter("Group")}
+        colors = {g.get("Name"): hex_color(g.get("Color")) for g in root.iter("Group")}
         image = AnnotatedImage(name.rpartition("/")[2].rpartition(".")[0], instances)
         listed = tuple(Category(c, c, colors.get(c)) for c in classes)
         counts = take_children(root, *_PLACES[ASAP if root.tag == ASAP else APERIO])
@@ -126,10 +127,3 @@ def restored(record: Mapping[str, Any], found: list[tuple[int, object]]) -> byte
     root = from_json(record["root"], record["content"])
     put_children(root, *_PLACES[record["root"]], record["counts"], found)
     return write_xml(root)
-
-
-def _color(group: Element) -> Rgba | None:
-    text = (group.get("Color") or "").removeprefix("#")
-    if len(text) != 6 or any(c not in "0123456789abcdefABCDEF" for c in text):
-        return None
-    return int(text[:2], 16), int(text[2:4], 16), int(text[4:], 16), 255

@@ -24,6 +24,7 @@ from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.json.text import checked, parse_json, shown
 from ngff_bio.formats.outlines import check_points, mask_rle, outline
 from ngff_bio.formats.problems import Problems, SourceRecord
+from ngff_bio.formats.text import hex_color
 from ngff_bio.model import Box, Category, Geometry, Instance, Polygons, Rle, SourceFile
 from ngff_bio.raster.filled import rasterize_filled
 from ngff_bio.raster.runs import run_pixels
@@ -83,12 +84,9 @@ def read_meta(file: SourceFile) -> tuple[tuple[Category, ...], dict[str, object]
                 expected="an object with a title",
                 found=shown(one),
             )
-        title, color = one["title"], str(one.get("color") or "").removeprefix("#")
+        title, color = one["title"], hex_color(str(one.get("color") or ""))
         rest = {k: v for k, v in one.items() if k != "title"}
-        rgba = None
-        if len(color) == 6 and all(c in "0123456789abcdefABCDEF" for c in color):
-            rgba = (int(color[:2], 16), int(color[2:4], 16), int(color[4:], 16), 255)
-        found.append(Category(title, title, rgba, rest))
+        found.append(Category(title, title, color, rest))
     return tuple(found), content
 
 

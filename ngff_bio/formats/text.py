@@ -5,12 +5,22 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from string import hexdigits
 
 from ngff_bio.errors import SourceError
-from ngff_bio.model import SourceFile
+from ngff_bio.model import Rgba, SourceFile
 
 #: Bytes of a list: that of the largest published dataset has 10 MB.
 _LARGEST = 64 << 20
+
+
+def hex_color(text: str | None) -> Rgba | None:
+    """The color of ``#rrggbb``; ``None`` of any other text."""
+    digits = (text or "").removeprefix("#")
+    if len(digits) != 6 or not set(digits) <= set(hexdigits):
+        return None
+    red, green, blue = bytes.fromhex(digits)
+    return red, green, blue, 255
 
 
 def text_of(file: SourceFile, what: str) -> str:

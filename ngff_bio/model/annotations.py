@@ -78,6 +78,11 @@ class Box:
     x1: float
     y1: float
 
+    @property
+    def xywh(self) -> tuple[float, float, float, float]:
+        """x, y, width and height."""
+        return self.x0, self.y0, self.x1 - self.x0, self.y1 - self.y0
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:

@@ -161,11 +161,7 @@ def _rasterize(kind: str, instances: list[Instance], size: tuple[int, int]) -> I
         return rasterize_filled([_coco(i) for i in instances], size)
     if kind == "box":
         # Whole numbers are half-open ranges of pixels; for fractions pycocotools has the rule.
-        boxes = [
-            (g.x0, g.y0, g.x1 - g.x0, g.y1 - g.y0)
-            for i in instances
-            if isinstance(g := i.geometry, Box)
-        ]
+        boxes = [g.xywh for i in instances if isinstance(g := i.geometry, Box)]
         return fill_boxes(coco_boxes(boxes, size), size)
     if kind == "shape":
         return rasterize_shapes([_labelme(i) for i in instances], size)

@@ -110,9 +110,7 @@ def instance_table(
 def _box_of(instance: Instance) -> tuple[float | None, float | None, float | None, float | None]:
     """The box that an instance has as its geometry."""
     shape = instance.geometry
-    if not isinstance(shape, Box):
-        return None, None, None, None
-    return shape.x0, shape.y0, shape.x1 - shape.x0, shape.y1 - shape.y0
+    return shape.xywh if isinstance(shape, Box) else (None, None, None, None)
 
 
 def _texts(values: list[int | str | None]) -> list[str | None]:

@@ -10,8 +10,9 @@ from ngff_bio.formats.cvat.tracks import track_instances
 from ngff_bio.formats.documents import AnnotatedImage, Document
 from ngff_bio.formats.json.text import JsonObject
 from ngff_bio.formats.problems import Problems, SourceRecord
+from ngff_bio.formats.text import hex_color
 from ngff_bio.formats.xml import Element, as_json, from_json, parse_xml, write_xml
-from ngff_bio.model import Category, Rgba, SourceFile
+from ngff_bio.model import Category, SourceFile
 
 ROOT = "annotations"
 
@@ -105,16 +106,7 @@ def _categories(root: Element) -> Iterator[Category]:
         rest = (
             {k: v for k, v in members.items() if k != "name"} if isinstance(members, dict) else {}
         )
-        yield Category(name, name, _color(label.findtext("color")), rest)
-
-
-def _color(text: str | None) -> Rgba | None:
-    digits = (text or "").removeprefix("#")
-    try:
-        value = int(digits, 16)
-    except ValueError:
-        return None
-    return (value >> 16, value >> 8 & 255, value & 255, 255) if len(digits) == 6 else None
+        yield Category(name, name, hex_color(label.findtext("color")), rest)
 
 
 Shapes = list[tuple[int, JsonObject]]
