@@ -207,7 +207,7 @@ def _image(
             hint="save it again as OME-TIFF",
         )
     notices: list[Notice] = []
-    files = _files(series, file, notices)
+    files = _files(series, tiff.filename, file, notices)
     samples = planar * contig
     palette = key.photometric == 3 and samples == 1 and not tiff.is_imagej
     outer, sizes = _outer_axes(series, axes, file.name, samples > 1 or palette, notices)
@@ -331,13 +331,17 @@ def _outer_axes(
 
 
 def _files(
-    series: tifffile.TiffPageSeries, file: SourceFile, notices: list[Notice]
+    series: tifffile.TiffPageSeries, own: str, file: SourceFile, notices: list[Notice]
 ) -> tuple[str, ...]:
-    """Files of a series, which may have several; missing planes are reported, or refused."""
+    """Files of a series, which may have several, or be in another one than that of the name ``own``;
+    missing planes are reported, or refused.
+    """
     pages = [] if series.dataoffset is not None else list(series)
     missing = sum(p is None for p in pages)
     folder = file.name.rpartition("/")[0]
-    names = {p.parent.filename for p in pages if p is not None} if series.is_multifile else set()
+    names = {p.parent.filename for p in (*pages, series.keyframe) if p is not None}
+    if names == {own}:
+        names = set()
     if missing and missing == len(pages) - 1 and not names:
         raise SourceError(
             "planes of the image are in other files, which are missing",

@@ -130,18 +130,25 @@ def image_of_frames(
 def series_images(one: Series, opened: Sequence[OpenedImage]) -> list[SourceImage]:
     """The images of a series, as `open_series` opens it: without labels, each named after its file."""
     several = len(opened) > 1
-    return [_image(one, image, index if several else None) for index, image in enumerate(opened)]
+    # A set of OME-TIFFs, each of which describes all, with a file for each image.
+    apart = several and len({o.files for o in opened if len(o.files) == 1}) == len(opened)
+    return [
+        _image(one, image, index if several else None, apart=apart)
+        for index, image in enumerate(opened)
+    ]
 
 
-def _image(one: Series, opened: OpenedImage, index: int | None) -> SourceImage:
-    """An image of a series; `index` is that of one of several images in a file."""
+def _image(one: Series, opened: OpenedImage, index: int | None, *, apart: bool) -> SourceImage:
+    """An image of a series; `index` is that of one of several images in a file, or files."""
     name = one.name
     attributes = dict(opened.attributes)
     if opened.name and opened.name != name:
         attributes["name"] = opened.name
     if index is not None:
-        name = f"{stem_of(one.name)}_{opened.name or index}"
         attributes["series"] = index
+        name = f"{stem_of(one.name)}_{opened.name or index}"
+        if apart:
+            name = stem_of(base_of(opened.files[0]))
     return SourceImage(
         path=_OME.sub("", name),
         name=name,

@@ -14,7 +14,8 @@ from ngff_bio.formats.images.composed import stack_pixels
 from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.problems import Problems
-from ngff_bio.model import Axis, Channel, Frame, Pixels, SourceImage
+from ngff_bio.formats.tiff.images import OpenedImage
+from ngff_bio.model import Axis, Channel, Frame, Pixels, SourceFile, SourceImage
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.plate.planes import PlateIndex, PlatePlane
 
@@ -206,7 +207,7 @@ class FieldReader:
             stack = stack_frames(sources, along, counts, headers=headers, limits=self.tree.limits)
             return stack, (), known[0].channels
         opened = [
-            None if s is None or h is None else open_image(s, h, limits=self.tree.limits)
+            None if s is None or h is None else self._own_images(s, h)
             for s, h in zip(sources, headers, strict=True)
         ]
         first = next(o for o in opened if o is not None)
@@ -231,6 +232,11 @@ class FieldReader:
             [f or "" for f in files],
         )
         return pixels, first[0].axes, first[0].channels
+
+    def _own_images(self, file: SourceFile, header: ImageHeader) -> tuple[OpenedImage, ...]:
+        """Images whose planes are in a file: one of a set of OME-TIFFs describes all of them."""
+        found = open_image(file, header, limits=self.tree.limits)
+        return tuple(i for i in found if i.files == (file.name,)) if len(found) > 1 else found
 
     def _channels(self, grid: _Grid, own: tuple[Channel, ...]) -> tuple[Channel, ...]:
         named = tuple(self.index.channels.get(k, Channel(k)) for k in grid.channels)

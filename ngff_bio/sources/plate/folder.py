@@ -308,6 +308,7 @@ SOURCE = Source(
         "*_thumb*.tif", "thumb*.tif", "*.mes", "*.mrf", "*.mlf", "*.wpi", "*.wpp", "*.icr", "*.kw.txt",
         "*.ref.xml", "*.xdce", "*.htd", "*.db", "dc_*.tif", "sc_*.tif", "index.xml", "index.idx.xml",
         "metadata.ome.xml", "*.mxprotocol", "display_and_comments.txt", "displaysettings.json",
+        "*_mmstack_*_metadata.txt",
         "acquisition parameters.json", "coordinates.csv", "configurations.xml",
         "zstep_0/*", "*/zstep_0/*",
         "assaylayout/*", "*/assaylayout/*", "*ffc_profile*",

@@ -110,6 +110,11 @@ RULES = (
         r"_time(?P<t>\d{9})_z(?P<z>\d{3})$",
     ),
     _rule(
+        "Micro-Manager",
+        "plate_MMStack_A1-Site_0.ome.tif",
+        r"(?P<plate>[^/]+)_MMStack_(?P<well>[A-P]\d{1,2})-Site_(?P<field>\d+)$",
+    ),
+    _rule(
         "Squid",
         "0/A1_0_0_Fluorescence_405_nm_Ex.tiff: time, well, field, z, channel",
         rf"(?P<t>\d+)/{_WELL}_(?P<field>\d+)_(?P<z>\d+)_(?P<channel>[A-Z][^/]*_[^/]+)$",

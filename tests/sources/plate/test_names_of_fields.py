@@ -110,6 +110,49 @@ def test_documents_of_micromanager_describe_planes(tmp_path: Path, version: int)
     assert {*dataset.plate.table("planes")["Exposure-ms"]} == {"20"}
 
 
+def write_set(folder: Path, names: list[str]) -> None:
+    """OME-TIFFs of two planes, each with the metadata of all, as Micro-Manager writes them."""
+    images = "".join(
+        f'<Image ID="Image:{i}" Name="{name[:-8]}"><Pixels ID="Pixels:{i}" DimensionOrder="XYZCT" '
+        'Type="uint16" SizeX="8" SizeY="6" SizeZ="2" SizeC="1" SizeT="1" PhysicalSizeX="0.65" '
+        f'PhysicalSizeY="0.65"><Channel ID="Channel:{i}:0" Name="GFP" SamplesPerPixel="1"/>'
+        + "".join(
+            f'<TiffData IFD="{z}" PlaneCount="1" FirstZ="{z}"><UUID FileName="{name}">urn:uuid:'
+            f"{i:08}-0000-4000-8000-000000000000</UUID></TiffData>"
+            for z in (0, 1)
+        )
+        + "</Pixels></Image>"
+        for i, name in enumerate(names)
+    )
+    folder.mkdir()
+    for i, name in enumerate(names):
+        document = (
+            '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{i:08}-0000-4000-8000-000000000000">{images}</OME>'
+        )
+        with tifffile.TiffWriter(folder / name) as file:
+            for z in (0, 1):
+                plane, text = np.full((6, 8), 10 * i + z, np.uint16), document if z == 0 else None
+                file.write(plane, metadata=None, photometric="minisblack", description=text)
+
+
+@pytest.mark.parametrize("format", [None, "images"])
+def test_each_file_of_a_set_of_ome_tiffs_is_one_image(tmp_path: Path, format: str | None) -> None:
+    """Each describes all images of the set: all were read from each file."""
+    sites = ("A1-Site_0", "A1-Site_1", "B2-Site_0")
+    write_set(tmp_path / "in", [f"p_MMStack_{site}.ome.tif" for site in sites])
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", format=format)
+    paths = ["A/1/0", "A/1/1", "B/2/0"]
+    if format == "images":
+        paths = [f"p_MMStack_{site}" for site in sites]
+    assert report.images == 3
+    assert stored(tmp_path / "out.zarr") == {p: [10 * i, 10 * i + 1] for i, p in enumerate(paths)}
+    dataset = ngff_bio.open(tmp_path / "out.zarr")
+    assert [dataset[p].frames[0]["name"][10:19] for p in paths] == [*sites]
+    assert {dataset[p].pixels.scale(0)["y"] for p in paths} == {0.65}
+    assert ngff_bio.verify(tmp_path / "out.zarr", tmp_path / "in").equal
+
+
 def test_images_whose_names_have_wells_are_said_to_be_a_plate(tmp_path: Path) -> None:
     write(tmp_path / "in", *(f"x {w}_{n}_DAPI.tif" for w in ("A01", "H12") for n in (1, 2)))
     report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
