@@ -186,15 +186,20 @@ def named_plate(names: Iterable[str], rule: NameRule, problems: Problems) -> Pla
     planes: list[PlatePlane] = []
     plates: Counter[str] = Counter()
     starts: dict[str, datetime | float] = {}
+    found: dict[str, dict[str, str | None]] = {}
     for name in names:
         match = rule.pattern.search(_stem(name)) or rule.pattern.search(name)
-        if match is None or THUMBNAIL.search(_stem(name)):
-            continue
+        if match is not None and not THUMBNAIL.search(_stem(name)):
+            found[name] = match.groupdict()
+    first = 1
+    if any((p.get(k) or "1").strip("0") == "" for p in found.values() for k in ("row", "column")):
+        first = 0  # as of Leica's matrix screener
+        problems.note("rows and columns are counted from 0 in names of files")
+    for name, parts in found.items():
         with problems.caught():
-            parts = match.groupdict()
-            plane = _plane(name, parts)
-            if parts.get("time"):
-                starts[name] = _instant(name, parts["time"])
+            plane = _plane(name, parts, first)
+            if time := parts.get("time"):
+                starts[name] = _instant(name, time)
             planes.append(plane)
             plates[parts.get("plate") or ""] += 1
     if len(plates) > 1:
@@ -222,8 +227,8 @@ def _channel_order(plane: PlatePlane) -> tuple[int, str]:
     return (len(plane.channel), plane.channel) if plane.channel.isdigit() else (0, plane.channel)
 
 
-def _plane(name: str, parts: dict[str, str | None]) -> PlatePlane:
-    well = _well(parts)
+def _plane(name: str, parts: dict[str, str | None], first: int) -> PlatePlane:
+    well = _well(parts, first)
     if well is None:
         raise SourceError(
             "the name of a file has no well",
@@ -237,12 +242,15 @@ def _plane(name: str, parts: dict[str, str | None]) -> PlatePlane:
     )
 
 
-def _well(parts: dict[str, str | None]) -> tuple[str, int] | None:
+def _well(parts: dict[str, str | None], first: int) -> tuple[str, int] | None:
     if parts.get("well"):
         return well_of(parts["well"] or "")
     row, column = parts.get("row") or "", parts.get("column") or ""
-    if row.isdigit():
-        row = row_name(int(row)) if 1 <= int(row) <= MOST_ROWS else ""
+    if row.isdecimal():
+        number = int(row) + 1 - first
+        row = row_name(number) if 1 <= number <= MOST_ROWS else ""
+    if column.isdecimal():
+        column = str(int(column) + 1 - first)
     return well_of(f"{row}{column}")
 
 

@@ -110,6 +110,18 @@ def test_documents_of_micromanager_describe_planes(tmp_path: Path, version: int)
     assert {*dataset.plate.table("planes")["Exposure-ms"]} == {"20"}
 
 
+def test_rows_and_columns_can_be_counted_from_0(tmp_path: Path) -> None:
+    """Leica's matrix screener: U is the column of a well, V its row."""
+    names = [f"image--L0--S00--U{u:02}--V{v:02}--C00.tif" for v in (0, 1) for u in (0, 11)]
+    write(tmp_path / "in", *names)
+    pattern = r"U(?P<column>\d+)--V(?P<row>\d+)--C(?P<channel>\d+)"
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", options={"pattern": pattern})
+    assert any("counted from 0" in n.what for n in report.notices)
+    assert stored(tmp_path / "out.zarr") == {
+        "A/1/0": [0], "A/12/0": [1], "B/1/0": [2], "B/12/0": [3]
+    }  # fmt: skip
+
+
 def write_set(folder: Path, names: list[str]) -> None:
     """OME-TIFFs of two planes, each with the metadata of all, as Micro-Manager writes them."""
     images = "".join(
