@@ -24,6 +24,7 @@ _KINDS = {
     ".xml": "XML, as of Pascal VOC or CVAT",
     ".roi": "ImageJ region",
     ".qpdata": "objects of a QuPath project",
+    **dict.fromkeys((".swc", ".eswc", ".nml", ".traces", ".marker", ".apo"), "traces of neurons"),
     ".svg": "drawing",
     **dict.fromkeys((".npy", ".npz"), "NumPy arrays"),
     **dict.fromkeys((".pkl", ".pickle"), "pickled objects"),

@@ -29,8 +29,11 @@ def _noise(chance: random.Random) -> np.ndarray:
 
 def _mask(chance: random.Random) -> np.ndarray:
     plane = np.zeros(_SIZE, np.uint8)
-    values = chance.choice([(255, 255), (1, 2), (1, 1)])
-    plane[2:6, 2:8], plane[7:10, 9:14] = values
+    values = chance.choice([(255, 255), (1, 2), (1, 1), ()])
+    if values:
+        plane[2:6, 2:8], plane[7:10, 9:14] = values
+    else:  # dots that mark objects
+        plane[3, 4] = plane[8, 12] = plane[9, 2] = 255
     return plane
 
 
@@ -166,6 +169,20 @@ _ANNOTATIONS: dict[str, Callable[[str], str | bytes]] = {
     ),
     "a.geojson.gz": lambda stem: gzip.compress(_geojson(stem).encode()),
     "cells.tfrecord": lambda stem: b"\x10\0\0\0",
+    "_classes.csv": lambda stem: "Pixel Value, Class\n0, background\n1, RBC\n",
+    "labels.csv": lambda stem: ",Image,Category\n0,0,NEUTROPHIL\n",
+    "polygons.jsonl": lambda stem: json.dumps({"id": stem, "annotations": []}) + "\n",
+    "data.qpdata": lambda stem: b"\xac\xed\0\5sr",
+    "_annotations.createml.json": lambda stem: json.dumps(
+        [
+            {
+                "image": f"{stem}.png",
+                "annotations": [
+                    {"label": "a", "coordinates": {"x": 4, "y": 4, "width": 3, "height": 3}}
+                ],
+            }
+        ]
+    ),
     "man_track.txt": lambda stem: "1 0 3 0\n2 0 3 1\n",
     "other.json": lambda stem: '{"key": 1}',
     "broken.json": lambda stem: '{"images": [',

@@ -136,6 +136,17 @@ def test_a_pattern_may_match_the_beginning_of_the_name_of_an_image(tmp_path: Pat
         ),
         ("masks/1.npy", "\x93NUMPY", "NumPy arrays"),
         ("data.qpdata", "\xac", "objects of a QuPath project"),
+        ("neuron.swc", "1 1 3 4 0 1 -1\n", "traces of neurons"),
+        (
+            "hasty.json",
+            json.dumps({"project_name": "x", "images": [{"image_name": "a.png", "labels": []}]}),
+            "JSON",
+        ),
+        (
+            "darwin.json",
+            json.dumps({"item": {"name": "a.png"}, "annotations": [{"name": "cell", "id": "x"}]}),
+            "JSON",
+        ),
     ],
 )
 def test_files_that_may_hold_annotations_end_the_conversion(
@@ -171,3 +182,21 @@ def test_drawings_of_supervisely_accompany_its_annotations(tmp_path: Path) -> No
     account = estimate(tmp_path).account
     assert len(account.read) == 3
     assert sorted(account.belongs) == ["ds/masks_human/a.png", "ds/masks_machine/a.png"]
+
+
+def test_values_of_many_regions_are_asked_about(tmp_path: Path) -> None:
+    planes = {"classes": np.zeros((24, 30), np.uint8), "cells": np.zeros((24, 30), np.uint8)}
+    for n in range(6):
+        y, x = 2 + 8 * (n // 3), 2 + 9 * (n % 3)
+        planes["classes"][y : y + 5, x : x + 6] = 1 + n % 2
+        planes["cells"][y : y + 5, x : x + 6] = 1 + n
+    found = {}
+    for name, plane in planes.items():
+        image(tmp_path / name / "images/a.png")
+        _put(tmp_path / name / "masks/a.png", plane)
+        report = ngff_bio.convert(tmp_path / name, tmp_path / f"{name}.zarr")
+        found[name] = [n.kind for n in report.notices if "--label-kind semantic" in n.what]
+    assert found == {"classes": ["warning"], "cells": []}
+    options = {"label_kind": "semantic"}
+    report = ngff_bio.convert(tmp_path / "classes", tmp_path / "again.zarr", options=options)
+    assert (report.instances, [n for n in report.notices if n.kind == "warning"]) == (0, [])

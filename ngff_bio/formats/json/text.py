@@ -48,6 +48,8 @@ _DATUMARO = re.compile(
     rb'"dm_format_version"\s*:|"categories"\s*:\s*\{\s*(?:\}|"(?:label|mask|points)"\s*:\s*\{)'
 )
 _GEOJSON = re.compile(rb'"type"\s*:\s*"Feature(?:Collection)?"')
+#: JSON of Hasty, and of V7 Darwin: with lists `images` or `annotations` of their own.
+_OTHERS = re.compile(rb'"(?:export_format_version|project_name)"\s*:\s*"|"item"\s*:\s*\{')
 _COCO = re.compile(rb'"(images|annotations|categories)"\s*:\s*[\[{]')
 
 #: An escape of half a character; pairs of them are one.
@@ -87,6 +89,8 @@ def json_kind(file: SourceFile) -> JsonKind | None:
     if _PANOPTIC.search(head) or _PANOPTIC.search(tail):
         return "coco-panoptic"
     keys = {*_COCO.findall(head)}
+    if keys < {b"images", b"annotations"} and _OTHERS.search(head):
+        return None
     if keys and (keys != {b"categories"} or file.size > _SNIFFED):
         return "coco"
     if _LABELME.search(head):

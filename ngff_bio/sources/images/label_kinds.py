@@ -7,12 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
+import numpy as np
+
 from ngff_bio.errors import ArgumentError
 from ngff_bio.formats.images.components import components_of, values_of
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import RunVolume, SourceImage, VolumeLayer
 
 LabelKind = Literal["instance", "semantic", "objects"]
+
+#: Label images of a layer, and rows and columns of each, that are looked at for regions of classes.
+_SAMPLED, _WINDOW = 3, 2048
+
+#: Most classes, and least regions of each, for which label values look like classes.
+_CLASSES, _REGIONS = 24, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +110,18 @@ class LabelKinds:
             return given
         values: set[int] = set()
         for layer in layers:
-            if isinstance(layer.pixels, RunVolume) or len(values) > 1:
+            if isinstance(layer.pixels, RunVolume):
                 return "instance"
+            if len(values) > 1:
+                break
             values |= values_of(layer.pixels, 1)
         if len(values) != 1:
+            if any(map(_looks_semantic, layers[:_SAMPLED])):
+                problems.warn(
+                    "values of label images have several regions each, which are one object here; if "
+                    "values are classes, add --label-kind semantic",
+                    record=f"layer {name}: {len(layers)} images",
+                )
             return "instance"
         problems.note(
             f"label images with no value but 0 and {values.pop()} are masks, without objects; to make "
@@ -114,6 +130,27 @@ class LabelKinds:
             record=f"layer {name}: {len(layers)} images",
         )
         return "semantic"
+
+
+def _looks_semantic(layer: VolumeLayer) -> bool:
+    """Whether most of a few values of a plane have three or more regions, as classes have."""
+    pixels = layer.pixels
+    if isinstance(pixels, RunVolume):
+        return False
+    sizes = pixels.shape[-2:]
+    lead = [(0, 1)] * (len(pixels.shape) - 2)
+    block = pixels.read((*lead, *((0, min(n, _WINDOW)) for n in sizes)))
+    plane = np.asarray(block).reshape(block.shape[-2:]).astype(np.int64)
+    padded = np.pad(plane, 1)
+    above = [padded[:-2, 1 + d : padded.shape[1] - 1 + d] == plane for d in (-1, 0, 1)]
+    starts = padded[1:-1, :-2] != plane
+    runs = np.flatnonzero(starts.ravel())
+    if not runs.size:
+        return False
+    first = ~np.logical_or.reduceat(np.logical_or.reduce(above).ravel(), runs)
+    tops = np.unique(plane.ravel()[runs][first], return_counts=True)
+    counts = tops[1][tops[0] != 0]
+    return bool(0 < counts.size <= _CLASSES and (counts >= _REGIONS).mean() > 0.5)
 
 
 def _of_kind(
