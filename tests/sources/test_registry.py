@@ -48,7 +48,7 @@ LABELME = '{"shapes": [], "imagePath": "a.png", "imageData": null}'
         ({"a.npy": "x"}, "1 .npy", "tifffile.imwrite"),
         ({"README.md": "x"}, "1 .md", "holds the image files"),
         ({"x.zarr/zarr.json": "{}"}, "no files", "convert one of them"),
-        ({"a.xyz": "x", "b": "y"}, "1 .xyz, 1 without an ending", "--format"),
+        ({"a.xyz": "x", "b": "y"}, "1 .xyz, 1 without an ending", "save them as TIFF"),
     ],
 )
 def test_a_folder_that_no_source_takes_is_described(
