@@ -37,6 +37,7 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
         write_copy(selection, place, report)
         return
     if has_maps:
+        skip_added(selection, report)
         for image in selection.images if selection.with_images else ():
             write_image_files(image, place, report)
         return

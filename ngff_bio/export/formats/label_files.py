@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.export.annotations import Annotation, LayerRows
-from ngff_bio.export.documents import json_bytes, only_added, skip_added
+from ngff_bio.export.documents import added_layers, json_bytes, only_added, skip_added
 from ngff_bio.export.image_files import write_pixels
 from ngff_bio.export.output import place_below
 from ngff_bio.export.report import ExportReport
@@ -50,11 +50,14 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
             hint="export to another format: label-tiff, cellpose, stardist, nnunet",
         )
     skip_added(selection, report)
+    added = added_layers(selection)
     files = _Files()
     if selection.source == "cellpose":
         report.skip("what Cellpose makes of masks or images: flows, outlines of masks")
     for image in selection.images:
         for layer in image.layers:
+            if layer in added:
+                continue
             if image.stored.source_attributes(layer).get("files"):
                 write_label_files(image, layer, place, report)
             else:
