@@ -103,7 +103,9 @@ def preview(
     if animate is not None:
         count, drawings = draw_frames(open_store(storage), animate.value, at=at, **how)
         drawn = next(drawings)
-        options = {"save_all": True, "append_images": drawings, "duration": _DURATION, "loop": 0}
+        # Pillow goes through the frames of a PNG twice.
+        others = list(drawings) if output.suffix.lower() == ".png" else drawings
+        options = {"save_all": True, "append_images": others, "duration": _DURATION, "loop": 0}
     elif sheet is not None:
         drawn = draw_sheet(open_store(storage), sheet.value, at=at, **how)
     else:

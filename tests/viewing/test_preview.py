@@ -79,15 +79,15 @@ def test_strips_and_animations_have_the_planes_in_order(store: Path, tmp_path: P
     strip = np.asarray(draw_sheet(ngff_bio.open(store), "z", width=240))
     assert strip[10, 100].max() == 0
     assert strip[10, 120 + 100].min() == 255
-    out = tmp_path / "a.gif"
-    done = CliRunner().invoke(
-        app, ["preview", str(store), "-o", str(out), "--animate", "z", "--width", "100"]
-    )
-    assert done.exit_code == 0, done.output
-    assert ", 2 frames" in done.stdout
-    with PIL.Image.open(out) as animated:
-        assert animated.n_frames == 2
-        assert animated.convert("RGB").getpixel((5, 45)) == (0, 0, 0)
+    for out in (tmp_path / f"a.{kind}" for kind in ("gif", "png", "webp")):
+        done = CliRunner().invoke(
+            app, ["preview", str(store), "-o", str(out), "--animate", "z", "--width", "100"]
+        )
+        assert done.exit_code == 0, done.output
+        assert ", 2 frames" in done.stdout
+        with PIL.Image.open(out) as animated:
+            assert animated.n_frames == 2
+            assert animated.convert("RGB").getpixel((5, 45)) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(
