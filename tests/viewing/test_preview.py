@@ -31,7 +31,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir()
     pixels = np.zeros((2, 100, 200), np.uint8)
     pixels[1] = 255
-    pixels[0, 0, 0] = 255
+    pixels[0, 0] = np.arange(56, 256)  # few values would be those of labels
     tifffile.imwrite(
         source / "a.ome.tif",
         pixels,
