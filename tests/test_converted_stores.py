@@ -316,10 +316,22 @@ def test_old_versions_are_read_and_converted(tmp_path: Path, version: str) -> No
     assert not broken_rules(new)
 
 
+def test_groups_that_are_listed_and_missing_are_reported(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
+    by_hand("/")["plate"](old)
+    shutil.rmtree(old / "B/7/0/labels/cell")
+    shutil.rmtree(old / "B/7/1")
+    shutil.rmtree(old / "C/7")
+    report = ngff_bio.convert(old, new)
+    (warning,) = (n for n in report.notices if "lists are missing" in n.what)
+    assert (warning.record, warning.count) == ("B/7/0/labels/cell, B/7/1, C/7", 3)
+
+
 def test_some_images_of_a_store(tmp_path: Path) -> None:
     old, new = tmp_path / "old.zarr", tmp_path / "new.zarr"
     by_hand("/")["plate"](old)
-    ngff_bio.convert(old, new, options={"images": ["C/*/1"]})
+    report = ngff_bio.convert(old, new, options={"images": ["C/*/1"]})
+    assert not [n for n in report.notices if n.kind == "warning"]
     assert list(ngff_bio.open(new)) == ["C/7/1"]
     assert [w["path"] for w in ome(new)["plate"]["wells"]] == ["C/7"]
     assert ngff_bio.verify(new, old).equal

@@ -181,8 +181,25 @@ def take_inventory(storage: Storage, data: Storage, on_error: OnError) -> Invent
             "spatialdata reads OME-Zarr only in its own form: the new store opens in other programs"
         )
         found.notices.append(Notice("warning", text, storage.url))
+    if missing := sorted(set(_listed_groups(documents)) - documents.groups.keys()):
+        text = "images, wells or label images that the metadata lists are missing"
+        some = ", ".join(missing[:3])
+        found.notices.append(Notice("warning", text, storage.url, some, len(missing)))
     found.others = dict(_others(found))
     return found
+
+
+def _listed_groups(documents: Documents) -> Iterator[str]:
+    """Paths of wells, fields, label images and images of collections that groups list."""
+    yield from _label_paths(documents)
+    for path in documents.groups:
+        content = documents.ome(path)
+        for key, listed in (("plate", "wells"), ("well", "images")):
+            part = content.get(key)
+            names = texts(part.get(listed), "path") if isinstance(part, dict) else []
+            yield from (join(path, name) for name in names)
+        above = path.removesuffix("OME").rstrip("/")
+        yield from (join(above, name) for name in texts(content.get("series")))
 
 
 def _label_paths(documents: Documents) -> Iterator[str]:
