@@ -13,7 +13,8 @@ import numpy as np
 from ngff_bio import ngff
 from ngff_bio.editing.values import ComputedPixels, GivenPixels
 from ngff_bio.engine.plan.layout import Stored
-from ngff_bio.engine.plan.plan import Job, Plan, Unit, plan_dataset
+from ngff_bio.engine.plan.plan import Job, Plan, Unit
+from ngff_bio.engine.plan.planning import plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume.stored import stored_array
 from ngff_bio.engine.run.cluster import current_client

@@ -32,7 +32,8 @@ from ngff_bio.editing.edited_rows import (
 )
 from ngff_bio.editing.table_edits import LayerEdit
 from ngff_bio.engine.plan.layout import ArrayPlan, Stored
-from ngff_bio.engine.plan.plan import Plan, UnitPart, plan_dataset
+from ngff_bio.engine.plan.plan import Plan, UnitPart
+from ngff_bio.engine.plan.planning import plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.write.finish import parts_by_array
 from ngff_bio.engine.write.metadata import label_attributes

@@ -11,7 +11,7 @@ from ngff_bio.lazy import lazy
 
 if TYPE_CHECKING:
     from ngff_bio.engine.plan.plan import Plan as Plan
-    from ngff_bio.engine.plan.plan import plan_dataset as plan_dataset
+    from ngff_bio.engine.plan.planning import plan_dataset as plan_dataset
     from ngff_bio.engine.plan.settings import Settings as Settings
     from ngff_bio.engine.resume.state import Progress as Progress
     from ngff_bio.engine.resume.state import progress_of as progress_of
@@ -37,7 +37,7 @@ _HOMES = {
     "Settings": "ngff_bio.engine.plan.settings",
     "ThreadRunner": "ngff_bio.engine.run.runners",
     "parse_codec": "ngff_bio.zarrio.codecs",
-    "plan_dataset": "ngff_bio.engine.plan.plan",
+    "plan_dataset": "ngff_bio.engine.plan.planning",
     "progress_of": "ngff_bio.engine.resume.state",
     "write_dataset": "ngff_bio.engine.run.conversion",
 }

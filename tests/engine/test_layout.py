@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from references import gaussian_level, mean_level, mode_level, nearest_level
 
 from ngff_bio.engine.plan.layout import ArrayPlan, ArraySpec, plan_array
-from ngff_bio.engine.plan.plan import plan_dataset
+from ngff_bio.engine.plan.planning import plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.write.units import run_unit
 from ngff_bio.errors import ArgumentError

@@ -15,7 +15,8 @@ import numpy as np
 
 from ngff_bio import ngff
 from ngff_bio.engine.plan.layout import Stored
-from ngff_bio.engine.plan.plan import Plan, label_path, plan_dataset
+from ngff_bio.engine.plan.plan import Plan, label_path
+from ngff_bio.engine.plan.planning import plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume import redo, state
 from ngff_bio.engine.resume.fingerprint import (

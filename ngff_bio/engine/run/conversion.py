@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic
 
 from ngff_bio import ngff
-from ngff_bio.engine.plan.plan import Plan, Unit, plan_dataset
+from ngff_bio.engine.plan.plan import Plan, Unit
+from ngff_bio.engine.plan.planning import plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume import redo, state
 from ngff_bio.engine.resume.fingerprint import (
