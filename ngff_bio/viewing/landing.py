@@ -21,7 +21,7 @@ _STYLE = """
 :root{color-scheme:light dark}
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:0 auto;padding:1rem}
 h1{line-height:1.2;margin-bottom:.3rem}h2{margin-top:2rem;border-bottom:1px solid #8884}
-h1,h2,td,th,figcaption,dd{overflow-wrap:anywhere}
+h1,h2,td,th,figcaption,dd,p,li{overflow-wrap:anywhere}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{opacity:.7}dd{margin:0}
 pre{background:#8882;padding:.7rem;border-radius:.4rem;overflow-x:auto}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr));gap:.8rem}
@@ -29,10 +29,13 @@ figure{margin:0;font-size:.85rem}
 img{width:100%;aspect-ratio:1;object-fit:contain;background:#8882;border-radius:.3rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}
 th,td{text-align:left;padding:.15rem .5rem;border-bottom:1px solid #8883}
-.plate{font-size:.75rem}.plate td,.plate th{text-align:center;min-width:1.4rem;padding:.1rem;border:0}
+.plates{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr));gap:0 2rem}
+.plate{font-size:.75rem;border-collapse:separate;border-spacing:2px}
+.plate td,.plate th{text-align:center;min-width:1.4rem;height:1.4rem;padding:0;border:0;line-height:1}
 .plate td{border-radius:50%;background:#8881}.plate td.full{background:#1b7f4b;color:#fff}
 .plate a{color:inherit;text-decoration:none;display:block}
-a{color:#2470d6}.n{text-align:right}
+a{color:#2470d6}.n{text-align:right;white-space:nowrap}.bad{color:#b3261e}
+@media(prefers-color-scheme:dark){a{color:#7ab0ff}.bad{color:#ff8a80}}
 """.replace("\n", "")
 
 #: Parts of the store that cannot be read, of which the page names so many.
@@ -91,8 +94,11 @@ class _Page:
         yield from self._facts()
         yield from self._open()
         yield from self._classes()
-        for plate in self.summary.plates:
-            yield from self._plate(plate)
+        if self.summary.plates:
+            yield "<div class=plates>"
+            for plate in self.summary.plates:
+                yield from self._plate(plate)
+            yield "</div>"
         yield from self._images()
         yield from self._problems()
         if self.files:
@@ -154,7 +160,7 @@ class _Page:
 
     def _plate(self, plate: PlateMap) -> Iterator[str]:
         fields = sum(plate.wells.values())
-        yield f"<h2>Plate {escape(plate.name)}</h2><p>{_number(len(plate.wells), 'well')}, "
+        yield f"<div><h2>Plate {escape(plate.name)}</h2><p>{_number(len(plate.wells), 'well')}, "
         yield f"{_number(fields, 'field')}. {self._links(self._group_links, plate.path)}</p>"
         yield "<div class=wide><table class=plate><tr><th></th>"
         yield "".join(f"<th>{escape(c)}</th>" for c in plate.columns) + "</tr>"
@@ -163,7 +169,7 @@ class _Page:
             for column in plate.columns:
                 yield self._well(plate, row, column)
             yield "</tr>"
-        yield "</table></div>"
+        yield "</table></div></div>"
 
     def _well(self, plate: PlateMap, row: str, column: str) -> str:
         count = plate.wells.get((row, column))

@@ -80,6 +80,7 @@ class StoreServer(ThreadingHTTPServer):
         self.name = place.rstrip("/").rpartition("/")[2] or "store"
         self._lock = Lock()
         self._sizes: dict[str, int] = {}
+        self._page = ("", b"")
         if ":" in host:
             self.address_family = socket.AF_INET6
         super().__init__((host, port), _Handler)
@@ -163,8 +164,10 @@ class StoreServer(ThreadingHTTPServer):
                 summary = self._summary
             except NgffBioError:
                 return None
-        about = Description.of_store(summary.dataset.attributes, self.name)
-        return landing_page(summary, about, url).encode()
+            if self._page[0] != url:  # its links take time: the last one is kept
+                about = Description.of_store(summary.dataset.attributes, self.name)
+                self._page = url, landing_page(summary, about, url).encode()
+            return self._page[1]
 
 
 def open_server(storage: Storage, host: str = "127.0.0.1", port: int = 0) -> StoreServer:
