@@ -80,8 +80,15 @@ def change_file(home: Path, rng: random.Random, name: str | None = None) -> None
     """Write other pixels into a file, of the same size and with the same time of modification."""
     path = home / (name or f"{rng.randrange(FILES)}.raw")
     before = path.stat() if path.exists() else None
-    dark = rng.random() < 0.2  # of nothing but background, no object is written
-    path.write_bytes(bytes(SHAPE[0] * SHAPE[1]) if dark else rng.randbytes(SHAPE[0] * SHAPE[1]))
+    size = SHAPE[0] * SHAPE[1]
+    kind = rng.random()
+    if kind < 0.2:  # of nothing but background, no object is written
+        content = bytes(size)
+    elif kind < 0.6:  # another codec is chosen for a slope than for noise
+        content = bytes(i // SHAPE[1] + i % SHAPE[1] // 3 % 7 for i in range(size))
+    else:
+        content = rng.randbytes(size)
+    path.write_bytes(content)
     if before is not None:
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 

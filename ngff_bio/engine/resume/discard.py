@@ -102,7 +102,7 @@ def _remove_added(storage: Storage, there: Collection[str]) -> None:
     images = frozenset(begun["plan"]["images"] if "plan" in begun else ())
     stored = (begun.get("base") or {}).get("groups", {})
     named = manifest_keys(storage)
-    for record in load_records(storage, there):
+    for record in load_records(storage, there or None):
         for key, _ in record.objects:
             if key not in named and within(key, images):
                 storage.delete(key)

@@ -127,7 +127,8 @@ def remove_incomplete(storage: Storage) -> None:
     """Remove an incomplete store; after an interruption a second run can continue."""
     begun = read_plan(storage) is not None
     storage.put(PLAN, sealed(json.dumps(Begun(removing=True)).encode()))
-    there = current_keys(storage) if begun else [key for key, _ in storage.list()]
+    there = current_keys(storage) if begun else []
+    there = there or [key for key, _ in storage.list()]
     for top in sorted({key.partition("/")[0] for key in there} - {STATE}):
         if storage.size(top) is not None:
             storage.delete(top)
