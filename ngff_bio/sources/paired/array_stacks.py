@@ -8,6 +8,7 @@ background, and ``types.npy``, the tissue of each image. TissueNet (https://data
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.arrays.npy import ArrayItem, NpyArray, open_npy
 from ngff_bio.formats.images.label_pixels import check_integers, fit_labels
 from ngff_bio.formats.images.mask_files import rle_of_mask
-from ngff_bio.formats.problems import Problems
+from ngff_bio.formats.problems import Problems, damage_named
 from ngff_bio.model import (
     Category,
     Channel,
@@ -211,9 +212,14 @@ def _image(
 
 def _texts(array: NpyArray) -> NDArray[np.str_]:
     """All texts of an array."""
-    data = array.file.read_range(array.offset, array.file.size - array.offset)
-    found = np.frombuffer(data, array.stored).reshape(array.shape)
-    return found.astype(np.str_)
+    size = math.prod(array.shape) * np.dtype(array.stored).itemsize
+    with damage_named(array.file.name, "the texts of an array cannot be read"):
+        found = np.frombuffer(array.file.read_range(array.offset, size), array.stored)
+        texts = found.reshape(array.shape).astype(np.str_)
+        points = np.ascontiguousarray(texts).reshape(-1).view(np.uint32)
+        if ((points > 0x10FFFF) | (points >> 11 == 0x1B)).any():  # NumPy takes any number
+            raise ValueError("not Unicode text")
+    return texts
 
 
 def _check(array: NpyArray, shape: tuple[int, ...], expected: str) -> None:
