@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tifffile
+import zarr
 from bucket_server import BUCKET, PUBLIC, BucketServer
 from makers import make_platelet_em
 from rocrate.rocrate import ROCrate
@@ -34,8 +35,10 @@ from ngff_bio.publishing.hosting import public_url
 from ngff_bio.publishing.policies import policies
 from ngff_bio.storage import FolderStorage
 from ngff_bio.viewing.landing import Description, landing_page
+from ngff_bio.viewing.neuroglancer import segments_key
 from ngff_bio.viewing.serve import StoreServer
 from ngff_bio.viewing.summary import PlateMap, summarize
+from ngff_bio.viewing.view import has_published_segments
 
 URL = "https://example.org/data/p.zarr"
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
@@ -80,6 +83,13 @@ def test_it_is_the_store_with_files_that_its_manifest_names(store: Path, publish
     }
     keys = {k for k, _ in FolderStorage(published).list()}
     assert keys == {k for k, _ in FolderStorage(store).list()} | added
+    for place, named in ((store, False), (published, True)):
+        images = ngff_bio.open(place).values()
+        assert {has_published_segments(image) for image in images} == {named}
+    label = next(i for i in ngff_bio.open(store).values() if i.tables).below("labels/cell")
+    ids = json.loads((published / segments_key(label)).read_text())["inline"]["ids"]
+    values = np.unique(zarr.open_array(store, path=f"{label}/0", mode="r")[...])
+    assert {str(v) for v in values if v} <= set(ids)
     assert ngff_bio.verify(published).equal
     for text in added - {"annotations.parquet"}:
         assert str(store.parent) not in (published / text).read_text()
