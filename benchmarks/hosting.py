@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,8 @@ def main() -> None:
         )
     finally:
         process.kill()
+        process.wait()
+        shutil.rmtree(home, ignore_errors=True)  # three copies of the store
 
 
 def raw(store: Path, endpoint: str) -> None:

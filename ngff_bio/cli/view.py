@@ -67,7 +67,7 @@ def view(
         raise ArgumentError(
             "--link is for a store on a web server",
             found=store,
-            hint="leave out --link to look at it here",
+            hint="give its http:// or https:// address, or leave out --link to look at it here",
         )
     dataset = open_store(storage)
     found = dataset[dataset.first_path if image is None else image]

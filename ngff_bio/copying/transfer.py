@@ -140,6 +140,7 @@ def _to_storage(
         if there and not up_to_date and mark is None and not overwrite:
             _refuse(target, there)
         if up_to_date and mark is None:
+            report.requests = {"LIST": 1}
             return
     todo = {k: o for k, o in objects.items() if k not in equal}
     stale = sorted(there.keys() - equal)

@@ -15,7 +15,10 @@ from pathlib import Path, PurePosixPath
 from ngff_bio.errors import ArgumentError, NgffBioError, StorageError, StoreExistsError
 from ngff_bio.parallel import shared_pool
 from ngff_bio.printing import without_secrets
-from ngff_bio.storage import Storage, storage_at
+from ngff_bio.storage import BucketStorage, Storage, storage_at
+
+#: Bytes of a file that is sent to a bucket in one request.
+_WHOLE = 16 << 20
 
 
 @contextmanager
@@ -103,7 +106,12 @@ def output_at(
 
 
 def _send(storage: Storage, key: str, file: Path) -> None:
-    storage.put(key, file.read_bytes())
+    size = file.stat().st_size
+    if size <= _WHOLE or not isinstance(storage, BucketStorage):
+        storage.put(key, file.read_bytes())
+        return
+    with file.open("rb") as opened:  # in parts: not all of it in memory
+        storage.put_pieces(key, iter(partial(opened.read, 1 << 20), b""), size)
 
 
 def shown(out: str | os.PathLike[str]) -> str:

@@ -29,7 +29,7 @@ _COLUMNS = (
 )
 
 #: Rows that are held at a time.
-_ROWS = 1 << 16
+_ROWS = 1 << 15
 
 
 def write_annotations(dataset: reader.Dataset, file: Path) -> Path | None:

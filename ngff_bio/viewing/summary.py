@@ -24,7 +24,7 @@ _THUMBNAILS, _LISTED = 24, 200
 _SIZE = 200
 
 #: Thumbnails that are drawn at a time: large planes take much memory.
-_AT_A_TIME = 4
+_AT_A_TIME = 2
 
 
 @dataclass(frozen=True)

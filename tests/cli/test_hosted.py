@@ -100,6 +100,15 @@ def test_it_is_read_where_it_is(kind: str, places, local, tmp_path: Path) -> Non
     assert (tmp_path / "a.csv").read_bytes() == measured
 
 
+def test_a_large_file_is_exported_in_parts(
+    places, bucket_server: BucketServer, store: Path, local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ngff_bio.export.output._WHOLE", 10)
+    options = [o.replace("--storage-option", "--out-option") for o in places["bucket"][1:]]
+    run("export", store, "--to", "coco", "s3://bench/parts/a.json", *options, "-q")
+    assert bucket_server.storage("parts").get("a.json") == local[2]
+
+
 def test_an_export_is_written_to_a_bucket(places, bucket_server: BucketServer, store: Path) -> None:
     options = [o.replace("--storage-option", "--out-option") for o in places["bucket"][1:]]
     out = ["s3://bench/exported/labels", *options]

@@ -1,6 +1,8 @@
 """Azure Blob Storage, in its emulator: `npm install azurite`, found by the PATH or `AZURITE`.
 
-Google Cloud Storage has no emulator here, and is not tested.
+Google Cloud Storage is not tested: emulators (fake-gcs-server, gcp-storage-emulator) do not take the
+uploads of its XML API, by which obstore writes. Reading, listing and copying from fake-gcs-server were
+tried by hand.
 """
 
 from __future__ import annotations
