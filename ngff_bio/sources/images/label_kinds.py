@@ -9,7 +9,7 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
-from ngff_bio.errors import ArgumentError
+from ngff_bio.errors import ArgumentError, NgffBioError
 from ngff_bio.formats.images.components import components_of, values_of
 from ngff_bio.formats.problems import Problems
 from ngff_bio.model import RunVolume, SourceImage, VolumeLayer
@@ -139,7 +139,10 @@ def _looks_semantic(layer: VolumeLayer) -> bool:
         return False
     sizes = pixels.shape[-2:]
     lead = [(0, 1)] * (len(pixels.shape) - 2)
-    block = pixels.read((*lead, *((0, min(n, _WINDOW)) for n in sizes)))
+    try:
+        block = pixels.read((*lead, *((0, min(n, _WINDOW)) for n in sizes)))
+    except NgffBioError:  # reported where it is converted
+        return False
     plane = np.asarray(block).reshape(block.shape[-2:]).astype(np.int64)
     padded = np.pad(plane, 1)
     above = [padded[:-2, 1 + d : padded.shape[1] - 1 + d] == plane for d in (-1, 0, 1)]
