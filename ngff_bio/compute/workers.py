@@ -228,7 +228,9 @@ class Cluster:
         """Yield each batch with its result."""
         import distributed
 
-        arrived: Any = getattr(distributed, "as_completed")(raise_errors=False)  # noqa: B009 - untyped
+        arrived: Any = getattr(distributed, "as_completed")(  # noqa: B009 - untyped
+            loop=self.client.loop, raise_errors=False
+        )
         while True:
             while len(self._running) < _AHEAD * self.threads and (batch := batches.make()):
                 more = f"+{len(batch) - 1}" if len(batch) > 1 else ""

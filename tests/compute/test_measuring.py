@@ -128,7 +128,7 @@ def client() -> Any:
         distributed.LocalCluster(
             2, threads_per_worker=1, processes=False, dashboard_address=None
         ) as cluster,
-        distributed.Client(cluster) as client,
+        distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client
 

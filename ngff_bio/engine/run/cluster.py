@@ -151,7 +151,8 @@ class _Cluster:
 
         threads, memory = capacity_of(self._client)
         memory = self._memory or memory // 2
-        arrived: Any = _untyped(distributed.as_completed)(raise_errors=False)
+        completed = _untyped(distributed.as_completed)
+        arrived: Any = completed(loop=self._client.loop, raise_errors=False)
         while scheduler.left:
             for unit in scheduler.ready(_AHEAD * threads, memory):
                 future = self._client.submit(
