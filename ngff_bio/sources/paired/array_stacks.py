@@ -8,13 +8,11 @@ background, and ``types.npy``, the tissue of each image. TissueNet (https://data
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.formats.arrays.npy import ArrayItem, NpyArray, open_npy
@@ -148,15 +146,16 @@ def _pannuke(
     images, labels = (open_npy(tree.file(n), tree.limits) for n in (name, masks))
     _check(images, images.shape[:3] + images.shape[3:4], "images, rows, columns, channels")
     _check(labels, (*images.shape[:3], len(CLASSES) + 1), "masks of six channels")
-    tissues = None if types is None else _texts(open_npy(tree.file(types), tree.limits))
+    count = images.shape[0]
+    tissues = None if types is None else _texts(open_npy(tree.file(types), tree.limits), count)
     folder = next((p for p in reversed(folder_of(name).split("/")) if p.lower() != "images"), "")
     categories = tuple(Category(i, c) for i, c in enumerate(CLASSES))
     for number in range(images.shape[0]):
         instances = ChannelInstances(labels, number)
-        count = len(instances.read(0))
-        layer = InstanceLayer("nuclei", instances, count, count, categories)
-        record = {} if tissues is None else {"tissue": str(tissues[number])}
-        yield folder, _image(images, number, (layer,) if count else (), record, ())
+        found = len(instances.read(0))
+        layer = InstanceLayer("nuclei", instances, found, found, categories)
+        record = {} if tissues is None else {"tissue": tissues[number]}
+        yield folder, _image(images, number, (layer,) if found else (), record, ())
 
 
 def _tissuenet(tree: FileTree, name: str, problems: Problems) -> Iterator[tuple[str, SourceImage]]:
@@ -165,10 +164,10 @@ def _tissuenet(tree: FileTree, name: str, problems: Problems) -> Iterator[tuple[
     images, labels = (open_npy(members[n], tree.limits, part) for n in ("X", "y"))
     _check(images, images.shape[:3] + images.shape[3:4], "images, rows, columns, channels")
     _check(labels, images.shape[:3] + labels.shape[3:4], "the rows and columns of X")
-    texts: dict[str, NDArray[np.str_]] = {}
+    texts: dict[str, list[str]] = {}
     for key in members.keys() - {"X", "y"}:
         try:
-            texts[key] = _texts(open_npy(members[key], tree.limits, part))
+            texts[key] = _texts(open_npy(members[key], tree.limits, part), images.shape[0])
         except SourceError as error:
             problems.note(
                 f"an array that is not read: {error.what}",
@@ -178,7 +177,7 @@ def _tissuenet(tree: FileTree, name: str, problems: Problems) -> Iterator[tuple[
     split = tuple(s for s in re.split(r"[ _.-]", stem) if standard_split(s))[-1:]
     layers = _TISSUENET if labels.shape[3] == len(_TISSUENET) else ("labels",)
     for number in range(images.shape[0]):
-        record = {k: str(v[number]) for k, v in texts.items() if v.shape == images.shape[:1]}
+        record = {k: v[number] for k, v in texts.items()}
         image = _image(images, number, (), record, split)
         found = []
         for channel, layer in enumerate(layers):
@@ -210,16 +209,18 @@ def _image(
     )
 
 
-def _texts(array: NpyArray) -> NDArray[np.str_]:
-    """All texts of an array."""
-    size = math.prod(array.shape) * np.dtype(array.stored).itemsize
+def _texts(array: NpyArray, count: int) -> list[str]:
+    """The texts of an array of one for each image."""
+    if array.shape != (count,):
+        raise SourceError(
+            "an array does not have the shape of its layout",
+            file=array.file.name,
+            expected=f"a text for each of {count} images",
+            found=f"{list(array.shape)} of {array.stored}",
+            hint="leave the file out with --exclude GLOB",
+        )
     with damage_named(array.file.name, "the texts of an array cannot be read"):
-        found = np.frombuffer(array.file.read_range(array.offset, size), array.stored)
-        texts = found.reshape(array.shape).astype(np.str_)
-        points = np.ascontiguousarray(texts).reshape(-1).view(np.uint32)
-        if ((points > 0x10FFFF) | (points >> 11 == 0x1B)).any():  # NumPy takes any number
-            raise ValueError("not Unicode text")
-    return texts
+        return [str(text).encode().decode() for text in array.read(((0, count),))]
 
 
 def _check(array: NpyArray, shape: tuple[int, ...], expected: str) -> None:
