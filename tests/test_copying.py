@@ -160,6 +160,8 @@ def test_a_zip_is_resumed_and_in_a_bucket_it_appears_whole(
     with pytest.raises(StoreExistsError):
         copy(store, there, **options)
     assert ngff_bio.verify(there, storage_options=bucket.options).equal
+    copy(there, f"{bucket.address}/b.ozx", source_options=bucket.options, **options)
+    assert bucket.get("b.ozx") == expected
 
 
 def test_zarr_v2_is_copied_and_is_no_ozx(tmp_path: Path) -> None:

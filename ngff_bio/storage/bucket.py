@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NoReturn, cast
@@ -133,8 +134,12 @@ class BucketStorage(Storage):
         part = -(-size // parts_of(size))
         part = max(part + (part >> 3), _PART)
         more: Any = {"use_multipart": True, "chunk_size": part, "max_concurrency": 4}
+        source = iter(data)
         try:
-            obstore.put(self.store, key, iter(data), **more)
+            # obstore asks for pieces in a thread in which it cannot be called: these may be read by it.
+            with ThreadPoolExecutor(1) as thread:
+                asked = iter(lambda: thread.submit(next, source, None).result(), None)
+                obstore.put(self.store, key, cast("Any", asked), **more)
         except NgffBioError:  # of the pieces
             raise
         except (obstore.exceptions.BaseError, FileNotFoundError) as error:
