@@ -271,7 +271,9 @@ def test_addresses_and_policies_of_each_cloud(monkeypatch: pytest.MonkeyPatch) -
     policy = policies("s3://b/x")["AWS"].partition("--policy '")[2].partition("'")[0]
     assert json.loads(policy)["Statement"][0]["Resource"] == "arn:aws:s3:::b/x/*"
     assert "allUsers" in policies("gs://b/x")["GCS"]
-    assert "az storage cors" in policies("az://b/x")["Azure"]
+    azure_commands = policies("az://b/x")["Azure"]
+    assert "az storage cors" in azure_commands
+    assert "--allow-blob-public-access true" in azure_commands  # false in accounts since 2023
 
 
 @pytest.mark.parametrize(

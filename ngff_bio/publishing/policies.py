@@ -70,7 +70,8 @@ def policies(address: str) -> dict[str, str]:
         "--member=allUsers --role=roles/storage.objectViewer\n"
         f"echo '{google}' > cors.json && "
         f"gcloud storage buckets update gs://{bucket} --cors-file=cors.json",
-        "Azure": f"az storage container set-permission --name {bucket} --public-access blob\n"
+        "Azure": "az storage account update --name ACCOUNT --allow-blob-public-access true\n"
+        f"az storage container set-permission --name {bucket} --public-access blob\n"
         "az storage cors add --services b --methods GET HEAD OPTIONS --origins '*' "
         f"--allowed-headers '*' --exposed-headers {exposed} --max-age 86400",
     }

@@ -40,6 +40,7 @@ ADDED = (
     "croissant.json",
     "ro-crate-metadata.json",
     "annotations.parquet",
+    "/segments/info",
 )
 
 
@@ -90,7 +91,7 @@ def _kill(server: BucketServer, verb: str, store: Path, wanted: int) -> tuple[in
             seconds = seconds or time.monotonic() - began
             break
         runs += 1
-        found = {k: v for k, v in contents(target).items() if k not in ADDED}
+        found = {k: v for k, v in contents(target).items() if not k.endswith(ADDED)}
         manifest = (
             {k for k in expected if k.startswith("ngff_bio/")} if verb == "publish" else set()
         )
