@@ -75,7 +75,7 @@ class ViaProject:
                 kept = {"view": view, "others": others}
                 images.append(AnnotatedImage(image, instances, record=kept))
         rest = {k: v for k, v in content.items() if k != "metadata"}
-        return Document(images, tuple(Category(n, n) for n in options.values()), rest)
+        return Document(images, tuple(Category(n, n) for n in map(str, options.values())), rest)
 
     def _class(self, content: JsonObject) -> tuple[str | None, JsonObject]:
         """Key and description of the attribute that has the class."""
