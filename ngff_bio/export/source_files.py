@@ -116,7 +116,8 @@ def _write_nifti(
     letters = [a for a in "tzyx" if a in image.stored.axes]
     values = array.reshape([n for a, n in zip("tzyx", array.shape, strict=True) if a in letters])
     affine = np.array((about.get("nifti") or {}).get("affine") or np.eye(4))
-    made = nibabel.Nifti1Image(np.ascontiguousarray(values.T), affine)
+    # The type is named: without it, nibabel refuses integers of 64 bits.
+    made = nibabel.Nifti1Image(np.ascontiguousarray(values.T), affine, dtype=values.dtype)
     units = {a.name: a.unit for a in image.stored.multiscale.axes}
     made.header.set_xyzt_units(_UNITS.get(units["x"] or "", 0), "sec" if units.get("t") else 0)
     nibabel.save(made, file)

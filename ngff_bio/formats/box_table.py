@@ -40,6 +40,9 @@ _SIZE = ("width", "height")
 _RETINANET = ("filename", "x1", "y1", "x2", "y2", "class")
 _MAKESENSE = ("class", "x", "y", "w", "h", "filename", *_SIZE)
 
+#: Member of a row: cells for which there is no column. Names of columns do not begin with a space.
+_REST = " rest"
+
 Row = Mapping[str, object]
 
 #: Of a box: the name of its image, its class, x0, y0, x1, y1 (nothing for no box), and its record.
@@ -111,6 +114,9 @@ class BoxTable:
             with problems.caught():
                 if not image:
                     raise self._wrong(f"box {number + 1}", "the name of an image file", dict(row))
+                if columns is not None and _REST in row:
+                    expected = f"{len(columns.names)} cells; one with a comma is quoted"
+                    raise self._wrong(f"box {number + 1}", expected, [*row.values()])
                 listed = found.setdefault(image, [])
                 if corners:
                     listed.append(self._instance(category, corners, row, number))
@@ -163,6 +169,8 @@ class BoxTable:
             if not any(cells):
                 continue
             row = dict(zip(columns.names, cells, strict=False))
+            if any(rest := cells[len(columns.names) :]):
+                row[_REST] = ",".join(rest)
             corners: Sequence[Any] = [row.get(c, "").strip() for c in columns.corners]
             if len(corners) == 1:
                 corners = _beyond(_list_of(corners[0]))

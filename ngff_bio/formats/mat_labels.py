@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.errors import SourceError, import_optional
+from ngff_bio.formats.arrays.hdf5 import hdf5_datasets, opened_hdf5
 from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.images.label_pixels import check_integers
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
@@ -97,7 +98,9 @@ def _types(
     """Class of each id; ``None`` if the file has none."""
     for ids, classes in _LISTS:
         if ids in found and classes in found:
-            listed, kinds = (found[n].ravel().astype(int).tolist() for n in (ids, classes))
+            listed, kinds = (
+                check_integers(found[n].ravel(), file).astype(int).tolist() for n in (ids, classes)
+            )
             if len(listed) == len(kinds) and {*values.tolist()} <= {*listed}:
                 return dict(zip(listed, kinds, strict=True))
             raise SourceError(
@@ -129,14 +132,14 @@ def _types(
 def _shapes(file: SourceFile) -> dict[str, tuple[int, ...]]:
     """Shapes of the arrays of a file, by name; none if it is not one of MATLAB."""
     start = file.read_range(0, len(_OLD))
-    with damage_named(file.name, "the MATLAB file cannot be read"), file.open() as stream:
+    with damage_named(file.name, "the MATLAB file cannot be read"):
         if start == _OLD:
             io = import_optional("scipy.io", "ngff-bio[objects]")
-            return {n: tuple(map(int, shape)) for n, shape, _ in io.whosmat(stream)}
+            with file.open() as stream:
+                return {n: tuple(map(int, shape)) for n, shape, _ in io.whosmat(stream)}
         if start == _HDF5:
-            h5py = import_optional("h5py", "ngff-bio[hdf5]")
-            with h5py.File(stream, "r") as opened:
-                return {n: tuple(getattr(opened[n], "shape", ())) for n in opened}
+            with opened_hdf5(file) as opened:
+                return {n: tuple(map(int, one.shape)) for n, one in hdf5_datasets(opened)}
     return {}
 
 
@@ -153,11 +156,11 @@ def _arrays(file: SourceFile, limits: Limits) -> dict[str, NDArray[Any]]:
     wanted = [n for n in _WANTED if n in shapes]
     for name in wanted:
         limits.check_plane(int(np.prod(shapes[name])), 1, file.name, whole=True, pixel_bytes=8)
-    with damage_named(file.name, "the MATLAB file cannot be read"), file.open() as stream:
+    with damage_named(file.name, "the MATLAB file cannot be read"):
         if file.read_range(0, len(_OLD)) == _OLD:
             io = import_optional("scipy.io", "ngff-bio[objects]")
-            found = io.loadmat(stream, variable_names=wanted)
+            with file.open() as stream:
+                found = io.loadmat(stream, variable_names=wanted)
             return {n: np.asarray(found[n]) for n in wanted}
-        h5py = import_optional("h5py", "ngff-bio[hdf5]")
-        with h5py.File(stream, "r") as opened:
+        with opened_hdf5(file) as opened:
             return {n: np.asarray(opened[n][...]).T for n in wanted}

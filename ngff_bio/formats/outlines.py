@@ -93,7 +93,8 @@ def ellipse(center: Point, radii: Point, degrees: float = 0) -> Polygons:
     """An ellipse of radii along x and y, rotated around its center."""
     largest = max(abs(radii[0]), abs(radii[1]), _SAGITTA)
     step = 2 * math.acos(max(1 - _SAGITTA / largest, -1))
-    corners = min(max(16, math.ceil(2 * math.pi / step)), _MOST_CORNERS)
+    step = max(step, 2 * math.pi / _MOST_CORNERS)  # 0 of a radius beyond all images
+    corners = max(16, math.ceil(2 * math.pi / step))
     angles = [2 * math.pi * i / corners for i in range(corners)]
     (x, y), (a, b) = center, radii
     points = [(x + a * math.cos(t), y + b * math.sin(t)) for t in angles]

@@ -114,7 +114,7 @@ def _geometry(xy: Sequence[float], at: SourceRecord) -> Geometry | None:
     if not fits or (kind in (2, 3, 4) and min(flat[2:]) < 0):
         raise _wrong(at, "the number of a shape, 1 to 9, and its coordinates", list(xy))
     points: list[Point] = list(zip(flat[::2], flat[1::2], strict=False))
-    check_points(points, 1, at)
+    check_points([*points, (flat[-1], 0)], 1, at)
     if kind in (1, 5, 6):
         return None
     if kind == 7:
@@ -139,6 +139,7 @@ def _circle(points: Sequence[Point], at: SourceRecord) -> Geometry:
     x = (squares[0] * (by - cy) + squares[1] * (cy - ay) + squares[2] * (ay - by)) / twice
     y = (squares[0] * (cx - bx) + squares[1] * (ax - cx) + squares[2] * (bx - ax)) / twice
     radius = math.hypot(ax - x, ay - y)
+    check_points([(x, y), (radius, 0)], 2, at)
     return ellipse((x, y), (radius, radius))
 
 

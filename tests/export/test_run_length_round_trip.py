@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from makers import make_platelet_em
+from PIL import Image
 
 from ngff_bio import convert
 from ngff_bio.errors import ArgumentError
@@ -56,6 +57,16 @@ def test_real_files_come_back_value_for_value(samples, tmp_path):
     convert(samples / "platelet-em", tmp_path / "store.zarr")
     export(tmp_path / "store.zarr", tmp_path / "out", to="rle-json")
     assert_labels_are_equal(samples / "platelet-em", tmp_path / "out")
+
+
+def test_a_table_whose_first_row_is_short_keeps_its_columns(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / f"in/{name}.png")
+    (tmp_path / "in/t.csv").write_text("ImageId,EncodedPixels\na\nb,1 3\n")
+    convert(tmp_path / "in", tmp_path / "store.zarr")
+    export(tmp_path / "store.zarr", tmp_path / "out", to="label-files")
+    assert (tmp_path / "out/t.csv").read_text() == "ImageId,EncodedPixels\na,\nb,1 3\n"
 
 
 def test_odd_spellings_come_back_as_they_were(tmp_path):

@@ -89,7 +89,8 @@ class _Files:
     def write(self, place: Path) -> None:
         for name, found in self.rows.items():
             listed = [found[n] for n in sorted(found)]
-            table = csv_bytes([[*listed[0]], *([*row.values()] for row in listed)])
+            names = list(dict.fromkeys(key for row in listed for key in row))  # a row may be short
+            table = csv_bytes([names, *([row.get(key, "") for key in names] for row in listed)])
             place_below(place, name).write_bytes(table)
         for name, lines in self.lines.items():
             place_below(place, name).write_text("".join(f"{line}\n" for line in lines))

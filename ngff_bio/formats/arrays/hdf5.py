@@ -60,7 +60,7 @@ class Hdf5Pixels:
             index[place] = slice(*span)
         with (
             damage_named(self.file.name, "the dataset of the HDF5 file cannot be read"),
-            _opened(self.file) as opened,
+            opened_hdf5(self.file) as opened,
         ):
             block = np.asarray(opened[self.dataset][tuple(index)])
         kept = sorted(self.order)
@@ -73,7 +73,8 @@ class Hdf5Pixels:
 
 
 @contextmanager
-def _opened(file: SourceFile) -> Iterator[Any]:
+def opened_hdf5(file: SourceFile) -> Iterator[Any]:
+    """The file, opened by h5py."""
     h5py = import_optional("h5py", "ngff-bio[hdf5]")
     with file.open() as stream, h5py.File(_CheckedHeaps(stream), "r") as opened:
         yield opened
@@ -115,8 +116,8 @@ def open_hdf5(file: SourceFile, limits: Limits) -> ArrayImage:
     ngff_bio.errors.DependencyError
         If h5py is not installed.
     """
-    with damage_named(file.name, "the HDF5 file cannot be read"), _opened(file) as opened:
-        found = dict(_datasets(opened, ""))
+    with damage_named(file.name, "the HDF5 file cannot be read"), opened_hdf5(file) as opened:
+        found = dict(hdf5_datasets(opened))
         named = [n for n in _NAMES if n in found]
         if len(found) != 1 and not named:
             raise SourceError(
@@ -157,14 +158,15 @@ def open_hdf5(file: SourceFile, limits: Limits) -> ArrayImage:
     return ArrayImage(pixels, axes_from("".join(axes)), kept)
 
 
-def _datasets(group: Any, above: str) -> Iterator[tuple[str, Any]]:
+def hdf5_datasets(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Datasets of two axes or more with their paths; none whose content is in other files."""
     h5py = import_optional("h5py", "ngff-bio[hdf5]")
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             continue
         one, path = group[name], f"{above}{name}"
         if isinstance(one, h5py.Group) and path.count("/") < 8:
-            yield from _datasets(one, f"{path}/")
+            yield from hdf5_datasets(one, f"{path}/")
         elif not isinstance(one, h5py.Dataset) or one.is_virtual or one.external:
             continue
         elif len(one.shape or ()) >= 2:

@@ -96,9 +96,9 @@ def open_npy(file: SourceFile, limits: Limits, part: SourceFile | None = None) -
             hint="save the array with another type, or leave the file out with --exclude GLOB",
         )
     size = math.prod(shape) * dtype.itemsize
-    if offset + size > file.size or (shape and min(shape) < 1):
+    if not dtype.itemsize or offset + size > file.size or (shape and min(shape) < 1):
         raise SourceError(
-            "the NumPy file is truncated",
+            "the NumPy file has no values, or is truncated",
             file=file.name,
             expected=f"{size:,} bytes of {list(shape)}, {dtype}",
             found=f"{file.size - offset:,} bytes",

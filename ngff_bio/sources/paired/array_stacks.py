@@ -169,10 +169,7 @@ def _tissuenet(tree: FileTree, name: str, problems: Problems) -> Iterator[tuple[
         try:
             texts[key] = _texts(open_npy(members[key], tree.limits, part), images.shape[0])
         except SourceError as error:
-            problems.note(
-                f"an array that is not read: {error.what}",
-                name,
-            )
+            problems.note(f"an array that is not read: {error.what}", name, key)
     stem = base_of(name).removesuffix(".npz")
     split = tuple(s for s in re.split(r"[ _.-]", stem) if standard_split(s))[-1:]
     layers = _TISSUENET if labels.shape[3] == len(_TISSUENET) else ("labels",)

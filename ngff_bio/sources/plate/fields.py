@@ -236,7 +236,8 @@ class FieldReader:
     def _own_images(self, file: SourceFile, header: ImageHeader) -> tuple[OpenedImage, ...]:
         """Images whose planes are in a file: one of a set of OME-TIFFs describes all of them."""
         found = open_image(file, header, limits=self.tree.limits)
-        return tuple(i for i in found if i.files == (file.name,)) if len(found) > 1 else found
+        own = tuple(i for i in found if i.files == (file.name,))
+        return own if len(found) > 1 and own else found
 
     def _channels(self, grid: _Grid, own: tuple[Channel, ...]) -> tuple[Channel, ...]:
         named = tuple(self.index.channels.get(k, Channel(k)) for k in grid.channels)

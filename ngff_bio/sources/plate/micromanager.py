@@ -34,7 +34,8 @@ def described(tree: FileTree, index: PlateIndex, problems: Problems) -> PlateInd
     for document in documents:
         with problems.caught():
             content = parse_json(tree.file(document).read(), document, dict[str, Any], lenient=True)
-            summaries.append(content.get("Summary") or {})
+            summary = content.get("Summary")
+            summaries.append(summary if isinstance(summary, dict) else {})
             folder = folder_of(document)
             for record in _records(content):
                 records[f"{folder}/{base_of(str(record['FileName']))}".lstrip("/")] = record

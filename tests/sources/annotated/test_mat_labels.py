@@ -74,6 +74,24 @@ def test_files_of_version_7_3_have_their_axes_the_other_way_round(tmp_path: Path
     assert ((labels(data, "", layer) > 0) == (INSTANCES > 0)).all()
 
 
+@pytest.mark.parametrize("how", ["raw data", "link"])
+def test_no_other_file_is_read_as_labels(how: str, tmp_path: Path) -> None:
+    source = write_files(tmp_path / "in", {"a.png": SIZE})
+    (tmp_path / "private").write_bytes(bytes([7]) * 600)
+    with h5py.File(tmp_path / "private.h5", "w") as file:
+        file["x"] = INSTANCES.T
+    with h5py.File(source / "a.mat", "w", userblock_size=512) as file:
+        if how == "link":
+            file["inst_map"] = h5py.ExternalLink(str(tmp_path / "private.h5"), "/x")
+        else:
+            at = [(str(tmp_path / "private"), 0, 600)]
+            file.create_dataset("inst_map", SIZE[::-1], np.uint8, external=at)
+    with (source / "a.mat").open("r+b") as stream:
+        stream.write(b"MATLAB 7.3 MAT-file".ljust(512))
+    with pytest.raises(SourceError, match="would not be read"):
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [
@@ -83,6 +101,10 @@ def test_files_of_version_7_3_have_their_axes_the_other_way_round(tmp_path: Path
         ({"type_map": TYPES[1:]}, "differ in shape"),
         ({"inst_map": np.stack([INSTANCES] * 2)}, "not a plane"),
         ({"inst_uid": np.array([1, 2, 3])}, "do not fit"),
+        (
+            {"inst_uid": np.array([3, 7, 12]), "inst_type": np.array([1, np.nan, 2])},
+            "not an integer",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_error_or_is_skipped(

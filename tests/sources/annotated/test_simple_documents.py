@@ -88,7 +88,8 @@ def test_a_box_of_createml_without_coordinates_is_one_error_or_is_skipped(
 @pytest.mark.parametrize(
     "row",
     ["a.png,60,40,cell,12,3,2,9", "a.png,60,40,cell,2,x,12,9", "c.png,60,40,cell,2,3,12,9",
-     "a.png,60,41,cell,2,3,12,9", "a.png,60,40,cell,2,,12,9", ",60,40,cell,2,3,12,9"],
+     "a.png,60,41,cell,2,3,12,9", "a.png,60,40,cell,2,,12,9", ",60,40,cell,2,3,12,9",
+     "a.png,60,40,cell, dark,2,3,12,9", "a.png,60,40,cell,2,3,12,9,dark"],
 )  # fmt: skip
 def test_a_wrong_row_is_one_error_or_is_skipped(row: str, tmp_path: Path) -> None:
     source = write_files(tmp_path / "in", {"a.png": SIZE, "t.csv": f"{TENSORFLOW}{row}\n"})

@@ -79,6 +79,7 @@ def test_tissuenet(tmp_path: Path) -> None:
     ("name", "array", "what"),
     [
         ("images/fold1/types", np.array(["a", {}], dtype=object), "unpickling it could run code"),
+        ("images/fold1/types", np.array("Breast"), "does not have the shape"),
         ("masks/fold1/masks", masks()[:1], "does not have the shape"),
         ("masks/fold1/masks", masks()[..., :5], "does not have the shape"),
         ("masks/fold1/masks", masks() + 0.5, "not an integer"),
@@ -93,6 +94,37 @@ def test_wrong_arrays_are_one_error(
     with pytest.raises(SourceError, match=what) as error:
         ngff_bio.convert(source, tmp_path / "out.zarr")
     assert error.value.file == f"Fold 1/{name}.npy"
+
+
+def test_bytes_after_an_array_are_no_part_of_it(tmp_path: Path) -> None:
+    source = pannuke(tmp_path / "in")
+    with (source / "Fold 1/images/fold1/types.npy").open("ab") as stream:
+        stream.write(b"xyz")
+    data = converted(source, tmp_path / "out.zarr")
+    assert [data[p].attributes["frames"][0]["record"]["tissue"] for p in data] == [
+        "Breast",
+        "Colon",
+    ]
+
+
+def test_arrays_of_other_shapes_in_an_archive_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    x, more = (
+        np.ones((2, 8, 8, 2), np.float32),
+        {"z": np.zeros((2, 8, 8)), "ids": np.array(["a", "b"])},
+    )
+    np.savez(tmp_path / "in/a.npz", X=x, y=x.astype(int), **more)
+    notices = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr").notices
+    assert [n.record for n in notices if "not read" in n.what] == ["z"]
+
+
+def test_texts_of_no_characters_are_one_error(tmp_path: Path) -> None:
+    source = pannuke(tmp_path / "in")
+    with (source / "Fold 1/images/fold1/types.npy").open("wb") as stream:
+        about = {"descr": "<U0", "fortran_order": False, "shape": (2,)}
+        np.lib.format.write_array_header_1_0(stream, about)
+    with pytest.raises(SourceError, match="no values"):
+        ngff_bio.convert(source, tmp_path / "out.zarr")
 
 
 def test_a_truncated_array_is_one_error(tmp_path: Path) -> None:

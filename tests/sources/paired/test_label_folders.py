@@ -19,6 +19,7 @@ from stores import attributes, pixels, table
 
 import ngff_bio
 from ngff_bio.errors import NgffBioError
+from ngff_bio.export import export
 from ngff_bio.sources import open_tree
 from ngff_bio.sources.registry import find_source
 
@@ -138,6 +139,22 @@ def test_ilastik(tmp_path: Path) -> None:
     with h5py.File(source / "a_Probabilities.h5") as opened:
         expected = np.moveaxis(opened["exported_data"][...], -1, 0)
     assert (pixels(store, "a_Probabilities.h5") == expected).all()
+
+
+def test_nifti_with_integers_of_64_bits_comes_back(tmp_path: Path) -> None:
+    import nibabel
+
+    source = make_nnunet(tmp_path / "in").root
+    name = "Dataset001_Liver/imagesTr/liver_001_0000.nii.gz"
+    values = np.asarray(nibabel.load(source / name).dataobj).astype(np.int64) - 50
+    for c in (0, 1):
+        made = nibabel.Nifti1Image(values, np.eye(4), dtype=np.int64)
+        nibabel.save(made, source / name.replace("_0000", f"_{c:04}"))
+    ngff_bio.convert(source, tmp_path / "out.zarr")
+    export(tmp_path / "out.zarr", tmp_path / "back", to="nnunet", images=True)
+    written = nibabel.load(tmp_path / "back" / name)
+    assert written.get_data_dtype() == np.int64
+    assert (np.asarray(written.dataobj) == values).all()
 
 
 def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:

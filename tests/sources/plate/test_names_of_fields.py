@@ -122,16 +122,30 @@ def test_rows_and_columns_can_be_counted_from_0(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def write_set(folder: Path, names: list[str]) -> None:
-    """OME-TIFFs of two planes, each with the metadata of all, as Micro-Manager writes them."""
+@pytest.mark.parametrize("summary", ["text", None, [1]])
+def test_a_document_of_micromanager_may_have_no_summary(tmp_path: Path, summary: object) -> None:
+    write(tmp_path / "in", *(f"{w}-Site_0/img_000000000_DAPI_000.tif" for w in ("A1", "A2")))
+    record = {"FileName": "img_000000000_DAPI_000.tif", "Channel": "DAPI", "XPositionUm": 1}
+    document = json.dumps({"Summary": summary, "FrameKey-0-0-0": record})
+    (tmp_path / "in/A1-Site_0/metadata.txt").write_text(document)
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
+    assert (report.format, report.images) == ("plate", 2)
+
+
+def write_set(folder: Path, names: list[str], *, mixed: bool = False) -> None:
+    """OME-TIFFs of two planes, each with the metadata of all, as Micro-Manager writes them.
+
+    If they are `mixed`, the second plane of an image is in the next file.
+    """
     images = "".join(
         f'<Image ID="Image:{i}" Name="{name[:-8]}"><Pixels ID="Pixels:{i}" DimensionOrder="XYZCT" '
         'Type="uint16" SizeX="8" SizeY="6" SizeZ="2" SizeC="1" SizeT="1" PhysicalSizeX="0.65" '
         f'PhysicalSizeY="0.65"><Channel ID="Channel:{i}:0" Name="GFP" SamplesPerPixel="1"/>'
         + "".join(
-            f'<TiffData IFD="{z}" PlaneCount="1" FirstZ="{z}"><UUID FileName="{name}">urn:uuid:'
-            f"{i:08}-0000-4000-8000-000000000000</UUID></TiffData>"
+            f'<TiffData IFD="{z}" PlaneCount="1" FirstZ="{z}"><UUID FileName="{names[at]}">urn:uuid:'
+            f"{at:08}-0000-4000-8000-000000000000</UUID></TiffData>"
             for z in (0, 1)
+            for at in [(i + z * mixed) % len(names)]
         )
         + "</Pixels></Image>"
         for i, name in enumerate(names)
@@ -163,6 +177,12 @@ def test_each_file_of_a_set_of_ome_tiffs_is_one_image(tmp_path: Path, format: st
     assert [dataset[p].frames[0]["name"][10:19] for p in paths] == [*sites]
     assert {dataset[p].pixels.scale(0)["y"] for p in paths} == {0.65}
     assert ngff_bio.verify(tmp_path / "out.zarr", tmp_path / "in").equal
+
+
+def test_a_set_whose_images_are_in_several_files_each_is_one_error(tmp_path: Path) -> None:
+    write_set(tmp_path / "in", [f"p_MMStack_A1-Site_{n}.ome.tif" for n in (0, 1)], mixed=True)
+    with pytest.raises(SourceError, match="has several images"):
+        ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
 
 
 def test_images_whose_names_have_wells_are_said_to_be_a_plate(tmp_path: Path) -> None:
