@@ -76,9 +76,14 @@ def rows_of(work: Path, workload: str, sharded: bool, with_peers: bool) -> dict[
 
 def seconds(row: Row) -> float:
     """Seconds that the baseline prints itself; of all others those of the whole process."""
+    return statistics.median(times(row))
+
+
+def times(row: Row) -> list[float]:
+    """Seconds of each run; see `seconds`."""
     if row.name == "baseline":
-        return statistics.median(float(r.log_text.split()[-1]) for r in row.runs)
-    return row.median("wall")
+        return [float(r.log_text.split()[-1]) for r in row.runs]
+    return [r.wall for r in row.runs]
 
 
 def table(rows: list[Row]) -> str:
@@ -95,7 +100,7 @@ def table(rows: list[Row]) -> str:
             lines.append(f"| {row.name} | failed: {row.runs[-1].error} | | | | | |")
             continue
         wall = seconds(row)
-        spread = f"{min(r.wall for r in row.runs):.2f}-{max(r.wall for r in row.runs):.2f}"
+        spread = f"{min(times(row)):.2f}-{max(times(row)):.2f}"
         ratio = f"{wall / baseline:.2f}" if baseline else ""
         lines.append(
             f"| {row.name} | {wall:.2f} ({spread}) | {ratio} | {row.median('cpu'):.2f} | "

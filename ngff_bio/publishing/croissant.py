@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ngff_bio.reader as reader
 from ngff_bio.errors import StoreError, import_optional
 from ngff_bio.publishing.description import licence_url
-from ngff_bio.reader.tables.tables import annotation_parts
+from ngff_bio.reader.tables.tables import annotation_parts, types_reported
 from ngff_bio.viewing.landing import Description
 from ngff_bio.viewing.summary import Summary, count_classes, pool_of
 
@@ -46,7 +46,8 @@ def write_annotations(dataset: reader.Dataset, file: Path) -> Path | None:
     pool, parts = pool_of(dataset), annotation_parts(dataset, _COLUMNS)
     every = pool.map(lambda part: part.open().schema.remove_metadata(), parts)
     seen = [pa.schema([f for f in one if f.name in _COLUMNS]) for one in every]
-    found = pa.unify_schemas(seen, promote_options="permissive") if seen else pa.schema([])
+    with types_reported(dataset.url):
+        found = pa.unify_schemas(seen, promote_options="permissive") if seen else pa.schema([])
     known = {f.name: f for f in found if not pa.types.is_null(f.type)}
     if not known:
         return None

@@ -147,11 +147,14 @@ class FolderStorage(Storage):
             except OSError as error:
                 raise storage_error(error, self._place(below), "list") from error
             for entry in found:
-                with suppress(FileNotFoundError):  # gone since it was listed
+                key = f"{below}{entry.name}"
+                try:
                     if entry.is_dir(follow_symlinks=False):
-                        todo.append(f"{below}{entry.name}/")
+                        todo.append(f"{key}/")
                     elif entry.is_file() and not entry.name.endswith(UNFINISHED):
-                        yield f"{below}{entry.name}", entry.stat().st_size
+                        yield key, entry.stat().st_size
+                except OSError as error:  # gone since it was listed, or a link to itself
+                    self._check_missing(error, key)
 
     def folders(self, prefix: str = "") -> Sequence[str]:
         """Names of the folders directly below ``prefix``, sorted."""

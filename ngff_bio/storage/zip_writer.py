@@ -111,11 +111,20 @@ class PartialZip:
             raise StoreBusyError("another process is writing this file", file=self.path) from None
         except OSError:  # no locks here
             pass
+        if not self._is_beside():  # the other process has just moved it to its place
+            os.close(self._handle)
+            raise StoreBusyError("another process has just written this file", file=self.path)
         self._kept = dict(self._scan())
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._handle)
+
+    def _is_beside(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._handle), os.stat(self._beside))
+        except FileNotFoundError:
+            return False
 
     def _scan(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """Place and size of the objects of an interrupted run, as far as they are complete."""

@@ -118,6 +118,22 @@ def chosen_image(dataset: reader.Dataset, path: str | None) -> reader.Image:
     return dataset[path]
 
 
+def size_of_plane(image: reader.Image) -> tuple[int, int]:
+    """Height and width in pixels.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If there are no axes y and x, or no pixels.
+    """
+    sizes = image.sizes
+    if not {"y", "x"} <= sizes.keys():
+        raise StoreError("the image has no axes y and x", file=image.url, found=", ".join(sizes))
+    if not all(sizes.values()):
+        raise StoreError("the image has no pixels", file=image.url, found=sizes)
+    return sizes["y"], sizes["x"]
+
+
 def draw_plane(
     image: reader.Image,
     at: dict[str, int],
@@ -134,14 +150,8 @@ def draw_plane(
     """
     palette = {} if palette is None else palette
     layers = _layers(image, label)
-    if not {"y", "x"} <= image.sizes.keys():
-        raise StoreError(
-            "the image has no axes y and x",
-            file=image.path,
-            found=", ".join(image.sizes),
-        )
-    high, wide = image.sizes["y"], image.sizes["x"]
-    width = max(min(width, _MAX_HEIGHT * width * wide // max(high, 1)), 1)
+    high, wide = size_of_plane(image)
+    width = max(min(width, _MAX_HEIGHT * width * wide // high), 1)
     at = {**_busiest(image, layers), **at}
     pixels, planes, place = cut_plane(image, level_of_size(image, width, "x"), at, layers)
     rgb = PIL.Image.fromarray(to_rgb(pixels, image.meta.channels))

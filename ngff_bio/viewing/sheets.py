@@ -12,7 +12,13 @@ import PIL.ImageDraw
 import ngff_bio.reader as reader
 from ngff_bio.errors import ArgumentError
 from ngff_bio.reader.analysis.render import Rgb
-from ngff_bio.viewing.preview import DrawnPlane, chosen_image, draw_plane, with_legend
+from ngff_bio.viewing.preview import (
+    DrawnPlane,
+    chosen_image,
+    draw_plane,
+    size_of_plane,
+    with_legend,
+)
 from ngff_bio.viewing.text import fitted, font_of, writable
 
 Sheet = Literal["images", "plate", "z", "t"]
@@ -105,8 +111,8 @@ def draw_frames(
     """
     found = chosen_image(dataset, image)
     places = _indices(found, axis, MAX_FRAMES)
-    high = found.sizes["y"] / found.sizes["x"]
-    width = min(width, max(int(math.sqrt(MAX_PIXELS / len(places) / high)), 16))
+    high, wide = size_of_plane(found)
+    width = min(width, max(int(math.sqrt(MAX_PIXELS / len(places) / high * wide)), 16))
     return len(places), (
         draw_plane(found, {**(at or {}), axis: i}, width=width, **how).drawing for i in places
     )
@@ -118,6 +124,7 @@ def _indices(image: reader.Image, axis: str, most: int) -> list[int]:
         raise ArgumentError(
             f"the image has no axis {axis}", file=image.url, expected=", ".join(image.axes)
         )
+    size_of_plane(image)
     count = image.sizes[axis]
     shown = min(count, most)
     return [round(i * (count - 1) / max(shown - 1, 1)) for i in range(shown)]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.compute as pc
 import pytest
+import tifffile
 from makers import make_platelet_em
 from written_stores import CLASSES, OVERLAPPING, our_plate
 
@@ -19,6 +23,7 @@ from ngff_bio.errors import (
     StorageError,
     StoreError,
 )
+from ngff_bio.publishing.croissant import write_annotations
 from ngff_bio.storage import FolderStorage, MemoryStorage
 
 
@@ -245,3 +250,22 @@ def test_a_storage_that_gives_no_answer_is_not_a_damaged_table(tmp_path):
     opened = ngff_bio.open(Silent(tmp_path / "a.zarr"))
     with pytest.raises(StorageError, match="no answer"):
         opened[next(iter(opened))].annotations()
+
+
+def test_tables_whose_columns_differ_in_type_are_one_error(tmp_path: Path) -> None:
+    source = tmp_path / "images"
+    source.mkdir()
+    for name in "ab":
+        tifffile.imwrite(source / f"{name}.tif", np.zeros((4, 4), np.uint8))
+    ngff_bio.convert(source, tmp_path / "s.zarr", format="images")
+    for name, category in (("a", "cat"), ("b", 5)):
+        table = pd.DataFrame({"label": [1], "category": [category]})
+        ngff_bio.write_table(ngff_bio.open(tmp_path / "s.zarr")[name], "cells", table)
+    dataset = ngff_bio.open(tmp_path / "s.zarr")
+    for read in (
+        dataset.annotations,
+        lambda: dataset.annotations(to="dask").compute(scheduler="sync"),
+        partial(write_annotations, dataset, tmp_path / "all.parquet"),
+    ):
+        with pytest.raises(StoreError, match=r"different types[\s\S]*category"):
+            read()

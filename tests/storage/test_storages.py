@@ -149,3 +149,9 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageError, match="one part of the path is a file"):
         storage_at(tmp_path / "file" / "store").put("zarr.json", b"{}")
+
+
+def test_a_link_to_itself_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(StorageError, match="loop"):
+        list(FolderStorage(tmp_path).list())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import zipfile
@@ -14,8 +15,10 @@ import obstore
 import pytest
 from bucket_server import BucketServer
 
-from ngff_bio.errors import StorageError
+from ngff_bio.errors import StorageError, StoreBusyError
 from ngff_bio.storage import FolderStorage, MemoryStorage, ZipStorage, storage_at
+from ngff_bio.storage.folder import UNFINISHED
+from ngff_bio.storage.zip_writer import PartialZip
 
 CONTENT = {"zarr.json": b"{}", "0/zarr.json": b"[]", "0/c/0/0": bytes(range(256)) * 400}
 
@@ -114,3 +117,14 @@ def test_a_signed_url_opens_a_zip(
     assert "Signature" not in f"{storage.url} {storage!r}"
     with pytest.raises(StorageError, match="denied"):
         storage_at(url.replace("Signature=", "Signature=0")).size("zarr.json")
+
+
+def test_a_zip_that_another_process_completed_meanwhile_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, beside = tmp_path / "a.zip", tmp_path / f"a.zip{UNFINISHED}"
+    beside.write_bytes(b"complete")
+    monkeypatch.setattr("fcntl.flock", lambda *_: os.replace(beside, done))
+    with pytest.raises(StoreBusyError), PartialZip(done):
+        pass
+    assert done.read_bytes() == b"complete"

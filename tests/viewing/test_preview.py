@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ import PIL.Image
 import PIL.ImageFont
 import pytest
 import tifffile
+import zarr
 from makers import make_livecell
 from typer.testing import CliRunner
 
 import ngff_bio
 from ngff_bio.cli.app import app
-from ngff_bio.errors import ArgumentError
+from ngff_bio.errors import ArgumentError, StoreError
 from ngff_bio.ngff import rule_color
 from ngff_bio.viewing import sheets
 from ngff_bio.viewing.preview import draw_preview, with_legend
@@ -154,6 +156,22 @@ def test_drawings_of_any_image_are_bounded(
     count, frames = draw_frames(ngff_bio.open(store), "z", width=300)
     assert count == 2
     assert next(frames).size == (80, 40)
+
+
+@pytest.mark.parametrize(("axes", "shape"), [("tzx", (2, 3, 4)), ("tyx", (2, 3, 0))])
+@pytest.mark.parametrize("draw", [draw_frames, draw_sheet])
+def test_images_that_cannot_be_drawn_are_one_error(
+    axes: str, shape: tuple[int, ...], draw: Callable[..., object], tmp_path: Path
+) -> None:
+    group = zarr.create_group(tmp_path, zarr_format=3)
+    group.create_array("0", shape=shape, chunks=(1, 1, 1), dtype="uint8")
+    scale = {"type": "scale", "scale": [1.0] * 3}
+    level = {"path": "0", "coordinateTransformations": [scale]}
+    named = [{"name": a, "type": "time" if a == "t" else "space"} for a in axes]
+    multiscale = {"axes": named, "datasets": [level]}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [multiscale]}
+    with pytest.raises(StoreError, match=r"no axes y and x|no pixels"):
+        draw(ngff_bio.open(tmp_path), "t")
 
 
 def test_a_class_has_one_colour_in_a_sheet(tmp_path: Path) -> None:

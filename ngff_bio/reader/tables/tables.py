@@ -79,7 +79,8 @@ def read_tables(
         return dask_frame(parts)
     remote = bool(parts) and parts[0].image.storage.locality == "network"
     found = shared_pool(remote=remote).map(TablePart.read, parts)
-    joined = pa.concat_tables(found, promote_options="permissive") if found else pa.table({})
+    with types_reported(url):
+        joined = pa.concat_tables(found, promote_options="permissive") if found else pa.table({})
     present = joined.schema.names
     if wanted and "category" in present:
         seen = joined["category"].unique().to_pylist()
@@ -155,6 +156,20 @@ def damage_reported(url: str) -> Iterator[None]:
         raise damaged_table(url, error) from error
 
 
+@contextmanager
+def types_reported(url: str) -> Iterator[None]:
+    """Tables that cannot be joined as one error that names the column; `url` is that of the store."""
+    try:
+        yield
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        raise StoreError(
+            "a column has different types in the tables of a store",
+            file=url,
+            found=printable(str(error)),
+            hint="write the column with one type in all tables, or read the tables of each image alone",
+        ) from error
+
+
 def table_rows(data: pads.Dataset, url: str) -> pd.DataFrame:
     """All rows of a table; `url` is for messages.
 
@@ -184,10 +199,11 @@ def dask_frame(parts: Sequence[TablePart]) -> Any:
 
         return frames.from_pandas(pd.DataFrame(), npartitions=1)
     first = {part.name: part for part in reversed(parts)}
-    schema = pa.unify_schemas(
-        [part.read().schema.remove_metadata() for part in first.values()],
-        promote_options="permissive",
-    )
+    with types_reported(parts[0].image.storage.url):
+        schema = pa.unify_schemas(
+            [part.read().schema.remove_metadata() for part in first.values()],
+            promote_options="permissive",
+        )
     meta = schema.empty_table().to_pandas()
     return frames.from_map(_read_partition, list(parts), schema=schema, meta=meta)
 
@@ -195,8 +211,9 @@ def dask_frame(parts: Sequence[TablePart]) -> Any:
 def _read_partition(part: TablePart, schema: pa.Schema) -> pd.DataFrame:
     """One partition with the columns of all."""
     parts = [schema.empty_table(), part.read()]
-    table = pa.concat_tables(parts, promote_options="permissive").select(schema.names)
-    frame: pd.DataFrame = table.cast(schema).to_pandas()
+    with types_reported(part.image.storage.url):
+        table = pa.concat_tables(parts, promote_options="permissive").select(schema.names)
+        frame: pd.DataFrame = table.cast(schema).to_pandas()
     return frame
 
 

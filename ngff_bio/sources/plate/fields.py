@@ -78,6 +78,8 @@ class FieldReader:
         numbers = {
             a: sorted({getattr(p, a) for planes in groups.values() for p in planes}) for a in "tz"
         }
+        if min(self.index.pixel_size or (1,)) <= 0:
+            self.problems.warn("the size of a pixel that is stated is not above 0: it is not taken")
         step = self.z_step()
         if step is not None and step < 0:
             numbers["z"].reverse()
@@ -160,7 +162,8 @@ class FieldReader:
         self._check_sizes(first, [f for f in files if f is not None])
         pixels, axes, colors = self._pixels(files, along, [counts[a] for a in along])
         known = {a.name: a for a in axes}
-        steps = dict(zip("yx", self.index.pixel_size or (), strict=False))
+        stated = zip("yx", self.index.pixel_size or (), strict=False)
+        steps = {axis: size for axis, size in stated if size > 0}
         if grid.z_step is not None:
             steps["z"] = grid.z_step
         scaled = tuple(

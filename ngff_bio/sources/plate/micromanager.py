@@ -52,6 +52,10 @@ def described(tree: FileTree, index: PlateIndex, problems: Problems) -> PlateInd
     sizes = [number_of(g, k) for g in given for k in ("PixelSize_um", "PixelSizeUm")]
     steps = [number_of(s, "z-step_um") for s in summaries]
     pixel, step = next(filter(None, sizes), None), next(filter(None, steps), None)
+    if len({*filter(None, sizes)}) > 1 or len({*filter(None, steps)}) > 1:
+        problems.warn(
+            "sizes of pixels or steps along z differ: the first ones are taken", documents[0]
+        )
     return replace(
         index,
         planes=planes,

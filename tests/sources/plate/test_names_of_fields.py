@@ -110,6 +110,20 @@ def test_documents_of_micromanager_describe_planes(tmp_path: Path, version: int)
     assert {*dataset.plate.table("planes")["Exposure-ms"]} == {"20"}
 
 
+@pytest.mark.parametrize("summary", [[1], "x", {"PixelSize_um": -0.65}])
+def test_documents_of_micromanager_that_make_no_sense_give_no_size(
+    tmp_path: Path, summary: object
+) -> None:
+    names = [f"A1-Site_0/img_000000000_DAPI_00{z}.tif" for z in (0, 1)]
+    write(tmp_path / "in", *names)
+    record = {"FileName": "img_000000000_DAPI_000.tif", "Channel": "DAPI"}
+    content = json.dumps({"Summary": summary, "FrameKey-0-0-0": record})
+    (tmp_path / "in" / "A1-Site_0" / "metadata.txt").write_text(content)
+    ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", format="plate")
+    image = ngff_bio.open(tmp_path / "out.zarr")["A/1/0"]
+    assert image.scale["x"] == image.scale["y"] == 1
+
+
 def test_rows_and_columns_can_be_counted_from_0(tmp_path: Path) -> None:
     """Leica's matrix screener: U is the column of a well, V its row."""
     names = [f"image--L0--S00--U{u:02}--V{v:02}--C00.tif" for v in (0, 1) for u in (0, 11)]
