@@ -191,8 +191,8 @@ def _image(
     record: Mapping[str, object],
     splits: tuple[str, ...],
 ) -> SourceImage:
-    # PanNuke has whole numbers of 0 to 255 as 64-bit floats.
-    color = images.shape[3] == 3 and images.dtype == np.float64
+    # PanNuke has integers of 0 to 255 as 64-bit floats; its smaller copies have 8 bits.
+    color = images.shape[3] == 3 and images.dtype in (np.float64, np.uint8)
     pixels = ArrayItem(images, number, np.dtype(np.uint8) if color else images.dtype)
     file = (images.part or images.file).name
     return SourceImage(

@@ -54,6 +54,16 @@ def test_pannuke(tmp_path: Path) -> None:
     assert frame["record"] == {"index": 1, "tissue": "Colon"}
 
 
+def test_pannuke_of_8_bits_has_the_same_channels(tmp_path: Path) -> None:
+    arrays = {
+        "images/fold1/images": IMAGES.astype(np.uint8),
+        "masks/fold1/masks": masks().astype(int),
+    }
+    image = converted(pannuke(tmp_path / "in", **arrays), tmp_path / "out.zarr")["00000"]
+    assert [c.label for c in image.meta.channels] == ["red", "green", "blue"]
+    assert (np.asarray(image.level(0)["image"]) == np.moveaxis(IMAGES[0], -1, 0)).all()
+
+
 def test_tissuenet(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     x = random.random((2, 16, 20, 2)).astype(np.float32)
