@@ -38,14 +38,19 @@ def segment_properties(image: reader.Image, name: str) -> Json:
     names = [str(p["class"]) for p in classes]
     properties: list[Json] = []
     if not classes and name in image.tables and "label" in column_names(image, name):
+        import pandas as pd
+
         rows = image.annotations(name)
         rows = rows[rows["label"].notna()].drop_duplicates("label")
         values = rows["label"].astype(int).astype(str).tolist()
         if "category" in rows:
             names = rows["category"].fillna("").astype(str).tolist()
         for column in _NUMBERS:
-            if column in rows and rows[column].notna().all():
-                numbers = rows[column].astype(float).tolist()
+            if column not in rows:
+                continue
+            found = pd.to_numeric(rows[column], "coerce")
+            numbers = found.to_numpy(float, na_value=math.nan).tolist()
+            if all(map(math.isfinite, numbers)):  # JSON has no others
                 properties.append(
                     {"id": column, "type": "number", "data_type": "float32", "values": numbers}
                 )

@@ -101,3 +101,16 @@ def test_an_annotation_without_a_label_is_shown_and_a_table_without_labels_is_na
     assert not layers
     assert "no column label" in notes[0]
     assert segment_properties(image, "cells")["inline"] == {"ids": [], "properties": []}
+
+
+def test_columns_that_are_not_numbers_are_no_numbers_of_segments(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(tmp_path / "images" / "a.tif", np.zeros((4, 4), np.uint8))
+    ngff_bio.convert(tmp_path / "images", tmp_path / "s.zarr")
+    columns = {"area": [float("inf"), 1], "pixels": ["x", "y"], "iscrowd": [True, False]}
+    table = pa.table({"label": [1, 2], **columns}).to_pandas()
+    values = np.array([[1, 2, 0, 0]] * 4, np.uint8)
+    ngff_bio.write_labels(ngff_bio.open(tmp_path / "s.zarr")[""], "cells", values, table=table)
+    found = segment_properties(ngff_bio.open(tmp_path / "s.zarr")[""], "cells")
+    json.dumps(found, allow_nan=False)
+    assert {p["id"]: p["values"] for p in found["inline"]["properties"]} == {"iscrowd": [1, 0]}
