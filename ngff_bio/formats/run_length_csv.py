@@ -66,21 +66,21 @@ class RowSpan:
 class MaskTable:
     """Names of the columns; rows by image id (none where the only row has no runs); classes.
 
-    ``empty`` has the number and the cells of rows without runs.
+    ``empty`` has the numbers and the cells of rows without runs.
     """
 
     dialect: Dialect
     columns: tuple[str, ...]
     rows: Mapping[str, list[RowSpan]]
     classes: tuple[str, ...]
-    empty: Mapping[str, tuple[int, dict[str, str]]]
+    empty: Mapping[str, list[tuple[int, dict[str, str]]]]
 
 
 def index_rows(file: SourceFile, dialect: Dialect) -> MaskTable:
     """Where the rows of a table are."""
     rows: dict[str, list[RowSpan]] = {}
     classes: dict[str, None] = {}
-    empty: dict[str, tuple[int, dict[str, str]]] = {}
+    empty: dict[str, list[tuple[int, dict[str, str]]]] = {}
     columns: tuple[str, ...] = ()
     at = 0
     with damage_named(file.name, "the table cannot be read"), file.open() as stream:
@@ -98,7 +98,7 @@ def index_rows(file: SourceFile, dialect: Dialect) -> MaskTable:
                     if dialect.category and cells.get(dialect.category):
                         classes[cells[dialect.category]] = None
                 else:
-                    empty[image] = (number, cells)
+                    empty.setdefault(image, []).append((number, cells))
             at += len(line)
     return MaskTable(dialect, columns, rows, tuple(classes), empty)
 

@@ -69,6 +69,17 @@ def test_a_table_whose_first_row_is_short_keeps_its_columns(tmp_path):
     assert (tmp_path / "out/t.csv").read_text() == "ImageId,EncodedPixels\na,\nb,1 3\n"
 
 
+def test_all_rows_without_runs_come_back(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / f"in/{name}.png")
+    table = "ImageId,ClassId,EncodedPixels\na,1,\na,2,\nb,1,1 3\nb,2,\n"
+    (tmp_path / "in/t.csv").write_text(table)
+    convert(tmp_path / "in", tmp_path / "store.zarr")
+    export(tmp_path / "store.zarr", tmp_path / "out", to="label-files")
+    assert (tmp_path / "out/t.csv").read_text() == table
+
+
 def test_odd_spellings_come_back_as_they_were(tmp_path):
     made = make_platelet_em(tmp_path, volumes=["24"], size=(2, 3, 4))
     cell, organelle = (

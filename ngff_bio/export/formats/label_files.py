@@ -68,6 +68,8 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
                 if f"{key}_at" in record:
                     name, number = record[f"{key}_at"]
                     files.rows[name][number] = record[key]
+            for name, number, cells in record.get("empty_rows") or ():
+                files.rows[name][number] = cells
         if selection.with_images:
             write_image_files(image, place, report)
         image.stored.forget()

@@ -227,7 +227,7 @@ class _Reader:
                     alone = len(parts) > 1 and parts[-2] == stem_of(name)
                     folder = "/".join(parts[: -2 if alone else -1])
                 layers = self._layers(name, header.size)
-                record = self._empty_row(name)
+                record = self._empty_rows(name)
                 found.append(Pair(folder, base_of(name), (name,), layers=layers, record=record))
         known = {k for n in headers for k in (stem_of(n), base_of(n))}
         lost = [i for i in self.rows if i not in known]
@@ -245,13 +245,12 @@ class _Reader:
             )
         return headers, found
 
-    def _empty_row(self, name: str) -> dict[str, object]:
-        """The row of an image without objects, and its place."""
+    def _empty_rows(self, name: str) -> dict[str, object]:
+        """The rows without runs of an image, and their places."""
         for key in (stem_of(name), base_of(name)):
             table, found = self.rows.get(key, ("", None))
             if found is not None and key in found.empty:
-                number, cells = found.empty[key]
-                return {"row": cells, "row_at": [table, number]}
+                return {"empty_rows": [[table, *row] for row in found.empty[key]]}
         return {}
 
     def _layers(self, name: str, size: tuple[int, int]) -> tuple[InstanceLayer, ...]:
