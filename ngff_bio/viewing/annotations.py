@@ -41,7 +41,9 @@ def segment_properties(image: reader.Image, name: str) -> Json:
         import pandas as pd
 
         rows = image.annotations(name)
-        rows = rows[rows["label"].notna()].drop_duplicates("label")
+        rows = rows.assign(label=pd.to_numeric(rows["label"], "coerce"))
+        there = rows["label"].notna() & ~rows["label"].isin([math.inf, -math.inf])
+        rows = rows[there].drop_duplicates("label")
         values = rows["label"].astype(int).astype(str).tolist()
         if "category" in rows:
             names = rows["category"].fillna("").astype(str).tolist()

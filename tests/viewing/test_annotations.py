@@ -114,3 +114,7 @@ def test_columns_that_are_not_numbers_are_no_numbers_of_segments(tmp_path: Path)
     found = segment_properties(ngff_bio.open(tmp_path / "s.zarr")[""], "cells")
     json.dumps(found, allow_nan=False)
     assert {p["id"]: p["values"] for p in found["inline"]["properties"]} == {"iscrowd": [1, 0]}
+    table["label"] = ["x", "2"]
+    ngff_bio.write_labels(ngff_bio.open(tmp_path / "s.zarr")[""], "texts", values, table=table)
+    found = segment_properties(ngff_bio.open(tmp_path / "s.zarr")[""], "texts")
+    assert found["inline"]["ids"] == ["2"]
