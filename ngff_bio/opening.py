@@ -57,12 +57,17 @@ class WritableImage(Image):
         write_table(self, name, table, overwrite=overwrite)
 
     def update_annotations(
-        self, table: pd.DataFrame | pa.Table, name: str | None = None, *, author: str | None = None
+        self,
+        table: pd.DataFrame | pa.Table,
+        name: str | None = None,
+        *,
+        remove_missing: bool = False,
+        author: str | None = None,
     ) -> dict[str, dict[str, int]]:
         """Write an edited table, and draw what it changes: see :func:`ngff_bio.update_annotations`."""
         from ngff_bio.editing import update_annotations
 
-        return update_annotations(self, table, name, author=author)
+        return update_annotations(self, table, name, remove_missing=remove_missing, author=author)
 
     def delete(self, path: str) -> None:
         """Remove ``labels/NAME``, ``images/NAME`` or ``tables/NAME``: see :func:`ngff_bio.remove`."""

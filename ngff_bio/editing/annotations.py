@@ -21,16 +21,18 @@ def update_annotations(
     table: pd.DataFrame | pa.Table,
     name: str | None = None,
     *,
+    remove_missing: bool = False,
     author: str | None = None,
 ) -> dict[str, dict[str, int]]:
     """Write an edited table of annotations, and draw what it changes.
 
-    ``table = image.annotations("cell")``, edited, is the whole new table: rows that are missing are
-    removed from the label images, rows with other outlines (``polygons``, ``rle_counts``, ``box_x``,
-    ...) are drawn again, new rows are added with the label value that they state. Label images (hidden
-    ones too) on these frames, their levels, the table, tracks, metadata and manifest become visible at
-    once. The attributes of the label image state who, when, with which program; ``verify`` names it as
-    edited later, and exports contain the changes.
+    ``table = image.annotations("cell")``, edited, is the whole new table. Rows of the stored table
+    that it does not have (``image.annotations("cell", t=0)`` has one frame only) are an error, or with
+    ``remove_missing=True`` they are removed, also from the label images. Rows with other outlines
+    (``polygons``, ``rle_counts``, ``box_x``, ...) are drawn again, new rows are added with the label
+    value that they state. Label images (hidden ones too) on these frames, their levels, the table,
+    tracks, metadata and manifest become visible at once. The attributes of the label image state who,
+    when, with which program; ``verify`` names it as edited later, and exports contain the changes.
 
     Where an outline is changed and ``box_*`` or ``area`` are not, these become those of its pixels. Of
     labels without outlines (segmentations), rows can be removed and values changed.
@@ -44,6 +46,8 @@ def update_annotations(
         returns it for all tables, the layers that occur in it are updated.
     name
         Name of the layer; optional if the image has only one or the table a column ``layer``.
+    remove_missing
+        Whether rows that are missing are removed: no row is removed without it.
     author
         Who has edited; the name of the user if ``None``.
 
@@ -55,8 +59,8 @@ def update_annotations(
     Raises
     ------
     ngff_bio.errors.ArgumentError
-        If columns are missing or unknown, a label value is wrong or there twice, an outline is missing
-        or outside of the image.
+        If rows are missing and `remove_missing` is not set, columns are missing or unknown, a label
+        value is wrong or there twice, an outline is missing or outside of the image.
     ngff_bio.errors.NameNotFoundError
         If there is no such layer.
     ngff_bio.errors.StoreBusyError
@@ -75,7 +79,7 @@ def update_annotations(
                     file=f"{image.url}/labels/{layer}",
                     hint="open the store and read the annotations again, then repeat the changes",
                 )
-        edits = [compared(image, layer, rows) for layer, rows in given.items()]
+        edits = [compared(image, layer, rows, remove_missing) for layer, rows in given.items()]
         edits = [e for e in edits if any(e.counts.values())]
         if edits:
             write_edits(image, edits, held, author)
@@ -134,6 +138,7 @@ def _by_layer(image: Image, table: Any, name: str | None) -> dict[str, Any]:
             raise ArgumentError(
                 "the table has no rows of this layer",
                 record=layer,
-                hint="to remove all of its objects, pass a table without the column layer",
+                hint="to remove all of its objects, pass a table without the column layer, with "
+                "remove_missing=True",
             )
     return found

@@ -113,19 +113,19 @@ class _EditedInstances:
         masks: dict[str, dict[int, Any]] = {}
         columns = self.table.select(["label", "label_image"]).to_pydict()
         planes = self.table["z"].to_pylist()
-        seen: set[int] = set()
+        seen: set[tuple[int, int | None]] = set()
         for row in self.rows.get(t, ()):
             if row in self.edited:
                 found.append(self.edited[row])
                 continue
             label, whole_in, z = columns["label"][row], columns["label_image"][row], planes[row]
             mask = None
-            if label not in seen:  # an object with two outlines has one mask
+            if (label, z) not in seen:  # two outlines of an object on a plane have one mask
                 place = f"{whole_in} {z or 0}"
                 if place not in masks:
                     masks[place] = self._masks(whole_in, t, z or 0)
                 mask = masks[place].get(label)
-            seen.add(label)
+            seen.add((label, z))
             found.append(Instance(label, mask, t=t, z=z))
         return found
 

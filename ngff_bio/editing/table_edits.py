@@ -65,7 +65,7 @@ class LayerEdit:
         return {"added": len(self.added), "removed": len(self.removed), "changed": changed}
 
 
-def compared(image: Image, layer: str, given: Any) -> LayerEdit:
+def compared(image: Image, layer: str, given: Any, remove_missing: bool) -> LayerEdit:
     """What an edited table changes of a layer.
 
     Raises
@@ -76,7 +76,7 @@ def compared(image: Image, layer: str, given: Any) -> LayerEdit:
     url = f"{image.url}/tables/{layer}"
     old = TablePart(image, layer, EVERY_ROW, None, ()).read()
     new = _typed(given, old.schema, url)
-    before, after = old.to_pylist(), new.to_pylist()
+    before, after = _rows_of(old), _rows_of(new)
     frames = image.sizes.get("t", 1)
     depth = image.sizes.get("z", 1)
     for row in after:
@@ -91,6 +91,19 @@ def compared(image: Image, layer: str, given: Any) -> LayerEdit:
             file=url,
             record=f"label {twice[1]}, t={twice[0]}",
             expected="a value of its own for each object",
+        )
+    gone = {k: len(n) - len(new_rows.get(k, ())) for k, n in old_rows.items()}
+    gone = {k: n for k, n in gone.items() if n > 0}
+    if gone and not remove_missing:
+        t, label = min(gone)
+        raise ArgumentError(
+            "rows of the stored table are missing",
+            file=url,
+            record=f"label {label}, t={t}",
+            expected=f"all {len(before)} rows",
+            found=f"{sum(gone.values())} are missing",
+            hint="edit the whole table that image.annotations(name) returns without a filter, or "
+            "remove these rows with remove_missing=True",
         )
     drawn = "polygons" in old.column_names
     added = new_rows.keys() - old_rows.keys()
@@ -185,6 +198,14 @@ def _typed(given: Any, schema: pa.Schema, url: str) -> pa.Table:
         raise ArgumentError(
             "a column of the table has values of another type", file=url, found=error
         ) from error
+
+
+def _rows_of(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows; NaN is missing, as it is in pandas, and equals itself."""
+    return [
+        {k: None if isinstance(v, float) and v != v else v for k, v in row.items()}
+        for row in table.to_pylist()
+    ]
 
 
 def _check_row(row: Mapping[str, Any], frames: int, depth: int, url: str) -> None:

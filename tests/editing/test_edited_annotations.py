@@ -134,7 +134,7 @@ def test_edits_are_drawn_as_a_conversion_of_the_edited_source(
         rows.append(row)
     shuffled = table.sample(frac=1, random_state=seed)  # rows stay where they were
     table = pd.concat([shuffled, pd.DataFrame(rows)], ignore_index=True)
-    done = image.update_annotations(table, author="Ada")
+    done = image.update_annotations(table, remove_missing=True, author="Ada")
     assert done == {"cell": {"added": 6, "removed": 3, "changed": 5}}
     assert image.label("cell").dtype == np.uint16, "306 does not fit into uint8"
     assert image.label_attributes("cell")["attributes"]["edited"][0]["by"] == "Ada"
@@ -150,7 +150,7 @@ def test_edits_are_drawn_as_a_conversion_of_the_edited_source(
     image = ngff_bio.open(storage)[""]
     before = contents(storage)
     table = image.annotations("cell")
-    image.update_annotations(table[table["label"] != added[0].value])
+    image.update_annotations(table[table["label"] != added[0].value], remove_missing=True)
     now = contents(storage)
     again = {k for k in {*now, *before} if now.get(k) != before.get(k) and k.startswith("labels/")}
     chunks = [k.split("/")[2:] for k in again if not k.endswith(("json", ".zarray", ".zattrs"))]
@@ -182,7 +182,8 @@ def test_rows_of_segmented_labels_are_removed_with_their_pixels(boxes: MemorySto
     image = copy_of(boxes)
     before = image.label("found").array(0)[:]
     table = image.annotations("found")
-    done = image.update_annotations(table[(table["t"] != 1) | (table["label"] != 1)], "found")
+    kept = table[(table["t"] != 1) | (table["label"] != 1)]
+    done = image.update_annotations(kept, "found", remove_missing=True)
     assert done == {"found": {"added": 0, "removed": 1, "changed": 0}}
     now = image.label("found").array(0)[:]
     before[1][before[1] == 1] = 0
@@ -201,7 +202,7 @@ def test_tracks_classes_and_exports_follow_the_rows(boxes: MemoryStorage, tmp_pa
     assert image.tracks("cell").number_of_edges() == 2 * 9
     table.loc[(table["label"] == 4) & (table["t"] > 0), "category"] = "mitosis"
     table = table[(table["label"] != 2) | (table["t"] != 1)]
-    assert image.update_annotations(table, "cell")["cell"] == {
+    assert image.update_annotations(table, "cell", remove_missing=True)["cell"] == {
         "added": 0,
         "removed": 1,
         "changed": 2,
@@ -227,6 +228,7 @@ def test_tracks_classes_and_exports_follow_the_rows(boxes: MemoryStorage, tmp_pa
         (lambda t: t.drop(columns="area"), "other columns"),
         (lambda t: t.assign(score=1.0), "other columns"),
         (lambda t: pd.concat([t, t[:1]]), "twice"),
+        (lambda t: t[t["t"] == 0], "18 are missing"),
         (lambda t: t.assign(t=9), "out of range"),
         (lambda t: t.assign(label=0), "out of range"),
         (lambda t: t.assign(label="a"), "another type"),
@@ -248,11 +250,33 @@ def test_wrong_tables_are_one_error_and_change_nothing(
     assert image.storage.objects == before
 
 
+def test_an_object_on_two_planes_keeps_both_when_another_one_is_edited() -> None:
+    def at(value: int, x: float, z: int, area: float = 64.0) -> Instance:
+        return Instance(value, Box(x, 5, x + 8, 13), z=z, box=(x, 5, 8, 8), area=area)
+
+    storage = written(source("zyx", [at(1, 5, 0), at(1, 25, 1), at(2, 40, 1, float("nan"))]))
+    image = ngff_bio.open(storage)[""]
+    table = image.annotations("cell", to="pyarrow")  # with the NaN, which is not a change
+    none = {"added": 0, "removed": 0, "changed": 0}
+    assert image.update_annotations(table) == {"cell": none}
+    assert image.update_annotations(table.to_pandas()) == {"cell": none}
+    before = image.label("cell").array(0)[:]
+    assert (before == 1).sum(axis=(1, 2)).tolist() == [64, 64, 0]
+    frame = table.to_pandas()
+    with pytest.raises(ArgumentError, match="1 are missing"):
+        image.update_annotations(image.annotations("cell", z=(1, 2)))
+    frame.loc[frame["label"] == 2, "box_y"] = 20.0
+    assert image.update_annotations(frame)["cell"] == {**none, "changed": 1}
+    now = image.label("cell").array(0)[:]
+    np.testing.assert_array_equal(now == 1, before == 1)
+    assert now[1, 20:28, 40:48].tolist() == [[2] * 8] * 8
+
+
 def test_annotations_that_were_changed_meanwhile_are_not_overwritten(boxes: MemoryStorage) -> None:
     image = copy_of(boxes)
     other = ngff_bio.open(image.storage)["A/1/0"]
     table = image.annotations("cell")
-    other.update_annotations(table[1:], "cell")
+    other.update_annotations(table[1:], "cell", remove_missing=True)
     with pytest.raises(StoreBusyError, match="after the store was opened"):
         image.update_annotations(table[:-1], "cell")
     assert len(ngff_bio.open(image.storage)["A/1/0"].annotations("cell")) == len(table) - 1
@@ -263,7 +287,7 @@ def test_a_store_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     ngff_bio.copy(tmp_path / "a", tmp_path / "a.zip")
     image = ngff_bio.open(tmp_path / "a.zip")["A/1/0"]
     with pytest.raises(StorageError):
-        image.update_annotations(image.annotations("cell")[1:])
+        image.update_annotations(image.annotations("cell")[1:], remove_missing=True)
 
 
 def test_stopped_after_any_operation_annotations_are_the_old_or_the_new_ones(
@@ -273,7 +297,7 @@ def test_stopped_after_any_operation_annotations_are_the_old_or_the_new_ones(
         image = ngff_bio.open(storage)["A/1/0"]
         table = image.annotations("cell")
         if 3 in set(table["label"]):
-            image.update_annotations(table[table["label"] != 3], "cell")
+            image.update_annotations(table[table["label"] != 3], "cell", remove_missing=True)
 
     before = dict(boxes.objects)
     whole = MemoryStorage(dict(before))
