@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from reader.written_stores import SCALE, WRITERS, blobs, by_hand, example_pixels
 import ngff_bio
 from ngff_bio.checks.source import compare_stores
 from ngff_bio.checks.store.validate import validate
+from ngff_bio.cli.app import app
 from ngff_bio.copying.rewrite.work import convert_store
 from ngff_bio.engine import Settings
 from ngff_bio.errors import ArgumentError, NgffBioError, SourceError, StoreError
@@ -95,6 +97,19 @@ def test_arrays_scales_and_places_are_those_of_the_store(
             assert found.pixels.translation(level) == image.pixels.translation(level)
     assert broken_rules(new) <= broken_rules(old)
     assert ngff_bio.verify(new, old).equal
+
+
+def test_numbers_that_are_not_known_are_not_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "old.zarr"
+    by_hand("/")["image"](old)
+    for more in (["--dry-run"], []):
+        arguments = ["convert", str(old), str(tmp_path / "new.zarr")]
+        app([*arguments, *more], standalone_mode=False)
+        printed = capsys.readouterr().out
+        assert "1 images, 1 frames" in printed
+        assert not re.search("instances|annotations", printed)
 
 
 def test_chunks_go_into_shards_as_they_are_encoded(

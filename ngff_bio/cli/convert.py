@@ -156,7 +156,8 @@ def _print_estimate(found: Estimate, *, remote: bool) -> None:
     out = console()
     out.print(f"[bold]{escape(found.name)}[/] (nothing is written)")
     out.print(
-        f"  {found.images} images, {found.frames} frames, {found.instances} annotations"
+        f"  {found.images} images, {found.frames} frames"
+        + (f", {found.instances} annotations" if found.instances is not None else "")
         + (f", labels: {', '.join(found.labels)}" if found.labels else ""),
         markup=False,
     )
@@ -185,12 +186,14 @@ def _print_report(report: ConversionReport) -> None:
     if not report.objects:  # it was converted before
         print_notices(out, report)
         return
-    several = report.annotations > report.instances
+    several = (report.annotations or 0) > (report.instances or 0)
     more = [f"of {report.annotations} annotations"] if several else []
     more += [f"{report.overlaps} partly covered by others"] if report.overlaps else []
     overlaps = f" ({', '.join(more)})" if more else ""
     out.print(
-        f"  {report.images} images, {report.frames} frames, {report.instances} instances{overlaps}"
+        f"  {report.images} images, {report.frames} frames"
+        + (f", {report.instances} instances{overlaps}" if report.instances is not None else ""),
+        markup=False,
     )
     if report.labels:
         out.print(f"  labels: {', '.join(report.labels)}", markup=False)

@@ -26,6 +26,7 @@ _HDF5 = (".h5", ".hdf5")
 
 #: NIfTI's names of units.
 _UNITS = {"meter": "meter", "millimeter": "mm", "micrometer": "micron"}
+_TIMES = {"second": "sec", "millisecond": "msec", "microsecond": "usec"}
 
 #: Types of axes of vigra, as ilastik writes them.
 _TYPES = {"c": 1, "t": 8}
@@ -119,7 +120,11 @@ def _write_nifti(
     # The type is named: without it, nibabel refuses integers of 64 bits.
     made = nibabel.Nifti1Image(np.ascontiguousarray(values.T), affine, dtype=values.dtype)
     units = {a.name: a.unit for a in image.stored.multiscale.axes}
-    made.header.set_xyzt_units(_UNITS.get(units["x"] or "", 0), "sec" if units.get("t") else 0)
+    time = _TIMES.get(units.get("t") or "")
+    if time is not None:
+        steps = image.stored.multiscale.levels[0].scale
+        made.header["pixdim"][4] = steps[image.stored.axes.index("t")]
+    made.header.set_xyzt_units(_UNITS.get(units["x"] or "", 0), time or 0)
     nibabel.save(made, file)
 
 

@@ -144,7 +144,10 @@ class BoxTable:
             boxes = entry.get(key) if name else None
             if not isinstance(boxes, list):
                 raise self._wrong(f"[{n}]", "an object with image and annotations", one)
-            about.setdefault(str(name), {**entry, key: None})
+            others = {**entry, key: None}
+            if about.setdefault(str(name), others) != others:
+                expected = f"one entry for {name}, or entries that differ in their boxes only"
+                raise self._wrong(f"[{n}]", expected, entry)
             if not boxes:
                 yield str(name), None, (), {}
             for given in boxes:

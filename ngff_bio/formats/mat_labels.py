@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.errors import SourceError, import_optional
+from ngff_bio.errors import DependencyError, SourceError, import_optional
 from ngff_bio.formats.arrays.hdf5 import hdf5_datasets, opened_hdf5
 from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.images.label_pixels import check_integers
@@ -36,11 +36,22 @@ _OLD, _HDF5 = b"MATLAB 5.0", b"MATLAB 7.3"
 
 
 def is_mat_labels(file: SourceFile) -> bool:
-    """Whether a file is one of MATLAB that has a map of instances."""
+    """Whether a file is one of MATLAB that has a map of instances; no if it cannot be read here."""
     try:
         return _MAP in _shapes(file)
-    except SourceError:
+    except (SourceError, DependencyError):
         return False
+
+
+def missing_readers() -> str | None:
+    """The command that installs what reads the files of both versions; ``None`` if all is there."""
+    missing = []
+    for module, extra in (("scipy.io", "objects"), ("h5py", "hdf5")):
+        try:
+            import_optional(module, f"ngff-bio[{extra}]")
+        except DependencyError:
+            missing.append(extra)
+    return f"pip install 'ngff-bio[{','.join(missing)}]'" if missing else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,10 +86,18 @@ def _instance(
         problems.note("points and lines have no area: a row without pixels", at.file)
     value = _attributes(region).get(known) if known is not None else None
     if isinstance(value, Mapping):  # checkboxes: the ticked ones
-        ticked = [k for k, v in value.items() if v]
-        value = ticked[0] if len(ticked) == 1 else None
+        value = only_ticked([k for k, v in value.items() if v], problems, at.file)
     category = str(value) if value not in (None, "") else None
     return instance_of(geometry, region, number, category=category)
+
+
+def only_ticked(options: Sequence[str], problems: Problems, file: str) -> str | None:
+    """The class of ticked checkboxes: the only one; several are no class, and stay in the record."""
+    if len(options) > 1:
+        problems.note(
+            "several ticked options: a row without a class, the options in its record", file
+        )
+    return options[0] if len(options) == 1 else None
 
 
 def read_entries(file: SourceFile) -> tuple[dict[str, JsonObject], JsonObject]:

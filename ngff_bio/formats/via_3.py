@@ -18,7 +18,7 @@ from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.json.text import JsonObject, parse_json, shown
 from ngff_bio.formats.outlines import Point, check_points, ellipse, outline
 from ngff_bio.formats.problems import Problems, SourceRecord
-from ngff_bio.formats.via import CLASS_NAMES
+from ngff_bio.formats.via import CLASS_NAMES, only_ticked
 from ngff_bio.model import Box, Category, Geometry, Instance, SourceFile
 
 _HINT = "correct the file in VIA, or skip such regions with --on-error skip"
@@ -66,6 +66,9 @@ class ViaProject:
                     problems.note("points and lines have no area: a row without pixels", name)
                 value = (one.get("av") or {}).get(key)
                 label = str(options.get(str(value), value)) if value not in (None, "") else None
+                ticked = str(value).split(",")
+                if str(value) not in options and options.keys() >= {*ticked}:
+                    label = only_ticked([options[o] for o in ticked], problems, name)
                 about = {"mid": own, **one}
                 instances.append(instance_of(shape, about, number, category=label, source_id=own))
         images = []

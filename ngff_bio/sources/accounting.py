@@ -13,6 +13,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.mat_labels import missing_readers
 from ngff_bio.model import FileAccount, Notice, SourceDataset, gathered, names_of
 from ngff_bio.sources.assembly import base_of, ending_of
 from ngff_bio.sources.files.tree import FileTree
@@ -105,7 +106,10 @@ def checked(
 
 def _unread_error(found: Mapping[str, list[str]], source: str) -> SourceError:
     count = sum(map(len, found.values()))
+    kinds = {kind.partition(":")[0] for kind in found}
     ways = [*dict.fromkeys(WAYS[kind] for kind in found if kind in WAYS)]
+    if "MATLAB arrays" in kinds and (command := missing_readers()):
+        ways.insert(0, f"to read maps of instances in MATLAB files (HoVer-Net): {command}")
     tables = [n for names in found.values() for n in names if n.lower().endswith(".csv")]
     if tables and source == "plate":
         ways.insert(0, f"a table of wells is read with --wells {tables[0]}")

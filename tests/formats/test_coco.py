@@ -89,6 +89,19 @@ def test_a_record_comes_back_whole_with_its_keys_in_order(tmp_path: Path) -> Non
     assert (found.files, found.indices) == (("file.json",), (0,))
 
 
+@pytest.mark.parametrize(
+    ("text", "score"), [("0.75", 0.75), ("1", 1.0), ("null", None), ('"high"', None), ("NaN", None)]
+)
+def test_a_score_is_a_column_and_others_stay_in_the_record(
+    tmp_path: Path, text: str, score: float | None
+) -> None:
+    given = json.dumps(content(annotation(1))).replace('"area": 18', f'"area": 18, "score": {text}')
+    coco, _ = opened(tmp_path, given.encode())
+    (found,) = instances_of(coco)
+    assert (found.score, found.area) == (score, 18)
+    assert f'"score": {text}' in (found.record or "")
+
+
 def test_numbers_keep_their_spelling(tmp_path: Path) -> None:
     text = json.dumps(content(annotation(1))).replace('"area": 18', '"area": 18.00, "x": 1E2')
     coco, _ = opened(tmp_path, text.encode())

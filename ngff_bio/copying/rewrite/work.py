@@ -114,7 +114,7 @@ def estimate_store(
         name=report.source,
         images=report.images,
         frames=report.frames,
-        instances=0,
+        instances=None,
         labels=tuple(report.labels),
         bytes_raw=plan.bytes_raw,
         units=len(plan.units),
@@ -309,6 +309,8 @@ def _counted(plan: RewritePlan) -> ConversionReport:
         destination="",
         images=len(images),
         frames=frames,
+        instances=None,
+        annotations=None,
         labels=sorted(labels),
         codecs=codecs,
     )

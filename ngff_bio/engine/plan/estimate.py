@@ -18,7 +18,8 @@ class Estimate:
     """What a conversion writes.
 
     ``instances`` counts outlines, runs and boxes in the annotations (objects of label volumes are
-    found in their pixels); ``bytes_raw`` counts pixels of images and labels at level 0.
+    found in their pixels; ``None``: those of a store are not counted); ``bytes_raw`` counts pixels of
+    images and labels at level 0.
 
     ``objects`` is the maximum number of objects (those of nothing but background are not written),
     without the graphs of tracked layers. ``plates`` are the lines of the maps of plates: rows of
@@ -29,7 +30,7 @@ class Estimate:
     name: str
     images: int
     frames: int
-    instances: int
+    instances: int | None
     labels: tuple[str, ...]
     bytes_raw: int
     units: int

@@ -21,7 +21,8 @@ class ConversionReport:
     """Outcome of a conversion.
 
     ``frames`` are time points. ``instances`` are objects on a frame, ``annotations`` the records that
-    describe them (rows of tables): an instance may have several, as the parts of a labelme group.
+    describe them (rows of tables): an instance may have several, as the parts of a labelme group;
+    both are ``None`` for a store, whose objects are not counted.
     ``bytes_raw`` counts pixels of images and labels at level 0; ``bytes_stored`` and ``objects``
     what was written. ``account`` says of each file of the source whether it was read.
     ``codecs`` names the codec of each array (of the first 20). ``choices`` lists,
@@ -34,8 +35,8 @@ class ConversionReport:
     destination: str
     images: int = 0
     frames: int = 0
-    instances: int = 0
-    annotations: int = 0
+    instances: int | None = 0
+    annotations: int | None = 0
     overlaps: int = 0
     labels: list[str] = field(default_factory=list)
     codecs: dict[str, str] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Annotated, Any
 
@@ -39,6 +40,7 @@ class _Record(msgspec.Struct, gc=False):
     segmentation: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     bbox: tuple[float, float, float, float] | None = None
     area: float | None = None
+    score: float | None = None
     iscrowd: _Flag | None = None
     category_id: int | str | None = None
     id: int | str | None = None
@@ -119,6 +121,7 @@ def read_records(
                 source_id=found.id,
                 box=found.bbox,
                 area=found.area,
+                score=found.score,
                 iscrowd=found.iscrowd,
                 record=record,
             )
@@ -226,6 +229,9 @@ def _lenient(text: bytes, file: str, place: str) -> tuple[_Record, object, str, 
     crowd = member("iscrowd", _Flag | bool)
     found.iscrowd = None if crowd is None else int(crowd)
     found.area = member("area", float)
+    with suppress(SourceError):  # others have texts there: they stay in the record
+        score = checked(content.get("score"), float | None, at.member(".score"))
+        found.score = None if score is None or not math.isfinite(score) else score
     box = member("bbox", tuple[float, float, float, float])
     if box is not None and not all(map(math.isfinite, box)):
         what = "the box of an annotation has a value that is not finite"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,21 @@ def test_a_truncated_file_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read") as error:
         ngff_bio.convert(source, tmp_path / "out.zarr")
     assert error.value.file == "Train/Labels/train_1.mat"
+
+
+def test_without_scipy_other_formats_are_detected_and_the_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"images/a.png": SIZE, "labels/a.txt": "0 0.5 0.5 0.25 0.5\n", "classes.txt": "cell\n"}
+    source = write_files(tmp_path / "in", files)
+    scipy.io.savemat(source / "stains.mat", {"matrix": np.eye(3)})
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(SourceError, match="could hold annotations") as error:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert error.value.file == "stains.mat"
+    assert "pip install 'ngff-bio[objects]'" in str(error.value.hint)
+    assert ngff_bio.convert(source, tmp_path / "out.zarr", ignore_unread=True).format == "yolo"
+    monkeypatch.undo()
+    with pytest.raises(SourceError) as error:
+        ngff_bio.convert(source, tmp_path / "new.zarr")
+    assert "pip install" not in str(error.value.hint)

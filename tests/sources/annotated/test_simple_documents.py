@@ -85,6 +85,22 @@ def test_a_box_of_createml_without_coordinates_is_one_error_or_is_skipped(
     assert (report.annotations, len(report.skipped)) == (2, 1)
 
 
+def test_two_entries_of_an_image_of_createml_are_one_or_an_error(tmp_path: Path) -> None:
+    first, second = json.loads(CREATEML)[0], json.loads(CREATEML)[0]
+    first["annotations"], second["annotations"] = (
+        first["annotations"][:1],
+        second["annotations"][1:],
+    )
+    files = {"a.png": SIZE, "_annotations.createml.json": json.dumps([first, second])}
+    source = write_files(tmp_path / "in", files)
+    data = converted(source, tmp_path / "out.zarr")
+    assert [r["category"] for r in rows(data)] == ["cell", "nucleus"]
+    files["_annotations.createml.json"] = json.dumps([first, {**second, "stain": "HE"}])
+    with pytest.raises(NgffBioError, match="differ in their boxes only") as error:
+        ngff_bio.convert(write_files(source, files), tmp_path / "out.zarr", overwrite=True)
+    assert error.value.record == "[1]"
+
+
 @pytest.mark.parametrize(
     "row",
     ["a.png,60,40,cell,12,3,2,9", "a.png,60,40,cell,2,x,12,9", "c.png,60,40,cell,2,3,12,9",

@@ -212,6 +212,23 @@ def test_shapes_of_version_3(tmp_path: Path) -> None:
     assert {*np.unique(drawn).tolist()} == {0, 2, 3, 4, 7, 8, 9}
 
 
+def test_several_ticked_options_are_no_class(tmp_path: Path) -> None:
+    content = project(XY[1], XY[2])
+    content["attribute"]["1"] |= {"type": 2, "options": {"1": "cell", "2": "dead"}}
+    content["metadata"]["1_0"]["av"] = {"1": "1,2"}
+    content["metadata"]["1_1"]["av"] = {"1": "2"}
+    ticked = {"class": {"cell": True, "dead": True}}
+    second = [{"shape_attributes": SHAPES[0], "region_attributes": ticked}]
+    for text in (content, {"a.png123": entry(second)}):
+        files = {"a.png": SIZE, "via_project.json": json.dumps(text)}
+        source = write_files(tmp_path / "in", files)
+        report = ngff_bio.convert(source, tmp_path / "out.zarr", overwrite=True)
+        assert [n.what for n in report.notices if "several ticked options" in n.what]
+        found = rows(ngff_bio.open(tmp_path / "out.zarr"))
+        assert [r["category"] for r in found] == [None, "dead"][: len(found)]
+    assert json.loads(found[0]["record"])["region_attributes"] == ticked
+
+
 @pytest.mark.parametrize(
     ("wrong", "record"),
     [

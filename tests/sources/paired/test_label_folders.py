@@ -157,6 +157,23 @@ def test_nifti_with_integers_of_64_bits_comes_back(tmp_path: Path) -> None:
     assert (np.asarray(written.dataobj) == values).all()
 
 
+def test_a_time_step_of_nifti_comes_back(tmp_path: Path) -> None:
+    import nibabel
+
+    source = make_nnunet(tmp_path / "in").root
+    names = [f"Dataset001_Liver/imagesTs/liver_003_{c:04}.nii.gz" for c in (0, 1)]
+    for name in names:
+        made = nibabel.Nifti1Image(np.ones((12, 10, 4, 3), np.int16), np.diag([0.5, 0.5, 2, 1]))
+        made.header.set_zooms((0.5, 0.5, 2.0, 250.0))
+        made.header.set_xyzt_units("mm", "msec")
+        nibabel.save(made, source / name)
+    ngff_bio.convert(source, tmp_path / "out.zarr")
+    export(tmp_path / "out.zarr", tmp_path / "back", to="nnunet", images=True)
+    header = nibabel.load(tmp_path / "back" / names[1]).header
+    assert header.get_zooms() == (0.5, 0.5, 2.0, 250.0)
+    assert header.get_xyzt_units() == ("mm", "msec")
+
+
 def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
     import h5py
 
