@@ -114,8 +114,8 @@ def test_with_skip_the_rest_is_converted_and_the_report_lists_what_is_not(
     report = write_dataset(dataset, storage, SMALL, on_error="skip")
     lost = {n.partition(".")[0] for n in gone}
     kept = tuple(i for i in dataset.images if i.name not in lost)
-    assert [n.kind for n in report.notices] == ["skipped"] * len(gone)
-    for notice, name in zip(report.notices, gone, strict=True):
+    skipped = [n for n in report.notices if n.kind == "skipped"]
+    for notice, name in zip(skipped, gone, strict=True):
         assert name.partition(".")[0] in notice.what
         assert notice.file is not None
         assert notice.file.endswith(name)
@@ -148,7 +148,7 @@ def test_a_skipped_image_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
         write_dataset(dataset, storage, SMALL, on_error="skip", progress=stop)
     (tmp_path / "in" / "A1 2.raw").write_bytes(content)
     report = write_dataset(dataset, storage, SMALL, on_error="skip")
-    assert report.notices == []
+    assert "skipped" not in [n.kind for n in report.notices]
     expected = MemoryStorage()
     write_dataset(dataset, expected, SMALL)
     assert contents(storage) == contents(expected)

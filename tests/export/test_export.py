@@ -46,7 +46,7 @@ def test_the_error_for_an_unknown_format_lists_all_formats(store, tmp_path):
         export(store, tmp_path / "out", to="cocoo")
     for name in exporters():
         assert name in str(error.value)
-    assert "did you mean coco" in str(error.value)
+    assert "one of similar name: coco" in str(error.value)
 
 
 def test_an_unknown_image_lists_the_known_ones(store, tmp_path):
