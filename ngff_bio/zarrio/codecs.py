@@ -187,8 +187,10 @@ def codec_from(name: object, config: Mapping[str, Any]) -> Codec:
                 # -1 is numcodecs' choice between the other two; a reader need not know which.
                 shuffle = _SHUFFLES[shuffle] if shuffle >= 0 else "shuffle"
             block = min(max(int(config.get("blocksize") or 0), 0), (1 << 31) - 1)
-            level = int(config.get("clevel", 5))
-            return Codec("blosc", str(config.get("cname", "lz4")), level, shuffle, block)
+            level, cname = int(config.get("clevel", 5)), config.get("cname", "lz4")
+            if cname not in (*_CNAMES, "snappy"):  # is not copied to others
+                raise UnsupportedLayoutError(f"blosc of {str(cname)[:40]!r}")
+            return Codec("blosc", cname, level, shuffle, block)
         case "zstd" | "gzip" | "zlib":
             return Codec(cast("Any", name), level=int(config.get("level", 1)))
         case "crc32c":

@@ -115,13 +115,20 @@ def parse_member(raw: object, file: str, record: str) -> object:
 
 def to_json(document: Mapping[str, object], *, compact: bool = False) -> bytes:
     """Indented for people; without white space where all of a store is in it."""
-    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    text = _encoded(document, separators=(",", ":"))
     if compact:
         return text
     try:
         return msgspec.json.format(text, indent=2)  # json indents ten times slower
     except msgspec.DecodeError:  # NaN or infinity, which is not JSON
-        return json.dumps(document, indent=2, ensure_ascii=False).encode()
+        return _encoded(document, indent=2)
+
+
+def _encoded(document: Mapping[str, object], **layout: Any) -> bytes:
+    try:
+        return json.dumps(document, ensure_ascii=False, **layout).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair in a text: only an escape stands for it
+        return json.dumps(document, **layout).encode()
 
 
 def node_key(path: str, name: str) -> str:

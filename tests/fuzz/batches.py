@@ -9,6 +9,7 @@ import shutil
 import signal
 import struct
 import tempfile
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
@@ -76,6 +77,8 @@ def run_batch(inputs: Inputs, seeds: range, place: Path, every: int) -> Outcome:
     if child == 0:
         try:
             _work(inputs, seeds, place, every)
+        except BaseException:  # outside of the reading of an input: of what was read before, too
+            (place / "died").write_text(traceback.format_exc())
         finally:
             os._exit(1)
     _, status = os.waitpid(child, 0)
@@ -92,6 +95,9 @@ def run_batch(inputs: Inputs, seeds: range, place: Path, every: int) -> Outcome:
         kind = inputs.make(seed).kind
         outcome.counts.setdefault(kind, Counter())["unexpected"] += 1
         what = {-signal.SIGPROF: "took too long", -signal.SIGALRM: "hung"}.get(was, f"code {was}")
+        if (died := place / "died").exists():
+            what = died.read_text()
+            died.unlink()
         outcome.unexpected.append((seed, what))
         outcome.next_seed = seed + 1
         repair(place)

@@ -15,7 +15,7 @@ from ngff_bio.storage import MemoryStorage
 from ngff_bio.zarrio.arrays import ArrayMeta, parse_array
 from ngff_bio.zarrio.chunks import parse_shard_index
 from ngff_bio.zarrio.codecs import Codec, CodecPipeline
-from ngff_bio.zarrio.documents import parse_json, parse_member, split_json
+from ngff_bio.zarrio.documents import parse_json, parse_member, split_json, to_json
 from ngff_bio.zarrio.hierarchy import Hierarchy
 
 V3 = ArrayMeta(
@@ -125,3 +125,19 @@ def test_a_shard_index_with_impossible_entries_is_damaged(
     body = index.tobytes()
     with pytest.raises(StoreError, match=what):
         parse_shard_index(V3, body + crc32c(body), "store/a/0/c/0/0/0")
+
+
+@pytest.mark.parametrize("compact", [True, False])
+@pytest.mark.parametrize("other", [1, float("nan")])
+def test_half_of_a_surrogate_pair_is_written_as_it_was_read(other: float, compact: bool) -> None:
+    read = parse_json(b'{"attributes": {"a": "\\ud800"}}', "zarr.json") | {"b": other}
+    written = to_json(read, compact=compact)
+    assert b'"\\ud800"' in written
+    assert parse_json(written, "zarr.json")["attributes"] == {"a": "\ud800"}
+
+
+@pytest.mark.parametrize("cname", ["\ud800", "xyz", None, ["lz4"]])
+def test_compressors_that_blosc_has_not_are_not_taken_over(cname: object) -> None:
+    document = V2.document()
+    document["compressor"]["cname"] = cname
+    assert parse_array(document, 2, "a/0").pipeline is None
