@@ -8,6 +8,9 @@ version 7.3 are HDF5, with axes the other way round.
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -145,9 +148,9 @@ def _shapes(file: SourceFile) -> dict[str, tuple[int, ...]]:
     start = file.read_range(0, len(_OLD))
     with damage_named(file.name, "the MATLAB file cannot be read"):
         if start == _OLD:
-            io = import_optional("scipy.io", "ngff-bio[objects]")
+            matlab = import_optional("scipy.io", "ngff-bio[objects]")
             with file.open() as stream:
-                return {n: tuple(map(int, shape)) for n, shape, _ in io.whosmat(stream)}
+                return {n: tuple(map(int, shape)) for n, shape, _ in matlab.whosmat(stream)}
         if start == _HDF5:
             with opened_hdf5(file) as opened:
                 return {n: tuple(map(int, one.shape)) for n, one in hdf5_datasets(opened)}
@@ -164,14 +167,43 @@ def _arrays(file: SourceFile, limits: Limits) -> dict[str, NDArray[Any]]:
             found=", ".join(shapes)[:80] or "no arrays of MATLAB",
             hint="leave the file out with --exclude GLOB",
         )
-    wanted = [n for n in _WANTED if n in shapes]
+    wanted = [name for name in _WANTED if name in shapes]
     for name in wanted:
         limits.check_plane(int(np.prod(shapes[name])), 1, file.name, whole=True, pixel_bytes=8)
     with damage_named(file.name, "the MATLAB file cannot be read"):
         if file.read_range(0, len(_OLD)) == _OLD:
-            io = import_optional("scipy.io", "ngff-bio[objects]")
-            with file.open() as stream:
-                found = io.loadmat(stream, variable_names=wanted)
-            return {n: np.asarray(found[n]) for n in wanted}
+            return _loaded(file, wanted)
         with opened_hdf5(file) as opened:
             return {n: np.asarray(opened[n][...]).T for n in wanted}
+
+
+#: The other process gets the file and names of arrays, and answers with an archive of these.
+_LOAD = """
+import io, sys
+import numpy, scipy.io
+found = scipy.io.loadmat(io.BytesIO(sys.stdin.buffer.read()), variable_names=sys.argv[1:])
+numpy.savez(sys.stdout.buffer, allow_pickle=False, **{name: found[name] for name in sys.argv[1:]})
+"""
+
+
+def _loaded(file: SourceFile, wanted: list[str]) -> dict[str, NDArray[Any]]:
+    """Arrays of a file before version 7.3, read in a process of its own.
+
+    ``scipy.io.loadmat`` ends its process with a segmentation fault if the type of an element does not
+    exist.
+    """
+    import_optional("scipy.io", "ngff-bio[objects]")
+    with file.open() as stream:
+        data = stream.read()
+    command = [sys.executable, "-c", _LOAD, *wanted]
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise SourceError(
+            "the MATLAB file cannot be read",
+            file=file.name,
+            found=last[0][:200] if last else f"a reader that ended with code {done.returncode}",
+            hint="the file may be damaged: get it again, or leave it out with --exclude GLOB",
+        )
+    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as arrays:
+        return {name: np.asarray(arrays[name]) for name in wanted}

@@ -51,9 +51,11 @@ class Codec:
     checked: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a block size that blosc does not take: codecs are also read from state files."""
+        """Refuse what blosc does not take: codecs are also read from state files."""
         if not 0 <= self.block < 1 << 31:
             raise ValueError(f"not a block size of blosc: {self.block}")
+        if self.name == "blosc" and self.cname not in (*_CNAMES, "snappy"):
+            raise ValueError(f"not a compressor of blosc: {self.cname[:40]!r}")
 
     def __str__(self) -> str:
         if self.name == "blosc":
