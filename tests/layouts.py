@@ -24,6 +24,7 @@ from annotated import values_of, write_files
 from PIL import Image
 
 import ngff_bio
+from ngff_bio.checks import validate
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "formats.md"
 
@@ -525,6 +526,7 @@ def row(layout: Layout, folder: Path) -> str:
     store = folder / "out.zarr"
     ngff_bio.convert(source, store)
     assert ngff_bio.verify(store, source).equal
+    assert not [f for f in validate(store) if f.level == "error"]
     data = ngff_bio.open(store)
     assert data.attributes["source"] == layout.source, layout.title
     layers = [(data[p], layer) for p in data for layer in data[p].layers]

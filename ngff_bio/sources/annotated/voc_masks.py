@@ -101,12 +101,21 @@ class LabelImages:
                 )
             table = {k: 0 if v == VOID else v for k, v in table.items()}
         pixels = mapped_labels(source, counts, table, name, palette)
+        categories = self.palette.categories
+        unnamed = {*pixels.values.tolist()} - {0, *(c.id for c in categories)}
+        if unnamed and not objects:
+            self.problems.note(
+                "classes of label images without a name: they are named by their value; a file "
+                "labelmap.txt or class_names.txt has the names",
+                record=f"{name}: {', '.join(map(str, sorted(unnamed)))}"[:80],
+            )
+            categories += tuple(Category(v, str(v)) for v in sorted(unnamed))
         return VolumeLayer(
             layer,
             pixels,
             "instance" if objects else "semantic",
             int(pixels.values.max(initial=0)),
-            categories=self.palette.categories,
+            categories=categories,
             classes=CLASS_LAYER if objects and classed else None,
             attributes={"files": [name]},
         )
