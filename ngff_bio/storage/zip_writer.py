@@ -20,7 +20,7 @@ from ngff_bio.storage.folder import UNFINISHED, storage_error
 try:
     import fcntl
 except ImportError:  # not on this system: two writers of one file then are not noticed
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # None stands for the module that is not there
 
 #: The same objects give the same file: no time is the earliest that a zip can state.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)

@@ -72,12 +72,12 @@ def run(command: str, *arguments: object, code: int = 0) -> str:
 @pytest.fixture(scope="module")
 def local(store: Path) -> tuple[dict, bytes, bytes, bytes]:
     """What commands give for the folder."""
-    picture, coco = store.parent / "b.png", store.parent / "b.json"
-    run("preview", store, "-o", picture)
+    preview, coco = store.parent / "b.png", store.parent / "b.json"
+    run("preview", store, "-o", preview)
     run("export", store, coco, "--to", "coco", "-q")
     run("measure", store, "-o", store.parent / "b.csv", "--properties", "solidity")
     info = json.loads(run("info", store, "--json"))
-    return info, picture.read_bytes(), coco.read_bytes(), (store.parent / "b.csv").read_bytes()
+    return info, preview.read_bytes(), coco.read_bytes(), (store.parent / "b.csv").read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["web", "bucket", "zip in a bucket"])

@@ -236,7 +236,7 @@ def contents(storage: Storage) -> Iterator[tuple[str, bytes]]:
 class Stale(MemoryStorage):
     """Everybody sees it, and its listings show only what was there when it was made."""
 
-    locality = "network"  # type: ignore[assignment]
+    locality = "network"  # type: ignore[assignment]  # as a bucket, though in memory
 
     def __post_init__(self) -> None:
         self.listed = set(self.objects)
@@ -261,7 +261,7 @@ def test_nothing_is_lost_or_left_where_listings_are_old(name: str) -> None:
 class Late(MemoryStorage):
     """A bucket of which two of three listings are as old as this object."""
 
-    locality = "network"  # type: ignore[assignment]
+    locality = "network"  # type: ignore[assignment]  # as a bucket, though in memory
     asked: int = 0
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -106,8 +107,10 @@ def neighbors(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [brush, counted, centers, neighbors])
-def test_label_images_of_no_certain_image_are_refused(make: object, tmp_path: Path) -> None:
-    make(tmp_path / "in")  # type: ignore[operator]
+def test_label_images_of_no_certain_image_are_refused(
+    make: Callable[[Path], object], tmp_path: Path
+) -> None:
+    make(tmp_path / "in")
     with pytest.raises(NgffBioError, match="label images without their image") as error:
         estimate(tmp_path / "in")
     assert "--labels none" in str(error.value.hint)
