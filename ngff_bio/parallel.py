@@ -141,7 +141,11 @@ class WorkerPool:
         return task.wait()
 
     def imap(self, calls: Iterable[Callable[[], R]]) -> Iterator[R]:
-        """Results of calls in their order, a bounded number of calls ahead of the consumer."""
+        """Results of calls in their order, a bounded number of calls ahead of the consumer.
+
+        On an error, and if the consumer stops, no call runs any more when control returns: what the
+        calls write to may be removed.
+        """
         running: deque[_Task] = deque()
         try:
             for call in calls:
@@ -155,6 +159,8 @@ class WorkerPool:
         finally:
             for task in running:
                 task.cancel()
+            for task in running:
+                task.ended.wait()
 
     def close(self) -> None:
         """Cancel what has not begun, and end the threads when they are free."""
@@ -202,7 +208,7 @@ class _Task:
         self._pool, self._function, self._items = pool, function, items
         self._results: list[Any] = [None] * len(items)
         self._error: BaseException | None = None
-        self._done = threading.Event()
+        self.ended = threading.Event()
         self._lock = threading.Lock()
         self._next = self._running = 0
 
@@ -219,15 +225,17 @@ class _Task:
     def wait(self) -> list[Any]:
         """Work, wait for the others, and return the results."""
         self.work()
-        self._done.wait()
+        self.ended.wait()
         if self._error is not None:
             raise self._error
         return self._results
 
     def cancel(self) -> None:
-        """Begin no further item."""
+        """Begin no further item; `ended` is set when those that run have ended."""
         with self._lock:
             self._next = len(self._items)
+            if self._running == 0:
+                self.ended.set()
 
     def _take(self) -> int | None:
         with self._lock:
@@ -244,7 +252,7 @@ class _Task:
                 self._error = self._error or error
                 self._next = len(self._items)
             if self._running == 0 and self._next >= len(self._items):
-                self._done.set()
+                self.ended.set()
 
 
 _shared: dict[int, WorkerPool] = {}

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,25 @@ def test_imap_gives_results_in_order_and_runs_few_calls_ahead(threads: int) -> N
         assert [next(results) for _ in range(3)] == [0, 1, 2]
         assert len(begun) < 40
         assert list(results) == list(range(3, 100))
+
+
+def test_no_call_of_imap_runs_when_its_error_is_raised() -> None:
+    begun, running = threading.Event(), []
+
+    def slow() -> None:
+        running.append("slow")
+        begun.set()
+        time.sleep(0.2)
+        running.clear()
+
+    def fails() -> None:
+        begun.wait(30)
+        raise ZeroDivisionError
+
+    with WorkerPool(3) as pool, pytest.raises(ZeroDivisionError):
+        list(pool.imap([fails, slow]))
+    assert begun.is_set()
+    assert not running
 
 
 def test_processors_are_counted_by_affinity(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,5 +213,6 @@ def codec_names(document: Document) -> list[str]:
         inner = [c.get("configuration") for c in codecs if c.get("name") == "sharding_indexed"]
         below = [name for c in inner if isinstance(c, dict) for name in codec_names(c)]
         return [str(c.get("name")).removeprefix("numcodecs.") for c in codecs] + below
-    found = [document.get("compressor"), *(document.get("filters") or ())]
+    filters = document.get("filters")
+    found = [document.get("compressor"), *(filters if isinstance(filters, list) else ())]
     return [str(c.get("id")) for c in found if isinstance(c, dict)]

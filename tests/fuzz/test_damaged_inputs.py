@@ -38,8 +38,8 @@ def test_an_undamaged_input_is_read(
 
 
 def test_some_damaged_inputs_end_as_they_should() -> None:
-    """Some seconds of inputs, the same ones in each run; `make fuzz` tries others."""
-    arguments = ("--seed", "1", "--minutes", "0.25", "--verbose")
+    """Some hundreds of inputs, the same ones in each run; `make fuzz` tries others."""
+    arguments = ("--seed", "1", "--inputs", "600", "--minutes", "2", "--verbose")
     done = subprocess.run(
         [sys.executable, str(RUN), *arguments], capture_output=True, text=True, timeout=300
     )
