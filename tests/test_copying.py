@@ -132,23 +132,30 @@ def test_a_zip_is_resumed_and_in_a_bucket_it_appears_whole(
     expected = (tmp_path / "whole.ozx").read_bytes()
     with pytest.raises(Stopped):
         copy(store, tmp_path / "a.ozx", progress=stop)
-    (partial,) = tmp_path.glob("a.ozx?*")
+    (unfinished,) = tmp_path.glob("a.ozx?*")
     assert not (tmp_path / "a.ozx").exists()
-    with partial.open("r+b") as file:  # an object that is damaged, and a half one at the end
+    with unfinished.open("r+b") as file:  # an object that is damaged, and a half one at the end
         first = expected.index(b"PK\3\4", 1) - 1
         file.seek(first)
         file.write(bytes([expected[first] ^ 1]))
         file.seek(-3, 2)
         file.truncate()
-    with partial.open("r+b") as file:
+    with unfinished.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(StoreBusyError):
-            copy(store, tmp_path / "a.ozx")
+        for call in (partial(copy, store), ngff_bio.discard):
+            with pytest.raises(StoreBusyError):
+                call(tmp_path / "a.ozx")
     report = copy(store, tmp_path / "a.ozx")
     assert 2 <= report.sent < report.objects - 20
     assert report.requests["GET"] == report.sent
     assert (tmp_path / "a.ozx").read_bytes() == expected
-    assert not partial.exists()
+    assert not unfinished.exists()
+    with pytest.raises(Stopped):
+        copy(store, tmp_path / "a.ozx", overwrite=True, progress=stop)
+    assert ngff_bio.discard(tmp_path / "a.ozx") == "copy"
+    assert ngff_bio.discard(tmp_path / "a.ozx") is None
+    assert {p.name for p in tmp_path.iterdir()} == {"whole.ozx", "a.ozx"}
+    assert (tmp_path / "a.ozx").read_bytes() == expected
     bucket = bucket_server.storage()
     there, options = f"{bucket.address}/a.ozx", {"storage_options": bucket.options}
     with pytest.raises(Stopped):

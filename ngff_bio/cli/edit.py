@@ -135,7 +135,7 @@ def discard(store: cli.Store, storage_options: dict[str, Any]) -> None:
     """Undo a write into a store that was interrupted, instead of finishing it.
 
     The store is what it was before, byte for byte; an interrupted conversion into a new store is
-    removed.
+    removed, and what an interrupted copy has left beside a zip.
     """
     import ngff_bio
 
@@ -146,6 +146,7 @@ def discard(store: cli.Store, storage_options: dict[str, Any]) -> None:
         "append": "what was being appended was removed",
         "replace": "the store that was to replace this one was removed",
         "change": "the change was undone",
+        "copy": "what was written of the zip was removed",
         "finished": "the write was visible already: it was finished",
     }[done]
     console().print(text, markup=False)

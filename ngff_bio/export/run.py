@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ngff_bio.deprecation import renamed_keywords
+from ngff_bio.errors import ArgumentError
 from ngff_bio.export.output import output_at, shown
 from ngff_bio.export.registry import find_exporter
 from ngff_bio.export.report import ExportReport
@@ -69,7 +70,7 @@ def export(
     Raises
     ------
     ngff_bio.errors.ArgumentError
-        If the format, the region or an option is not valid.
+        If the format, the region or an option is not valid, or there is nothing to write.
     ngff_bio.errors.NameNotFoundError
         If the store has no such image or label layer.
     ngff_bio.errors.StoreExistsError
@@ -96,6 +97,13 @@ def export(
         with store_errors("the annotations of the store cannot be exported", file=selection.url):
             exporter.write(selection, beside, report)
         files = [beside] if beside.is_file() else [f for f in beside.rglob("*") if f.is_file()]
+        if not files:
+            raise ArgumentError(
+                f"nothing can be exported to {exporter.name}: the selection has no annotations",
+                file=selection.url,
+                hint="select other images with --image"
+                + (", or add --images" if not images else ""),
+            )
         report.files, report.bytes = len(files), sum(f.stat().st_size for f in files)
     report.images = report.images or len(selection.images)
     report.seconds = time.monotonic() - began

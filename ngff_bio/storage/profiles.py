@@ -27,6 +27,7 @@ class Profile:
     name: str
     config: dict[str, str] = field(default_factory=dict, repr=False)
     requested: bool = False
+    sso: bool = False
 
     def provider(self) -> Any:
         """Gives credentials and renews them when they expire.
@@ -48,7 +49,9 @@ class Profile:
             raise ArgumentError(
                 "the AWS profile gives no credentials",
                 found=f"{self.name}: {error}",
-                hint=f"log in again: aws sso login --profile {self.name}",
+                hint=f"log in again: aws sso login --profile {self.name}"
+                if self.sso
+                else f"correct its section of the files of AWS: aws configure --profile {self.name}",
             ) from None
         return provider
 
@@ -74,12 +77,18 @@ def read_profile(name: str | None) -> Profile:
         for section, members in _read(file).items():
             profiles.setdefault(section, {}).update(members)
     if wanted and wanted not in profiles:
+        variable = "" if name else " as AWS_PROFILE or"
+        hint = f"give one of these names{variable} with --profile NAME"
+        if not profiles:
+            hint = "make it: aws configure --profile NAME" + (
+                "" if name else ", or unset AWS_PROFILE"
+            )
         raise ArgumentError(
             "there is no such AWS profile",
             file=", ".join(map(str, files)),
-            expected=closest_names(wanted, profiles) or "a profile",
+            expected=closest_names(wanted, profiles) or "a profile: these files have none",
             found=wanted,
-            hint="see `aws configure list-profiles`",
+            hint=hint,
         )
     found = profiles.get(wanted or "default", {})
     names = {
@@ -91,7 +100,8 @@ def read_profile(name: str | None) -> Profile:
     }
     config = {ours: found[theirs] for theirs, ours in names.items() if found.get(theirs)}
     requested = "access_key_id" not in config and any(found.get(k) for k in _REQUESTED)
-    return Profile(wanted or "default", config, requested)
+    sso = any(found.get(k) for k in ("sso_session", "sso_start_url"))
+    return Profile(wanted or "default", config, requested, sso)
 
 
 def _read(file: Path) -> dict[str, dict[str, str]]:

@@ -145,6 +145,18 @@ class PartialZip:
         start, size = self._kept[key]
         return os.pread(self._handle, size, start)
 
+    def discard(self) -> None:
+        """Remove what was written."""
+        try:
+            self._beside.unlink()
+        except OSError as error:
+            raise storage_error(error, self._beside, "remove") from error
+
+    @staticmethod
+    def begun(path: Path) -> bool:
+        """Whether an interrupted run has left a part of this file."""
+        return path.with_name(path.name + UNFINISHED).is_file()
+
     def write(self, pieces: Iterable[bytes]) -> None:
         """Write all of the file, and move it to its place."""
         try:

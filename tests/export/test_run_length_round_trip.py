@@ -69,6 +69,16 @@ def test_a_table_whose_first_row_is_short_keeps_its_columns(tmp_path):
     assert (tmp_path / "out/t.csv").read_text() == "ImageId,EncodedPixels\na,\nb,1 3\n"
 
 
+def test_a_store_without_annotations_is_refused_and_exported_with_images(tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a.png")
+    convert(tmp_path / "a.png", tmp_path / "store.zarr")
+    with pytest.raises(ArgumentError, match=r"no annotations[\s\S]*add --images"):
+        export(tmp_path / "store.zarr", tmp_path / "out", to="label-files")
+    assert not (tmp_path / "out").exists()
+    export(tmp_path / "store.zarr", tmp_path / "out", to="label-files", images=True)
+    assert [p.name for p in (tmp_path / "out").rglob("*")] == ["a.png"]
+
+
 def test_all_rows_without_runs_come_back(tmp_path):
     (tmp_path / "in").mkdir()
     for name in "ab":

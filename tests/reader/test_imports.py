@@ -37,6 +37,8 @@ def test_opening_an_image_loads_no_more_than_numpy(tmp_path: Path, version: str)
     assert loaded(code) <= {"numpy"}
     cut = f"{code}\nimage.pixels.array(0)[0, :5, :5]"
     assert loaded(cut) <= {"numpy", "imagecodecs"}
+    drawn = f"{code}\nimage.thumbnail(8, labels=next(iter(image.labels)))"
+    assert loaded(drawn) <= {"numpy", "imagecodecs", "PIL"}
 
 
 def test_converting_an_image_loads_no_other_zarr_no_dask_and_no_pandas(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_profile_that_is_not_there_is_named_and_one_that_must_log_in_says_how(
     home: Path, bucket_server: BucketServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_profiles(home, bucket_server)
-    with pytest.raises(ArgumentError, match=r"lab[\s\S]*found: lap"):
+    with pytest.raises(ArgumentError, match=r"lab[\s\S]*found: lap[\s\S]*--profile NAME"):
         connect("s3://b/x", {"profile": "lap"})
     with pytest.raises(ArgumentError, match="aws sso login --profile login"):
         connect("s3://b/x", {"profile": "login"})

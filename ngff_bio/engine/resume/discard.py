@@ -13,7 +13,9 @@ from ngff_bio.engine.write.listing import current_keys
 from ngff_bio.engine.write.manifest import manifest_keys
 from ngff_bio.engine.write.records import load_records
 from ngff_bio.engine.write.transaction import settle
-from ngff_bio.storage import Storage, storage_at
+from ngff_bio.storage import FolderStorage, Storage, storage_at
+from ngff_bio.storage.zip_writer import PartialZip
+from ngff_bio.storage.zipped import ZipStorage
 from ngff_bio.zarrio.journal import (
     ADDITION,
     JOURNAL,
@@ -28,8 +30,9 @@ from ngff_bio.zarrio.journal import (
 )
 
 #: What was discarded: an incomplete store, what was being appended, the store that was to replace
-#: another one, or another change; ``finished``: it was visible already, and was put in its place.
-Discarded = Literal["store", "append", "replace", "change", "finished"]
+#: another one, another change, or what a copy wrote of a zip; ``finished``: it was visible already,
+#: and was put in its place.
+Discarded = Literal["store", "append", "replace", "change", "copy", "finished"]
 
 _REPLACING = f"{STAGED}/{PLAN}"
 
@@ -39,7 +42,8 @@ def discard(
 ) -> Discarded | None:
     """Undo a write into a store that was interrupted: the store is what it was before, byte for byte.
 
-    An interrupted conversion into a new store is removed. If this is interrupted, a second call
+    An interrupted conversion into a new store is removed, and so is the file that an interrupted copy
+    to a zip on this machine has left beside it. If this is interrupted, a second call
     continues. Returns what was discarded, ``None`` if nothing was interrupted.
 
     Parameters
@@ -59,6 +63,12 @@ def discard(
         If something cannot be removed.
     """
     storage = storage_at(place, storage_options)
+    if isinstance(storage, ZipStorage) and isinstance(storage.outer, FolderStorage):
+        path = storage.outer.root / storage.key
+        if PartialZip.begun(path):
+            with PartialZip(path) as partial:
+                partial.discard()
+            return "copy"
     if not _begun(storage):
         if all(storage.size(key) is None for key in ROOTS):
             raise missing_store(storage)

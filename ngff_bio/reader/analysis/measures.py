@@ -19,7 +19,7 @@ from ngff_bio.model import PixelArray, Region
 from ngff_bio.reader.access.image import ImageNode
 from ngff_bio.reader.tables.tables import in_table_only
 from ngff_bio.reader.xarray.blocks import block_shape
-from ngff_bio.reader.xarray.views import label_layer
+from ngff_bio.reader.xarray.grids import label_layer
 from ngff_bio.reader.xarray.world import Units
 
 if TYPE_CHECKING:

@@ -186,7 +186,7 @@ class _Opened:
     """Arrays of one image, opened once in a process."""
 
     def __init__(self, image: ImageNode, labels: Sequence[str], level: int) -> None:
-        from ngff_bio.reader.xarray.views import label_layer
+        from ngff_bio.reader.xarray.grids import label_layer
 
         self.pixels: Readable = image.pixels.array(level)
         self.names = image.pixels.names

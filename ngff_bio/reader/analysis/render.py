@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.model import PixelArray
+from ngff_bio.model import PixelArray, Readable
 from ngff_bio.ngff import ChannelMeta, rule_color
-from ngff_bio.reader.access.image import IMAGE, ImageNode
-from ngff_bio.reader.xarray.views import level_dataset, variable_name
+from ngff_bio.reader.access.arrays import take
+from ngff_bio.reader.access.image import ImageNode
+from ngff_bio.reader.xarray.grids import label_layer
 
 Rgb = tuple[int, int, int]
 
@@ -85,9 +86,13 @@ def cut_plane(
                 found=index,
             )
         chosen[axis] = min(index * sizes[axis] // full[axis], sizes[axis] - 1)
-    plane = level_dataset(image, level, labels=labels, chunks=None).isel(chosen)
-    planes = {name: plane[variable_name(name)].values for name in labels}
-    return plane[IMAGE].values, planes, chosen
+
+    def plane(array: Readable, axes: Iterable[str]) -> PixelArray:
+        return take(array, tuple(chosen.get(axis, slice(None)) for axis in axes))
+
+    layers = {name: label_layer(image, name, level) for name in labels}
+    planes = {name: plane(layer.array, layer.dims) for name, layer in layers.items()}
+    return plane(image.pixels.array(level), image.pixels.names), planes, chosen
 
 
 def to_rgb(values: PixelArray, channels: Sequence[ChannelMeta]) -> NDArray[np.uint8]:

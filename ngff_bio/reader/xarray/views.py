@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,24 +13,18 @@ from xarray.backends import BackendArray
 # else; tests/reader/test_xarray_engine.py indexes arrays without dask through them.
 from xarray.core import indexing
 
-from ngff_bio.errors import NgffBioError, StoreError
+from ngff_bio.errors import NgffBioError
 from ngff_bio.model import ORDER, Readable
-from ngff_bio.printing import printable
 from ngff_bio.reader.access.arrays import take
 from ngff_bio.reader.access.image import (
     IMAGE,
-    AlignedLabelsWarning,
     Attributes,
     ImageNode,
     warn_skipped,
 )
-from ngff_bio.reader.access.multiscale import Multiscale, overlap
 from ngff_bio.reader.xarray.blocks import Chunks, block_shape, to_dask
 from ngff_bio.reader.xarray.coordinates import pixel_coordinates
-from ngff_bio.reader.xarray.grids import GridView
-
-#: Two grids are the same if they differ by less than this part of a pixel along the whole axis.
-_SAME = 1e-3
+from ngff_bio.reader.xarray.grids import Layer, label_layer
 
 
 class LazyPixels(BackendArray):
@@ -50,31 +41,6 @@ class LazyPixels(BackendArray):
         )
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A variable to be: array, axes, shapes of a stored object and of what is decoded at once."""
-
-    array: Readable
-    dims: tuple[str, ...]
-    stored: tuple[int, ...]
-    inner: tuple[int, ...]
-    token: str
-
-    def variable(self, chunks: Chunks, attrs: Attributes) -> xr.Variable:
-        """A variable: dask-backed, or indexed directly if ``chunks`` is ``None``."""
-        sizes = (self.array.shape, self.stored, self.inner, self.array.dtype.itemsize, self.dims)
-        data: Any
-        if chunks is None:
-            data = indexing.LazilyIndexedArray(LazyPixels(self.array))
-        else:
-            data = to_dask(self.array, block_shape(*sizes, chunks), f"ngff-bio-{self.token}")
-        variable = xr.Variable(self.dims, data, attrs=attrs)
-        variable.encoding["preferred_chunks"] = dict(
-            zip(self.dims, block_shape(*sizes), strict=True)
-        )
-        return variable
-
-
 def level_dataset(
     image: ImageNode,
     number: int,
@@ -86,7 +52,7 @@ def level_dataset(
     pixels = image.pixels
     array = pixels.array(number)
     own = Layer(array, pixels.names, array.objects, array.chunks, array.token)
-    variables = {IMAGE: own.variable(chunks, _image_attrs(image))}
+    variables = {IMAGE: _variable(own, chunks, _image_attrs(image))}
     for name in image.labels if labels is None else labels:
         try:
             layer = label_layer(image, name, number)
@@ -95,7 +61,7 @@ def level_dataset(
                 raise
             warn_skipped(f"the label image {name!r} of {image.url}", error)
         else:
-            variables[variable_name(name)] = layer.variable(chunks, _label_attrs(image, name))
+            variables[variable_name(name)] = _variable(layer, chunks, _label_attrs(image, name))
     attrs: Attributes = {"path": image.path, "level": number}
     if pixels.meta.name is not None:
         attrs["name"] = pixels.meta.name
@@ -135,135 +101,17 @@ def variable_name(label: str) -> str:
     return label if label not in (IMAGE, *ORDER) else f"labels/{label}"
 
 
-def label_layer(image: ImageNode, name: str, number: int) -> Layer:
-    """A label image on the grid of one level of its image.
-
-    The label image's level of the nearest pixel size is used; if it is not on the grid of the
-    image, it is resampled by nearest neighbour, with a warning. Axes of size 1 that the image does not
-    have, or has longer, and channels are dropped.
-
-    Raises
-    ------
-    ngff_bio.errors.StoreError
-        If the label image cannot be read, is not of integers, has axes that its image has not, or is
-        nowhere on it.
-    """
-    pixels, label = image.pixels, _with_scale(image.pixels, image.label(name), name)
-    if not overlap(pixels, label):
-        raise StoreError(
-            "a label image is not on its image: they do not overlap in world coordinates",
-            record=name,
-            expected=f"scale {pixels.scale()}, translation {pixels.translation()}",
-            found=f"scale {label.scale()}, translation {label.translation()}",
-        )
-    scale, shift = pixels.scale(number), pixels.translation(number)
-    level = _nearest_level(label, scale, number)
-    array = label.array(level)
-    label_scale, label_shift = label.scale(level), label.translation(level)
-    sizes, types = pixels.sizes(number), {a.name: a.type for a in pixels.axes}
-    axes: list[int] = []
-    factors: list[float] = []
-    shifts: list[float] = []
-    same = True
-    for i, (axis, n) in enumerate(zip(label.names, array.shape, strict=True)):
-        space = types.get(axis) == "space"
-        fits = n == sizes.get(axis)
-        if n == 1 and (axis not in sizes or sizes[axis] != 1 or types[axis] == "channel"):
-            continue
-        if axis not in sizes or not (space or fits):
-            raise StoreError(
-                "the axes of a label image do not match its image",
-                record=name,
-                expected=f"{axis} of size {sizes.get(axis, 'none')}",
-                found=n,
-            )
-        factor, offset = 1.0, 0.0
-        if space:  # frames and channels have indices, not positions
-            factor = scale[axis] / label_scale[axis]
-            offset = (shift[axis] - label_shift[axis]) / label_scale[axis]
-        if fits and abs(factor - 1) * n < _SAME and abs(offset) < _SAME:
-            factor, offset = 1.0, 0.0
-        else:
-            same = False
-        axes.append(i)
-        factors.append(factor)
-        shifts.append(offset)
-    dims = tuple(label.names[i] for i in axes)
-    if same and len(axes) == array.ndim:
-        return Layer(array, dims, array.objects, array.chunks, array.token)
-
-    if not same:
-        warnings.warn(
-            printable(
-                f"the label image {name!r} of {image.url} has another pixel size or offset than level "
-                f"{number} of its image: it is aligned by world coordinates"
-            ),
-            AlignedLabelsWarning,
-            stacklevel=3,
-        )
-
-    def on_grid(block: tuple[int, ...]) -> tuple[int, ...]:
-        sides = zip((block[i] for i in axes), factors, strict=True)
-        return tuple(max(round(side / factor), 1) for side, factor in sides)
-
-    return Layer(
-        GridView(array, tuple(axes), tuple(sizes[d] for d in dims), tuple(factors), tuple(shifts)),
-        dims,
-        on_grid(array.objects),
-        on_grid(array.chunks),
-        f"{array.token}-on-{number}-{pixels.array(number).token}",
-    )
-
-
-def _with_scale(pixels: Multiscale, label: Multiscale, name: str) -> Multiscale:
-    """A label image of the size of its image whose scale was left out has the scale of its image."""
-    sizes, own = pixels.sizes(), label.sizes()
-    space = [a.name for a in label.axes if a.type == "space" and a.name in sizes]
-    plain = all(label.scale()[a] == 1 and not label.translation()[a] for a in space)
-    if not plain or any(a.unit for a in label.axes) or any(own[a] != sizes[a] for a in space):
-        return label
-    if all(pixels.scale()[a] == 1 and not pixels.translation()[a] for a in space):
-        return label
-    levels = []
-    for number, level in enumerate(label.meta.levels):
-        # The level of the image of the same size, else level 0 and how much smaller this one is.
-        same = number < len(pixels) and all(
-            label.sizes(number)[a] == pixels.sizes(number)[a] for a in space
-        )
-        base, factor = (number, (1.0,) * len(label.names)) if same else (0, level.scale)
-        scale, shift = pixels.scale(base), pixels.translation(base)
-        steps = dict(zip(label.names, factor, strict=True))
-        levels.append(
-            replace(
-                level,
-                scale=tuple(f * scale.get(a, 1.0) for a, f in steps.items()),
-                translation=tuple(
-                    shift.get(a, 0.0) + scale.get(a, 1.0) * (f - 1) / 2 for a, f in steps.items()
-                ),
-            )
-        )
-    warnings.warn(
-        printable(
-            f"the label image {name!r} of {label.url} has no scale: that of its image is taken"
-        ),
-        AlignedLabelsWarning,
-        stacklevel=4,
-    )
-    return Multiscale(label.nodes, label.path, replace(label.meta, levels=tuple(levels)))
-
-
-def _nearest_level(label: Multiscale, scale: Mapping[str, float], number: int) -> int:
-    """The label image's level of the image's pixel size; of several equally near ones the finest."""
-    levels = list(label.present())
-    if not levels:
-        return number if number < len(label) else 0  # reading it raises, naming the level
-    shared = [a for a in ("y", "x", "z") if a in scale and a in label.names]
-
-    def distance(level: int) -> float:
-        own = label.scale(level)
-        return float(sum(abs(math.log(abs(own[a] / scale[a]))) for a in shared))
-
-    return min(levels, key=lambda level: (round(distance(level), 6), level))
+def _variable(layer: Layer, chunks: Chunks, attrs: Attributes) -> xr.Variable:
+    """A variable: dask-backed, or indexed directly if ``chunks`` is ``None``."""
+    sizes = (layer.array.shape, layer.stored, layer.inner, layer.array.dtype.itemsize, layer.dims)
+    data: Any
+    if chunks is None:
+        data = indexing.LazilyIndexedArray(LazyPixels(layer.array))
+    else:
+        data = to_dask(layer.array, block_shape(*sizes, chunks), f"ngff-bio-{layer.token}")
+    variable = xr.Variable(layer.dims, data, attrs=attrs)
+    variable.encoding["preferred_chunks"] = dict(zip(layer.dims, block_shape(*sizes), strict=True))
+    return variable
 
 
 def _image_attrs(image: ImageNode) -> Attributes:
