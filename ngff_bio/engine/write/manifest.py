@@ -265,6 +265,6 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> list[ManifestEntry]:
         columns = [table[name].cast(type_) for name, type_ in zip(_COLUMNS, types, strict=True)]
         if any(columns[_COLUMNS.index(name)].null_count for name in ("kind", "path", "size")):
             raise ValueError("a row has no kind, path or size")
+        return [ManifestEntry(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         raise StoreError("the manifest cannot be read", file=file, found=error) from error
-    return [ManifestEntry(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
