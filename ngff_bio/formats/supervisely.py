@@ -3,13 +3,15 @@
 Format: https://docs.supervisely.com/data-organization/00_ann_format_navi. Points are x, y of pixels; a
 polygon is filled as by OpenCV, with its sides, and so are its holes; a rectangle includes both corners;
 a bitmap is a PNG, compressed with zlib and in base64, its first pixel at ``origin``; its pixels are
-those that are not 0, or whose alpha is not.
+those that are not 0, or whose alpha is not; so is an alpha mask. An ``oriented_bbox`` has two corners
+in ``points`` itself, and is rotated around its center by ``angle``: clockwise, in radians.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
 from ngff_bio.formats.json.text import checked, parse_json, shown
-from ngff_bio.formats.outlines import check_points, mask_rle, outline
+from ngff_bio.formats.outlines import check_points, mask_rle, outline, rotated_box
 from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.formats.text import hex_color
 from ngff_bio.model import Box, Category, Geometry, Instance, Polygons, Rle, SourceFile
@@ -30,6 +32,9 @@ from ngff_bio.raster.filled import rasterize_filled
 from ngff_bio.raster.runs import run_pixels
 
 _HINT = "correct the file, or skip such objects with --on-error skip"
+
+#: Kinds of objects without area.
+_NO_AREA = ("point", "line", "cuboid", "cuboid_2d", "graph")
 
 #: Bytes of an uncompressed bitmap file.
 _LARGEST = 256 << 20
@@ -60,7 +65,8 @@ class _Object(msgspec.Struct):
     geometryType: str | None = None  # noqa: N815
     id: int | str | None = None
     classId: int | str | None = None  # noqa: N815
-    points: _Points | None = None
+    points: _Points | list[tuple[float, float]] | None = None
+    angle: float | None = None
     bitmap: _Bitmap | None = None
 
 
@@ -148,18 +154,27 @@ class SuperviselyFile:
 def _geometry(one: _Object, size: tuple[int, int], at: SourceRecord) -> Geometry | None:
     kind = one.geometryType or ("bitmap" if one.bitmap is not None else "polygon")
     points = one.points or _Points()
-    if kind == "bitmap":
+    if isinstance(points, list):  # of `oriented_bbox`
+        points = _Points(points)
+    if kind in ("bitmap", "alpha_mask"):
         mask, (x, y) = _mask(one.bitmap, size, at)
         return mask_rle(mask, (x, y), size)
-    if kind == "rectangle":
+    if kind in ("rectangle", "oriented_bbox"):
         check_points(points.exterior, 2, at.member(".points"))
         (x0, y0), (x1, y1) = points.exterior[0], points.exterior[-1]
+        if (one.angle or 0) % (2 * math.pi):
+            return rotated_box((x0, y0, x1, y1), math.degrees(one.angle or 0))
         left, top = min(x0, x1), min(y0, y1)
         return Box(left, top, max(x0, x1) + 1, max(y0, y1) + 1)
     if kind == "polygon":
         outer = outline(points.exterior, at.member(".points.exterior"))
         holes = [outline(p, at.member(".points.interior")) for p in points.interior]
         return _without(outer, holes, size) if holes else outer
+    if kind not in _NO_AREA:
+        known = ("bitmap", "alpha_mask", "rectangle", "oriented_bbox", "polygon", *_NO_AREA)
+        raise at.member(".geometryType").error(
+            "an object of a kind that is not read", expected=", ".join(known), found=kind
+        )
     return None
 
 

@@ -18,8 +18,6 @@ _MICROSCOPE = (
 
 #: What a file is by its ending, where every such file could hold annotations or pixels.
 _KINDS = {
-    ".json": "JSON of another kind",
-    ".jsonl": "JSON of another kind",
     ".geojson": "GeoJSON",
     ".xml": "XML, as of Pascal VOC or CVAT",
     ".roi": "ImageJ region",
@@ -44,8 +42,21 @@ _KINDS = {
     ),
 }
 
+#: Tools whose JSON is not read, by a key in it.
+_TOOLS = {
+    "V7 Darwin": rb'"slot_names"\s*:|"schema_ref"\s*:\s*"[^"]*darwin',
+    "Hasty": rb'"export_format_version"\s*:',
+    "SuperAnnotate": rb'"className"\s*:',
+    "Labelbox": rb'"data_row"\s*:',
+    "Encord": rb'"label_hash"\s*:',
+    "Segments.ai": rb'"label_status"\s*:',
+    "Scalabel": rb'"(?:box|poly)2d"\s*:',
+    "Kili": rb'"jsonResponse"\s*:',
+}
+
 #: How files of some kinds can be converted.
 WAYS = {
+    **{f"JSON of {tool}": f"export the annotations of {tool} as COCO" for tool in _TOOLS},
     **dict.fromkeys(
         ("NumPy arrays", "MATLAB arrays", "HDF5 arrays"),
         "to convert arrays of labels, save them as TIFF (tifffile.imwrite) in a folder masks beside "
@@ -147,6 +158,11 @@ def _kind(tree: FileTree, name: str, stems: set[str]) -> str:
         from ngff_bio.sources.images.label_names import by_convention
 
         return "image file" + (" named like a label image" if by_convention(name) else "")
+    if ending in (".json", ".jsonl", ".ndjson"):
+        with tree.file(name).open() as stream:
+            head = stream.read(_SNIFFED)
+        found = (f"JSON of {tool}" for tool, key in _TOOLS.items() if re.search(key, head))
+        return next(found, "JSON of another kind")
     if ending in _KINDS:
         return _KINDS[ending]
     if is_archive(name):

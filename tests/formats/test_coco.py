@@ -332,10 +332,6 @@ def test_a_file_that_changes_while_it_is_read_is_named(tmp_path: Path) -> None:
         ({"images": [{"id": [1], "file_name": "a.png"}]}, "wrong type|missing", "images[0]"),
         ({"images": [{"id": True, "file_name": "a.png"}]}, "wrong type|missing", "images[0]"),
         ({"images": [7]}, "wrong type|missing", "images[0]"),
-        ({"images": [{"id": 1, "file_name": "../a.png"}]}, "leads out", "images[0]"),
-        ({"images": [{"id": 1, "file_name": "/etc/passwd"}]}, "leads out", "images[0]"),
-        ({"images": [{"id": 1, "file_name": "C:\\a.png"}]}, "leads out", "images[0]"),
-        ({"images": [{"id": 1, "file_name": "x\\..\\..\\a.png"}]}, "leads out", "images[0]"),
         (
             {"images": [{"id": 1, "file_name": "a.png", "height": "10", "width": 12}]},
             "wrong type",

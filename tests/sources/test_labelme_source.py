@@ -220,13 +220,13 @@ def test_a_wrong_shape_ends_it_or_is_passed_over(tmp_path: Path) -> None:
 def test_rotated_rectangles_of_other_programs_are_outlines(tmp_path: Path) -> None:
     put_image(tmp_path / "d/a.png")
     corners = [[4.0, 2.0], [12.0, 6.0], [9.0, 12.0], [1.0, 8.0]]
-    kinds = ("rotation", "oriented_rectangle", "rectangle")
+    kinds = ("rotation", "oriented_rectangle", "rectangle", "quadrilateral")
     given = [{"label": "cell", "points": corners, "shape_type": kind} for kind in kinds]
     put(tmp_path / "d", "a.json", shapes=given)
     convert(tmp_path / "d", tmp_path / "out.zarr")
     table = pq.read_table(tmp_path / "out.zarr/tables/cell/table.parquet").to_pylist()
     expected = np.count_nonzero(drawn_shape((20, 30), corners))
-    assert [row["pixels"] for row in table] == [expected] * 3
+    assert [row["pixels"] for row in table] == [expected] * 4
     assert [restored_shape(r["record"], r["polygons"][0]) for r in table] == given
 
 

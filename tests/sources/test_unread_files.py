@@ -51,6 +51,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         ("a.nml", "<things/>"),
         ("cells.tfrecord", "\x10\0\0\0"),
         ("a_links.txt", "1,2\n1,3\n"),
+        ("tasks.ndjson", '{"data_row": {"external_id": "a.png"}}\n'),
         ("more.gz", "\x1f\x8b\x08"),
     ],
 )
@@ -106,3 +107,24 @@ def test_unlisted_images_of_a_coco_folder_that_are_named_like_masks_are_no_image
     assert "masks/a.png" in str(error.value.found)
     done = ngff_bio.convert(place, tmp_path / "out.zarr", ignore_unread=True)
     assert done.images == 1
+
+
+@pytest.mark.parametrize(
+    ("tool", "text"),
+    [
+        # Documented at docs.v7labs.com, docs.segments.ai and docs.superannotate.com.
+        (
+            "V7 Darwin",
+            '{"version": "2.0", "item": {"name": "a.png"}, "annotations": [{"slot_names":',
+        ),
+        ("Segments.ai", '{"dataset": {"samples": [{"label_status": "LABELED", "annotations": [{'),
+        ("SuperAnnotate", '{"metadata": {"name": "a.png"}, "instances": [{"className": "cell"}]}'),
+    ],
+)
+def test_json_of_a_tool_that_is_not_read_is_named(tool: str, text: str, tmp_path: Path) -> None:
+    Image.fromarray(np.ones((4, 5), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(SourceError, match="would not be read") as caught:
+        ngff_bio.convert(tmp_path, tmp_path.parent / "out.zarr")
+    assert f"JSON of {tool}" in str(caught.value.found)
+    assert f"export the annotations of {tool} as COCO" in str(caught.value.hint)

@@ -15,7 +15,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.formats.json.scan import SEPARATORS, JsonWalk
 from ngff_bio.formats.json.text import JsonObject, checked
 from ngff_bio.formats.problems import SourceRecord
-from ngff_bio.model import Category, SourceFile, leads_out
+from ngff_bio.model import Category, SourceFile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,7 +192,8 @@ class CocoImage:
     id
         Its id, which may be text.
     file_name
-        Name of the image file, relative to some folder of the dataset.
+        Name of the image file, relative to some folder of the dataset, or of another computer: it is
+        looked up among the files of the source, and never opened.
     size
         (height, width) in pixels; ``None`` if the entry does not give both.
     record
@@ -222,18 +223,10 @@ def parse_image(index: int, entry: JsonObject, name: str) -> CocoImage:
     """One entry of ``images`` of the file `name`."""
     at = SourceRecord(name, f"images[{index}]")
     found = checked(entry, _Image, at)
-    path = found.file_name
-    if leads_out(path):
-        raise at.member(f" (id {found.id})").error(
-            "a file name leads out of the source",
-            expected="a name below the folder of the images",
-            found=path,
-            hint="write file names relative to the folder of the images",
-        )
     size = None
     if found.height is not None and found.width is not None:
         size = (found.height, found.width)
-    return CocoImage(index, found.id, path, size, entry)
+    return CocoImage(index, found.id, found.file_name, size, entry)
 
 
 def parse_category(index: int, entry: JsonObject, name: str) -> Category:

@@ -48,8 +48,10 @@ _DATUMARO = re.compile(
     rb'"dm_format_version"\s*:|"categories"\s*:\s*\{\s*(?:\}|"(?:label|mask|points)"\s*:\s*\{)'
 )
 _GEOJSON = re.compile(rb'"type"\s*:\s*"Feature(?:Collection)?"')
-#: JSON of Hasty, and of V7 Darwin: with lists `images` or `annotations` of their own.
-_OTHERS = re.compile(rb'"(?:export_format_version|project_name)"\s*:\s*"|"item"\s*:\s*\{')
+#: JSON of Hasty, Segments.ai and V7 Darwin: with lists `images` or `annotations` of their own.
+_OTHERS = re.compile(
+    rb'"(?:export_format_version|project_name|label_status)"\s*:\s*"|"item"\s*:\s*\{'
+)
 _COCO = re.compile(rb'"(images|annotations|categories)"\s*:\s*[\[{]')
 
 #: An escape of half a character; pairs of them are one.

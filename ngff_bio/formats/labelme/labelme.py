@@ -24,7 +24,7 @@ from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.model import Instance, OnError, Shape, SourceFile, SourceParts
 
 #: Minimum and maximum number of points of each shape type (labelme.utils.shape_to_mask; X-AnyLabeling
-#: has rotated rectangles too).
+#: has rotated rectangles and quadrilaterals too).
 SHAPE_TYPES: dict[str, tuple[int, float]] = {
     "polygon": (3, math.inf),
     "rectangle": (2, 2),
@@ -36,6 +36,7 @@ SHAPE_TYPES: dict[str, tuple[int, float]] = {
     "mask": (2, 2),
     "oriented_rectangle": (4, 4),
     "rotation": (4, 4),
+    "quadrilateral": (4, 4),
 }
 
 #: Coordinates beyond this are not drawn (NaN and infinity fail the comparison).
@@ -200,8 +201,9 @@ _HINT = "correct the file in labelme, or skip such shapes with --on-error skip"
 
 
 def _is_outline(kind: str, points: int) -> bool:
-    """Whether a shape is a rotated rectangle, or one with all corners (X-AnyLabeling)."""
-    return kind in ("oriented_rectangle", "rotation") or (kind == "rectangle" and points == 4)
+    """Whether a shape is a rotated rectangle, or another with all corners (X-AnyLabeling)."""
+    outlines = ("oriented_rectangle", "rotation", "quadrilateral")
+    return kind in outlines or (kind == "rectangle" and points == 4)
 
 
 def shape_geometry(shape: Mapping[str, Any], scale: tuple[float, float] = (1.0, 1.0)) -> Shape:

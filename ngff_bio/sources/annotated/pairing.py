@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from posixpath import normpath
+from urllib.parse import unquote
 
 from ngff_bio.sources.assembly import base_of, folder_of, image_files
 
@@ -40,22 +41,28 @@ class ImageFinder:
         It is the file of this path, from `near`, from `near`/images or from the root; else the only one
         whose path ends so; else the only one of this base name, or of this stem if the document gives
         no ending; of several the only one that is in the folder of the document, or nearest to it.
+        Names may be those of a URL: with a query, and with escapes (``a%20b.png``).
         """
-        plain = given.replace("\\", "/").partition("?")[0].strip()
-        for place in (f"{near}/", f"{near}/images/", ""):
-            path = normpath(f"{place}{plain}".lstrip("/"))
-            if path in self._known:
-                return path
+        plain = _without_query(given)
+        for name in dict.fromkeys((plain, _unescaped(plain))):
+            for place in (f"{near}/", f"{near}/images/", ""):
+                path = normpath(f"{place}{name}".lstrip("/"))
+                if path in self._known:
+                    return path
         same = self.candidates(plain)
         if len(same) < 2:
             return same[0] if same else None
-        return self._nearest(same, plain, near)
+        return self._nearest(same, _unescaped(plain), near)
 
     def candidates(self, given: str) -> list[str]:
         """All image files of a base name, or of a stem if the name has no ending of images."""
-        base = base_of(given.replace("\\", "/").partition("?")[0].strip()).lower()
-        same = self._by_base.get(base, [])
-        return same if same or image_files([base]) else self._by_stem.get(base, [])
+        plain = _without_query(given)
+        for base in (base_of(name).lower() for name in (plain, _unescaped(plain))):
+            same = self._by_base.get(base, [])
+            same = same if same or image_files([base]) else self._by_stem.get(base, [])
+            if same:
+                return same
+        return []
 
     def __contains__(self, name: str) -> bool:
         """Whether there is an image file of this whole name."""
@@ -95,6 +102,14 @@ class ImageFinder:
             shared = {n: _common_start(folder_of(n), near) for n in best}
             best = [n for n in best if shared[n] == max(shared.values())]
         return best[0] if len(best) == 1 else None
+
+
+def _without_query(name: str) -> str:
+    return name.replace("\\", "/").partition("?")[0].strip()
+
+
+def _unescaped(name: str) -> str:
+    return unquote(name).replace("\\", "/")
 
 
 def _common_start(one: str, other: str) -> int:

@@ -23,8 +23,11 @@ _SNIFFED_FILES = 4
 _SPLITS = ("train", "val", "valid", "validation", "test")
 
 
-#: What Supervisely draws of the annotations.
-_DRAWN = ("masks_machine/*", "*/masks_machine/*", "masks_human/*", "*/masks_human/*")
+#: What Supervisely draws of the annotations, and what its library writes about image files and ids.
+_BESIDE = (
+    *("masks_machine/*", "*/masks_machine/*", "masks_human/*", "*/masks_human/*"),
+    *("obj_class_to_machine_color.json", "key_id_map.json", "*/img_info/*.json"),
+)
 
 
 def detect(tree: FileTree) -> int:
@@ -90,5 +93,5 @@ SOURCE = Source(
     detect=detect,
     read=read,
     options=OPTIONS,
-    belongs=("obj_class_to_machine_color.json", *_DRAWN),
+    belongs=_BESIDE,
 )

@@ -34,12 +34,13 @@ from ngff_bio.sources.registry import Source
 #: XML files that are looked at.
 _SNIFFED_FILES = 4
 
-_MASK = re.compile(r"(?:^|/)(Segmentation(?:Class|Object))/[^/]+$", re.IGNORECASE)
+_MASK = re.compile(r"(?:^|/)(Segmentation(?:Class|Object))(?:PNG)?/[^/]+$", re.IGNORECASE)
 _SET = re.compile(r"(?:^|/)ImageSets/(?:(\w+)/)?([^/]+)\.txt$", re.IGNORECASE)
 #: What labelme2voc writes besides: label images as arrays, and as they are shown; names of classes.
+#: Older versions have the arrays in SegmentationClass, and the label images in SegmentationClassPNG.
 _BESIDE = (
     *("*segmentationclassvisualization/*", "*segmentationobjectvisualization/*"),
-    *("*segmentationclassnpy/*.npy", "*segmentationobjectnpy/*.npy"),
+    *("*segmentationclass*/*.npy", "*segmentationobject*/*.npy"),
 )
 _CLASS_NAMES = re.compile(r"(?:^|/)class_names\.txt$", re.IGNORECASE)
 _LABELMAP = re.compile(r"(?:^|/)labelmap\.txt$", re.IGNORECASE)

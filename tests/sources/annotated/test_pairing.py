@@ -7,6 +7,7 @@ import pytest
 from ngff_bio.sources.annotated.pairing import ImageFinder
 
 NAMES = ["images/train/a.jpg", "images/val/a.jpg", "images/val/b.PNG", "c.ome.tif", "x/d.png"]
+NAMES += ["y/e f.png", "y/50%20.png", "100%.png"]
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,12 @@ NAMES = ["images/train/a.jpg", "images/val/a.jpg", "images/val/b.PNG", "c.ome.ti
         ("https://x.org/y/b.png?token=1", "", "images/val/b.PNG"),
         ("b", "", "images/val/b.PNG"),
         ("../../x/d.png", "images/val", "x/d.png"),
+        ("C:\\data\\x\\d.png", "", "x/d.png"),
+        # As Label Studio names files of its own computer and of cloud storage.
+        ("https://x.org/e%20f.png?X-Amz-Date=1", "", "y/e f.png"),
+        ("y%5Ce%20f.png", "", "y/e f.png"),
+        ("100%25.png", "", "100%.png"),
+        ("y/50%20.png", "", "y/50%20.png"),
         # A document that states another ending states another file.
         ("d.jpg", "", None),
         ("e.png", "", None),

@@ -164,3 +164,29 @@ def test_the_export_equals_the_source(tmp_path: Path) -> None:
     assert set(files) == {"meta.json", "ds1/ann/a.png.json"}
     for name, data in files.items():
         assert json.loads(data) == json.loads((source / name).read_text())
+
+
+def test_alpha_masks_and_oriented_boxes_are_drawn(tmp_path: Path) -> None:
+    objects = [
+        thing("alpha_mask", bitmap={"data": bitmap(MASK, "RGBA"), "origin": [3, 30]}),
+        # As `OrientedBBox.to_json` writes it: corners without `exterior`, radians.
+        thing("oriented_bbox", points=[[20, 5], [40, 15]], angle=0.5),
+    ]
+    folder = project(tmp_path / "in", *objects)
+    for name in ("key_id_map.json", "ds1/img_info/a.png.json"):  # of `Project.download`
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("{}")
+    drawn = labels(converted(folder, tmp_path / "out.zarr"))
+    assert (drawn[30:35, 3:10] == MASK).all()
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    cos, sin = np.cos(0.5), np.sin(0.5)  # OrientedBBox.contains_point_location
+    along, across = abs((x - 30) * cos + (y - 10) * sin), abs((y - 10) * cos - (x - 30) * sin)
+    assert (drawn == 2)[(along <= 10) & (across <= 5)].all()
+    assert (along[drawn == 2] < 11).all()
+    assert (across[drawn == 2] < 6).all()
+
+
+def test_an_object_of_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
+    folder = project(tmp_path / "in", thing("ellipse", points=points((5, 5))))
+    with pytest.raises(SourceError, match="a kind that is not read"):
+        ngff_bio.convert(folder, tmp_path / "out.zarr")

@@ -272,3 +272,17 @@ def test_what_labelme2voc_writes(tmp_path: Path) -> None:
     names = [c["name"] for c in data[""].label_attributes("segmentation_class")["categories"]]
     assert names == ["cell", "void"]
     assert (labels(data, "", "segmentation_object") == values).all()
+
+
+def test_what_older_versions_of_labelme2voc_write(tmp_path: Path) -> None:
+    values = np.zeros(SIZE)
+    values[2:5, 3:9] = 1
+    files = {"JPEGImages/a.jpg": SIZE, "class_names.txt": "_background_\ncell\n"}
+    for kind in ("SegmentationClass", "SegmentationObject"):
+        files[f"{kind}Visualization/a.jpg"] = SIZE
+        palette_image(tmp_path / "in" / f"{kind}PNG" / "a.png", values)
+        (tmp_path / "in" / kind).mkdir()
+        np.save(tmp_path / "in" / kind / "a.npy", values)
+    data = converted(write_files(tmp_path / "in", files), tmp_path / "out.zarr")
+    for layer in ("segmentation_class", "segmentation_object"):
+        assert (labels(data, "", layer) == values).all()
