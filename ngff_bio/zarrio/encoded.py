@@ -69,12 +69,14 @@ class ChecksumStep:
     """How the checksum (CRC-32C) at the end of encoded chunks changes: it is added, removed or kept.
 
     One that is there is verified: damage ends where it is found. Without one, bytes that were cut off
-    are found by what the last codec (``codec``) writes at their beginning.
+    are found by the sizes that the last codec (``codec``) writes. ``nbytes`` is the size of what that
+    codec encoded, 0 if it is unknown.
     """
 
     there: bool
     wanted: bool
     codec: str = ""
+    nbytes: int = 0
 
     def apply(self, data: bytes, file: str) -> list[bytes]:
         """The bytes of a chunk, in pieces.
@@ -86,7 +88,7 @@ class ChecksumStep:
         """
         body = data[:-4] if self.there else data
         other = self.there and crc32c(body) != data[-4:]
-        if other or not _is_whole(self.codec, body):
+        if other or not _is_whole(self.codec, body, self.nbytes):
             raise StoreError(
                 "a chunk is damaged",
                 file=file,
@@ -99,15 +101,56 @@ class ChecksumStep:
         return [data] if self.there else [body, crc32c(body)]
 
 
-def _is_whole(codec: str, data: bytes) -> bool:
-    """Whether bytes begin as those of a codec; blosc states how many there are (``cbytes``)."""
-    if codec == "blosc":
-        return len(data) == int.from_bytes(data[12:16], "little")
-    return data.startswith(_STARTS.get(codec, b"")) and bool(data)
+def _is_whole(codec: str, data: bytes, nbytes: int) -> bool:
+    """Whether bytes begin and end as those of a codec; of zlib's only that there are some."""
+    match codec:
+        case "blosc":  # states how many there are (``cbytes``)
+            return len(data) == int.from_bytes(data[12:16], "little")
+        case "zstd":
+            return bool(data) and _zstd_end(data) == len(data)
+        case "gzip":  # RFC 1952: ends with the size of what the last member encodes
+            if data[:2] != b"\x1f\x8b":
+                return False
+            stated = int.from_bytes(data[-4:], "little")
+            return not nbytes or stated == nbytes % (1 << 32) or _decodes(data, nbytes)
+    return bool(data)
 
 
-#: First bytes of what codecs write: RFC 8878, RFC 1952.
-_STARTS = {"zstd": b"\x28\xb5\x2f\xfd", "gzip": b"\x1f\x8b"}
+def _decodes(data: bytes, nbytes: int) -> bool:
+    """Whether all members of a gzip file together are of this size."""
+    import gzip
+    import io
+    import zlib
+
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            return sum(map(len, iter(lambda: file.read(1 << 20), b""))) == nbytes
+    except (EOFError, OSError, zlib.error):
+        return False
+
+
+def _zstd_end(data: bytes) -> int:
+    """Where the frames of zstd end by the sizes of their blocks (RFC 8878, 3.1); -1 if they do not."""
+    at = 0
+    while at < len(data):
+        magic = int.from_bytes(data[at : at + 4], "little")
+        if magic & 0xFFFFFFF0 == 0x184D2A50:  # a skippable frame
+            at += 8 + int.from_bytes(data[at + 4 : at + 8], "little")
+            continue
+        if magic != 0xFD2FB528 or len(data) < at + 6:
+            return -1
+        flags = data[at + 4]
+        single, size = flags >> 5 & 1, flags >> 6
+        at += 5 + (not single) + (0, 1, 2, 4)[flags & 3] + (single, 2, 4, 8)[size]
+        last = 0
+        while not last:
+            if at + 3 > len(data):
+                return -1
+            header = int.from_bytes(data[at : at + 3], "little")
+            last, kind = header & 1, header >> 1 & 3
+            at += 3 + (1 if kind == 1 else header >> 3)  # a block of one repeated byte stores one
+        at += 4 * (flags >> 2 & 1)
+    return at
 
 
 def without_checksum(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:

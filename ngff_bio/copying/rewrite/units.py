@@ -104,6 +104,7 @@ def _pass_chunks(
         old.pipeline.codecs[-1:] == (CRC32C,),
         new.pipeline.codecs[-1:] == (CRC32C,),
         codecs[-1].name if codecs else "",
+        math.prod(old.chunk) * old.dtype.itemsize if len(codecs) == 1 else 0,
     )
 
     def encoded(one: tuple[tuple[int, ...], list[Chunk]]) -> list[tuple[Chunk, list[bytes]]]:
