@@ -74,7 +74,7 @@ _CHANNELS = "Names of the channels, separated by commas: DAPI,GFP."
 _STITCH = "Plate: put the fields of a well into one image; LIVECell: write whole frames, not crops."
 _PATTERN = (
     "Plate: regular expression that places files, with groups (?P<well>...) or (?P<row>...) and "
-    "(?P<column>...), field, channel, z, t, acquisition."
+    "(?P<column>...), field (or field_x and field_y), channel, z, t, acquisition."
 )
 _WELLS = "Plate: CSV file with a row for each well: well, compound, dose, ..."
 _SCALE = "Organoid: scale annotations whose file states another image size."

@@ -1,8 +1,9 @@
 """Plates by the names of their files: rules of instruments, and patterns that a user gives.
 
 A rule is a regular expression whose named groups are parts of a plane's place: ``well`` (or ``row``
-and ``column``), ``field``, ``channel``, ``z``, ``t``, ``acquisition``, ``plate``. It is matched
-against the path of a file below the source, without the ending.
+and ``column``), ``field`` (or ``field_x`` and ``field_y``), ``channel``, ``z``, ``t``,
+``acquisition``, ``plate``. It is matched against the path of a file below the source, without the
+ending.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from ngff_bio.model import Channel
 from ngff_bio.sources.plate.planes import MOST_ROWS, PlateIndex, PlatePlane, row_name, well_of
 
 #: Groups that a pattern may have.
-GROUPS = ("well", "row", "column", "field", "channel", "z", "t", "acquisition", "plate")
+GROUPS = (
+    "well", "row", "column", "field", "field_x", "field_y", "channel", "z", "t", "acquisition", "plate",
+)  # fmt: skip
 
 #: Small copies of images that MetaXpress writes beside them.
 THUMBNAIL = re.compile(r"(_thumb|^thumb)", re.IGNORECASE)
@@ -166,10 +169,16 @@ def pattern_rule(pattern: str) -> NameRule:
             found=f"{pattern}: {error}",
         ) from error
     groups = set(found.groupindex)
-    if groups - {*GROUPS} or not ("well" in groups or {"row", "column"} <= groups):
+    places = {"field", "field_x", "field_y"} & groups
+    if (
+        groups - {*GROUPS}
+        or not ("well" in groups or {"row", "column"} <= groups)
+        or places not in (set(), {"field"}, {"field_x", "field_y"})
+    ):
         raise ArgumentError(
             "the groups of the pattern do not place a file on a plate",
-            expected=f"{expected}; others are {', '.join(GROUPS[3:])}",
+            expected=f"{expected}; others are {', '.join(GROUPS[3:])}; "
+            "field_x and field_y go together, without field",
             found=", ".join(found.groupindex) or "no named group",
         )
     return NameRule(f"the pattern {pattern}", "", found)
@@ -195,8 +204,15 @@ def named_plate(names: Iterable[str], rule: NameRule, problems: Problems) -> Pla
     if any((p.get(k) or "1").strip("0") == "" for p in found.values() for k in ("row", "column")):
         first = 0  # as of Leica's matrix screener
         problems.note("rows and columns are counted from 0 in names of files")
+    across = max(
+        (int(p["field_x"] or 0) for p in found.values() if (p.get("field_x") or "").isdecimal()),
+        default=0,
+    )
     for name, parts in found.items():
         with problems.caught():
+            if "field_x" in parts:  # numbered row by row
+                x, y = (_number(name, key, parts[key]) for key in ("field_x", "field_y"))
+                parts = {**parts, "field": str(y * (across + 1) + x)}
             plane = _plane(name, parts, first)
             if time := parts.get("time"):
                 starts[name] = _instant(name, time)

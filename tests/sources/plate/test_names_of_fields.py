@@ -260,9 +260,21 @@ def test_a_pattern_places_any_names(tmp_path: Path) -> None:
     assert ngff_bio.verify(tmp_path / "out.zarr", source=tmp_path / "in").equal
 
 
+def test_columns_and_rows_of_fields_are_one_number(tmp_path: Path) -> None:
+    """As of Leica's matrix screener; images are numbered from 1 in the order of their names here."""
+    names = [f"U00--V0{v}--X0{x}--Y0{y}.tif" for v in (0, 1) for y in (0, 1) for x in (0, 1, 2)]
+    write(tmp_path / "in", *names)
+    pattern = r"U(?P<column>\d+)--V(?P<row>\d+)--X(?P<field_x>\d+)--Y(?P<field_y>\d+)"
+    ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", options={"pattern": pattern})
+    found = stored(tmp_path / "out.zarr")
+    expected = {f"{row}/1/{n}": [n + 6 * k] for k, row in enumerate("AB") for n in range(6)}
+    assert found == expected
+
+
 @pytest.mark.parametrize(
     ("pattern", "what"),
     [
+        (r"(?P<well>\w)(?P<field_x>\d)", "groups of the pattern"),
         ("(?P<well>", "not a regular expression"),
         (r"(?P<field>\d)", "groups of the pattern"),
         (r"(?P<well>\w)(?P<site>\d)", "groups of the pattern"),
