@@ -25,6 +25,7 @@ from ngff_bio.model.axes import ORDER, Axis, axes_from
 from ngff_bio.model.dataset import (
     Channel,
     Frame,
+    OmeDocument,
     SourceDataset,
     SourceImage,
     SourcePlate,
@@ -51,6 +52,7 @@ __all__ = [
     "Instances",
     "LabelLayer",
     "Notice",
+    "OmeDocument",
     "OnError",
     "OutlineRule",
     "PixelArray",

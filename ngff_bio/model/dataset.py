@@ -105,6 +105,14 @@ class SourceImage:
         """Letters of the axes, ``"tczyx"`` for five."""
         return "".join(a.name for a in self.axes)
 
+    @property
+    def first_file(self) -> str:
+        """Name of the file that the pixels are read from, the first of several; ``""`` if unknown."""
+        for part in parts_of(self.pixels):
+            if names := names_of((part,)):
+                return names.pop()
+        return self.frames[0].name if self.frames else ""
+
     def source_parts(self) -> SourceParts:
         """What the pixels and the label layers are made of."""
         return parts_of(self.pixels, *self.labels)
@@ -140,6 +148,14 @@ class SourcePlate:
 
 
 @dataclass(frozen=True, slots=True)
+class OmeDocument:
+    """OME-XML of a file of the source; ``images`` are paths of those that it describes, in order."""
+
+    text: str
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SourceDataset:
     """Everything that one conversion writes into one store.
 
@@ -148,7 +164,8 @@ class SourceDataset:
     ``collections`` are paths of groups below the root that are collections of their own.
     ``options`` are those that the source was read with: with them it reads the same dataset again.
     ``read_files`` are names of files that were read besides those that pixels and layers name: tables,
-    lists, annotation files. ``account`` says of each file whether it was read.
+    lists, annotation files. ``account`` says of each file whether it was read. ``documents`` are
+    OME-XML of its files: the collection's has them.
     """
 
     name: str
@@ -166,6 +183,7 @@ class SourceDataset:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     read_files: tuple[str, ...] = ()
     account: FileAccount = field(default_factory=FileAccount)
+    documents: tuple[OmeDocument, ...] = ()
 
     @property
     def frame_count(self) -> int:

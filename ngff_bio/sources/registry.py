@@ -271,6 +271,7 @@ def read_source(
         If a file is damaged or a record is wrong, or a file that could hold annotations is not read.
     """
     from ngff_bio.sources.accounting import account_for, checked
+    from ngff_bio.sources.ome_documents import with_documents
 
     given = dict(options or {})
     known = options_of(source)
@@ -290,6 +291,7 @@ def read_source(
         dataset = replace(source.read(tree, problems, **own), notices=problems.gathered())
         dataset = with_folder_splits(dataset)
         dataset = calibrated(dataset, {k: v for k, v in given.items() if k not in own})
+        dataset = with_documents(dataset)
         account = account_for(tree, dataset, source.belongs)
         skipping = on_error == "skip"
         dataset = checked(dataset, account, ignore_unread=ignore_unread, skipping=skipping)

@@ -22,7 +22,7 @@ from ngff_bio.engine.write.metadata import (
     label_attributes,
     plate_groups,
 )
-from ngff_bio.engine.write.ome_xml import add_ome_xml, own_documents
+from ngff_bio.engine.write.ome_xml import add_ome_xml
 from ngff_bio.engine.write.records import PartRecord, UnitRecord
 from ngff_bio.engine.write.tables import (
     FILE,
@@ -113,7 +113,9 @@ def finish(
         maker.nodes.add_group(path, attributes)
     maker.add_plate_tables(whole.dataset)
     maker.nodes.add_missing(old)
-    add_ome_xml(maker.nodes, writer, own_documents(whole.dataset))
+    made_now = {image.path for image in plan.dataset.images}
+    own = [d for d in whole.dataset.documents if not made_now.isdisjoint(d.images)]
+    add_ome_xml(maker.nodes, writer, own, appended=before is not None)
     consolidated = plan.settings.consolidated if before is None else before.consolidated
     pool = shared_pool(remote=True) if storage.locality == "network" else WorkerPool()
     roots, last = write_documents(maker.nodes, writer, consolidated, old, pool)

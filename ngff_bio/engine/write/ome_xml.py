@@ -9,14 +9,12 @@ conversion.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from ngff_bio import ngff
 from ngff_bio.engine.write.checksums import ChecksummingWriter
-from ngff_bio.model import SourceDataset
+from ngff_bio.model import OmeDocument
 from ngff_bio.zarrio.arrays import parse_array
 from ngff_bio.zarrio.nodes import Nodes
 
@@ -62,25 +60,36 @@ _ORDER = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class OwnDocument:
-    """OME-XML of a file of the source, and the paths of the images that are made of the file."""
+def add_ome_xml(
+    nodes: Nodes, writer: ChecksummingWriter, own: Sequence[OmeDocument], *, appended: bool
+) -> None:
+    """Write the document of each collection of a store; ``own`` are those of the source.
 
-    text: str
-    images: tuple[str, ...]
-
-
-def add_ome_xml(nodes: Nodes, writer: ChecksummingWriter, own: Sequence[OwnDocument] = ()) -> None:
-    """Write the document of each collection of a store; ``own`` are those of the source."""
+    What the document of a collection that was ``appended`` to says of its other images is kept.
+    """
     for path in [p for p in nodes.groups if p == "OME" or p.endswith("/OME")]:
         meta = ngff.decode(nodes.groups[path])
         if meta is not None and meta.series is not None:
             above = path.removesuffix("OME").rstrip("/")
-            writer.put(f"{path}/{OME_XML}", collection_xml(nodes, above, meta.series, own))
+            key = f"{path}/{OME_XML}"
+            there = _there(writer.storage.get(key), above, meta.series) if appended else []
+            writer.put(key, collection_xml(nodes, above, meta.series, [*there, *own]))
+
+
+def _there(document: bytes | None, path: str, series: Sequence[str]) -> list[OmeDocument]:
+    """The document that a collection has, if it names images of the collection alone."""
+    try:
+        names = image_paths(document or b"")
+    except ValueError:
+        return []
+    if not set(names) <= set(series):
+        return []
+    paths = tuple(f"{path}/{name}".lstrip("/") for name in names)
+    return [OmeDocument((document or b"").decode(), paths)]
 
 
 def collection_xml(
-    nodes: Nodes, path: str, series: Sequence[str], own: Sequence[OwnDocument] = ()
+    nodes: Nodes, path: str, series: Sequence[str], own: Sequence[OmeDocument] = ()
 ) -> bytes:
     """OME-XML of the images of a collection.
 
@@ -93,15 +102,15 @@ def collection_xml(
     series
         Paths of its images, relative to it.
     own
-        Documents of the source: one is kept if it describes as many images as were made of its file.
+        Documents of the source, without what they state of images that are not in the store.
     """
     names = {f"{path}/{name}".lstrip("/"): name for name in series}
     kept: list[ElementTree.Element] = []
     described: dict[str, ElementTree.Element] = {}
     for document in own:
         there = [names[p] for p in document.images if p in names]
-        root = _of_source(document.text, there)
-        if root is not None and len(there) == len(document.images):
+        root = _of_source(document, names) if there else None
+        if root is not None:
             if len(own) > 1:
                 _set_apart(root, series.index(there[0]))
             kept.append(root)
@@ -183,29 +192,21 @@ def _tag(name: str) -> str:
     return f"{{{_SPACE}}}{name}"
 
 
-def own_documents(dataset: SourceDataset) -> list[OwnDocument]:
-    """The OME-XML of the files of the source that have some."""
-    own = dataset.attributes.get("ome_xml")
-    documents = dict(own) if isinstance(own, Mapping) else {}
-    images: dict[str, list[str]] = defaultdict(list)
-    for image in dataset.images:
-        file = image.frames[0].name if image.frames else ""
-        images[file].append(image.path)
-        if "ome_xml" in image.attributes:
-            documents[file] = image.attributes["ome_xml"]
-    return [OwnDocument(str(text), tuple(images[file])) for file, text in documents.items()]
-
-
-def _of_source(document: str, series: Sequence[str]) -> ElementTree.Element | None:
+def _of_source(document: OmeDocument, names: Mapping[str, str]) -> ElementTree.Element | None:
     """The source's own document with the IDs of images as here, if it describes as many."""
     try:
-        root = _parse(document.encode())
+        root = _parse(document.text.encode())
     except ValueError:
         return None
     images = root.findall(_tag("Image"))
-    if not series or len(images) != len(series):
+    if len(images) != len(document.images):
         return None
-    renamed = {image.get("ID"): f"Image:{name}" for image, name in zip(images, series, strict=True)}
+    renamed = {}
+    for image, path in zip(images, document.images, strict=True):
+        if path in names:
+            renamed[image.get("ID")] = f"Image:{names[path]}"
+        else:
+            root.remove(image)
     for element in root.iter():
         if element.tag in (_tag("Image"), _tag("ImageRef")):
             element.set("ID", renamed.get(element.get("ID"), element.get("ID", "")))

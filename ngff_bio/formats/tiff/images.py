@@ -12,7 +12,7 @@ import tifffile
 from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.formats.images.composed import PixelStack
 from ngff_bio.formats.images.headers import CHANNELS
-from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
+from ngff_bio.formats.limits import DEFAULT_LIMITS, RECORD_BYTES, Limits
 from ngff_bio.formats.problems import damage_named
 from ngff_bio.formats.tiff.files import locked_tiff
 from ngff_bio.formats.tiff.metadata import (
@@ -46,7 +46,11 @@ _REGIONS = {"ROI": "the selection of ImageJ", "Overlays": "the overlay of ImageJ
 #: Letters of tifffile for axes of unknown meaning.
 _UNKNOWN = "IQ"
 
-#: Descriptions up to this many characters are kept in the attributes, which are read at every open.
+_STAGE = "positions are those of the stage: which way its y rises is not stated"
+_NO_STAGE = "positions on the stage are in the OME-XML only: planes differ, or a unit is not stated"
+
+#: Plain descriptions up to this many characters are kept in the attributes. OME-XML is kept up to
+#: `RECORD_BYTES`: parsed, it takes many times as much memory.
 _DESCRIPTION = 64_000
 
 
@@ -70,6 +74,8 @@ class OpenedImage:
         What is uncertain or not kept.
     files
         Names of the files that contain its planes.
+    translation
+        As of `ngff_bio.model.SourceImage`.
     """
 
     name: str
@@ -80,6 +86,7 @@ class OpenedImage:
     attributes: Mapping[str, object] = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
     files: tuple[str, ...] = ()
+    translation: tuple[float, ...] | None = None
 
 
 def open_tiff(
@@ -261,15 +268,20 @@ def _image(
             )
         )
     times = metadata.elapsed_hours if len(metadata.elapsed_hours) == size.get("t", 0) else ()
+    scaled = axes_from(letters, **{a: s for a, s in metadata.scales.items() if a in letters})
+    translation = metadata.translation(scaled)
+    if metadata.positioned:
+        notices.append(Notice("note", _STAGE if translation else _NO_STAGE, record=file.name))
     return OpenedImage(
         name=clean_name(metadata.name),
         pixels=pixels,
-        axes=axes_from(letters, **{a: s for a, s in metadata.scales.items() if a in letters}),
+        axes=scaled,
         channels=channels,
         elapsed_hours=times,
         attributes=_attributes(tiff, key, metadata, number, file.name, notices),
         notices=tuple(notices),
         files=files,
+        translation=translation,
     )
 
 
@@ -376,10 +388,10 @@ def _attributes(
     text = tiff.ome_metadata if tiff.is_ome else tiff.pages.first.description
     if tiff.is_imagej or tiff.is_shaped or not text:
         return found
-    if len(text) <= _DESCRIPTION:
+    most = RECORD_BYTES if tiff.is_ome else _DESCRIPTION
+    if len(text) <= most:
         found["ome_xml" if tiff.is_ome else "description"] = text
     else:
-        notices.append(
-            Notice("skipped", f"metadata of {len(text)} characters is not kept", file=file)
-        )
+        what = f"metadata of {len(text):,} characters is not kept: at most {most:,} are"
+        notices.append(Notice("skipped", what, file=file))
     return found

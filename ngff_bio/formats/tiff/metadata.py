@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from ngff_bio.model import Channel, Rgba
+from ngff_bio.model import Axis, Channel, Rgba
 from ngff_bio.model.axes import LENGTHS, TIMES, unit_factor, unit_name
 
 Scale = tuple[float, str | None]
@@ -39,6 +39,9 @@ class TiffMetadata:
         Time of each frame, if the file has a time for each.
     attributes
         Other metadata.
+    position, positioned
+        Position on the stage and unit of each axis along which that of all planes (along z of the
+        first) is one; whether planes have positions.
     """
 
     name: str = ""
@@ -46,6 +49,20 @@ class TiffMetadata:
     channels: tuple[Channel, ...] = ()
     elapsed_hours: tuple[float, ...] = ()
     attributes: Mapping[str, object] = field(default_factory=dict)
+    position: Mapping[str, Scale] = field(default_factory=dict)
+    positioned: bool = False
+
+    def translation(self, axes: Sequence[Axis]) -> tuple[float, ...] | None:
+        """The position along each axis, if that of x and y is one of all planes, in units of length
+        as the axes have.
+        """
+        at = {
+            a.name: self.position[a.name][0] * factor
+            for a in axes
+            if a.name in self.position
+            and (factor := unit_factor(self.position[a.name][1] or "", a.unit or "")) is not None
+        }
+        return tuple(at.get(a.name, 0.0) for a in axes) if {"x", "y"} <= at.keys() else None
 
 
 def ome_metadata(xml: str) -> list[TiffMetadata]:
@@ -95,7 +112,23 @@ def _ome_image(image: ElementTree.Element, pixels: ElementTree.Element) -> TiffM
         channels=channels,
         elapsed_hours=_ome_times(pixels),
         attributes=attributes,
+        position=_ome_position(pixels),
+        positioned=any(p.get("PositionX") or p.get("PositionY") for p in _below(pixels, "Plane")),
     )
+
+
+def _ome_position(pixels: ElementTree.Element) -> dict[str, Scale]:
+    """Positions have no unit of length unless it is stated: the schema's default is another one."""
+    found: dict[str, Scale] = {}
+    planes = _below(pixels, "Plane")
+    for axis in "zyx":
+        key = f"Position{axis.upper()}"
+        firsts = [p for p in planes if p.get("TheZ", "0") == "0"] if axis == "z" else planes
+        stated = {(_number(p.get(key)), _length(p.get(f"{key}Unit", ""))) for p in firsts}
+        (value, unit), *others = stated or {(None, None)}
+        if value is not None and unit is not None and not others:
+            found[axis] = (value, unit)
+    return found
 
 
 def _ome_times(pixels: ElementTree.Element) -> tuple[float, ...]:

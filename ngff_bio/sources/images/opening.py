@@ -11,7 +11,7 @@ from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import OpenedImage
-from ngff_bio.model import Axis, Frame, LabelLayer, SourceImage, axes_from
+from ngff_bio.model import Axis, Frame, LabelLayer, Notice, SourceImage, axes_from
 from ngff_bio.sources.assembly import base_of, stem_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.numbered import Series
@@ -48,6 +48,10 @@ def open_series(
             [p.pixels for p in parts], first.pixels.axes, series.along, series.counts, series.files
         )
     known = {a.name: a for a in first.axes}
+    at = dict(zip((a.name for a in first.axes), first.translation or (), strict=False))
+    if "ome_xml" in first.attributes:
+        what = "OME-XML of the later files of numbered ones is not kept: that of the first is"
+        notices.append(Notice("skipped", what, record=files[1].name, count=len(files) - 1))
     image = OpenedImage(
         "",
         stack,
@@ -59,6 +63,7 @@ def open_series(
         attributes=first.attributes,
         notices=tuple(notices),
         files=series.files,
+        translation=tuple(at.get(a, 0.0) for a in stack.axes) if at else None,
     )
     return (image,)
 
@@ -103,6 +108,7 @@ def image_of_file(
             Frame(name, t, elapsed_hours=hours, splits=named, record=record)
             for t, hours in enumerate(one.elapsed_hours or (None,))
         ),
+        translation=one.translation,
         attributes=one.attributes,
     )
 
@@ -156,6 +162,7 @@ def _image(one: Series, opened: OpenedImage, index: int | None, *, apart: bool) 
         pixels=opened.pixels,
         channels=opened.channels,
         frames=_frames(one, opened),
+        translation=opened.translation,
         attributes=attributes,
     )
 
