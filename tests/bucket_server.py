@@ -81,8 +81,14 @@ def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BucketSe
 
 
 def start(weed: str, home: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a server with an empty bucket; returns when it answers."""
-    ports = _free_ports(2 * len(_SERVICES))
+    """Start a server with an empty bucket; returns when it answers.
+
+    A home that has been used is served again: its buckets, at the same address.
+    """
+    used = home / "ports.json"
+    if not used.exists():
+        used.write_text(json.dumps(_free_ports(2 * len(_SERVICES))))
+    ports = json.loads(used.read_text())
     flags = []
     for name, port, grpc in zip(_SERVICES, ports[::2], ports[1::2], strict=True):
         flags += [f"-{name}.port={port}", f"-{name}.port.grpc={grpc}"]
@@ -91,13 +97,14 @@ def start(weed: str, home: Path) -> tuple[subprocess.Popen[bytes], str]:
     config = home / "s3.json"
     everyone = {"name": "anonymous", "actions": [f"Read:{PUBLIC}", f"List:{PUBLIC}"]}
     config.write_text(json.dumps({"identities": [{**who, "actions": rights}, everyone]}))
-    (home / "data").mkdir()
+    (home / "data").mkdir(exist_ok=True)
     command = [weed, "mini", "-ip=127.0.0.1", f"-dir={home / 'data'}", f"-s3.config={config}"]
     more = [
         "-admin.ui=false",
         "-webdav=false",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
+        "-master.resumeState=false",
         f"-bucket={BUCKET},{PUBLIC}",
     ]
     with (home / "log").open("wb") as log:

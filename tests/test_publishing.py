@@ -17,6 +17,7 @@ import pytest
 import tifffile
 import zarr
 from bucket_server import BUCKET, PUBLIC, BucketServer
+from fault_proxy import faulty
 from makers import make_platelet_em
 from rocrate.rocrate import ROCrate
 from typer.testing import CliRunner
@@ -31,7 +32,7 @@ from ngff_bio.cli.app import app
 from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.errors import ArgumentError
 from ngff_bio.publishing.description import licence_url
-from ngff_bio.publishing.hosting import public_url
+from ngff_bio.publishing.hosting import Check, check_public, public_url
 from ngff_bio.publishing.policies import policies
 from ngff_bio.storage import FolderStorage
 from ngff_bio.viewing.landing import Description, landing_page
@@ -244,6 +245,23 @@ def test_a_public_bucket_passes_the_check_and_a_private_one_says_what_to_do(
     assert "no everyone may read (status 403)" in run.stdout
     assert "aws s3api put-bucket-policy" in run.stdout
     assert "no licence is given" in run.stdout
+
+
+def test_a_server_that_does_not_answer_is_not_taken_for_a_private_one(
+    store: Path, bucket_server: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ngff_bio.publishing.hosting._PAUSES", (0, 0))
+    options = [f"--storage-option={k}={v}" for k, v in bucket_server.options.items()]
+    place = ["publish", str(store), f"s3://{PUBLIC}/unanswered.zarr", *options]
+    run = CliRunner().invoke(app, [*place, "--url", "http://127.0.0.1:9/x"])
+    assert run.exit_code == 1
+    assert "no the server answers" in run.stdout
+    assert "the same command checks again" in " ".join(run.stdout.split())
+    assert "aws s3api" not in run.stdout
+    starting = iter(["503", "reset", None, None, None, None, None])
+    with faulty(bucket_server.endpoint, lambda method, path: (next(starting), 0)) as endpoint:
+        checks = check_public(f"{endpoint}/{PUBLIC}/unanswered.zarr", "zarr.json")
+    assert checks[0] == Check("everyone may read", True, "status 200")
 
 
 def test_addresses_and_policies_of_each_cloud(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ def publish(
             mark = "[green]yes[/]" if check.passed else "[red]no[/]"
             out.print(f"{mark} ", end="")
             out.print(f"{check.what} ({check.found})", markup=False)
-        if dry_run or not done.public:
+        if dry_run or (not done.public and len(done.checks) > 1):  # it answers, but not everyone
             for kind, commands in done.policies.items():
                 out.print(f"[bold]to make it public on {kind}[/]:")
                 for line in commands.splitlines():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -15,6 +17,9 @@ from ngff_bio.storage.failures import shown
 
 #: A page of another origin, as that of a viewer.
 _ORIGIN = "https://neuroglancer-demo.appspot.com"
+
+#: Seconds between requests to a server that does not answer.
+_PAUSES = (0.5, 1, 2)
 
 
 def public_url(address: str, options: Mapping[str, Any]) -> str | None:
@@ -91,13 +96,14 @@ def check_public(url: str, document: str) -> list[Check]:
         Key of a document that is there: ``zarr.json``.
     """
     try:
-        whole = _ask(f"{url}/{document}")
+        whole = _first_answer(f"{url}/{document}")
         part = _ask(f"{url}/{document}", Range="bytes=1-4")
         asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "range"}
         preflight = _ask(f"{url}/{document}", "OPTIONS", **asked)
         missing = _ask(f"{url}/there-is-no-such-object")
     except (OSError, http.client.HTTPException, NgffBioError) as error:
-        return [Check("the server answers", False, str(error) or type(error).__name__)]
+        found = str(error) or type(error).__name__
+        return [Check("the server answers", False, f"{found}: the same command checks again")]
     allowed = whole[1].get("access-control-allow-origin", "")
     headers = preflight[1].get("access-control-allow-headers", "")
     return [
@@ -119,6 +125,16 @@ def check_public(url: str, document: str) -> list[Check]:
         ),
         Check("what is not there is answered with 404", missing[0] == 404, f"status {missing[0]}"),
     ]
+
+
+def _first_answer(url: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body; a server that is just being started again is waited for."""
+    for pause in _PAUSES:
+        with suppress(OSError, http.client.HTTPException):
+            if (answer := _ask(url))[0] < 500:
+                return answer
+        time.sleep(pause)
+    return _ask(url)
 
 
 def _ask(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:

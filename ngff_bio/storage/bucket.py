@@ -230,10 +230,24 @@ class BucketStorage(Storage):
     def versions(self, prefix: str = "") -> Iterator[tuple[str, int, str]]:
         """Keys below ``prefix`` with their sizes, and what changes when the object does: its ETag."""
         self._listable()
-        pages = self._call("list", prefix, lambda o: iter(o.list(self.store, prefix or None)))
-        while (page := self._call("list", prefix, lambda o: next(pages, None))) is not None:
+        pages: Any = None
+        last: str | None = None
+
+        def next_page(o: Any) -> Any:
+            nonlocal pages
+            pages = pages or iter(o.list(self.store, prefix or None, offset=last))
+            try:
+                return next(pages, None)
+            except Exception:
+                pages = (
+                    None  # it has no next page after an error: a new one begins after the last key
+                )
+                raise
+
+        while (page := self._call("list", prefix, next_page)) is not None:
             for item in page:
-                yield item["path"], int(item["size"]), _version(item)
+                last = item["path"]
+                yield last, int(item["size"]), _version(item)
 
     def folders(self, prefix: str = "") -> Sequence[str]:
         """Names directly below ``prefix`` that have keys below them, sorted."""
@@ -311,9 +325,7 @@ class BucketStorage(Storage):
                         self._refused.append((error, key))
                     return None
                 began = began or time.monotonic()
-                # Not a page of a listing: after an error there would be no next one.
-                waits = verb != "list" and time.monotonic() - began < _PATIENCE
-                if not (waits and self._is_away(error)):
+                if time.monotonic() - began > _PATIENCE or not self._is_away(error):
                     self._fail(error, verb, key)
                 time.sleep(0.5)
 

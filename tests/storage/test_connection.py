@@ -260,3 +260,36 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(
     assert seen["away"]
     target = bucket_server.storage("away.zarr")
     assert contents(target) == contents(FolderStorage(tmp_path / "a"))
+
+
+def test_a_listing_goes_on_after_its_last_key_when_the_server_is_back() -> None:
+    """As Amazon S3 answers: pages, of which the second is asked for while the server is away."""
+    pages = [f"{number:02}" for number in range(50)], ["50", "51"]
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if "continuation-token" in self.path:
+                self.close_connection = True
+                self.connection.close()
+                return
+            rest = "start-after=x%2F49" in self.path
+            listed = "".join(
+                f"<Contents><Key>x/{key}</Key><Size>1</Size><ETag>e</ETag>"
+                "<LastModified>2026-11-21T00:00:00.000Z</LastModified></Contents>"
+                for key in pages[rest]
+            )
+            more = "" if rest else "<NextContinuationToken>two</NextContinuationToken>"
+            body = f"<ListBucketResult>{listed}{more}</ListBucketResult>".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with serve(Handler) as endpoint:
+        storage = storage_at("s3://b/x", {**KEYS, "endpoint": endpoint, "max_retries": 1})
+        assert [key for key, _ in storage.list()] == [*pages[0], *pages[1]]
+    assert sum("start-after" in path for path in asked) == 1
