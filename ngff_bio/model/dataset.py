@@ -160,7 +160,8 @@ class SourceDataset:
     """Everything that one conversion writes into one store.
 
     ``layout`` is ``image`` (one image at the root), ``collection`` (a group per image, at the
-    image's path) or ``plates``. ``origin`` is the folder, archive or URL that the user named.
+    image's path) or ``plates``. ``single_path`` is the path that an image at the root has in a
+    collection. ``origin`` is the folder, archive or URL that the user named.
     ``collections`` are paths of groups below the root that are collections of their own.
     ``options`` are those that the source was read with: with them it reads the same dataset again.
     ``read_files`` are names of files that were read besides those that pixels and layers name: tables,
@@ -184,6 +185,20 @@ class SourceDataset:
     read_files: tuple[str, ...] = ()
     account: FileAccount = field(default_factory=FileAccount)
     documents: tuple[OmeDocument, ...] = ()
+    single_path: str = ""
+
+    def single_at_root(self) -> SourceDataset:
+        """The same; if the collection has one image only, that is the root of the store."""
+        if len(self.images) != 1:
+            return self
+        (image,) = self.images
+        root = replace(image, path="")
+        return replace(self, layout="image", images=(root,), single_path=image.path)
+
+    def as_collection(self) -> SourceDataset:
+        """A single image at the root as a collection, for a store that already is one."""
+        (image,) = self.images
+        return replace(self, layout="collection", images=(replace(image, path=self.single_path),))
 
     @property
     def frame_count(self) -> int:

@@ -62,18 +62,17 @@ def dataset_of(
     read_files: Iterable[str] = (),
 ) -> SourceDataset:
     """The dataset of images, each with its folder; a single one becomes the root of the store."""
-    found = placed(images)
     return SourceDataset(
         name=name or name_of(tree.origin) or source,
         source=source,
         origin=tree.origin,
-        layout="image" if len(found) == 1 else "collection",
-        images=found,
+        layout="collection",
+        images=placed(images),
         citation=citation,
         splits=tuple(splits),
         attributes=dict(attributes or {}),
         read_files=tuple(read_files),
-    )
+    ).single_at_root()
 
 
 def image_files(names: Iterable[str]) -> list[str]:
@@ -187,7 +186,7 @@ def paths_below(group: str, names: Sequence[str]) -> dict[str, str]:
 def placed(images: Iterable[tuple[str, SourceImage]]) -> tuple[SourceImage, ...]:
     """Images with their paths in the store.
 
-    A single image is the root. Images of several folders are put below the last part of their
+    Images of several folders are put below the last part of their
     folder's name, or below the whole name where the last parts are not unique.
 
     Parameters
@@ -196,8 +195,6 @@ def placed(images: Iterable[tuple[str, SourceImage]]) -> tuple[SourceImage, ...]
         Each with its folder. Its path, or else its name, is the last part of its path in the store.
     """
     pairs = list(images)
-    if len(pairs) == 1:
-        return (replace(pairs[0][1], path=""),)
     below: dict[str, list[str]] = defaultdict(list)
     for folder, image in pairs:
         below[folder].append(image.path or image.name)

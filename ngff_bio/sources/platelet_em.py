@@ -98,19 +98,18 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
             expected="images/50-images.tif or images/24-images.tif",
             hint="name the folder that holds images, labels-semantic and labels-instance",
         )
-    single = len(volumes) == 1
     return SourceDataset(
         name="platelet-em",
         source="platelet-em",
         origin=tree.origin,
-        layout="image" if single else "collection",
+        layout="collection",
         images=tuple(
-            _image(tree, volume, volumes[volume], "" if single else volume, problems)
+            _image(tree, volume, volumes[volume], volume, problems)
             for volume in sorted(volumes, key=int)
         ),
         attributes={"modality": "serial block-face scanning electron microscopy"},
         read_files=tuple(n for n in tree.names() if _NAME.search(n)),
-    )
+    ).single_at_root()
 
 
 def _image(

@@ -227,6 +227,21 @@ def test_a_second_image_beside_a_single_one_is_refused_with_the_way_on(tmp_path:
     assert ngff_bio.convert(tmp_path, tmp_path / "all.zarr", append=True).images == 1
 
 
+def test_an_image_that_is_alone_in_its_folder_is_added_to_a_collection(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        folder = tmp_path / ("new" if number == 3 else "first")
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(np.full((5, 6), number, np.uint8)).save(folder / f"{number}.png")
+    ngff_bio.convert(tmp_path / "first", tmp_path / "out.zarr")
+    assert ngff_bio.convert(tmp_path / "new", tmp_path / "out.zarr", append=True).images == 1
+    assert ngff_bio.convert(tmp_path / "new", tmp_path / "out.zarr", append=True).images == 0
+    store = ngff_bio.open(tmp_path / "out.zarr")
+    assert {path: int(image.level()["image"].max()) for path, image in store.items()} == {
+        "1": 1, "2": 2, "3": 3
+    }  # fmt: skip
+    assert zarr.open_group(tmp_path / "out.zarr/OME").attrs["ome"]["series"] == ["1", "2", "3"]
+
+
 def test_a_shard_that_is_not_full_is_not_written_again() -> None:
     storage = MemoryStorage()
     write_dataset(plate(frames=3), storage, replace(SINGLE, frames=2))

@@ -68,7 +68,7 @@ class Addition(DatasetWork):
         refuse_inner(storage)
         self._nodes = Nodes(self._base["zarr_format"])
         self._nodes.groups, self._nodes.arrays = self._base["groups"], self._base["arrays"]
-        self._same_kind(dataset, storage)
+        dataset = self._of_same_kind(dataset, storage)
         self._stored: dict[str, Stored] = {}
         images = tuple(i for i in dataset.images if self._is_new(i))
         self._all = dataset
@@ -76,8 +76,11 @@ class Addition(DatasetWork):
         self.files = SourceIdentities()
         self.summary = summarize(self.plan, self.files)
 
-    def _same_kind(self, dataset: SourceDataset, storage: Storage) -> None:
-        """Refuse a store of another version, another source or another layout."""
+    def _of_same_kind(self, dataset: SourceDataset, storage: Storage) -> SourceDataset:
+        """The dataset in the layout of the store; a single image fits into a collection.
+
+        A store of another version, another source or another layout is refused.
+        """
         mine = self._dataset()
         if not mine:
             raise StoreError(
@@ -93,6 +96,8 @@ class Addition(DatasetWork):
             "source": mine.get("source"),
             "layout": layout_of(self._nodes, version),
         }
+        if dataset.single_path and expected["layout"] == "collection":
+            dataset = dataset.as_collection()
         found = {
             "version": self._settings.version,
             "source": dataset.source,
@@ -107,6 +112,7 @@ class Addition(DatasetWork):
                 found=", ".join(f"{k}={found[k]}" for k in differ),
                 hint=_ALONE if expected["layout"] == "image" else _ELSEWHERE,
             )
+        return dataset
 
     def _dataset(self) -> dict[str, Any]:
         """Attributes of the dataset: of the root, or among those of a single image."""

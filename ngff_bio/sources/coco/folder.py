@@ -116,18 +116,16 @@ def read(tree: FileTree, problems: Problems, *, series: str | None = None) -> So
             images.append(image)
     if not images:
         raise problems.nothing("no image file is readable", tree.origin)
-    if len(images) == 1:
-        images = [replace(images[0], path="")]
     return SourceDataset(
         name=name_of(tree.origin) or "coco",
         source="coco",
         origin=tree.origin,
-        layout="image" if len(images) == 1 else "collection",
+        layout="collection",
         images=tuple(images),
         splits=tuple(coco.splits.values()) if len(coco.files) > 1 else (),
         attributes={"coco": coco.attributes(), **({"files": texts} if texts else {})},
         read_files=(*coco.names, *lists),
-    )
+    ).single_at_root()
 
 
 SOURCE = Source(
