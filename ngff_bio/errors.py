@@ -7,6 +7,7 @@ The root comes before the builtin in each class's order of bases: its ``__str__`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
@@ -162,3 +163,64 @@ def import_optional(module: str, install: str) -> Any:
             found=error,
             hint=f"pip install '{install}'",
         ) from error
+
+
+#: What parsers of Python say, and what a message says instead.
+_PHRASES = (
+    (r" \(char \d+\)", ""),
+    (r"^Expecting ',' delimiter: ", "no comma or closing bracket at "),
+    (r"^Expecting ':' delimiter: ", "no colon at "),
+    (r"^Expecting property name enclosed in double quotes: ", "no key in double quotes at "),
+    (r"^Expecting value: ", "no value at "),
+    (r"^Extra data: ", "more text after the end of the value, at "),
+    (r"^Invalid control character at: ", "a control character inside of a text at "),
+    (r"^Invalid (\\.*escape).*: ", r"an invalid \1 at "),
+    (r"^Unterminated string starting at: ", "no closing quote of the text at "),
+    (r"^JSON is malformed: (.*) \((byte \d+)\)$", r"\1 at \2"),
+    (r"^Object missing required field `(\w+)`", r"no key '\1'"),
+    (r" - at `\$\.?(.*)`$", r" at \1"),
+    (r"^unpack requires a buffer.*", "too few bytes"),
+    (r"^Input data was truncated$", "the end of the file inside of a value"),
+    (r"^invalid literal for int\(\) with base \d+: (.*)", r"\1, which is not an integer"),
+    (r"^could not convert string to float: (.*)", r"\1, which is not a number"),
+    (r"^(?:not enough|too many) values to unpack.*", "too few or too many values"),
+    (r"^(?:list|tuple|string|index).* out of range$", "too few values"),
+    (r"^zip\(\) argument .*", "lists of different lengths"),
+)
+
+#: Words of the language, by which a message is about the program and not about the file.
+_PROGRAM = (
+    r"'\w+' (and|object)|instances? of|argument|must be \w+, not|\w+ indices|has no attribute"
+    r"|operand|division|iterable|unhashable|unpack|NoneType|positional|keyframe"
+)
+
+
+#: Types of msgspec in words.
+_TYPES = {"int": "an integer", "float": "a number", "str": "a text", "bool": "true or false"}
+_TYPES |= {"array": "a list", "object": "an object", "|": "or"}
+
+
+def plain_type(text: str) -> str:
+    """A type as msgspec writes it (``int | null``) in words."""
+    return re.sub(r"\w+|\|", lambda word: _TYPES.get(word[0], word[0]), text)
+
+
+def plain_reason(error: BaseException) -> str:
+    """What an exception of Python or of a library says of a file, in words for its author."""
+    text = str(error)
+    if isinstance(error, KeyError):
+        return f"no key {error.args[0]!r}" if error.args else "a missing key"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start:,} (0x{error.object[error.start]:02x}), which is not UTF-8"
+    if isinstance(error, UnicodeEncodeError):
+        return "an escape such as \\ud800 that is half a character"
+    if isinstance(error, RecursionError):
+        return "brackets nested too deeply"
+    if wrong := re.match(r"Expected `(.*)`, got `(.*?)`(?: - at `\$\.?(.*)`)?$", text):
+        expected, found = map(plain_type, wrong.groups()[:2])
+        return f"{found} instead of {expected}" + (f" at {wrong[3]}" if wrong[3] else "")
+    for pattern, said in _PHRASES:
+        text = re.sub(pattern, said, text)
+    if not re.search(_PROGRAM, text):
+        return text or type(error).__name__
+    return f"a value that its format does not allow ({type(error).__name__})"

@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from ngff_bio.errors import SourceError
+from ngff_bio.errors import SourceError, plain_reason
 from ngff_bio.formats.json.text import JsonObject, checked, parse_json, shown
 from ngff_bio.formats.problems import Problems, SourceRecord
 from ngff_bio.model import Box, SourceFile
@@ -230,7 +230,10 @@ def read_crop_labels(file: SourceFile, problems: Problems) -> tuple[CropLabel, .
         text = file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SourceError(
-            "the table is not UTF-8", file=file.name, found=error, hint="save it again as UTF-8"
+            "the table is not UTF-8",
+            file=file.name,
+            found=plain_reason(error),
+            hint="save it again as UTF-8",
         ) from error
     rows = csv.DictReader(io.StringIO(text, newline=""), restkey="")
     names = rows.fieldnames or []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError
+from ngff_bio.errors import NgffBioError, SourceError, SourceNotFoundError, plain_reason
 from ngff_bio.model import Notice, OnError, gathered
 
 
@@ -39,7 +39,7 @@ def damage_named(file: str, what: str, record: str | None = None) -> Iterator[No
             what,
             file=file,
             record=record,
-            found=f"{type(error).__name__}: {error}",
+            found=plain_reason(error),
             hint="the file asks for more memory than there is: it is damaged, or too large"
             if isinstance(error, MemoryError)
             else "the file is probably damaged or truncated: download or copy it again",

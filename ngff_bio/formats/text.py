@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from string import hexdigits
 
-from ngff_bio.errors import SourceError
+from ngff_bio.errors import SourceError, plain_reason
 from ngff_bio.model import Rgba, SourceFile
 
 #: Bytes of a list: that of the largest published dataset has 10 MB.
@@ -45,7 +45,7 @@ def text_of(file: SourceFile, what: str) -> str:
         raise SourceError(
             f"{what} is not text in UTF-8",
             file=file.name,
-            found=f"byte {error.start} is not UTF-8",
+            found=plain_reason(error),
             hint="save the file in UTF-8",
         ) from error
     if "\0" in text:

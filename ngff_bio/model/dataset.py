@@ -198,7 +198,12 @@ class SourceDataset:
     def as_collection(self) -> SourceDataset:
         """A single image at the root as a collection, for a store that already is one."""
         (image,) = self.images
-        return replace(self, layout="collection", images=(replace(image, path=self.single_path),))
+        return replace(
+            self,
+            layout="collection",
+            images=(replace(image, path=self.single_path),),
+            documents=tuple(replace(d, images=(self.single_path,)) for d in self.documents),
+        )
 
     @property
     def frame_count(self) -> int:

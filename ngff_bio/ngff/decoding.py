@@ -5,10 +5,11 @@ Those of 0.1 to 0.3 are brought to 0.4 before: see :mod:`ngff_bio.ngff.older`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
-from ngff_bio.errors import StoreError
+from ngff_bio.errors import StoreError, plain_reason
 from ngff_bio.ngff.metadata import (
     VERSIONS,
     AxisMeta,
@@ -22,6 +23,8 @@ from ngff_bio.ngff.metadata import (
     WellMeta,
 )
 from ngff_bio.ngff.older import OLDER, older_version, plain_steps
+
+T = TypeVar("T")
 
 #: Versions by other names: release candidates, and what spatialdata writes.
 _NAMES = {
@@ -61,7 +64,7 @@ def known_version(version: str) -> Version | None:
 
 def _text(given: object) -> str:
     if not isinstance(given, str):
-        raise TypeError(f"{given!r} is not a text")
+        raise ValueError(f"{given!r} is not a text")
     return given
 
 
@@ -71,7 +74,7 @@ def _text_or_none(given: object) -> str | None:
 
 def _names(given: Any) -> tuple[str, ...]:
     if isinstance(given, str):
-        raise TypeError("names are a list of texts")
+        raise ValueError("names are a list of texts")
     return tuple(map(_text, given))
 
 
@@ -98,34 +101,72 @@ def decode(attributes: dict[str, Any]) -> GroupMeta | None:
     read = read_multiscale_06 if known == "0.6" else read_multiscale
     try:
         return GroupMeta(
-            multiscales=tuple(read(m) for m in content.get("multiscales", ())),
-            channels=tuple(_read_channels(content.get("omero") or {})),
-            label=_read_label(content["image-label"]) if "image-label" in content else None,
-            labels=_names(content["labels"]) if "labels" in content else None,
-            plate=_read_plate(content["plate"]) if "plate" in content else None,
-            well=_read_well(content["well"]) if "well" in content else None,
+            multiscales=tuple(_each(read, content.get("multiscales", ()), "multiscales")),
+            channels=tuple(_member(_read_channels, content, "omero") or ()),
+            label=_member(_read_label, content, "image-label"),
+            labels=_member(_names, content, "labels"),
+            plate=_member(_read_plate, content, "plate"),
+            well=_member(_read_well, content, "well"),
             collection="bioformats2raw.layout" in content,
-            series=_names(content["series"]) if content.get("series") is not None else None,
+            series=_member(lambda s: None if s is None else _names(s), content, "series"),
             version=version,
         )
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise StoreError(
-            "the OME-Zarr metadata of a group cannot be understood",
-            expected=f"metadata of OME-Zarr {version}",
-            found=f"{type(error).__name__}: {error}",
-            hint="run `ngff-bio validate` on the store to see every finding",
-        ) from error
+    except NOT_UNDERSTOOD as error:
+        raise not_understood(error, version) from error
+
+
+#: What reading metadata raises where they are not as the specification says.
+NOT_UNDERSTOOD = (LookupError, TypeError, ValueError, AttributeError)
+
+
+def not_understood(error: Exception, version: str) -> StoreError:
+    """The error for metadata of a group; the notes of `error` are its place in them."""
+    return StoreError(
+        "the OME-Zarr metadata of a group cannot be understood",
+        record=".".join(reversed(getattr(error, "__notes__", ()))) or None,
+        expected=f"metadata of OME-Zarr {version}",
+        found=plain_reason(error),
+        hint="run `ngff-bio validate` on the store to see every finding",
+    )
+
+
+@contextmanager
+def _inside(place: str) -> Iterator[None]:
+    """Note the place in the document on what is raised for its content."""
+    try:
+        yield
+    except NOT_UNDERSTOOD as error:
+        error.add_note(place)
+        raise
+
+
+def _member(read: Callable[[Any], T], content: Mapping[str, Any], name: str) -> T | None:
+    """A member of an object; ``None`` if it is not there."""
+    if name not in content:
+        return None
+    with _inside(name):
+        return read(content[name])
+
+
+def _each(read: Callable[[Any], T], values: Iterable[Any], name: str) -> Iterator[T]:
+    """The elements of a list."""
+    for number, value in enumerate(values):
+        with _inside(f"{name}[{number}]"):
+            found = read(value)
+        yield found
 
 
 def read_multiscale(content: dict[str, Any]) -> MultiscaleMeta:
     """An entry of ``multiscales`` of 0.4 and 0.5."""
     axes = _read_axes(content["axes"])
     outer = _checked(plain_steps(content.get("coordinateTransformations") or []), "the image")
-    levels = []
-    for dataset in content["datasets"]:
-        steps = dataset.get("coordinateTransformations") or []
-        inner = _checked(steps, f"level {dataset['path']!r}")
-        levels.append(LevelMeta(_text(dataset["path"]), *compose([*inner, *outer], len(axes))))
+
+    def level(dataset: dict[str, Any]) -> LevelMeta:
+        path, steps = _text(dataset["path"]), dataset.get("coordinateTransformations") or []
+        inner = _checked(steps, f"level {path!r}")
+        return LevelMeta(path, *compose([*inner, *outer], len(axes)))
+
+    levels = tuple(_each(level, content["datasets"], "datasets"))
     return _made_multiscale(content, axes, levels)
 
 
@@ -196,10 +237,12 @@ def compose(
 
 
 def _read_axes(content: Iterable[dict[str, object]]) -> tuple[AxisMeta, ...]:
-    return tuple(
-        AxisMeta(axis_name(a["name"]), _text_or_none(a.get("type")), _text_or_none(a.get("unit")))
-        for a in content
-    )
+    def axis(a: dict[str, object]) -> AxisMeta:
+        return AxisMeta(
+            axis_name(a["name"]), _text_or_none(a.get("type")), _text_or_none(a.get("unit"))
+        )
+
+    return tuple(_each(axis, content, "axes"))
 
 
 def axis_name(given: object) -> str:
@@ -227,23 +270,22 @@ def _made_multiscale(
     )
 
 
-def _read_channels(content: dict[str, Any]) -> list[ChannelMeta]:
-    found = []
-    for c in content.get("channels") or ():
-        window = c.get("window") or {}
-        low, high = float(window.get("min", 0)), float(window.get("max", 1))
-        found.append(
-            ChannelMeta(
-                label=str(c.get("label", "")),
-                color=str(c.get("color", "FFFFFF")),
-                minimum=low,
-                maximum=high,
-                start=float(window.get("start", low)),
-                end=float(window.get("end", high)),
-                active=bool(c.get("active", True)),
-            )
-        )
-    return found
+def _read_channels(content: dict[str, Any] | None) -> list[ChannelMeta]:
+    return [*_each(_read_channel, (content or {}).get("channels") or (), "channels")]
+
+
+def _read_channel(content: dict[str, Any]) -> ChannelMeta:
+    window = content.get("window") or {}
+    low, high = float(window.get("min", 0)), float(window.get("max", 1))
+    return ChannelMeta(
+        label=str(content.get("label", "")),
+        color=str(content.get("color", "FFFFFF")),
+        minimum=low,
+        maximum=high,
+        start=float(window.get("start", low)),
+        end=float(window.get("end", high)),
+        active=bool(content.get("active", True)),
+    )
 
 
 def _read_label(content: dict[str, Any]) -> LabelMeta:

@@ -12,8 +12,10 @@ from typing import Any
 
 from ngff_bio.errors import StoreError
 from ngff_bio.ngff.decoding import (
+    NOT_UNDERSTOOD,
     OME_KEYS,
     known_version,
+    not_understood,
     read_multiscale,
     read_multiscale_06,
     version_of,
@@ -79,13 +81,8 @@ def translate(
             content = dict(given["ome"])
             rest = {k: v for k, v in given.items() if k != "ome"}
         _translate(content, known, version, found)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise StoreError(
-            "the OME-Zarr metadata of a group cannot be understood",
-            expected=f"metadata of OME-Zarr {before}",
-            found=f"{type(error).__name__}: {error}",
-            hint="run `ngff-bio validate` on the store to see every finding",
-        ) from error
+    except NOT_UNDERSTOOD as error:
+        raise not_understood(error, before) from error
     found.attributes = {**content, **rest} if version == "0.4" else {"ome": content, **rest}
     return found
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.errors import StoreError
+from ngff_bio.errors import StoreError, plain_reason
 from ngff_bio.model import PixelArray, Region
 from ngff_bio.zarrio.arrays import ArrayMeta
 from ngff_bio.zarrio.codecs import crc32c
@@ -156,7 +156,7 @@ def decode_chunk(meta: ArrayMeta, data: object, chunk: Chunk, out: PixelArray, f
             "a chunk cannot be decoded",
             file=file,
             record=f"chunk {', '.join(map(str, chunk.index))}",
-            found=f"{type(error).__name__}: {error}",
+            found=plain_reason(error),
             hint=DAMAGED_HINT,
         ) from error
     if pixels is not into:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from ngff_bio.errors import NgffBioError, StoreError
+from ngff_bio.errors import NgffBioError, StoreError, plain_reason
 from ngff_bio.storage import Storage
 
 T = TypeVar("T")
@@ -56,8 +56,7 @@ class store_errors:  # noqa: N801 - a context manager, used like a function
             error, NgffBioError | OSError | MemoryError
         ):
             return
-        found = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise StoreError(self.what, found=found[:300], **self.parts) from error
+        raise StoreError(self.what, found=plain_reason(error)[:300], **self.parts) from error
 
 
 def parse_json(data: object, file: str) -> Document:

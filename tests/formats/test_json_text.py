@@ -57,12 +57,12 @@ class _Record(msgspec.Struct):
 @pytest.mark.parametrize(
     ("value", "record", "expected", "found"),
     [
-        ({"id": True}, "r[0].id", "int | str", "true"),
-        ({"id": 1, "points": [[1, 2], [3, "4"]]}, "r[0].points[1][1]", "float", '"4"'),
-        ({"id": 1, "size": 0}, "r[0].size", "int >= 1", "0"),
-        ({"id": 1, "size": 1.5}, "r[0].size", "int", "1.5"),
+        ({"id": True}, "r[0].id", "an integer or a text", "true"),
+        ({"id": 1, "points": [[1, 2], [3, "4"]]}, "r[0].points[1][1]", "a number", '"4"'),
+        ({"id": 1, "size": 0}, "r[0].size", "an integer >= 1", "0"),
+        ({"id": 1, "size": 1.5}, "r[0].size", "an integer", "1.5"),
         ({}, "r[0].id", None, "no such key"),
-        (7, "r[0]", "object", "7"),
+        (7, "r[0]", "an object", "7"),
     ],
 )
 def test_the_error_of_a_record_names_its_wrong_member(

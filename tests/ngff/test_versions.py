@@ -163,6 +163,29 @@ def test_broken_metadata_is_a_store_error() -> None:
         ngff.decode({"ome": {"version": "0.5", "multiscales": [{"axes": "yx"}]}})
 
 
+@pytest.mark.parametrize(
+    ("content", "record", "found"),
+    [
+        ({"multiscales": [{"datasets": []}]}, "multiscales[0]", "no key 'axes'"),
+        (
+            {"multiscales": [{"axes": [{"name": "x"}], "datasets": [{"path": "0"}, {}]}]},
+            "multiscales[0].datasets[1]",
+            "no key 'path'",
+        ),
+        ({"multiscales": [{"axes": [{"name": 1}]}]}, "multiscales[0].axes[0]", "1 is not a text"),
+        ({"omero": {"channels": [{}, 1]}}, "omero.channels[1]", "does not allow"),
+        ({"plate": {"rows": 5}}, "plate", "does not allow"),
+    ],
+)
+def test_the_error_of_broken_metadata_names_the_place(
+    content: dict[str, object], record: str, found: str
+) -> None:
+    with pytest.raises(StoreError) as caught:
+        ngff.decode({"ome": {"version": "0.5", **content}})
+    assert caught.value.record == record
+    assert found in (caught.value.found or "")
+
+
 def test_a_level_of_no_pixels_has_no_scale() -> None:
     image = {"version": "0.1", "datasets": [{"path": "0"}, {"path": "1"}]}
     shapes = {"0": (4, 4), "1": (0, 0)}

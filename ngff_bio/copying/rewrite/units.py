@@ -13,7 +13,7 @@ from ngff_bio.engine.plan.plan import Unit, UnitPart
 from ngff_bio.engine.write.checksums import ChecksummingWriter, checksum
 from ngff_bio.engine.write.records import PartRecord, UnitRecord
 from ngff_bio.engine.write.units import run_parts, save_unit
-from ngff_bio.errors import NgffBioError, StoreError
+from ngff_bio.errors import NgffBioError, StoreError, plain_reason
 from ngff_bio.model import OnError, Region
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
@@ -179,5 +179,5 @@ def whole_array(array: RewrittenArray) -> dict[str, bytes]:
         raise StoreError(
             "an array cannot be written in the other Zarr format",
             file=array.source.url,
-            found=f"{type(error).__name__}: {error}"[:200],
+            found=plain_reason(error)[:200],
         ) from error

@@ -32,7 +32,7 @@ import numpy as np
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.records import UnitRecord, load_record
-from ngff_bio.errors import StorageError, StoreError
+from ngff_bio.errors import StorageError, StoreError, plain_reason
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage, open_object
 from ngff_bio.zarrio.journal import STATE
@@ -267,4 +267,6 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> list[ManifestEntry]:
             raise ValueError("a row has no kind, path or size")
         return [ManifestEntry(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
-        raise StoreError("the manifest cannot be read", file=file, found=error) from error
+        raise StoreError(
+            "the manifest cannot be read", file=file, found=plain_reason(error)
+        ) from error

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ngff_bio.errors import StoreError, import_optional
+from ngff_bio.errors import StoreError, import_optional, plain_reason
 from ngff_bio.export.annotations import Annotation, annotated_planes
 from ngff_bio.export.classes import Classes, instance_layers
 from ngff_bio.export.documents import (
@@ -136,7 +136,7 @@ def _kept(record: Any, selection: Selection) -> tuple[str, str, bytes]:
             "the record of a region is damaged",
             file=selection.url,
             expected="file, name and roi (base64)",
-            found=f"{type(error).__name__}: {error}",
+            found=plain_reason(error),
             hint="run `ngff-bio validate` on the store",
         ) from error
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ngff_bio.errors import SourceError
+from ngff_bio.errors import SourceError, plain_reason
 from ngff_bio.formats.json.brackets import BracketScanner, Positions
 from ngff_bio.formats.json.text import JsonObject, has_comments, invalid_json
 
@@ -231,7 +231,7 @@ class JsonWalk:
         try:
             self._current = json.loads(match[1])
         except ValueError as error:
-            raise self._malformed(place, "a key before the bracket", str(error)) from error
+            raise self._malformed(place, "a key before the bracket", plain_reason(error)) from error
         self._opened, self._opened_list, self._kept = place, bracket == b"[", b""
 
     def _close(self, place: int, bracket: bytes) -> None:
@@ -326,7 +326,7 @@ class JsonWalk:
                 file=self.name,
                 record=f"byte {max(offset + error.start, 0):,}",
                 expected="UTF-8, as RFC 8259 requires",
-                found=error,
+                found=f"byte 0x{error.object[error.start]:02x}",
                 hint="save the file as UTF-8 (`iconv -f LATIN1 -t UTF-8` for old files)",
             ) from error
 

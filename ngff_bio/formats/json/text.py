@@ -13,7 +13,7 @@ from typing import Any, Literal, Never, TypeAlias, TypeVar, overload
 
 import msgspec
 
-from ngff_bio.errors import SourceError
+from ngff_bio.errors import SourceError, plain_reason, plain_type
 from ngff_bio.formats.problems import SourceRecord
 from ngff_bio.model import SourceFile
 from ngff_bio.parallel import decoder_of
@@ -201,13 +201,10 @@ def invalid_json(
     error
         What the parser says.
     """
-    found, hint = str(error), "check the file with a JSON tool, or download or copy it again"
+    found = plain_reason(error) if isinstance(error, Exception) else str(error)
+    hint = "check the file with a JSON tool, or download or copy it again"
     if isinstance(error, RecursionError):
-        found, hint = "brackets nested too deeply", "check that it is an annotation file"
-    elif isinstance(error, UnicodeDecodeError):
-        found = f"byte {error.start} is not UTF-8"
-    elif isinstance(error, UnicodeEncodeError):
-        found = "an escape such as \\ud800 that is half a character"
+        hint = "check that it is an annotation file"
     elif not text.strip() and record is None:
         found = "an empty file"
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -275,7 +272,7 @@ def _parts_of(message: str) -> tuple[str | None, str, bool]:
     """What msgspec expected, the path at which (``.points[0]``), and whether it is missing."""
     text, _, path = message.partition(" - at `$")
     text, path = text.replace("`", ""), path.rstrip("`")
-    expected = text.removeprefix("Expected ").partition(", got ")[0]
+    expected = plain_type(text.removeprefix("Expected ").partition(", got ")[0])
     missing = text.removeprefix("Object missing required field ")
     if missing != text:
         return None, f"{path}.{missing}", True

@@ -8,7 +8,7 @@ from typing import Any, Self, TypedDict
 
 import msgspec
 
-from ngff_bio.errors import NameNotFoundError, StoreError, closest_names
+from ngff_bio.errors import NameNotFoundError, StoreError, closest_names, plain_reason
 from ngff_bio.model import SampleType
 from ngff_bio.ngff import GroupMeta, MultiscaleMeta
 from ngff_bio.parallel import decoder_of
@@ -159,7 +159,9 @@ class ImageNode:
             msgspec.convert(found, tuple[FrameAttributes, ...])
         except msgspec.ValidationError as error:
             raise StoreError(
-                "the frames of an image have a wrong type", file=self.url, found=error
+                "the frames of an image have a wrong type",
+                file=self.url,
+                found=plain_reason(error),
             ) from error
         return tuple(found)
 

@@ -22,6 +22,7 @@ from ngff_bio.errors import (
     StoreError,
     closest_names,
     import_optional,
+    plain_reason,
 )
 from ngff_bio.model import MAX_HIDDEN
 from ngff_bio.parallel import shared_pool
@@ -357,4 +358,4 @@ def open_table(nodes: NodeTree, path: str) -> pads.Dataset:
 
 def damaged_table(file: str, error: Exception) -> StoreError:
     """The error for a table that pyarrow cannot read."""
-    return StoreError("a table cannot be read", file=file, found=f"{type(error).__name__}: {error}")
+    return StoreError("a table cannot be read", file=file, found=plain_reason(error))

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ngff_bio.errors import NameNotFoundError, NgffBioError, StoreError, import_optional
+from ngff_bio.errors import (
+    NameNotFoundError,
+    NgffBioError,
+    StoreError,
+    import_optional,
+    plain_reason,
+)
 from ngff_bio.reader.access.image import ImageNode
 from ngff_bio.reader.tables.tables import read_tables
 
@@ -71,7 +77,7 @@ def _read_geff(image: ImageNode, path: str) -> nx.DiGraph:
         raise StoreError(
             "the graph of tracks cannot be read",
             file=f"{storage.url}/{path}",
-            found=f"{type(error).__name__}: {error}",
+            found=plain_reason(error),
         ) from error
     return graph
 

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 
 import imagecodecs
 
-from ngff_bio.errors import NgffBioError, SourceError
+from ngff_bio.errors import NgffBioError, SourceError, plain_reason
 from ngff_bio.formats.limits import DEFAULT_LIMITS, Limits
 from ngff_bio.model import SourceFile, leads_out
 from ngff_bio.sources.files.ranges import LocalFile, open_range, temporary_copy
@@ -209,7 +209,7 @@ def list_archive(
             "the archive cannot be read",
             file=container.name,
             expected="a zip or a tar",
-            found=f"{type(error).__name__}: {error}",
+            found=plain_reason(error),
             hint="download or copy the file again",
         ) from error
 
