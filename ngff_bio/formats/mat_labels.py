@@ -8,10 +8,15 @@ version 7.3 are HDF5, with axes the other way round.
 
 from __future__ import annotations
 
+import atexit
 import io
+import json
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,17 +182,8 @@ def _arrays(file: SourceFile, limits: Limits) -> dict[str, NDArray[Any]]:
             return {n: np.asarray(opened[n][...]).T for n in wanted}
 
 
-#: The other process gets the file and names of arrays, and answers with an archive of these.
-_LOAD = """
-import io, sys
-import numpy, scipy.io
-found = scipy.io.loadmat(io.BytesIO(sys.stdin.buffer.read()), variable_names=sys.argv[1:])
-numpy.savez(sys.stdout.buffer, allow_pickle=False, **{name: found[name] for name in sys.argv[1:]})
-"""
-
-
 def _loaded(file: SourceFile, wanted: list[str]) -> dict[str, NDArray[Any]]:
-    """Arrays of a file before version 7.3, read in a process of its own.
+    """Arrays of a file before version 7.3, read in another process.
 
     ``scipy.io.loadmat`` ends its process with a segmentation fault if the type of an element does not
     exist.
@@ -195,15 +191,91 @@ def _loaded(file: SourceFile, wanted: list[str]) -> dict[str, NDArray[Any]]:
     import_optional("scipy.io", "ngff-bio[objects]")
     with file.open() as stream:
         data = stream.read()
-    command = [sys.executable, "-c", _LOAD, *wanted]
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    try:
+        archive = _READER.read(data, wanted)
+    except ValueError as error:
         raise SourceError(
             "the MATLAB file cannot be read",
             file=file.name,
-            found=last[0][:200] if last else f"a reader that ended with code {done.returncode}",
+            found=str(error),
             hint="the file may be damaged: get it again, or leave it out with --exclude GLOB",
-        )
-    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as arrays:
+        ) from error
+    with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:
         return {name: np.asarray(arrays[name]) for name in wanted}
+
+
+#: The other process gets names of arrays with the size of a file, then the file, and answers with an
+#: archive of the arrays, or with what is wrong, until there is no further file.
+_READ = """
+import io, json, sys
+import numpy, scipy.io
+source, answers = sys.stdin.buffer, sys.stdout.buffer
+for line in source:
+    size, names = json.loads(line)
+    archive = io.BytesIO()
+    try:
+        found = scipy.io.loadmat(io.BytesIO(source.read(size)), variable_names=names)
+        numpy.savez(archive, allow_pickle=False, **{name: found[name] for name in names})
+        wrong = None
+    except Exception as error:
+        archive, wrong = io.BytesIO(), f"{type(error).__name__}: {error}"[:200]
+    found = None
+    answers.write(json.dumps([len(archive.getbuffer()), wrong]).encode() + b"\\n")
+    answers.write(archive.getbuffer())
+    answers.flush()
+"""
+
+
+class SeparateReader:
+    """A process that reads one file after another; a new one is started where it has ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        atexit.register(self.close)
+
+    def read(self, data: bytes, names: list[str]) -> bytes:
+        """An archive (``.npz``) of the arrays of these names; a `ValueError` says what is wrong."""
+        with self._lock:
+            if (
+                self._process is None or self._owner != os.getpid()
+            ):  # that of a process is not forked
+                # -P: no module from the folder that the program is started in.
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", _READ],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                )
+                self._owner = os.getpid()
+            try:
+                return _answer(self._process, data, names)
+            except BaseException:  # what it would answer next may belong to this file
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is not None and self._owner == os.getpid():
+            process.kill()
+            process.communicate()
+
+
+def _answer(process: subprocess.Popen[bytes], data: bytes, names: list[str]) -> bytes:
+    given, answers = process.stdin, process.stdout
+    if given is None or answers is None:
+        raise ValueError("a reader without pipes")
+    with suppress(BrokenPipeError):
+        given.write(json.dumps([len(data), names]).encode() + b"\n" + data)
+        given.flush()
+    header = answers.readline()
+    size, wrong = json.loads(header) if header else (0, None)
+    archive = answers.read(size)
+    if wrong is not None or not header or len(archive) < size:
+        raise ValueError(wrong or f"a reader that ended with code {process.wait()}")
+    return archive
+
+
+_READER = SeparateReader()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from annotated import converted, labels, rows, write_files
 
 import ngff_bio
 from ngff_bio.errors import SourceError
+from ngff_bio.formats import mat_labels
 from ngff_bio.testing import check_source
 
 SIZE = (20, 30)
@@ -128,6 +130,33 @@ def test_a_truncated_file_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read") as error:
         ngff_bio.convert(source, tmp_path / "out.zarr")
     assert error.value.file == "Train/Labels/train_1.mat"
+
+
+def test_files_are_read_by_one_process_which_is_started_again_where_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The type of an element that does not exist ends SciPy's process with a segmentation fault."""
+    started = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *args, **more: started.append(1) or popen(*args, **more)
+    )
+    source = folder(tmp_path / "in", FILES["Kumar"])
+    bad = source / "Train/Labels/train_0.mat"
+    scipy.io.savemat(bad, {"inst_map": INSTANCES})
+    content = bytearray(bad.read_bytes())
+    at = content.index(b"inst_map") + 8  # the element of numbers, whose type comes first
+    content[at : at + 4] = (200).to_bytes(4, "little")
+    bad.write_bytes(content)
+    write_files(source, {"Train/Images/train_0.png": SIZE})
+    reader = mat_labels.SeparateReader()  # that of other tests may run
+    monkeypatch.setattr(mat_labels, "_READER", reader)
+    done = ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip")
+    assert done.instances == 6
+    (skipped,) = (n for n in done.skipped if n.file)
+    assert "MATLAB file cannot be read" in skipped.what
+    assert len(started) == 2
+    reader.close()
 
 
 def test_without_scipy_other_formats_are_detected_and_the_file_is_named(
