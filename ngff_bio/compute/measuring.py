@@ -262,7 +262,7 @@ class _Work:
             labels = self._labels(image)
             if not labels:
                 continue
-            size = sum(self._nbytes(image, one) for _, one in labels)
+            size = max(self._nbytes(image, one) for _, one in labels)  # one is in memory at a time
             if size <= _WHOLE:
                 yield MeasuredPiece(image, tuple(labels), size)
                 continue

@@ -12,7 +12,9 @@ import pytest
 from skimage.measure import regionprops_table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "reader"))
 
+from counting import CountingStorage
 from scenes import plate
 
 import ngff_bio
@@ -102,6 +104,19 @@ def test_what_scikit_image_cannot_measure_is_one_error() -> None:
     ):
         with pytest.raises(ArgumentError, match=match):
             ngff_bio.measure(storage, properties=[name])
+
+
+def test_pixels_are_read_once_for_all_label_images_of_an_image() -> None:
+    storage = CountingStorage(MemoryStorage())
+    write_dataset(plate(frames=3, fields=1), storage.inner, Settings(chunk=(16, 24)))
+    image = ngff_bio.open(storage)["A/1/0"]
+    assert len(image.labels) > 2, "hidden label images"
+    start = image.below("0/c/")
+    ngff_bio.open(storage)["A/1/0"].pixels.array(0)[:]
+    once = [asked for asked in storage.asked if asked[1].startswith(start)]
+    storage.asked.clear()
+    ngff_bio.measure(storage, workers=1)
+    assert sorted(asked for asked in storage.asked if asked[1].startswith(start)) == sorted(once)
 
 
 def test_rows_go_to_the_store_as_they_come() -> None:

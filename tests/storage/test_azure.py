@@ -25,7 +25,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
-from bucket_server import _free_ports
+from bucket_server import free_ports
 from references import contents
 from scenes import plate
 
@@ -45,7 +45,7 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
     program = os.environ.get("AZURITE") or shutil.which("azurite-blob")
     if program is None:
         pytest.skip("azurite-blob is not installed")
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     home = tmp_path_factory.mktemp("azurite")
     command = [program, "--inMemoryPersistence", "--skipApiVersionCheck", "--silent"]
     process = subprocess.Popen([*command, "--blobPort", str(port)], cwd=home)

@@ -6,7 +6,7 @@ they give the properties that scikit-image's ``regionprops`` computes of the who
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, product
@@ -37,6 +37,9 @@ _MERGE = {
     "most": np.maximum,
 }
 
+
+#: Pixels of a block that are looked at together.
+_SLAB = 1 << 20
 
 #: Columns of a table, all of one length.
 Columns = dict[str, NDArray[Any]]
@@ -95,6 +98,9 @@ def sums_of(
 ) -> Sums:
     """Statistics of one block.
 
+    Pixels are first summed along stretches of one label value in a row: there are some twenty times
+    fewer of these to sort.
+
     Parameters
     ----------
     values
@@ -106,33 +112,56 @@ def sums_of(
     frame_axis
         Which axis of ``values`` is t, if one is.
     """
-    flat = np.flatnonzero(values)
-    labels = values.reshape(-1)[flat].astype(np.int64)
-    places = [p + c for p, c in zip(np.unravel_index(flat, values.shape), corner, strict=True)]
+    flat = values.reshape(-1)
+    channels = () if pixels is None else [c.reshape(-1) for c in pixels]
+    width = max(values.shape[-1], 1)
+    step = max(_SLAB // width, 1) * width
+    slabs = [
+        _stretches(flat[i : i + step], [c[i : i + step] for c in channels], i, width)
+        for i in range(0, max(flat.size, 1), step)
+    ]
+    first, length, total, square, least, most = map(np.concatenate, zip(*slabs, strict=True))
+    labels = flat[first].astype(np.int64)
+    places = [p + c for p, c in zip(np.unravel_index(first, values.shape), corner, strict=True)]
     frames = places.pop(frame_axis) if frame_axis is not None else np.zeros_like(labels)
-    along = _columns(places, len(flat), np.int64)
-    channels = () if pixels is None else [c.reshape(-1)[flat] for c in pixels]
-    shades = _columns(channels, len(flat), np.float64)
+    low = np.stack(places, 1)
+    high, place = low.copy(), low * length[:, None]
+    high[:, -1] += length - 1
+    place[:, -1] += length * (length - 1) // 2
     return _grouped(
-        np.stack([frames, labels], 1).astype(np.int64),
+        np.stack([frames, labels], 1),
         {
-            "count": np.ones(len(flat), np.int64),
-            "place": along.astype(np.float64),
-            "low": along,
-            "high": along,
-            "total": shades,
-            "square": shades * shades,
-            "least": shades,
-            "most": shades,
+            "count": length,
+            "place": place.astype(np.float64),
+            "low": low,
+            "high": high,
+            "total": total,
+            "square": square,
+            "least": least,
+            "most": most,
         },
     )
 
 
-def _columns(columns: Sequence[PixelArray], count: int, dtype: type) -> PixelArray:
-    table: PixelArray = np.empty((count, len(columns)), dtype)
-    for i, column in enumerate(columns):
-        table[:, i] = column
-    return table
+def _stretches(
+    flat: PixelArray, channels: Sequence[PixelArray], offset: int, width: int
+) -> tuple[PixelArray, ...]:
+    """Stretches of one label value in some rows: first pixel, length, and statistics of channels."""
+    new = np.empty(flat.size, bool)
+    np.not_equal(flat[1:], flat[:-1], out=new[1:])
+    new[::width] = True
+    shown = np.flatnonzero(flat != 0)  # of bool it is several times as fast
+    starts = np.flatnonzero(new[shown])
+    length = np.diff(starts, append=len(shown))
+    statistics = np.empty((4, len(starts), len(channels)))
+    for i, channel in enumerate(channels if len(starts) else ()):
+        native = channel[shown]
+        shades = native.astype(np.float64)
+        statistics[0, :, i] = np.add.reduceat(shades, starts)
+        statistics[1, :, i] = np.add.reduceat(shades * shades, starts)
+        statistics[2, :, i] = np.minimum.reduceat(native, starts)
+        statistics[3, :, i] = np.maximum.reduceat(native, starts)
+    return shown[starts] + offset, length, *statistics
 
 
 def merged(parts: Iterable[Sums]) -> Sums:
@@ -144,26 +173,37 @@ def merged(parts: Iterable[Sums]) -> Sums:
     return _grouped(np.concatenate([p.keys for p in found]), rows)
 
 
-def block_sums(image: ImageNode, name: str, level: int, region: Region, intensity: bool) -> Sums:
+def image_sums(
+    image: ImageNode, names: Iterable[str], level: int, intensity: bool
+) -> Iterator[tuple[str, Sums]]:
+    """Statistics of several label images of an image whose pixels fit into memory: read once."""
+    read: dict[tuple[object, Region], PixelArray] = {}
+    for name in names:
+        dims, parts = layer_of(image, name, level).dims, []
+        for region in regions_of(image, name, level):
+            if intensity and (dims, region) not in read:
+                read[dims, region] = read_pixels(image, name, level, region)
+            parts.append(block_sums(image, name, level, region, read.get((dims, region))))
+        yield name, merged(parts)
+
+
+def block_sums(
+    image: ImageNode, name: str, level: int, region: Region, pixels: PixelArray | None
+) -> Sums:
     """Statistics of a region of one label image, with the intensities of its image."""
-    values, pixels = read_block(image, name, level, region, intensity)
-    dims = layer_of(image, name, level).dims
-    return sums_of(values, pixels, [a for a, _ in region], dims.index("t") if "t" in dims else None)
-
-
-def read_block(
-    image: ImageNode, name: str, level: int, region: Region, intensity: bool
-) -> tuple[PixelArray, PixelArray | None]:
-    """A region of a label image, and the pixels of its image there, channels first."""
     layer = layer_of(image, name, level)
-    values = layer.array.read(region)
-    if not intensity:
-        return values, None
-    spans = dict(zip(layer.dims, region, strict=True))
+    frame_axis = layer.dims.index("t") if "t" in layer.dims else None
+    return sums_of(layer.array.read(region), pixels, [a for a, _ in region], frame_axis)
+
+
+def read_pixels(image: ImageNode, name: str, level: int, region: Region) -> PixelArray:
+    """The pixels of an image in a region of a label image, channels first."""
+    spans = dict(zip(layer_of(image, name, level).dims, region, strict=True))
     array, names = image.pixels.array(level), image.pixels.names
     whole = tuple(spans.get(a, (0, n)) for a, n in zip(names, array.shape, strict=True))
     channels = sorted(range(len(names)), key=lambda i: names[i] in spans)
-    return values, array.read(whole).transpose(channels).reshape(-1, *values.shape)
+    shape = tuple(stop - start for start, stop in region)
+    return array.read(whole).transpose(channels).reshape(-1, *shape)
 
 
 def regions_of(image: ImageNode, name: str, level: int) -> list[Region]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ngff_bio.errors import ArgumentError, import_optional
 from ngff_bio.model import Region
 from ngff_bio.reader.access.image import ImageNode
-from ngff_bio.reader.analysis.measures import Sums, layer_of, read_block
+from ngff_bio.reader.analysis.measures import Sums, layer_of, read_pixels
 from ngff_bio.reader.xarray.world import Units
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def shape_properties(
     measure = import_optional("skimage.measure", "ngff-bio[measure]")
     region, labels = group
     layer = layer_of(image, name, level)
-    values, pixels = read_block(image, name, level, region, intensity)
+    values = layer.array.read(region)
+    pixels = read_pixels(image, name, level, region) if intensity else None
     frame = layer.dims.index("t") if "t" in layer.dims else None
     if frame is not None:
         values = values.squeeze(frame)
