@@ -94,13 +94,15 @@ def _shape(one: Mapping[str, Any], at: SourceRecord) -> Geometry | None:
         return Rle((int(height), int(width)), one["rle"]["counts"])
     if kind == "bbox":
         x, y, width, height = (float(v) for v in one["bbox"])
-        check_points([(x, y), (width, height)], 2, at)
-        return Box(x, y, x + width, y + height)
+        # CVAT writes the box of a rotated one before its rotation, which is an attribute.
+        degrees = float((one.get("attributes") or {}).get("rotation") or 0)
+        check_points([(x, y), (width, height), (degrees, 0)], 3, at)
+        sides = (x, y, x + width, y + height)
+        return rotated_box(sides, degrees) if degrees % 360 else Box(*sides)
     if kind == "rotated_bbox":
         x, y, width, height, degrees = (float(v) for v in one["bbox"])
         check_points([(x, y), (width, height), (degrees, 0)], 3, at)
-        half = (width / 2, height / 2)
-        sides = (x - half[0], y - half[1], x + half[0], y + half[1])
+        sides = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
         return rotated_box(sides, degrees)
     if kind == "ellipse":
         x0, y0, x1, y1 = (float(v) for v in one["points"])

@@ -58,6 +58,13 @@ class TrackMateFile:
         """Read the file."""
         root = parse_xml(self.file.read(), self.file.name)
         about = root.find("Settings/ImageData")
+        if about is not None and about.get("filename", "").lower().endswith(".xml"):
+            raise SourceRecord(self.file.name, "ImageData.filename").error(
+                "tracks of MaMuT, in an image of BigDataViewer, are not read",
+                expected="tracks of TrackMate in an image file",
+                found=about.get("filename"),
+                hint="leave the file out with --exclude GLOB",
+            )
         spots = {s.get("ID", ""): s for s in root.iterfind("Model/AllSpots/SpotsInFrame/Spot")}
         tracks = {
             (edge.get("SPOT_SOURCE_ID", ""), edge.get("SPOT_TARGET_ID", "")): track.get("TRACK_ID")

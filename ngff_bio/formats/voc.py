@@ -131,6 +131,11 @@ class VocFile:
             x0, y0 = x0 - self.first_pixel, y0 - self.first_pixel
             box = (x0, y0, x1 - x0, y1 - y0)
             geometry = Box(x0, y0, x1, y1)
+            # CVAT writes the box of a rotated one before its rotation, which is an attribute.
+            for about in one.iterfind("attributes/attribute"):
+                if about.findtext("name") == "rotation":
+                    degrees = number_of(about, "value", at.member(".attributes"), of_child=True)
+                    geometry = rotated_box((x0, y0, x1, y1), degrees) if degrees % 360 else geometry
         turned, polygon = one.find("robndbox"), one.find("polygon")
         if turned is not None:
             x, y, w, h, angle = (

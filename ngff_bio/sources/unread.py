@@ -22,6 +22,7 @@ _KINDS = {
     ".xml": "XML, as of Pascal VOC or CVAT",
     ".roi": "ImageJ region",
     ".qpdata": "objects of a QuPath project",
+    ".mastodon": "tracks of Mastodon",
     **dict.fromkeys((".swc", ".eswc", ".nml", ".traces", ".marker", ".apo"), "traces of neurons"),
     ".svg": "drawing",
     **dict.fromkeys((".npy", ".npz"), "NumPy arrays"),
@@ -63,6 +64,11 @@ WAYS = {
         "that of the images, each named like its image",
     ),
     "image file": "to read each image file as an image or a label image, add --format images",
+    "tracks of Mastodon": "export tracks of Mastodon as tables, and add these to the store with "
+    "`ngff-bio table add`",
+    "archive": "unpack archives that are beside other files",
+    "COCO results": "COCO results list no images: write them as COCO annotations, with images and "
+    "categories",
     "objects of a QuPath project": "export its objects in QuPath as GeoJSON, named like the image",
 }
 
@@ -90,6 +96,8 @@ _ABOUT = re.compile(
     r"requirements|attribution|terms)([-_.].*)?",
     re.IGNORECASE,
 )
+#: Where Cellpose writes models that it trains, without an ending.
+_MODEL = re.compile(r"(^|/)models/(cellpose_[^/]+|[^/.]+)$")
 _SMALL_COPY = re.compile(r"(^|[/_. -])thumb(nail)?s?([/_. -]|$)", re.IGNORECASE)
 
 #: Endings of files that accompany a dataset and hold no data of it, in lower case.
@@ -133,7 +141,7 @@ def belongs(name: str) -> str | None:
     ending = ending_of(name)
     if ending in _DOCUMENTS or (ending in ("", ".txt", ".xml") and _ABOUT.fullmatch(base)):
         return "document"
-    if ending in (".pt", ".pth", ".ckpt", ".onnx"):
+    if ending in (".pt", ".pth", ".ckpt", ".onnx") or _MODEL.search(name):
         return "weights of a model"
     if _SMALL_COPY.search(name) and image_files([name]):
         return "thumbnail"
@@ -161,6 +169,8 @@ def _kind(tree: FileTree, name: str, stems: set[str]) -> str:
     if ending in (".json", ".jsonl", ".ndjson"):
         with tree.file(name).open() as stream:
             head = stream.read(_SNIFFED)
+        if re.match(rb'\s*\[\s*\{[^{}]*"image_id"\s*:', head):
+            return "COCO results"
         found = (f"JSON of {tool}" for tool, key in _TOOLS.items() if re.search(key, head))
         return next(found, "JSON of another kind")
     if ending in _KINDS:

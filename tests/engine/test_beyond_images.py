@@ -96,3 +96,21 @@ def test_annotations_that_are_cut_are_counted(
     shape = right["polygons"]
     assert (right["box_x"] + right["box_width"] if shape is None else np.max(shape[0])) == 36
     assert labels(data, layer="cell").shape == SIZE
+
+
+def test_corners_in_place_of_sizes_are_a_warning(tmp_path: Path) -> None:
+    """As MIDOG 2021 has them: a bbox of COCO that is x0, y0, x1, y1."""
+    content = json.loads(str(coco(False)["instances.json"]))
+    boxes = [(4, 3, 9, 8), (15, 3, 20, 8), (20, 12, 25, 17)]
+    content["annotations"] = [
+        {"id": n, "image_id": 1, "category_id": 1, "bbox": box} for n, box in enumerate(boxes)
+    ]
+    for name in ("corners", "sizes"):
+        for one, box in zip(content["annotations"], boxes, strict=True):
+            one["bbox"] = box if name == "corners" else (*box[:2], 5, 5)
+        source = write_files(
+            tmp_path / name, {"a.png": SIZE, "instances.json": json.dumps(content)}
+        )
+        done = ngff_bio.convert(source, tmp_path / f"{name}.zarr")
+        told = [n.kind for n in done.notices if "two corners" in n.what]
+        assert told == (["warning"] if name == "corners" else [])

@@ -16,6 +16,7 @@ from ngff_bio.engine.write.tables import FILE, instance_table, to_parquet
 from ngff_bio.errors import SourceError
 from ngff_bio.model import (
     MAX_HIDDEN,
+    Box,
     Instance,
     InstanceLayer,
     Notice,
@@ -31,6 +32,11 @@ from ngff_bio.zarrio.journal import ROWS
 
 #: What a notice of annotations that are cut says.
 BEYOND = "annotations reach beyond their image: drawn inside only, their records are whole"
+#: What a warning of a frame says whose boxes seem to be misread (as those of MIDOG 2021 are).
+CORNERS = (
+    "most boxes reach beyond their image, and none would if their numbers were two corners: if they "
+    "are, write them as x, y, width, height"
+)
 
 
 @dataclass(slots=True)
@@ -158,6 +164,11 @@ def _note(
         if area and reaches_beyond(instance.geometry, inner):
             # Without its file: a dataset can have a file for each image.
             drawn.notices.append(asdict(Notice("note", BEYOND, None, instance.place[1])))
+    boxes = [i.geometry for i in instances if isinstance(i.geometry, Box)]
+    if 2 * sum(reaches_beyond(b, size) for b in boxes) > len(boxes) > 1 and all(
+        b.x0 < b.xywh[2] <= size[1] and b.y0 < b.xywh[3] <= size[0] for b in boxes
+    ):
+        drawn.notices.append(asdict(Notice("warning", CORNERS, *instances[0].place)))
     for i in np.flatnonzero(areas == 0).tolist():
         if instances[i].notice is None and instances[i].geometry is not None:
             file, record = instances[i].place

@@ -1,8 +1,10 @@
-"""Stacks of images and masks as NumPy arrays: PanNuke (``.npy``) and TissueNet (``.npz``).
+"""Stacks of images and masks as NumPy arrays: PanNuke and CoNIC (``.npy``), TissueNet (``.npz``).
 
 PanNuke (https://warwick.ac.uk/fac/cross_fac/tia/data/pannuke): ``images.npy`` (n, y, x, 3),
 ``masks.npy`` (n, y, x, 6) with ids of nuclei in a channel for each class and a last one for the
-background, and ``types.npy``, the tissue of each image. TissueNet (https://datasets.deepcell.org):
+background, and ``types.npy``, the tissue of each image. CoNIC
+(https://conic-challenge.grand-challenge.org/Data): ``images.npy``, and ``labels.npy`` (n, y, x, 2) with
+ids of nuclei and their classes; ``patch_info.csv`` has a line for each image. TissueNet (https://datasets.deepcell.org):
 ``X`` and ``y`` (n, y, x, 2) in a file for each split; ``y`` has ids of whole cells and of nuclei.
 """
 
@@ -19,6 +21,7 @@ from ngff_bio.formats.arrays.npy import ArrayItem, NpyArray, open_npy
 from ngff_bio.formats.images.label_pixels import check_integers, fit_labels
 from ngff_bio.formats.images.mask_files import rle_of_mask
 from ngff_bio.formats.problems import Problems, damage_named
+from ngff_bio.formats.text import text_of
 from ngff_bio.model import (
     Category,
     Channel,
@@ -47,6 +50,9 @@ CLASSES = (
     "Dead Cells",
     "Epithelial",
 )
+
+#: Classes of CoNIC, from 1 on.
+_CONIC = ("neutrophil", "epithelial", "lymphocyte", "plasma", "eosinophil", "connective")
 
 #: What the channels of ``y`` are.
 _TISSUENET = ("whole_cell", "nuclear")
@@ -85,17 +91,18 @@ class ChannelInstances:
 
 
 def detect(tree: FileTree) -> int:
-    """2 if there are arrays of PanNuke or TissueNet."""
+    """2 if there are arrays of PanNuke, CoNIC or TissueNet."""
     names = tree.names()
-    if any(_masks_of(n, names) for n in filter(_IMAGES.search, names)):
+    stacks = filter(_IMAGES.search, names)
+    if any(_beside(n, kind, names) for n in stacks for kind in ("masks", "labels")):
         return 2
     return 2 if any(_is_tissuenet(tree.file(n)) for n in names if n.lower().endswith(".npz")) else 0
 
 
-def _masks_of(images: str, names: list[str]) -> str | None:
+def _beside(images: str, kind: str, names: list[str]) -> str | None:
     """``masks.npy`` beside ``images.npy``, or in a folder ``masks`` where this is in ``images``."""
-    beside = _IMAGES.sub("/masks.npy", f"/{images}")
-    tried = (beside, re.sub("/images/", "/masks/", beside, flags=re.IGNORECASE))
+    beside = _IMAGES.sub(f"/{kind}.npy", f"/{images}")
+    tried = (beside, re.sub("/images/", f"/{kind}/", beside, flags=re.IGNORECASE))
     return next((n.lstrip("/") for n in tried if n.lstrip("/") in names), None)
 
 
@@ -119,14 +126,18 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
     used: set[str] = set()
     for name in names:
         with problems.caught():
-            masks = _masks_of(name, names) if _IMAGES.search(name) else None
-            if masks is not None:
+            stack = _IMAGES.search(name)
+            if stack and (masks := _beside(name, "masks", names)):
                 types = re.sub(r"images\.npy$", "types.npy", name, flags=re.IGNORECASE)
                 found += _pannuke(tree, name, masks, types if types in names else None)
                 used |= {name, masks, types} & {*names}
                 problems.note(
                     "the last channel of masks, the background, is what the others leave", masks
                 )
+            elif stack and (labels := _beside(name, "labels", names)):
+                patches = re.sub(r"images\.npy$", "patch_info.csv", name, flags=re.IGNORECASE)
+                found += _conic(tree, name, labels, patches if patches in names else None)
+                used |= {name, labels, patches} & {*names}
             elif name.lower().endswith(".npz") and _is_tissuenet(tree.file(name)):
                 found += _tissuenet(tree, name, problems)
                 used.add(name)
@@ -134,7 +145,7 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
         raise SourceNotFoundError(
             "no stack of images and masks found",
             file=tree.origin,
-            expected="images.npy with masks.npy, or a file .npz with X and y",
+            expected="images.npy with masks.npy or labels.npy, or a file .npz with X and y",
         )
     splits = dict.fromkeys(s for _, image in found for s in image.frames[0].splits)
     return dataset_of(tree, "array-stacks", found, splits=splits, read_files=used)
@@ -148,14 +159,50 @@ def _pannuke(
     _check(labels, (*images.shape[:3], len(CLASSES) + 1), "masks of six channels")
     count = images.shape[0]
     tissues = None if types is None else _texts(open_npy(tree.file(types), tree.limits), count)
-    folder = next((p for p in reversed(folder_of(name).split("/")) if p.lower() != "images"), "")
     categories = tuple(Category(i, c) for i, c in enumerate(CLASSES))
     for number in range(images.shape[0]):
         instances = ChannelInstances(labels, number)
         found = len(instances.read(0))
         layer = InstanceLayer("nuclei", instances, found, found, categories)
         record = {} if tissues is None else {"tissue": tissues[number]}
-        yield folder, _image(images, number, (layer,) if found else (), record, ())
+        yield _group(name), _image(images, number, (layer,) if found else (), record, ())
+
+
+def _conic(
+    tree: FileTree, name: str, labels: str, patches: str | None
+) -> Iterator[tuple[str, SourceImage]]:
+    images, values = (open_npy(tree.file(n), tree.limits) for n in (name, labels))
+    _check(images, images.shape[:3] + images.shape[3:4], "images, rows, columns, channels")
+    _check(values, (*images.shape[:3], 2), "ids of nuclei, and their classes")
+    lines = [] if patches is None else text_of(tree.file(patches), "the list").splitlines()[1:]
+    origins = lines if len(lines) == images.shape[0] else [""] * images.shape[0]
+    categories = tuple(Category(i, c) for i, c in enumerate(_CONIC, 1))
+    for number, origin in enumerate(origins):
+        record = {"patch": origin} if origin else {}
+        image = _image(images, number, (), record, ())
+        ids, classes = (
+            fit_labels(ArrayItem(values, number, values.dtype, channel), "yx", labels, image)
+            for channel in range(2)
+        )
+        most = int(classes[0].read(tuple((0, n) for n in classes[0].shape)).max(initial=0))
+        if most > len(_CONIC):
+            raise SourceError(
+                "the class of a nucleus is not one of CoNIC",
+                file=labels,
+                record=f"image {number}",
+                expected=f"0 to {len(_CONIC)}",
+                found=most,
+                hint="correct the array, or leave the file out with --exclude GLOB",
+            )
+        layers = (
+            VolumeLayer("classes", classes[0], "semantic", most, categories),
+            VolumeLayer("nuclei", ids[0], "instance", ids[1], categories, classes="classes"),
+        )
+        yield _group(name), _image(images, number, layers, record, ())
+
+
+def _group(name: str) -> str:
+    return next((p for p in reversed(folder_of(name).split("/")) if p.lower() != "images"), "")
 
 
 def _tissuenet(tree: FileTree, name: str, problems: Problems) -> Iterator[tuple[str, SourceImage]]:
@@ -233,8 +280,9 @@ def _check(array: NpyArray, shape: tuple[int, ...], expected: str) -> None:
 
 SOURCE = Source(
     name="array-stacks",
-    title="PanNuke and TissueNet: stacks of images and masks as NumPy arrays",
-    layout="images.npy with masks.npy (n, y, x, 6) and types.npy; *.npz with X and y",
+    title="PanNuke, CoNIC and TissueNet: stacks of images and masks as NumPy arrays",
+    layout="images.npy with masks.npy (n, y, x, 6) and types.npy, or with labels.npy (n, y, x, 2); "
+    "*.npz with X and y",
     detect=detect,
     read=read,
 )

@@ -37,8 +37,10 @@ _LABELS = re.compile(
 #: Files that show the network's output, or the masks again.
 _SHOWN = (
     *("*_cp_output.*", "*_output.*", "*_flows*.*", "*_outlines*.png", "*_outlines*.svg"),
-    *("*_dp.*", "*_cellprob.*", "*_rois.zip"),
+    *("*_dp.*", "*_cellprob.*", "*_rois.zip", "*_ncolor_masks.*"),
 )
+#: Losses that training writes beside models.
+_LOSSES = ("models/*_losses.npy", "*/models/*_losses.npy")
 
 #: Parts of images' names that the names of results do not have (``000_img.png``, ``000_masks.png``).
 _IMAGE = re.compile(r"_(img|image)$")
@@ -150,5 +152,5 @@ SOURCE = Source(
     layout="a.tif with a_seg.npy, a_cp_masks.png, a_masks.tif or a_cp_outlines.txt",
     detect=detect,
     read=read,
-    belongs=_SHOWN,
+    belongs=(*_SHOWN, *_LOSSES),
 )

@@ -147,20 +147,25 @@ def test_datumaro(tmp_path: Path) -> None:
          "rle": {"counts": RLE["counts"].decode(), "size": list(SIZE)}},
         {"id": 4, "type": "label", "label_id": 1},
         {"id": 5, "type": "points", "label_id": 0, "points": [5, 5], "visibility": [2]},
+        # A rotated box of CVAT.
+        {"id": 6, "type": "bbox", "label_id": 0, "bbox": [5.0, 24.0, 10.0, 4.0],
+         "attributes": {"occluded": False, "rotation": 90.0}},
     )  # fmt: skip
     files = {"annotations/train.json": text, "images/train/sub/a.png": SIZE}
     data = converted(write_files(tmp_path / "in", files), tmp_path / "out.zarr")
     assert data.attributes["source"] == "datumaro"
     check_source("datumaro", tmp_path / "in")
     found = rows(data)
-    assert [r["category"] for r in found] == ["cell", "nucleus", "cell", "cell"]
-    assert [r["source_id"] for r in found] == ["1", "2", "3", "5"]
+    assert [r["category"] for r in found] == ["cell", "nucleus", "cell", "cell", "cell"]
+    assert [r["source_id"] for r in found] == ["1", "2", "3", "5", "6"]
     assert json.loads(found[0]["record"])["group"] == 4
     pixels = labels(data)
     assert (pixels == 1)[3:9, 2:12].all()
     assert (pixels == 1).sum() == 60
     assert (pixels == 2)[10:20, 20:30].all()
     assert ((pixels == 3) == MASK).all()
+    assert (pixels == 5)[21:31, 8:12].all()
+    assert (pixels == 5).sum() == 40
     (frame,) = data[""].attributes["frames"]
     assert frame["splits"] == ["train"]
     assert frame["record"]["annotations"][0]["record"]["annotations"][0]["id"] == 4

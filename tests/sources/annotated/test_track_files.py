@@ -147,6 +147,12 @@ def test_trackmate(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_tracks_of_mamut_are_named(tmp_path: Path) -> None:
+    source = trackmate_folder(tmp_path / "in", trackmate().replace('"movie.tif"', '"m.xml"'))
+    with pytest.raises(NgffBioError, match="tracks of MaMuT"):
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+
+
 @pytest.mark.parametrize(
     "text",
     [

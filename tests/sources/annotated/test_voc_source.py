@@ -151,13 +151,24 @@ def test_rotated_boxes_and_polygons_of_other_tools(tmp_path: Path) -> None:
         "<angle>1.5707963267948966</angle></robndbox></object>"
     )
     corners = "<polygon><x1>1</x1><y1>1</y1><x2>5</x2><y2>1</y2><x3>5</x3><y3>5</y3></polygon>"
-    files = {"a.xml": xml(turned, thing("cell", 1, 1, 5, 5, rest=corners)), "a.jpg": SIZE}
+    of_cvat = (
+        "<attributes><attribute><name>rotation</name><value>90.0</value></attribute></attributes>"
+    )
+    things = (
+        thing("cell", 1, 1, 5, 5, rest=corners),
+        thing("cell", 13, 5, 18, 6, rest=of_cvat),
+        thing("cell", 1, 9, 5, 9, rest=of_cvat.replace("90", "0")),
+    )
+    files = {"a.xml": xml(turned, *things), "a.jpg": SIZE}
     data = converted(write_files(tmp_path / "in", files), tmp_path / "out.zarr")
     drawn = labels(data, layer="cell")
     y, x = np.nonzero(drawn == 1)
     assert (x.min(), x.max(), y.min(), y.max()) == (9, 10, 1, 8)
     second = rows(data, layer="cell")[1]
     assert np.concatenate(second["polygons"]).tolist() == [1, 1, 5, 1, 5, 5]
+    y, x = np.nonzero(drawn == 3)
+    assert (x.min(), x.max(), y.min(), y.max()) == (14, 15, 2, 7)
+    assert (drawn == 4)[8, :5].all()
 
 
 @pytest.mark.parametrize(

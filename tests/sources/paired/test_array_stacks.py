@@ -143,3 +143,24 @@ def test_a_truncated_array_is_one_error(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-8])
     with pytest.raises(SourceError, match="truncated"):
         ngff_bio.convert(source, tmp_path / "out.zarr")
+
+
+def test_conic(tmp_path: Path) -> None:
+    values = np.zeros((2, 16, 16, 2), np.int32)
+    values[0, 2:6, 2:6], values[0, 9:12, 3:9] = (4, 3), (7, 6)  # id and class
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in/images.npy", IMAGES.astype(np.uint8))
+    np.save(tmp_path / "in/labels.npy", values)
+    (tmp_path / "in/patch_info.csv").write_text("patch_info\nconsep_1-0000\nconsep_1-0001\n")
+    check_source("array-stacks", tmp_path / "in")
+    data = converted(tmp_path / "in", tmp_path / "out.zarr")
+    assert (labels(data, "00000", "nuclei") == values[0, ..., 0]).all()
+    assert (labels(data, "00000", "classes") == values[0, ..., 1]).all()
+    found = {r["source_id"]: r["category"] for r in rows(data, "00000", "nuclei")}
+    assert found == {"4": "lymphocyte", "7": "connective"}
+    assert data["00001"].attributes["frames"][0]["record"]["patch"] == "consep_1-0001"
+    values[1, 0, 0] = (1, 7)
+    np.save(tmp_path / "in/labels.npy", values)
+    with pytest.raises(SourceError, match="class of a nucleus") as caught:
+        ngff_bio.convert(tmp_path / "in", tmp_path / "more.zarr")
+    assert (caught.value.record, caught.value.found) == ("image 1", "7")

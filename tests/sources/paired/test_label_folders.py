@@ -285,6 +285,13 @@ def test_folders_of_cellpose_and_files_of_omnipose(tmp_path: Path) -> None:
     for name in ("flows/a_flows_cp_masks.tif", "omni/b_flows.tif"):
         tifffile.imwrite(top / name, flows)
     Image.fromarray(flows).save(top / "outlines/a_outlines_cp_masks.png")
+    (top / "ncolor_masks").mkdir()
+    Image.fromarray(labels.astype(np.uint8)).save(top / "ncolor_masks/a_cp_ncolor_masks.png")
+    # What training writes: a model, which is a zip of torch, and its losses.
+    (top / "models").mkdir()
+    model = top / "models/cellpose_residual_on_style_on_2022_01_01_12_00.1234"
+    model.write_bytes(b"PK\x03\x04")
+    np.save(f"{model}_train_losses.npy", np.zeros(3))
     (top / "txt_outlines/a_cp_outlines.txt").write_text("3,2,8,2,8,7\n")
     data = converted(top, tmp_path / "out.zarr")
     assert {data[p].attributes["name"]: [*data[p].layers] for p in data} == {
