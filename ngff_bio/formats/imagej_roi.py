@@ -114,7 +114,7 @@ class RoiFiles:
                 expected="three points or more",
                 found=f"{roi.roitype.name} of {sum(len(p) // 2 for p in shape.parts)} points",
             )
-        z, t = self._place(roi, at)
+        z, t = self._place(roi, at, problems)
         group = int(roi.group)
         record = {
             "file": at.file,
@@ -135,7 +135,7 @@ class RoiFiles:
             source_id=roi.name or at.name,
         )
 
-    def _place(self, roi: Any, at: SourceRecord) -> tuple[int | None, int]:
+    def _place(self, roi: Any, at: SourceRecord, problems: Problems) -> tuple[int | None, int]:
         """Index of the plane, ``None`` for all; and of the frame."""
         channels, planes, frames = self.counts
         z, t = int(roi.z_position), int(roi.t_position)
@@ -150,6 +150,8 @@ class RoiFiles:
                 expected=f"{planes} planes, {frames} frames",
                 found=f"plane {z}, frame {t} (from 1)",
             )
+        if not t and frames > 1:
+            problems.note("regions that state no frame are on the first one", at.file)
         return (z - 1 if z and planes > 1 else None), max(t - 1, 0)
 
 

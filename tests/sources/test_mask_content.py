@@ -98,6 +98,7 @@ def test_no_sample_that_is_an_image_looks_like_a_mask(samples: Path) -> None:
         ("imgs__a", "truth__a", "truth"),
         ("a", "a_bw", "bw"),
         ("a", "bw_a", "masks"),
+        ("raw", "committed_objects", "committed_objects"),
         ("exp1__raw__a", "exp1__manual__a", "manual"),
     ],
 )
@@ -129,6 +130,15 @@ def test_masks_without_an_image_are_an_error_with_two_ways_out(tmp_path: Path) -
     rule = {"labels": ["cells=y/q.png"]}
     named = ngff_bio.convert(tmp_path / "one", tmp_path / "b.zarr", options=rule)
     assert (named.images, named.labels) == (1, ["cells"])
+
+
+def test_masks_beside_images_of_other_names_are_not_images(tmp_path: Path) -> None:
+    folder = put(
+        tmp_path, img1_tif=noise(), result1_tif=mask(), img2_tif=noise(), result2_tif=mask(3)
+    )
+    with pytest.raises(SourceError, match="label images without their image") as caught:
+        ngff_bio.convert(folder, tmp_path.parent / "out.zarr")
+    assert "2 files that look like label images" in str(caught.value.found)
 
 
 def test_masks_in_a_coco_or_labelme_folder_are_not_images(tmp_path: Path) -> None:

@@ -117,6 +117,10 @@ class YoloLabels:
             raise wrong("a coordinate is not a fraction of the image", "0 to 1", outside[0])
         last = len(shape) if self.keypoints is None else 4 + math.prod(self.keypoints)
         score = values[-1] if len(values) == last + 2 else None
+        if (
+            score is not None and not 0 <= score <= 1
+        ):  # Ultralytics writes numbers of tracks there, too
+            raise wrong("the confidence of a line is not a fraction", "0 to 1", words[-1])
         height, width = self.size
         geometry: Geometry
         box = None

@@ -5,8 +5,8 @@ an object mostly has a right neighbor of the same value, and where two pixels of
 nearly always equal; or if a few pixels of one value mark objects. Acquired pixels have noise or
 gradients, and so neither. A plane of one value says nothing; of a JPEG, nearly all pixels are near 0 or
 near the largest value. Few pixels are read: files that are compressed as only masks are, one by one; of
-other files, three of each folder, and three of those named as another with an addition (``a_bw.tif`` as
-``a.tif``).
+other files, three of each folder (of each kind of names, if it has few), and three of those named as
+another with an addition (``a_bw.tif`` as ``a.tif``).
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _COMPRESSED, _HEADER = 0.2, 1024
 
 #: Files of a folder that are sampled where their size shows nothing.
 _SAMPLED = 3
+#: Most kinds of names in a folder, but for numbers, that are sampled one by one.
+_KINDS = 8
 
 #: Rows and columns of the middle of a plane that are looked at; bytes of the largest block to decode.
 _ROWS, _COLUMNS, _BYTES = 512, 2048, 1 << 26
@@ -58,7 +60,10 @@ def find_masks(
     """
     listed = list(names)
     stems = {stem_of(name) for name in listed}
-    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    groups: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for name in listed:
+        kinds[folder_of(name)].add(_NUMBER.sub("#", stem_of(name)))
     looked: list[str] = []
     for name in listed:
         header = headers[name]
@@ -70,13 +75,16 @@ def find_masks(
             looked.append(name)
         elif header.format != "png":  # which always is compressed
             added = _NUMBER.sub("#", _addition(stem_of(name), stems))
-            groups[_NUMBER.sub("#", folder_of(name)), added, ending_of(name)].append(name)
+            folder = folder_of(name)
+            kind = _NUMBER.sub("#", stem_of(name)) if len(kinds[folder]) <= _KINDS else ""
+            groups[_NUMBER.sub("#", folder), kind, added, ending_of(name)].append(name)
     found = _looks(tree, headers, looked)
     for members in groups.values():
         sample = members if len(members) <= _SAMPLED else members[:: len(members) // _SAMPLED]
         looks = _looks(tree, headers, sample)
-        if True in looks.values() and False not in looks.values():
-            found |= looks | _looks(tree, headers, [m for m in members if m not in looks])
+        if False not in looks.values():
+            rest = [m for m in members if m not in looks] if True in looks.values() else []
+            found |= looks | _looks(tree, headers, rest)
     beside: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name in listed:
         beside[_NUMBER.sub("#", folder_of(name)), ending_of(name)].append(name)

@@ -246,7 +246,7 @@ def test_positions_of_rois_are_frames_and_planes(tmp_path: Path) -> None:
     for row in movie.to_dict("records"):
         mask = mask_of(store, "movie", row)
         assert [bool(m.any()) for m in mask] == [t == row["t"] for t in range(3)]
-    assert not any("not read" in n.what for n in report.notices)
+    assert not any("not read" in n.what or "no frame" in n.what for n in report.notices)
     ome = table(store, "a.ome.tif_a", "objects").to_dict("records")
     assert [(r["source_id"], None if r["z"] != r["z"] else r["z"]) for r in ome] == [
         ("ROI:1", 1),
@@ -276,6 +276,17 @@ def test_composite_regions_have_holes(tmp_path: Path) -> None:
     store, _ = convert(tmp_path / "in")
     row = table(store, "", "objects").to_dict("records")[0]
     assert (mask_of(store, "", row) == filled(outer, inner, other)).all()
+
+
+def test_regions_of_a_movie_that_state_no_frame_are_reported(tmp_path: Path) -> None:
+    roi = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.RECT, left=2, top=2, right=6, bottom=6)
+    movie = np.stack([gray(0), gray(1)])
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in/a.tif", movie, imagej=True, metadata={"axes": "TYX"})
+    (tmp_path / "in/RoiSet.zip").write_bytes(roi_zip({"r": roi}))
+    store, report = convert(tmp_path / "in")
+    assert any("state no frame are on the first one" in n.what for n in report.notices)
+    assert [row["t"] for row in table(store, "", "objects").to_dict("records")] == [0]
 
 
 @pytest.mark.parametrize("wrong", ["data", "position", "image", "zip"])

@@ -84,6 +84,15 @@ def test_confidences_of_boxes_are_scores_and_come_back(tmp_path: Path) -> None:
     assert [a.get("score") for a in found] == [0.875, 0.25, None]
 
 
+def test_numbers_of_tracks_are_not_confidences(tmp_path: Path) -> None:
+    """As Ultralytics writes them with ``save_txt`` and without ``save_conf``."""
+    files: dict[str, str | tuple[int, int]] = {"images/a.png": SIZE}
+    source = write_files(tmp_path, {**files, "labels/a.txt": "0 0.5 0.5 0.25 0.5 7\n"})
+    with pytest.raises(SourceError, match="confidence of a line") as caught:
+        ngff_bio.convert(source, tmp_path.parent / "out.zarr")
+    assert (caught.value.record, caught.value.found) == ("line 1", "7")
+
+
 @pytest.mark.parametrize("names", ["[a, b]", "{0: a, 1: b}"])
 def test_a_number_of_classes_that_is_not_that_of_the_names_is_an_error(
     names: str, tmp_path: Path
