@@ -260,6 +260,19 @@ def test_a_file_name_is_resolved_from_the_coco_file_then_from_images_beside_it(
     assert _listing(place) == {"x.png": [], "one/images/x.png": ["a"]}
 
 
+def test_a_file_name_of_several_splits_is_that_of_the_split_of_the_coco_file(
+    tmp_path: Path,
+) -> None:
+    place = _folders(tmp_path, "train2017/x.png", "val2017/x.png", "other/x.png")
+    _list(place / "annotations/instances_train2017.json", "x.png")
+    _list(place / "annotations/instances_val2017.json", "x.png")
+    assert _listing(place) == {
+        "other/x.png": [],
+        "train2017/x.png": ["instances_train2017"],
+        "val2017/x.png": ["instances_val2017"],
+    }
+
+
 def test_a_file_name_of_several_files_is_an_error_that_lists_them(tmp_path: Path) -> None:
     place = _folders(tmp_path / "a", "one/x.png", "two/x.png")
     _list(place / "annotations/a.json", "x.png")

@@ -12,7 +12,7 @@ import io
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -21,6 +21,7 @@ import msgspec
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.documents import AnnotatedImage, Document, instance_of
+from ngff_bio.formats.images.headers import EXTENSIONS
 from ngff_bio.formats.json.text import JsonObject, checked, parse_json, shown
 from ngff_bio.formats.label_studio.brush import decode_brush
 from ngff_bio.formats.outlines import check_points, ellipse, mask_rle, outline, rotated_box
@@ -88,7 +89,8 @@ class LabelStudioFile:
                     at.error("a task is not an object", expected=expected, found=shown(task))
                 )
                 continue
-            images += self._images(task, number, problems)
+            with problems.caught():
+                images += self._images(task, number, problems)
         return Document(
             images, record={"format": "label-studio", **({"table": True} if table else {})}
         )
@@ -106,12 +108,15 @@ class LabelStudioFile:
             ]
             yield self._annotated(image, regions, {"task": rest}, None, number, problems)
             return
-        image = _image_of(task["data"], self.file.name, number)
-        if isinstance(task.get("file_upload"), str):
-            image = task["file_upload"]
         key = "annotations" if "annotations" in task else "completions"
         found = [(key, i, a) for i, a in enumerate(task.get(key) or ())]
         found += [("predictions", i, a) for i, a in enumerate(task.get("predictions") or ())]
+        results = [r for _, _, a in found if isinstance(a, dict) for r in a.get("result") or ()]
+        tags = {str(r.get("to_name")) for r in results if isinstance(r, dict) and _kind(r)}
+        image = _image_of(task["data"], self.file.name, number, tags)
+        upload = task.get("file_upload")  # of an image, or of the JSON or CSV that listed its tasks
+        if isinstance(upload, str) and upload.lower().endswith(EXTENSIONS):
+            image = upload
         lists = {kind for kind, _, one in found if isinstance(one, dict)}
         rest = {k: None if k in lists else v for k, v in task.items()}
         first = True
@@ -298,15 +303,19 @@ def _has_regions(values: list[object]) -> bool:
     return any(isinstance(v, dict) and "original_width" in v for v in values)
 
 
-def _image_of(data: object, file: str, number: int) -> str:
-    """Name of the image of a task: the last part of its URL, without the prefix of uploads."""
-    texts = [v for v in data.values() if isinstance(v, str)] if isinstance(data, dict) else []
-    from ngff_bio.formats.images.headers import EXTENSIONS
-
-    for text in texts:
-        path = unquote(text.partition("?d=")[2] or text.partition("?")[0])
-        if path.lower().endswith(EXTENSIONS):
-            return path
+def _image_of(data: object, file: str, number: int, tags: Collection[str] = ()) -> str:
+    """Name of the image of a task, from its URL; of several, that of the tag that regions are on."""
+    texts = {k: v for k, v in data.items() if isinstance(v, str)} if isinstance(data, dict) else {}
+    paths = {k: unquote(v.partition("?d=")[2] or v.partition("?")[0]) for k, v in texts.items()}
+    found = {k: path for k, path in paths.items() if path.lower().endswith(EXTENSIONS)}
+    if len(found) > 1 and len(tags) > 1:
+        raise SourceRecord(file, f"[{number}].data", _HINT).error(
+            "regions of a task are on several images",
+            expected="one image in each task",
+            found=", ".join(found.values())[:80],
+        )
+    if found:
+        return next((found[t] for t in tags if t in found), next(iter(found.values())))
     raise SourceError(
         "a task names no image file",
         file=file,

@@ -1,7 +1,8 @@
 """Any folder with COCO annotation files: image files anywhere in it, found by their names.
 
 An image file is found by its ``file_name``: from the folder of the COCO file, from ``images`` in it or
-from the root; else by the end of its path or its name alone, where one file or the nearest one has it.
+from the root; else by the end of its path or its name alone, where one file, the nearest one, or the
+one in a folder of the split that the COCO file is named after has it.
 Label images of COCO stuff are layers of classes.
 """
 
@@ -15,6 +16,7 @@ from ngff_bio.formats.coco.file import CocoFile
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.text import text_of
 from ngff_bio.model import SourceDataset
+from ngff_bio.model.splits import split_of_path, standard_split
 from ngff_bio.sources.annotated.pairing import ImageFinder
 from ngff_bio.sources.assembly import folder_of, image_files, name_of, paths_below, probe_all
 from ngff_bio.sources.coco.files import CocoFiles
@@ -78,6 +80,11 @@ def read(tree: FileTree, problems: Problems, *, series: str | None = None) -> So
     def find(file: CocoFile, file_name: str) -> str | None:
         found = finder.find(file_name, folder_of(file.name))
         if found is None and (several := finder.candidates(file_name)):
+            # instances_train.json and train/a.png, instances_val.json and val/a.png
+            split = standard_split(PurePosixPath(file.name).stem)
+            own = [n for n in several if split and standard_split(split_of_path(n) or "") == split]
+            if len(own) == 1:
+                return own[0]
             raise SourceError(
                 "a listed image matches several image files",
                 file=file.name,

@@ -264,3 +264,30 @@ def test_a_region_of_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
         ngff_bio.convert(source, tmp_path / "out.zarr")
     assert (error.value.file, error.value.record) == ("export.json", "[0] annotations[1]")
     assert ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip").instances == 1
+
+
+def test_tasks_of_an_uploaded_list_name_their_images(tmp_path: Path) -> None:
+    """``file_upload`` is then the list; the region is on the image of its tag."""
+    task = {
+        "id": 1, "file_upload": "0a1b2c3d-tasks.json",
+        "data": {"other": "b.png", "image": "s3://bucket/a.png"},
+        "annotations": [{"id": 1, "result": [RESULTS[0]]}],
+    }  # fmt: skip
+    files = {"x.json": json.dumps([task]), "a.png": SIZE, "b.png": SIZE}
+    data = converted(write_files(tmp_path / "in", files), tmp_path / "out.zarr")
+    assert {path: [*data[path].layers] for path in data} == {"a": ["cell"], "b": []}
+
+
+def test_regions_on_several_images_of_a_task_are_an_error(tmp_path: Path) -> None:
+    results = [{**RESULTS[0], "id": name, "to_name": name} for name in ("left", "right")]
+    task = {
+        "id": 1, "data": {"image1": "a.png", "image2": "b.png"},
+        "annotations": [{"id": 1, "result": results}],
+    }  # fmt: skip
+    files = {"x.json": json.dumps([task]), "a.png": SIZE, "b.png": SIZE}
+    source = write_files(tmp_path / "in", files)
+    with pytest.raises(SourceError, match="on several images") as caught:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert (caught.value.record, caught.value.found) == ("[0].data", "a.png, b.png")
+    done = ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip")
+    assert (done.images, done.instances) == (2, 0)
