@@ -147,6 +147,7 @@ def convert(
             )
     except NgffBioError as error:
         error.files = dataset.account.to_json()
+        _add_hint(error, error.files)
         raise
 
 
@@ -200,7 +201,14 @@ def _read(
     except NgffBioError as error:
         if error.files is None:
             error.files = account_for(tree, None).to_json()
+        _add_hint(error, error.files)
         raise
+
+
+def _add_hint(error: NgffBioError, files: Mapping[str, Any]) -> None:
+    """A hint that fits any file of the source, for an error that has none."""
+    if error.hint is None and any(error.file in one["names"] for one in files.values()):
+        error.hint = f"correct the file, or leave it out with --exclude '{error.file}'"
 
 
 def _image_patterns(options: Mapping[str, Any] | None) -> tuple[str, ...]:

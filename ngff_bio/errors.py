@@ -179,6 +179,7 @@ _PHRASES = (
     (r"^JSON is malformed: (.*) \((byte \d+)\)$", r"\1 at \2"),
     (r"^Object missing required field `(\w+)`", r"no key '\1'"),
     (r" - at `\$\.?(.*)`$", r" at \1"),
+    (r".*LIBDEFLATE_BAD_DATA$|^Error -?\d+ while decompressing.*", "damaged compressed data"),
     (r"^unpack requires a buffer.*", "too few bytes"),
     (r"^Input data was truncated$", "the end of the file inside of a value"),
     (r"^invalid literal for int\(\) with base \d+: (.*)", r"\1, which is not an integer"),

@@ -87,7 +87,8 @@ class ZipStorage(ReadOnlyStorage):
             raise StorageError("there is no such file", file=self.url) from None
         try:
             with zipfile.ZipFile(file) as archive:
-                return {i.filename: i for i in archive.infolist() if not i.is_dir()}
+                names = {i.filename: i for i in archive.infolist()}
+                return {name: i for name, i in names.items() if name and name[-1] != "/"}
         # zipfile raises all of these for damaged headers.
         except (
             zipfile.BadZipFile,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import shutil
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -86,6 +87,10 @@ def _write_more(home: Path) -> None:
     content = json.loads(coco.read_text())
     content["annotations"][0]["segmentation"] = [[1, 2, 3, 4]]
     coco.write_text(json.dumps(content))
+    shutil.copytree(home / "src", home / "untyped")
+    coco = min((home / "untyped").rglob("*.json"))
+    coco = coco.rename(coco.with_name("cells [1].json"))
+    coco.write_text(json.dumps({**content, "categories": 5}))
     for kind, name, file in (("labels", "mine", "labels.npy"), ("table", "own", "table.csv")):
         assert run(kind, "add", home / "a.zarr", "image_1", name, home / file)[0] == 0
 
@@ -145,6 +150,8 @@ CASES = [
     ("convert a.zarr v2.zarr --append", "new destination", "convert a.zarr NEW"),
     ("convert missing NEW", "--on-error skip", "convert missing NEW --on-error skip"),
     ("convert short NEW", "--on-error skip", "convert short NEW --on-error skip"),
+    ("convert untyped NEW", "--exclude 'coco/annotations/cells [1].json'",
+     "convert untyped NEW --exclude 'coco/annotations/cells [1].json'"),
     ("copy one.zarr NEW --images x", "without --images", "copy one.zarr NEW"),
     ("copy a.zarr src", "another destination", "copy a.zarr NEW"),
     ("upgrade a.zarr --ome-version 0.4", "convert STORE NEW_STORE --ome-version 0.4",
@@ -171,10 +178,10 @@ def test_a_hint_that_is_followed_works(
 ) -> None:
     monkeypatch.chdir(made)
     place = f"new {CASES.index((refused, hint, followed))}"
-    code, text = run(*(word.replace("NEW", place) for word in refused.split()))
+    code, text = run(*(word.replace("NEW", place) for word in shlex.split(refused)))
     assert code == 2
     assert hint in text.partition("hint:")[2]
-    code, text = run(*(word.replace("NEW", place) for word in followed.split()))
+    code, text = run(*(word.replace("NEW", place) for word in shlex.split(followed)))
     assert code == 0, text
 
 

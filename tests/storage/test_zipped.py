@@ -57,6 +57,19 @@ def test_objects_and_ranges_are_those_that_were_packed(
     assert again.get("zarr.json") == b"{}"
 
 
+def test_a_member_without_a_name_is_not_an_object(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x", b"1")
+        archive.writestr("zarr.json", b"{}")
+    # zipfile does not write such a member: its name is cut off in the list of members.
+    packed = (tmp_path / "a.zip").read_bytes()
+    at = packed.index(b"PK\1\2")
+    packed = packed[: at + 28] + b"\0\0\1\0" + packed[at + 32 :]
+    (tmp_path / "a.zip").write_bytes(packed)
+    storage = storage_at(tmp_path / "a.zip")
+    assert [k for k, _ in storage.list()] == ["zarr.json"]
+
+
 def test_a_part_of_an_object_costs_only_that_part(tmp_path: Path) -> None:
     outer = Counted()
     big = {**CONTENT, "1/c/0/0": bytes(3_000_000)}

@@ -132,7 +132,10 @@ class FileTree:
 
 
 def _matches(name: str, pattern: str) -> bool:
+    """Whether a glob matches; a name as it is also does, in which ``[1]`` is no set of characters."""
     parts = name.split("/")
+    if name == pattern:
+        return True
     if "/" not in pattern:
         return any(fnmatchcase(part, pattern) for part in parts)
     tops = ("/".join(parts[:n]) for n in range(1, len(parts) + 1))
