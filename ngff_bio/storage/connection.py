@@ -155,9 +155,13 @@ def _settle(made: Connection, cloud: str, name: str | None) -> None:
         source = next(found, "")
     profile = Profile("")
     if cloud == "s3":
-        if not anonymous and (name or not source):
+        if not anonymous:
             profile = read_profile(name)
-            if profile.config.get("access_key_id") or profile.requested:
+            if (
+                source and not name
+            ):  # keys are given: only the region and endpoint are of the profile
+                profile = profile.without_keys()
+            elif profile.config.get("access_key_id") or profile.requested:
                 source = f"profile {profile.name}"
         if profile.requested:
             made.provider = profile.provider()
@@ -178,11 +182,11 @@ def _settle(made: Connection, cloud: str, name: str | None) -> None:
     made.credentials = "none (anonymous)" if anonymous else f"from {source}" if source else "none"
     if not source and not anonymous:
         if made.endpoint or not _in_a_cloud():
-            raise StorageError("there are no credentials for the bucket", **_advice(cloud))
+            raise StorageError("there are no credentials for the bucket", **_advice(cloud, profile))
         made.credentials = "those of this machine's role"
 
 
-def _advice(cloud: str) -> dict[str, str]:
+def _advice(cloud: str, profile: Profile) -> dict[str, str]:
     looked = {
         "s3": "options, AWS_ACCESS_KEY_ID, profile 'default' in ~/.aws, the role of this machine",
         "gs": "options, GOOGLE_APPLICATION_CREDENTIALS, gcloud's login, the role of this machine",
@@ -195,7 +199,8 @@ def _advice(cloud: str) -> dict[str, str]:
     }
     return {
         "expected": f"one of: {looked[cloud]}",
-        "found": "none of them",
+        "found": "none of them"
+        + (f"; profile {profile.name} has {', '.join(profile.members)}" if profile.members else ""),
         "hint": f"{give[cloud]}; for a public bucket give --anon (skip_signature=true)",
     }
 

@@ -69,6 +69,11 @@ def failure(
             "the bucket is in another region",
             "give it as --storage-option region=NAME (or --source-option)",
         )
+    elif status == 400 and not code:  # an answer to HEAD has no text
+        hint = "the server does not state why: check the region, the endpoint and the keys"
+    elif "External AWS credential provider" in text:
+        what = "the credentials could not be renewed"
+        hint = "log in again, then run the same command again: what writes resumes"
     elif status in (401, 403) or type(error).__name__ in (
         "PermissionDeniedError",
         "UnauthenticatedError",

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import configparser
 import os
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +21,28 @@ _REQUESTED = (
     *("web_identity_token_file", "credential_source", "login_session"),
 )
 
+#: botocore renews what expires within 10 minutes: obstore may not keep it longer.
+_RENEWED_AFTER = timedelta(minutes=10)
+
 
 @dataclass(frozen=True)
 class Profile:
-    """What a profile gives; ``config`` has names of obstore and may hold a secret."""
+    """What a profile gives; ``config`` has names of obstore and may hold a secret.
+
+    ``members`` are the names of what it has; ``requested`` says that its keys must be requested, for
+    which ``login`` is the profile to log in with, if it is one of SSO.
+    """
 
     name: str
     config: dict[str, str] = field(default_factory=dict, repr=False)
+    members: tuple[str, ...] = ()
     requested: bool = False
-    sso: bool = False
+    login: str | None = None
+
+    def without_keys(self) -> Profile:
+        """Its region and endpoint."""
+        config = {k: v for k, v in self.config.items() if k in ("region", "endpoint")}
+        return replace(self, config=config, requested=False)
 
     def provider(self) -> Any:
         """Gives credentials and renews them when they expire.
@@ -43,15 +58,17 @@ class Profile:
         from obstore.auth.boto3 import Boto3CredentialProvider
 
         try:
-            provider = Boto3CredentialProvider(boto3.Session(profile_name=self.name))
+            provider = Boto3CredentialProvider(
+                boto3.Session(profile_name=self.name), ttl=_RENEWED_AFTER
+            )
             provider()  # an expired login is an error here, and not in a request
         except Exception as error:
+            act = f"log in: aws sso login --profile {self.login}" if self.login else "correct it"
             raise ArgumentError(
                 "the AWS profile gives no credentials",
-                found=f"{self.name}: {error}",
-                hint=f"log in again: aws sso login --profile {self.name}"
-                if self.sso
-                else f"correct its section of the files of AWS: aws configure --profile {self.name}",
+                record=f"profile {self.name}, with {', '.join(self.members)}",
+                found=str(error) or type(error).__name__,
+                hint=f"{act}; `aws sts get-caller-identity --profile {self.name}` must give an answer",
             ) from None
         return provider
 
@@ -77,12 +94,10 @@ def read_profile(name: str | None) -> Profile:
         for section, members in _read(file).items():
             profiles.setdefault(section, {}).update(members)
     if wanted and wanted not in profiles:
-        variable = "" if name else " as AWS_PROFILE or"
-        hint = f"give one of these names{variable} with --profile NAME"
+        variable = "" if name else ", or unset AWS_PROFILE"
+        hint = f"give one of these names with --profile NAME{variable}"
         if not profiles:
-            hint = "make it: aws configure --profile NAME" + (
-                "" if name else ", or unset AWS_PROFILE"
-            )
+            hint = f"make it: aws configure --profile {wanted}{variable}"
         raise ArgumentError(
             "there is no such AWS profile",
             file=", ".join(map(str, files)),
@@ -90,7 +105,10 @@ def read_profile(name: str | None) -> Profile:
             found=wanted,
             hint=hint,
         )
-    found = profiles.get(wanted or "default", {})
+    own = wanted or "default"
+    found = profiles.get(own, {})
+    services = profiles.get(f"services {found.get('services')}", {}).get("s3", "")
+    endpoint = dict(re.findall(r"^\s*(\w+)\s*=\s*(\S+)", services, re.M)).get("endpoint_url")
     names = {
         "aws_access_key_id": "access_key_id",
         "aws_secret_access_key": "secret_access_key",
@@ -99,9 +117,11 @@ def read_profile(name: str | None) -> Profile:
         "endpoint_url": "endpoint",
     }
     config = {ours: found[theirs] for theirs, ours in names.items() if found.get(theirs)}
+    config |= {"endpoint": endpoint} if endpoint else {}
     requested = "access_key_id" not in config and any(found.get(k) for k in _REQUESTED)
-    sso = any(found.get(k) for k in ("sso_session", "sso_start_url"))
-    return Profile(wanted or "default", config, requested, sso)
+    through = found.get("source_profile", own)
+    sso = not {"sso_session", "sso_start_url"}.isdisjoint(profiles.get(through, {}))
+    return Profile(own, config, tuple(found), requested, through if sso else None)
 
 
 def _read(file: Path) -> dict[str, dict[str, str]]:
