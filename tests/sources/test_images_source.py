@@ -307,6 +307,37 @@ def test_a_last_number_is_an_axis_only_with_the_option(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels(store)[:, 0, 0], [1, 2, 3])
 
 
+def test_names_of_instruments_are_joined(tmp_path: Path) -> None:
+    """Micro-Manager 1.4 and NIS-Elements without their metadata: pixels count the names in order."""
+    names = [
+        f"Pos{p}/img_{t:09d}_{c}_{z:03d}"
+        for p in (0, 1)
+        for t in (0, 1)
+        for c in ("Cy5", "DAPI")
+        for z in range(3)
+    ]
+    names += [f"nd/a_t{t:03d}xy{p:02d}c{c}" for p in (1, 2) for t in (1, 2) for c in (1, 2)]
+    for n, name in enumerate(names):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(tmp_path / f"in/{name}.tif", np.full((4, 5), n, np.uint8))
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
+    store = tmp_path / "out.zarr"
+    counts = np.arange(32)
+    expected = {
+        "Pos0/img": counts[:12].reshape(2, 2, 3),
+        "Pos1/img": counts[12:24].reshape(2, 2, 3),
+        "nd/a_xy01": counts[24:28].reshape(2, 2),
+        "nd/a_xy02": counts[28:].reshape(2, 2),
+    }
+    assert meta(store, "OME")["ome"]["series"] == list(expected)
+    for path, values in expected.items():
+        np.testing.assert_array_equal(pixels(store, path)[..., 0, 0], values)
+    channels = meta(store, "Pos0/img")["ome"]["omero"]["channels"]
+    assert [c["label"] for c in channels] == ["Cy5", "DAPI"]
+    (note,) = (n.what for n in report.notices if "Cy5, DAPI" in n.what)
+    assert note.startswith("numbered files are joined")
+
+
 def test_series_none_takes_every_file_as_an_image(tmp_path: Path) -> None:
     truth = make_tiff_folder(tmp_path, kinds=["series"])
     report = ngff_bio.convert(truth.root, tmp_path / "out.zarr", options={"series": "none"})

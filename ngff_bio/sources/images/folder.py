@@ -192,6 +192,8 @@ class _Reader:
         for one in found:
             if len(one.files) > 1:
                 axes = " and ".join(f"{a} ({_MEANING[a]})" for a in one.along)
+                if one.channels:
+                    axes += f" (in this order: {', '.join(one.channels)})"
                 self.problems.note(
                     f"numbered files are joined into one image, by the numbers of {axes} in their "
                     "names; if they are separate images, add --series none",

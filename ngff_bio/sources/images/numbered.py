@@ -2,7 +2,9 @@
 
 A letter stands by itself between separators, or beside that of another axis (``T01Z02``). A capital
 letter alone can also be a condition or a well: T and Z count if their numbers start with 0, C only
-beside another axis, and not if other names have another letter of a plate's rows in its place.
+beside another axis, and not if other names have another letter of a plate's rows in its place. Names
+of two instruments are known too: ``t001xy01z1c1.tif`` of NIS-Elements, an image for each position, and
+``img_000000000_DAPI_000.tif`` of Micro-Manager 1.4 (time, channel by name, plane).
 """
 
 from __future__ import annotations
@@ -32,9 +34,11 @@ _TOKEN = re.compile(
 
 #: One or more of them, which fill a part of the name between separators: ``_t001_``, ``_T01Z02``.
 _RUN = re.compile(
-    rf"(?<![A-Za-z0-9])(?:{re.sub(r'[?]P<[a-z]+>', '?:', _TOKEN.pattern)})+(?![A-Za-z0-9])",
+    rf"(?<![A-Za-z0-9])(?:{re.sub(r'[?]P<[a-z]+>', '?:', _TOKEN.pattern)}|xy\d+)+(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
+
+_MICROMANAGER = re.compile(r"img_(?P<t>\d{9})_(?P<c>.+)_(?P<z>\d{3})")
 
 #: A well by its row's letter.
 _WELL = re.compile(r"(?<![A-Za-z])[ABD-P](?=\d{1,2}(?!\d))")
@@ -99,11 +103,14 @@ class Naming:
     padded
         Text up to a capital letter, and digits after it, where some name has a number that starts
         with 0.
+    channels
+        Names of channels in names of Micro-Manager 1.4, which stand for their numbers.
     """
 
     last: str | None = None
     wells: frozenset[str] = frozenset()
     padded: frozenset[tuple[str, int]] = frozenset()
+    channels: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, names: Iterable[str], last: str | None = None) -> Naming:
@@ -116,17 +123,23 @@ class Naming:
             for token in _tokens(s)
             if token.digits.startswith("0") and len(token.digits) > 1
         }
-        return cls(last, frozenset(wells), frozenset(zeros))
+        channels = sorted({m["c"] for s in stems if (m := _MICROMANAGER.fullmatch(s))})
+        return cls(last, frozenset(wells), frozenset(zeros), tuple(channels))
 
     def take_apart(self, stem: str) -> Numbered:
         """The numbers of a stem by axis."""
+        named = None if self.last == "none" else _MICROMANAGER.fullmatch(stem)
+        if named is not None and named["c"] in self.channels:
+            channel = self.channels.index(named["c"])
+            numbers = {"t": int(named["t"]), "c": channel, "z": int(named["z"])}
+            return Numbered("img_{t}_{c}_{z}", numbers, "img")
         found = [] if self.last == "none" else [t for t in _tokens(stem) if self._axis(t, stem)]
         if len(found) == 1 and self._doubtful(found[0], stem):
             found = []
         axes = [token.axis for token in found]
         if len(set(axes)) < len(axes):  # two numbers for one axis are ambiguous
             return Numbered(stem, {}, stem)
-        numbers: dict[str, int] = {}
+        numbers = {}
         parts, bare, at = [], [], 0
         for token in found:
             numbers[token.axis] = int(token.digits)
@@ -143,7 +156,10 @@ class Naming:
         if not numbers:
             return Numbered(stem, {}, stem)
         template = "".join([*parts, rest])
-        return Numbered(template, numbers, "".join([*bare, rest]).strip(_EDGES))
+        for index, part in enumerate(bare := [*bare, rest]):
+            if part[:1].isalnum() and any(bare[:index]):  # a position between numbers
+                bare[index] = f"_{part}"
+        return Numbered(template, numbers, "".join(bare).strip(_EDGES))
 
     def _axis(self, token: _Token, stem: str) -> bool:
         """Whether it is a number along an axis, and not a column of a well."""
@@ -173,6 +189,8 @@ class Series:
         Letters of the axes that files are numbered along, in the order of OME-Zarr.
     numbers
         The numbers along each of them, as the names give them.
+    channels
+        Names of channels, where the names of the files have these.
     """
 
     folder: str
@@ -180,6 +198,7 @@ class Series:
     files: tuple[str, ...]
     along: str = ""
     numbers: Mapping[str, tuple[int, ...]] | None = None
+    channels: tuple[str, ...] = ()
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -242,6 +261,7 @@ def find_series(
             continue
         along = "".join(a for a in axes if len(numbers[a]) > 1)
         bare = naming.take_apart(stem_of(files[0])).bare
+        named = _MICROMANAGER.fullmatch(stem_of(files[0])) and "c" in numbers and naming.channels
         found.append(
             Series(
                 folder,
@@ -249,6 +269,7 @@ def find_series(
                 tuple(files),
                 along,
                 {a: tuple(numbers[a]) for a in along},
+                tuple(naming.channels[n] for n in numbers["c"]) if named else (),
             )
         )
     return sorted(found, key=lambda s: s.files[0])

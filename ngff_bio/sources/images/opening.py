@@ -11,7 +11,7 @@ from ngff_bio.formats.images.frames import open_image, stack_frames
 from ngff_bio.formats.images.headers import ImageHeader
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.tiff.images import OpenedImage
-from ngff_bio.model import Axis, Frame, LabelLayer, Notice, SourceImage, axes_from
+from ngff_bio.model import Axis, Channel, Frame, LabelLayer, Notice, SourceImage, axes_from
 from ngff_bio.sources.assembly import base_of, stem_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.numbered import Series
@@ -48,6 +48,7 @@ def open_series(
             [p.pixels for p in parts], first.pixels.axes, series.along, series.counts, series.files
         )
     known = {a.name: a for a in first.axes}
+    size = dict(zip(stack.axes, stack.shape, strict=True))
     at = dict(zip((a.name for a in first.axes), first.translation or (), strict=False))
     if "ome_xml" in first.attributes:
         what = "OME-XML of the later files of numbered ones is not kept: that of the first is"
@@ -57,7 +58,9 @@ def open_series(
         stack,
         tuple(known.get(a, Axis(a)) for a in stack.axes),
         # A window is that of one file.
-        channels=()
+        channels=tuple(map(Channel, series.channels))
+        if len(series.channels) == size.get("c", 1)
+        else ()
         if "c" in series.along
         else tuple(replace(c, window=None) for c in first.channels),
         attributes=first.attributes,
