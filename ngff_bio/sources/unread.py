@@ -132,7 +132,10 @@ _JSON = re.compile(r'\s*(\{|\[\s*[\[{"\]\d-])')
 #: Least characters of an id in a table that begins the names of image files: ``ID_red.png``.
 _ID = 6
 
-_NUMBERS = re.compile(r"^\s*-?[\d.]+([\s,;]+-?[\d.eE+-]+){3,}\s*$")
+#: A line of four numbers or more, as of a box or an outline, with or without a class beside them.
+_NUMBERS = re.compile(
+    r"^\s*([^\W\d]\S*[\s,;]+)?-?[\d.]+([\s,;]+-?[\d.eE+-]+){3,}([\s,;]+[^\W\d]\S*)?\s*$"
+)
 
 
 def belongs(name: str) -> str | None:
@@ -182,7 +185,7 @@ def _kind(tree: FileTree, name: str, stems: set[str]) -> str:
     with tree.file(name).open() as stream:
         head = stream.read(_SNIFFED)
     if ending in (".csv", ".tsv", ".txt"):
-        text = head.decode("utf-8", "replace")
+        text = head.decode("utf-8-sig", "replace")
         if path.stem.endswith("_links") and _LINKS.match(text):
             return "links between labels, as of Omnipose"
         return _kind_of_text(text, ending, stems)

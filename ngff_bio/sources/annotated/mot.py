@@ -27,7 +27,7 @@ def detect(tree: FileTree) -> int:
 def _is_list(tree: FileTree, name: str) -> bool:
     if not _TRACKS.search(name):
         return False
-    return looks_like_mot(tree.file(name).read_range(0, 4096).decode("utf-8", "replace"))
+    return looks_like_mot(tree.file(name).read_range(0, 4096).decode("utf-8-sig", "replace"))
 
 
 def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> SourceDataset:

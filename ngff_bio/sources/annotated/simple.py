@@ -133,7 +133,7 @@ VIA = document_source(
     lambda tree, name: (
         tree.json_kind(name) == "via"
         if name.lower().endswith("n")
-        else is_via_csv(tree.file(name).read_range(0, 4096).decode("utf-8", "replace"))
+        else is_via_csv(tree.file(name).read_range(0, 4096).decode("utf-8-sig", "replace"))
     ),
     _via_reader,
     options={"class_attribute": "the region attribute that names the class"},

@@ -38,7 +38,7 @@ def detect(tree: FileTree) -> int:
     found = []
     for name in list(files.labels.values())[:_SNIFFED_FILES]:
         file = tree.file(name)
-        text = file.read_range(0, min(file.size, _SNIFFED)).decode("utf-8", "replace")
+        text = file.read_range(0, min(file.size, _SNIFFED)).decode("utf-8-sig", "replace")
         found.append(looks_like_labels(text))
     if False in found or not found:
         return 0

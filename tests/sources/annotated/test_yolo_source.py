@@ -84,6 +84,13 @@ def test_confidences_of_boxes_are_scores_and_come_back(tmp_path: Path) -> None:
     assert [a.get("score") for a in found] == [0.875, 0.25, None]
 
 
+def test_byte_order_marks_of_editors_are_no_part_of_texts(tmp_path: Path) -> None:
+    files: dict[str, str | tuple[int, int]] = {"a.png": SIZE, "classes.txt": "\ufeffcell\n"}
+    source = write_files(tmp_path / "in", {**files, "a.txt": "\ufeff0 0.5 0.5 0.25 0.5\n"})
+    data = converted(source, tmp_path / "out.zarr")
+    assert [r["category"] for r in rows(data, layer="cell")] == ["cell"]
+
+
 def test_numbers_of_tracks_are_not_confidences(tmp_path: Path) -> None:
     """As Ultralytics writes them with ``save_txt`` and without ``save_conf``."""
     files: dict[str, str | tuple[int, int]] = {"images/a.png": SIZE}
