@@ -109,23 +109,30 @@ def _by_layer(image: Image, table: Any, name: str | None) -> dict[str, Any]:
     columns = list(
         map(str, table.columns if isinstance(table, pd.DataFrame) else table.column_names)
     )
-    if "layer" not in columns:
-        if name is None and len(layers) == 1:
-            (name,) = layers
-        if name is None:
-            raise ArgumentError(
-                "the layer must be named",
-                file=image.url,
-                expected=", ".join(layers) or "this image has no labels with a table",
-            )
-        found = {name: table}
-    elif isinstance(table, pd.DataFrame):
-        wanted = [name] if name is not None else list(dict.fromkeys(table["layer"]))
-        found = {n: table[table["layer"] == n].drop(columns="layer") for n in wanted}
+    default = layers[0] if name is None and len(layers) == 1 else name  # of rows without a layer
+    of_row = None
+    if "layer" in columns:
+        of_row = pa.array(table["layer"], from_pandas=True)
+        of_row = of_row.combine_chunks() if isinstance(of_row, pa.ChunkedArray) else of_row
+    missing = len(table) if of_row is None else of_row.null_count
+    if default is None and (missing or of_row is None):
+        raise ArgumentError(
+            "the layer must be named",
+            file=image.url,
+            expected=", ".join(layers) or "this image has no labels with a table",
+            found=f"{missing} rows without a layer",
+        )
+    if of_row is None:
+        found = {str(default): table}
     else:
-        wanted = [name] if name is not None else table["layer"].unique().to_pylist()
+        of_row = of_row.cast(pa.string()).fill_null(default or "")
+        wanted = of_row.unique().to_pylist() if name is None else [name]
+        rows = {n: pc.equal(of_row, n).to_numpy(zero_copy_only=False) for n in wanted}
         found = {
-            n: table.filter(pc.equal(table["layer"], n)).drop_columns(["layer"]) for n in wanted
+            n: table[kept].drop(columns="layer")
+            if isinstance(table, pd.DataFrame)
+            else table.filter(pa.array(kept)).drop_columns(["layer"])
+            for n, kept in rows.items()
         }
     for layer in found:
         if layer not in layers:

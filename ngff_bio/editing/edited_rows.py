@@ -10,7 +10,8 @@ import pyarrow as pa
 from ngff_bio.editing.table_edits import BOX, LayerEdit
 from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.export.annotations import instance_of_row
-from ngff_bio.model import Instance
+from ngff_bio.formats.coco.records import polygon_fault
+from ngff_bio.model import Instance, Polygons
 from ngff_bio.ngff.attributes import CategoryEntry
 from ngff_bio.raster.geometries import rasterize_geometries
 from ngff_bio.reader.image import Image
@@ -46,6 +47,14 @@ def with_extents(image: Image, edit: LayerEdit, instances: Mapping[int, Instance
     columns = {name: table[name].to_pylist() for name in (*BOX, "area", "pixels")}
     for row, instance in instances.items():
         place = {"file": f"{image.url}/tables/{edit.layer}", "record": instance.place[1]}
+        geometry = instance.geometry
+        if isinstance(geometry, Polygons) and (fault := polygon_fault(geometry.parts)):
+            raise ArgumentError(
+                "a polygon cannot be drawn",
+                **place,
+                expected="x0, y0, x1, y1, ...: finite numbers, three points or more",
+                found=fault,
+            )
         try:
             runs = rasterize_geometries([instance], size)
         except SourceError as error:

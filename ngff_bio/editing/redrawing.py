@@ -57,6 +57,7 @@ from ngff_bio.model import (
     label_dtype,
 )
 from ngff_bio.ngff.attributes import EDITED, KEY, LabelAttributes, edits_of, further_field
+from ngff_bio.ngff.edited_objects import EDITED_OBJECTS, edited_objects, with_edits
 from ngff_bio.parallel import shared_pool
 from ngff_bio.printing import printable
 from ngff_bio.raster.coco_rle import rle_from_window
@@ -306,8 +307,7 @@ class _EditedLayer:
         change.put(f"{table}/{FILE}", to_parquet(self.table))
         unique = len(set(self.table["label"].to_pylist())) == self.table.num_rows
         change.set_group(table, group_attributes(layer if unique else None))
-        edits = [*edits_of(self.own), {**provenance(author), **self.edit.counts}]
-        self.own["attributes"] = {**(self.own.get("attributes") or {}), EDITED: edits[-_LISTED:]}
+        self.own["attributes"] = {**(self.own.get("attributes") or {}), **self._noted(author)}
         if hidden:
             self.own["hidden"] = [a.path.rpartition("/")[2] for a in arrays[1:]]
         change.set_group(self._path, {**self._attributes, KEY: self.own})
@@ -322,6 +322,14 @@ class _EditedLayer:
         if self._has_tracks:
             self._write_tracks(change)
         return new
+
+    def _noted(self, author: str | None) -> dict[str, Any]:
+        """The attributes that list the edits, and the objects that all of them have edited."""
+        edits = [*edits_of(self.own), {**provenance(author), **self.edit.counts}]
+        noted: dict[str, Any] = {EDITED: edits[-_LISTED:]}
+        if (known := edited_objects(self.own)) is not None:
+            noted[EDITED_OBJECTS] = with_edits(known, self.edit.objects).to_json()
+        return noted
 
     def _place(self, parts: Sequence[PartRecord], change: StoreChange) -> None:
         """Note in which label image each object on the frames that were drawn is whole."""

@@ -59,6 +59,11 @@ class LayerEdit:
         return {t for t, _ in self.added | self.removed | self.redrawn}
 
     @property
+    def objects(self) -> frozenset[Key]:
+        """All objects that are not as they were."""
+        return self.added | self.removed | self.redrawn | self.changed
+
+    @property
     def counts(self) -> dict[str, int]:
         """Number of objects that were added, removed and changed."""
         changed = len(self.redrawn | self.changed)

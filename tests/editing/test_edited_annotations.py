@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
@@ -32,9 +33,11 @@ from ngff_bio.model import (
     Polygons,
     SourceDataset,
     SourceImage,
+    VolumeLayer,
     axes_from,
 )
 from ngff_bio.ngff.attributes import EDITED, KEY
+from ngff_bio.ngff.edited_objects import EDITED_OBJECTS
 from ngff_bio.storage import FolderStorage, MemoryStorage
 
 ONE = ThreadRunner(workers=1)
@@ -85,7 +88,7 @@ def without_note(storage: Any, path: str = "labels/cell") -> None:
     """Take the note of the edits away, so that `verify` compares the layer with a source."""
     attributes = dict(ngff_bio.open(storage).nodes.attributes(path) or {})
     own = dict(attributes[KEY])
-    further = {k: v for k, v in own.pop("attributes").items() if k != EDITED}
+    further = {k: v for k, v in own.pop("attributes").items() if k not in (EDITED, EDITED_OBJECTS)}
     with changed_store(storage) as change:
         more = {"attributes": further} if further else {}
         change.set_group(path, {**attributes, KEY: {**own, **more}})
@@ -160,6 +163,30 @@ def test_edits_are_drawn_as_a_conversion_of_the_edited_source(
     without_note(storage)
     edited = [i for i in edited if i is not added[0]]
     assert ngff_bio.verify(storage, source(axes, edited)).equal
+
+
+@pytest.mark.parametrize("axes", ["tyx", "zyx"])
+def test_voxels_of_objects_that_were_not_removed_are_compared(axes: str, tmp_path: Path) -> None:
+    values = np.zeros((4, 50, 60), "u1")
+    values[:2, 5:20, 5:30], values[1:, 25:45, 5:30], values[2, 5:20, 40:50] = 1, 2, 3
+    layer = VolumeLayer("cell", ArrayPixels(values), "instance", 3)
+    image = SourceImage("", "a", axes_from(axes), ArrayPixels(values), (layer,))
+    dataset = SourceDataset("a", "a", "a", "image", (image,))
+    storage = FolderStorage(tmp_path / "a")
+    write_dataset(dataset, storage, Settings(chunk=(2, 16, 24), levels=1), runner=ONE)
+    stored = ngff_bio.open(storage)[""]
+    table = stored.annotations("cell")
+    gone = table["label"] == 1
+    if axes == "tyx":
+        gone &= table["t"] == 1
+    stored.update_annotations(table[~gone], "cell", remove_missing=True)
+    done = ngff_bio.verify(storage, dataset)
+    assert done.equal, done.differences
+    assert any(f"{len(table) - 1} objects are compared" in note for note in done.notes), done.notes
+    labels = zarr.open_array(tmp_path / "a/labels/cell/0", mode="r+")
+    labels[1, 30, 10] = 0
+    found = ngff_bio.verify(storage, dataset).differences
+    assert [d.instance for d in found if d.kind == "mask"] == ["label 2"]
 
 
 @pytest.fixture(scope="module")

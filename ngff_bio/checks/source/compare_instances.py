@@ -11,10 +11,11 @@ import numpy as np
 
 from ngff_bio.checks.differences import Difference, DifferenceError, Found, Task, reading_source
 from ngff_bio.checks.reading import CheckedArray, region_nbytes
-from ngff_bio.checks.source.compare_rows import RowComparison, StoredTables
+from ngff_bio.checks.source.compare_rows import RowComparison, StoredTables, without_edited
 from ngff_bio.checks.source.compare_volumes import mask_differences
 from ngff_bio.checks.source.redraw import Flat, redraw
 from ngff_bio.model import MAX_HIDDEN, Instance, InstanceLayer, PixelArray, Polygons, Rle, Shape
+from ngff_bio.ngff.edited_objects import EditedObjects
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,13 +26,17 @@ _BATCH_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class StoredLayer:
-    """A layer in the store: its label images by name (hidden ones too), and its table."""
+    """A layer in the store: its label images by name (hidden ones too), and its table.
+
+    Objects that were edited after the conversion are not compared.
+    """
 
     layer: InstanceLayer
     axes: str
     images: Mapping[str, CheckedArray]
     table_path: str
     tables: StoredTables
+    edited: EditedObjects
 
     @property
     def visible(self) -> CheckedArray:
@@ -86,7 +91,12 @@ def _compare(stored: StoredLayer, frames: range) -> Found:
         except DifferenceError as error:
             found.differences.append(error.difference)
             continue
-        frame = _Frame(stored, t, instances, planes, _rows_of(table, t))
+        rows = _rows_of(table, t)
+        if t in stored.edited.ranges:
+            later = stored.edited.has(t, np.array([i.value for i in instances], np.int64))
+            instances = [i for i, gone in zip(instances, later, strict=True) if not gone]
+            rows = None if rows is None else without_edited(rows, stored.edited)
+        frame = _Frame(stored, t, instances, planes, rows)
         found.differences += frame.differences()
         found.instances += len({i.value for i in instances})
         found.frames += 1
@@ -157,9 +167,16 @@ class _Frame:
             p for p in (self.where, f"z={z}" if "z" in self.stored.axes else None) if p
         )
         masks, source_ids = self._by_value(rows)
-        shown = self._painted(masks)
-        wanted = {n: np.zeros_like(shown) for n in self.planes if n != self.stored.layer.name}
-        wanted[self.stored.layer.name] = shown
+        visible, edited = self.stored.layer.name, self.stored.edited
+        planes = {name: plane[z].ravel() for name, plane in self.planes.items()}
+        if self.t in edited.ranges:
+            planes = {n: np.where(edited.has(self.t, p), 0, p) for n, p in planes.items()}
+            homes = {self.instances[i].value: whole_in[i] for i in rows}
+            shown = self._shown_among_edited(masks, homes, planes.get(visible))
+        else:
+            shown = self._painted(masks)
+        wanted = {n: np.zeros_like(shown) for n in planes if n != visible}
+        wanted[visible] = shown
         for i in rows:
             value, home = self.instances[i].value, whole_in[i]
             mask = masks[value]
@@ -169,7 +186,7 @@ class _Frame:
                 yield self._not_whole(
                     i, where, f"its row names the label image {home!r}, which does not exist"
                 )
-            elif home == self.stored.layer.name:
+            elif home == visible:
                 covered = int(np.count_nonzero(shown[mask] != value))
                 if covered:
                     yield self._not_whole(
@@ -180,10 +197,9 @@ class _Frame:
                     )
             else:
                 wanted[home][mask] = value
-        for name, plane in self.planes.items():
+        for name, plane in planes.items():
             path = self.stored.images[name].path
-            there = plane[z].ravel()
-            yield from mask_differences(path, wanted[name], there, where, source_ids)
+            yield from mask_differences(path, wanted[name], plane, where, source_ids)
 
     def _not_whole(self, i: int, where: str, what: str) -> Difference:
         path = self.stored.visible.path
@@ -207,6 +223,26 @@ class _Frame:
         flat = np.zeros(height * width, self.stored.visible.info.dtype)
         for value in sorted(masks, key=lambda v: -len(masks[v])):  # stable: ties keep their order
             flat[masks[value]] = value
+        return flat
+
+    def _shown_among_edited(
+        self,
+        masks: Mapping[int, Flat],
+        homes: Mapping[int, str | None],
+        there: PixelArray | None,
+    ) -> PixelArray:
+        """The visible label image where edited objects may cover others.
+
+        Objects that are whole in it show all of their pixels. Of others any part may be covered: what
+        is there is right where it is within their outlines.
+        """
+        *_, height, width = self.stored.shape
+        flat = np.zeros(height * width, self.stored.visible.info.dtype)
+        for value, mask in masks.items():
+            if homes[value] == self.stored.layer.name:
+                flat[mask] = value
+            elif there is not None:
+                flat[mask[there[mask] == value]] = value
         return flat
 
 

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ngff_bio.checks.differences import Difference, shorten
 from ngff_bio.model import SourcePlate
+from ngff_bio.ngff.edited_objects import EditedObjects
 from ngff_bio.storage import Storage
 
 if TYPE_CHECKING:
@@ -64,6 +68,35 @@ class StoredTables:
             what = f"the table cannot be read: {error}"[:200]
             self._wrong[path] = Difference("row", path, what)
             return None
+
+
+def object_keys(table: pa.Table) -> dict[int, NDArray[np.int64]]:
+    """Label values of the objects of a table, by frame."""
+    frames, labels = _frames_and_labels(table)
+    return {int(t): np.unique(labels[frames == t]) for t in np.unique(frames)}
+
+
+def without_edited(table: pa.Table, edited: EditedObjects) -> pa.Table:
+    """The rows of objects that were not edited."""
+    if not edited.ranges:
+        return table
+    frames, labels = _frames_and_labels(table)
+    kept = np.ones(len(labels), bool)
+    for t in edited.ranges:
+        kept[frames == t] = ~edited.has(t, labels[frames == t])
+    return table.filter(kept)
+
+
+def _frames_and_labels(table: pa.Table) -> list[NDArray[np.int64]]:
+    """Frame and label value of each row; 0 for what is none."""
+    import pyarrow as pa
+
+    found = []
+    for name in ("t", "label"):
+        there = name in table.column_names and pa.types.is_integer(table.schema.field(name).type)
+        column = table[name].fill_null(0).to_numpy() if there else np.zeros(len(table))
+        found.append(column.astype(np.int64))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

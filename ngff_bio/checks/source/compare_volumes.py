@@ -17,8 +17,9 @@ from ngff_bio.checks.reading import (
     region_text,
 )
 from ngff_bio.checks.source.compare_pixels import MAX_BYTES
-from ngff_bio.checks.source.compare_rows import RowComparison
+from ngff_bio.checks.source.compare_rows import RowComparison, without_edited
 from ngff_bio.model import PixelArray, Pixels, Region, RunVolume, VolumeLayer
+from ngff_bio.ngff.edited_objects import EditedObjects
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,11 +53,23 @@ class ObjectCounts:
     ----------
     axes
         Axes of the layer.
+    edited
+        Objects that are left out.
     """
 
-    def __init__(self, axes: str) -> None:
-        self.axes = axes
+    def __init__(self, axes: str, edited: EditedObjects) -> None:
+        self.axes, self.edited = axes, edited
         self._blocks: list[pa.Table] = []
+
+    def without_edited(self, block: PixelArray, region: Region) -> PixelArray:
+        """A block without the pixels of edited objects."""
+        if not self.edited.ranges:
+            return block
+        block = block.copy()
+        first = region[0][0] if self.axes.startswith("t") else 0
+        for n, frame in enumerate(block if self.axes.startswith("t") else [block]):
+            frame[self.edited.has(first + n, frame)] = 0
+        return block
 
     def add(self, block: PixelArray, region: Region, classes: PixelArray | None) -> None:
         """Count the objects of a block."""
@@ -155,11 +168,11 @@ def _compare(
     region: Region,
 ) -> Found:
     with reading_source(array.path):
-        expected = draw(layer.pixels, region)
+        expected = objects.without_edited(draw(layer.pixels, region), region)
         kinds = draw(classes.pixels, region) if classes is not None else None
     if layer.kind == "instance":
         objects.add(expected, region, kinds)
-    found = array.read(region)
+    found = objects.without_edited(array.read(region), region)
     where = region_text(region)
     return Found(list(mask_differences(array.path, expected, found, where, layer.source_ids)))
 
@@ -205,6 +218,7 @@ def compare_objects(
     if table is None:
         missing = Difference("row", path, f"the table of {len(seen)} objects is missing")
         return Found([missing] if seen and layer.kind == "instance" else [], len(seen))
+    table = without_edited(table, objects.edited)
     columns: dict[str, list[object]] = {
         "label": seen,
         "label_image": [layer.name] * len(seen),

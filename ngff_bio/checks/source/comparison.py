@@ -23,7 +23,7 @@ from ngff_bio.checks.source.compare_pixels import (
     level_tasks,
     pixel_tasks,
 )
-from ngff_bio.checks.source.compare_rows import StoredTables
+from ngff_bio.checks.source.compare_rows import StoredTables, object_keys
 from ngff_bio.checks.source.compare_stores import StoreComparison
 from ngff_bio.checks.source.compare_tracks import compare_graph, track_tasks
 from ngff_bio.checks.source.compare_volumes import ObjectCounts, compare_objects, volume_tasks
@@ -34,7 +34,8 @@ from ngff_bio.checks.store.objects import check_objects, load_manifest
 from ngff_bio.engine.write.manifest import ManifestEntry, read_conversion
 from ngff_bio.errors import StoreError
 from ngff_bio.model import InstanceLayer, LabelLayer, SourceDataset, SourceImage, VolumeLayer
-from ngff_bio.ngff.attributes import ADDED, edits_of, further_field
+from ngff_bio.ngff.attributes import ADDED, Json, edits_of, further_field
+from ngff_bio.ngff.edited_objects import EditedObjects, edited_objects
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
@@ -107,7 +108,7 @@ class Comparison:
         if self.done.sampled is None:
             for path, (layer, objects) in self._counted.items():
                 self._add(compare_objects(path, self._tables.read(path), layer, objects))
-                if layer.tracked:
+                if layer.tracked and not objects.edited.ranges:
                     graph = f"{path.rpartition('tables/')[0]}tracks/{layer.name}"
                     nodes = objects.nodes()
                     self._add(
@@ -205,20 +206,43 @@ class Comparison:
             if arrays and self._fits(arrays[0], shape, None):
                 images[name] = arrays[0]
             yield from self._pyramid(documents, path, arrays, axes)
-        if layer.name not in images or edits:  # is not what the source states
-            return
         table_path = join(image.path, "tables", layer.name, "table.parquet")
+        edited = self._edited(documents.own(visible), visible, table_path)
+        if layer.name not in images or edited is None:
+            return
         if isinstance(layer, InstanceLayer):
-            stored = StoredLayer(layer, axes, images, table_path, self._tables)
+            stored = StoredLayer(layer, axes, images, table_path, self._tables, edited)
             yield from instance_tasks(stored)
             frames = shape[0] if axes.startswith("t") else 1
-            yield from track_tasks(documents, store, image.path, layer, frames)
+            if not edits:
+                yield from track_tasks(documents, store, image.path, layer, frames)
         else:
-            objects = ObjectCounts(axes)
+            objects = ObjectCounts(axes, edited)
             self._counted[table_path] = (layer, objects)
             named = (x for x in image.labels if x.name == layer.classes)
             classes = next((x for x in named if isinstance(x, VolumeLayer)), None)
             yield from volume_tasks(images[layer.name], layer, classes, objects)
+
+    def _edited(self, own: Json, path: str, table_path: str) -> EditedObjects | None:
+        """Objects that are not compared; ``None`` if it is not known which, so that none is."""
+        if not edits_of(own):
+            return EditedObjects({})
+        edited = edited_objects(own)
+        if edited is None:
+            self.done.notes.append(
+                f"{path}: which objects were edited is not stated; none was compared with the source"
+            )
+            return None
+        table = self._tables.read(table_path)
+        if table is not None:
+            keys = object_keys(table)
+            later = sum(int(edited.has(t, values).sum()) for t, values in keys.items())
+            same = sum(map(len, keys.values())) - later
+            self.done.notes.append(
+                f"{path}: {same} objects are compared with the source, {later} that were edited or "
+                "added are not"
+            )
+        return edited
 
     def _levels(self, documents: Documents, path: str) -> list[ArrayMeta]:
         """Arrays of a multiscale; those that are missing are differences."""

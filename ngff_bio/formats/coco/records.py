@@ -143,7 +143,7 @@ def _set_outlines(
     wrong = []
     numbers = np.array(sizes, np.int64)
     if (numbers % 2).any() or (numbers < 6).any() or not np.isfinite(flat).all():
-        faults = ((i, _fault(parts)) for i, parts in zip(owners, outlines, strict=True))
+        faults = ((i, polygon_fault(parts)) for i, parts in zip(owners, outlines, strict=True))
         wrong = [(i, fault) for i, fault in faults if fault is not None]
     at = 0
     for i, parts in zip(owners, outlines, strict=True):
@@ -156,7 +156,7 @@ def _set_outlines(
     return wrong
 
 
-def _fault(parts: Sequence[Sequence[float]]) -> str | None:
+def polygon_fault(parts: Sequence[Sequence[float]]) -> str | None:
     """Why polygons cannot be drawn."""
     for number, part in enumerate(parts):
         where = f" in part {number}" if len(parts) > 1 else ""
@@ -165,7 +165,7 @@ def _fault(parts: Sequence[Sequence[float]]) -> str | None:
         if len(part) < 6:
             return f"fewer than three points, {len(part)} numbers{where}"
         for value in part:
-            if not math.isfinite(value):
+            if value is None or not math.isfinite(value):
                 return f"{value}{where}"
     return None
 
