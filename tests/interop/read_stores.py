@@ -34,7 +34,7 @@ ENVIRONMENTS: dict[str, tuple[list[str], list[str]]] = {
     "bioio": (["bioio-ome-zarr", "bioio"], ["bioio-ome-zarr"]),
     "iohub": (["iohub"],) * 2,
 }
-FEATURES = ("image", "labels", "plate", "collection", "table")
+FEATURES = ("image", "labels", "written labels", "plate", "collection", "table")
 VERSIONS = ("0.4", "0.5", "0.6")
 DOCUMENT = ROOT / "docs" / "viewers.md"
 START, END = "<!-- readers: made by make interop -->", "<!-- end -->"
@@ -71,9 +71,13 @@ def make_cases(folder: Path) -> list[dict[str, Any]]:
         label = f"{image.path}/labels/{table}"
         rows = len(image.annotations(table))
         grey = next(p for p in ngff_bio.open(plates))
+        values = np.zeros(ngff_bio.open(plates)[grey].shape, np.uint16)
+        values[..., 5:30, 8:40], values[..., 35:50, 20:60] = 1, 700
+        ngff_bio.open(plates)[grey].write_labels("found", values, author="interop")
         cases += [
             pixels("image", version, plates, grey),
             pixels("labels", version, collection, label),
+            pixels("written labels", version, plates, f"{grey}/labels/found"),
             plate(version, plates),
             {"feature": "collection", "version": version, "store": str(collection), "path": ""}
             | {"count": len(dataset)},
