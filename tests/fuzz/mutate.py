@@ -90,7 +90,7 @@ def json_value(random: Random, data: bytes) -> bytes:
 
 def _walk(value: Any, places: list[tuple[Any, Any]]) -> None:
     """Every place of a value, those of the outer levels first."""
-    level = [value]
+    level = [value] if isinstance(value, dict | list) else []
     while level:
         below = []
         for holder in level:
