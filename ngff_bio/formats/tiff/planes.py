@@ -175,8 +175,21 @@ def _fill(source: TiffBytes, target: PixelArray, offset: int, file: str) -> None
 
 
 def segment_size(key: tifffile.TiffPage) -> tuple[int, int]:
-    """Rows and columns of a tile or strip."""
-    return (key.tilelength, key.tilewidth) if key.is_tiled else (key.rowsperstrip, key.shaped[3])
+    """Rows and columns of a tile or strip.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If a tag gives no whole number of them.
+    """
+    found = (key.tilelength, key.tilewidth) if key.is_tiled else (key.rowsperstrip, key.shaped[3])
+    if not all(isinstance(size, int) and size > 0 for size in found):
+        raise SourceError(
+            "the TIFF gives no size of its tiles or strips",
+            expected="whole numbers of rows and columns",
+            found=found,
+        )
+    return found
 
 
 def _segments(key: tifffile.TiffPage, part: PlanePart) -> list[tuple[int, tuple[int, int, int]]]:

@@ -22,6 +22,7 @@ from ngff_bio.formats.tiff.planes import (
     raw_layout,
     read_plane,
     read_rows,
+    segment_size,
 )
 from ngff_bio.model import PixelArray, Region, SampleType, SourceFile, SourceParts
 from ngff_bio.model.pixels import flat_index
@@ -199,9 +200,8 @@ def block_size(page: Page) -> tuple[int, int]:
         return 1, width
     if layout == "segments":
         return 1, 1
-    if key.is_tiled:
-        return min(key.tilelength, length), min(key.tilewidth, width)
-    return min(key.rowsperstrip, length), width
+    rows, columns = segment_size(key)
+    return min(rows, length), min(columns, width)
 
 
 def check_end(file: SourceFile, series: tifffile.TiffPageSeries) -> None:
