@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
-from ngff_bio._version import __version__
-from ngff_bio.engine.resume.lease import LEASE
-from ngff_bio.engine.run.cluster import capacity_of, connect, current_client
+from ngff_bio.engine.run.asking import check_workers, read_store, written_store
 from ngff_bio.engine.run.runners import memory_limit, refuse_private_storage, worker_count
-from ngff_bio.errors import ArgumentError, WorkerError
+from ngff_bio.engine.run.tasks import ClusterTasks, current_client
+from ngff_bio.errors import ArgumentError
 from ngff_bio.storage import Storage
 
 #: Bytes and seconds of a batch at least, seconds at most; bytes of the first, whose speed is unknown.
@@ -31,13 +30,6 @@ _AHEAD = 2
 
 #: Memory of a piece while a function works on it, as a multiple of what is read.
 _MEMORY_FACTOR = 3
-
-#: Workers of a cluster that are asked whether they see the store.
-_ASKED = 32
-
-
-#: Bytes of a document that a worker reads to show that it sees the store.
-_START = 64 << 10
 
 
 class Piece(Protocol):
@@ -183,97 +175,42 @@ class Cluster:
     """The workers of a dask.distributed cluster."""
 
     def __init__(self, cluster: Any, memory: int) -> None:
-        self.client, self._own = connect(cluster)
-        self.threads, available = capacity_of(self.client)
-        self.memory = (memory or available // 2) // self.threads
-        self._running: dict[Any, Any] = {}
+        self._tasks: ClusterTasks[list[Any]] = ClusterTasks(cluster, _described)
+        self.client = self._tasks.client
+        self.threads = self._tasks.threads
+        self.memory = (memory or self._tasks.memory // 2) // self.threads
 
     def check(self, storage: Storage, function: object, *, writing: bool) -> None:
         """Ask workers for their package, the function and the store."""
-        import cloudpickle
-
         refuse_private_storage(storage)
-        asked = list(self.client.scheduler_info(n_workers=-1)["workers"])[:_ASKED]
-        token = _token(storage, writing=writing)
-        answers = self.client.run(
-            ask, storage, cloudpickle.dumps(function), writing, workers=asked, on_error="return"
-        )
-        for worker, answer in answers.items():
-            if isinstance(answer, BaseException):
-                raise WorkerError(
-                    "a worker of the cluster cannot load what it needs",
-                    record=worker,
-                    expected=f"ngff_bio {__version__}, and the modules of the function",
-                    found=f"{type(answer).__name__}: {answer}",
-                    hint="install the same packages on the workers as here",
-                )
-            version, seen = answer
-            if version != __version__:
-                raise WorkerError(
-                    "a worker of the cluster has another version of this package",
-                    record=worker,
-                    expected=f"ngff_bio {__version__}",
-                    found=version,
-                    hint="install the same packages on the workers as here",
-                )
-            if seen != token:
-                raise WorkerError(
-                    "a worker of the cluster does not see the store",
-                    file=storage.url,
-                    record=worker,
-                    expected="the same file system as here, or a bucket",
-                    hint="mount the folder on the workers at the same path, or copy the store to a "
-                    "bucket",
-                )
+        seen = written_store(storage) if writing else read_store(storage)
+        check_workers(self._tasks, [seen], function)
 
     def run(
         self, work: Callable[[list[P]], R], batches: Batches[P], label: str
     ) -> Iterator[tuple[list[P], R]]:
         """Yield each batch with its result."""
-        import distributed
-
-        arrived: Any = getattr(distributed, "as_completed")(  # noqa: B009 - untyped
-            loop=self.client.loop, raise_errors=False
-        )
         while True:
-            while len(self._running) < _AHEAD * self.threads and (batch := batches.make()):
+            while len(self._tasks) < _AHEAD * self.threads and (batch := batches.make()):
                 more = f"+{len(batch) - 1}" if len(batch) > 1 else ""
                 key = f"{label}-{batch[0].name}{more}-{uuid.uuid4().hex[:8]}"
-                future = self.client.submit(timed, work, batch, key=key, pure=False)
-                self._running[future] = batch
-                arrived.add(future)
-            if not self._running:
+                self._tasks.submit(batch, timed, work, batch, key=key)
+            if not len(self._tasks):
                 return
-            future = next(arrived)
-            batch = self._running.pop(future)
-            result, seconds = self._result(future, batch)
+            batch, (result, seconds) = self._tasks.next()
             batches.done(batch, seconds)
             yield batch, result
 
-    def _result(self, future: Any, batch: Sequence[Piece]) -> Any:
-        from distributed import KilledWorker
-
-        error = future.exception()
-        if isinstance(error, KilledWorker):
-            raise WorkerError(
-                "workers of the cluster were killed several times at the same piece of work",
-                record=", ".join(dict.fromkeys(p.name for p in batch[:5])),
-                expected=f"about {_MEMORY_FACTOR * max(p.nbytes for p in batch) >> 20} MB of memory",
-                hint="if memory is short, give the workers more memory or fewer threads, or smaller "
-                "pieces",
-            ) from None
-        if error is not None:
-            raise error
-        found = future.result()
-        future.release()
-        return found
-
     def close(self) -> None:
         """Cancel what has not begun."""
-        if self._running:
-            self.client.cancel(list(self._running), force=True)
-        if self._own:
-            self.client.close()
+        self._tasks.close()
+
+
+def _described(batch: Sequence[Piece]) -> dict[str, str]:
+    return {
+        "record": ", ".join(dict.fromkeys(p.name for p in batch[:5])),
+        "expected": f"about {_MEMORY_FACTOR * max(p.nbytes for p in batch) >> 20} MB of memory",
+    }
 
 
 def timed(work: Callable[[list[P]], R], batch: list[P]) -> tuple[R, float]:
@@ -300,20 +237,3 @@ def checked_pieces(pool: Pool, pieces: Iterable[P], hint: str) -> Iterator[P]:
     for piece in pieces:
         check_memory(pool, piece, hint)
         yield piece
-
-
-def ask(storage: Storage, function: bytes, writing: bool) -> tuple[str, str]:
-    """Run by a worker: its version of this package, and what it sees of the store."""
-    import cloudpickle
-
-    cloudpickle.loads(function)  # of our own user, who could send any task
-    return __version__, _token(storage, writing=writing)
-
-
-def _token(storage: Storage, *, writing: bool) -> str:
-    """What is known only to those who see the store: the lease of this run, or its root."""
-    import hashlib
-
-    keys = (LEASE,) if writing else ("zarr.json", ".zmetadata", ".zattrs", ".zgroup")
-    starts = (storage.get_range(k, 0, _START) or b"" for k in keys)  # all of it can be megabytes
-    return hashlib.sha256(b"\0".join(starts)).hexdigest()

@@ -17,9 +17,9 @@ from ngff_bio.engine.plan.plan import Job, Plan, Unit
 from ngff_bio.engine.plan.planning import plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume.stored import stored_array
-from ngff_bio.engine.run.cluster import current_client
 from ngff_bio.engine.run.runners import Runner, ThreadRunner
 from ngff_bio.engine.run.scheduler import Scheduler, pilots
+from ngff_bio.engine.run.tasks import current_client
 from ngff_bio.engine.write.finish import ImageDocuments, parts_by_array
 from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.engine.write.tables import FILE, group_attributes, to_parquet

@@ -31,7 +31,15 @@ from ngff_bio.model.dataset import (
     SourcePlate,
     SourceTable,
 )
-from ngff_bio.model.files import SourceFile, SourcePart, SourceParts, leads_out, names_of, parts_of
+from ngff_bio.model.files import (
+    SourceFile,
+    SourcePart,
+    SourceParts,
+    files_of,
+    leads_out,
+    names_of,
+    parts_of,
+)
 from ngff_bio.model.notices import Notice, OnError, gathered
 from ngff_bio.model.pixels import ArrayPixels, PixelArray, Pixels, Readable, Region, SampleType
 from ngff_bio.model.runs import RunVolume
@@ -74,6 +82,7 @@ __all__ = [
     "SourceTable",
     "VolumeLayer",
     "axes_from",
+    "files_of",
     "gathered",
     "label_dtype",
     "leads_out",

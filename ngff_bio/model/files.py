@@ -71,12 +71,17 @@ def parts_of(*things: object) -> Iterator[SourcePart | None]:
             yield from declared
 
 
-def names_of(parts: SourceParts) -> set[str]:
-    """Names of the files among parts.
+def files_of(parts: SourceParts) -> Iterator[SourceFile]:
+    """The files among parts.
 
     ``isinstance(part, SourceFile)`` would evaluate all properties, and so read the state of each file.
     """
-    return {p.name for p in parts if p is not None and not isinstance(p, str | np.ndarray)}
+    return (p for p in parts if p is not None and not isinstance(p, str | np.ndarray))
+
+
+def names_of(parts: SourceParts) -> set[str]:
+    """Names of the files among parts."""
+    return {file.name for file in files_of(parts)}
 
 
 def leads_out(name: str) -> bool:

@@ -2,27 +2,29 @@
 
     python tests/compute/map_crash_runs.py --kills 100        # on threads and on a cluster
 
-The client is a process of its own, and is killed with `kill -9`. On a cluster, half of the kills hit a
-worker instead. After each kill the store opens, validates and verifies, with all results or none.
+The client is a process of its own, and is killed with `kill -9`. On a cluster, so many workers are
+killed too, which must not end the client. After each kill the store opens, validates and verifies, with
+all results or none.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
+from crash_runs import FORKS
 from references import contents
 from scenes import plate
 
@@ -36,10 +38,17 @@ KINDS: dict[str, dict[str, Any]] = {
     "tables/rows": {"over": "block", "block": 60},
 }
 
+#: Kills of a store at most, after which a run is left to end.
+MOST = 6
 
-def child(asked: dict[str, Any]) -> None:
+#: Seconds that a run took that was not disturbed, by target: moments to be killed at.
+TAKES: dict[str, float] = {}
+
+
+def child(asked: dict[str, Any], ready: Any) -> None:
     """Map in this process, as described."""
-    print("ready", flush=True)
+    os.setsid()
+    ready.send(None)
     ngff_bio.map_images(
         asked["store"],
         WithTarget(asked["target"], asked["slow"]),
@@ -47,7 +56,6 @@ def child(asked: dict[str, Any]) -> None:
         author="A",
         cluster=asked["scheduler"],
         workers=2,
-        overwrite=asked["overwrite"],
         **KINDS[asked["target"]],
     )
 
@@ -70,19 +78,57 @@ class WithTarget:
 
 def make(storage: Any) -> None:
     """The store that is worked on."""
-    write_dataset(plate(frames=3, fields=8), storage, Settings(chunk=(32, 48), shard_bytes=1 << 15))
+    write_dataset(plate(frames=3, fields=4), storage, Settings(chunk=(32, 48), shard_bytes=1 << 15))
 
 
-def start(asked: dict[str, Any]) -> subprocess.Popen[str]:
+def start(asked: dict[str, Any]) -> Any:
     """A client in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, __file__, "--child", json.dumps(asked)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"},
-    )
+    ready, theirs = FORKS.Pipe(duplex=False)
+    process = FORKS.Process(target=child, args=(asked, theirs))
+    process.start()
+    theirs.close()
+    with suppress(EOFError):  # it ended in an error
+        ready.recv()
+    return process
+
+
+class Workers:
+    """A cluster of two workers, each with a nanny that starts another in the place of a dead one."""
+
+    def __init__(self) -> None:
+        import dask
+        import distributed
+
+        # Else a worker that has not started again within 15 s is given up.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "10m"})
+        self._cluster = distributed.LocalCluster(
+            2, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR"
+        )
+        self.address = self._cluster.scheduler_address
+
+    def running(self) -> list[int]:
+        """Processes of the workers that the scheduler knows."""
+        known = {w.nanny for w in list(self._cluster.scheduler.workers.values())}
+        return [n.pid for n in list(self._cluster.workers.values()) if n.address in known]
+
+    def wait(self) -> None:
+        """Wait until both run; what a nanny gave up is started again, as a queue of jobs does it."""
+        until = time.monotonic() + 300
+        while len(self.running()) < 2:
+            assert time.monotonic() < until, "a worker did not start again"
+            self._cluster.scale(2)
+            time.sleep(0.1)
+
+    def kill(self, rng: random.Random) -> bool:
+        """Kill one; whether there was one."""
+        if not (running := self.running()):
+            return False
+        os.kill(rng.choice(running), signal.SIGKILL)
+        return True
+
+    def close(self) -> None:
+        """Stop all."""
+        self._cluster.close()
 
 
 def check(store: Path, target: str) -> bool:
@@ -98,36 +144,33 @@ def check(store: Path, target: str) -> bool:
 
 
 def one_store(
-    asked: dict[str, Any], rng: random.Random, expected: dict[str, str], workers: Any
+    asked: dict[str, Any], rng: random.Random, expected: dict[str, str], workers: Workers | None
 ) -> list[str]:
     """Interrupt a run again and again until it ends."""
     store, states = Path(asked["store"]), []
     make(FolderStorage(store))
-    for _ in range(4):
+    while True:
+        last = len(states) == MOST
+        began, whole_run = time.monotonic(), not states
         process = start(asked)
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            process.wait(rng.uniform(0.0, 2.0))
-        except subprocess.TimeoutExpired:
-            if workers is not None and rng.random() < 0.5:
-                os.kill(rng.choice(workers()), signal.SIGKILL)
-                states.append("worker killed")
-                try:
-                    process.wait(60)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-            else:
-                os.killpg(process.pid, signal.SIGKILL)
-                states.append("client killed")
-        process.communicate()
-        if check(store, asked["target"]) and process.returncode == 0:
+        seconds = TAKES.get(asked["target"])
+        process.join(300 if last or seconds is None else rng.uniform(0.0, seconds))
+        if process.is_alive() and workers is not None and rng.random() < 0.5:
+            if workers.kill(rng):
+                states.append("workers")
+            process.join(300)
+            assert process.exitcode == 0, f"the client noticed that a worker was killed: {states}"
+        elif process.is_alive():
+            assert not last, "it does not end"
+            os.killpg(process.pid, signal.SIGKILL)
+            process.join()
+            states.append("clients")
+        elif whole_run:  # none of its kills were early enough
+            TAKES[asked["target"]] = 0.5 + time.monotonic() - began
+        whole = check(store, asked["target"])
+        if process.exitcode == 0 or (whole and process.exitcode == 1):  # there already
             break
-    if process.returncode:
-        last = start({**asked, "overwrite": False})
-        _, output = last.communicate(timeout=300)
-        if last.returncode and "of this name" not in output:
-            raise RuntimeError(output)
+        assert process.exitcode == -signal.SIGKILL, states
     assert check(store, asked["target"])
     found = contents(FolderStorage(store))
     if found != expected:
@@ -143,12 +186,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--on", default="threads,dask")
     parser.add_argument("--slow", type=float, default=0.05)
-    parser.add_argument("--child")
     given = parser.parse_args()
-    if given.child:
-        child(json.loads(given.child))
-        return
     os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
+    os.environ["DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT"] = "5m"  # starts can take long
     rng, home = random.Random(given.seed), Path(tempfile.mkdtemp())
     expected = {}
     for target, how in KINDS.items():
@@ -157,33 +197,30 @@ def main() -> None:
         ngff_bio.map_images(storage, WithTarget(target, 0.0), write=target, author="A", **how)
         expected[target] = contents(storage)
     for on in given.on.split(","):
-        cluster = workers = None
-        if on == "dask":
-            import distributed
-
-            cluster = distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None)
-
-            def workers(nannies: Any = cluster.workers) -> list[int]:
-                return [n.pid for n in nannies.values() if n.pid]
-
-        killed = number = 0
+        workers = Workers() if on == "dask" else None
+        wanted = ("clients", "workers") if workers else ("clients",)
+        killed, number = Counter[str](), 0
         began = time.monotonic()
-        while killed < given.kills:
+        while min(killed[k] for k in wanted) < given.kills:
+            if workers:
+                workers.wait()
             target = list(KINDS)[number % len(KINDS)]
             asked = {
                 "store": str(home / f"{on}-{number}"),
                 "target": target,
                 "slow": given.slow,
-                "overwrite": False,
-                "scheduler": cluster.scheduler_address if cluster else None,
+                "scheduler": workers.address if workers else None,
             }
-            killed += len(one_store(asked, rng, expected[target], workers))
+            killed.update(one_store(asked, rng, expected[target], workers))
             number += 1
-        took = time.monotonic() - began
-        print(f"{on:8} {killed} kills, {number} stores equal, {took:.0f} s", flush=True)
-        if cluster is not None:
-            cluster.close()
+            took = time.monotonic() - began
+            counts = ", ".join(f"{killed[k]} {k} killed" for k in wanted)
+            print(f"{on:8} {counts}, {number} stores equal, {took:.0f} s", flush=True)
+        if workers:
+            workers.close()
 
 
 if __name__ == "__main__":
-    main()
+    import map_crash_runs  # workers load the function from there
+
+    map_crash_runs.main()

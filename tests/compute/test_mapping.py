@@ -25,6 +25,7 @@ from ngff_bio.errors import (
     StorageError,
     StoreBusyError,
     StoreExistsError,
+    WorkerError,
 )
 from ngff_bio.model import ArrayPixels, Frame, SourceDataset, SourceImage, axes_from
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
@@ -450,22 +451,20 @@ def test_workers_do_not_take_results_of_an_earlier_run(tmp_path: Path, client: A
 def test_workers_that_cannot_do_it_are_found_before_the_work(
     tmp_path: Path, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ngff_bio.compute import workers
-    from ngff_bio.errors import WorkerError
+    from ngff_bio.engine.run import asking
 
     dataset = store(FolderStorage(tmp_path / "a"))
     calls: list[Any] = []
     how: Any = {"cluster": client, "write": "tables/x"}
-    real = workers.ask
+    real = asking.ask
 
-    def elsewhere(storage: Any, function: bytes, writing: bool) -> Any:
-        version, _ = real(FolderStorage(tmp_path / "other"), function, writing)
-        return version, "another store"
+    def elsewhere(things: Any, function: bytes) -> Any:
+        return real([asking.written_store(FolderStorage(tmp_path / "other"))], function)
 
-    def old(storage: Any, function: bytes, writing: bool) -> Any:
-        return "0.0.1", real(storage, function, writing)[1]
+    def old(things: Any, function: bytes) -> Any:
+        return "0.0.1", real(things, function)[1]
 
-    def lacking(storage: Any, function: bytes, writing: bool) -> Any:
+    def lacking(things: Any, function: bytes) -> Any:
         raise ModuleNotFoundError("No module named 'ngff_bio'")
 
     for answer, match in (
@@ -473,7 +472,7 @@ def test_workers_that_cannot_do_it_are_found_before_the_work(
         (old, "another version"),
         (lacking, "cannot load what it needs"),
     ):
-        monkeypatch.setattr(workers, "ask", answer)
+        monkeypatch.setattr(asking, "ask", answer)
         with pytest.raises(WorkerError, match=match):
             ngff_bio.map_images(dataset, calls.append, **how)
     assert not calls

@@ -19,6 +19,7 @@ from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.errors import NgffBioError, SourceError
 from ngff_bio.model import OnError, PixelArray, Region, SampleType, SourceParts
 from ngff_bio.reader.access.arrays import StoredArray
+from ngff_bio.storage import Storage
 from ngff_bio.zarrio.codecs import AUTO, BLOSC
 
 #: Raw bytes, and objects, that a unit holds at most if they are of several parts.
@@ -88,6 +89,10 @@ class RewritePlan(WorkPlan):
             return Job(unit, plans, {n: m.source for n, m in made.items()}, {}, names)
         arrays = {n: a for n in numbers if isinstance(a := self.arrays[n], RewrittenArray)}
         return RewriteJob(unit, self.inventory.data, arrays, self.copied.get(unit.id, ()), names)
+
+    def sources(self) -> Iterator[Storage]:
+        """The store that is converted."""
+        yield self.inventory.data
 
     def _path(self, number: int) -> str:
         array = self.arrays[number]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -18,8 +18,10 @@ from ngff_bio.model import (
     Region,
     RunVolume,
     SourceDataset,
+    SourceFile,
     SourceImage,
     VolumeLayer,
+    files_of,
 )
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
@@ -148,6 +150,10 @@ class WorkPlan(ABC):
     def job(self, unit: Unit) -> Job | OwnJob:
         """A unit with all that it needs."""
 
+    @abstractmethod
+    def sources(self) -> Iterator[SourceFile | Storage]:
+        """Files and stores that units read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(WorkPlan):
@@ -200,6 +206,15 @@ class Plan(WorkPlan):
                 found = (x for x in image.labels if x.name == layer.classes)
                 layers[number] = tuple(clip_to_regions(x, regions) for x in found)
         return Job(unit, arrays, sources, layers, names)
+
+    def sources(self) -> Iterator[SourceFile]:
+        """Files of the dataset; those of one image together."""
+        known: set[int] = set()
+        for image in self.dataset.images:
+            for file in files_of(image.source_parts()):
+                if id(file) not in known:
+                    known.add(id(file))
+                    yield file
 
 
 def clip_to_regions(layer: LabelLayer, regions: list[Region]) -> LabelLayer:

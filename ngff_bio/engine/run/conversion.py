@@ -145,10 +145,11 @@ def run_work(
                 check_memory(work.plan, work.plan.units, memory)  # before anything is written
             if action in ("resume", "restart"):
                 run.notices += redo.reread_notices(work.summary, run.storage)
-            run.notices += work.begin(run.storage, action)
-            if action == "resume":
-                run.resume(redo.resumed_records(run.storage))
-            run.do_units(runner)
+            with runner.start(run.storage, on_error, work.plan) as workers:
+                run.notices += work.begin(run.storage, action)
+                if action == "resume":
+                    run.resume(redo.resumed_records(run.storage))
+                run.do_units(workers, pilots_here=not isinstance(runner, ThreadRunner))
             run.skip_failed()
             finished = work.finish(run.plan, run.records.values(), run.storage, source_files)
             run.count(finished.sizes)
@@ -234,19 +235,21 @@ class _Run(Generic[P]):
                 self._forget(unit)
         self.resumed = len(self.records)
 
-    def do_units(self, runner: Runner) -> None:
-        """Do all units that are not done; the plan gains the codecs that were chosen."""
+    def do_units(self, workers: Workers, *, pilots_here: bool) -> None:
+        """Do all units that are not done; the plan gains the codecs that were chosen.
+
+        ``pilots_here``: those on whose pixels a codec is chosen in this process, while workers start.
+        """
         loading = threading.Thread(target=_load_validators, daemon=True)
         loading.start()
-        with runner.start(self.storage, self.on_error) as workers:
-            for phase in self.plan.phases():
-                if not isinstance(runner, ThreadRunner):
-                    self._do_pilots(phase)
-                self._do(workers, phase)
+        for phase in self.plan.phases():
+            if pilots_here:
+                self._do_pilots(phase)
+            self._do(workers, phase)
         loading.join()  # two threads that import one package at once can see it incomplete
 
     def _do_pilots(self, phase: Sequence[Unit]) -> None:
-        """Do those units on whose pixels a codec is chosen; here, while other workers start up."""
+        """Do those units on whose pixels a codec is chosen."""
         if first := pilots(self.plan, (u for u in phase if u.id not in self.records)):
             with ThreadRunner().start(self.storage, self.on_error) as workers:
                 self._do(workers, first)

@@ -56,7 +56,9 @@ class ProcessRunner:
     memory: int = 0
 
     @contextmanager
-    def start(self, storage: Storage, on_error: OnError = "stop") -> Iterator[Workers]:
+    def start(
+        self, storage: Storage, on_error: OnError = "stop", plan: WorkPlan | None = None
+    ) -> Iterator[Workers]:
         """Start processes; they load while the first unit runs here."""
         refuse_private_storage(storage)
         pool = _Processes(storage, on_error, worker_count(self.workers), memory_limit(self.memory))

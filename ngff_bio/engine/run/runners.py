@@ -41,8 +41,13 @@ class Workers(Protocol):
 class Runner(Protocol):
     """A kind of workers."""
 
-    def start(self, storage: Storage, on_error: OnError) -> AbstractContextManager[Workers]:
-        """Start workers that write into a storage. On exit all have stopped, or are abandoned."""
+    def start(
+        self, storage: Storage, on_error: OnError, plan: WorkPlan | None = None
+    ) -> AbstractContextManager[Workers]:
+        """Start workers that write into a storage. On exit all have stopped, or are abandoned.
+
+        Those that may lack what they need are asked for it, and for the sources of the plan.
+        """
         ...
 
 
@@ -66,7 +71,9 @@ class ThreadRunner:
     memory: int = 0
 
     @contextmanager
-    def start(self, storage: Storage, on_error: OnError = "stop") -> Iterator[Workers]:
+    def start(
+        self, storage: Storage, on_error: OnError = "stop", plan: WorkPlan | None = None
+    ) -> Iterator[Workers]:
         """Start threads."""
         threads = _Threads(storage, on_error, worker_count(self.workers), memory_limit(self.memory))
         try:
