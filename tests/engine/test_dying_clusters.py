@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -108,8 +109,12 @@ class FilePixels(Wrapped):
         return (self.file,)
 
 
+def _is_client() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 def test_workers_that_do_not_see_source_or_store_are_found_before_anything_is_written(
-    cluster: Any, tmp_path: Path
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.raw").write_bytes(b"here")
     dataset, file = plate(fields=1), UnmountedFile(str(tmp_path), "a.raw")
@@ -128,6 +133,12 @@ def test_workers_that_do_not_see_source_or_store_are_found_before_anything_is_wr
         assert list(store.list()) == []
     with pytest.raises(WorkerError, match="does not see the store"):
         write_dataset(plate(fields=1), UnmountedFolder(tmp_path / "s"), TINY, runner=runner)
+    assert list(store.list()) == []
+    real = os.access  # that of a worker, which is in this process
+    monkeypatch.setattr(os, "access", lambda p, mode: _is_client() and real(p, mode))
+    with pytest.raises(WorkerError, match="may not use the store"):
+        write_dataset(plate(fields=1), store, TINY, runner=runner)
+    monkeypatch.undo()
     assert list(store.list()) == []
     write_dataset(plate(fields=1), store, TINY, runner=runner)
     new = write_dataset(plate(fields=1), store, TINY, runner=runner, overwrite=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +20,9 @@ from ngff_bio.storage import Storage, StorageBelow
 #: Number of workers that are asked.
 _ASKED = 32
 
-#: Bytes of a source file that are compared.
+#: Bytes of a source file that are compared, and of a document: all of it can be megabytes.
 _HEAD = 1 << 12
+_START = 64 << 10
 
 _SAME = "install the same packages on the workers as here"
 
@@ -35,11 +37,11 @@ class Seen:
 
 
 def written_store(storage: Storage) -> Seen:
-    """A store that is written: its lease is known only to those who see it."""
+    """A store that may be written to: its lease is known only to those who see it."""
     whole = storage
     while isinstance(whole, StorageBelow):
         whole = whole.storage
-    return Seen("store", whole.url, partial(_objects, whole, (LEASE,)))
+    return Seen("store", whole.url, partial(_lease, whole))
 
 
 def read_store(storage: Storage) -> Seen:
@@ -93,14 +95,16 @@ def check_workers(
             )
         for thing, here, there in zip(things, expected, seen, strict=True):
             if here != there:
+                refused = there.startswith(PermissionError.__name__)
+                cannot = "may not use" if refused else "does not see"
                 raise WorkerError(
-                    f"a worker of the cluster does not see the {thing.kind}",
+                    f"a worker of the cluster {cannot} the {thing.kind}",
                     file=thing.url,
                     record=worker,
                     expected="the same file system as here, or a bucket",
                     found=None if len(there) == len(here) else there,
-                    hint=f"mount the folder on the workers at the same path, or copy the {thing.kind} "
-                    "to a bucket",
+                    hint="mount the folder on the workers at the same path, with the same rights, or "
+                    f"have the {thing.kind} in a bucket",
                 )
 
 
@@ -121,7 +125,14 @@ def digest_of(thing: Seen) -> str:
 
 
 def _objects(storage: Storage, keys: Sequence[str]) -> bytes:
-    return b"\0".join(storage.get(k) or b"" for k in keys)
+    return b"\0".join(storage.get_range(k, 0, _START) or b"" for k in keys)
+
+
+def _lease(storage: Storage) -> bytes:
+    """The lease; refused where nothing can be written: on file systems that are read-only, too."""
+    if os.path.isdir(storage.url) and not os.access(storage.url, os.W_OK):
+        raise PermissionError("the folder cannot be written to")
+    return _objects(storage, (LEASE,))
 
 
 def _head(file: SourceFile) -> bytes:
