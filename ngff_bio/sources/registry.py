@@ -115,7 +115,8 @@ BUILT_IN = _DATASETS | {
     "plate": (
         "ngff_bio.sources.plate.folder:SOURCE",
         r"\.(mlf|htd|xdce)$|index(\.idx)?\.xml$|experiment_descriptor\.xml$|"
-        r"(^|[/_])[a-p]\d\d?(_|-site_|f\d\d+d\d)|(^|/)([a-p] - \d+\(|r\d\dc\d\df|channel\d+-)",
+        r"(^|[/_])[a-p]\d\d?(_|-site_|f\d\d+d\d)|"
+        r"(^|/)([a-p] - \d+\(|r\d\dc\d\df|channel\d+-|image--l\d|well[a-p]\d\d_)",
     ),
     "images": ("ngff_bio.sources.images.folder:SOURCE", ""),
     "tiff": ("ngff_bio.sources.images.folder:TIFF", "$^"),

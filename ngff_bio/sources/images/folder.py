@@ -38,7 +38,7 @@ from ngff_bio.sources.images.label_names import (
 from ngff_bio.sources.images.mask_content import find_masks
 from ngff_bio.sources.images.numbered import Naming, Series, find_series
 from ngff_bio.sources.images.opening import open_series, series_images
-from ngff_bio.sources.plate.names import wells_in
+from ngff_bio.sources.plate.names import almost_plate, wells_in
 from ngff_bio.sources.registry import Source
 
 #: JSON files that are sniffed for annotations: the first ones show what the others are.
@@ -110,6 +110,8 @@ def read(
             "'(?P<well>[A-P][0-9]+)_(?P<field>[0-9]+)_(?P<channel>[^_.]+)'",
             record=f"{len(wells)} wells",
         )
+    if (unlike := almost_plate(list(headers))) is not None:
+        problems.note(unlike[0], record=unlike[1])
     reader = _Reader(tree, problems, axes, Naming.of(names, series), headers)
     within = f"{stem_of(base_of(tree.origin.rstrip('/')))}/"
     top = not any(map(folder_of, headers))

@@ -36,6 +36,7 @@ class NameRule:
     name: str
     example: str
     pattern: re.Pattern[str]
+    from_zero: bool = False  #: whether rows and columns are counted from 0
 
 
 #: What MetaXpress adds to the names of images.
@@ -44,12 +45,12 @@ UUID = r"[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}"
 #: A well between other parts of a name.
 _PART = re.compile(r"(?:^|[/_. -])([A-P](?:0[1-9]|1\d|2[0-4]))(?=[/_. -]|$)")
 
-_START = r"(?:^|.*/)"
+_START = r"(?:^|.*?/)"
 _WELL = r"(?P<well>[A-P]\d{1,2})"
 
 
-def _rule(name: str, example: str, pattern: str) -> NameRule:
-    return NameRule(name, example, re.compile(_START + pattern))
+def _rule(name: str, example: str, pattern: str, *, from_zero: bool = False) -> NameRule:
+    return NameRule(name, example, re.compile(_START + pattern), from_zero)
 
 
 #: Rules that a whole folder must follow to be read as a plate, most specific first.
@@ -123,6 +124,18 @@ RULES = (
         rf"(?P<t>\d+)/{_WELL}_(?P<field>\d+)_(?P<z>\d+)_(?P<channel>[A-Z][^/]*_[^/]+)$",
     ),
     _rule(
+        "Leica's matrix screener",
+        "image--L0000--S00--U00--V01--J08--E00--O00--X01--Y00--T0000--Z00--C00.ome.tif",
+        r"image--L\d+--S\d+--U(?P<column>\d+)--V(?P<row>\d+)--J\d+--E\d+--O\d+--X(?P<field_x>\d+)"
+        r"--Y(?P<field_y>\d+)--T(?P<t>\d+)--Z(?P<z>\d+)--C(?P<channel>\d+)$",
+        from_zero=True,
+    ),
+    _rule(
+        "NIS-Elements JOBS",
+        "WellA01_ChannelDAPI_Seq0000.tif, WellA01_PointA01_0000_ChannelDAPI_Seq0000.tif",
+        r"Well(?P<well>[A-P]\d\d)(?:_Point[A-P]\d\d_(?P<field>\d{4}))?_Channel(?P<channel>[^/,]+)_Seq\d{4}$",
+    ),
+    _rule(
         "CellProfiler's examples",
         "Channel1-01-A-01.tif",
         r"Channel(?P<channel>\d+)-\d+-(?P<row>[A-P])-(?P<column>\d\d)$",
@@ -142,6 +155,29 @@ def rule_of(names: Sequence[str]) -> NameRule | None:
     if not plain:
         return None
     return next((r for r in RULES if all(map(r.pattern.match, plain))), None)
+
+
+def almost_plate(names: Sequence[str]) -> tuple[str, str] | None:
+    """Why files are not a plate though most are named so, and which are not; ``None`` otherwise."""
+    plain = [name for name in names if not THUMBNAIL.search(_stem(name))]
+    for rule in RULES:
+        others = [name for name in plain if not rule.pattern.match(_stem(name))]
+        if 0 < 2 * len(others) < len(plain):
+            what = (
+                f"{len(plain) - len(others)} files are named as of {rule.name}, and are a plate if the "
+                "others are left out with --exclude GLOB"
+            )
+            return what, ", ".join(others[:3])
+    if plain and all(map(_SCANR.search, plain)):
+        what = (
+            "files are named as of scanR, whose experiment_descriptor.xml states their wells and is "
+            "not there: name the folder that contains it"
+        )
+        return what, plain[0]
+    return None
+
+
+_SCANR = re.compile(r"--W\d{5}--P\d{5}--Z\d{5}--T\d{5}--")
 
 
 def wells_in(names: Iterable[str]) -> set[str]:
@@ -200,9 +236,10 @@ def named_plate(names: Iterable[str], rule: NameRule, problems: Problems) -> Pla
         match = rule.pattern.search(_stem(name)) or rule.pattern.search(name)
         if match is not None and not THUMBNAIL.search(_stem(name)):
             found[name] = match.groupdict()
-    first = 1
-    if any((p.get(k) or "1").strip("0") == "" for p in found.values() for k in ("row", "column")):
-        first = 0  # as of Leica's matrix screener
+    first = 0 if rule.from_zero else 1
+    numbers = [p.get(k) or "1" for p in found.values() for k in ("row", "column")]
+    if first and any(number.strip("0") == "" for number in numbers):
+        first = 0
         problems.note("rows and columns are counted from 0 in names of files")
     across = max(
         (int(p["field_x"] or 0) for p in found.values() if (p.get("field_x") or "").isdecimal()),

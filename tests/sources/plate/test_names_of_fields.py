@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,27 @@ UUID = "4996E914-A4B6-49AF-8081-5B58A8653201"
         (
             [f"20585/IXM_A01_s{s}_w{w}{UUID}.tif" for s in (1, 2) for w in (1, 2)],
             {"A/1/0": [0, 1], "A/1/1": [2, 3]},
+        ),
+        (
+            [
+                f"2023-01-01/20585/TimePoint_{t}/ZStep_{z}/IXM_A01_s1_w1{UUID}.tif"
+                for t in (1, 2)
+                for z in (1, 2)
+            ],
+            {"A/1/0": [0, 1, 2, 3]},
+        ),
+        (
+            [f"Well{w}_Channel{c}_Seq000{n}.tif" for n, w in enumerate(("A01", "A02")) for c in "ab"],
+            {"A/1/0": [0, 1], "A/2/0": [2, 3]},
+        ),
+        (
+            [
+                f"field--X0{x}--Y00/image--L0000--S00--U01--V00--J08--E00--O00--X0{x}--Y00--T0000"
+                f"--Z00--C0{c}.tif"
+                for x in (0, 1)
+                for c in (0, 1)
+            ],
+            {"A/2/0": [0, 1], "A/2/1": [2, 3]},
         ),
         (
             [f"r02c03f{f:02}p01-ch{c}sk1fk1fl1.tiff" for f in (1, 9) for c in (1, 2)],
@@ -122,6 +144,22 @@ def test_documents_of_micromanager_that_make_no_sense_give_no_size(
     ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", format="plate")
     image = ngff_bio.open(tmp_path / "out.zarr")["A/1/0"]
     assert image.scale["x"] == image.scale["y"] == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        (["P1_A01_T0001F001L01A01Z01C01.tif", "P1_A02_T0001F001L01A01Z01C01.tif",
+          "P1_A03_T0001F001L01A01Z01C01.tif", "DC_sCMOS #1_CAM1.tif"], "3 files .* CellVoyager"),
+        ([f"data/--W0000{w}--P00001--Z00000--T00000--DAPI.tif" for w in (1, 2)], "scanR"),
+    ],
+)  # fmt: skip
+def test_why_files_are_not_a_plate_is_a_note(tmp_path: Path, names: list[str], what: str) -> None:
+    write(tmp_path / "in", *names)
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr")
+    assert [n.record for n in report.notices if re.search(what, n.what)] == [
+        name for name in names if "DC" in name or "W00001" in name
+    ]
 
 
 def test_rows_and_columns_can_be_counted_from_0(tmp_path: Path) -> None:
