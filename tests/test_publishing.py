@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -30,6 +32,8 @@ import ngff_bio
 from ngff_bio import publish
 from ngff_bio.cli.app import app
 from ngff_bio.engine import Settings, write_dataset
+from ngff_bio.engine.write.manifest import read_manifest
+from ngff_bio.engine.write.update import OldPagesWarning
 from ngff_bio.errors import ArgumentError
 from ngff_bio.publishing.description import licence_url
 from ngff_bio.publishing.hosting import Check, check_public, public_url
@@ -245,6 +249,40 @@ def test_a_public_bucket_passes_the_check_and_a_private_one_says_what_to_do(
     assert "no everyone may read (status 403)" in run.stdout
     assert "aws s3api put-bucket-policy" in run.stdout
     assert "no licence is given" in run.stdout
+
+
+def test_a_change_says_that_pages_are_old_and_the_store_is_published_to_itself(
+    store: Path, tmp_path: Path
+) -> None:
+    public = tmp_path / "public.zarr"
+    shutil.copytree(store, public)
+    url = {"url": "https://example.org/public.zarr"}
+    planned = publish(public, public, dry_run=True, **url)
+    assert not (public / "index.html").exists()
+    done = publish(public, public, **url)  # also what was there before is kept
+    assert done.copied.sent == planned.copied.sent == len(done.files)
+    publish(store, tmp_path / "copy.zarr", **url)
+    copied = FolderStorage(tmp_path / "copy.zarr")
+    assert set(read_manifest(FolderStorage(public))) == set(read_manifest(copied))
+    program = [sys.executable, "-c", "from ngff_bio.cli import main; main()"]
+    described = subprocess.run(
+        [*program, "describe", str(public), "--title", "Another title"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert described.stderr.startswith("warning: the page, README, RO-Crate")
+    assert described.stderr.count("\n") == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        publish(public, public, **url)
+        ngff_bio.describe(store, licence="CC BY 4.0")  # has no pages
+        ngff_bio.describe(store, licence="")
+    assert "Another title" in (public / "README.md").read_text()
+    assert ngff_bio.verify(public).equal
+    path = ngff_bio.open(public).first_path
+    with pytest.warns(OldPagesWarning, match=r"`ngff-bio publish` again, from .*public\.zarr"):
+        ngff_bio.open(public)[path].delete("labels/cell")
 
 
 def test_a_server_that_does_not_answer_is_not_taken_for_a_private_one(

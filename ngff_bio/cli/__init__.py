@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import warnings
 from typing import NoReturn
 
 #: Allocations between two runs of the garbage collector: imports make very many objects and few cycles.
@@ -26,6 +27,7 @@ def main() -> NoReturn:
     """
     gc.set_threshold(_ALLOCATIONS)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # searching for them takes time
+    warnings.formatwarning = _warning
     code = _run()
     if ranges := sys.modules.get("ngff_bio.sources.files.ranges"):
         ranges.remove_copies()
@@ -36,6 +38,13 @@ def main() -> NoReturn:
             code = code or 1
     # Everything is closed, and the shutdown of the interpreter takes half as long as its start.
     os._exit(code)
+
+
+def _warning(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning as one line, without the line of code that it is from."""
+    from ngff_bio.printing import printable
+
+    return f"warning: {printable(str(message))}\n"
 
 
 def _run() -> int:

@@ -17,6 +17,7 @@ from ngff_bio.copying.objects import check_complete
 from ngff_bio.copying.part import with_objects
 from ngff_bio.copying.transfer import Progress
 from ngff_bio.engine.write.transaction import settled_view
+from ngff_bio.engine.write.update import PAGE, changed_store
 from ngff_bio.publishing import crate, croissant
 from ngff_bio.publishing.description import describe_dataset, licence_url
 from ngff_bio.publishing.hosting import Check, check_public, checked_url, public_url
@@ -96,7 +97,7 @@ def publish(
     Parameters
     ----------
     store, destination, overwrite, dry_run, source_options, storage_options, workers, progress
-        As for :func:`ngff_bio.copy`.
+        As for :func:`ngff_bio.copy`; the destination may be the store itself.
     metadata
         A YAML file that describes the dataset: ``title``, ``description``, ``licence``, ``citation``,
         ``keywords``, ``creators``, ``doi``, ``organism``, ``taxon``, ``modality``, ``fbbi``,
@@ -128,15 +129,18 @@ def publish(
             added.put(file, data)
         files = dict(added.list())
         gc.collect()  # what was drawn and read is not held while objects are sent
-        copied = copy(
-            with_objects(source, added),
-            destination,
-            overwrite=overwrite,
-            dry_run=dry_run,
-            storage_options=storage_options,
-            workers=workers,
-            progress=progress,
-        )
+        if _is_same(source, place, storage_options):
+            copied = _put(source, added, dry_run)
+        else:
+            copied = copy(
+                with_objects(source, added),
+                destination,
+                overwrite=overwrite,
+                dry_run=dry_run,
+                storage_options=storage_options,
+                workers=workers,
+                progress=progress,
+            )
     done = Publication(copied, address, files)
     done.notes = [*_missing(about), *(f"not on the page: {text}" for text in summary.problems)]
     if "://" in place:
@@ -145,6 +149,27 @@ def publish(
         root = "zarr.json" if source.size("zarr.json") is not None else ".zgroup"
         done.checks = check_public(address, root)
     return done
+
+
+def _is_same(source: Storage, place: str, options: Mapping[str, Any] | None) -> bool:
+    """Whether a store is published to itself."""
+    target = storage_at(place, options)
+    if isinstance(source, FolderStorage) and isinstance(target, FolderStorage):
+        return os.path.realpath(source.root) == os.path.realpath(target.root)
+    return source.url == target.url
+
+
+def _put(storage: Storage, added: FolderStorage, dry_run: bool) -> CopyReport:
+    """Put files into the store itself, all at once."""
+    files = dict(added.list())
+    report = CopyReport(storage.url, storage.url, objects=len(files), bytes=sum(files.values()))
+    report.sent, report.bytes_sent = report.objects, report.bytes
+    report.requests = {"PUT": len(files)}
+    if not dry_run:
+        with changed_store(storage) as change:
+            for key in files:
+                change.put(key, added.get(key) or b"")
+    return report
 
 
 def _missing(about: Description) -> list[str]:
@@ -165,11 +190,11 @@ def _documents(
     files = {n: t for n, t in _FILES.items() if n != croissant.ANNOTATIONS or table is not None}
     yield croissant.NAME, croissant.croissant(summary, about, url, table)
     yield from _segments(summary)
-    parts = {"index.html": "a page about the dataset", **files}
+    parts = {PAGE: "a page about the dataset", **files}
     del parts[crate.NAME]
     yield crate.NAME, crate.ro_crate(about, url, parts)
     yield "README.md", _readme(summary, about, url, croissant.row_count(table)).encode()
-    yield "index.html", landing_page(summary, about, url, list(files.items())).encode()
+    yield PAGE, landing_page(summary, about, url, list(files.items())).encode()
 
 
 def _segments(summary: Summary) -> Iterator[tuple[str, bytes]]:

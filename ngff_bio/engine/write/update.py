@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,11 +28,19 @@ from ngff_bio.errors import (
     StoreExistsError,
 )
 from ngff_bio.parallel import shared_pool
+from ngff_bio.printing import printable
 from ngff_bio.storage import Buffer, MemoryStorage, Storage, storage_above
 from ngff_bio.zarrio.documents import Document, load_document, to_json
 from ngff_bio.zarrio.hierarchy import Hierarchy
 from ngff_bio.zarrio.journal import ADDITION, PLAN, ROOTS, STAGED, STATE, NewView, within
 from ngff_bio.zarrio.nodes import Nodes
+
+#: The page that `publish` puts at the root.
+PAGE = "index.html"
+
+
+class OldPagesWarning(UserWarning):
+    """What `publish` made describes the store as it was before a change."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +162,16 @@ def changed_store(
             transaction.undo()
         raise
     transaction.commit(documents, written=change.written)
+    if change.pages_are_old:
+        warnings.warn(
+            printable(
+                "the page, README, RO-Crate and Croissant that `publish` made are of the store before "
+                f"this change: run `ngff-bio publish` again, from {place.url} to itself or from the "
+                "store that it is a copy of"
+            ),
+            OldPagesWarning,
+            stacklevel=4,
+        )
 
 
 def refuse_inner(storage: Storage) -> None:
@@ -192,6 +211,8 @@ class StoreChange:
         self.writer = ChecksummingWriter(transaction)
         #: Paths whose pixels are not those that were converted any more.
         self.redrawn: set[str] = set()
+        #: Whether the store was published, and its page was not written again.
+        self.pages_are_old = False
         self._nodes = Nodes(tree.zarr_format)
 
     @property
@@ -253,6 +274,10 @@ class StoreChange:
                     and not (e.kind == "pixels" and within(e.path, self.redrawn))
                 )
             }
+            self.pages_are_old = (
+                any(kind == "object" and path == PAGE for kind, path, _ in entries)
+                and PAGE not in self.writer.written
+            )
             last = ChecksummingWriter(MemoryStorage())
             for key, data in root.items():
                 last.put(key, data)
