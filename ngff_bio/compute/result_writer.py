@@ -19,7 +19,7 @@ from ngff_bio.editing.additions import StoreAddition, check_free, write_addition
 from ngff_bio.editing.changes import categories_of, provenance
 from ngff_bio.engine.run.cluster import DaskRunner
 from ngff_bio.engine.write.update import HeldStore
-from ngff_bio.errors import ArgumentError, NgffBioError
+from ngff_bio.errors import ArgumentError, NgffBioError, StoreBusyError
 from ngff_bio.model import VolumeLayer
 from ngff_bio.ngff.attributes import ADDED
 from ngff_bio.reader import Image
@@ -69,6 +69,14 @@ class ResultWriter:
         done = kept.done()
         failed = {row["image"] for row in work.failures}
         images = [i for i in work.images if i.path not in failed]
+        for image in images:
+            if len(done.get(image.path, ())) < work.grid(image).size:
+                raise StoreBusyError(
+                    "another program has removed results that were kept in the store",
+                    file=kept.storage.url,
+                    record=image.path,
+                    hint="run the same again: it does what is missing",
+                )
         additions = [a for i in images if (a := self._addition(i, done[i.path])) is not None]
         if additions:
             kept.begin_writing()

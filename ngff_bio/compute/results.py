@@ -197,7 +197,7 @@ def _encoded(value: Any, piece: ImagePiece) -> tuple[str, bytes]:
             raise ArgumentError(
                 "the rows that the function returned cannot be stored",
                 expected="values of one type in each column",
-                found=error,
+                found=error.args[0] if error.args else error,
             ) from error
         return f"{number:08d}.parquet", to_parquet(table)
     out = io.BytesIO()

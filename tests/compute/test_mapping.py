@@ -29,6 +29,7 @@ from ngff_bio.errors import (
 )
 from ngff_bio.model import ArrayPixels, Frame, SourceDataset, SourceImage, axes_from
 from ngff_bio.storage import FolderStorage, MemoryStorage, Storage
+from ngff_bio.zarrio.journal import RESULTS
 
 SMALL = Settings(chunk=(16, 24), shard_bytes=1 << 12)
 
@@ -477,6 +478,23 @@ def test_workers_that_cannot_do_it_are_found_before_the_work(
             ngff_bio.map_images(dataset, calls.append, **how)
     assert not calls
     assert not dataset["A/1/0"].tables[1:]
+
+
+def test_results_that_another_program_removes_are_one_error_and_done_again() -> None:
+    storage = MemoryStorage()
+    dataset = store(storage)
+
+    def removing(part: Any) -> Any:
+        if part.attrs["path"] == "A/1/1":
+            storage.delete_all(RESULTS)
+        return bright(part)
+
+    with pytest.raises(StoreBusyError, match="removed results") as caught:
+        ngff_bio.map_images(dataset, removing, write="labels/x", workers=1)
+    assert caught.value.record == "A/1/0"
+    assert "x" not in ngff_bio.open(storage)["A/1/0"].labels
+    ngff_bio.map_images(dataset, bright, write="labels/x")
+    checked(storage)
 
 
 def test_dask_arrays_are_written_by_tasks_that_own_whole_objects() -> None:

@@ -18,6 +18,7 @@ from scenes import Deadly, Wrapped, plate
 
 import ngff_bio
 from ngff_bio.engine import DaskRunner, Settings, ThreadRunner, progress_of, write_dataset
+from ngff_bio.engine.run.tasks import ClusterTasks
 from ngff_bio.errors import IncompleteStoreError, WorkerError
 from ngff_bio.model import SourceParts
 from ngff_bio.sources.files.ranges import LocalFile
@@ -107,6 +108,29 @@ class FilePixels(Wrapped):
 
     def source_parts(self) -> SourceParts:
         return (self.file,)
+
+
+def _missing() -> None:
+    raise ModuleNotFoundError("No module named 'ngff_bio'")
+
+
+class Missing:
+    """A function of a module that the scheduler, which reads it first, does not have."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _missing, ()
+
+    def __call__(self) -> None:
+        """Never called."""
+
+
+def test_a_scheduler_that_lacks_the_package_is_one_error(cluster: Any) -> None:
+    tasks: ClusterTasks[int] = ClusterTasks(cluster.scheduler_address, lambda item: {})
+    tasks.submit(1, Missing())
+    with pytest.raises(WorkerError, match="scheduler cannot load what it needs") as caught:
+        tasks.next()
+    assert caught.value.found == "No module named 'ngff_bio'"
+    tasks.close()
 
 
 def _is_client() -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ngff_bio._version import __version__
 from ngff_bio.engine.resume.lease import LEASE
-from ngff_bio.engine.run.tasks import ClusterTasks
+from ngff_bio.engine.run.tasks import SAME_PACKAGES, ClusterTasks
 from ngff_bio.errors import WorkerError
 from ngff_bio.model import SourceFile
 from ngff_bio.printing import without_secrets
@@ -23,8 +23,6 @@ _ASKED = 32
 #: Bytes of a source file that are compared, and of a document: all of it can be megabytes.
 _HEAD = 1 << 12
 _START = 64 << 10
-
-_SAME = "install the same packages on the workers as here"
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def check_workers(
                 record=worker,
                 expected=f"ngff_bio {__version__}, and the modules of the function",
                 found=f"{type(answer).__name__}: {answer}",
-                hint=_SAME,
+                hint=SAME_PACKAGES,
             )
         version, seen = answer
         if version != __version__:
@@ -91,7 +89,7 @@ def check_workers(
                 record=worker,
                 expected=f"ngff_bio {__version__}",
                 found=version,
-                hint=_SAME,
+                hint=SAME_PACKAGES,
             )
         for thing, here, there in zip(things, expected, seen, strict=True):
             if here != there:

@@ -27,6 +27,7 @@ _PATIENCE = 60.0
 #: Seconds without a result after which the cluster is asked whether it is there.
 _LOOK = 2.0
 
+SAME_PACKAGES = "install the same packages on the scheduler and the workers as here"
 _AGAIN = "the same command, or call, then does what is missing"
 
 T = TypeVar("T")
@@ -127,6 +128,15 @@ class ClusterTasks(Generic[T]):
                 **self._described(item),
                 found=error,
                 hint=f"another client may have restarted the workers; {_AGAIN}",
+            ) from None
+        except RuntimeError as error:
+            if "deserialization of the task graph" not in str(error):  # it has no type of its own
+                raise
+            raise WorkerError(
+                "the dask scheduler cannot load what it needs",
+                expected="the same packages as here",
+                found=error.__cause__ or "another environment",
+                hint=SAME_PACKAGES,
             ) from None
         future.release()
         return item, result
