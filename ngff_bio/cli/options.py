@@ -66,7 +66,9 @@ Format = Annotated[str | None, typer.Option(help=_DETECTED)]
 _LABELS = (
     "Label images of a folder of images, `*` standing for the image name, or none; repeatable."
 )
-_SERIES = "Axis (t, z, c) that a last number in file names counts along; none for no series."
+_SERIES = (
+    "Axis (t, z, c) of a last number in names; c=RED,GREEN: names of channels; none: no series."
+)
 _AXES = "Axes of TIFFs that do not state them, in the order of the file, such as tyx."
 _PIXEL = "Size of a pixel with its unit: 0.65um, or Y,X or Z,Y,X as in 2,0.65,0.65um."
 _INTERVAL = "Time between two frames with its unit, such as 30s, 5min or 24h."

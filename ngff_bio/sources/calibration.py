@@ -52,7 +52,7 @@ def calibrated(dataset: SourceDataset, given: Mapping[str, object]) -> SourceDat
         images = [_scaled(image, scales, notices.append) for image in images]
     if given.get("channel_names") is not None:
         names = _names(given["channel_names"])
-        images = [_named(image, names) for image in images]
+        images = [with_channel_names(image, names) for image in images]
     return replace(dataset, images=tuple(images), notices=(*dataset.notices, *notices))
 
 
@@ -130,7 +130,7 @@ def _names(given: Any) -> list[str]:
     return names
 
 
-def _named(image: SourceImage, names: Sequence[str]) -> SourceImage:
+def with_channel_names(image: SourceImage, names: Sequence[str]) -> SourceImage:
     """The image with the names; what is known of the display of its channels is kept."""
     count = image.pixels.shape[image.axis_names.index("c")] if "c" in image.axis_names else 1
     if count != len(names):

@@ -214,6 +214,33 @@ def test_image_extensions_are_not_part_of_a_name() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["{}_{}.tif", "{1}/{0}.tif", "{0} - {1} (raw).tif"])
+def test_files_named_by_channels_are_joined_as_their_note_says(name: str, tmp_path: Path) -> None:
+    for number, (image, channel) in enumerate([(i, c) for i in "ab" for c in ("green", "Red")]):
+        put(tmp_path / "in" / name.format(image, channel), GREY // (number + 1))
+    report = ngff_bio.convert(tmp_path / "in", tmp_path / "apart.zarr")
+    (note,) = [n.what for n in report.notices if "name of a channel" in n.what]
+    series = note.partition("--series ")[2]
+    assert (report.images, sorted(series[2:].split(","))) == (4, ["Red", "green"])
+    done = ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr", options={"series": "c=Red,green"})
+    assert (done.images, done.account.unread) == (2, {})
+    for number, path in enumerate(images(tmp_path / "a.zarr")):
+        channels = [c["label"] for c in meta(tmp_path / "a.zarr", path)["ome"]["omero"]["channels"]]
+        assert (path[0], channels) == ("ab"[number], ["Red", "green"])
+        expected = [GREY // (2 * number + 2), GREY // (2 * number + 1)]
+        np.testing.assert_array_equal(pixels(tmp_path / "a.zarr", path), expected)
+    assert ngff_bio.verify(tmp_path / "a.zarr", tmp_path / "in").equal
+
+
+def test_channels_that_are_joined_by_name_share_their_label_image(tmp_path: Path) -> None:
+    for channel in ("red", "green"):
+        put(tmp_path / f"in/images/a_{channel}.tif", GREY)
+    put(tmp_path / "in/masks/a.tif", LABELS)
+    ngff_bio.convert(tmp_path / "in", tmp_path / "a.zarr", options={"series": "c=red,green"})
+    found = ngff_bio.open(tmp_path / "a.zarr")[""]
+    np.testing.assert_array_equal(found.label("masks").array(0)[:] > 0, LABELS > 0)
+
+
 def test_numbered_files_that_are_not_a_full_grid_are_not_stacked_and_reported(
     tmp_path: Path,
 ) -> None:

@@ -246,7 +246,8 @@ def _refuse_content(storage: Storage, whole: bool) -> None:
         raise StoreExistsError(
             "the destination already contains a store",
             file=storage.url,
-            hint="choose another destination, or use --overwrite to replace it",
+            hint="choose another destination, add what is new with --append, or replace it with "
+            "--overwrite",
         )
     other = next((key for key, _ in storage.list() if not key.startswith(f"{STATE}/")), None)
     if other is not None:
@@ -280,6 +281,7 @@ def other_plan(
             record=some(changed_images(begun["plan"], summary)),
             hint=f"undo the change and run the same command again to resume, or {way_out}",
         )
+    differ.pop("layout", None)  # a checksum, which follows from the others
     return StoreExistsError(
         "the destination contains an incomplete store that was begun with other settings or another "
         "source",

@@ -6,6 +6,7 @@ are one image. Axes, pixel size, time interval and channel names are those that 
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from ngff_bio.sources.assembly import (
     probe_all,
     stem_of,
 )
+from ngff_bio.sources.calibration import with_channel_names
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.images.label_kinds import LabelKinds
 from ngff_bio.sources.images.label_layers import PlacedFile, label_grid, label_layer
@@ -36,13 +38,18 @@ from ngff_bio.sources.images.label_names import (
     split_labels,
 )
 from ngff_bio.sources.images.mask_content import find_masks
-from ngff_bio.sources.images.numbered import Naming, Series, find_series
+from ngff_bio.sources.images.numbered import Naming, Series, find_series, word_in
 from ngff_bio.sources.images.opening import open_series, series_images
 from ngff_bio.sources.plate.names import almost_plate, wells_in
 from ngff_bio.sources.registry import Source
 
 #: JSON files that are sniffed for annotations: the first ones show what the others are.
 _SNIFFED_FILES = 16
+
+#: Colors and stains that channels are named by.
+_CHANNEL = (
+    "red|green|blue|dapi|hoechst|e?gfp|[yrc]fp|m?cherry|cy[357]|fitc|tritc|bf|brightfield|phase|dic"
+)
 
 _MEANING = {"t": "time points", "c": "channels", "z": "planes"}
 
@@ -74,8 +81,8 @@ def read(
     axes
         Axes of TIFFs that do not state them: letters of t, c, z, y, x.
     series
-        Axis (t, z or c) that a number at the end of names counts along; ``none`` if numbers in names
-        mean nothing.
+        Axis (t, z or c) that a number at the end of names counts along; ``c=red,green`` if names of
+        files or folders differ in these channels; ``none`` if numbers in names mean nothing.
     label_kind
         Whether values of label images are objects (``instance``) or classes (``semantic``), or
         their connected regions are objects (``objects``); ``LAYER=KIND`` for one layer. By default
@@ -92,9 +99,11 @@ def read(
     ngff_bio.errors.ArgumentError
         If an option is wrong.
     """
-    if series not in (None, "t", "z", "c", "none"):
+    if series not in (None, "t", "z", "c", "none") and not re.match("c=[^,]", series or ""):
         raise ArgumentError(
-            "the option series is not an axis", expected="t, z, c or none", found=series
+            "the option series is not an axis",
+            expected="t, z, c, c=RED,GREEN,... or none",
+            found=series,
         )
     check_axes(axes)
     kinds = LabelKinds.parse(label_kind)
@@ -168,6 +177,7 @@ class _Reader:
         series = self._series(plain)
         layers = self._partners(series, labels)
         self._note_numbers(series)
+        self._note_channels(series)
         found: list[tuple[str, SourceImage]] = []
         seen: set[str] = set()
         for number, one in enumerate(series):
@@ -181,7 +191,7 @@ class _Reader:
                 for image in opened:
                     seen.update(image.files)
                     self.problems.notices.extend(image.notices)
-                images = series_images(one, opened)
+                images = self._with_channels(one, series_images(one, opened))
                 if number in layers:
                     images = self._labelled(images, one, layers[number], asked=bool(rules))
                 found += [(one.folder, image) for image in images]
@@ -194,6 +204,8 @@ class _Reader:
         for one in found:
             if len(one.files) > 1:
                 axes = " and ".join(f"{a} ({_MEANING[a]})" for a in one.along)
+                if self.naming.words and one.along == "c":
+                    continue  # which the user has asked for
                 if one.channels:
                     axes += f" (in this order: {', '.join(one.channels)})"
                 self.problems.note(
@@ -209,11 +221,39 @@ class _Reader:
         kinds = {(h.shape, h.dtype, h.axes) for h in headers}
         if len(kinds) > 1 or any(h.series > 1 for h in headers):
             return "numbered files differ in size or kind"
-        numbers = [self.naming.take_apart(stem_of(n)).numbers for n in files]
+        numbers = [self.naming.parse(n)[1].numbers for n in files]
         varying = {a for a in headers[0].axes if len({n.get(a) for n in numbers}) > 1}
         if varying:
             return f"numbered files have the axis {', '.join(sorted(varying))} within them too"
         return None
+
+    def _with_channels(self, one: Series, images: list[SourceImage]) -> list[SourceImage]:
+        """Images of files that were joined by the names of channels, with these names."""
+        if not self.naming.words or not one.channels:
+            return images
+        return [with_channel_names(image, one.channels) for image in images]
+
+    def _note_channels(self, series: Sequence[Series]) -> None:
+        """Name the option that joins files which differ in a color or a stain alone."""
+        if self.naming.words or self.naming.last is not None:
+            return
+        groups: dict[str, dict[str, str]] = defaultdict(dict)
+        for one in series:
+            name = one.files[0]
+            words = word_in(_CHANNEL, name)
+            if len(one.files) == len(words) == 1:
+                rest = name[: words[0].start()], name[words[0].end() :]
+                groups["*".join(rest)][words[0][0]] = name
+        found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for files in groups.values():
+            if len(files) > 1 and self._unlike([*files.values()]) is None:
+                found[tuple(files)].append(next(iter(files.values())))
+        for channels, names in found.items():
+            self.problems.note(
+                "files that differ in the name of a channel alone are separate images; to join them, "
+                f"add --series c={','.join(channels)}",
+                record=f"{names[0]}: {len(names)} images of {len(channels)} channels",
+            )
 
     def _note_numbers(self, series: Sequence[Series]) -> None:
         """Ask for the meaning of a number at the end, if similar files differ in it alone."""
@@ -346,7 +386,7 @@ SOURCE = Source(
     options={
         "labels": "NAME=GLOB: files that are label images, and the layer's name; none: no file is",
         "axes": "axes of TIFFs that do not state them, as in tyx",
-        "series": "axis (t, z, c) that a last number in file names counts along; none for no series",
+        "series": "axis (t, z, c) of a last number in names; c=RED,GREEN for names of channels; none",
         "label_kind": "[LAYER=]KIND: values of label images are objects (instance) or classes "
         "(semantic), or connected regions are objects (objects)",
         "tracked": "whether equal label values on two time points are one object",

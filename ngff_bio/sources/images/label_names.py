@@ -218,7 +218,7 @@ class Partners:
                 at = tuple((a, i) for a, i in sorted(one.place(index).items()) if a != "c")
                 for key in _keys(stem):
                     self._files[key][number, at] = None
-            parts = naming.take_apart(stem_of(one.files[0]))
+            _, parts = naming.parse(one.files[0])
             for key in _keys(parts.bare) if parts.numbers else ():
                 self._bare[key][number] = None
 

@@ -105,16 +105,19 @@ class Naming:
         with 0.
     channels
         Names of channels in names of Micro-Manager 1.4, which stand for their numbers.
+    words
+        Names of channels that the user gives, by which files or folders differ.
     """
 
     last: str | None = None
     wells: frozenset[str] = frozenset()
     padded: frozenset[tuple[str, int]] = frozenset()
     channels: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, names: Iterable[str], last: str | None = None) -> Naming:
-        """The naming of some files."""
+        """The naming of some files; `last` can be ``c=`` and names of channels too."""
         stems = [stem_of(name) for name in names]
         wells = {s[: m.start()] for s in stems for m in _WELL.finditer(s)}
         zeros = {
@@ -124,7 +127,26 @@ class Naming:
             if token.digits.startswith("0") and len(token.digits) > 1
         }
         channels = sorted({m["c"] for s in stems if (m := _MICROMANAGER.fullmatch(s))})
-        return cls(last, frozenset(wells), frozenset(zeros), tuple(channels))
+        given = (last or "").partition("c=")[2]
+        named = tuple(filter(None, map(str.strip, given.split(","))))
+        last = None if named else last
+        return cls(last, frozenset(wells), frozenset(zeros), tuple(channels), named)
+
+    def parse(self, name: str) -> tuple[str, Numbered]:
+        """Folder and stem of a file's name; ``{c}`` stands for a channel in either."""
+        found = [
+            (part, number)
+            for number, channel in enumerate(self.words)
+            for part in word_in(re.escape(channel), name)
+        ]
+        plain = self.take_apart(stem_of(name))
+        if len(found) != 1 or "c" in plain.numbers:
+            return folder_of(name), plain
+        ((part, number),) = found
+        name = f"{name[: part.start()]}{{c}}{name[part.end() :]}"
+        parts = self.take_apart(stem_of(name))
+        bare = re.sub(r"[ _.-]*\{c\}", "", parts.bare).strip(_EDGES)
+        return folder_of(name), Numbered(parts.template, {**parts.numbers, "c": number}, bare)
 
     def take_apart(self, stem: str) -> Numbered:
         """The numbers of a stem by axis."""
@@ -171,6 +193,12 @@ class Naming:
             return False
         place = (stem[: token.word_end], len(token.digits))
         return token.word == "C" or place not in self.padded
+
+
+def word_in(pattern: str, name: str) -> list[re.Match[str]]:
+    """Where a pattern stands by itself between separators, in small or capital letters."""
+    alone = rf"(?<![A-Za-z0-9])(?:{pattern})(?![A-Za-z0-9])"
+    return [*re.finditer(alone, name, re.IGNORECASE)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,19 +261,19 @@ def find_series(
     groups: dict[tuple[str, str, str], dict[tuple[int, ...], list[str]]] = {}
     for name in names:
         stem = stem_of(name)
-        parts = naming.take_apart(stem)
+        folder, parts = naming.parse(name)
         rest = base_of(name)[len(stem) :].lower() if base_of(name).startswith(stem) else ""
         axes = "".join(a for a in ORDER if a in parts.numbers)
-        key = (folder_of(name), parts.template, rest)
+        key = (folder, parts.template, rest)
         groups.setdefault(key, defaultdict(list))[tuple(parts.numbers[a] for a in axes)].append(
             name
         )
     found: list[Series] = []
     for (folder, template, _), members in groups.items():
-        axes = "".join(a for a in ORDER if f"{{{a}}}" in template)
+        axes = "".join(a for a in ORDER if f"{{{a}}}" in f"{folder}/{template}")
         files = [name for same in members.values() for name in same]
         if len(files) == 1:
-            found.append(Series(folder, base_of(files[0]), (files[0],)))
+            found.append(Series(folder_of(files[0]), base_of(files[0]), (files[0],)))
             continue
         numbers = {a: sorted({place[i] for place in members}) for i, a in enumerate(axes)}
         reason = None
@@ -257,11 +285,16 @@ def find_series(
             reason = unlike(files)
         if reason is not None:
             report(f"{reason}: they are separate images", f"{folder}/{template}".lstrip("/"))
-            found += [Series(folder, base_of(name), (name,)) for name in files]
+            found += [Series(folder_of(name), base_of(name), (name,)) for name in files]
             continue
         along = "".join(a for a in axes if len(numbers[a]) > 1)
-        bare = naming.take_apart(stem_of(files[0])).bare
-        named = _MICROMANAGER.fullmatch(stem_of(files[0])) and "c" in numbers and naming.channels
+        bare = naming.parse(files[0])[1].bare
+        stem = stem_of(files[0])
+        counted = "c" in naming.take_apart(stem).numbers
+        names = naming.words if not counted else ()
+        if _MICROMANAGER.fullmatch(stem):
+            names = naming.channels
+        folder = "/".join(p for p in folder.replace("{c}", "").split("/") if p.strip(_EDGES))
         found.append(
             Series(
                 folder,
@@ -269,7 +302,7 @@ def find_series(
                 tuple(files),
                 along,
                 {a: tuple(numbers[a]) for a in along},
-                tuple(naming.channels[n] for n in numbers["c"]) if named else (),
+                tuple(names[n] for n in numbers["c"]) if names and "c" in numbers else (),
             )
         )
     return sorted(found, key=lambda s: s.files[0])
