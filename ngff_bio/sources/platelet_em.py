@@ -98,23 +98,31 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
             expected="images/50-images.tif or images/24-images.tif",
             hint="name the folder that holds images, labels-semantic and labels-instance",
         )
+    skipped: set[str] = set()
+    images = tuple(
+        _image(tree, volume, volumes[volume], volume, problems, skipped)
+        for volume in sorted(volumes, key=int)
+    )
     return SourceDataset(
         name="platelet-em",
         source="platelet-em",
         origin=tree.origin,
         layout="collection",
-        images=tuple(
-            _image(tree, volume, volumes[volume], volume, problems)
-            for volume in sorted(volumes, key=int)
-        ),
+        images=images,
         attributes={"modality": "serial block-face scanning electron microscopy"},
-        read_files=tuple(n for n in tree.names() if _NAME.search(n)),
+        read_files=tuple(n for n in tree.names() if _NAME.search(n) and n not in skipped),
     ).single_at_root()
 
 
 def _image(
-    tree: FileTree, volume: str, parts: _Parts, path: str, problems: Problems
+    tree: FileTree,
+    volume: str,
+    parts: _Parts,
+    path: str,
+    problems: Problems,
+    skipped: set[str],
 ) -> SourceImage:
+    """A volume with its labels; files of layers that are skipped are added to `skipped`."""
     name = parts.get("images", {}).get("", {}).get("tif")
     if name is None:
         raise SourceError(
@@ -134,11 +142,13 @@ def _image(
             expected="pages of rows x columns",
             found=f"shape {stack.shape}",
         )
-    classified = "semantic" in parts
-    layers = tuple(
-        _layer(tree, label, files, stack.shape, name, classified, problems)
-        for label, files in _named_layers(parts)
-    )
+    layers: list[VolumeLayer] = []
+    for label, files in _named_layers(parts):  # classes first
+        skipped.update(files.values())
+        with problems.caught():
+            classified = any(one.kind == "semantic" for one in layers)
+            layers.append(_layer(tree, label, files, stack.shape, name, classified, problems))
+            skipped.difference_update(files.values())
     if not layers:
         problems.warn("the image has no labels", file=name)
     return SourceImage(
@@ -146,7 +156,7 @@ def _image(
         name=f"{volume}-images",
         axes=_AXES,
         pixels=stack,
-        labels=layers,
+        labels=tuple(layers),
         frames=(Frame(name=name),),
     )
 

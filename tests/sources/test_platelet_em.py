@@ -337,8 +337,15 @@ def test_colours_of_no_palette_are_listed_with_their_counts(tmp_path: Path) -> N
     img = tifffile.imread(file)
     img[0, 0, :5] = (9, 8, 7, 255)
     tifffile.imwrite(file, img, photometric="rgb", extrasamples=["unassalpha"])
-    with pytest.raises(SourceError, match=re.escape("(9, 8, 7): 5 pixels")):
+    with pytest.raises(SourceError, match=re.escape("(9, 8, 7): 5 pixels")) as caught:
         ngff_bio.convert(truth.root, tmp_path / "out.zarr")
+    assert "--on-error skip" in (caught.value.hint or "")
+    ngff_bio.convert(truth.root, tmp_path / "out.zarr", on_error="skip")
+    assert set(ngff_bio.open(tmp_path / "out.zarr")[""].labels) == set(LAYERS.values()) - {
+        "semantic"
+    }
+    found = ngff_bio.verify(tmp_path / "out.zarr", truth.root)
+    assert (found.equal, list(found.not_read)) == (True, ["labels-semantic/50-semantic.tif"])
 
 
 def test_an_unrecognized_folder_is_reported_with_its_contents(tmp_path: Path) -> None:
