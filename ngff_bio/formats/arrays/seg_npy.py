@@ -1,8 +1,8 @@
 """What Cellpose saves: ``*_seg.npy``, a NumPy file of one pickled dictionary, read without unpickling.
 
 https://cellpose.readthedocs.io/en/latest/outputs.html. The pickle is interpreted here, and nothing in
-it is called: only containers, numbers, text, and what NumPy writes for arrays are known. Anything
-else is refused. Bytes of arrays stay in the file.
+it is called: only containers, numbers, text, paths, and what NumPy writes for arrays are known.
+Anything else is refused. Bytes of arrays stay in the file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import math
 import pickletools
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -32,6 +33,10 @@ _ALLOWED = {
     ("numpy._core.multiarray", "_reconstruct"),
     ("numpy.core.multiarray", "scalar"),
     ("numpy._core.multiarray", "scalar"),
+} | {
+    (module, f"{kind}Path")
+    for module in ("pathlib", "pathlib._local")
+    for kind in ("Posix", "PurePosix", "Windows", "PureWindows")
 }
 
 
@@ -181,6 +186,9 @@ class _Machine:
             case _Global(name="scalar"), (_Type(), _Bytes()):
                 kind, data = arguments
                 return self._scalar(kind, data)
+            case _Global(module="pathlib" | "pathlib._local", name=kind), tuple(parts):
+                path = PureWindowsPath if "Windows" in kind else PurePosixPath
+                return str(path(*map(str, parts)))  # a name of an image: text here
         raise self._refused(f"a call of {getattr(called, 'name', type(called).__name__)}")
 
     def _scalar(self, kind: _Type, data: _Bytes) -> object:

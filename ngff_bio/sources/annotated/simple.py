@@ -7,6 +7,7 @@ this image.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 
 from ngff_bio.formats.box_table import BoxTable, is_box_table, is_createml
 from ngff_bio.formats.datumaro import DatumaroFile
@@ -20,6 +21,7 @@ from ngff_bio.formats.mat_labels import MatLabels, is_mat_labels
 from ngff_bio.formats.napari_shapes import NapariShapes, is_napari_shapes
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.slide_xml import SlideXml, is_slide_xml
+from ngff_bio.formats.text import text_of
 from ngff_bio.formats.trackmate import TrackMateFile, is_trackmate
 from ngff_bio.formats.via import ViaFile, is_via_csv
 from ngff_bio.formats.via_3 import ViaProject, is_via_3
@@ -41,6 +43,8 @@ def document_source(
     *,
     options: Mapping[str, str] | None = None,
     renamed: Callable[[str], str] | None = None,
+    shown: tuple[str, ...] = (),
+    lists: str = "",
 ) -> Source:
     """A source of documents.
 
@@ -56,6 +60,10 @@ def document_source(
         Options of its own, with their help.
     renamed
         Another name of the image that a document names.
+    shown
+        Globs, in lower case, of image files that show annotations, and are not images.
+    lists
+        Name, in lower case, of tables about the images, whose texts the dataset keeps.
     """
 
     def detect(tree: FileTree) -> int:
@@ -69,7 +77,10 @@ def document_source(
         named = [n for n in tree.names() if n.lower().endswith(endings)]
         # Without any, one is probably damaged: its reader says so.
         listed = [n for n in named if matches(tree, n)] or named
-        folder = AnnotatedFolder.open(tree, listed, title.partition(":")[0], problems, axes=axes)
+        images = image_files(tree.names())
+        images = [n for n in images if not any(fnmatchcase(n.lower(), glob) for glob in shown)]
+        format = title.partition(":")[0]
+        folder = AnnotatedFolder.open(tree, listed, format, problems, axes=axes, images=images)
         only = folder.images[0] if len(folder.images) == 1 == len(listed) else None
 
         def find(given: str, document: str) -> str | None:
@@ -79,9 +90,12 @@ def document_source(
             return found or (only if given == stem(base_of(document)) else None)
 
         folder.add_all([reader(tree.file(name), **own) for name in listed], find)
-        return folder.dataset(source)
+        tables = [n for n in tree.names() if base_of(n).lower() == lists]
+        folder.read_files |= {*tables}
+        texts = {n: text_of(tree.file(n), "the table") for n in tables}
+        return folder.dataset(source, record={"tables": texts} if texts else None)
 
-    return Source(source, title, layout, detect, read, {**(options or {}), **OPTIONS})
+    return Source(source, title, layout, detect, read, {**(options or {}), **OPTIONS}, shown)
 
 
 BOXES = document_source(
@@ -155,6 +169,8 @@ MAT = document_source(
     (".mat",),
     lambda tree, name: is_mat_labels(tree.file(name)),
     MatLabels,
+    shown=("overlay/*", "*/overlay/*"),  # of CoNSeP
+    lists="info.csv",  # of Lizard: the source and the split of each image
 )
 
 NAPARI = document_source(

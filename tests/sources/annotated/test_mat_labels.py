@@ -66,6 +66,17 @@ def test_maps_of_each_dataset(dataset: str, tmp_path: Path) -> None:
     assert [r["category"] for r in found] == classes
 
 
+def test_overlays_of_consep_and_the_table_of_lizard_belong_to_the_images(tmp_path: Path) -> None:
+    """As the archives of both unpack."""
+    source = folder(tmp_path / "in", FILES["Lizard"])
+    write_files(source, {"Train/Overlay/train_1.png": SIZE, "Train/Overlay/train_2.png": SIZE})
+    table = "Filename,Source,Split\ntrain_1,CoNSeP,1\ntrain_2,CoNSeP,3\n"
+    write_files(source, {"Labels/info.csv": table})
+    data = converted(source, tmp_path / "out.zarr")
+    assert [*data] == ["train_1", "train_2"]
+    assert data.attributes["attributes"]["annotations"]["tables"] == {"Labels/info.csv": table}
+
+
 def test_files_of_version_7_3_have_their_axes_the_other_way_round(tmp_path: Path) -> None:
     source = write_files(tmp_path / "in", {"a.png": SIZE})
     with h5py.File(source / "a.mat", "w", userblock_size=512) as file:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
+from fractions import Fraction
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def _nested(value: list[Any]) -> list[Any]:
     [
         ({"extra": _Runs}, "could run code"),
         ({"extra": lambda: np.array([_Runs()], object)}, "could run code"),
-        ({"extra": lambda: Path("a")}, "could run code"),
+        ({"extra": lambda: Fraction(1, 2)}, "could run code"),
         ({"masks": lambda: [1, 2]}, "no masks"),
         ({"masks": lambda: np.array([["a"]])}, "cannot be read"),
         ({"masks": lambda: np.zeros((9, 9), "u2")}, "differ in shape"),
@@ -104,6 +105,18 @@ def test_a_seg_npy_that_is_not_masks_is_one_error(
     assert error.value.file == "a_seg.npy"
     assert convert(tmp_path / "in", on_error="skip")[1].images == 2
     assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize("path", [Path("/x/a.tif"), PureWindowsPath("C:/x/a.tif")])
+def test_a_seg_npy_may_name_its_image_by_a_path(path: Any, tmp_path: Path) -> None:
+    """As ``masks_flows_to_seg`` saves it if it is called with paths."""
+    put(tmp_path / "in/a.tif", gray(1))
+    content = cellpose_seg(labels_of(3), "a.tif") | {"filename": path, "model_path": path}
+    np.save(tmp_path / "in/a_seg.npy", content)  # type: ignore[arg-type]
+    store, _ = convert(tmp_path / "in")
+    assert (pixels(store, "labels/seg") == labels_of(3)).all()
+    kept = attributes(store, "labels/seg")["ngff_bio"]["attributes"]["cellpose"]
+    assert kept["model_path"] == str(path)
 
 
 @pytest.mark.parametrize("value", [_nested([]), [[[["x" * 50] * 9] * 9] * 9] * 9])
