@@ -11,6 +11,8 @@ import warnings
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import mlcroissant
 import numpy as np
@@ -76,6 +78,15 @@ def published(store: Path) -> Path:
     assert done.url == URL
     publish(store, store.parent / "public.zarr", metadata=about, title="from an option")
     return store.parent / "public.zarr"
+
+
+def test_plates_below_a_root_are_named_as_what_viewers_open(store: Path) -> None:
+    summary = summarize(ngff_bio.open(store))
+    assert summary.opened_instead(URL) == ""  # the root is the plate
+    several: Any = SimpleNamespace(plates=dict.fromkeys(["A", "B"]))
+    assert replace(summary, dataset=several).opened_instead(URL) == f"{URL}/A or {URL}/B"
+    many: Any = SimpleNamespace(plates=dict.fromkeys("ABCDEFGHIJKLM"))
+    assert replace(summary, dataset=many).opened_instead(None).endswith("I or J or 3 more")
 
 
 def test_it_is_the_store_with_files_that_its_manifest_names(store: Path, published: Path) -> None:
@@ -232,6 +243,7 @@ def test_tables_of_volumes_are_published_though_they_have_other_columns(tmp_path
     found = pq.read_table(tmp_path / "public.zarr" / "annotations.parquet")
     assert found["x_start"].to_pylist() == expected["x_start"].tolist()
     readme = (tmp_path / "public.zarr" / "README.md").read_text()
+    assert "Viewers open" not in readme
     assert f"1 images, {len(expected)} annotations" in readme
 
 

@@ -219,7 +219,10 @@ def _readme(summary: Summary, about: Description, url: str | None, annotations: 
         ("Imaging", about.modality),
     ):
         lines += [f"- {name}: {_plain(value)}"] if value else []
-    lines += [f"- Contents: {len(dataset)} images, {annotations} annotations", ""]
+    lines += [f"- Contents: {len(dataset)} images, {annotations} annotations"]
+    if plates := summary.opened_instead(url):
+        lines += [f"- Viewers open a plate, and not the root: {_plain(plates)}"]
+    lines += [""]
     lines += ["An OME-Zarr store. Open it in Python (`pip install ngff-bio`):", "", "```python"]
     lines += ["import ngff_bio", f"store = ngff_bio.open({place!r})"]
     lines += [f"store[{dataset.first_path!r}].level(0)", "store.annotations()", "```", ""]

@@ -124,6 +124,7 @@ class _Page:
             + (f" on {_number(len(dataset.plates), 'plate')}" if dataset.plates else ""),
             "Format": f"OME-Zarr {version}",
             "Address": self.url or "",
+            "Viewers open": self.summary.opened_instead(self.url),
         }
         yield "<dl>"
         for name, value in facts.items():

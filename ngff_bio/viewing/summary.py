@@ -54,6 +54,12 @@ class Summary:
     listed: tuple[str, ...]
     problems: tuple[str, ...] = ()
 
+    def opened_instead(self, url: str | None) -> str:
+        """What viewers open of several plates, whose root says nothing to them; else nothing."""
+        paths = [f"{url}/{path}" if url else path for path in self.dataset.plates if path]
+        more = [f"{len(paths) - 10} more"] if len(paths) > 10 else []
+        return " or ".join([*paths[:10], *more])
+
 
 def summarize(dataset: reader.Dataset, classes: Mapping[str, int] | None = None) -> Summary:
     """Read what a page shows: metadata, classes of annotations unless given, few small images."""

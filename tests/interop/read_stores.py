@@ -34,7 +34,7 @@ ENVIRONMENTS: dict[str, tuple[list[str], list[str]]] = {
     "bioio": (["bioio-ome-zarr", "bioio"], ["bioio-ome-zarr"]),
     "iohub": (["iohub"],) * 2,
 }
-FEATURES = ("image", "labels", "written labels", "plate", "collection", "table")
+FEATURES = ("image", "labels", "written labels", "plate", "root of plates", "collection", "table")
 VERSIONS = ("0.4", "0.5", "0.6")
 DOCUMENT = ROOT / "docs" / "viewers.md"
 START, END = "<!-- readers: made by make interop -->", "<!-- end -->"
@@ -79,6 +79,7 @@ def make_cases(folder: Path) -> list[dict[str, Any]]:
             pixels("labels", version, collection, label),
             pixels("written labels", version, plates, f"{grey}/labels/found"),
             plate(version, plates),
+            {**plate(version, plates), "feature": "root of plates", "path": ""},
             {"feature": "collection", "version": version, "store": str(collection), "path": ""}
             | {"count": len(dataset)},
             {"feature": "table", "version": version, "store": str(collection), "path": image.path}

@@ -77,7 +77,7 @@ def ome_zarr_py(case: Case) -> str:
     nodes = [n for n in Reader(parse_url(place))() if n.data]
     if not nodes:
         return "no image"
-    if case["feature"] == "plate":
+    if case["feature"] in ("plate", "root of plates"):
         return check_mosaic(case, nodes[0].data[0])
     found = [check_pixels(case, node.data[0]) for node in nodes]  # labels come with their image
     return "ok" if "ok" in found else found[0]
@@ -94,12 +94,14 @@ def napari_ome_zarr(case: Case) -> str:
         return "not recognized"
     layers = read(f"{case['store']}/{path}")
     images = [layer for layer in layers if layer[2] == "image"]
+    if not images:
+        return "no image"
     if case["feature"] == "collection":
         return "ok" if len(images) == case["count"] else f"{len(images)} images"
     if case["feature"] == "labels":
         found = [check_pixels(case, layer[0][0]) for layer in layers if layer[2] == "labels"]
         return "ok" if "ok" in found else found[0]
-    if case["feature"] == "plate":
+    if case["feature"] in ("plate", "root of plates"):
         return check_mosaic(case, images[0][0][0])
     return check_pixels(case, images[0][0][0])
 
@@ -118,7 +120,7 @@ def ngio(case: Case) -> str:
 
     if case["feature"] == "collection":
         return "-"
-    if case["feature"] == "plate":
+    if case["feature"] in ("plate", "root of plates"):
         plate = open_ome_zarr_plate(f"{case['store']}/{case['path']}")
         count = len(plate.images_paths())
         return "ok" if count == case["count"] else f"{count} images"
@@ -139,7 +141,7 @@ def ngio(case: Case) -> str:
 def bioio_ome_zarr(case: Case) -> str:
     from bioio_ome_zarr import Reader
 
-    if case["feature"] in ("table", "plate"):
+    if case["feature"] in ("table", "plate", "root of plates"):
         return "-"
     reader = Reader(f"{case['store']}/{case['path']}".rstrip("/"))
     if case["feature"] == "collection":
@@ -150,7 +152,7 @@ def bioio_ome_zarr(case: Case) -> str:
 def iohub(case: Case) -> str:
     from iohub import open_ome_zarr
 
-    if case["feature"] in ("table", "labels", "collection"):
+    if case["feature"] in ("table", "labels", "collection", "root of plates"):
         return "-"
     with open_ome_zarr(f"{case['store']}/{case['path']}".rstrip("/"), mode="r") as found:
         if case["feature"] == "plate":
