@@ -84,8 +84,6 @@ _MAGIC = (
     (b"Iout", "ImageJ region"),
     (b"PK\x03\x04", "archive"),
     (b"<?xml", "XML, as of Pascal VOC or CVAT"),
-    (b"{", "JSON of another kind"),
-    (b"[", "JSON of another kind"),
     (b"<", "XML of another kind"),
     (b"\x1f\x8b", "compressed file"),
 )
@@ -192,6 +190,8 @@ def _kind(tree: FileTree, name: str, stems: set[str]) -> str:
     found = (kind for start, kind in _MAGIC if head.lstrip().startswith(start))
     if kind := next(found, None):
         return kind
+    if _JSON.match(head.decode("utf-8-sig", "replace")):
+        return "JSON of another kind"
     noun = "binary file of an unknown format" if b"\0" in head else "other file"
     return f"{noun} ({ending})" if ending else noun
 

@@ -11,7 +11,7 @@ from ngff_bio.formats.text import text_of
 from ngff_bio.model import SourceDataset
 from ngff_bio.sources.annotated.cvat import natural
 from ngff_bio.sources.annotated.folder import OPTIONS, AnnotatedFolder
-from ngff_bio.sources.assembly import folder_of, image_files
+from ngff_bio.sources.assembly import base_of, folder_of, image_files
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.registry import Source
 
@@ -41,7 +41,9 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
     names = tree.names()
     documents = [n for n in names if _TRACKS.search(n)]
     folder = AnnotatedFolder.open(tree, documents, "MOTChallenge", problems, axes=axes)
-    texts: dict[str, str] = {}
+    infos = [n for n in names if base_of(n) == "seqinfo.ini"]  # of sequences without tracks, too
+    texts = {n: text_of(tree.file(n), "the file beside tracks") for n in infos}
+    folder.read_files |= {*infos}
     for name in documents:
         above = folder_of(folder_of(name))
         start = f"{above}/" if above else ""
@@ -60,11 +62,10 @@ def read(tree: FileTree, problems: Problems, *, axes: str | None = None) -> Sour
             info = f"{start}seqinfo.ini"
             classes: tuple[str, ...] = ()
             if listed in names:
-                lines = text_of(tree.file(listed), "the list of classes").splitlines()
-                classes = tuple(line.strip() for line in lines if line.strip())
-            beside = {listed, info}.intersection(names)
-            texts |= {n: text_of(tree.file(n), "the file beside tracks") for n in beside}
-            folder.read_files |= beside
+                texts[listed] = text_of(tree.file(listed), "the list of classes")
+                lines = map(str.strip, texts[listed].splitlines())
+                classes = tuple(filter(None, lines))
+                folder.read_files.add(listed)
             reader = MotFile(tree.file(name), len(frames), classes, int(info in names))
             folder.add_movie(reader, sorted(frames, key=natural))
     return folder.dataset("mot", record={"files": texts})

@@ -60,6 +60,20 @@ def test_mot(challenge: bool, tmp_path: Path) -> None:
     assert edges(tmp_path / "out.zarr", layer) == {((1, 0), (1, 2)), ((2, 0), (2, 1))}
 
 
+def test_sequences_of_motchallenge_without_tracks_do_not_stop_the_others(tmp_path: Path) -> None:
+    """As its archives unpack: ``test`` has ``det`` and ``seqinfo.ini``, and no ``gt``."""
+    files = {f"{top}/seqinfo.ini": "[Sequence]\nname=x\n" for top in ("train/A", "test/B")}
+    files |= {f"{top}/det/det.txt": "1,-1,5,6,10,8,0.9\n" for top in ("train/A", "test/B")}
+    frames = {f"{top}/img1/{n:06}.png": SIZE for top in ("train/A", "test/B") for n in (1, 2, 3)}
+    source = write_files(tmp_path / "in", {"train/A/gt/gt.txt": GT, **files, **frames})
+    data = converted(source, tmp_path / "out.zarr")
+    assert [len(data[path].layers) for path in data].count(1) == 1
+    assert set(data.attributes["attributes"]["annotations"]["files"]) == {
+        "train/A/seqinfo.ini",
+        "test/B/seqinfo.ini",
+    }
+
+
 @pytest.mark.parametrize(
     "line", ["4,7,1,1,2,2,1", "0,7,1,1,2,2,1", "2,7,1,1,-2,2,1", "2,7,1,1,2,2,1,9", "1,7,1,1,2,2,1",
              "2,7,1,1,2"]
