@@ -325,7 +325,9 @@ def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, str]:
 
 def parse_options(pairs: list[str] | None) -> dict[str, Any]:
     """``NAME=VALUE`` options of a source format; values that are JSON (``true``, ``3``) are parsed."""
-    from ngff_bio.sources.registry import NAMED, option_text
+    if not pairs:
+        return {}
+    from ngff_bio.sources.registry import NAMED, option_text  # loads what reads image files
 
     found: dict[str, Any] = {}
     for name, value in parse_pairs(pairs, "--option").items():

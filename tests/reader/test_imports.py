@@ -49,3 +49,13 @@ def test_converting_an_image_loads_no_other_zarr_no_dask_and_no_pandas(tmp_path:
         f"without_pandas()\nngff_bio.convert({places})"
     )
     assert not loaded(code) & {"zarr", "dask", "xarray", "pandas", "distributed", "fsspec"}
+
+
+def test_converting_a_store_loads_no_readers_of_image_files(tmp_path: Path) -> None:
+    our_image(FolderStorage(tmp_path / "a.zarr"), version="0.4")
+    run = ["convert", str(tmp_path / "a.zarr"), str(tmp_path / "b.zarr"), "--ome-version", "0.5"]
+    code = (
+        "from typer.testing import CliRunner\nfrom ngff_bio.cli.app import app\n"
+        f"done = CliRunner().invoke(app, {run})\nassert done.exit_code == 0, done.output"
+    )
+    assert not loaded(code) & {*HEAVY} - {"pyarrow"}
