@@ -27,7 +27,7 @@ def add_labels(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Label values of the whole image: .npy, or a TIFF with one image.",
+            help="Label values of the whole image: .npy, .png, or a TIFF with one image.",
             show_default=False,
         ),
     ],
@@ -52,16 +52,14 @@ def add_labels(
     All of it becomes visible at once: if the command is killed, the store is the old or the new one.
     """
     from ngff_bio.editing import write_labels
+    from ngff_bio.errors import ArgumentError
 
     opened = _open(store, image, storage_options)
-    write_labels(
-        opened,
-        name,
-        _read_values(file, opened.axes.replace("c", "")),
-        classes=_classes(class_name),
-        overwrite=overwrite,
-        author=author,
-    )
+    values, classes = _read_values(file, opened.axes.replace("c", "")), _classes(class_name)
+    try:
+        write_labels(opened, name, values, classes=classes, overwrite=overwrite, author=author)
+    except ArgumentError as error:
+        raise type(error)(**{"file": str(file), **error.parts()}) from error
     console().print(f"{opened.url}/labels/{name}", markup=False)
 
 
@@ -200,13 +198,27 @@ def _read_values(file: Path, axes: str) -> Any:
 
         with damage_named(str(file), "the file cannot be read"):
             return np.load(file, mmap_mode="r", allow_pickle=False)
-    if file.suffix.lower() not in (".tif", ".tiff"):
-        raise ArgumentError("not a file of label values", expected=".npy or .tif", found=file.name)
+    if file.suffix.lower() not in (".png", ".tif", ".tiff"):
+        raise ArgumentError(
+            "not a file of label values", expected=".npy, .png or .tif", found=file.name
+        )
+    from ngff_bio.formats.images.decoding import decode_image
     from ngff_bio.formats.tiff.images import open_tiff
     from ngff_bio.sources.files.ranges import LocalFile
 
     place = file.absolute()
-    images = open_tiff(LocalFile(str(place.parent), place.name), axes=axes)
+    local = LocalFile(str(place.parent), place.name)
+    if file.suffix.lower() == ".png":
+        values = decode_image(local, indices=True)
+        if values.ndim != 2:
+            raise SourceError(
+                "the file has colours, not label values",
+                file=file,
+                expected="one number for each pixel: grey, or a palette",
+                found=f"{values.shape[-1]} samples for each pixel",
+            )
+        return values
+    images = open_tiff(local, axes=axes)
     if len(images) != 1:
         raise SourceError(
             "the TIFF has several images", file=file, expected="one", found=len(images)

@@ -26,9 +26,10 @@ def measure(
         typer.Option(help="Measure only images whose path matches; repeatable.", metavar="GLOB"),
     ] = None,
     properties: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Further columns by scikit-image, separated by commas: eccentricity,solidity.",
+            help="Further columns by scikit-image, separated by commas: eccentricity,solidity; "
+            "repeatable.",
             metavar="NAMES",
         ),
     ] = None,
@@ -76,7 +77,7 @@ def measure(
         images=images,
         level=level,
         intensity=intensity,
-        properties=[name.strip() for name in (properties or "").split(",") if name.strip()],
+        properties=[n.strip() for n in ",".join(properties or ()).split(",") if n.strip()],
         units=cast("Literal['pixel', 'world']", units),
         write=write,
         workers=workers,

@@ -165,9 +165,11 @@ def remove(image: Image, path: str) -> None:
     """
     kind, _, name = path.strip("/").partition("/")
     if kind not in FOLDERS:
+        every = [f"{k}/{name}" for k in FOLDERS for name in names_of(image, k)]
         raise ArgumentError(
             "nothing that can be removed",
-            expected="labels/NAME, images/NAME or tables/NAME",
+            file=image.url,
+            expected=", ".join(every) or "labels/NAME, images/NAME or tables/NAME",
             found=path,
         )
     with held_store(image.storage) as held:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from makers import make_platelet_em
@@ -102,6 +103,29 @@ def test_labels_are_added_and_removed(tmp_path: Path) -> None:
     assert run("remove", out, place, "labels/mine").returncode == 2
     assert "mine" not in ngff_bio.open(out)[path].labels
     assert run("verify", out).returncode == 0
+
+
+def test_label_values_of_a_png_are_added_and_measured_with_every_property(tmp_path: Path) -> None:
+    values = np.zeros((40, 50), "u2")
+    values[5:15, 5:15], values[20:25, 10:40] = 3, 700
+    (tmp_path / "raw").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, values.shape, "u1")
+    Image.fromarray(pixels).save(tmp_path / "raw" / "a.png")
+    ngff_bio.convert(tmp_path / "raw", tmp_path / "out.zarr")
+    Image.fromarray(values).save(tmp_path / "labels.png")
+    Image.fromarray(np.zeros((40, 50, 3), "u1")).save(tmp_path / "colours.png")
+    (path,) = ngff_bio.open(tmp_path / "out.zarr")
+    place = ("labels", "add", tmp_path / "out.zarr", path or "/", "mine")
+    colours = run(*place, tmp_path / "colours.png")
+    assert (colours.returncode, "colours, not label values" in colours.stderr) == (2, True)
+    assert run(*place, tmp_path / "labels.png").returncode == 0
+    names = ["--properties", "solidity,extent", "--properties", "eccentricity"]
+    done = run("measure", tmp_path / "out.zarr", *names, "-o", tmp_path / "m.csv")
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(tmp_path / "m.csv")
+    assert rows["label"].tolist() == [3, 700]
+    assert rows["area"].tolist() == [100, 150]
+    assert {"solidity", "extent", "eccentricity"} <= set(rows)
 
 
 def test_overwrite_never_removes_what_is_no_store(tmp_path: Path) -> None:
