@@ -34,6 +34,13 @@ _PATIENCE = 60
 #: Bytes of a part of an upload in parts: S3 takes no smaller ones than 5 MB, except for the last.
 _PART = 8 << 20
 
+#: Without it, buckets serve a page as bytes that a browser saves instead of showing it.
+_CONTENT_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "md": "text/markdown; charset=utf-8",
+    "json": "application/json",
+}
+
 #: Documents that are looked for, and often are not there.
 _PROBED = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
 _OWN = (".ngff_bio/", "ngff_bio/")
@@ -113,7 +120,10 @@ class BucketStorage(Storage):
         parts = pieces(data)
         whole = parts[0] if len(parts) == 1 else b"".join(parts)
         # One request: an object appears whole or not at all, and no part of it is ever left over.
-        self._call("write", key, lambda o: o.put(self.store, key, whole, use_multipart=False))
+        more: Any = {"use_multipart": False}
+        if kind := _CONTENT_TYPES.get(key.rpartition(".")[2]):
+            more["attributes"] = {"Content-Type": kind}
+        self._call("write", key, lambda o: o.put(self.store, key, whole, **more))
         return len(whole)
 
     def put_pieces(self, key: str, data: Iterable[bytes], size: int) -> None:

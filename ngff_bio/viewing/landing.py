@@ -129,7 +129,11 @@ class _Page:
         yield "<dl>"
         for name, value in facts.items():
             if value:
-                yield f"<dt>{name}</dt><dd>{_linked(value)}</dd>"
+                stores = name in (
+                    "Address",
+                    "Viewers open",
+                )  # there is no page at the URL of a store
+                yield f"<dt>{name}</dt><dd>{escape(value) if stores else _linked(value)}</dd>"
         yield "</dl>"
 
     def _open(self) -> Iterator[str]:

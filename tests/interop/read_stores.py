@@ -139,9 +139,10 @@ def table_of(found: dict[str, dict[str, Any]], cases: list[dict[str, Any]]) -> s
 def lost(found: dict[str, dict[str, Any]], cases: list[dict[str, Any]]) -> list[str]:
     """What does not work, and did when the table was made."""
     known = {}
-    for line in DOCUMENT.read_text().partition(START)[2].partition(END)[0].splitlines()[2:]:
-        name, _, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-        known[name] = dict(zip(FEATURES, cells, strict=True))
+    table = DOCUMENT.read_text().partition(START)[2].partition(END)[0].strip().splitlines()
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table)
+    for name, *cells in rows:
+        known[name] = dict(zip(head[1:], cells, strict=True))
     return [
         f"{reader} {case['version']} {case['feature']}: {result}"
         for reader, one in found.items()

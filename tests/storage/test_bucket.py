@@ -175,3 +175,26 @@ def test_a_web_server_is_read_and_not_written(tmp_path: Path) -> None:
             storage.put("a", b"1")
         with pytest.raises(StorageError, match="cannot be listed"):
             list(storage.list())
+
+
+def test_pages_have_a_content_type_so_that_browsers_show_them() -> None:
+    """Amazon S3 serves what was put without one as binary/octet-stream."""
+    types: dict[str, str | None] = {}
+
+    class Handler(_Sometimes):
+        failures, seen = 0, {}
+
+        def do_PUT(self) -> None:
+            types[self.path.rpartition("/")[2]] = self.headers["Content-Type"]
+            self._answer()
+
+    with serve(Handler) as endpoint:
+        storage = BucketStorage("s3://b/x", {**OPTIONS, "endpoint": endpoint})
+        for key in ("index.html", "README.md", "zarr.json", "0/c/0"):
+            storage.put(key, b"1")
+    assert types == {
+        "index.html": "text/html; charset=utf-8",
+        "README.md": "text/markdown; charset=utf-8",
+        "zarr.json": "application/json",
+        "0": None,
+    }
