@@ -67,7 +67,10 @@ def print_account(out: Console, account: FileAccount) -> None:
     """Print how many files of a source were read, belong to these, were excluded, and were not read."""
     lists = account.to_json()
     titles = {"read": "read", "belongs": "documents", "excluded": "excluded", "unread": "not read"}
-    counts = [f"{lists[n]['count']} {title}" for n, title in titles.items() if lists[n]["count"]]
+    count = {title: lists[name]["count"] for name, title in titles.items()}
+    count["hidden"] = lists["belongs"]["kinds"].get("hidden file", 0)
+    count["documents"] -= count["hidden"]
+    counts = [f"{number} {title}" for title, number in count.items() if number]
     if counts:  # a store that is converted has no files to account for
         out.print(f"  files: {', '.join(counts)}", markup=False)
 

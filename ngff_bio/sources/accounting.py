@@ -7,6 +7,7 @@ datasets are ``belongs`` of the source.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -18,6 +19,16 @@ from ngff_bio.model import FileAccount, Notice, SourceDataset, gathered, names_o
 from ngff_bio.sources.assembly import base_of, ending_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.unread import WAYS, belongs, looks_like
+
+#: Kind of files that begin with a dot, and of those that an operating system adds.
+HIDDEN = "hidden file"
+
+#: Hidden files that were hidden by somebody, and not by a program.
+_DATA = re.compile(
+    r"(?!.*(?:^|/)(?:\._|__MACOSX/|\.git/|\.ipynb_checkpoints/))"
+    r".*\.(?:tiff?|png|jpe?g|bmp|json|geojson|xml|csv|npy|npz|h5|mat|roi|zip)",
+    re.IGNORECASE,
+)
 
 
 def account_for(
@@ -40,7 +51,8 @@ def account_for(
     unread = [n for n, kind in rest.items() if kind is None]
     return FileAccount(
         read={n: ending_of(n) for n in names if n in used},
-        belongs={n: kind for n, kind in rest.items() if kind is not None},
+        belongs={n: kind for n, kind in rest.items() if kind is not None}
+        | dict.fromkeys(tree.hidden, HIDDEN),
         excluded=dict(tree.excluded),
         unread=looks_like(tree, unread),
     )
@@ -90,6 +102,11 @@ def checked(
     stopping: dict[str, list[str]] = defaultdict(list)
     notices = [
         Notice("note", f"excluded: {kind}", record=name) for name, kind in account.excluded.items()
+    ]
+    notices += [
+        Notice("note", "hidden files are not read; to convert them, rename them", record=name)
+        for name, kind in account.belongs.items()
+        if kind == HIDDEN and _DATA.fullmatch(name)
     ]
     for name, kind in account.unread.items():
         known = skipping and (name in reasons or kind.startswith("image file"))

@@ -43,6 +43,24 @@ def _run(*arguments: object) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
+def test_hidden_files_are_in_the_lists_and_those_with_data_are_noted(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / "a.xml").unlink()
+    (folder / ".cache").mkdir()
+    for name in (".c.png", "._a.png", ".DS_Store", ".cache/d.png"):
+        (folder / name).write_bytes(b"x")
+    report = ngff_bio.convert(folder, tmp_path / "a.zarr")
+    account = report.account
+    assert set(account.belongs) == {".c.png", "._a.png", ".DS_Store", "README.md"}
+    assert account.excluded == {".cache": "hidden folder"}
+    (note,) = [n for n in report.notices if "hidden files" in n.what]
+    assert (note.record, note.count) == (".c.png", 1)
+    (folder / ".c.png").rename(folder / "named.png")  # as the note says; it is no image
+    with pytest.raises(SourceError, match="not an image file"):
+        ngff_bio.convert(folder, tmp_path / "b.zarr")
+
+
 def test_the_report_has_four_lists_also_of_a_failed_conversion_and_of_a_dry_run(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -250,6 +250,7 @@ def test_a_store_inside_the_folder_is_no_part_of_the_source(tmp_path: Path) -> N
     tree = open_tree(tmp_path)
     assert tree.names() == ["a.tif"]
     assert tree.excluded == {"out.zarr": "Zarr store"}
+    assert tree.hidden == [".DS_Store", "__MACOSX/a.tif", "sub/Thumbs.db"]
 
 
 def test_one_file_alone_is_a_source(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ class FileTree:
     ----------
     excluded
         Names of files that were excluded, each with the reason.
+    hidden
+        Names of files that no source is shown: hidden ones, and those of the operating system.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class FileTree:
         self.limits = limits
         self.exclude = tuple(exclude)
         self.excluded = dict(excluded or {})
+        self.hidden: list[str] = []
         self._files = {}
         self._opened: FileTree | None = None
         self._json_kinds: dict[str, JsonKind | None] = {}
@@ -78,7 +81,9 @@ class FileTree:
             pattern = next((p for p in self.exclude if _matches(name, p)), None)
             if pattern is not None:
                 self.excluded[name] = f"--exclude {pattern}"
-            elif not _is_system_file(name):
+            elif _is_system_file(name):
+                self.hidden.append(name)
+            else:
                 self._files[name] = file
 
     def below(self, folder: str) -> FileTree:
@@ -233,10 +238,12 @@ def _walk(top: str, outside: dict[str, str]) -> Iterator[str]:
             outside[os.path.relpath(folder, top).replace(os.sep, "/")] = "Zarr store"
             below.clear()
             continue
-        below[:] = [b for b in below if not b.startswith(".")]
+        hidden = [b for b in below if b.startswith(".")]
+        below[:] = [b for b in below if b not in hidden]
         start = os.path.relpath(folder, top).replace(os.sep, "/") + "/" if folder != top else ""
         links = (b for b in below if os.path.islink(os.path.join(folder, b)))
         outside |= {start + link: "link to a folder" for link in links}
+        outside |= {start + name: "hidden folder" for name in hidden}
         for name in names:
             path = os.path.join(folder, name)
             if os.path.islink(path) and not os.path.realpath(path).startswith(inside):
