@@ -13,6 +13,7 @@ from ngff_bio.compute.result_writer import ResultWriter
 from ngff_bio.compute.workers import start_pool
 from ngff_bio.editing.additions import FOLDERS
 from ngff_bio.editing.changes import check_name
+from ngff_bio.editing.values import class_values
 from ngff_bio.engine.write.update import held_store
 from ngff_bio.errors import ArgumentError
 from ngff_bio.model import OnError
@@ -131,7 +132,7 @@ def map_images(
     return result
 
 
-def _target(write: str, classes: object, level: int) -> Target:
+def _target(write: str, classes: Mapping[int, str] | None, level: int) -> Target:
     kind, _, name = write.partition("/")
     if kind not in FOLDERS:
         raise ArgumentError(
@@ -144,6 +145,7 @@ def _target(write: str, classes: object, level: int) -> Target:
         raise ArgumentError("labels and images are written for level 0", found=f"level {level}")
     if kind != "labels" and classes is not None:
         raise ArgumentError("only labels have classes", expected="write='labels/NAME'", found=write)
+    class_values(classes)
     return Target(kind, name)  # type: ignore[arg-type]  # one of FOLDERS
 
 

@@ -52,7 +52,7 @@ def measure(
     images: Iterable[str] | None = None,
     level: int = 0,
     intensity: bool = True,
-    properties: Sequence[str] = (),
+    properties: str | Sequence[str] = (),
     units: Literal["pixel", "world"] = "pixel",
     write: str | None = None,
     to: Literal["pandas", "dask"] = "pandas",
@@ -131,7 +131,7 @@ def measure(
         )
     opened = dataset if isinstance(dataset, Dataset) else open(dataset, storage_options)
     paths = list(dict.fromkeys(opened if images is None else values_of(images)))
-    how = Measurement(level, intensity, tuple(properties), units)
+    how = Measurement(level, intensity, values_of(properties), units)
     work = _Work(opened, paths, labels, how, write, held=to == "pandas")
     pool = start_pool(cluster, workers, memory)
     with ExitStack() as stack:

@@ -17,6 +17,7 @@ from ngff_bio.compute.results import Kept, PieceTask, folder_of, load_table
 from ngff_bio.compute.workers import Batches, Cluster
 from ngff_bio.editing.additions import StoreAddition, check_free, write_additions
 from ngff_bio.editing.changes import categories_of, provenance
+from ngff_bio.editing.values import class_values
 from ngff_bio.engine.run.cluster import DaskRunner
 from ngff_bio.engine.write.update import HeldStore
 from ngff_bio.errors import ArgumentError, NgffBioError, StoreBusyError
@@ -56,7 +57,7 @@ class ResultWriter:
         self._added = kept.begin(self._added, resume=resume)
         done = kept.done()
         resumed = sum(map(len, done.values()))
-        classes = None if self._classes is None else tuple(map(int, self._classes))
+        classes = class_values(self._classes)
         task = PieceTask(work.function, self._target.kind, classes, kept.storage, kept.folder)
         try:
             for _ in work.run(task, done):

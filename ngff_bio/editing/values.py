@@ -166,8 +166,27 @@ def label_values(
         largest = min(int(np.iinfo(values.dtype).max), MAX_LABEL)
     else:
         largest = check_labels(values)
-    known = None if classes is None else tuple(map(int, classes))
-    return GivenPixels(values, np.dtype("u4"), _block(values), largest, known)
+    return GivenPixels(values, np.dtype("u4"), _block(values), largest, class_values(classes))
+
+
+def class_values(classes: Mapping[int, str] | None) -> tuple[int, ...] | None:
+    """Label values that are classes.
+
+    Raises
+    ------
+    ngff_bio.errors.ArgumentError
+        If they are not given as names by value.
+    """
+    if classes is None:
+        return None
+    try:
+        return tuple(int(value) for value, _ in dict(classes).items())
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            "classes are names by label value",
+            expected='{1: "cell", 2: "debris"}',
+            found=str(classes)[:80],
+        ) from None
 
 
 def image_values(image: Image, array: Any) -> tuple[GivenPixels, str]:

@@ -94,6 +94,13 @@ def test_properties_are_those_of_scikit_image(
                 np.testing.assert_allclose(rows[column], values, atol=1e-12, err_msg=column)
 
 
+def test_one_property_is_given_by_its_name() -> None:
+    storage = MemoryStorage()
+    scene("yx", storage)
+    one, same = (ngff_bio.measure(storage, properties=p) for p in ("solidity", ["solidity"]))
+    pd.testing.assert_frame_equal(one, same)
+
+
 def test_what_scikit_image_cannot_measure_is_one_error() -> None:
     storage = MemoryStorage()
     scene("czyx", storage)

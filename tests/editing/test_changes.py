@@ -186,6 +186,16 @@ def test_what_cannot_be_labels_is_refused_and_nothing_is_written(values: Any, ma
     assert storage.objects == before
 
 
+@pytest.mark.parametrize("classes", [["cell", "debris"], {"cell": 1}, 5])
+def test_classes_that_do_not_name_values_are_one_error(classes: Any) -> None:
+    image = store(MemoryStorage())
+    values = np.ones(image.shape, "u1")
+    with pytest.raises(ArgumentError, match="names by label value"):
+        ngff_bio.write_labels(image, "mine", values, classes=classes)
+    with pytest.raises(ArgumentError, match="names by label value"):
+        ngff_bio.map_images(image.storage, np.ones, write="labels/mine", classes=classes)
+
+
 def test_a_wrong_value_that_is_met_while_writing_leaves_the_store_as_it_was() -> None:
     import dask.array as da
 

@@ -172,6 +172,17 @@ def test_what_is_not_there_is_refused_before_training(plate: ngff_bio.reader.Dat
         ngff_bio.patches(plate, (3, 32, 32))
 
 
+def test_labels_that_not_all_images_have_are_cut_if_they_are_named(tmp_path: Path) -> None:
+    our_plate(FolderStorage(tmp_path / "p"))
+    dataset = ngff_bio.open(tmp_path / "p")
+    first = dataset[next(iter(dataset))]
+    first.write_labels("mine", np.ones(first.shape, "u1"))
+    assert len(dataset) > 1
+    assert [*ngff_bio.patches(dataset, 32)[0].labels] == ["cell"]
+    with pytest.raises(NameNotFoundError, match="mine"):
+        ngff_bio.patches(dataset, 32, labels=["cell", "mine"])
+
+
 @pytest.mark.parametrize("way", ["fork", "spawn"])
 def test_workers_that_fork_or_spawn_give_the_same_patches(
     plate: ngff_bio.reader.Dataset, way: str

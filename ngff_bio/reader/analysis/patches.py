@@ -243,7 +243,7 @@ def patches(
         Height and width (one number for both), or depth, height and width for patches of volumes.
         Pixels outside an image are 0.
     labels
-        Names of the label images to cut too; those of the first image, without hidden ones, if
+        Names of the label images to cut too; those that all images have, without hidden ones, if
         ``None``.
     split
         Only frames of this split: its name, a pattern (``*train``), or train, val or test in whatever
@@ -280,10 +280,11 @@ def patches(
     names: tuple[str, ...] | None = None if labels is None else values_of(labels)
     paths = list(dataset if images is None else images)
     chosen = None if split is None else _members(dataset, paths, split)
+    if names is None:
+        layers = [tuple(dataset[path].layers) for path in paths] or [()]
+        names = tuple(n for n in layers[0] if all(n in some for some in layers)) or layers[0]
     for path in paths:
         image = dataset[path]
-        if names is None:
-            names = tuple(image.layers)
         for name in names:
             image.label_meta(name)
         frames += _frames(image, len(shape), level, chosen)
