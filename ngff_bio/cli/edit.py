@@ -24,10 +24,11 @@ def add_labels(
     store: cli.Store,
     image: _Image,
     name: Annotated[str, typer.Argument(help="Name of the labels.", show_default=False)],
-    file: Annotated[
-        Path,
+    files: Annotated[
+        list[Path],
         typer.Argument(
-            help="Label values of the whole image: .npy, .png, or a TIFF with one image.",
+            help="Label values of the whole image: .npy, .png, or a TIFF with one image. Several files "
+            "are the planes or frames of the image in this order.",
             show_default=False,
         ),
     ],
@@ -55,11 +56,11 @@ def add_labels(
     from ngff_bio.errors import ArgumentError
 
     opened = _open(store, image, storage_options)
-    values, classes = _read_values(file, opened.axes.replace("c", "")), _classes(class_name)
+    values, classes = _read_files(files, opened.axes.replace("c", "")), _classes(class_name)
     try:
         write_labels(opened, name, values, classes=classes, overwrite=overwrite, author=author)
     except ArgumentError as error:
-        raise type(error)(**{"file": str(file), **error.parts()}) from error
+        raise type(error)(**{"file": ", ".join(map(str, files)), **error.parts()}) from error
     console().print(f"{opened.url}/labels/{name}", markup=False)
 
 
@@ -184,6 +185,26 @@ def _read_table(file: Path) -> Any:
         return readers[file.suffix.lower()](file)
     except (pa.ArrowException, OSError) as error:
         raise SourceError("the file cannot be read", file=file, found=error) from error
+
+
+def _read_files(files: list[Path], axes: str) -> Any:
+    """Values of one file, or of several along the first axis."""
+    import numpy as np
+
+    from ngff_bio.errors import ArgumentError
+
+    if len(files) == 1:
+        return _read_values(files[0], axes)
+    read = [_read_values(file, axes[1:]) for file in files]
+    for file, values in zip(files, read, strict=True):
+        if values.shape != read[0].shape:
+            raise ArgumentError(
+                "the files of label values have different shapes",
+                file=str(file),
+                expected=read[0].shape,
+                found=values.shape,
+            )
+    return np.stack(read)
 
 
 def _read_values(file: Path, axes: str) -> Any:

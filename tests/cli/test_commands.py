@@ -93,8 +93,16 @@ def test_labels_are_added_and_removed(tmp_path: Path) -> None:
     assert run("labels", "add", out, place, "mine", tmp_path / "values.npy").returncode == 0
     done = run("labels", "add", out, place, "kinds", tmp_path / "values.tif", "--class", "5=a")
     assert done.returncode == 0, done.stderr
+    planes = [tmp_path / f"plane {z}.png" for z in range(len(values))]
+    for plane, file in zip(values, planes, strict=True):
+        Image.fromarray(plane).save(file)
+    done = run("labels", "add", out, place, "planes", *planes)
+    assert done.returncode == 0, done.stderr
+    Image.fromarray(values[0, 1:]).save(planes[1])
+    other = run("labels", "add", out, place, "other", *planes)
+    assert (other.returncode, planes[1].name in other.stderr) == (2, True)
     image = ngff_bio.open(out)[path]
-    for name in ("mine", "kinds"):
+    for name in ("mine", "kinds", "planes"):
         np.testing.assert_array_equal(image.label(name).array(0)[:], values)
     again = run("labels", "add", out, place, "mine", tmp_path / "values.npy")
     assert (again.returncode, "--overwrite" in again.stderr) == (2, True)
