@@ -405,7 +405,7 @@ def client() -> Any:
         distributed.LocalCluster(
             2, threads_per_worker=1, processes=False, dashboard_address=None
         ) as cluster,
-        distributed.Client(cluster) as client,
+        distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client
 
@@ -416,13 +416,7 @@ def test_a_cluster_writes_the_same_bytes(tmp_path: Path, client: Any) -> None:
     for place, cluster in (("threads", None), ("cluster", str(file))):
         dataset = store(FolderStorage(tmp_path / place), fields=5)
         where: Any = {"cluster": cluster, "author": "A", "workers": 2}
-        if cluster is None:
-            import dask  # the fixture's client is current: threads are asked for
-
-            with dask.config.set(scheduler="threads"):
-                ngff_bio.map_images(dataset, bright, write="labels/a", **where)
-        else:
-            ngff_bio.map_images(dataset, bright, write="labels/a", **where)
+        ngff_bio.map_images(dataset, bright, write="labels/a", **where)
     threads, distributed = (
         contents(FolderStorage(tmp_path / place)) for place in ("threads", "cluster")
     )

@@ -46,8 +46,16 @@ def test_a_store_that_now_and_then_answers_503_gets_every_object(
 def test_a_lost_connection_is_one_error_and_the_conversion_resumes(
     bucket_server: BucketServer,
 ) -> None:
-    path = "goes-away"
-    with faulty(bucket_server.endpoint, counted(lambda n: "503" if n > 25 else None)) as endpoint:
+    path, lost = "goes-away", []
+
+    def after_a_unit(method: str, path: str) -> tuple[str | None, int]:
+        if lost:
+            return "503", 0
+        if method == "PUT" and "/units/" in path:
+            lost.append(path)
+        return None, 0
+
+    with faulty(bucket_server.endpoint, after_a_unit) as endpoint:
         storage = bucket_server.storage(path, endpoint=endpoint, max_retries=1)
         with pytest.raises(StorageError, match="503") as caught:
             write_dataset(plate(), storage, SMALL, runner=ThreadRunner(1))
