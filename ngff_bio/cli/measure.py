@@ -49,6 +49,7 @@ def measure(
         ),
     ] = None,
     workers: cli.Workers = 0,
+    scheduler: cli.Scheduler = None,
 ) -> None:
     """Measure every instance: area, centroid, box, intensity, and properties of scikit-image.
 
@@ -80,6 +81,7 @@ def measure(
         properties=[n.strip() for n in ",".join(properties or ()).split(",") if n.strip()],
         units=cast("Literal['pixel', 'world']", units),
         write=write,
+        cluster=scheduler,
         workers=workers,
     )
     if out is not None:

@@ -53,6 +53,11 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existin
 _REPORT = "Write the report to this file as JSON."
 ReportFile = Annotated[Path | None, typer.Option(help=_REPORT, metavar="FILE")]
 Workers = Annotated[int, _execution(help="Number of workers; 0 for one per core.", min=0)]
+_SCHEDULER = "Run on the dask cluster at this address."
+_PLACE = "ADDRESS|FILE.json"
+Scheduler = Annotated[
+    str | None, _execution("--scheduler", "--scheduler-file", help=_SCHEDULER, metavar=_PLACE)
+]
 
 # Several commands that read a source.
 _EXCLUDE = "Files or folders that are not part of the source, such as '*_preview.png'; repeatable."
@@ -96,7 +101,6 @@ _FRAMES = "Maximum number of frames per shard; with 1, single frames can be adde
 _CODEC = "Codec of images: auto, blosc-zstd-5-shuffle, zstd-3, none, ..."
 _METHOD = "Downsampling of images: mean, gaussian, mode, nearest."
 _RUNNER = "Kind of local workers; processes for images with very many outlines."
-_SCHEDULER = "Run on the dask cluster at this address."
 _MEMORY = "Memory limit of units in flight, e.g. 500M; by default half of the free memory."
 
 
@@ -167,10 +171,7 @@ class RunOptions:
 
     runner: Annotated[Where, _execution(help=_RUNNER)] = Where.threads
     workers: Workers = 0
-    scheduler: Annotated[
-        str | None,
-        _execution("--scheduler", "--scheduler-file", help=_SCHEDULER, metavar="ADDRESS|FILE.json"),
-    ] = None
+    scheduler: Scheduler = None
     memory: Annotated[str | None, _execution(help=_MEMORY)] = None
 
     def make_runner(self) -> Runner:

@@ -18,6 +18,7 @@ from counting import CountingStorage
 from scenes import plate
 
 import ngff_bio
+from ngff_bio import cli
 from ngff_bio.compute import measuring
 from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.errors import ArgumentError
@@ -172,7 +173,9 @@ def test_a_table_of_instances_that_are_gone_is_removed_by_the_next_measurement()
         assert bool(left) == filled, left
 
 
-def test_a_cluster_measures_the_same_in_few_tasks(tmp_path: Path, client: Any) -> None:
+def test_a_cluster_measures_the_same_in_few_tasks(
+    tmp_path: Path, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_dataset(plate(fields=30), FolderStorage(tmp_path / "a"), Settings())
     alone = ngff_bio.measure(tmp_path / "a", cluster=None)
     submitted: list[str] = []
@@ -190,6 +193,11 @@ def test_a_cluster_measures_the_same_in_few_tasks(tmp_path: Path, client: Any) -
     pd.testing.assert_frame_equal(found, alone)
     assert len(submitted) <= 4, "small images share a task"
     assert submitted[0].startswith("measure-A/1/0+")
+    client.write_scheduler_file(str(tmp_path / "scheduler.json"))
+    place = ["--scheduler-file", str(tmp_path / "scheduler.json"), "-o", str(tmp_path / "b.csv")]
+    monkeypatch.setattr(sys, "argv", ["ngff-bio", "measure", str(tmp_path / "a"), *place])
+    assert cli._run() == 0
+    assert len(pd.read_csv(tmp_path / "b.csv")) == len(alone)
     storage = MemoryStorage()
     write_dataset(plate(fields=1), storage, Settings())
     with pytest.raises(ArgumentError, match="memory of this process"):
