@@ -78,6 +78,8 @@ def compared(image: Image, layer: str, given: Any, remove_missing: bool) -> Laye
     ngff_bio.errors.ArgumentError
         If it is not one, see :func:`ngff_bio.update_annotations`.
     """
+    import pyarrow as pa
+
     url = f"{image.url}/tables/{layer}"
     old = TablePart(image, layer, EVERY_ROW, None, ()).read()
     new = _typed(given, old.schema, url)
@@ -156,7 +158,7 @@ def compared(image: Image, layer: str, given: Any, remove_missing: bool) -> Laye
     boxed = frozenset(n for n, row in stale if (outline(row) or ())[len(GEOMETRY) :])
     return LayerEdit(
         layer,
-        new.take(order),
+        new.take(pa.array(order, pa.int64())),
         keys,
         frozenset(added),
         frozenset(removed),

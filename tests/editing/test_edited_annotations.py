@@ -205,6 +205,21 @@ def copy_of(storage: MemoryStorage) -> Any:
     return ngff_bio.open(MemoryStorage(dict(storage.objects)))["A/1/0"]
 
 
+@pytest.mark.parametrize("layer", ["found", "cell"])
+def test_all_objects_of_a_layer_are_removed_as_the_hint_says(
+    boxes: MemoryStorage, layer: str
+) -> None:
+    image = copy_of(boxes)
+    table = image.annotations(layer)
+    with pytest.raises(ArgumentError, match="without the column layer, with remove_missing"):
+        image.update_annotations(table.assign(layer=layer)[:0], layer)
+    done = image.update_annotations(table[:0], layer, remove_missing=True)
+    assert done == {layer: {"added": 0, "removed": len(table), "changed": 0}}
+    assert not len(image.annotations(layer))
+    assert not image.label(layer).array(0)[:].any()
+    assert ngff_bio.verify(image.storage, pixels=True).equal
+
+
 def test_rows_of_segmented_labels_are_removed_with_their_pixels(boxes: MemoryStorage) -> None:
     image = copy_of(boxes)
     before = image.label("found").array(0)[:]
