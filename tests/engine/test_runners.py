@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -131,6 +132,27 @@ def test_a_unit_that_kills_every_worker_ends_clearly_and_can_be_resumed(
     report = write_dataset(deadly(tmp_path / "trap", 0), storage, tiny, runner=ProcessRunner(1))
     assert report.resumed > 0
     assert contents(storage) == contents(expected)
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = [{tests!r}]
+from scenes import plate
+from ngff_bio.engine import ProcessRunner, Settings, write_dataset
+from ngff_bio.storage import storage_at
+{guard}write_dataset(
+    plate(fields=1), storage_at({place!r}), Settings(shard_bytes=1 << 14), runner=ProcessRunner(1)
+)
+"""
+
+
+def test_a_script_that_lacks_its_guard_is_told_of_it(tmp_path: Path) -> None:
+    script, place = tmp_path / "run.py", str(tmp_path / "s")
+    for guard in ("", 'if __name__ == "__main__": '):
+        script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), guard=guard, place=place))
+        done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+        assert (done.returncode == 0) == bool(guard), done.stderr
+        assert guard or 'put its work below `if __name__ == "__main__":`' in done.stderr
 
 
 def _bytes_kept_after_freeing() -> int:

@@ -80,6 +80,7 @@ class _Processes:
         self._context = multiprocessing.get_context("spawn")
         self._storage, self._on_error, self._memory = storage, on_error, memory
         self._count = count
+        self._exit_code: int | None = None  # of the worker that was replaced last
         self._workers = [self._start() for _ in range(count)]
 
     def _start(self) -> _Worker:
@@ -117,6 +118,8 @@ class _Processes:
     def _give(self, plan: WorkPlan, unit: Unit, tries: dict[str, int]) -> None:
         tries[unit.id] = tries.get(unit.id, 0) + 1
         if tries[unit.id] > TRIES:
+            if self._exit_code == 1:  # by an exception before the unit was begun
+                raise _not_started()
             raise WorkerError(
                 f"a worker was killed {TRIES} times at the same unit of work",
                 **described(plan, unit),
@@ -132,14 +135,12 @@ class _Processes:
             else:
                 worker.unit = unit
                 return
-        raise WorkerError(
-            "worker processes die as soon as they are started",
-            hint='if this is a script, put its work below `if __name__ == "__main__":`',
-        )
+        raise _not_started()
 
     def _replace(self, worker: _Worker) -> None:
         worker.pipe.close()
         worker.process.join(1)
+        self._exit_code = worker.process.exitcode
         self._workers[self._workers.index(worker)] = self._start()
 
     def _outcome(self, worker: _Worker) -> UnitRecord | BaseException | None:
@@ -164,6 +165,13 @@ class _Processes:
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
+
+
+def _not_started() -> WorkerError:
+    return WorkerError(
+        "worker processes die as soon as they are started",
+        hint='if this is a script, put its work below `if __name__ == "__main__":`',
+    )
 
 
 def _serve(pipe: Connection, storage: Storage, on_error: OnError) -> None:
