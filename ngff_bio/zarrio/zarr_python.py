@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,6 +134,7 @@ class ZarrArray:
 
     array: Any
     url: str
+    codecs: tuple[str, ...] = ()
 
     @property
     def meta(self) -> ArrayMeta:
@@ -157,10 +158,23 @@ class ZarrArray:
         )
 
     def read(self, region: Region) -> PixelArray:
-        """Pixels of a region, C-contiguous and in native byte order."""
-        with store_errors("chunks of the array cannot be decoded", file=self.url):
-            pixels = np.asarray(self.array[tuple(slice(a, b) for a, b in region)])
-            return np.ascontiguousarray(pixels, _native(pixels.dtype))
+        """Pixels of a region, C-contiguous and in native byte order.
+
+        Raises
+        ------
+        ngff_bio.errors.DependencyError
+            If no installed package has one of its codecs.
+        ngff_bio.errors.StoreError
+            If a chunk cannot be decoded.
+        """
+        try:
+            with store_errors("chunks of the array cannot be decoded", file=self.url):
+                pixels = np.asarray(self.array[tuple(slice(a, b) for a, b in region)])
+                return np.ascontiguousarray(pixels, _native(pixels.dtype))
+        except StoreError as error:
+            if "codec not available" not in str(error.__cause__):  # looked up by the first chunk
+                raise
+            raise _missing_codec(self.url, self.codecs) from error
 
 
 def _native(dtype: SampleType) -> SampleType:
@@ -195,15 +209,19 @@ def open_with_zarr(storage: Storage, path: str, document: Document, zarr_format:
     except StoreError as error:
         if "codec" not in f"{type(error.__cause__).__name__} {error.found}".lower():
             raise
-        package = next((p for n in names for s, p in _PACKAGES.items() if n.startswith(s)), None)
-        raise DependencyError(
-            "a codec of the array's chunks is not installed",
-            file=url,
-            found=", ".join(names),
-            expected=package,
-            hint=f"install {package or 'the package that registers the codec with zarr'}",
-        ) from error
-    return ZarrArray(array, url)
+        raise _missing_codec(url, names) from error
+    return ZarrArray(array, url, tuple(names))
+
+
+def _missing_codec(url: str, names: Sequence[str]) -> DependencyError:
+    package = next((p for n in names for s, p in _PACKAGES.items() if n.startswith(s)), None)
+    return DependencyError(
+        "a codec of the array's chunks is not installed",
+        file=url,
+        found=", ".join(names),
+        expected=package,
+        hint=f"install {package or 'the package that registers the codec with zarr'}",
+    )
 
 
 def codec_names(document: Document) -> list[str]:

@@ -314,7 +314,9 @@ def test_a_damaged_shard_is_named(tmp_path: Path, damage: Any, what: str) -> Non
     assert caught.value.file == str(shard)
 
 
-def test_a_codec_that_is_not_installed_names_its_package(tmp_path: Path) -> None:
+def test_a_codec_that_is_not_installed_names_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     zarr.create_array(tmp_path / "a", shape=(4,), dtype="u1", zarr_format=2)
     document = json.loads((tmp_path / "a" / ".zarray").read_text())
     document["compressor"] = {"id": "flac", "level": 5}
@@ -326,6 +328,13 @@ def test_a_codec_that_is_not_installed_names_its_package(tmp_path: Path) -> None
     document["codecs"].append({"name": "never-heard-of", "configuration": {}})
     (path / "zarr.json").write_text(json.dumps(document))
     with pytest.raises(DependencyError, match="never-heard-of"):
+        stored(path).read(REGIONS[0])
+    # One that zarr-python knows, and whose package it looks for when it decodes a chunk.
+    for known in (numcodecs.registry.codec_registry, numcodecs.registry.entries):
+        monkeypatch.delitem(known, "pcodec", raising=False)
+    document["codecs"] = [{"name": "numcodecs.pcodec", "configuration": {}}]
+    (path / "zarr.json").write_text(json.dumps(document))
+    with pytest.raises(DependencyError, match="install pcodec"):
         stored(path).read(REGIONS[0])
 
 
