@@ -67,7 +67,8 @@ def view(
         raise ArgumentError(
             "--link is for a store on a web server",
             found=store,
-            hint="give its http:// or https:// address, or leave out --link to look at it here",
+            hint=f"{'unpack it there' if web else 'give its http:// or https:// address'}, or leave "
+            "out --link to look at it here",
         )
     dataset = open_store(storage)
     found = dataset[dataset.first_path if image is None else image]

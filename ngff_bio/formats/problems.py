@@ -35,14 +35,13 @@ def damage_named(file: str, what: str, record: str | None = None) -> Iterator[No
         error.file = error.file or file
         raise
     except Exception as error:
+        hint = "the file is probably damaged or truncated: download or copy it again"
+        if isinstance(error, MemoryError):
+            hint = "the file asks for more memory than there is: it is damaged, or too large"
+        elif isinstance(error, FileNotFoundError | PermissionError):
+            hint = "put the file back, or allow reading it, then run the same command again"
         raise SourceError(
-            what,
-            file=file,
-            record=record,
-            found=plain_reason(error),
-            hint="the file asks for more memory than there is: it is damaged, or too large"
-            if isinstance(error, MemoryError)
-            else "the file is probably damaged or truncated: download or copy it again",
+            what, file=file, record=record, found=plain_reason(error), hint=hint
         ) from error
 
 

@@ -7,6 +7,7 @@ nothing outside of the store. Its root is a page about the store, with links for
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -184,7 +185,10 @@ def open_server(storage: Storage, host: str = "127.0.0.1", port: int = 0) -> Sto
         raise ArgumentError(
             "cannot listen on this address",
             found=f"{host}:{port}: {error.strerror}",
-            hint="choose another port, or --port 0 for a free one",
+            hint="choose another port, or --port 0 for a free one"
+            if error.errno in (errno.EADDRINUSE, errno.EACCES)
+            else "give an address of this machine: --host 127.0.0.1, or --host 0.0.0.0 for other "
+            "machines too",
         ) from error
 
 

@@ -36,7 +36,9 @@ _MAX_OFFSET = np.uint64(1 << 62)
 _MAX_OVERHEAD = 1 << 20
 
 #: What to do about damaged bytes.
-DAMAGED_HINT = "copy the store again from where it came, or convert the source again"
+DAMAGED_HINT = (
+    "copy the store again from where it came, or convert the source again with --overwrite"
+)
 
 #: Larger chunks than this are decoded into memory of their own, which no thread keeps.
 _MAX_SCRATCH = 8 << 20

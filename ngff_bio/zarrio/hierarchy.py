@@ -78,7 +78,8 @@ class Hierarchy:
                 "the store cannot be read: the state of a write that was interrupted is missing",
                 file=storage.url,
                 expected=JOURNAL,
-                hint="copy the store with its folder .ngff_bio, or convert it again",
+                hint="copy the store with its folder .ngff_bio, or convert the source again with "
+                "--overwrite",
             )
         return again
 

@@ -35,8 +35,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sources, stores, archives, each with something that a command refuses."""
     home = tmp_path_factory.mktemp("hints")
     makers.make_coco_folder(home / "src", size=(24, 30), images=2, instances=3)
-    for store, options in (("a.zarr", ()), ("v2.zarr", ("--ome-version", "0.4"))):
+    for store, options in (
+        ("a.zarr", ()),
+        ("v2.zarr", ("--ome-version", "0.4")),
+        ("v06.zarr", ("--ome-version", "0.6")),
+    ):
         assert run("convert", home / "src", home / store, *options)[0] == 0
+    shutil.copytree(home / "a.zarr", home / "bare.zarr")
+    for file in (home / "bare.zarr/ngff_bio").glob("manifest.*"):
+        file.unlink()
+    shutil.copytree(home / "a.zarr", home / "plain.zarr/sub/a")
+    for group in ("plain.zarr", "plain.zarr/sub"):
+        (home / group / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
     assert run("copy", home / "a.zarr", home / "a.zip")[0] == 0
     assert run("export", home / "a.zarr", home / "out", "--to", "coco")[0] == 0
     shutil.make_archive(str(home / "packed"), "zip", home / "src")
@@ -167,6 +177,16 @@ CASES = [
      "preview one.zarr --sheet images -o p.png"),
     ("preview a.zarr --sheet z -z 1 -o p.png", "leave out -z",
      "preview a.zarr --sheet images -o p.png"),
+    ("preview one.zarr -o s3://b/p.png", "write it to a file here", "preview one.zarr -o p.png"),
+    ("view v06.zarr --no-browser", "ngff-bio preview draws it", "preview v06.zarr -o p.png"),
+    ("view v06.zarr --no-browser", "convert to 0.5", "convert v06.zarr NEW --ome-version 0.5"),
+    ("info a.zarr --storage-option key=env:NOT_SET", "key=@FILE",
+     "info a.zarr --storage-option key=@table.csv"),
+    ("verify bare.zarr", "--source", "verify bare.zarr --source src"),
+    ("info plain.zarr", "group of an image", "info plain.zarr/sub/a/image_1"),
+    ("convert a.zarr NEW --append", "new destination", "convert a.zarr NEW"),
+    ("convert src a.zarr --append --ome-version 0.6", "another destination",
+     "convert src NEW --ome-version 0.6"),
     ("preview a.zarr --sheet images --animate t -o p.png", "leave out --sheet or --animate",
      "preview a.zarr --sheet images -o p.png"),
 ]  # fmt: skip
@@ -183,6 +203,25 @@ def test_a_hint_that_is_followed_works(
     assert hint in text.partition("hint:")[2]
     code, text = run(*(word.replace("NEW", place) for word in shlex.split(followed)))
     assert code == 0, text
+
+
+def test_a_damaged_store_is_whole_again_after_its_hint(made: Path, tmp_path: Path) -> None:
+    store = tmp_path / "s.zarr"
+    convert = ("convert", made / "src", store, "--chunk", "8,8", "--shard", "16,16")
+    preview = ("preview", store, "-o", tmp_path / "p.png")
+    assert run(*convert)[0] == 0
+    for shard in (store / "image_1/0/c").rglob("*"):
+        if shard.is_file():
+            shard.write_bytes(shard.read_bytes()[:20])
+    code, text = run(*preview)
+    assert (code, "convert the source again with --overwrite" in text) == (2, True), text
+    assert run(*convert, "--overwrite")[0] == 0
+    assert run(*preview)[0] == 0
+
+
+def test_a_zip_on_a_web_server_has_no_link_until_it_is_unpacked() -> None:
+    code, text = run("view", "http://127.0.0.1:9/x.zip", "--link")
+    assert (code, "hint: unpack it there" in text) == (2, True), text
 
 
 def test_wrong_values_of_options_are_errors_of_the_user(made: Path, tmp_path: Path) -> None:

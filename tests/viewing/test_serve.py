@@ -136,8 +136,18 @@ def test_a_server_for_other_machines_names_an_address_that_they_reach(server: St
 
 
 def test_an_address_that_is_in_use_is_an_error(server: StoreServer) -> None:
-    with pytest.raises(ArgumentError, match="cannot listen"):
+    with pytest.raises(ArgumentError, match="cannot listen") as caught:
         open_server(server.storage, port=server.server_address[1])
+    assert "--port 0" in str(caught.value.hint)
+    open_server(server.storage, port=0).server_close()
+
+
+def test_an_address_of_another_machine_is_an_error_that_no_other_port_helps(
+    server: StoreServer,
+) -> None:
+    with pytest.raises(ArgumentError, match="cannot listen") as caught:
+        open_server(server.storage, "203.0.113.77")
+    assert "--host 127.0.0.1" in str(caught.value.hint)
 
 
 def test_a_body_does_not_become_a_request(server: StoreServer) -> None:

@@ -211,7 +211,7 @@ class Addition(DatasetWork):
                 "the interrupted conversion cannot be resumed: an image that it added frames to was "
                 "changed in the source, or nothing is known of it that changes with its content",
                 file=storage.url,
-                record=min(grown),
+                record=min(grown) or "(root)",
                 hint="undo what was begun with `ngff-bio discard STORE`, then run the same command "
                 "again",
             )

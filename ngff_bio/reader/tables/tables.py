@@ -331,7 +331,7 @@ def open_table(nodes: NodeTree, path: str) -> pads.Dataset:
             file=file,
             expected="parquet, csv, json or anndata",
             found=backend,
-            hint="open it with ngio",
+            hint="have the program that wrote it write one of these formats",
         )
     key = f"{path}/table.{backend}"
     try:

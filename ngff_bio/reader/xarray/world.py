@@ -135,7 +135,11 @@ def _pixel_span(
 
     if isinstance(span, slice):
         if span.step not in (None, 1):
-            raise ArgumentError("a region has no step", found=span.step, hint="use a resolution")
+            raise ArgumentError(
+                "a region has no step",
+                found=span.step,
+                hint="leave the step out: resolution=... or level=... reads fewer pixels",
+            )
         span = (span.start, span.stop)
     if not isinstance(span, tuple | list):
         at = 0 if span is None else round(index(span))
