@@ -62,7 +62,7 @@ def label_files(
         raise ArgumentError(
             "the selection has no label layers",
             file=selection.url,
-            hint="select another image with --image",
+            hint="select another image with --image, or add label images with `ngff-bio labels add`",
         )
     check_one_file(place, [label.name for label in labels], "label images")
     for label in labels:

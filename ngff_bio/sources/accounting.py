@@ -127,6 +127,10 @@ def _unread_error(found: Mapping[str, list[str]], source: str) -> SourceError:
     ways = [*dict.fromkeys(WAYS[kind] for kind in found if kind in WAYS)]
     if "MATLAB arrays" in kinds and (command := missing_readers()):
         ways.insert(0, f"to read maps of instances in MATLAB files (HoVer-Net): {command}")
+    if source == "well-table" and "image file" in kinds:
+        ways.insert(
+            0, "label images are read if a column ObjectsFileName_NAME of the table names them"
+        )
     tables = [n for names in found.values() for n in names if n.lower().endswith(".csv")]
     if tables and source == "plate":
         ways.insert(0, f"a table of wells is read with --wells {tables[0]}")

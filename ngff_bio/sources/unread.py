@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Sequence
 from functools import partial
@@ -63,9 +64,12 @@ WAYS = {
         "to convert arrays of labels, save them as TIFF (tifffile.imwrite) in a folder masks beside "
         "that of the images, each named like its image",
     ),
-    "image file": "to read each image file as an image or a label image, add --format images",
+    "image file": "to read each image file as an image, and nothing else, add --format images "
+    "--labels none --ignore-unread",
     "tracks of Mastodon": "export tracks of Mastodon as tables, and add these to the store with "
     "`ngff-bio table add`",
+    "JSON in UTF-16": "save JSON files in UTF-8",
+    "JSON with comments": "JSON has no comments: remove them",
     "archive": "unpack archives that are beside other files",
     "COCO results": "COCO results list no images: write them as COCO annotations, with images and "
     "categories",
@@ -170,6 +174,10 @@ def _kind(tree: FileTree, name: str, stems: set[str]) -> str:
     if ending in (".json", ".jsonl", ".ndjson"):
         with tree.file(name).open() as stream:
             head = stream.read(_SNIFFED)
+        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "JSON in UTF-16"
+        if head.lstrip().startswith((b"//", b"/*")):
+            return "JSON with comments"
         if re.match(rb'\s*\[\s*\{[^{}]*"image_id"\s*:', head):
             return "COCO results"
         found = (f"JSON of {tool}" for tool, key in _TOOLS.items() if re.search(key, head))

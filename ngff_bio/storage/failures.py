@@ -29,7 +29,8 @@ _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does no
 #: What to do about what a server says, by its code.
 _HINTS = {
     "SignatureDoesNotMatch": "the secret key does not belong to the access key: set it again",
-    "InvalidAccessKeyId": "the server does not know the access key: check it, and the endpoint",
+    "InvalidAccessKeyId": "the server does not know the access key: check it, the endpoint, and the "
+    "session token if one is given",
     "ExpiredToken": "the session has expired: log in again, or renew the session token",
     "InvalidToken": "the session token is not valid: renew it, or leave it out",
     "RequestTimeTooSkewed": "the clock of this machine is wrong: set it",

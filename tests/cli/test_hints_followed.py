@@ -88,6 +88,7 @@ def _write_more(home: Path) -> None:
     (home / "twice.csv").write_text("well,drug\nA01,x\nA01,y\n")
     (home / "wells.csv").write_text("well,drug\nA01,x\nA02,y\n")
     np.save(home / "labels.npy", np.ones((24, 30), "u2"))
+    np.save(home / "one.npy", cells)
     (home / "table.csv").write_text("label,area\n1,3\n")
     assert run("convert", home / "one", home / "one.zarr")[0] == 0
     for name in ("missing", "short"):
@@ -101,6 +102,20 @@ def _write_more(home: Path) -> None:
     coco = min((home / "untyped").rglob("*.json"))
     coco = coco.rename(coco.with_name("cells [1].json"))
     coco.write_text(json.dumps({**content, "categories": 5}))
+    makers.make_labelme_folder(home / "utf16", size=(24, 30), images=1, instances=2)
+    shutil.copytree(home / "utf16", home / "utf8")
+    outlines = next((home / "utf16").rglob("*.json"))
+    outlines.write_text(outlines.read_text(), encoding="utf-16")
+    for well in ("B02", "C03"):
+        put(home / f"cells/{well}_w1.tif", noise[0])
+        put(home / f"cells/{well}_nuclei.tif", cells)
+    header, rows = "FileName_DNA,Metadata_Well", [("B02_w1.tif", "B02"), ("C03_w1.tif", "C03")]
+    lines = [header, *(f"{name},{well}" for name, well in rows)]
+    (home / "cells/Image.csv").write_text("\n".join(lines))
+    shutil.copytree(home / "cells", home / "named")
+    lines = [f"{header},ObjectsFileName_Nuclei"]
+    lines += [f"{name},{well},{well}_nuclei.tif" for name, well in rows]
+    (home / "named/Image.csv").write_text("\n".join(lines))
     for kind, name, file in (("labels", "mine", "labels.npy"), ("table", "own", "table.csv")):
         assert run(kind, "add", home / "a.zarr", "image_1", name, home / file)[0] == 0
 
@@ -162,6 +177,17 @@ CASES = [
     ("convert short NEW", "--on-error skip", "convert short NEW --on-error skip"),
     ("convert untyped NEW", "--exclude 'coco/annotations/cells [1].json'",
      "convert untyped NEW --exclude 'coco/annotations/cells [1].json'"),
+    ("convert cells NEW", "--format images --labels none --ignore-unread",
+     "convert cells NEW --format images --labels none --ignore-unread"),
+    ("convert cells NEW", "ObjectsFileName_NAME", "convert named NEW"),
+    ("convert utf16 NEW", "save JSON files in UTF-8", "convert utf8 NEW"),
+    ("export a.zarr NEW --to wbc-crops", "to coco", "export a.zarr NEW --to coco"),
+    ("export one.zarr NEW --to label-tiff", "labels add", "labels add one.zarr / own one.npy"),
+    ("export a.zarr a.tif --to label-tiff", "choose a folder", "export a.zarr NEW --to label-tiff"),
+    ("export a.zarr NEW --to label-studio", "labelme", "export a.zarr NEW --to labelme"),
+    ("convert plate NEW --pattern '^(?P<well>[A-P][0-9]+)_'", "searched in the path",
+     "convert plate NEW --pattern '(?P<well>[A-P][0-9]+)_'"),
+    ("verify a.zarr --source src/coco", "folder that contains it", "verify a.zarr --source src"),
     ("copy one.zarr NEW --images x", "without --images", "copy one.zarr NEW"),
     ("copy a.zarr src", "another destination", "copy a.zarr NEW"),
     ("upgrade a.zarr --ome-version 0.4", "convert STORE NEW_STORE --ome-version 0.4",

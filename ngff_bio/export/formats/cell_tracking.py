@@ -66,7 +66,9 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
             "the selection has no tracked label layer",
             file=selection.url,
             expected="a layer whose label values are objects over time",
-            hint="convert with --tracked, or export to label-tiff",
+            hint="convert with --tracked, or export to label-tiff"
+            if any(image.layers for image in selection.images)
+            else "convert images and their label images with --tracked",
         )
     report.images = number
     report_losses(selection, report, "the Cell Tracking Challenge")

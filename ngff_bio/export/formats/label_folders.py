@@ -121,7 +121,8 @@ def _pairs(
         raise ArgumentError(
             f"nothing can be exported for {format}: the selection has no label layer",
             file=selection.url,
-            hint="select another image with --image, or semantic layers with --labels",
+            hint="select another image with --image, or semantic layers with --labels, or add label "
+            "images with `ngff-bio labels add`",
         )
     if not semantic:
         report_losses(selection, report, format)

@@ -71,16 +71,16 @@ def write(selection: Selection, place: Path, report: ExportReport) -> None:
         if "crop_index" not in image.stored.source_attributes():
             for cell in _white_cells(image, report):
                 tests[cell.test].append(cell)
-    if not tests and not old:
-        raise ArgumentError(
-            "the store has no white cells",
-            file=selection.url,
-            expected="boxes of class 2 or above on focal stacks",
-            hint="export other stores to coco, labelme or yolo",
-        )
     rows: list[list[object]] = []
     for _, cells in sorted(tests.items()):
         _write_test(place, sorted(cells, key=lambda c: c.order), rows, report)
+    if not rows and not old:
+        raise ArgumentError(
+            "the store has no white cells",
+            file=selection.url,
+            expected=f"boxes of class 2 or above on focal stacks of at least {SIZE} x {SIZE} pixels",
+            hint="export other stores to coco, labelme or yolo",
+        )
     if rows:
         with (place / "labels.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([("", *COLUMNS), *rows])

@@ -109,7 +109,10 @@ def _failure(where: str, error: Exception) -> NgffBioError:
             "the server denies access",
             file=where,
             found=error,
-            hint="give credentials with --source-option, or source_options in Python",
+            hint="write USER:PASSWORD@ before the host in the URL, or give headers with source_options "
+            "in Python"
+            if where.startswith("http")
+            else "give credentials with --source-option, or source_options in Python",
         )
     return StorageError(
         "the request failed",
