@@ -298,7 +298,8 @@ def _requests(_: Target, place: Path, data: bytes, __: Path, ___: Random | None)
     if not re.match(
         rb"(HTTP/1\.[01] \d{3} |$|<!DOCTYPE HTML)", answer, re.ASCII | re.I
     ):  # HTTP 0.9
-        assert any(p.read_bytes() == answer for p in (place / "a.zarr").rglob("*") if p.is_file())
+        # With the lines of a header below the first one: also a range of the file.
+        assert any(answer in p.read_bytes() for p in (place / "a.zarr").rglob("*") if p.is_file())
     good = b" 200 " in answer[:20] or b" 206 " in answer[:20]
     return {"result": "equal" if good else "refused", "what": ""}
 
