@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from ngff_bio.copying.archive import MEMORY, copy_to_zip
@@ -207,18 +206,19 @@ def _send(
     """Send objects: those that open the store last."""
     total, done = sum(o.size for o in todo.values()), 0
     last = [k for k in (MANIFEST, MANIFEST_CHECKSUM, *ROOTS) if k in todo]
-    memory = _Memory(MEMORY)
+    memory, counting = _Memory(MEMORY), threading.Lock()
 
-    def send(key: str) -> int:
+    def send(key: str) -> None:
+        nonlocal done
         with memory.held(todo[key].size):
-            return target.put(key, read_object(source, key, todo[key]))
+            size = target.put(key, read_object(source, key, todo[key]))
+        with counting:
+            done += size
+            progress(done, total)
 
-    for size in pool.imap(partial(send, key) for key in sorted(todo.keys() - set(last))):
-        done += size
-        progress(done, total)
+    pool.map(send, sorted(todo.keys() - set(last)))
     for key in last:
-        done += send(key)
-        progress(done, total)
+        send(key)
 
 
 class _Memory:
