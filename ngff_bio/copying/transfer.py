@@ -83,7 +83,7 @@ def copy(
     workers
         Threads where both are on this machine; one per processor core if 0.
     progress
-        Called with bytes sent and in all.
+        Called with bytes sent and in all, by the threads that send: by one of them at a time.
 
     Raises
     ------

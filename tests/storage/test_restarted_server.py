@@ -52,11 +52,11 @@ def test_what_is_written_meanwhile_is_equal_in_the_end(tmp_path: Path) -> None:
         threading.Thread(target=later).start()
 
     all_write = threading.Barrier(3, restart)
-    writers = threading.local()
+    waited: set[str] = set()
 
-    def progress(done: int, total: int) -> None:
-        if done > total / 3 and not hasattr(writers, "killed"):
-            writers.killed = True
+    def progress(name: str, done: int, total: int) -> None:
+        if done > total / 3 and name not in waited:
+            waited.add(name)
             all_write.wait(60)
 
     calls: dict[str, Any] = {
@@ -75,7 +75,8 @@ def test_what_is_written_meanwhile_is_equal_in_the_end(tmp_path: Path) -> None:
     try:
         ngff_bio.publish(store, tmp_path / "published.zarr", url=url)
         with ThreadPoolExecutor(3) as pool:
-            failed = list(pool.map(partial(write, progress=progress), calls))
+            futures = [pool.submit(write, name, progress=partial(progress, name)) for name in calls]
+            failed = [future.result() for future in futures]
         assert len(processes) == 2
         for name, error in zip(calls, failed, strict=True):
             if error is not None:

@@ -56,6 +56,8 @@ def read_index(tree: FileTree, name: str, problems: Problems) -> PlateIndex:
     if len({p.acquisition for p in planes}) < 2:
         planes = [replace(p, acquisition="") for p in planes]
     starts = [at for p in planes if (at := _instant(p.record.get("Time")))]
+    # Times with and without a time zone cannot be compared.
+    start = min(starts) if len({at.tzinfo is None for at in starts}) == 1 else None
     read = [name]
     detail = beside(name, "MeasurementDetail.mrf")
     about: dict[str, str] = {}
@@ -81,7 +83,7 @@ def read_index(tree: FileTree, name: str, problems: Problems) -> PlateIndex:
     keys = sorted({p.channel for p in planes}, key=lambda key: (len(key), key))
     return PlateIndex(
         rule=f"by the index {name} of CellVoyager",
-        planes=tuple(_since(p, min(starts, default=None)) for p in planes),
+        planes=tuple(_since(p, start) for p in planes),
         plate=plate.get("Name", ""),
         acquisition=about.get("Title", ""),
         channels={key: _channel(key, settings.get(key, {})) for key in keys},
