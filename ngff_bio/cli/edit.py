@@ -203,6 +203,7 @@ def _read_files(files: list[Path], axes: str) -> Any:
                 file=str(file),
                 expected=read[0].shape,
                 found=values.shape,
+                hint="name files of one image: its planes or frames, all of the same size",
             )
     return np.stack(read)
 

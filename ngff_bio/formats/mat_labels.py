@@ -204,8 +204,8 @@ def _loaded(file: SourceFile, wanted: list[str]) -> dict[str, NDArray[Any]]:
         return {name: np.asarray(arrays[name]) for name in wanted}
 
 
-#: The other process gets names of arrays with the size of a file, then the file, and answers with an
-#: archive of the arrays, or with what is wrong, until there is no further file.
+#: For each file the other process reads a line of JSON (size of the file in bytes, names of arrays) and
+#: the file, and writes a line of JSON (size of the result in bytes, error or null) and an ``.npz``.
 _READ = """
 import io, json, sys
 import numpy, scipy.io

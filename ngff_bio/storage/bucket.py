@@ -248,10 +248,8 @@ class BucketStorage(Storage):
             pages = pages or iter(o.list(self.store, prefix or None, offset=last))
             try:
                 return next(pages, None)
-            except Exception:
-                pages = (
-                    None  # it has no next page after an error: a new one begins after the last key
-                )
+            except Exception:  # raised again; of any type, since the iterator is of no use after it
+                pages = None  # a new one begins after the last key
                 raise
 
         while (page := self._call("list", prefix, next_page)) is not None:

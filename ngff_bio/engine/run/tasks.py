@@ -76,7 +76,7 @@ class ClusterTasks(Generic[T]):
         while True:
             found = self._answer(lambda client: client.scheduler.identity(n_workers=-1))
             if found["workers"]:
-                return found["workers"]  # type: ignore[no-any-return]
+                return found["workers"]  # type: ignore[no-any-return]  # JSON of the scheduler
             self._check()
             sleep(0.1)
 
@@ -168,7 +168,7 @@ class ClusterTasks(Generic[T]):
 
     def run_on(self, workers: list[str], function: Any, *args: Any) -> dict[str, Any]:
         """What a function returns on each of some workers, or the error."""
-        return self._answer(  # type: ignore[no-any-return]
+        return self._answer(  # type: ignore[no-any-return]  # distributed has no types
             lambda client: client.run(
                 function, *args, workers=workers, on_error="return", asynchronous=True
             )

@@ -99,7 +99,7 @@ def test_a_seg_npy_that_is_not_masks_is_one_error(
     put(tmp_path / "in/a.tif", gray(1))
     put(tmp_path / "in/b.tif", gray(1))
     content = cellpose_seg(labels_of(3), "a.tif") | {k: make() for k, make in more.items()}
-    np.save(tmp_path / "in/a_seg.npy", content)  # type: ignore[arg-type]
+    np.save(tmp_path / "in/a_seg.npy", content)  # type: ignore[arg-type]  # pickled
     with pytest.raises(NgffBioError, match=what) as error:
         convert(tmp_path / "in")
     assert error.value.file == "a_seg.npy"
@@ -112,7 +112,7 @@ def test_a_seg_npy_may_name_its_image_by_a_path(path: Any, tmp_path: Path) -> No
     """As ``masks_flows_to_seg`` saves it if it is called with paths."""
     put(tmp_path / "in/a.tif", gray(1))
     content = cellpose_seg(labels_of(3), "a.tif") | {"filename": path, "model_path": path}
-    np.save(tmp_path / "in/a_seg.npy", content)  # type: ignore[arg-type]
+    np.save(tmp_path / "in/a_seg.npy", content)  # type: ignore[arg-type]  # pickled
     store, _ = convert(tmp_path / "in")
     assert (pixels(store, "labels/seg") == labels_of(3)).all()
     kept = attributes(store, "labels/seg")["ngff_bio"]["attributes"]["cellpose"]
@@ -124,7 +124,7 @@ def test_deep_and_wide_values_are_read_and_not_kept(value: list[Any], tmp_path: 
     put(tmp_path / "in/a.tif", gray(1))
     value.append(value)  # a circle
     content = cellpose_seg(labels_of(3), "a.tif", extra=value)
-    np.save(tmp_path / "in/a_seg.npy", content)  # type: ignore[arg-type]
+    np.save(tmp_path / "in/a_seg.npy", content)  # type: ignore[arg-type]  # pickled
     store, _ = convert(tmp_path / "in")
     kept = attributes(store, "labels/seg")["ngff_bio"]["attributes"]["cellpose"]
     assert "extra" not in kept
