@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from ngff_bio import ngff
+from ngff_bio.checksums import crc32c
 from ngff_bio.copying.objects import CopyReport, StoredObject, read_object
-from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.errors import ArgumentError, StoreExistsError
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import BucketStorage, FolderStorage, Storage

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ngff_bio.checks.store.objects import load_manifest
-from ngff_bio.engine.write.checksums import crc32c
+from ngff_bio.checksums import crc32c
 from ngff_bio.engine.write.manifest import MANIFEST, MANIFEST_CHECKSUM, parse_manifest
 from ngff_bio.errors import IncompleteStoreError, StorageError, StoreError
 from ngff_bio.storage import Storage, checked_key

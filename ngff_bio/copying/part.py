@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from ngff_bio.checks.store.documents import read_documents
-from ngff_bio.engine.write.checksums import crc32c
+from ngff_bio.checksums import crc32c
 from ngff_bio.engine.write.manifest import (
     MANIFEST,
     object_entries,

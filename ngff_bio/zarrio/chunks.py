@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ngff_bio.errors import StoreError, plain_reason
 from ngff_bio.model import PixelArray, Region
 from ngff_bio.zarrio.arrays import ArrayMeta
-from ngff_bio.zarrio.codecs import crc32c
+from ngff_bio.zarrio.codecs import crc32c_bytes
 
 #: Writes one object, given its key and its bytes in pieces.
 Put = Callable[[str, list[bytes]], object]
@@ -106,7 +106,7 @@ def parse_shard_index(meta: ArrayMeta, data: bytes, file: str) -> NDArray[np.uin
             hint=DAMAGED_HINT,
         )
     body, tail = (data[:-4], data[-4:]) if meta.index.checked else (data, None)
-    if tail is not None and crc32c(body) != tail:
+    if tail is not None and crc32c_bytes(body) != tail:
         raise StoreError(
             "the index of a shard is damaged", file=file, found="another CRC-32C", hint=DAMAGED_HINT
         )
@@ -247,7 +247,7 @@ def pack_shard(
         return []
     table = index.tobytes()
     if meta.index.checked:
-        table += crc32c(table)
+        table += crc32c_bytes(table)
     return [table, *pieces] if meta.index.at_start else [*pieces, table]
 
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ngff_bio.checksums import crc32c
 from ngff_bio.errors import ArgumentError, StoreError
 from ngff_bio.model import PixelArray, SampleType
 
@@ -91,7 +92,7 @@ class Codec:
                 return cast("bytes", compress(data, level=self.level))
             case "crc32c":
                 raw = bytes(data)
-                return raw + crc32c(raw)
+                return raw + crc32c_bytes(raw)
             case "none":
                 return bytes(data)
         raise ValueError("the codec has not been chosen yet")
@@ -105,10 +106,9 @@ class Codec:
             Whatever the library raises on damaged bytes.
         """
         if self.name == "crc32c":
-            body, tail = memoryview(data)[:-4], memoryview(data)[-4:]
-            if crc32c(body) != tail:
+            if crc32c(data) != _CRC32C_OF_CHECKED:
                 raise ValueError("the checksum (CRC-32C) does not match the bytes")
-            return body
+            return memoryview(data)[:-4]
         if self.name in ("none", "auto"):
             return data
         import imagecodecs
@@ -164,14 +164,13 @@ ZSTD = Codec("zstd", level=3)
 AUTO = Codec("auto")
 CRC32C = Codec("crc32c")
 
+#: CRC-32C of any bytes with their own CRC-32C behind them: the residue of the polynomial.
+_CRC32C_OF_CHECKED = 0x48674BC7
 
-def crc32c(data: bytes | memoryview) -> bytes:
-    """CRC-32C (Castagnoli) of bytes as Zarr stores it: four bytes, little-endian."""
-    import google_crc32c
 
-    # The library takes no memoryview, but an array without a copy.
-    whole = data if isinstance(data, bytes) else np.frombuffer(data, np.uint8)
-    return int(google_crc32c.value(whole)).to_bytes(4, "little")
+def crc32c_bytes(data: bytes | memoryview) -> bytes:
+    """CRC-32C of bytes as Zarr stores it: four bytes, little-endian."""
+    return crc32c(data).to_bytes(4, "little")
 
 
 def codec_from(name: object, config: Mapping[str, Any]) -> Codec:
@@ -219,7 +218,7 @@ class CodecPipeline:
         for codec in self.codecs[:-1] if checked else self.codecs:
             data = codec.encode(data)
         whole = data if isinstance(data, bytes) else cast("bytes", data.tobytes())
-        return [whole, crc32c(whole)] if checked else [whole]
+        return [whole, crc32c_bytes(whole)] if checked else [whole]
 
     def decode(self, data: Any, out: PixelArray) -> PixelArray:
         """Pixels of a chunk; ``out`` is a C-contiguous array of its shape and type to be used.

@@ -11,7 +11,7 @@ from ngff_bio.errors import StoreError
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
 from ngff_bio.zarrio.chunks import DAMAGED_HINT, Chunk, parse_shard_index, stored_chunks
-from ngff_bio.zarrio.codecs import CRC32C, Codec, crc32c
+from ngff_bio.zarrio.codecs import CRC32C, Codec, crc32c_bytes
 
 
 def read_encoded(
@@ -87,7 +87,7 @@ class ChecksumStep:
             If there are none, or their checksum is another one.
         """
         body = data[:-4] if self.there else data
-        other = self.there and crc32c(body) != data[-4:]
+        other = self.there and crc32c_bytes(body) != data[-4:]
         if other or not _is_whole(self.codec, body, self.nbytes):
             raise StoreError(
                 "a chunk is damaged",
@@ -98,7 +98,7 @@ class ChecksumStep:
             )
         if not self.wanted:
             return [body]
-        return [data] if self.there else [body, crc32c(body)]
+        return [data] if self.there else [body, crc32c_bytes(body)]
 
 
 def _is_whole(codec: str, data: bytes, nbytes: int) -> bool:

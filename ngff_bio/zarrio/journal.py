@@ -25,7 +25,7 @@ import msgspec
 from ngff_bio.errors import IncompleteStoreError, StoreError, StoreNotFoundError
 from ngff_bio.parallel import decoder_of
 from ngff_bio.storage import Locality, ReadOnlyStorage, Storage
-from ngff_bio.zarrio.codecs import crc32c
+from ngff_bio.zarrio.codecs import crc32c_bytes
 from ngff_bio.zarrio.documents import attributes_of, parse_json, store_errors, to_json
 
 #: What is below it is not part of a store.
@@ -52,13 +52,13 @@ ROOTS = (*FIRST_READ, ".zgroup")
 
 def sealed(data: bytes) -> bytes:
     """JSON with its CRC-32C in a last line: it can be damaged before it is read."""
-    return data + b"\n" + crc32c(data).hex().encode() + b"\n"
+    return data + b"\n" + crc32c_bytes(data).hex().encode() + b"\n"
 
 
 def unsealed(data: bytes) -> bytes:
     """The JSON; raises a `ValueError` if it is not what was written."""
     text, line, seal = data.removesuffix(b"\n").rpartition(b"\n")
-    if line and seal != crc32c(text).hex().encode():
+    if line and seal != crc32c_bytes(text).hex().encode():
         raise ValueError("the checksum is wrong")
     return text or data
 

@@ -36,6 +36,7 @@ from scenes import collection, plate, volume
 
 import ngff_bio
 from ngff_bio.checks.source.verify import verify
+from ngff_bio.checksums import crc32c
 from ngff_bio.engine import (
     DaskRunner,
     ProcessRunner,
@@ -44,7 +45,6 @@ from ngff_bio.engine import (
     progress_of,
     write_dataset,
 )
-from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.model import Region, SourceDataset, SourceImage, SourceParts, axes_from
 from ngff_bio.sources.files.ranges import LocalFile
 from ngff_bio.storage import BucketStorage, FolderStorage, MemoryStorage, Storage

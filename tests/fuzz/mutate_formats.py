@@ -26,7 +26,7 @@ from fuzz.mutate import (
     text_field,
 )
 
-from ngff_bio.engine.write.checksums import crc32c
+from ngff_bio.checksums import crc32c
 from ngff_bio.zarrio.journal import sealed
 
 JSON_NAMES = (".json", ".geojson", ".ipynb", ".zattrs", ".zgroup", ".zarray", ".zmetadata")

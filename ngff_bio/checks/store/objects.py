@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from ngff_bio.checks.differences import Difference, Progress
-from ngff_bio.engine.write.checksums import crc32c
+from ngff_bio.checksums import crc32c
 from ngff_bio.engine.write.manifest import (
     MANIFEST,
     MANIFEST_CHECKSUM,

@@ -13,10 +13,10 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import google_crc32c
 import numpy as np
 
 from ngff_bio._version import __version__
+from ngff_bio.checksums import crc32c
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.errors import SourceError
 from ngff_bio.model import SourceFile, SourceImage, SourcePart
@@ -191,5 +191,5 @@ def _checksum(array: np.ndarray[Any, Any]) -> str:
             found = os.stat(array.filename)
             of_file = f" {found.st_size} {found.st_mtime_ns} {found.st_ino} {found.st_ctime_ns}"
         array = array.reshape(-1)[::step] if array.flags.c_contiguous else array.flat[::step]
-    crc = google_crc32c.value(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    crc = crc32c(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return f"{crc}{of_file}"

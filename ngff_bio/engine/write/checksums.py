@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import google_crc32c
 import numpy as np
 
+from ngff_bio.checksums import crc32c
 from ngff_bio.model import PixelArray
 from ngff_bio.storage import Buffer, Storage
 from ngff_bio.storage.base import pieces
@@ -28,13 +28,6 @@ class ChecksummingWriter:
         for piece in whole:
             crc = crc32c(piece, crc)
         self.written[key] = self.storage.put(key, whole), crc
-
-
-def crc32c(data: Buffer, start: int = 0) -> int:
-    """CRC-32C (Castagnoli) of bytes, continued from ``start``."""
-    # The library takes no memoryview, but an array without a copy.
-    array = data if isinstance(data, bytes) else np.frombuffer(data, np.uint8)
-    return int(google_crc32c.extend(start, array))
 
 
 def checksum(block: PixelArray) -> int:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ngff_bio import ngff
+from ngff_bio.checksums import crc32c
 from ngff_bio.engine.plan.layout import ArrayPlan
 from ngff_bio.engine.plan.plan import Plan, PlannedArray, below
-from ngff_bio.engine.write.checksums import ChecksummingWriter, crc32c
+from ngff_bio.engine.write.checksums import ChecksummingWriter
 from ngff_bio.engine.write.manifest import SourceFiles, make_entries, no_files, write_manifest
 from ngff_bio.engine.write.metadata import (
     dataset_attributes,

@@ -29,8 +29,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ngff_bio.checksums import crc32c
 from ngff_bio.engine.plan.plan import Plan
-from ngff_bio.engine.write.checksums import crc32c
 from ngff_bio.engine.write.records import UnitRecord, load_record
 from ngff_bio.errors import StorageError, StoreError, plain_reason
 from ngff_bio.parallel import WorkerPool

@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import BinaryIO
 
-import google_crc32c
-
+from ngff_bio.checksums import crc32c
 from ngff_bio.model import SourceDataset, SourceFile
 from ngff_bio.sources.files.archives import ArchiveMember, UnpackedTar
 from ngff_bio.sources.files.tree import FileTree
@@ -66,7 +65,7 @@ def _checksum(file: BinaryIO, stopped: Event) -> tuple[int, int]:
     size, crc = 0, 0
     while (block := file.read(_BLOCK)) and not stopped.is_set():
         size += len(block)
-        crc = google_crc32c.extend(crc, block)
+        crc = crc32c(block, crc)
     return size, crc
 
 
