@@ -14,8 +14,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from types import CodeType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 
@@ -23,7 +24,7 @@ from ngff_bio.compute.results import Kept, folder_of, parse_name
 from ngff_bio.engine.write.manifest import MANIFEST, read_manifest
 from ngff_bio.reader import Image
 from ngff_bio.storage import Storage
-from ngff_bio.zarrio.journal import RESULTS, STATE, sealed, unsealed
+from ngff_bio.zarrio.journal import RESULTS, sealed, unsealed
 
 _DOCUMENTS = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
@@ -103,22 +104,21 @@ def digest_of(
         By path, with the label images that are read.
     """
     total = hashlib.sha256(repr((identity(function), *settings)).encode())
-    read = {image.below(name) for image, labels in images.values() for name in _read(image, labels)}
-    if storage.size(MANIFEST) is not None:
-        rows = [(e.path, e.size, e.crc32c) for e in read_manifest(storage) if e.kind == "object"]
-    else:
-        rows = [(k, n, None) for k, n in storage.list() if not k.startswith(f"{STATE}/")]
-    for path, size, crc in sorted(rows):
+    read = set()
+    for path, (image, labels) in images.items():
+        read |= {image.below(level.path) for level in image.multiscale.levels}
+        read |= {image.below(f"labels/{name}") for name in labels}
+        known = [image.meta, dict(image.attributes), *map(image.label_meta, labels)]
+        total.update(f"{path} {known}\n".encode())
+    rows: Iterable[tuple[str, int, object]]
+    if storage.size(MANIFEST) is not None and storage.locality == "network":
+        rows = ((e.path, e.size, e.crc32c) for e in read_manifest(storage) if e.kind == "object")
+    else:  # another program need not have changed the manifest
+        rows = storage.versions()
+    for path, size, version in sorted(rows):
         if path.rpartition("/")[2] not in _DOCUMENTS and _within(path, read):
-            total.update(f"{path} {size} {crc}\n".encode())
-    total.update("\n".join(images).encode())
+            total.update(f"{path} {size} {version or uuid4()}\n".encode())
     return total.hexdigest()[:32]
-
-
-def _read(image: Image, labels: Iterable[str]) -> Iterable[str]:
-    yield from (level.path for level in image.multiscale.levels)
-    for name in labels:
-        yield f"labels/{name}"
 
 
 def _within(path: str, groups: set[str]) -> bool:
@@ -129,28 +129,57 @@ def _within(path: str, groups: set[str]) -> bool:
     return False
 
 
-def identity(function: object) -> object:
-    """What identifies a function: names, code and defaults; not what it calls."""
+def identity(function: object, seen: frozenset[object] = frozenset()) -> object:
+    """What identifies a function: names, code and defaults; what it is bound to; functions and numbers,
+    texts and tuples of its module that it uses. Not what other modules do.
+    """
     if isinstance(function, partial):
-        given = sorted(function.keywords.items())
-        return ("partial", identity(function.func), _value(function.args), _value(given))
-    code = getattr(function, "__code__", None)
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    if isinstance(code, CodeType):
-        cells = getattr(function, "__closure__", None) or ()
-        inner = [_value(c.cell_contents) for c in cells]
-        return (name, _code(code), _value(getattr(function, "__defaults__", None)), inner)
-    return (name, _value(function))
+        named = sorted(function.keywords.items())
+        own = identity(function.func, seen)
+        return ("partial", own, _value(function.args, seen), _value(named, seen))
+    if isinstance(function, MethodType):
+        return ("method", _value(function.__self__), identity(function.__func__, seen))
+    if not isinstance(function, FunctionType):
+        own = {k: v for k, v in vars(type(function)).items() if k[:2] != "__" or k == "__call__"}
+        kind = [(k, _value(v, seen)) for k, v in sorted(own.items())]
+        return (type(function).__qualname__, _pickled(function), kind)
+    code, seen = function.__code__, seen | {function}
+    inner = [_value(c.cell_contents, seen) for c in function.__closure__ or ()]
+    given = (_value(function.__defaults__, seen), _value(function.__kwdefaults__, seen))
+    uses = [
+        (name, _value(value, seen))
+        for name in sorted(_names(code))
+        if isinstance(value := function.__globals__.get(name), _PLAIN)
+        or (isinstance(value, FunctionType) and value.__module__ == function.__module__)
+    ]
+    return (function.__qualname__, _code(code), given, inner, uses)
+
+
+_PLAIN = (int, float, complex, str, bytes, tuple)
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = (c for c in code.co_consts if isinstance(c, CodeType))
+    return {*code.co_names}.union(*map(_names, inner))
 
 
 def _code(code: CodeType) -> object:
-    consts = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    consts = [_code(c) if isinstance(c, CodeType) else _constant(c) for c in code.co_consts]
     return (code.co_code.hex(), code.co_names, consts)
 
 
-def _value(value: object) -> object:
-    if callable(value) and hasattr(value, "__code__"):
-        return identity(value)
+def _constant(value: object) -> str:
+    # The order of a set of texts is another one in each process.
+    return repr(sorted(map(repr, value)) if isinstance(value, frozenset) else value)
+
+
+def _value(value: object, seen: frozenset[object] = frozenset()) -> object:
+    if isinstance(value, FunctionType | MethodType | partial):
+        return "recursion" if value in seen else identity(value, seen)
+    return _pickled(value)
+
+
+def _pickled(value: object) -> str:
     try:
         return hashlib.sha256(pickle.dumps(value)).hexdigest()
     except (pickle.PicklingError, AttributeError, TypeError):

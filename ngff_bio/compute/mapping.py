@@ -82,7 +82,8 @@ def map_images(
         Whether what has the same name is replaced.
     resume
         Whether results that an interrupted run left are taken. They are those of the same function
-        (its code, not of what it calls) of the same pixels.
+        (its code, and functions, numbers and texts of its module that it uses, not other modules) of
+        the same pixels, labels and metadata.
     on_error
         ``stop``: the first failure ends the work. ``skip``: images with a failure are left out, and
         listed in the result.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ngff_bio import ngff
 from ngff_bio.checksums import crc32c
-from ngff_bio.copying.objects import CopyReport, StoredObject, read_object
+from ngff_bio.copying.objects import CopyReport, StoredObject, check_unchanged, read_object
 from ngff_bio.errors import ArgumentError, StoreExistsError
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import BucketStorage, FolderStorage, Storage
@@ -83,6 +83,7 @@ def copy_to_zip(
                 done += len(data)
                 yield key, data
             progress(done, report.bytes)
+        check_unchanged(source, objects)
         report.requests["GET"] = report.sent
 
     if isinstance(outer, FolderStorage):

@@ -24,10 +24,13 @@ MARK = f"{STATE}/copy.json"
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """Size of an object in bytes, and its CRC-32C if the manifest has one."""
+    """Size of an object in bytes, and its CRC-32C if the manifest has one, else what its storage knows
+    of its version.
+    """
 
     size: int
     crc32c: int | None = None
+    version: str = ""
 
 
 @dataclass(slots=True)
@@ -112,7 +115,7 @@ def objects_of(source: Storage, report: CopyReport) -> dict[str, StoredObject]:
         line = source.get(MANIFEST_CHECKSUM) or b""
         found[MANIFEST_CHECKSUM] = StoredObject(len(line), crc32c(line))
     try:
-        listed = {k: n for k, n in source.list() if not k.startswith(f"{STATE}/")}
+        listed = _listed(source)
     except StorageError:
         if manifest is None:
             raise StoreError(
@@ -123,10 +126,38 @@ def objects_of(source: Storage, report: CopyReport) -> dict[str, StoredObject]:
             ) from None
         return found
     for key, known in found.items():
-        if listed.get(key) != known.size:
-            raise _damaged(source, key, f"{known.size} bytes", listed.get(key))
+        size = listed[key].size if key in listed else None
+        if size != known.size:
+            raise _damaged(source, key, f"{known.size} bytes", size)
     report.unchecked = sorted(listed.keys() - found.keys())
-    return found | {key: StoredObject(listed[key]) for key in report.unchecked}
+    return found | {key: listed[key] for key in report.unchecked}
+
+
+def _listed(source: Storage) -> dict[str, StoredObject]:
+    return {
+        key: StoredObject(size, None, version)
+        for key, size, version in source.versions()
+        if not key.startswith(f"{STATE}/")
+    }
+
+
+def check_unchanged(source: Storage, objects: Mapping[str, StoredObject]) -> None:
+    """Check that no object that has no checksum has changed since the objects were listed.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If one has: what was copied may be of two versions.
+    """
+    unchecked = {key: one for key, one in objects.items() if one.crc32c is None}
+    now = _listed(source) if unchecked else {}
+    for key, one in unchecked.items():
+        if now.get(key) != one:
+            raise StoreError(
+                "the store was changed while it was copied",
+                file=f"{source.url}/{key}",
+                hint="run the same command again: it begins anew",
+            )
 
 
 def _damaged(source: Storage, key: str, expected: object, found: object) -> StoreError:
@@ -153,9 +184,11 @@ def read_object(source: Storage, key: str, known: StoredObject) -> bytes:
     raise _damaged(source, key, f"{known.size} bytes{crc}", found)
 
 
-def token_of(objects: Mapping[str, StoredObject]) -> str:
-    """Digest of what a store contains."""
-    lines = (f"{key} {o.size} {o.crc32c}" for key, o in sorted(objects.items()))
+def token_of(objects: Mapping[str, StoredObject]) -> str | None:
+    """Digest of what a store contains; ``None`` if of an object only the size is known."""
+    if any(o.crc32c is None and not o.version for o in objects.values()):
+        return None
+    lines = (f"{key} {o.size} {o.crc32c} {o.version}" for key, o in sorted(objects.items()))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -69,9 +69,14 @@ class PartOfStore(ReadOnlyStorage):
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
-        added = dict(self.added.list(prefix))
-        kept = (o for o in self.source.list(prefix) if self.keeps(o[0]) and o[0] not in added)
-        yield from chain(kept, added.items())
+        return ((key, size) for key, size, _ in self.versions(prefix))
+
+    def versions(self, prefix: str = "") -> Iterator[tuple[str, int, str]]:
+        """Keys below ``prefix`` with their sizes and versions."""
+        added = list(self.added.versions(prefix))
+        names = {key for key, _, _ in added}
+        kept = (o for o in self.source.versions(prefix) if self.keeps(o[0]) and o[0] not in names)
+        return chain(kept, added)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ngff_bio.copying.objects import (
     CopyReport,
     StoredObject,
     check_complete,
+    check_unchanged,
     equal_objects,
     objects_of,
     read_object,
@@ -130,7 +131,7 @@ def _to_storage(
     token = token_of(objects)
     mark = _parsed(target.get(MARK))
     there = {k: n for k, n in target.list() if k != MARK}
-    resumed = mark == {"token": token}
+    resumed = token is not None and mark == {"token": token}
     if resumed:  # all that is there was written by this copy, or is known to be equal
         equal = {k for k, n in there.items() if k in objects and objects[k].size == n}
     else:
@@ -158,7 +159,7 @@ def _to_storage(
     if stale:
         _remove(target, token, stale)
     target.put(MARK, json.dumps({"token": token}).encode())
-    _send(target, source, todo, pool, progress)
+    _send(target, source, objects, todo, pool, progress)
     target.delete(MARK)
     if target.locality == "machine":
         target.delete_all(STATE)  # the folder that is empty now
@@ -187,7 +188,7 @@ def _refuse(target: Storage, there: Mapping[str, int]) -> None:
     )
 
 
-def _remove(target: Storage, token: str, stale: list[str]) -> None:
+def _remove(target: Storage, token: str | None, stale: list[str]) -> None:
     """Remove what differs, the root first and the manifest last: that says what does not differ."""
     target.put(MARK, json.dumps({"removing": token}).encode())
     order = {key: -1 - i for i, key in enumerate(ROOTS)}
@@ -199,6 +200,7 @@ def _remove(target: Storage, token: str, stale: list[str]) -> None:
 def _send(
     target: Storage,
     source: Storage,
+    objects: Mapping[str, StoredObject],
     todo: Mapping[str, StoredObject],
     pool: WorkerPool,
     progress: Progress,
@@ -217,6 +219,7 @@ def _send(
             progress(done, total)
 
     pool.map(send, sorted(todo.keys() - set(last)))
+    check_unchanged(source, objects)
     for key in last:
         send(key)
 

@@ -69,6 +69,12 @@ class Storage(Protocol):
         """Keys below ``prefix`` with their sizes, in no order."""
         ...
 
+    def versions(self, prefix: str = "") -> Iterator[tuple[str, int, str]]:
+        """Keys below ``prefix`` with their sizes, and what changes when the object does, as far as it
+        is known: ``""`` if nothing is.
+        """
+        return ((key, size, "") for key, size in self.list(prefix))
+
     def folders(self, prefix: str = "") -> Sequence[str]:
         """Names directly below ``prefix`` that have keys below them, sorted.
 

@@ -53,6 +53,11 @@ class StorageBelow(Storage):
         start = len(self.prefix) + 1
         return ((key[start:], size) for key, size in self.storage.list(self._key(prefix)))
 
+    def versions(self, prefix: str = "") -> Iterator[tuple[str, int, str]]:
+        """Keys below ``prefix`` with their sizes and versions."""
+        start = len(self.prefix) + 1
+        return ((k[start:], n, v) for k, n, v in self.storage.versions(self._key(prefix)))
+
     def folders(self, prefix: str = "") -> Sequence[str]:
         """Names directly below ``prefix`` that have keys below them, sorted."""
         return self.storage.folders(self._key(prefix))

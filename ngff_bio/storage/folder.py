@@ -136,6 +136,17 @@ class FolderStorage(Storage):
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
+        return ((key, found.st_size) for key, found in self._walk(prefix))
+
+    def versions(self, prefix: str = "") -> Iterator[tuple[str, int, str]]:
+        """Keys below ``prefix`` with their sizes, and inode and times of each: of its modification,
+        and of the change of its inode, which no program can set back.
+        """
+        for key, found in self._walk(prefix):
+            version = f"{found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
+            yield key, found.st_size, version
+
+    def _walk(self, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
         todo = [f"{prefix.rstrip('/')}/".lstrip("/")]
         while todo:
             below = todo.pop()
@@ -152,7 +163,7 @@ class FolderStorage(Storage):
                     if entry.is_dir(follow_symlinks=False):
                         todo.append(f"{key}/")
                     elif entry.is_file() and not entry.name.endswith(UNFINISHED):
-                        yield key, entry.stat().st_size
+                        yield key, entry.stat()
                 except OSError as error:  # gone since it was listed, or a link to itself
                     self._check_missing(error, key)
 

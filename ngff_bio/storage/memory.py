@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +61,10 @@ class MemoryStorage(Storage):
         """Keys below ``prefix`` with their sizes."""
         start = f"{prefix}/" if prefix else ""
         yield from [(k, len(v)) for k, v in list(self.objects.items()) if k.startswith(start)]
+
+    def versions(self, prefix: str = "") -> Iterator[tuple[str, int, str]]:
+        """Keys below ``prefix`` with their sizes and checksums."""
+        return ((key, size, str(zlib.crc32(self.objects[key]))) for key, size in self.list(prefix))
 
     def delete(self, key: str) -> None:
         """Remove an object."""

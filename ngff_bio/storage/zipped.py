@@ -131,10 +131,14 @@ class ZipStorage(ReadOnlyStorage):
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` with their sizes."""
+        return ((key, size) for key, size, _ in self.versions(prefix))
+
+    def versions(self, prefix: str = "") -> Iterator[tuple[str, int, str]]:
+        """Keys below ``prefix`` with their sizes, and the checksums of the zip's directory."""
         start = f"{prefix}/" if prefix else ""
         for key, entry in self.entries.items():
             if key.startswith(start):
-                yield key, entry.file_size
+                yield key, entry.file_size, str(entry.CRC)
 
     def _raw(self, key: str, entry: zipfile.ZipInfo, start: int, length: int) -> bytes:
         """Bytes of an entry as they are in the zip."""

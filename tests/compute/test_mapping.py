@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from references import contents, mode_level
 from scenes import noise, plate
 
 import ngff_bio
-from ngff_bio.engine import Settings, ThreadRunner, write_dataset
+from ngff_bio.compute.kept import identity
+from ngff_bio.engine import Settings, ThreadRunner, parse_codec, write_dataset
 from ngff_bio.engine.resume.lease import Lease
 from ngff_bio.errors import (
     ArgumentError,
@@ -348,6 +350,92 @@ def test_results_of_other_pixels_or_functions_are_not_taken() -> None:
     assert called(other) == 2, "it gets other labels"
     ngff_bio.map_images(dataset, lambda part: 3, write="tables/x")
     checked(storage)
+
+
+LEAST = 100
+
+
+class Brighter:
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def count(self, part: Any) -> Any:
+        return {"n": int((part["image"] > self.least).sum())}
+
+    def __call__(self, part: Any) -> Any:
+        return self.count(part)
+
+
+def _brighter(part: Any) -> Any:
+    return part["image"] > LEAST
+
+
+def with_keyword(part: Any, *, least: int = LEAST) -> Any:
+    return {"n": int((part["image"] > least).sum())}
+
+
+def with_helper(part: Any) -> Any:
+    return {"n": int(_brighter(part).sum())}
+
+
+def _darker(part: Any) -> Any:
+    return part["image"] < LEAST
+
+
+@pytest.mark.parametrize(
+    ("function", "change"),
+    [
+        (with_keyword, lambda p: p.setitem(with_keyword.__kwdefaults__, "least", 150)),
+        (with_helper, lambda p: p.setitem(globals(), "LEAST", 150)),
+        (with_helper, lambda p: p.setitem(globals(), "_brighter", _darker)),
+        (Brighter(100), lambda p: p.setattr(Brighter, "count", lambda _, part: with_helper(part))),
+        (Brighter(100).count, None),
+    ],
+)
+def test_a_function_that_is_another_one_now_is_done_again(
+    function: Any, change: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = identity(function)
+    assert identity(function) == before
+    assert identity(with_helper) == identity(with_helper)
+    if change is None:
+        assert identity(Brighter(150).count) != before
+        assert identity(Brighter(100).count) == before
+    else:
+        change(monkeypatch)
+        assert identity(function) != before
+
+
+@pytest.mark.parametrize("what", ["a chunk", "a chunk of another program's store", "the scale"])
+def test_results_of_a_store_that_was_changed_are_not_taken(what: str, tmp_path: Path) -> None:
+    settings = Settings(codec=parse_codec("none"), checksums=False, levels=1)
+    place = FolderStorage(tmp_path)
+    write_dataset(plate(frames=1, fields=2, boxes=1), place, settings)
+    if what == "a chunk of another program's store":
+        place.delete_all("ngff_bio")
+    interrupted_after(1)
+    how: Any = {"write": "tables/x", "workers": 1, "labels": []}
+
+    def rows(part: Any) -> Any:
+        counted(part)
+        return {"first": int(part["image"].values.flat[0]), "t": float(part["t"][-1])}
+
+    with pytest.raises(KeyboardInterrupt):
+        ngff_bio.map_images(tmp_path, rows, **how)
+    (done,) = CALLS
+    key = f"{done}/0/c/0/0/0" if "chunk" in what else f"{done}/zarr.json"
+    path, before = tmp_path / key, (tmp_path / key).stat()
+    content = path.read_bytes()
+    path.write_bytes(
+        bytes([content[0] ^ 1]) + content[1:]
+        if "chunk" in what
+        else content.replace(b"24.0", b"48.0")
+    )
+    assert path.read_bytes() != content
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    interrupted_after(100)
+    mapped = ngff_bio.map_images(ngff_bio.open(tmp_path, consolidated=False), rows, **how)
+    assert mapped.resumed == 0
 
 
 def test_a_store_that_cannot_be_written_or_is_changed_meanwhile(tmp_path: Path) -> None:

@@ -219,6 +219,26 @@ def test_a_codec_that_was_chosen_on_a_changed_image_is_chosen_again_for_all(
         assert moment is not None or any("chosen again" in n.what for n in report.notices)
 
 
+def test_what_was_finished_of_files_that_belong_to_no_image_is_not_taken_for_the_changed_ones(
+    tmp_path: Path,
+) -> None:
+    """Killed after all was written; a second run finishes it, and compares it with the files."""
+    place = tiff_folder(tmp_path / "a")
+    (place / "LICENSE.txt").write_text("Attribution 4.0")
+    whole = Mortal()
+    run(place, whole)
+    storage = Mortal()
+    killed(place, storage, whole.changes - 3)
+    finished = dict(storage.objects)
+    run(place, storage)
+    assert contents(storage) == contents(whole)
+    edit(place / "LICENSE.txt", b"Attribution 3.0")
+    storage = Mortal(objects=finished)
+    with pytest.raises(StoreExistsError, match="already contains a store"):
+        run(place, storage)
+    assert contents(storage) == contents(whole)
+
+
 @pytest.mark.parametrize("side", [32, 640])
 def test_an_image_of_another_size_is_refused_and_named(side: int, tmp_path: Path) -> None:
     place, storage = tiff_folder(tmp_path / "a"), Mortal()

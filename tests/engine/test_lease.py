@@ -152,6 +152,22 @@ def test_a_renewal_without_an_answer_is_not_a_loss(monkeypatch: pytest.MonkeyPat
     assert storage.get(LEASE) is None
 
 
+def test_a_lease_is_given_back_though_requests_fail() -> None:
+    class Refusing(MemoryStorage):
+        refusals = 2
+
+        def delete(self, key: str) -> None:
+            self.refusals -= 1
+            if self.refusals >= 0:
+                raise StorageError("no answer")
+            super().delete(key)
+
+    storage = Refusing()
+    with Lease(storage, lambda: None):
+        pass
+    assert storage.objects == {}
+
+
 def test_a_conversion_that_lost_its_lease_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
     storage = MemoryStorage()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,18 +10,19 @@ from ngff_bio import ngff
 from ngff_bio.checks.store.documents import (
     Documents,
     join,
-    list_objects,
     read_documents,
     texts,
 )
+from ngff_bio.engine.resume.fingerprint import digest_of
 from ngff_bio.engine.write.manifest import MANIFEST, MANIFEST_CHECKSUM, read_manifest
-from ngff_bio.errors import NgffBioError, StoreError
+from ngff_bio.errors import NgffBioError, StorageError, StoreError
 from ngff_bio.model import Notice, OnError
 from ngff_bio.ngff.older import as_04
 from ngff_bio.parallel import shared_pool
 from ngff_bio.reader.access.arrays import StoredArray
-from ngff_bio.storage import FolderStorage, Storage, checked_key, join_key
+from ngff_bio.storage import Storage, checked_key, join_key
 from ngff_bio.zarrio.documents import DOCUMENT_NAMES, store_errors
+from ngff_bio.zarrio.journal import STATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +57,8 @@ class Inventory:
         Its documents, in a part of a store only those of that part.
     data
         Where chunks and other objects are read: the whole store.
+    identity
+        `store_identity` before anything was read.
     arrays
         Each array by path, as it is read.
     others
@@ -71,6 +70,7 @@ class Inventory:
     storage: Storage
     data: Storage
     documents: Documents
+    identity: str | None
     multiscales: list[StoredMultiscale] = field(default_factory=list)
     arrays: dict[str, StoredArray] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
@@ -121,26 +121,17 @@ class Inventory:
         given = (m for m in self.multiscales if not m.label and not m.further)
         return [m for m in given if not self.is_dropped(m.path)]
 
-    def identity(self, *, now: bool = False) -> str:
-        """Digest of what changes with the content of the store: keys, sizes, in a folder times.
 
-        With `now`, keys and sizes are listed again.
-        """
-        found = hashlib.sha256()
-        objects = self.documents.objects
-        if now and objects is not None:
-            objects = dict(list_objects(self.storage))
-        if objects is None:
-            manifest = self.data.get(MANIFEST_CHECKSUM) or b""
-            found.update(manifest + json.dumps(self.documents.groups, sort_keys=True).encode())
-            return found.hexdigest()[:24]
-        folder = self.data.root if isinstance(self.data, FolderStorage) else None
-        for key, size in sorted(objects.items()):
-            time = 0
-            with suppress(FileNotFoundError):  # gone since it was listed
-                time = 0 if folder is None else os.stat(os.path.join(folder, key)).st_mtime_ns
-            found.update(f"{key} {size} {time}\n".encode())
-        return found.hexdigest()[:24]
+def store_identity(storage: Storage) -> str | None:
+    """Digest of what changes with the content of a store: keys, sizes and versions of its objects, or
+    the checksum of its manifest where they cannot be listed; ``None`` if nothing is known.
+    """
+    try:
+        objects = sorted(o for o in storage.versions() if not o[0].startswith(f"{STATE}/"))
+    except StorageError:
+        manifest = storage.get(MANIFEST_CHECKSUM)
+        return None if manifest is None else digest_of(manifest.decode(errors="replace"))
+    return digest_of(objects) if all(version for _, _, version in objects) else None
 
 
 def take_inventory(storage: Storage, data: Storage, on_error: OnError) -> Inventory:
@@ -151,8 +142,9 @@ def take_inventory(storage: Storage, data: Storage, on_error: OnError) -> Invent
     ngff_bio.errors.StoreError
         If there is no image, or with ``on_error="stop"`` something is wrong with one.
     """
+    identity = store_identity(storage)  # first: what is changed later is seen at the end
     documents = read_documents(storage)
-    found = Inventory(storage, data, documents)
+    found = Inventory(storage, data, documents, identity)
     for key, wrong in documents.broken.items():
         error = StoreError(f"the metadata is {wrong}", file=found.url(key))
         found.drop(key.rpartition("/")[0], error, on_error)

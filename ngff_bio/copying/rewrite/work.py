@@ -16,7 +16,7 @@ from ngff_bio._version import __version__
 from ngff_bio.copying.objects import check_complete
 from ngff_bio.copying.part import Choice, part_of_store
 from ngff_bio.copying.rewrite.arrays import RewrittenArray
-from ngff_bio.copying.rewrite.inventory import take_inventory
+from ngff_bio.copying.rewrite.inventory import store_identity, take_inventory
 from ngff_bio.copying.rewrite.metadata import nodes_of
 from ngff_bio.copying.rewrite.plan import MadeLevels, RewritePlan, plan_rewrite
 from ngff_bio.engine.plan.estimate import Estimate
@@ -162,7 +162,7 @@ class _Rewrite(NewStore[RewritePlan]):
         settled: Journal | None,
     ) -> None:
         inventory = plan.inventory
-        identity = inventory.identity()
+        identity = inventory.identity
         layout = [[u.phase, u.nbytes, len(u.parts)] for u in plan.units]
         arrays = [
             [a.new.path, a.how, a.new.chunk, a.new.shard, str(a.new.pipeline)]
@@ -181,17 +181,16 @@ class _Rewrite(NewStore[RewritePlan]):
             "settings": plan.settings.to_json(),
         }
         conversion = {**summary, "images": list(images), "content": identity}
-        digest = digest_of(summary)
+        digest = "" if identity is None else digest_of(summary)
         super().__init__(plan, summary, conversion, digest, overwrite, no_files, settled)
         # Documents that cannot be made are reported before anything is written.
         self._notices = nodes_of(plan)[1]
-        self._identity = identity
 
     def skip_failed(
         self, plan: RewritePlan, records: Mapping[str, UnitRecord], storage: Storage
     ) -> tuple[RewritePlan, list[int]]:
         """Leave out images and label images of which a part could not be read."""
-        if plan.inventory.identity(now=True) != self._identity:
+        if store_identity(plan.inventory.storage) != plan.inventory.identity:
             raise SourceError(
                 "the store was changed while it was converted",
                 file=plan.inventory.storage.url,

@@ -32,6 +32,9 @@ LEASE = f"{STATE}/claim.json"
 HEARTBEAT_SECONDS = 15.0
 LEASE_TIMEOUT = 120.0
 
+#: Attempts to remove a lease, each with the repetitions of its requests.
+_GIVES_BACK = 3
+
 
 class _Lease(msgspec.Struct):
     """Types of the members of a lease."""
@@ -88,11 +91,17 @@ class Lease:
     ) -> None:
         self._done.set()
         _held.discard(self._content["token"])
-        with suppress(StorageError):  # an earlier error is what the user needs to see
-            if self._is_ours(self._storage.get(LEASE)):
-                self._storage.delete(LEASE)
-            if next(iter(self._storage.list(STATE)), None) is None:
-                self._storage.delete_all(STATE)  # folders that are empty now
+        # An earlier error is what the user needs to see; what is not removed expires.
+        for _ in range(_GIVES_BACK if kind is None else 1):
+            with suppress(StorageError):
+                self._give_back()
+                return
+
+    def _give_back(self) -> None:
+        if self._is_ours(self._storage.get(LEASE)):
+            self._storage.delete(LEASE)
+        if next(iter(self._storage.list(STATE)), None) is None:
+            self._storage.delete_all(STATE)  # folders that are empty now
 
     def _take(self) -> None:
         for _ in range(10):

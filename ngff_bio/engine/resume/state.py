@@ -209,8 +209,18 @@ def same_conversion(
     if conversion["content"] is not None:  # nothing of the source is a file
         return True
     found = set(source_files())
-    known = {(e.path, e.size, e.crc32c) for e in read_manifest(storage) if e.kind == "source"}
-    return bool(found) and found == known and all(crc is not None for _, _, crc in found)
+    return bool(found) and found == _known(storage) and all(crc is not None for _, _, crc in found)
+
+
+def same_files(storage: Storage, source_files: SourceFiles) -> bool:
+    """Whether the files of a source are those that a store was made of, as far as both are known."""
+    found = set(source_files())
+    return not found or found == _known(storage)
+
+
+def _known(storage: Storage) -> set[tuple[str, int, int | None]]:
+    rows = (e for e in read_manifest(storage) if e.kind == "source")
+    return {(e.path, e.size, e.crc32c) for e in rows}
 
 
 def check_destination(storage: Storage, overwrite: bool, settings: Settings) -> None:

@@ -105,7 +105,7 @@ class NewStore(Generic[P]):
     def decide_action(self, storage: Storage) -> state.Action:
         """What to do there; changes nothing."""
         try:
-            if self._done:
+            if self._done and state.same_files(storage, self._source_files):
                 return "done"
             return state.decide_action(self.summary, storage, self._overwrite)
         except StoreExistsError:
