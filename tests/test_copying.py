@@ -268,6 +268,9 @@ def test_what_is_no_store_is_refused(store: Path, tmp_path: Path) -> None:
     (tmp_path / "work" / "thesis.tex").write_text("years")
     with pytest.raises(StoreExistsError, match="not a store"):
         copy(store, tmp_path / "work")
+    with pytest.raises(StoreExistsError, match="not a store"):
+        copy(store, tmp_path / "work", overwrite=True)
+    assert (tmp_path / "work" / "thesis.tex").read_text() == "years"
     with pytest.raises(StoreNotFoundError):
         copy(tmp_path / "work", tmp_path / "b")
     half = Mortal(left=9)
@@ -275,6 +278,19 @@ def test_what_is_no_store_is_refused(store: Path, tmp_path: Path) -> None:
         write_dataset(collection(), half, SMALL)
     with pytest.raises(IncompleteStoreError):
         copy(half, tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", ["../a", "/a", "x/../../a", "C:/a", "x//a", "./a", "x\\a"])
+def test_a_zip_with_a_member_outside_of_the_store_is_not_copied(
+    name: str, store: Path, tmp_path: Path
+) -> None:
+    copy(store, tmp_path / "made.zip")
+    with zipfile.ZipFile(tmp_path / "made.zip", "a") as archive:
+        archive.writestr(name, b"x")
+    for target in ("copy.zip", "copy.zarr"):
+        with pytest.raises(StoreError, match="leads out of the store"):
+            copy(tmp_path / "made.zip", tmp_path / target)
+        assert not (tmp_path / target).exists()
 
 
 def test_no_more_is_held_than_allowed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,8 +26,10 @@ from makers import make_platelet_em
 from rocrate.rocrate import ROCrate
 from typer.testing import CliRunner
 
+sys.path.insert(0, str(Path(__file__).parent / "checks"))
 sys.path.insert(0, str(Path(__file__).parent / "engine"))
 
+from full_store import write_full_store
 from scenes import plate
 
 import ngff_bio
@@ -36,7 +38,7 @@ from ngff_bio.cli.app import app
 from ngff_bio.engine import Settings, write_dataset
 from ngff_bio.engine.write.manifest import read_manifest
 from ngff_bio.engine.write.update import OldPagesWarning
-from ngff_bio.errors import ArgumentError
+from ngff_bio.errors import ArgumentError, StoreError
 from ngff_bio.publishing.description import licence_url
 from ngff_bio.publishing.hosting import Check, check_public, public_url
 from ngff_bio.publishing.policies import policies
@@ -245,6 +247,24 @@ def test_tables_of_volumes_are_published_though_they_have_other_columns(tmp_path
     readme = (tmp_path / "public.zarr" / "README.md").read_text()
     assert "Viewers open" not in readme
     assert f"1 images, {len(expected)} annotations" in readme
+
+
+def test_tables_with_and_without_a_required_column_are_published(tmp_path: Path) -> None:
+    write_full_store(tmp_path / "full.zarr")  # frames of a movie, and a volume without t
+    publish(tmp_path / "full.zarr", tmp_path / "public.zarr")
+    expected = ngff_bio.open(tmp_path / "full.zarr").annotations()
+    found = pq.read_table(tmp_path / "public.zarr" / "annotations.parquet")
+    assert 0 < found["t"].null_count < found.num_rows == len(expected)
+
+
+def test_a_collection_without_images_is_not_published(tmp_path: Path) -> None:
+    root = zarr.create_group(
+        tmp_path / "a.zarr",
+        attributes={"ome": {"version": "0.5", "bioformats2raw.layout": 3}},
+    )
+    root.create_group("OME", attributes={"ome": {"version": "0.5", "series": []}})
+    with pytest.raises(StoreError, match="no images"):
+        publish(tmp_path / "a.zarr", tmp_path / "public.zarr")
 
 
 def test_a_public_bucket_passes_the_check_and_a_private_one_says_what_to_do(

@@ -12,20 +12,10 @@ from typing import Any
 import numpy as np
 import zarr
 from zarr.abc.store import Store
-from zarr.storage import LocalStore
 
 from ngff_bio.checks.differences import Difference, DifferenceError
 from ngff_bio.model import PixelArray, Region
-from ngff_bio.storage import FolderStorage, Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
-from ngff_bio.zarrio.zarr_python import StorageStore
-
-
-def zarr_store(storage: Storage) -> Store:
-    """The zarr-python store over a storage."""
-    if isinstance(storage, FolderStorage):
-        return LocalStore(storage.root, read_only=True)
-    return StorageStore(storage)
 
 
 def open_array(store: Store, path: str, zarr_format: int) -> Any:

@@ -135,7 +135,7 @@ def objects_of(source: Storage, report: CopyReport) -> dict[str, StoredObject]:
 
 def _listed(source: Storage) -> dict[str, StoredObject]:
     return {
-        key: StoredObject(size, None, version)
+        checked_key(key, source.url): StoredObject(size, None, version)  # a zip may have any name
         for key, size, version in source.versions()
         if not key.startswith(f"{STATE}/")
     }

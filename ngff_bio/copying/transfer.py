@@ -34,7 +34,7 @@ from ngff_bio.errors import StoreExistsError
 from ngff_bio.parallel import WorkerPool, cpu_count, shared_pool
 from ngff_bio.storage import Storage, storage_at
 from ngff_bio.storage.zipped import ZipStorage
-from ngff_bio.zarrio.journal import STATE
+from ngff_bio.zarrio.journal import JOURNAL, PLAN, STATE
 
 #: Called with bytes copied and in all.
 Progress = Callable[[int, int], None]
@@ -91,7 +91,7 @@ def copy(
     ngff_bio.errors.StoreError
         If an object of the store is missing or damaged.
     ngff_bio.errors.StoreExistsError
-        If the destination contains a store or anything else.
+        If the destination contains a store, or anything else, which is never removed.
     ngff_bio.errors.StorageError
         If reading or writing fails. The same call resumes, but not to a zip in a bucket.
     """
@@ -137,7 +137,8 @@ def _to_storage(
     else:
         equal = equal_objects(target, there, objects)
         up_to_date = equal == objects.keys() == there.keys()
-        if there and not up_to_date and mark is None and not overwrite:
+        store = not {*ROOTS, PLAN, JOURNAL}.isdisjoint(there)
+        if there and not up_to_date and mark is None and not (overwrite and store):
             _refuse(target, there)
         if up_to_date and mark is None:
             report.requests = {"LIST": 1}

@@ -52,7 +52,9 @@ def write_annotations(dataset: reader.Dataset, file: Path) -> Path | None:
     if not known:
         return None
     origin = [pa.field(name, pa.string()) for name in ("image", "layer")]
-    schema = pa.schema(origin + [known[c] for c in _COLUMNS if c in known])
+    # A column that a table does not have is null there.
+    columns = (known[c].with_nullable(True) for c in _COLUMNS if c in known)
+    schema = pa.schema([*origin, *columns])
     rows = 0
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for tables in _batched(pool.imap(part.read for part in parts)):
@@ -108,7 +110,8 @@ def croissant(
     """
     mlc = import_optional("mlcroissant", "ngff-bio[publish]")
     ctx = mlc.Context()
-    files, records = [], [_images(mlc, ctx, summary)]
+    files = []
+    records = [_images(mlc, ctx, summary)] if summary.listed else []
     if summary.classes:
         records.append(_classes(mlc, ctx, summary))
     if annotations is not None:

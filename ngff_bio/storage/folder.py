@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ except ImportError:  # not on this system: compare_and_swap is then not atomic
 #: Ending of the names of objects being written; they are never listed.
 UNFINISHED = ".unfinished"
 
+#: How objects are opened: no link, and no wait for a pipe. Not all systems have these.
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
+
+#: Folders that are remembered as being no links.
+_MOST_FOLDERS = 50_000
+
 _MOST_BUFFERS = 512  # fewer than IOV_MAX (1024 on Linux and macOS)
 
 _HINTS = {
@@ -38,10 +46,15 @@ _HINTS = {
 
 @dataclass
 class FolderStorage(Storage):
-    """Storage in a folder of this machine. An object is written beside its place, then renamed."""
+    """Storage in a folder of this machine. An object is written beside its place, then renamed.
+
+    The folder itself may be a link. Links in it may lead to other places in it: what is outside is
+    neither read nor written. Linked folders are not listed, which is an error.
+    """
 
     root: Path
     _made: set[str] = field(default_factory=set, repr=False, compare=False)
+    _inside: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def url(self) -> str:
@@ -57,8 +70,53 @@ class FolderStorage(Storage):
         return (type(self), (self.root,))
 
     def _place(self, key: str) -> str:
+        """Path of an object; only the last part of it can be a link that leads out of the folder."""
         refuse_escape(key, self.url)
+        found, above = [], key.rpartition("/")[0]
+        while above and above not in self._inside:
+            self._check_link(os.path.join(self.root, above))
+            found.append(above)
+            above = above.rpartition("/")[0]
+        if found:
+            if len(self._inside) > _MOST_FOLDERS:
+                self._inside.clear()
+            self._inside.update(found)
         return os.path.join(self.root, key)
+
+    def _check_link(self, place: str) -> None:
+        """Raise if a path is a link that leads out of the folder."""
+        if os.path.islink(place):
+            end = Path(os.path.realpath(place))
+            if not end.is_relative_to(os.path.realpath(self.root)):
+                raise StorageError(
+                    "a link leads out of the folder",
+                    file=place,
+                    found=end,
+                    hint="make a copy without links: cp -rL FOLDER COPY",
+                )
+
+    def _open(self, key: str) -> int | None:
+        """Descriptor of the file of an object, or ``None``."""
+        place = self._place(key)
+        try:
+            try:
+                handle = os.open(place, _READ | _NO_LINK)
+            except OSError as error:
+                if error.errno not in (errno.ELOOP, errno.EMLINK):
+                    raise
+                self._check_link(place)
+                handle = os.open(place, _READ)
+            if not _NO_LINK:
+                self._check_link(place)
+        except OSError as error:
+            self._check_missing(error, key)
+            return None
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            return handle
+        os.close(handle)
+        if os.path.isdir(place):
+            return None
+        raise StorageError("cannot read: not a file, but a pipe or a device", file=place)
 
     def put(self, key: str, data: Buffer | Sequence[Buffer]) -> int:
         """Write one object whole."""
@@ -94,20 +152,19 @@ class FolderStorage(Storage):
 
     def get(self, key: str) -> bytes | None:
         """All bytes of an object, or ``None``."""
-        try:
-            with open(self._place(key), "rb", buffering=0) as file:
-                return file.readall()
-        except OSError as error:
-            self._check_missing(error, key)
+        handle = self._open(key)
+        if handle is None:
             return None
+        with FileIO(handle) as file:
+            try:
+                return file.readall()
+            except OSError as error:
+                raise storage_error(error, self._place(key), "read") from error
 
     def get_range(self, key: str, start: int, length: int) -> bytes | None:
         """Part of an object, or ``None``; a negative ``start`` counts from the end."""
-        place = self._place(key)
-        try:
-            handle = os.open(place, os.O_RDONLY)
-        except OSError as error:
-            self._check_missing(error, key)
+        handle = self._open(key)
+        if handle is None:
             return None
         try:
             if start < 0:
@@ -121,7 +178,11 @@ class FolderStorage(Storage):
     def size(self, key: str) -> int | None:
         """Size in bytes, or ``None``."""
         try:
-            found = os.stat(self._place(key))
+            place = self._place(key)
+            found = os.lstat(place)
+            if stat.S_ISLNK(found.st_mode):
+                self._check_link(place)
+                found = os.stat(place)
             return found.st_size if stat.S_ISREG(found.st_mode) else None
         except OSError as error:
             self._check_missing(error, key)
@@ -129,6 +190,8 @@ class FolderStorage(Storage):
 
     def _check_missing(self, error: OSError, key: str) -> None:
         """Raise an error that does not say that there is no such object."""
+        if isinstance(error, StorageError):
+            raise error
         absent = FileNotFoundError | NotADirectoryError | IsADirectoryError
         # Nothing can have a name that is too long.
         if not isinstance(error, absent) and error.errno != errno.ENAMETOOLONG:
@@ -150,16 +213,25 @@ class FolderStorage(Storage):
         todo = [f"{prefix.rstrip('/')}/".lstrip("/")]
         while todo:
             below = todo.pop()
+            place = self._place(below)
             try:
-                with os.scandir(self._place(below)) as entries:
+                with os.scandir(place) as entries:
                     found = list(entries)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
-                raise storage_error(error, self._place(below), "list") from error
+                raise storage_error(error, place, "list") from error
             for entry in found:
                 key = f"{below}{entry.name}"
                 try:
+                    if entry.is_symlink():
+                        self._check_link(entry.path)
+                        if entry.is_dir():
+                            raise StorageError(
+                                "a folder in the folder is a link, which is not followed",
+                                file=entry.path,
+                                hint="make a copy without links: cp -rL FOLDER COPY",
+                            )
                     if entry.is_dir(follow_symlinks=False):
                         todo.append(f"{key}/")
                     elif entry.is_file() and not entry.name.endswith(UNFINISHED):
@@ -169,22 +241,24 @@ class FolderStorage(Storage):
 
     def folders(self, prefix: str = "") -> Sequence[str]:
         """Names of the folders directly below ``prefix``, sorted."""
+        place = self._place(f"{prefix}/".lstrip("/"))
         try:
-            with os.scandir(self._place(prefix)) as found:
+            with os.scandir(place) as found:
                 return sorted(entry.name for entry in found if entry.is_dir())
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise storage_error(error, self._place(prefix), "list") from error
+            raise storage_error(error, place, "list") from error
 
     def delete(self, key: str) -> None:
         """Remove an object."""
+        place = self._place(key)
         try:
-            Path(self._place(key)).unlink(missing_ok=True)
+            Path(place).unlink(missing_ok=True)
         except NotADirectoryError:
             return
         except OSError as error:
-            raise storage_error(error, self._place(key), "remove") from error
+            raise storage_error(error, place, "remove") from error
 
     def delete_all(self, prefix: str = "", known: Iterable[str] = ()) -> None:
         """Remove everything below ``prefix``, and the folder itself."""
@@ -199,10 +273,10 @@ class FolderStorage(Storage):
 
     def rename(self, key: str, after: str) -> None:
         """Move an object to another key."""
-        place = self._place(after)
+        before, place = self._place(key), self._place(after)
         try:
             os.makedirs(os.path.dirname(place), exist_ok=True)
-            os.replace(self._place(key), place)
+            os.replace(before, place)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -223,7 +297,7 @@ class FolderStorage(Storage):
 @contextmanager
 def _locked(place: Path) -> Iterator[None]:
     """Hold a lock between the processes of this machine; it ends with the process that holds it."""
-    handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+    handle = os.open(place, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666)
     try:
         if fcntl is not None:
             # A file system may have no locks: then compare_and_swap is not atomic.

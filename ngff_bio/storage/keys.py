@@ -35,7 +35,7 @@ def join_key(base: str, *names: str, file: str | None = None) -> str:
 
 def _not_a_key(name: object, file: str | None) -> StoreError:
     return StoreError(
-        "a path in the metadata leads out of the store",
+        "a name leads out of the store",
         file=file,
         expected="a path relative to its group, without '..'",
         found=repr(name)[:200],

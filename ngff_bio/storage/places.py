@@ -45,6 +45,7 @@ def storage_at(
     if not found or scheme == "file":
         folder = Path(rest if found else text).absolute()
         if zipped and not folder.is_dir():
+            folder = folder.resolve()  # the zip may be a link, whose folder is another one
             return ZipStorage(FolderStorage(folder.parent), folder.name)
         return FolderStorage(folder)
     if zipped and scheme in (*BUCKETS, *WEB):

@@ -189,8 +189,9 @@ def codec_from(name: object, config: Mapping[str, Any]) -> Codec:
                 shuffle = _SHUFFLES[shuffle] if shuffle >= 0 else "shuffle"
             block = min(max(int(config.get("blocksize") or 0), 0), (1 << 31) - 1)
             level, cname = int(config.get("clevel", 5)), config.get("cname", "lz4")
-            if cname not in (*_CNAMES, "snappy"):  # is not copied to others
-                raise UnsupportedLayoutError(f"blosc of {str(cname)[:40]!r}")
+            # These are not copied to others.
+            if cname not in (*_CNAMES, "snappy") or shuffle not in _SHUFFLES:
+                raise UnsupportedLayoutError(f"blosc of {str((cname, shuffle))[:80]}")
             return Codec("blosc", cname, level, shuffle, block)
         case "zstd" | "gzip" | "zlib":
             return Codec(cast("Any", name), level=int(config.get("level", 1)))

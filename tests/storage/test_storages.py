@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -155,3 +156,64 @@ def test_a_link_to_itself_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(StorageError, match="loop"):
         list(FolderStorage(tmp_path).list())
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> FolderStorage:
+    """A folder that is named by a link; links in it lead to its own objects, and out of it."""
+    outside, root = tmp_path / "outside", tmp_path / "real"
+    (outside / "below").mkdir(parents=True)
+    (outside / "below" / "key").write_bytes(b"secret")
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "a" / "key").write_bytes(b"own")
+    (root / "inner").symlink_to("a/key")
+    (root / "folder").symlink_to(outside)
+    (root / "a" / "b" / "file").symlink_to(outside / "below" / "key")
+    (tmp_path / "store").symlink_to(root)
+    return FolderStorage(tmp_path / "store")
+
+
+def test_links_are_followed_below_the_folder_only(linked: FolderStorage) -> None:
+    assert linked.get("inner") == linked.get("a/key") == b"own"
+    assert linked.get_range("inner", -2, 2) == b"wn"
+    assert linked.size("inner") == 3
+    asked = [linked.get, linked.size, lambda key: linked.get_range(key, 0, 1)]
+    for ask in [*asked, linked.delete, linked.delete_all, linked.folders, lambda k: linked.put(k, b"x"),
+                lambda k: linked.compare_and_swap(k, None, b"x"), lambda k: linked.rename("inner", k),
+                lambda k: linked.rename(k, "c"), lambda k: list(linked.list(k))]:  # fmt: skip
+        with pytest.raises(StorageError, match="leads out of the folder"):
+            ask("folder/below/key")
+    for ask in asked:
+        with pytest.raises(StorageError, match="leads out of the folder"):
+            ask("a/b/file")
+    with pytest.raises(StorageError, match="cp -rL"):
+        list(linked.list())
+    outside = linked.root.parent / "outside" / "below"
+    assert [f.name for f in outside.iterdir()] == ["key"]
+    linked.put("a/b/file", b"new")
+    assert linked.get("a/b/file") == b"new"
+    assert (outside / "key").read_bytes() == b"secret"
+
+
+def test_a_linked_folder_is_not_left_out_silently(linked: FolderStorage) -> None:
+    (linked.root / "folder").unlink()
+    (linked.root / "a" / "b" / "file").unlink()
+    (linked.root / "folder").symlink_to("a")
+    assert linked.get("folder/key") == b"own"
+    with pytest.raises(StorageError, match="link, which is not followed"):
+        list(linked.list())
+
+
+def test_a_pipe_is_an_error_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "zarr.json")
+    for ask in (FolderStorage(tmp_path).get, lambda k: FolderStorage(tmp_path).get_range(k, 0, 1)):
+        with pytest.raises(StorageError, match="not a file"):
+            ask("zarr.json")
+
+
+def test_a_zip_that_is_a_link_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with zipfile.ZipFile(tmp_path / "a" / "real.zip", "w") as archive:
+        archive.writestr("zarr.json", b"{}")
+    (tmp_path / "store.zip").symlink_to("a/real.zip")
+    assert storage_at(tmp_path / "store.zip").get("zarr.json") == b"{}"

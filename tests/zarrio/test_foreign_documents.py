@@ -14,7 +14,7 @@ from ngff_bio.errors import StoreError
 from ngff_bio.storage import MemoryStorage
 from ngff_bio.zarrio.arrays import ArrayMeta, parse_array
 from ngff_bio.zarrio.chunks import parse_shard_index
-from ngff_bio.zarrio.codecs import Codec, CodecPipeline
+from ngff_bio.zarrio.codecs import Codec, CodecPipeline, codec_from
 from ngff_bio.zarrio.documents import parse_json, parse_member, split_json, to_json
 from ngff_bio.zarrio.hierarchy import Hierarchy
 
@@ -141,3 +141,9 @@ def test_compressors_that_blosc_has_not_are_not_taken_over(cname: object) -> Non
     document = V2.document()
     document["compressor"]["cname"] = cname
     assert parse_array(document, 2, "a/0").pipeline is None
+
+
+@pytest.mark.parametrize("member", [{"shuffle": "none"}, {"shuffle": None}, {"cname": "lzma"}])
+def test_a_codec_with_a_setting_that_there_is_not_is_an_error(member: dict[str, Any]) -> None:
+    with pytest.raises(StoreError):
+        codec_from("blosc", member)

@@ -13,7 +13,7 @@ from zarr.abc.store import Store
 
 from ngff_bio import ngff
 from ngff_bio.checks.differences import Difference, Found, Task
-from ngff_bio.checks.reading import CheckedArray, zarr_store
+from ngff_bio.checks.reading import CheckedArray
 from ngff_bio.checks.source.compare_pixels import pixel_tasks
 from ngff_bio.checks.store.documents import Documents, texts
 from ngff_bio.copying.part import Choice, part_of_store
@@ -25,6 +25,7 @@ from ngff_bio.ngff.decoding import OME_KEYS
 from ngff_bio.ngff.older import as_04
 from ngff_bio.storage import Storage, join_key
 from ngff_bio.zarrio.arrays import ArrayMeta
+from ngff_bio.zarrio.zarr_python import StorageStore
 
 #: Bytes of an array, which may be no image, that are compared at a time.
 _SLAB = 64 << 20
@@ -96,7 +97,7 @@ class StoreComparison:
 
     def tasks(self) -> Iterator[Task]:
         """All comparisons."""
-        old, new = zarr_store(self.inventory.data), zarr_store(self.storage)
+        old, new = StorageStore(self.inventory.data), StorageStore(self.storage)
         for path in self.inventory.documents.groups:
             if not self.inventory.is_dropped(path):
                 yield Task(0, partial(self._group, path))

@@ -10,7 +10,7 @@ from itertools import pairwise
 from zarr.abc.store import Store
 
 from ngff_bio.checks.differences import Difference, Found, Kind, Progress, Task, Verification
-from ngff_bio.checks.reading import CheckedArray, zarr_store
+from ngff_bio.checks.reading import CheckedArray
 from ngff_bio.checks.source.compare_instances import StoredLayer, instance_tasks
 from ngff_bio.checks.source.compare_metadata import (
     dataset_differences,
@@ -39,6 +39,7 @@ from ngff_bio.ngff.edited_objects import EditedObjects, edited_objects
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
+from ngff_bio.zarrio.zarr_python import StorageStore
 
 
 @dataclass
@@ -95,7 +96,7 @@ class Comparison:
     def checksums(self, documents: Documents, entries: list[ManifestEntry]) -> None:
         """Check decoded pixels against the checksums of those that were read."""
         regions = [e for e in entries if e.kind == "pixels"]
-        self._run(list(checksum_tasks(documents, zarr_store(self.storage), regions)))
+        self._run(list(checksum_tasks(documents, StorageStore(self.storage), regions)))
 
     def dataset(self, documents: Documents, dataset: SourceDataset) -> None:
         """Compare everything with the source."""
@@ -113,7 +114,7 @@ class Comparison:
                     nodes = objects.nodes()
                     self._add(
                         compare_graph(
-                            documents, zarr_store(self.storage), graph, nodes, layer.parents
+                            documents, StorageStore(self.storage), graph, nodes, layer.parents
                         )
                     )
         self.done.differences += self._tables.differences
@@ -146,7 +147,7 @@ class Comparison:
         self.done.frames += found.frames
 
     def _tasks(self, documents: Documents, dataset: SourceDataset) -> Iterator[Task]:
-        store = zarr_store(self.storage)
+        store = StorageStore(self.storage)
         for image in dataset.images:
             if image.path not in documents.groups:
                 continue

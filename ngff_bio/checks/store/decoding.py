@@ -22,7 +22,6 @@ from ngff_bio.checks.reading import (
     open_array,
     region_nbytes,
     region_text,
-    zarr_store,
 )
 from ngff_bio.checks.spec.findings import Findings
 from ngff_bio.checks.store.documents import Documents
@@ -32,6 +31,7 @@ from ngff_bio.parallel import WorkerPool
 from ngff_bio.raster.runs import distinct
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import ArrayMeta
+from ngff_bio.zarrio.zarr_python import StorageStore
 
 _BLOCK_BYTES = 32 << 20
 
@@ -93,7 +93,7 @@ def check_pixels(
     progress: Progress | None = None,
 ) -> dict[str, LabelValues]:
     """Decode every array; returns the values of level 0 of each label image that decodes."""
-    store = zarr_store(storage)
+    store = StorageStore(storage)
     infos = {
         path: info
         for path in sorted(documents.arrays)
