@@ -26,7 +26,7 @@ def read_attributes(case: str) -> Any:
     Raises
     ------
     ValueError, RecursionError
-        If it is not JSON.
+        If it is not JSON, or an object has a key twice: readers differ in which one they take.
     OSError
         If it cannot be read.
     """
@@ -37,10 +37,21 @@ def read_attributes(case: str) -> Any:
             inner = path / "zarr.json"
             path = inner if inner.is_file() else path / ".zattrs"
         text = path.read_text(encoding="utf-8")
-    content = json.loads(text)
+    content = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
     if isinstance(content, dict) and content.get("node_type") == "group":
         return content.get("attributes", {})
     return content
+
+
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(members)
+    if len(content) < len(members):
+        raise ValueError(f"an object has a key twice, of {[key for key, _ in members]}")
+    return content
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
 
 
 def verdict(options: argparse.Namespace) -> tuple[bool, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.model import Channel, Notice, SourceDataset, SourceImage
-from ngff_bio.model.axes import LENGTHS, TIMES, unit_name
+from ngff_bio.units import LENGTHS, TIMES, unit_name
 
 #: Options of every source, and their help text.
 CALIBRATION = {

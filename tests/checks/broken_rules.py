@@ -37,6 +37,10 @@ def both(*changes: Spoil) -> Spoil:
     return change
 
 
+def nested(levels: int) -> list[Any]:
+    return [nested(levels - 1)] if levels else []
+
+
 def new_axes(*kinds: str | None) -> list[dict[str, Any]]:
     return [
         {"name": f"a{number}", **({"type": kind} if kind else {})}
@@ -67,6 +71,7 @@ REST = {"transformation": {"type": "identity"}, "inputAxes": [2, 3, 4], "outputA
 
 # rule, kind of group, versions, what is spoiled
 BROKEN: list[tuple[str, str, tuple[str, ...], Spoil]] = [
+    ("metadata-nesting", "image", ALL, put("/x", nested(210))),
     ("multiscales-list", "image", ALL, put("/multiscales", [])),
     ("multiscales-list", "image", ALL, put("/multiscales", {"0": {}})),
     ("multiscales-list", "image", ALL, put("/multiscales", ["image"])),

@@ -24,7 +24,7 @@ from test_rule_table import rule_ids_in
 
 import ngff_bio.checks.spec
 from ngff_bio.checks.spec.conformance import KINDS, VERSIONS, validate_attributes
-from ngff_bio.checks.spec.findings import Finding
+from ngff_bio.checks.spec.findings import Finding, find_rule
 from ngff_bio.errors import ArgumentError
 
 SCENES_BEFORE = {("0.4", "scene"), ("0.5", "scene")}
@@ -108,7 +108,8 @@ def test_a_finding_has_place_value_sentence_and_hint(
         # What is missing has no place of its own, but what it is missing from has.
         assert isinstance(resolve(attributes, finding.pointer.rpartition("/")[0]), dict | list)
         assert finding.path == f"A/1/0#{finding.pointer}"
-        assert finding.source.startswith(f"OME-Zarr {version}, ")
+        authority = find_rule(finding.rule).authority or f"OME-Zarr {version}"
+        assert finding.source.startswith(f"{authority}, ")
         assert finding.found
         assert finding.hint
         assert finding.sentence in str(finding)

@@ -114,6 +114,8 @@ DAMAGED: list[tuple[str, str, str, Spoil]] = [
     ("metadata-json", M, "full", lambda s: (s / M / "zarr.json").write_text("[]")),
     ("metadata-json", M, "full", lambda s: (s / M / "zarr.json").write_text("{}")),
     ("metadata-json", M, "old", lambda s: (s / M / ".zattrs").write_text("{")),
+    ("metadata-numbers", M, "full",
+     lambda s: edit_attributes(s, M, lambda a: a.update(x=float("nan")))),
     ("consolidated-equal", "", "full",
      lambda s: edit_json(s / M / "zarr.json", lambda d: d["attributes"].update(x=1))),
     ("consolidated-equal", "", "full", lambda s: shutil.rmtree(s / "colour")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ngff_bio.checks.spec.node import NOT_EMPTY, Node
-from ngff_bio.model.axes import LENGTHS, TIMES
+from ngff_bio.units import LENGTHS, TIMES
 
 #: Units (UDUNITS-2 names) that the specification recommends for axes of type "space" and "time":
 #: those of the model, but the list has no prefix deca.

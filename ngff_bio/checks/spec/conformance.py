@@ -16,7 +16,7 @@ from ngff_bio.checks.spec.labels import (
     check_labels_list,
     check_series,
 )
-from ngff_bio.checks.spec.node import Node
+from ngff_bio.checks.spec.node import Node, nested_deeper
 from ngff_bio.checks.spec.plates import check_plate, check_well
 from ngff_bio.errors import ArgumentError
 from ngff_bio.ngff.schema_version import KEY
@@ -42,6 +42,9 @@ _KEYS = {
 #: The kinds of groups: an image, a label image, the group of labels, a plate, a well, a
 #: ``bioformats2raw`` collection, its OME group, and a scene (0.6).
 KINDS = tuple(_KEYS)
+
+#: Levels of JSON below which nothing is checked: the checks of nested transformations are recursive.
+MAX_NESTING = 200
 
 
 def validate_attributes(
@@ -106,8 +109,12 @@ def validate_attributes(
             "this kind of group is not known", expected=", ".join(KINDS), found=kind
         )
     findings = Findings(strict, as_cases, version, group)
+    root = Node(dict(attributes), "", findings)
+    if nested_deeper(attributes.get("ome", attributes), MAX_NESTING):
+        root.breaks("metadata-nesting", f"more than {MAX_NESTING} levels")
+        return findings.found
     locate = _top_level_metadata if version == "0.4" else _namespaced_metadata
-    metadata = locate(Node(dict(attributes), "", findings), _SPELLINGS[version])
+    metadata = locate(root, _SPELLINGS[version])
     if metadata is not None:
         own = attributes.get(KEY)
         ruled = isinstance(own, Mapping) and "color_rule" in own

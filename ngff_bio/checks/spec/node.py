@@ -160,6 +160,21 @@ def is_integer(value: Any) -> bool:
     return is_number(value) and float(value).is_integer()
 
 
+def nested_deeper(value: object, levels: int) -> bool:
+    """Whether a JSON value has more than so many levels of arrays and objects."""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return False
+    return True
+
+
 def duplicates(values: Iterable[object]) -> list[object]:
     """The JSON values that occur more than once, each named once, in order of first occurrence."""
     seen: dict[str, list[object]] = {}

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from ngff_bio.checks.spec.node import NOT_EMPTY, Node, duplicates
 
 #: How far a rotation written with rounded numbers may be from an orthonormal matrix.
@@ -125,6 +123,8 @@ def _rotation(node: Node, into: int | None, out: int | None) -> int | None:
     if len(matrix[0]) != size:
         node["rotation"].breaks("transformation-parameters", f"{size} rows of {len(matrix[0])}")
         return out
+    import numpy as np  # only here: a program that checks single cases starts in half the time
+
     array = np.array(matrix)
     off = float(np.abs(array @ array.T - np.eye(size)).max())
     if off > _ORTHONORMAL or np.linalg.det(array) < 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from posixpath import normpath
 
@@ -19,6 +20,9 @@ def check_documents(documents: Documents, findings: Findings) -> None:
     for key, wrong in sorted(documents.broken.items()):
         path, _, name = key.rpartition("/")
         findings.of(path).add("metadata-json", "", f"{name}: {wrong}")
+    for path, document in sorted((documents.groups | documents.arrays).items()):
+        if not _is_json(document):
+            findings.of(path).add("metadata-numbers", "", "NaN or Infinity")
     versions: dict[str, str] = {}
     for path in sorted(documents.groups):
         attributes = documents.attributes(path)
@@ -35,6 +39,16 @@ def check_documents(documents: Documents, findings: Findings) -> None:
         versions.setdefault(named, path)
     for path, copies in documents.consolidated.items():
         _check_copies(documents, path, copies, findings.of(path))
+
+
+def _is_json(document: dict[str, object]) -> bool:
+    try:
+        json.dumps(document, allow_nan=False)
+    except ValueError:
+        return False
+    except RecursionError:
+        pass
+    return True
 
 
 def _check_copies(

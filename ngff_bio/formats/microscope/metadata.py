@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ngff_bio.errors import SourceError
 from ngff_bio.model import Channel, SourceFile
-from ngff_bio.model.axes import unit_factor, unit_name
+from ngff_bio.units import unit_factor, unit_name
 
 if TYPE_CHECKING:
     from bioio import BioImage

@@ -18,7 +18,7 @@ import numpy as np
 import tifffile
 
 from ngff_bio.model import Axis, Channel, Rgba
-from ngff_bio.model.axes import LENGTHS, TIMES, unit_factor, unit_name
+from ngff_bio.units import LENGTHS, TIMES, unit_factor, unit_name
 
 Scale = tuple[float, str | None]
 

@@ -16,7 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from ngff_bio.model import PixelArray, SampleType
-from ngff_bio.model.axes import LENGTHS, SYMBOLS, TIMES, unit_factor
+from ngff_bio.units import LENGTHS, SYMBOLS, TIMES, unit_factor
 
 _IMAGEJ_UNITS = {"micrometer": "micron", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm"}
 _MAX_IMAGEJ = 1 << 32  # an ImageJ hyperstack cannot be a BigTIFF

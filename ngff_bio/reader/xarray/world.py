@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Literal, Protocol, SupportsFloat, runtime_checkable
 
 from ngff_bio.errors import ArgumentError
-from ngff_bio.model.axes import unit_factor, unit_name
 from ngff_bio.ngff import AxisMeta
 from ngff_bio.reader.access.multiscale import Multiscale
+from ngff_bio.units import unit_factor, unit_name
 
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\d\s]*)\s*")
 

@@ -15,7 +15,6 @@ from dataclasses import replace
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.problems import Problems
 from ngff_bio.formats.xml import local_name, parse_xml, stream_xml
-from ngff_bio.model.axes import unit_factor, unit_name
 from ngff_bio.sources.assembly import base_of, folder_of, image_files
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.plate.planes import (
@@ -27,6 +26,7 @@ from ngff_bio.sources.plate.planes import (
     optional_number,
     well_of,
 )
+from ngff_bio.units import unit_factor, unit_name
 
 #: What a name of an index file ends with, in lower case.
 ENDINGS = ("experiment_descriptor.xml",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ngff_bio.model.axes import LENGTHS, SYMBOLS, TIMES, unit_factor, unit_name
+from ngff_bio.units import LENGTHS, SYMBOLS, TIMES, unit_factor, unit_name
 
 
 @pytest.mark.parametrize(
