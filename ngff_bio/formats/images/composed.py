@@ -105,7 +105,8 @@ def stack_pixels(
     Raises
     ------
     ngff_bio.errors.SourceError
-        If they have different types, or differ in size along an axis other than y and x.
+        If they have different types or numbers of axes, or differ in size along an axis other than
+        y and x.
     ngff_bio.errors.ArgumentError
         If there is no part, or another number than the axes take.
     """
@@ -119,7 +120,9 @@ def stack_pixels(
     first, first_name = known[0]
     fixed = [i for i, a in enumerate(inner) if a not in "yx"]
     for part, name in known:
-        if part.dtype != first.dtype or any(part.shape[i] != first.shape[i] for i in fixed):
+        if (part.dtype, len(part.shape)) != (first.dtype, len(inner)) or any(
+            part.shape[i] != first.shape[i] for i in fixed
+        ):
             raise SourceError(
                 "the files of one image differ in type or shape",
                 file=name,

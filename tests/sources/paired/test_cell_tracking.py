@@ -159,3 +159,11 @@ def test_labels_that_do_not_fit_are_one_error_or_are_skipped(
         ngff_bio.convert(source, tmp_path / "out.zarr")
     report = ngff_bio.convert(source, tmp_path / "a.zarr", on_error="skip")
     assert any(n.kind == "skipped" for n in report.notices)
+
+
+def test_a_flat_frame_of_a_volume_is_one_error(source: Path) -> None:
+    first = tifffile.imread(source / DEEP / "01" / "t000.tif")
+    tifffile.imwrite(source / DEEP / "01" / "t001.tif", first[:, 0])  # as many rows as planes
+    with pytest.raises(NgffBioError, match="differ in type or shape") as caught:
+        ngff_bio.convert(source, source.parent / "out.zarr")
+    assert caught.value.file == f"{DEEP}/01/t001.tif"
