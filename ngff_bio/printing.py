@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-#: User and password of a URL.
-_USER = re.compile(r"(://)[^/\s?#]*@")
+#: User and password of a URL; a password may have what it must not, as ``/``, but not begin as a port.
+_USER = re.compile(r"(://)(?:[^/\s?#]*|[^/\s?#@:]*:(?!\d*(?:[/?#]|$))[^\s@]*)@")
 
 #: Parameters of a query whose value is a secret: those of signed URLs of S3, Google and Azure, tokens.
 _PARAMETER = re.compile(
-    r"([?&;](?:x-(?:amz|goog|ms)-[\w-]*|[\w.-]*(?:sig|token|secret|passw|key|credential|auth)[\w.-]*)=)"
+    r"([?&;#](?:x-(?:amz|goog|ms)-[\w-]*|code|sas|"
+    r"[\w.-]*(?:sig|token|secret|pass|pwd|key|credential|auth|jwt|hmac|session)[\w.-]*)=)"
     r"[^&;#\s\"'<>]*",
     re.IGNORECASE,
 )

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+import traceback
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -16,8 +17,11 @@ from typing import Any
 import makers
 import pytest
 
-from ngff_bio.errors import SourceError
+import ngff_bio
+from ngff_bio.errors import NgffBioError, SourceError, StorageError
 from ngff_bio.printing import clean_json, printable, without_secrets
+from ngff_bio.sources.files.remote import list_url
+from ngff_bio.storage import storage_at
 
 SECRET = "hunter2"
 
@@ -31,6 +35,9 @@ URLS = [
     f"https://host/a?token={SECRET}#x",
     f"https://host/a?AWSAccessKeyId=x{SECRET}&Signature={SECRET}",
     f"https://host/a?X-Goog-Signature={SECRET};access_token={SECRET}",
+    f"http://user:a/{SECRET}?b@host/a",
+    f"https://host/a?pwd={SECRET}&code={SECRET}",
+    f"https://host/a?userPass={SECRET}#access_token={SECRET}",
     f"404, message='Not Found', url='http://user:{SECRET}@host/a?api_key={SECRET}'",
 ]
 
@@ -48,6 +55,7 @@ def test_no_secret_of_a_url_is_left(url: str) -> None:
     "text",
     [
         "https://host/a?id=3&key",
+        "http://host:8080/a@2/b",
         "a@b.org and c=d",
         "/data/x=1&y",
         "s3://bucket/a@2/b",
@@ -124,13 +132,28 @@ def test_the_secrets_of_a_source_appear_nowhere(form: str, port: int, tmp_path: 
     assert code == 0, verified
     shown += verified + run("verify", store, "--source", url, "--json")[1] + run("info", store)[1]
     for name in ("broken.zip", "absent.zip"):
-        code, wrong = run("convert", form.format(s=SECRET, p=port, n=name), tmp_path / "b.zarr")
+        there = form.format(s=SECRET, p=port, n=name)
+        code, wrong = run("convert", there, tmp_path / "b.zarr", "--debug")
         assert code == 2, wrong
+        assert "Traceback" in wrong
         shown += wrong
+        with pytest.raises(NgffBioError) as caught:
+            ngff_bio.convert(there, tmp_path / "b.zarr")
+        shown += "".join(traceback.format_exception(caught.value))
+    shown += run("view", form.format(s=SECRET, p=port, n="a.zarr"), "--link")[1]
+    assert "no link can be made of a URL with a password or a query" in shown
+    shown += repr(list_url(url))
     assert SECRET not in shown
     assert SECRET not in report.read_text()
     for file in (p for p in store.rglob("*") if p.is_file()):
         assert SECRET.encode() not in file.read_bytes(), file
+
+
+def test_a_store_is_read_with_the_password_of_its_url(port: int, tmp_path: Path) -> None:
+    (tmp_path / "web" / "zarr.json").write_bytes(b"{}")
+    assert storage_at(f"http://us%65r:{SECRET}@127.0.0.1:{port}").get("zarr.json") == b"{}"
+    with pytest.raises(StorageError, match="USER:PASSWORD@"):
+        storage_at(f"http://127.0.0.1:{port}").get("0/c/0")
 
 
 def test_names_of_files_do_not_reach_the_terminal_as_they_are(tmp_path: Path) -> None:

@@ -57,13 +57,9 @@ def _run() -> int:
     except SystemExit as done:
         if (interrupt := _interrupt_behind(done)) is None:
             return _code(done)
-        if debug:
-            raise interrupt from None
-        return _print_error(interrupt)
+        return _print_error(interrupt, debug)
     except Exception as error:
-        if debug:
-            raise
-        return _print_error(error)
+        return _print_error(error, debug)
     return 0
 
 
@@ -97,12 +93,18 @@ def _interrupt_behind(done: BaseException) -> KeyboardInterrupt | None:
     return error
 
 
-def _print_error(error: BaseException) -> int:
-    """Print an error; returns the exit code."""
+def _print_error(error: BaseException, debug: bool) -> int:
+    """Print an error, or its traceback; returns the exit code."""
     from ngff_bio.cli.output import console
     from ngff_bio.errors import NgffBioError
 
     out = console(stderr=True)
+    if debug:
+        import traceback
+
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            out.print(line, markup=False)
+        return getattr(error, "exit_code", 1)
     if isinstance(error, NgffBioError):
         out.print("[bold red]error:[/] ", end="")
         for line in str(error).splitlines():

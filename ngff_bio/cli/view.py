@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import typer
 
@@ -55,14 +55,16 @@ def view(
 
     storage = storage_at(store, storage_options)
     web = store.startswith(("http://", "https://"))
-    if link and web and "?" in store:
+    parts = urlsplit(store)
+    secret = web and ("@" in parts.netloc or bool(parts.query))
+    if link and secret:
         raise ArgumentError(
-            "no link can be made of a URL with a query",
+            "no link can be made of a URL with a password or a query",
             found=storage.url,
-            hint="a signature is for one object, and a viewer reads many: leave out --link, then the "
-            "store is read through this machine",
+            hint="it would be in the link, and a signature is for one object: leave out --link, then "
+            "the store is read through this machine",
         )
-    hosted = web and "?" not in store and not isinstance(storage, ZipStorage)
+    hosted = web and not secret and not isinstance(storage, ZipStorage)
     if link and not hosted:
         raise ArgumentError(
             "--link is for a store on a web server",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +16,7 @@ from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ngff_bio.errors import ArgumentError, StorageError
 from ngff_bio.storage.profiles import Profile, read_profile
@@ -122,6 +123,11 @@ def connect(address: str, options: Mapping[str, Any]) -> Connection:
     profile = given.pop("profile", None)
     if cloud == "web":
         made.endpoint = address
+        parts = urlsplit(address)
+        if parts.username is not None:  # obstore does not take them from the URL
+            who = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            headers = {"authorization": f"Basic {b64encode(who).decode()}"}
+            made.client["default_headers"] = {**headers, **made.client.get("default_headers", {})}
     else:
         made.config = given
         _settle(made, cloud, profile)

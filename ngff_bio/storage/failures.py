@@ -137,7 +137,10 @@ def is_ambiguous_denial(error: BaseException) -> bool:
 
 def _denied(verb: str, web: bool, connection: Connection) -> str:
     if web:
-        return "the web server does not give this file to everyone: check the URL"
+        return (
+            "the web server does not give this file to everyone: check the URL, or write "
+            "USER:PASSWORD@ before its host"
+        )
     if connection.credentials.startswith("none"):
         return "the bucket is not public for this: give credentials, as with --profile NAME"
     needed = {

@@ -44,7 +44,7 @@ def store_of(
         if any(storage.size(key) is not None for key in _MARKS):
             return storage
     except StorageError:
-        if format is None and text.lower().endswith(".zip"):
+        if format is None and text.partition("?")[0].lower().endswith(".zip"):
             return None  # a zip of image files whose directory another reader understands
         raise
     if format is not None:
@@ -54,6 +54,6 @@ def store_of(
 
 def _may_be_store(text: str) -> bool:
     if "://" in text:
-        parts = text.lower().rstrip("/").split("/")
+        parts = text.partition("?")[0].lower().rstrip("/").split("/")
         return parts[-1].endswith(ENDINGS) or any(p.endswith(".zarr") for p in parts)
     return os.path.isdir(text) or (text.lower().endswith(ENDINGS) and os.path.isfile(text))

@@ -241,13 +241,13 @@ def connect(cluster: Any) -> tuple[Any, bool]:
             Path(cluster).stat()  # distributed would wait for it
         client: Callable[..., Any] = distributed.Client  # without types of its own
         return client(**place, timeout=_TIMEOUT), True
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError):
         raise ArgumentError(
             "no dask scheduler answers at this address",
             found=cluster,
             expected="the address that `dask scheduler` prints, like tcp://host:8786, or the file that "
             "it wrote with --scheduler-file FILE.json",
-        ) from error
+        ) from None  # the original holds the address as it is
 
 
 def current_client() -> Any:

@@ -41,9 +41,9 @@ def _file_system(url: str, options: str) -> tuple[Any, str]:
             hint="pip install 'ngff-bio[http]'",
         ) from error
     except ValueError as error:
-        raise ArgumentError("the kind of URL is unknown", file=url, found=error) from error
+        raise ArgumentError("the kind of URL is unknown", file=url, found=error) from None
     except Exception as error:  # some file systems connect here
-        raise _failure(url, error) from error
+        raise _failure(url, error) from None
     return system, str(root)
 
 
@@ -78,7 +78,8 @@ def _request(url: str, where: str, ask: Callable[[], T]) -> T:
             raise
         except Exception as error:  # each file system has exceptions of its own
             if pause is None or not _is_transient(error):
-                raise _failure(where, error) from error
+                # Not chained: messages of the original hold the URL with password and signature.
+                raise _failure(where, error) from None
             time.sleep(pause)
     raise AssertionError  # the last pause is None
 
@@ -130,8 +131,8 @@ class RemoteFile:
     fsspec's storage options as JSON text; ``version`` is the ETag or time that the server lists.
     """
 
-    url: str
-    key: str
+    url: str = field(repr=False)
+    key: str = field(repr=False)
     name: str
     size: int
     options: str = field(default="{}", repr=False)
