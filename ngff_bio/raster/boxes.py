@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ngff_bio.errors import SourceError
 from ngff_bio.raster.instances import InstanceRuns
+from ngff_bio.raster.limits import Amount
 from ngff_bio.raster.polygons import FARTHEST, SCALE
 from ngff_bio.raster.runs import IntArray, run_pixels
 
@@ -56,11 +57,17 @@ def fill_boxes(boxes: npt.ArrayLike, shape: Sequence[int]) -> InstanceRuns:
         in a volume has a z extent too). They are clipped to the array.
     shape
         Of the array.
+
+    Raises
+    ------
+    SourceError
+        There are more runs than allowed.
     """
     given = np.asarray(boxes, np.int64).reshape(-1, 2, len(shape))
     cut = _cut(given, shape)
     count = len(cut)
     sizes = cut[:, 1] - cut[:, 0]
+    Amount(shape).add(int(sizes[:, :-1].prod(axis=1).sum()))
     owners = np.arange(count)
     starts = np.zeros(count, np.int64)
     # One axis after the other: planes, their rows, and the run along each row.

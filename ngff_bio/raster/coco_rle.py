@@ -21,6 +21,7 @@ from pycocotools import mask as coco_mask
 from ngff_bio.errors import SourceError
 from ngff_bio.model import PixelArray
 from ngff_bio.raster.instances import InstanceRuns
+from ngff_bio.raster.limits import Amount
 from ngff_bio.raster.polygons import rasterize_polygons
 from ngff_bio.raster.runs import BoolArray, IntArray, run_pixels, runs_from_mask, union_runs
 
@@ -116,7 +117,8 @@ def rasterize_rles(
     Raises
     ------
     SourceError
-        Sizes differ, or the counts of an RLE do not add up to height x width.
+        Sizes differ, the counts of an RLE do not add up to height x width, or there are more runs
+        than allowed.
     """
     if shape is None:
         shape = _size_of(rles[0], 0) if rles else (0, 0)
@@ -198,6 +200,7 @@ def _from_counts(counts: IntArray, offsets: IntArray, shape: tuple[int, int]) ->
         return InstanceRuns.from_owners(shape, number, owner, begin, length, step=max(width, 1))
     column = begin // height
     pieces = (begin + length - 1) // height - column + 1
+    Amount(shape).add(int(pieces.sum()))
     at = np.repeat(np.arange(begin.size), pieces)
     column = run_pixels(column, pieces)
     top = np.maximum(begin[at], column * height)

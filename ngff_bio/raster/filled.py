@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.raster.instances import InstanceRuns
+from ngff_bio.raster.limits import Amount
 from ngff_bio.raster.polygons import rasterize_centers
 from ngff_bio.raster.runs import run_pixels, union_runs
 
@@ -29,9 +30,10 @@ def rasterize_filled(
     y, x = np.divmod(inside.starts, width)
     begins = [(inside.owners * height + y) * (width + 1) + x]
     lengths = [inside.lengths]
+    amount = Amount(shape)
     for owner, one in enumerate(parts):
         for part in one:
-            y, x = _sides(part.reshape(-1, 2).astype(np.int64), shape)
+            y, x = _sides(part.reshape(-1, 2).astype(np.int64), shape, amount)
             begins.append((owner * height + y) * (width + 1) + x)
             lengths.append(np.ones_like(x))
     begin, length = np.concatenate(begins), np.concatenate(lengths)
@@ -42,7 +44,7 @@ def rasterize_filled(
     return InstanceRuns.from_owners(shape, len(segmentations), owner_of, y * width + x, length)
 
 
-def _sides(xy: IntArray, shape: tuple[int, int]) -> tuple[IntArray, IntArray]:
+def _sides(xy: IntArray, shape: tuple[int, int], amount: Amount) -> tuple[IntArray, IntArray]:
     """Rows and columns of the pixels of the sides of a part that are on the plane."""
     ends = np.roll(xy, -1, axis=0)
     turned = (xy[:, 0] > ends[:, 0])[:, None]
@@ -56,6 +58,7 @@ def _sides(xy: IntArray, shape: tuple[int, int]) -> tuple[IntArray, IntArray]:
     high = np.where(flat, shape[1] - 1, np.where(sign > 0, shape[0] - 1, 0))
     first = np.maximum(low - start, 0)
     count = np.maximum(np.minimum(high - start, longer) - first + 1, 0)
+    amount.add(int(count.sum()))
     step, at = run_pixels(first, count), np.repeat(np.arange(len(xy)), count)
     twice = np.maximum(2 * longer[at], 1)
     aside = -((longer[at] - 2 * shorter[at] * step) // twice)

@@ -16,6 +16,7 @@ from ngff_bio.raster.boxes import coco_boxes, fill_boxes
 from ngff_bio.raster.coco_rle import rasterize_segmentations
 from ngff_bio.raster.filled import rasterize_filled
 from ngff_bio.raster.instances import InstanceRuns
+from ngff_bio.raster.limits import Amount
 from ngff_bio.raster.polygons import rasterize_centers
 from ngff_bio.raster.runs import run_pixels
 from ngff_bio.raster.shapes import rasterize_shapes
@@ -42,6 +43,7 @@ def rasterize_geometries(
     ngff_bio.errors.SourceError
         If one cannot be drawn, and there is no `on_wrong`.
     """
+    amount = Amount(size)
     kinds: dict[tuple[str, Window | None], list[int]] = {}
     for i, instance in enumerate(instances):
         kinds.setdefault((_kind(instance), instance.window), []).append(i)
@@ -49,7 +51,7 @@ def rasterize_geometries(
         return InstanceRuns.empty(size, 0)
     tables, order = [], []
     for (kind, window), rows in kinds.items():
-        tables.append(_draw_kind(kind, [instances[i] for i in rows], window, size, on_wrong))
+        tables.append(_draw_kind(kind, [instances[i] for i in rows], window, amount, on_wrong))
         order += rows
     if len(tables) == 1:
         return tables[0]
@@ -92,17 +94,19 @@ def _draw_kind(
     kind: str,
     instances: list[Instance],
     window: Window | None,
-    size: tuple[int, int],
+    amount: Amount,
     on_wrong: Callable[[Instance, SourceError], None] | None,
 ) -> InstanceRuns:
     """Instances of one kind of geometry in one window of the frame."""
+    size = amount.shape[0], amount.shape[1]
     inner = size if window is None else window[2:]
     try:
         found = _rasterize(kind, instances, inner)
+        amount.add(found.starts.size, int(found.lengths.sum()))
     except SourceError as error:
         if on_wrong is None:
             raise
-        tables = [_one(kind, instance, inner, on_wrong) for instance in instances]
+        tables = [_one(kind, instance, inner, amount, on_wrong) for instance in instances]
         if None not in tables:
             raise error
         found = InstanceRuns.concatenate([t or InstanceRuns.empty(inner, 1) for t in tables])
@@ -113,11 +117,14 @@ def _one(
     kind: str,
     instance: Instance,
     size: tuple[int, int],
+    amount: Amount,
     on_wrong: Callable[[Instance, SourceError], None],
 ) -> InstanceRuns | None:
     """One instance of several; ``None`` if it is the one that cannot be drawn."""
     try:
-        return _rasterize(kind, [instance], size)
+        found = _rasterize(kind, [instance], size)
+        amount.add(found.starts.size, int(found.lengths.sum()))
+        return found
     except SourceError as error:
         on_wrong(instance, error)
         return None
@@ -164,7 +171,7 @@ def _rasterize(kind: str, instances: list[Instance], size: tuple[int, int]) -> I
         boxes = [g.xywh for i in instances if isinstance(g := i.geometry, Box)]
         return fill_boxes(coco_boxes(boxes, size), size)
     if kind == "shape":
-        return rasterize_shapes([_labelme(i) for i in instances], size)
+        return rasterize_shapes(map(_labelme, instances), size)  # one decoded mask at a time
     return InstanceRuns.empty(size, len(instances))
 
 
@@ -185,12 +192,18 @@ def _labelme(instance: Instance) -> dict[str, Any]:
     return record
 
 
+#: Pixels of a mask, with which Pillow decodes it without a warning.
+_MASK = 89_000_000
+
+
 def _decoded_mask(text: str, instance: Instance) -> PixelArray:
     """Pixels of a mask shape: a PNG in base64 (labelme 5.3 and later)."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(base64.b64decode(text))) as image:
+            if image.width * image.height > _MASK:
+                raise ValueError(f"{image.width} x {image.height} pixels")
             return np.asarray(image).astype(bool)
     except (ValueError, OSError, UnidentifiedImageError) as error:
         raise SourceError(

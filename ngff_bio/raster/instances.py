@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ngff_bio.errors import ArgumentError
+from ngff_bio.raster.limits import Amount
 from ngff_bio.raster.runs import IntArray, run_extents, run_pixels, union_runs
 
 
@@ -147,27 +148,58 @@ class InstanceRuns:
         return x * height + y
 
     def row_major(self) -> InstanceRuns:
-        """The same instances with `step` 1; the runs of each sorted, not touching."""
+        """The same instances with `step` 1; the runs of each sorted, not touching.
+
+        Raises
+        ------
+        ngff_bio.errors.SourceError
+            If there are more runs along rows than allowed.
+        """
         size = math.prod(self.shape)
         if self.step == 1:
             begin = self.owners * (size + 1) + self.starts
             starts, lengths = union_runs(begin, begin + self.lengths)
         else:
-            base = np.repeat(self.owners * (size + 1), self.lengths)
-            pixels = run_pixels(self.starts, self.lengths, self.step) + base
-            pixels.sort()
-            starts, lengths = _joined(pixels)
+            starts, lengths = self._rows()
         owners, starts = np.divmod(starts, size + 1)
         return InstanceRuns.from_owners(self.shape, len(self), owners, starts, lengths)
+
+    def _rows(self) -> tuple[IntArray, IntArray]:
+        """Starts and lengths along rows, counted through all instances, one pixel between them.
+
+        A run begins at a pixel that the column to its left does not have, and ends likewise.
+        """
+        height, width = self.shape
+        size, column = height * width, height + 1
+        y, x = np.divmod(self.starts, width)
+        key = (self.owners * (width + 1) + x) * column + y
+        order = np.argsort(key)
+        begin, end = key[order], (key + self.lengths)[order]
+        firsts, counts = _without(begin, end, begin + column, end + column)
+        Amount(self.shape).add(int(counts.sum()))
+        lasts = _without(begin, end, begin - column, end - column)
+        edges = []
+        for pixels in (run_pixels(firsts, counts), run_pixels(*lasts)):
+            line, y = np.divmod(pixels, column)
+            owner, x = np.divmod(line, width + 1)
+            edges.append(np.sort(owner * (size + 1) + y * width + x))
+        return union_runs(edges[0], edges[1] + 1)
 
 
 def _offsets(counts: npt.ArrayLike) -> IntArray:
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
 
 
-def _joined(pixels: IntArray) -> tuple[IntArray, IntArray]:
-    """Starts and lengths of the runs of sorted, distinct positions."""
-    if not pixels.size:
-        return pixels, pixels
-    first = np.concatenate(([0], np.flatnonzero(np.diff(pixels) != 1) + 1))
-    return pixels[first], np.diff(first, append=pixels.size)
+def _without(
+    begin: IntArray, end: IntArray, other_begin: IntArray, other_end: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Starts and lengths of what is in some intervals and in none of the others.
+
+    Neither the ones nor the others overlap each other.
+    """
+    bounds = np.concatenate((begin, end, other_begin, other_end))
+    order = np.argsort(bounds)
+    bounds = bounds[order]
+    inside = np.cumsum(np.repeat([1, -1, 2, -2], begin.size)[order])
+    stretch = np.flatnonzero((inside[:-1] == 1) & (bounds[1:] > bounds[:-1]))
+    return bounds[stretch], bounds[stretch + 1] - bounds[stretch]

@@ -248,10 +248,13 @@ def _places_in_order(masks: InstanceRuns) -> IntArray:
     taken = np.zeros(math.prod(masks.shape), np.uint32)
     place = np.zeros(len(masks), np.int64)
     for i, (first, stop) in enumerate(pairwise(masks.offsets.tolist())):
-        pixels = run_pixels(masks.starts[first:stop], masks.lengths[first:stop], masks.step)
-        place[i] = _lowest_free(1 | int(np.bitwise_or.reduce(taken[pixels])))
-        if place[i]:
-            taken[pixels] |= np.uint32(1 << place[i])
+        runs = masks.starts[first:stop], masks.lengths[first:stop], masks.step
+        barred = 1
+        for _, starts, lengths in pixel_blocks(*runs):
+            barred |= int(np.bitwise_or.reduce(taken[run_pixels(starts, lengths, masks.step)]))
+        place[i] = _lowest_free(barred)
+        for _, starts, lengths in pixel_blocks(*runs) if place[i] else ():
+            taken[run_pixels(starts, lengths, masks.step)] |= np.uint32(1 << place[i])
     return place
 
 

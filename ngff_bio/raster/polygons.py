@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from ngff_bio.errors import SourceError
 from ngff_bio.raster.instances import InstanceRuns
+from ngff_bio.raster.limits import batches
 from ngff_bio.raster.runs import IntArray, run_pixels, union_runs
 
 FloatArray = npt.NDArray[np.float64]
@@ -57,11 +58,19 @@ def rasterize_polygons(
     Raises
     ------
     SourceError
-        A coordinate is not a finite number, or is out of all proportion.
+        A coordinate is not a finite number, or is out of all proportion; or there are more runs than
+        allowed.
     """
     xy, part_offsets, owners = _points(segmentations)
     height, width = shape
-    part, column, crossing = _crossings(xy, part_offsets, height, width)
+    walk = _walk(xy, part_offsets, width)
+    part = np.repeat(np.arange(part_offsets.size - 1), np.diff(part_offsets))
+    counts = np.bincount(owners[part], walk[-1], len(segmentations)).astype(np.int64)
+    if len(groups := batches(counts // 2, shape)) > 1:
+        return InstanceRuns.concatenate(
+            [rasterize_polygons(segmentations[group], shape) for group in groups]
+        )
+    part, column, crossing = _crossings(walk, part, height)
     # Crossings of one column of one part are one range of numbers: one sort pairs them all.
     key = (part * width + column) * (height + 1) + crossing
     key.sort()
@@ -104,12 +113,17 @@ def rasterize_centers(
     (x0, y0), (x1, y1) = np.where(down, xy, end).T, np.where(down, end, xy).T
     first = np.clip(np.ceil(y0 - 0.5), 0, height).astype(np.int64)
     count = np.clip(np.ceil(y1 - 0.5), 0, height).astype(np.int64) - first
+    part = np.repeat(np.arange(part_offsets.size - 1), np.diff(part_offsets))
+    counts = np.bincount(owners[part], count, len(segmentations)).astype(np.int64)
+    if len(groups := batches(counts // 2, shape)) > 1:
+        return InstanceRuns.concatenate(
+            [rasterize_centers(segmentations[group], shape, imagej=imagej) for group in groups]
+        )
     row = run_pixels(first, count)
     at = np.repeat(np.arange(len(xy)), count)
     crossing = x0[at] + (row + 0.5 - y0[at]) * (x1[at] - x0[at]) / (y1[at] - y0[at])
     rounded = np.floor(crossing + (0.5 + _IMAGEJ)) if imagej else np.ceil(crossing - 0.5)
     column = np.clip(rounded, 0, width).astype(np.int64)
-    part = np.repeat(np.arange(part_offsets.size - 1), np.diff(part_offsets))
     key = (part[at] * height + row) * (width + 1) + column
     key.sort()
     line, x = np.divmod(key[0::2], width + 1)
@@ -148,17 +162,25 @@ def _points(
     return xy, part_offsets, owners
 
 
-def _crossings(
-    xy: FloatArray, part_offsets: IntArray, height: int, width: int
-) -> tuple[IntArray, IntArray, IntArray]:
-    """Part, pixel column and height (0 to `height`) of every crossing of a column by an outline.
+#: Both ends of each edge in the upsampled grid (x0, y0, x1, y1), the first column whose middle it
+#: crosses, and the number of such columns.
+Walk = tuple[GridArray, GridArray, GridArray, GridArray, IntArray, IntArray]
 
-    Unordered. A closed outline has an even number in every column.
-    """
+
+def _walk(xy: FloatArray, part_offsets: IntArray, width: int) -> Walk:
     x0, y0, x1, y1 = _edges(xy, part_offsets)
     # A step of the walk goes from u to u + 1; it crosses the middle of column c where u = 5c + 2.
     first = np.maximum((np.minimum(x0, x1) + 2) // SCALE, 0)
     crossed = np.minimum((np.maximum(x0, x1) + 2) // SCALE, width) - first
+    return x0, y0, x1, y1, first, np.maximum(crossed, 0)
+
+
+def _crossings(walk: Walk, part: IntArray, height: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Part, pixel column and height (0 to `height`) of every crossing of a column by an outline.
+
+    `part` is that of each edge. Unordered. A closed outline has an even number in every column.
+    """
+    x0, y0, x1, y1, first, crossed = walk
     meets = crossed > 0
     shallow = np.abs(x1 - x0) >= np.abs(y1 - y0)
     edges = np.flatnonzero(meets & shallow)
@@ -174,7 +196,6 @@ def _crossings(
     level[cut:] = _steep_heights(x0, y0, x1, y1, edge[wide:], count[wide:], mid[cut:])
     crossing = np.ceil((level - SCALE // 2) / SCALE)
     np.clip(crossing, 0, height, out=crossing)
-    part = np.repeat(np.arange(part_offsets.size - 1), np.diff(part_offsets))
     return part[at], column, crossing.astype(np.int64)
 
 

@@ -10,7 +10,7 @@ window of a shape with slanted sides begins at the left border.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from ngff_bio.errors import SourceError
 from ngff_bio.model import PixelArray
 from ngff_bio.raster.boxes import fill_boxes, labelme_boxes
 from ngff_bio.raster.instances import InstanceRuns
+from ngff_bio.raster.limits import Amount
 from ngff_bio.raster.polygons import FARTHEST
 from ngff_bio.raster.runs import IntArray, runs_from_mask, union_runs
 
@@ -34,7 +35,7 @@ Points = Sequence[Sequence[float]]
 Runs = tuple[IntArray, IntArray]  # starts and lengths
 
 
-def rasterize_shapes(shapes: Sequence[Mapping[str, Any]], shape: tuple[int, int]) -> InstanceRuns:
+def rasterize_shapes(shapes: Iterable[Mapping[str, Any]], shape: tuple[int, int]) -> InstanceRuns:
     """Pixels of labelme shapes, one instance each, row-major.
 
     Parameters
@@ -52,12 +53,16 @@ def rasterize_shapes(shapes: Sequence[Mapping[str, Any]], shape: tuple[int, int]
     ------
     SourceError
         A shape has a wrong number of points, a coordinate that is not a number, a mask that does
-        not fit its box, or a type that labelme does not know; `record` is the index of the shape.
+        not fit its box, or a type that labelme does not know; or there are more runs or pixels than
+        allowed; `record` is the index of the shape.
     """
-    runs = []
+    runs: list[Runs] = []
+    amount = Amount(shape)
     for index, one in enumerate(shapes):
         try:
-            runs.append(_shape_runs(shape, one["points"], one.get("shape_type"), one.get("mask")))
+            drawn = _shape_runs(shape, one["points"], one.get("shape_type"), one.get("mask"))
+            amount.add(len(drawn[0]), int(drawn[1].sum()))
+            runs.append(drawn)
         except SourceError as error:
             error.record = f"shape {index}"
             raise

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import struct
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -14,6 +18,7 @@ from makers import damage
 from PIL import Image
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.images.decoding import decode_image
 from ngff_bio.formats.images.headers import probe_image
 from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.tiff.images import open_tiff, open_tiff_volume
@@ -82,3 +87,63 @@ def test_any_flipped_bit_gives_pixels_or_one_error(kind: str, tmp_path: Path) ->
         with suppress(SourceError):  # and nothing but that
             stack = stack_frames([LocalFile(str(tmp_path), path.name)], limits=Limits(10**6))
             stack.read(tuple((0, n) for n in stack.shape))
+
+
+def coded_tile(path: Path, compression: str) -> None:
+    """A TIFF whose only tile, of 16 x 16 pixels, is an image file that states 60000 x 60000."""
+    small = np.zeros((16, 16), np.uint8)
+    if compression == "jpeg2000":
+        data = bytearray(imagecodecs.jpeg2k_encode(small, codecformat="j2k"))
+        at, sizes = data.index(b"\xff\x51") + 6, struct.Struct(">II")
+        sizes.pack_into(data, at, 60_000, 60_000)
+        sizes.pack_into(data, at + 16, 60_000, 60_000)
+    elif compression == "jpeg":
+        data = bytearray(imagecodecs.jpeg_encode(small))
+        struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, 60_000, 60_000)
+    else:
+        data = bytearray(imagecodecs.png_encode(small))
+        struct.pack_into(">II", data, 16, 60_000, 60_000)
+        struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(
+            iter([bytes(data)]), shape=(16, 16), dtype="u1", tile=(16, 16), compression=compression,
+            metadata=None,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "png"])
+def test_a_tile_that_states_another_size_than_the_tiff_is_not_decoded(compression, tmp_path):
+    coded_tile(tmp_path / "a.tif", compression)
+    file = LocalFile(str(tmp_path), "a.tif")
+    pixels = open_tiff(file)[0].pixels
+    for read in (lambda: pixels.read(((0, 16), (0, 16))), lambda: decode_image(file)):
+        with pytest.raises(SourceError) as caught:
+            read()
+        assert any(word in str(caught.value.found) for word in ("states 60000 x 60000", "pixels)"))
+
+
+def test_a_jpeg_of_thousands_of_scans_is_not_decoded(tmp_path):
+    out = io.BytesIO()
+    Image.new("L", (64, 64)).save(out, "JPEG", progressive=True)
+    data = out.getvalue()
+    last = data[data.rindex(b"\xff\xda") : -2]
+    file = LocalFile(str(tmp_path), "a.jpg")
+    (tmp_path / "a.jpg").write_bytes(data)
+    assert decode_image(file).shape == (64, 64)
+    (tmp_path / "a.jpg").write_bytes(data[:-2] + last * 200 + data[-2:])
+    with pytest.raises(SourceError) as caught:
+        decode_image(file)
+    assert "scans" in str(caught.value.found)
+
+
+def test_a_tiff_that_lists_fewer_tiles_than_it_needs_is_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path, np.zeros((16, 16), np.uint8), tile=(16, 16), compression="zlib", metadata=None
+    )
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        for tag, value in {"TileWidth": 1, "TileLength": 1, "ImageWidth": 100_000}.items():
+            tiff.pages.first.tags[tag].overwrite(value)
+    for read in (probe_image, open_tiff):
+        with pytest.raises(SourceError, match="fewer strips or tiles"):
+            read(LocalFile(str(tmp_path), "a.tif"))

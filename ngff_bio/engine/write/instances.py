@@ -27,6 +27,7 @@ from ngff_bio.model import (
 )
 from ngff_bio.raster.geometries import rasterize_geometries, reaches_beyond
 from ngff_bio.raster.instances import InstanceRuns
+from ngff_bio.raster.limits import Amount
 from ngff_bio.raster.overlap import IN_TABLE, Painted, paint_instances
 from ngff_bio.zarrio.journal import ROWS
 
@@ -114,6 +115,8 @@ def _draw_frame(
     else:
         depth = frame.shape[0]
         planes = np.array([1 if i.z is not None else depth for i in instances], np.int64)
+        drawn_runs = int((np.maximum(masks.counts, 1) * planes).sum())
+        Amount(frame.shape).add(drawn_runs, int((areas * planes).sum()))
         if 1 < depth == max(planes, default=1) and min(planes) == 1:
             # An instance on every plane is whole in one label image, though others are on some planes.
             painted = _paint(_in_volume(masks, instances, depth), instances, frame, planes)

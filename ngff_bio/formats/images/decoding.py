@@ -18,8 +18,9 @@ import simplejpeg
 import tifffile
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.images.coded import check_scans
 from ngff_bio.formats.problems import damage_named
-from ngff_bio.formats.tiff.planes import lacks_end
+from ngff_bio.formats.tiff.planes import check_segment
 from ngff_bio.formats.tiff.tiff import palette_of
 from ngff_bio.model import PixelArray, Region, SampleType, SourceFile, SourceParts
 
@@ -164,6 +165,7 @@ def _jpeg(data: bytes) -> PixelArray:
     # is truncated.
     if data.find(b"\xff\xd9", _first_scan(data)) < 0:
         raise ValueError("the end of the JPEG is missing")
+    check_scans(data)
     space = ""
     with suppress(ValueError):  # 12 bits, lossless: imagecodecs has decoders for them
         space = simplejpeg.decode_jpeg_header(data)[2]
@@ -211,6 +213,9 @@ def _pillow(data: bytes, *, colors: bool) -> PixelArray:
 def _tiff(data: bytes, indices: bool) -> PixelArray:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page = tiff.pages.first
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            if count:
+                check_segment(page, data[offset : offset + count])
         palette = page.photometric == tifffile.PHOTOMETRIC.PALETTE
         if palette and not indices:
             colors: PixelArray = palette_of(page)[page.asarray()]
@@ -229,9 +234,6 @@ def _tiff(data: bytes, indices: bool) -> PixelArray:
             pixels: PixelArray = imagecodecs.tiff_decode(data)
             if pixels.shape == page.shape and pixels.dtype == page.dtype:
                 return pixels
-        spans = zip(page.dataoffsets, page.databytecounts, strict=True)
-        if any(n and lacks_end(page, data[o : o + n]) for o, n in spans):
-            raise ValueError("the end of a JPEG is missing")
         pixels = page.asarray()
         if page.samplesperpixel > 1 and page.planarconfig == 2:
             pixels = np.moveaxis(pixels, 0, -1)

@@ -8,6 +8,7 @@ import numpy as np
 import tifffile
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.images.coded import JPEG, check_coded
 from ngff_bio.formats.tiff.files import TiffBytes
 from ngff_bio.model import PixelArray, SampleType
 
@@ -17,8 +18,6 @@ _MAX_READ = 4 << 20
 #: Bytes of an uncompressed block that are read at once before they are copied into their place:
 #: few enough to stay in the processor's cache.
 _MAX_COPY = 1 << 19
-
-_JPEG = {6, 7, 34892, 33007}
 
 Page = tifffile.TiffPage | tifffile.TiffFrame
 
@@ -210,7 +209,7 @@ def _read_coded(source: TiffBytes, page: Page, part: PlanePart, out: PixelArray)
     key = keyframe_of(page)
     planar = key.shaped[0]
     options: dict[str, object] = {}
-    if key.compression in _JPEG:
+    if key.compression in JPEG:
         options = {"jpegtables": page.jpegtables, "jpegheader": key.jpegheader}
     for group in _together(page, [number for number, _ in _segments(key, part)]):
         first = page.dataoffsets[group[0]]
@@ -220,8 +219,10 @@ def _read_coded(source: TiffBytes, page: Page, part: PlanePart, out: PixelArray)
             start = page.dataoffsets[number] - first
             count = page.databytecounts[number]
             coded = bytes(data[start : start + count]) if count else None
-            if coded is not None and (len(coded) < count or lacks_end(key, coded)):
+            if coded is not None and len(coded) < count:
                 raise ValueError(f"strip or tile {number} is truncated")
+            if coded is not None:
+                check_segment(key, coded)
             pixels, (s, _, y, x, _), shape = key.decode(coded, number, **options)
             size = shape[1:3] if pixels is None else pixels.shape[1:3]
             inner, target = _overlap(out, part, (s, y, x), size, planar)
@@ -231,9 +232,19 @@ def _read_coded(source: TiffBytes, page: Page, part: PlanePart, out: PixelArray)
                 target[...] = pixels[0][tuple(slice(*span) for span in inner)]
 
 
-def lacks_end(key: tifffile.TiffPage, coded: bytes) -> bool:
-    """Whether the end marker of a JPEG is missing; libjpeg fills what is missing with gray."""
-    return key.compression == 7 and b"\xff\xd9" not in coded
+def check_segment(key: tifffile.TiffPage, coded: bytes) -> None:
+    """Refuse a strip or tile before it is decoded.
+
+    Raises
+    ------
+    ValueError
+        If it is a JPEG without its end, which libjpeg fills with gray, or would become larger than
+        strips and tiles are.
+    """
+    if key.compression == 7 and b"\xff\xd9" not in coded:
+        raise ValueError("the end of a JPEG is missing")
+    rows, columns = segment_size(key)
+    check_coded(int(key.compression), coded, min(rows, key.shaped[2]) * columns)
 
 
 def _together(page: Page, numbers: list[int]) -> list[list[int]]:

@@ -227,11 +227,22 @@ def check_end(file: SourceFile, series: tifffile.TiffPageSeries) -> None:
 
 
 def check_segments(page: tifffile.TiffPage | tifffile.TiffFrame, size: int) -> None:
-    """Refuse a file of `size` bytes that ends before the strips or tiles of a page do."""
+    """Refuse a page without all of its strips or tiles, or that a file of `size` bytes ends before."""
+    key = keyframe_of(page)
+    if page.dataoffsets and raw_layout(page) != "rows":
+        rows, columns = segment_size(key)
+        planar, _, length, width, _ = key.shaped
+        needed = planar * -(-length // rows) * -(-width // columns)
+        if needed > len(page.dataoffsets):
+            raise SourceError(
+                "the TIFF lists fewer strips or tiles than its pixels need",
+                expected=f"{needed:,} of {rows} x {columns} pixels",
+                found=f"{len(page.dataoffsets):,}",
+                hint="the file is damaged: download or copy it again",
+            )
     ends = (o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True) if n)
     end = max(ends, default=0)
     if page.compression == 1 and 0 not in page.databytecounts:
-        key = keyframe_of(page)
         end = max(end, key.size * key.bitspersample // 8)
     if end > size:
         raise SourceError(
