@@ -255,6 +255,8 @@ def test_tables_with_and_without_a_required_column_are_published(tmp_path: Path)
     expected = ngff_bio.open(tmp_path / "full.zarr").annotations()
     found = pq.read_table(tmp_path / "public.zarr" / "annotations.parquet")
     assert 0 < found["t"].null_count < found.num_rows == len(expected)
+    rows = ngff_bio.open(tmp_path / "full.zarr").to_dask_dataframe().compute(scheduler="sync")
+    assert rows["label"].tolist() == expected["label"].tolist()
 
 
 def test_a_collection_without_images_is_not_published(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ngff_bio.reader as reader
 from ngff_bio.errors import StoreError, import_optional
 from ngff_bio.publishing.description import licence_url
-from ngff_bio.reader.tables.tables import annotation_parts, types_reported
+from ngff_bio.reader.tables.tables import annotation_parts, types_reported, union_schema
 from ngff_bio.viewing.landing import Description
 from ngff_bio.viewing.summary import Summary, count_classes, pool_of
 
@@ -44,17 +44,14 @@ def write_annotations(dataset: reader.Dataset, file: Path) -> Path | None:
     import pyarrow.parquet as pq
 
     pool, parts = pool_of(dataset), annotation_parts(dataset, _COLUMNS)
-    every = pool.map(lambda part: part.open().schema.remove_metadata(), parts)
-    seen = [pa.schema([f for f in one if f.name in _COLUMNS]) for one in every]
+    every = pool.map(lambda part: part.open().schema, parts)
     with types_reported(dataset.url):
-        found = pa.unify_schemas(seen, promote_options="permissive") if seen else pa.schema([])
+        found = union_schema(pa.schema([f for f in one if f.name in _COLUMNS]) for one in every)
     known = {f.name: f for f in found if not pa.types.is_null(f.type)}
     if not known:
         return None
     origin = [pa.field(name, pa.string()) for name in ("image", "layer")]
-    # A column that a table does not have is null there.
-    columns = (known[c].with_nullable(True) for c in _COLUMNS if c in known)
-    schema = pa.schema([*origin, *columns])
+    schema = pa.schema([*origin, *(known[c] for c in _COLUMNS if c in known)])
     rows = 0
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for tables in _batched(pool.imap(part.read for part in parts)):

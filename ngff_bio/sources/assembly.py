@@ -151,7 +151,7 @@ def given_twice(file: str, other: str) -> SourceError:
         "two files are the same part of the collection",
         file=file,
         found=f"{other} too",
-        hint="keep one of the two",
+        hint=f"keep one of the two, or leave this one out with --exclude '{file}'",
     )
 
 

@@ -167,9 +167,11 @@ class FolderStorage(Storage):
         if handle is None:
             return None
         try:
+            size = os.fstat(handle).st_size
             if start < 0:
-                start = max(os.fstat(handle).st_size + start, 0)
-            return os.pread(handle, length, start)
+                start = max(size + start, 0)
+            # As much memory is taken as is asked for, and what asks may be a damaged index.
+            return os.pread(handle, min(length, size - start), start) if start < size else b""
         except OSError as error:
             raise storage_error(error, self._place(key), "read") from error
         finally:

@@ -162,8 +162,12 @@ class ZipStorage(ReadOnlyStorage):
 
         try:
             if entry.compress_type == zipfile.ZIP_DEFLATED and not entry.flag_bits & 1:
-                return zlib.decompress(raw, -15)
-        except zlib.error:
+                # One byte more than the directory states shows that it is more.
+                found = zlib.decompressobj(-15).decompress(raw, entry.file_size + 1)
+                if len(found) == entry.file_size:
+                    return found
+                self._damaged(entry)
+        except (zlib.error, OverflowError):
             self._damaged(entry)
         raise StorageError(
             "unsupported compression of an object in the zip",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import ngff_bio.reader as reader
 from ngff_bio.reader.tables.tables import column_names
+from ngff_bio.zarrio.documents import store_errors
 
 #: A JSON object.
 Json = dict[str, Any]
@@ -92,11 +93,12 @@ def annotation_layers(
     layers, notes = [], []
     for kind, made in found.items():
         annotations: list[Json] = []
-        for annotation in made:
-            if len(annotations) == MAX_ANNOTATIONS:
-                notes.append(f"only the first {MAX_ANNOTATIONS} {kind} of {name} are shown")
-                break
-            annotations.append({**annotation, "id": str(len(annotations))})
+        with store_errors("rows of a table cannot be shown", file=image.url, record=name):
+            for annotation in islice(made, MAX_ANNOTATIONS + 1):
+                annotations.append({**annotation, "id": str(len(annotations))})
+        if len(annotations) > MAX_ANNOTATIONS:
+            notes.append(f"only the first {MAX_ANNOTATIONS} {kind} of {name} are shown")
+            annotations.pop()
         if annotations:
             source = {
                 "url": "local://annotations",

@@ -17,7 +17,7 @@ from ngff_bio.engine.plan.layout import ArrayPlan, ArraySpec, plan_array
 from ngff_bio.engine.plan.planning import plan_dataset
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.write.units import run_unit
-from ngff_bio.errors import ArgumentError
+from ngff_bio.errors import ArgumentError, SourceError
 from ngff_bio.model import ArrayPixels, SourceDataset, SourceImage, VolumeLayer, axes_from
 from ngff_bio.storage import MemoryStorage
 from ngff_bio.zarrio.codecs import Codec
@@ -232,3 +232,14 @@ def test_the_number_of_objects_is_known_beforehand() -> None:
         run_unit(decided.job(unit), storage)
     pixels = [k for k, _ in storage.list() if not k.startswith(".ngff_bio")]
     assert len(pixels) == plan.objects
+
+
+@pytest.mark.parametrize("second", ["a/B", "a/b/labels/X"])
+def test_two_arrays_never_have_one_place(second: str) -> None:
+    """Not on a file system without cases either."""
+    pixels = ArrayPixels(np.zeros((4, 4), np.uint8))
+    labels = VolumeLayer("x", pixels, "semantic", 0, categories=())
+    one = SourceImage(path="a/b", name="1", axes=axes_from("yx"), pixels=pixels, labels=(labels,))
+    both = (one, replace(one, path=second, name="2", labels=()))
+    with pytest.raises(SourceError, match="one place in the store"):
+        plan_dataset(SourceDataset("d", "t", "o", "collection", both), Settings())

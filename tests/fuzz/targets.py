@@ -166,6 +166,26 @@ def store_of(make: Callable[[Path], Any], **settings: Any) -> Callable[[Path], N
     return converted
 
 
+def packed(folder: Path) -> None:
+    """A store in a zip."""
+    unpacked = folder.with_name(f"{folder.name} unpacked")
+    store_of(COCO)(unpacked)
+    folder.mkdir(parents=True)
+    ngff_bio.copy(unpacked, folder / "a.ozx")
+
+
+def edited(folder: Path) -> None:
+    """A store with labels, a table and an image that were added, an edited table, and a page."""
+    store_of(COCO)(folder)
+    image = next(iter(ngff_bio.open(folder).values()))
+    ngff_bio.write_labels(image, "new", np.ones((24, 30), np.uint8), classes={1: "one"})
+    ngff_bio.write_image(image, "smooth", np.ones((24, 30), np.float32))
+    ngff_bio.write_table(image, "values", pa.table({"label": [1, 2], "area": [1.5, None]}))
+    rows = image.annotations("objects")
+    ngff_bio.update_annotations(image, rows[1:], remove_missing=True)
+    ngff_bio.publish(folder, folder, title="A")
+
+
 def interrupted(how: str) -> Callable[[Path], None]:
     """Maker of a source, and of a store into which something was being written.
 
@@ -388,6 +408,9 @@ TARGETS: dict[str, Target] = {
     "store05": Target(store_of(overlapping, version="0.5"), "store"),
     "store06": Target(store_of(overlapping, version="0.6"), "store"),
     "storeplate": Target(store_of(makers.make_organoid), "store", weight=1),
+    "storetracks": Target(store_of(makers.make_cell_tracking), "store", weight=1),
+    "storezip": Target(packed, "store", opened="a.ozx"),
+    "storeedited": Target(edited, "store", files="*.json", weight=2),
     "tables": Target(store_of(overlapping), "store", files="*.parquet"),
     "chunks": Target(store_of(overlapping, chunk=(8, 8)), "store", files="c/*/*"),
     "state": Target(interrupted("new"), "new", files="a.zarr/.ngff_bio/**/*", weight=2),

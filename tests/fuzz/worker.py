@@ -18,6 +18,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -40,6 +42,7 @@ from ngff_bio.engine import plan_dataset
 from ngff_bio.engine.resume.discard import discard
 from ngff_bio.engine.resume.state import progress_of
 from ngff_bio.errors import ArgumentError, NgffBioError
+from ngff_bio.export import exporters
 from ngff_bio.model import InstanceLayer, Pixels
 from ngff_bio.raster.geometries import rasterize_geometries
 from ngff_bio.reader.describe import describe
@@ -47,6 +50,8 @@ from ngff_bio.sources import find_source, open_tree, read_source
 from ngff_bio.storage import storage_at
 from ngff_bio.viewing.preview import draw_preview
 from ngff_bio.viewing.serve import StoreServer, _Handler
+from ngff_bio.viewing.sheets import draw_sheet
+from ngff_bio.viewing.view import full_state
 
 #: Address space that a worker may take beyond what it has at its start, in bytes.
 MEMORY = 4 << 30
@@ -117,11 +122,13 @@ class Worker:
             shutil.rmtree(scratch)
 
 
-def _source(target: Target, place: Path, _: bytes, scratch: Path, random: Random | None) -> Result:
+def _source(
+    target: Target, place: Path, data: bytes, scratch: Path, random: Random | None
+) -> Result:
     source = place / target.opened
     options = {name: str(place / file) for name, file in target.options.items()}
     if random is None:
-        return _converted(source, scratch, options)
+        return _converted(source, data, scratch, options)
     tree = open_tree(source, limits=LIMITS)
     dataset = read_source(find_source(tree), tree, options)
     plan_dataset(dataset, ngff_bio.Settings())
@@ -148,7 +155,7 @@ def _read_pixels(pixels: Pixels) -> None:
     pixels.read(whole if count <= _PIXELS else few)
 
 
-def _converted(source: Path, scratch: Path, options: dict[str, str]) -> Result:
+def _converted(source: Path, data: bytes, scratch: Path, options: dict[str, str]) -> Result:
     store = scratch / "a.zarr"
     try:
         ngff_bio.convert(source, store, limits=LIMITS, options=options)
@@ -156,9 +163,13 @@ def _converted(source: Path, scratch: Path, options: dict[str, str]) -> Result:
         _must_not_open(store)
         raise
     _must_be_whole(store, source)
-    for to in ("coco", "parquet"):
-        with contextlib.suppress(ArgumentError):  # a store without instances
-            ngff_bio.export(store, scratch / to, to=to)
+    for name, step in _some(_steps(store, scratch), data).items():
+        try:
+            step()
+        except ArgumentError:  # a store without labels, or not of the format's own
+            continue
+        except NgffBioError as error:
+            raise AssertionError(f"{name}: {error}") from error
     return {"result": "equal", "what": ""}
 
 
@@ -175,32 +186,120 @@ def _must_be_whole(store: Path, source: Path) -> None:
     assert not wrong, f"validate: {'; '.join(wrong[:5])}"
 
 
-def _store(_: Target, place: Path, __: bytes, scratch: Path, random: Random | None) -> Result:
-    """All that reads a store is tried, or two of it, whatever the others raise."""
-    steps: dict[str, Callable[[], object]] = {
-        "open": lambda: _opened(place),
-        "describe": lambda: describe(storage_at(place)),
-        "quick": lambda: validate(place, quick=True),
-        "validate": lambda: validate(place),
-        "verify": lambda: verify(place),
-        "preview": lambda: draw_preview(place),
-        "measure": lambda: ngff_bio.measure(place),
-        "coco": lambda: ngff_bio.export(place, scratch / "coco.json", to="coco"),
-        "parquet": lambda: ngff_bio.export(place, scratch / "parquet", to="parquet"),
-        "labelme": lambda: ngff_bio.export(place, scratch / "labelme", to="labelme"),
-        "tiff": lambda: ngff_bio.export(place, scratch / "tiff", to="ome-tiff"),
-        "copy": lambda: ngff_bio.copy(place, scratch / "copy.zarr"),
-        "rewrite": lambda: ngff_bio.convert(place, scratch / "rewrite.zarr", limits=LIMITS),
-    }
-    fast = ("open", "describe", "quick", "coco", "copy", "rewrite")
-    chosen = steps if random is None else random.sample(fast, 2)
+def _store(
+    target: Target, place: Path, data: bytes, scratch: Path, random: Random | None
+) -> Result:
+    """Some of what reads, exports or changes a store is tried, whatever the rest of it raises."""
+    steps = _steps(place / target.opened, scratch)
+    if random is None:
+        chosen = {name: steps[name] for name in _ALWAYS} | _some(steps, data)
+    elif random.random() < 0.7:
+        chosen = {name: steps[name] for name in random.sample(_FAST, 2)}
+    else:
+        chosen = dict([random.choice(list(steps.items()))])
     refused: list[str] = []
-    for name in chosen:
+    for name, step in chosen.items():
         try:
-            steps[name]()
+            step()
+        except ArgumentError:  # it does not apply to this store
+            continue
         except NgffBioError as error:
             refused.append(f"{name}: {error.what}")
     return {"result": "refused" if refused else "equal", "what": "; ".join(refused)}
+
+
+Steps = dict[str, Callable[[], object]]
+
+#: Steps of `_reading` that take little time, and that are taken by each input that is saved.
+_FAST = ("open", "describe", "quick", "copy", "rewrite", "view")
+_ALWAYS = ("open", "describe", "validate", "verify", "preview", "measure", "copy", "rewrite")
+
+
+def _steps(store: Path, scratch: Path) -> Steps:
+    """All that is done with a store, by name."""
+    changing = _changing(store, scratch) if store.is_dir() else {}
+    return _reading(store, scratch) | _exporting(store, scratch) | changing
+
+
+def _some(steps: Steps, data: bytes) -> Steps:
+    """A few steps, the same ones for the same input."""
+    count = int(os.environ.get("NGFF_BIO_FUZZ_STEPS", "3"))
+    names = Random(zlib.crc32(data)).sample(sorted(steps), min(count, len(steps)))
+    return {name: steps[name] for name in names}
+
+
+def _reading(store: Path, scratch: Path) -> Steps:
+    return {
+        "open": lambda: _opened(store),
+        "describe": lambda: describe(storage_at(store)),
+        "quick": lambda: validate(store, quick=True),
+        "validate": lambda: validate(store),
+        "verify": lambda: verify(store),
+        "preview": lambda: draw_preview(store),
+        "sheet": lambda: draw_sheet(ngff_bio.open(store), "images"),
+        "view": lambda: full_state(next(iter(ngff_bio.open(store).values())), "http://a"),
+        "measure": lambda: ngff_bio.measure(store),
+        "copy": lambda: ngff_bio.copy(store, scratch / "copy.zarr"),
+        "pack": lambda: ngff_bio.copy(store, scratch / "copy.ozx"),
+        "rewrite": lambda: ngff_bio.convert(store, scratch / "rewrite.zarr", limits=LIMITS),
+        "publish": lambda: ngff_bio.publish(store, scratch / "published.zarr"),
+    }
+
+
+def _exporting(store: Path, scratch: Path) -> Steps:
+    return {
+        f"to {name}": partial(ngff_bio.export, store, scratch / f"to {name}", to=name)
+        for name in exporters()
+    }
+
+
+def _changing(store: Path, scratch: Path) -> Steps:
+    """Changes of a copy of the store, which is what it was after a change that is refused."""
+
+    def changed(change: Callable[[Path], object]) -> None:
+        copy = scratch / "changed.zarr"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(store, copy)
+        try:
+            change(copy)
+        except NgffBioError:
+            assert _content(copy) == _content(store), "a refused change has left something"
+            raise
+        _must_be_read(copy, quick=True)
+
+    def one(store: Path) -> Any:
+        return next(iter(ngff_bio.open(store).values()))
+
+    def labels(store: Path) -> None:
+        image = one(store)
+        shape = [n for axis, n in image.level().sizes.items() if axis != "c"]
+        ngff_bio.write_labels(image, "new", np.ones(shape, np.uint8))
+
+    def removed(store: Path) -> None:
+        image = one(store)
+        for name in image.labels[:1]:
+            ngff_bio.remove(image, f"labels/{name}")
+
+    def edited(store: Path) -> None:
+        image = one(store)
+        for name in image.labels[:1]:
+            ngff_bio.update_annotations(image, image.annotations(name)[1:], remove_missing=True)
+
+    changes: dict[str, Callable[[Path], object]] = {
+        "upgrade": ngff_bio.upgrade,
+        "titled": lambda s: ngff_bio.describe(s, title="new"),
+        "labels": labels,
+        "table": lambda s: ngff_bio.write_table(one(s), "new", pa.table({"label": [1, 2]})),
+        "remove": removed,
+        "edited": edited,
+        "measured": lambda s: ngff_bio.measure(s, write="new"),
+        "published": lambda s: ngff_bio.publish(s, s),
+    }
+    return {name: partial(changed, change) for name, change in changes.items()}
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def _opened(store: Path) -> None:

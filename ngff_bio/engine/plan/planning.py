@@ -72,9 +72,20 @@ def _arrays(
 ) -> Iterator[PlannedArray]:
     """The arrays of a dataset; images that are alike have the same layouts."""
     known: dict[object, list[ArrayPlan]] = {}
+    seen: dict[str, str] = {}
     for number, image in enumerate(dataset.images):
         like = _likeness(image)
         paths = [image.path, *(label_path(image, layer) for layer in image.labels)]
+        for path in paths:
+            if (other := seen.get(path.casefold())) is not None:
+                raise SourceError(
+                    "two parts of the source have one place in the store",
+                    file=image.first_file,
+                    record=f"{image.name}: {path or '/'}",
+                    found=f"{other} too",
+                    hint=f"convert them apart: leave one out with --exclude '{image.first_file}'",
+                )
+            seen[path.casefold()] = image.name
         there = [stored.get(path) for path in paths] if stored else [None] * len(paths)
         layouts = known.get(like)
         if layouts is None or stored:

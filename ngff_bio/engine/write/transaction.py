@@ -76,8 +76,11 @@ class Transaction(NewView):
             Paths at and below which nothing is kept but what is put.
         """
         journal = Journal(id=uuid.uuid4().hex, new=frozenset(new), removed=frozenset(removed))
+        named = _named(
+            storage, journal
+        )  # before: a manifest that is damaged is needed to undo, too
         storage.put(JOURNAL, journal.to_json())
-        return cls(storage, journal, named=_named(storage, journal))
+        return cls(storage, journal, named=named)
 
     @classmethod
     def resume(cls, storage: Storage) -> Transaction | None:

@@ -15,6 +15,7 @@ from ngff_bio.export.geometry import Bounds, geo_metadata, wkb_of_rings, wkb_of_
 from ngff_bio.export.output import target
 from ngff_bio.export.report import ExportReport
 from ngff_bio.export.selection import Plane, SelectedImage, Selection
+from ngff_bio.reader.tables.tables import union_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,11 +80,11 @@ def _common_schema(selection: Selection) -> pa.Schema | None:
         for layer in image.layers:
             table = image.stored.table(layer)
             if table is not None:
-                schemas.append(table.schema.remove_metadata())
+                schemas.append(table.schema)
     if not schemas:
         return None
     try:
-        fields = pa.unify_schemas(list(dict.fromkeys(schemas)), promote_options="permissive")
+        fields = union_schema(schemas)
     except pa.ArrowTypeError as error:
         raise ArgumentError(
             "the tables have different types and cannot be merged",
@@ -92,7 +93,7 @@ def _common_schema(selection: Selection) -> pa.Schema | None:
             hint="select fewer images with --image, or layers with --labels",
         ) from error
     first = [pa.field(n, pa.string()) for n in ("dataset", "image", "frame", "layer")]
-    return pa.schema([*first, *(f.with_nullable(True) for f in fields)])
+    return pa.schema([*first, *fields])
 
 
 def _rows_within(image: SelectedImage, layer: str, table: pa.Table) -> list[int]:

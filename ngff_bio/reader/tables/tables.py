@@ -157,6 +157,19 @@ def damage_reported(url: str) -> Iterator[None]:
         raise damaged_table(url, error) from error
 
 
+def union_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
+    """Every column of some tables; each may be null, since some of the tables may not have it.
+
+    Raises
+    ------
+    pyarrow.ArrowTypeError, pyarrow.ArrowInvalid
+        If a column has types that cannot be joined; see `types_reported`.
+    """
+    seen = dict.fromkeys(schema.remove_metadata() for schema in schemas)
+    every = pa.unify_schemas([*seen], promote_options="permissive") if seen else ()
+    return pa.schema([field.with_nullable(True) for field in every])
+
+
 @contextmanager
 def types_reported(url: str) -> Iterator[None]:
     """Tables that cannot be joined as one error that names the column; `url` is that of the store."""
@@ -201,10 +214,7 @@ def dask_frame(parts: Sequence[TablePart]) -> Any:
         return frames.from_pandas(pd.DataFrame(), npartitions=1)
     first = {part.name: part for part in reversed(parts)}
     with types_reported(parts[0].image.storage.url):
-        schema = pa.unify_schemas(
-            [part.read().schema.remove_metadata() for part in first.values()],
-            promote_options="permissive",
-        )
+        schema = union_schema(part.read().schema for part in first.values())
     meta = schema.empty_table().to_pandas()
     return frames.from_map(_read_partition, list(parts), schema=schema, meta=meta)
 

@@ -37,6 +37,7 @@ from ngff_bio.sources.assembly import (
     base_of,
     dataset_of,
     folder_of,
+    given_twice,
     image_files,
     probe_all,
     without_image,
@@ -247,6 +248,9 @@ class AnnotatedFolder:
     def add_movie(self, reader: DocumentReader, files: Sequence[str]) -> None:
         """Read a document whose images are the frames of one movie, a file each."""
         with self.problems.caught():
+            for other in self.movies:
+                if not set(files).isdisjoint(other.files):
+                    raise given_twice(reader.file.name, other.reader.file.name)
             document = read_document(reader, self.problems)
             self.read_files.add(reader.file.name)
             self.documents.append({"file": reader.file.name, "record": document.record})

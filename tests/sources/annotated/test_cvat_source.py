@@ -154,6 +154,20 @@ def test_a_video_is_a_movie_with_tracks(tmp_path: Path) -> None:
     assert len(data[""].tracks("cell").nodes) > 0
 
 
+def test_two_documents_of_one_video_are_not_written_into_each_other(tmp_path: Path) -> None:
+    source = video(tmp_path / "in")
+    (source / "second.xml").write_text(VIDEO.replace('id="7"', 'id="8"'))
+    with pytest.raises(SourceError, match="the same part") as caught:
+        ngff_bio.convert(source, tmp_path / "out.zarr")
+    assert caught.value.hint is not None
+    assert "--exclude 'second.xml'" in caught.value.hint
+    done = ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip")
+    assert [n.place for n in done.notices if n.kind == "skipped"] == [" (second.xml)"]
+    assert ngff_bio.verify(tmp_path / "out.zarr", source).equal
+    data = ngff_bio.open(tmp_path / "out.zarr")
+    assert {r["track_id"] for r in rows(data, layer="cell")} == {"7", "9"}
+
+
 @pytest.mark.parametrize("sample", ["export_project", "export_task"])
 def test_the_samples_convert(sample: str, samples: Path, tmp_path: Path) -> None:
     source = samples / "generic" / "cvat_images" / sample
