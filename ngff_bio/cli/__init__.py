@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import warnings
+from types import FrameType
 from typing import NoReturn
 
 #: Allocations between two runs of the garbage collector: imports make very many objects and few cycles.
@@ -19,12 +21,23 @@ RENAMED = {
 }
 
 
+def _terminate(number: int, _: FrameType | None) -> NoReturn:
+    """End as by Ctrl-C: without this, temporary files stay."""
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
 def main() -> NoReturn:
     """Entry point of ``ngff-bio``: run a command, and print an error as one message.
 
     Exit codes: 0 success, 1 a bug (or findings of ``validate`` or ``verify``), 2 an error of the user,
-    130 interrupted.
+    130 interrupted (Ctrl-C, SIGTERM, SIGHUP).
     """
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has one of them
+        if (
+            number is not None and signal.getsignal(number) is signal.SIG_DFL
+        ):  # else nohup ignores it
+            signal.signal(number, _terminate)
     gc.set_threshold(_ALLOCATIONS)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # searching for them takes time
     warnings.formatwarning = _warning

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ class Slow(Wrapped):
 
 @dataclass(frozen=True)
 class Deadly(Wrapped):
-    """Pixels whose reading kills the process, as long as a file exists."""
+    """Pixels whose reading kills the process, with a temporary file, as long as a file exists."""
 
     pixels: Pixels
     trap: str
@@ -106,6 +107,7 @@ class Deadly(Wrapped):
                 os.unlink(self.trap)
             else:
                 Path(self.trap).write_text(str(left - 1))
+            tempfile.mkstemp()
             os.kill(os.getpid(), 9)
         return self.pixels.read(region)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -107,8 +108,10 @@ def deadly(trap: Path, deaths: int) -> SourceDataset:
 
 @pytest.mark.parametrize("kind", ["processes", "dask"])
 def test_a_worker_that_is_killed_costs_only_its_unit(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     runner = ProcessRunner(2)
     if kind == "dask":
         runner = DaskRunner(request.getfixturevalue("client"))
@@ -117,6 +120,7 @@ def test_a_worker_that_is_killed_costs_only_its_unit(
     write_dataset(plate(fields=1, frames=8), expected, tiny)
     write_dataset(deadly(tmp_path / "trap", 1), storage, tiny, runner=runner)
     assert not (tmp_path / "trap").exists()
+    assert list((tmp_path / "temporary").iterdir()) == []  # workers of a cluster have their own
     assert contents(storage) == contents(expected)
 
 

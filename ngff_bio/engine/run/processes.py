@@ -6,6 +6,7 @@ import ctypes
 import multiprocessing
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -81,12 +82,16 @@ class _Processes:
         self._storage, self._on_error, self._memory = storage, on_error, memory
         self._count = count
         self._exit_code: int | None = None  # of the worker that was replaced last
+        # Workers may be killed: their temporary files are in a folder that outlives them.
+        self._folder = tempfile.TemporaryDirectory(prefix="ngff-bio-")
         self._workers = [self._start() for _ in range(count)]
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=_serve, args=(theirs, self._storage, self._on_error), daemon=True
+            target=_serve,
+            args=(theirs, self._storage, self._on_error, self._folder.name),
+            daemon=True,
         )
         process.start()
         theirs.close()  # so that the end of the process ends the pipe
@@ -165,6 +170,7 @@ class _Processes:
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
+        self._folder.cleanup()
 
 
 def _not_started() -> WorkerError:
@@ -174,9 +180,13 @@ def _not_started() -> WorkerError:
     )
 
 
-def _serve(pipe: Connection, storage: Storage, on_error: OnError) -> None:
-    """Do units until there are no more. Errors are sent to the parent, which then ends this process."""
+def _serve(pipe: Connection, storage: Storage, on_error: OnError, folder: str) -> None:
+    """Do units until there are no more. Errors are sent to the parent, which then ends this process.
+
+    Temporary files go to `folder`.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tempfile.tempdir = folder
     _keep_freed_memory()
     without_pandas()
     pool = WorkerPool()
