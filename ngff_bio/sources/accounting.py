@@ -54,7 +54,8 @@ def account_for(
         belongs={n: kind for n, kind in rest.items() if kind is not None}
         | dict.fromkeys(tree.hidden, HIDDEN),
         excluded=dict(tree.excluded),
-        unread=looks_like(tree, unread),
+        unread=looks_like(tree, unread)
+        | {n: kind for n, kind in tree.unusable.items() if belongs(n) is None},
     )
 
 

@@ -73,6 +73,7 @@ WAYS = {
     "archive": "unpack archives that are beside other files",
     "COCO results": "COCO results list no images: write them as COCO annotations, with images and "
     "categories",
+    "link to a file that is missing": "fetch the files that links lead to (git annex get, dvc pull)",
     "objects of a QuPath project": "export its objects in QuPath as GeoJSON, named like the image",
 }
 

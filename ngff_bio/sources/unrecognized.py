@@ -11,7 +11,7 @@ from ngff_bio.errors import SourceNotFoundError
 from ngff_bio.sources.assembly import ending_of, image_files
 from ngff_bio.sources.files.archives import is_archive
 from ngff_bio.sources.files.tree import STORE_MARKS, FileTree
-from ngff_bio.sources.unread import belongs
+from ngff_bio.sources.unread import WAYS, belongs
 
 #: Formats of microscopes that no plug-in reads without Java, and Bio-Formats does.
 _MICROSCOPE = {
@@ -94,6 +94,12 @@ def _advice(tree: FileTree, names: list[str]) -> tuple[str, str]:
         return (
             "the source is a folder of OME-Zarr or Zarr stores",
             f"convert one of them: {stores[0]}",
+        )
+    unusable = [*image_files(tree.unusable), *tree.unusable]
+    if unusable and not image_files(names):
+        reason = tree.unusable[unusable[0]]
+        return f"files of the source cannot be opened: {unusable[0]} is a {reason}", WAYS.get(
+            reason, "allow reading the files, or copy them again"
         )
     if not names:
         return "the source contains no files", "check the path, and that the files are downloaded"

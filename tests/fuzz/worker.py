@@ -282,7 +282,7 @@ def _changing(store: Path, scratch: Path) -> Steps:
 
     def edited(store: Path) -> None:
         image = one(store)
-        for name in image.labels[:1]:
+        for name in [n for n in image.labels if n in image.tables][:1]:
             ngff_bio.update_annotations(image, image.annotations(name)[1:], remove_missing=True)
 
     changes: dict[str, Callable[[Path], object]] = {

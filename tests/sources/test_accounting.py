@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +18,9 @@ from typer.testing import CliRunner
 
 import ngff_bio
 from ngff_bio.cli.app import app
-from ngff_bio.errors import SourceError
+from ngff_bio.errors import SourceError, SourceNotFoundError
 from ngff_bio.sources import open_tree
+from ngff_bio.sources.files.ranges import LocalFile
 
 
 @pytest.fixture
@@ -160,6 +164,65 @@ def test_links_that_are_not_followed_are_excluded_with_the_reason(
         "d.png": "link that leads out of the source",
         "more": "link to a folder",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "kind"),
+    [
+        ("a.json", lambda p: p.symlink_to("x/none"), "link to a file that is missing"),
+        ("c.json", lambda p: p.symlink_to(p.name), "file that cannot be opened (Too many levels"),
+        ("e.xml", os.mkfifo, "pipe, socket or device"),
+    ],
+)
+def test_what_is_not_a_file_is_not_left_out_in_silence(
+    name: str, make: Callable[[Path], None], kind: str, folder: Path, tmp_path: Path
+) -> None:
+    """Data sets of git-annex and DVC have links to what was not fetched."""
+    make(folder / name)
+    (folder / "LICENSE").symlink_to("nothing")
+    given = ["*.txt", "a.xml"]
+    with pytest.raises(SourceError, match="1 file that could hold") as caught:
+        ngff_bio.convert(folder, tmp_path / "out.zarr", exclude=given)
+    assert kind in str(caught.value.found)
+    done = ngff_bio.convert(folder, tmp_path / "out.zarr", exclude=[*given, name])
+    assert name in done.account.excluded
+
+
+def test_a_folder_of_links_to_what_was_not_fetched_says_so(folder: Path, tmp_path: Path) -> None:
+    for image in folder.rglob("*.png"):
+        image.unlink()
+        image.symlink_to("annex/none")
+    with pytest.raises(
+        SourceNotFoundError, match=r"a.png is a link to a file that is missing"
+    ) as e:
+        ngff_bio.convert(folder, tmp_path / "out.zarr")
+    assert "git annex get" in str(e.value.hint)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    """It was an internal error where a source looks at annotations before it reads them."""
+    (tmp_path / "a.csv").mkdir()  # which the superuser cannot read either
+    file = LocalFile(str(tmp_path), "a.csv")
+    for read in (file.read, file.open, lambda: file.read_range(0, 9)):
+        with pytest.raises(SourceError, match="the file cannot be read") as caught:
+            read()
+        assert caught.value.file == "a.csv"
+
+
+def test_a_folder_that_cannot_be_listed_is_not_left_out_in_silence(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = os.scandir
+
+    def refuse(path: str) -> Any:
+        if os.fspath(path).endswith("extra"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(SourceError, match="could hold") as caught:
+        ngff_bio.convert(folder, tmp_path / "out.zarr", exclude=["*.txt", "*.xml"])
+    assert "folder that cannot be listed (Permission denied): 1 (extra)" in str(caught.value.found)
 
 
 def test_members_of_an_archive_that_is_read_in_place_are_accounted_for(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from ngff_bio.formats.problems import damage_named
 from ngff_bio.ranged_file import RangedFile
 
 #: Seconds between ticks of the clocks of file systems: of most (that of the kernel), and of FAT.
@@ -33,7 +35,12 @@ class LocalFile:
     @property
     def size(self) -> int:
         """Size in bytes."""
-        return self.path.stat().st_size
+        with self._named():
+            return self.path.stat().st_size
+
+    def _named(self) -> AbstractContextManager[None]:
+        """A file that vanishes, or may not be read, as one error that names it."""
+        return damage_named(self.name, "the file cannot be read")
 
     @property
     def identity(self) -> str:
@@ -53,15 +60,17 @@ class LocalFile:
 
     def open(self) -> BinaryIO:
         """The file, open for reading."""
-        return self.path.open("rb")
+        with self._named():
+            return self.path.open("rb")
 
     def read(self) -> bytes:
         """All of its bytes."""
-        return self.path.read_bytes()
+        with self._named():
+            return self.path.read_bytes()
 
     def read_range(self, offset: int, size: int) -> bytes:
         """`size` bytes from `offset` on; fewer at the end of the file."""
-        with self.path.open("rb", buffering=0) as stream:
+        with self._named(), self.path.open("rb", buffering=0) as stream:
             stream.seek(offset)
             return stream.read(size) or b""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -44,6 +45,8 @@ class FileTree:
         there is no ``/`` in it.
     excluded
         Further files that are not part of the source, and why.
+    unusable
+        Entries that cannot be opened as files, and why: links to nothing, pipes.
 
     Attributes
     ----------
@@ -60,6 +63,7 @@ class FileTree:
         limits: Limits = DEFAULT_LIMITS,
         exclude: Sequence[str] = (),
         excluded: Mapping[str, str] | None = None,
+        unusable: Mapping[str, str] | None = None,
     ) -> None:
         for name in files:
             if not name.isprintable() and any("\ud800" <= c <= "\udfff" for c in name):
@@ -77,14 +81,18 @@ class FileTree:
         self._files = {}
         self._opened: FileTree | None = None
         self._json_kinds: dict[str, JsonKind | None] = {}
-        for name, file in sorted(files.items()):
+        self.unusable: dict[str, str] = {}
+        reasons = unusable or {}
+        for name in sorted([*files, *reasons]):
             pattern = next((p for p in self.exclude if _matches(name, p)), None)
             if pattern is not None:
                 self.excluded[name] = f"--exclude {pattern}"
             elif _is_system_file(name):
                 self.hidden.append(name)
+            elif name in reasons:
+                self.unusable[name] = reasons[name]
             else:
-                self._files[name] = file
+                self._files[name] = files[name]
 
     def below(self, folder: str) -> FileTree:
         """The files below a folder, with names relative to it."""
@@ -212,8 +220,9 @@ def open_tree(
     if is_folder:
         top = str(path.absolute())
         outside: dict[str, str] = {}
-        files = {n: LocalFile(top, n) for n in _walk(top, outside)}
-        return FileTree(text, files, limits, exclude, outside)
+        unusable: dict[str, str] = {}
+        files = {n: LocalFile(top, n) for n in _walk(top, outside, unusable)}
+        return FileTree(text, files, limits, exclude, outside, unusable)
     if path.is_file():
         path = path.absolute()
         return _tree_of_file(text, LocalFile(str(path.parent), path.name), limits, exclude)
@@ -230,10 +239,17 @@ def _tree_of_file(
     return FileTree(origin, {file.name: file}, limits, exclude)
 
 
-def _walk(top: str, outside: dict[str, str]) -> Iterator[str]:
-    """Names of files below a folder; links that are not followed and stores are added to `outside`."""
+def _walk(top: str, outside: dict[str, str], unusable: dict[str, str]) -> Iterator[str]:
+    """Names of files below a folder; links that are not followed and stores are added to `outside`,
+    and what is not a file that can be opened to `unusable`.
+    """
     inside = os.path.realpath(top) + os.sep
-    for folder, below, names in os.walk(top):
+
+    def failed(error: OSError) -> None:
+        name = os.path.relpath(error.filename, top).replace(os.sep, "/")
+        unusable[name] = f"folder that cannot be listed ({error.strerror})"
+
+    for folder, below, names in os.walk(top, onerror=failed):
         if folder != top and STORE_MARKS.intersection(names):
             outside[os.path.relpath(folder, top).replace(os.sep, "/")] = "Zarr store"
             below.clear()
@@ -249,8 +265,21 @@ def _walk(top: str, outside: dict[str, str]) -> Iterator[str]:
             if os.path.islink(path) and not os.path.realpath(path).startswith(inside):
                 outside[start + name] = "link that leads out of the source"
                 continue
-            if os.path.isfile(path):
+            if (reason := _unusable(path)) is None:
                 yield start + name
+            else:
+                unusable[start + name] = reason
+
+
+def _unusable(path: str) -> str | None:
+    """Why an entry of a folder cannot be opened as a file, if so."""
+    try:
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return "link to a file that is missing"
+    except OSError as error:
+        return f"file that cannot be opened ({error.strerror})"
+    return None if regular else "pipe, socket or device"
 
 
 def with_archives(tree: FileTree, pick: Callable[[str], bool] = is_archive) -> FileTree:
@@ -271,6 +300,6 @@ def with_archives(tree: FileTree, pick: Callable[[str], bool] = is_archive) -> F
         members = list_archive(file, f"{name}/", tree.limits)
         files |= members
         nested = nested or any(is_archive(m) and pick(m) for m in members)
-    found = FileTree(tree.origin, files, tree.limits, tree.exclude, tree.excluded)
+    found = FileTree(tree.origin, files, tree.limits, tree.exclude, tree.excluded, tree.unusable)
     tree.set_opened(found)
     return with_archives(found, pick) if nested else found
