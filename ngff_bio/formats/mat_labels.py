@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import io
 import json
+import math
 import os
 import subprocess
 import sys
@@ -173,8 +174,8 @@ def _arrays(file: SourceFile, limits: Limits) -> dict[str, NDArray[Any]]:
             hint="leave the file out with --exclude GLOB",
         )
     wanted = [name for name in _WANTED if name in shapes]
-    for name in wanted:
-        limits.check_plane(int(np.prod(shapes[name])), 1, file.name, whole=True, pixel_bytes=8)
+    for name in wanted:  # two processes have it, with numbers of 8 bytes, several times
+        limits.check_plane(math.prod(shapes[name]), 1, file.name, whole=True, pixel_bytes=64)
     with damage_named(file.name, "the MATLAB file cannot be read"):
         if file.read_range(0, len(_OLD)) == _OLD:
             return _loaded(file, wanted)

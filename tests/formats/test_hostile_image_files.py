@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import h5py
 import imagecodecs
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from makers import damage
 from PIL import Image
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.arrays.hdf5 import hdf5_datasets, open_hdf5
 from ngff_bio.formats.images.decoding import decode_image
 from ngff_bio.formats.images.headers import probe_image
 from ngff_bio.formats.limits import Limits
@@ -147,3 +149,31 @@ def test_a_tiff_that_lists_fewer_tiles_than_it_needs_is_refused(tmp_path):
     for read in (probe_image, open_tiff):
         with pytest.raises(SourceError, match="fewer strips or tiles"):
             read(LocalFile(str(tmp_path), "a.tif"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunks", "what"),
+    [
+        ((10**9, 64, 64), (1, 64, 64), "larger than its data"),
+        ((30_000, 30_000), (1, 1), "more chunks than allowed"),
+    ],
+)
+def test_a_dataset_of_hdf5_that_states_more_than_it_has_is_refused(shape, chunks, what, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as made:
+        made.create_dataset("exported_data", shape=shape, dtype="u1", chunks=chunks)
+    with pytest.raises(SourceError, match=what):
+        open_hdf5(LocalFile(str(tmp_path), "a.h5"), Limits())
+
+
+def test_groups_of_hdf5_that_contain_each_other_are_read_once(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as made:
+        for number in range(10):
+            made[f"root{number}"] = made["/"]
+        inner = made.create_group("inner")
+        inner["data"] = np.zeros((4, 5), np.uint8)
+        for number in range(10):
+            inner[f"same{number}"] = inner["data"]
+    with h5py.File(tmp_path / "a.h5") as opened:
+        assert [path for path, _ in hdf5_datasets(opened)] == ["inner/data"]
+    image = open_hdf5(LocalFile(str(tmp_path), "a.h5"), Limits())
+    assert image.pixels.shape == (4, 5)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import zipfile
+import zlib
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
 from ngff_bio.errors import SourceError
+from ngff_bio.formats.arrays.nifti import open_nifti
+from ngff_bio.formats.arrays.npy import open_npy
+from ngff_bio.formats.images.decoding import decode_image
 from ngff_bio.formats.images.frames import stack_frames
+from ngff_bio.formats.images.headers import probe_image
+from ngff_bio.formats.limits import Limits
 from ngff_bio.formats.tiff.images import open_tiff
 from ngff_bio.sources.files.ranges import LocalFile
+from ngff_bio.sources.files.tree import open_tree
 
 #: Shares of the file that are kept.
 CUTS = (0.2, 0.5, 0.9, 0.99)
@@ -115,3 +125,90 @@ def test_a_tiff_whose_strip_was_cut_is_an_error(cut, compression, tmp_path):
 
 def whole(pixels) -> None:
     pixels.read(tuple((0, n) for n in pixels.shape))
+
+
+VALUES = np.random.default_rng(5).integers(0, 255, (24, 30)).astype(np.uint8)
+
+
+def file_of(folder: Path, name: str, data: bytes) -> LocalFile:
+    (folder / name).write_bytes(data)
+    return LocalFile(str(folder), name)
+
+
+def read_nifti(file: LocalFile) -> None:
+    pixels = open_nifti(file, Limits()).pixels
+    pixels.read(tuple((0, n) for n in pixels.shape))
+
+
+@pytest.mark.parametrize("level", [0, 6])
+def test_any_changed_byte_of_a_compressed_nifti_is_an_error(level, tmp_path):
+    volume = nibabel.Nifti1Image(np.stack([VALUES] * 2, axis=-1), np.eye(4)).to_bytes()
+    data = gzip.compress(volume, level)
+    for at in range(len(data) - 700, len(data) - 8, 40):
+        damaged = data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
+        with pytest.raises((OSError, zlib.error, EOFError)):  # what the reference says of it
+            gzip.decompress(damaged)
+        with pytest.raises(SourceError):
+            read_nifti(file_of(tmp_path, "a.nii.gz", damaged))
+
+
+def test_a_compressed_nifti_that_goes_on_without_end_is_an_error(tmp_path):
+    volume = nibabel.Nifti1Image(VALUES[None], np.eye(4)).to_bytes()
+    file = file_of(tmp_path, "a.nii.gz", gzip.compress(volume + bytes(3 << 20)))
+    with pytest.raises(SourceError) as caught:
+        read_nifti(file)
+    assert "goes on behind" in str(caught.value.found)
+
+
+def stored(name: str) -> bytes:
+    out = io.BytesIO()
+    if name.endswith(".npy"):
+        np.save(out, VALUES)
+    elif name.endswith(".tif"):
+        tifffile.imwrite(out, VALUES, metadata=None)
+    else:
+        Image.fromarray(VALUES).save(out, "BMP")
+    return out.getvalue()
+
+
+READ = {
+    "a.npy": lambda file: open_npy(file, Limits()).read(((0, 24), (0, 30))),
+    "a.tif": lambda file: open_tiff(file)[0].pixels.read(((0, 24), (0, 30))),
+    "a.bmp": decode_image,
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_changed_byte_of_a_stored_member_of_a_zip_is_an_error(name, tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, stored(name))
+    good = path.read_bytes()
+    for at in (None, 700, 650, None):
+        data = bytearray(good)
+        if at is None:
+            path.write_bytes(data)
+            assert (READ[name](open_tree(path).file(name)) == VALUES).all()
+            continue
+        data[at] ^= 1
+        path.write_bytes(data)
+        assert zipfile.ZipFile(path).testzip() == name
+        with pytest.raises(SourceError, match="damaged"):
+            READ[name](open_tree(path).file(name))
+
+
+def test_a_stack_of_imagej_that_was_cut_is_an_error_or_named(tmp_path):
+    out = io.BytesIO()
+    text = "ImageJ=1.53t\nimages=5\nslices=5\n"  # one page, and all planes behind it (hyperstack)
+    tifffile.imwrite(out, VALUES, description=text, metadata=None)
+    with tifffile.TiffFile(io.BytesIO(out.getvalue())) as tiff:
+        start = tiff.pages.first.dataoffsets[0]
+    whole = out.getvalue()[:start] + np.stack([VALUES] * 5).tobytes()
+    assert open_tiff(file_of(tmp_path, "a.tif", whole))[0].pixels.shape == (5, 24, 30)
+    for cut in (1, 700, 2000):
+        for read in (open_tiff, probe_image):
+            with pytest.raises(SourceError, match="truncated"):
+                read(file_of(tmp_path, "a.tif", whole[:-cut]))
+    (one,) = open_tiff(file_of(tmp_path, "a.tif", out.getvalue()))
+    assert one.pixels.shape == (24, 30)
+    assert [n.kind for n in one.notices] == ["warning"]

@@ -25,6 +25,9 @@ from ngff_bio.model import ORDER, PixelArray, Region, SampleType, SourceFile, So
 #: Names of the dataset of an image, if there are others.
 _NAMES = ("exported_data", "volume/data", "data", "image")
 
+#: Most bytes that a byte of deflate can encode, and chunks that are looked up.
+_DEFLATE_BYTES, _CHUNKS = 1032, 10_000_000
+
 #: Letters of axes by number, without tags. A last axis of at most four is c.
 _LETTERS = {2: "yx", 3: "zyx", 4: "zyxc", 5: "tzyxc"}
 
@@ -132,6 +135,7 @@ def open_hdf5(file: SourceFile, limits: Limits) -> ArrayImage:
         shape = tuple(int(n) for n in dataset.shape)
         dtype, tags = dataset.dtype, dataset.attrs.get("axistags")
         chunks = dataset.chunks or (*(1 for _ in shape[:-2]), *shape[-2:])
+        stored = int(dataset.id.get_storage_size())
     letters = _letters(tags, shape, file.name)
     if letters is None or dtype.kind not in "uifb" or 0 in shape:
         raise SourceError(
@@ -143,6 +147,24 @@ def open_hdf5(file: SourceFile, limits: Limits) -> ArrayImage:
             hint="export it to TIFF",
         )
     limits.check_member(math.prod(chunks) * dtype.itemsize, file.name)
+    if math.prod(shape) * dtype.itemsize > limits.most_bytes + stored * _DEFLATE_BYTES:
+        raise SourceError(
+            "the dataset of an HDF5 file is larger than its data",
+            file=file.name,
+            record=path,
+            expected=f"at most {limits.most_bytes:,} bytes that are not stored",
+            found=f"{list(shape)} of {dtype}, of which {stored:,} bytes are stored",
+            hint="raise the limit with --max-bytes if the file can be trusted",
+        )
+    if (count := math.prod(-(-n // c) for n, c in zip(shape, chunks, strict=True))) > _CHUNKS:
+        raise SourceError(
+            "the dataset of an HDF5 file has more chunks than allowed",
+            file=file.name,
+            record=path,
+            expected=f"at most {_CHUNKS:,}",
+            found=f"{count:,} of {list(chunks)}",
+            hint="write it with larger chunks (h5repack -l CHUNK=100x100)",
+        )
     axes = [a for a in ORDER if a in letters and (a in "yx" or shape[letters.index(a)] > 1)]
     order = tuple(letters.index(a) for a in axes)
     pixels = Hdf5Pixels(
@@ -158,15 +180,24 @@ def open_hdf5(file: SourceFile, limits: Limits) -> ArrayImage:
     return ArrayImage(pixels, axes_from("".join(axes)), kept)
 
 
-def hdf5_datasets(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
-    """Datasets of two axes or more with their paths; none whose content is in other files."""
+def hdf5_datasets(
+    group: Any, above: str = "", seen: set[int] | None = None
+) -> Iterator[tuple[str, Any]]:
+    """Datasets of two axes or more with their paths; none whose content is in other files.
+
+    An object with several paths is given once.
+    """
     h5py = import_optional("h5py", "ngff-bio[hdf5]")
+    seen = {h5py.h5o.get_info(group.id).addr} if seen is None else seen
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             continue
         one, path = group[name], f"{above}{name}"
+        if (address := h5py.h5o.get_info(one.id).addr) in seen:
+            continue
+        seen.add(address)
         if isinstance(one, h5py.Group) and path.count("/") < 8:
-            yield from hdf5_datasets(one, f"{path}/")
+            yield from hdf5_datasets(one, f"{path}/", seen)
         elif not isinstance(one, h5py.Dataset) or one.is_virtual or one.external:
             continue
         elif len(one.shape or ()) >= 2:

@@ -81,6 +81,7 @@ class NiftiPixels:
                 with _unpacked(self.file) as stream:
                     stream.seek(start)
                     data = stream.read(size)
+                    _check_rest(stream, (self.shape[0] - stop) * inner)
             else:
                 data = self.file.read_range(start, size)
             slab = np.frombuffer(data, self.stored).reshape(stop - first, *self.shape[1:])
@@ -92,6 +93,25 @@ class NiftiPixels:
     def source_parts(self) -> SourceParts:
         """The file."""
         return (self.file,)
+
+
+#: Bytes that may follow the voxels.
+_REST = 1 << 20
+
+
+def _check_rest(stream: IO[bytes], voxels: int) -> None:
+    """Read the rest of a compressed file: its checksum is at its end, and is compared there.
+
+    Raises
+    ------
+    ValueError, OSError
+        If more follows than `voxels` bytes and some others, or the checksum is another one.
+    """
+    left = voxels + _REST
+    while block := stream.read(min(left + 1, _REST)):
+        left -= len(block)
+        if left < 0:
+            raise ValueError("the file goes on behind its voxels")
 
 
 def _unpacked(file: SourceFile) -> IO[bytes]:
@@ -133,7 +153,7 @@ def open_nifti(file: SourceFile, limits: Limits) -> ArrayImage:
             found=f"{sizes} of {dtype}",
         )
     shape = tuple(reversed(sizes))
-    limits.check_member(math.prod(shape) * dtype.itemsize, file.name)
+    limits.check_member(offset + math.prod(shape) * dtype.itemsize, file.name)
     letters = "tzyx"[-len(shape) :]
     pixels = NiftiPixels(
         file, letters, shape, dtype.str, offset, float(slope or 1), float(intercept or 0)

@@ -130,9 +130,9 @@ class _OpenFiles:
 
 
 def _mark(file: SourceFile) -> object:
-    """Changes when a local file is replaced, so that it is opened again."""
+    """Changes when a file, or its archive, is replaced, so that it is opened again."""
     if file.path is None:
-        return None
+        return file.identity
     stat = os.stat(file.path)
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 

@@ -30,6 +30,7 @@ from ngff_bio.formats.tiff.tiff import (
     check_end,
     check_pages,
     palette_of,
+    plane_notices,
     sample_type,
 )
 from ngff_bio.model import Axis, Channel, Notice, SourceFile, axes_from
@@ -213,7 +214,7 @@ def _image(
             found=f"pages that are volumes of {depth} planes" if depth > 1 else series.kind,
             hint="save it again as OME-TIFF",
         )
-    notices: list[Notice] = []
+    notices = plane_notices(tiff, file.name)
     files = _files(series, tiff.filename, file, notices)
     samples = planar * contig
     palette = key.photometric == 3 and samples == 1 and not tiff.is_imagej

@@ -24,7 +24,7 @@ from ngff_bio.formats.tiff.planes import (
     read_rows,
     segment_size,
 )
-from ngff_bio.model import PixelArray, Region, SampleType, SourceFile, SourceParts
+from ngff_bio.model import Notice, PixelArray, Region, SampleType, SourceFile, SourceParts
 from ngff_bio.model.pixels import flat_index
 
 #: Error for a TIFF that cannot be read.
@@ -260,8 +260,28 @@ _SIZES = re.compile(r"\bSize[TCZ]\s*=\s*[\"']([^\"']*)")
 _PLANES = 1_000_000
 
 
+def _missing_planes(tiff: tifffile.TiffFile) -> int:
+    """Planes that ImageJ states in a file which has only its first page; 0 if there are all.
+
+    tifffile logs it, and reads the page.
+    """
+    if not tiff.is_imagej or len(tiff.pages) > 1 or tiff.series[0].kind == "imagej":
+        return 0
+    given = tiff.imagej_metadata or {}
+    planes = math.prod(int(given.get(name, 1)) for name in ("channels", "slices", "frames"))
+    planes = max(planes, int(given.get("images", 1)))
+    return planes if planes > 1 else 0
+
+
+def plane_notices(tiff: tifffile.TiffFile, file: str) -> list[Notice]:
+    """A warning of such planes, if the file does not end within them."""
+    planes = _missing_planes(tiff)
+    what = f"ImageJ states {planes} planes in a TIFF that has one: the others may be missing"
+    return [Notice("warning", what, file=file)] if planes else []
+
+
 def check_pages(tiff: tifffile.TiffFile) -> None:
-    """Refuse metadata of very many planes, and a chain of pages that leads out of the file.
+    """Refuse metadata of very many planes, and a file that ends before all of its pages.
 
     tifffile only logs the latter, and stops.
     """
@@ -273,6 +293,15 @@ def check_pages(tiff: tifffile.TiffFile) -> None:
                 expected=f"at most {_PLANES:,} planes",
                 found=f"{planes:,} planes",
                 hint="correct the sizes in its OME-XML, or split the file",
+            )
+    if planes := _missing_planes(tiff):
+        page, size = tiff.pages.first, tiff.filehandle.size
+        if size >= page.dataoffsets[0] + 2 * page.nbytes:
+            raise SourceError(
+                "the TIFF is truncated: it has fewer planes than ImageJ states in it",
+                expected=f"{planes} planes",
+                found=f"{(size - page.dataoffsets[0]) // page.nbytes} in {size:,} bytes",
+                hint="download or copy the file again",
             )
     last = tiff.pages[-1]
     if not last.offset:

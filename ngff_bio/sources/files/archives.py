@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
@@ -37,6 +37,9 @@ _IN_MEMORY = 256 << 20
 
 #: Local file header of a zip (APPNOTE 4.3.7): signature, ..., lengths of the name and of extras.
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
+
+#: Bytes of a member that are checked at once.
+_PIECE = 4 << 20
 
 #: Most bytes that a byte of deflate can encode.
 _DEFLATE_BYTES = 1032
@@ -93,6 +96,7 @@ class ArchiveMember:
     def open(self) -> BinaryIO:
         """The file, seekable: in place if it is stored, else unpacked."""
         if self.method <= 0:
+            _check_stored(self, self.identity)
             return open_range(self.container.read_range, self._start(), self.size)
         if self.size <= _IN_MEMORY:
             return io.BytesIO(self.read())
@@ -119,10 +123,26 @@ class ArchiveMember:
         """Some of its bytes. A compressed member is unpacked to disk for it, once."""
         size = max(min(size, self.size - offset), 0)
         if self.method <= 0:
+            _check_stored(self, self.identity)
             return self.container.read_range(self._start() + offset, size)
         with self._copy() as stream:
             stream.seek(offset)
             return stream.read(size)
+
+    def check_stored(self) -> None:
+        """Compare bytes that are not compressed with the archive's checksum.
+
+        Raises
+        ------
+        ngff_bio.errors.SourceError
+            If they differ.
+        """
+        start, found = self._start(), 0
+        for at in range(0, self.size, _PIECE):
+            size = min(_PIECE, self.size - at)
+            found = zlib.crc32(self.container.read_range(start + at, size), found)
+        if found != self.crc:
+            raise self._damaged("bytes with another checksum")
 
     def _start(self) -> int:
         """Position of its first byte; in a zip, it follows a header of variable length."""
@@ -157,6 +177,16 @@ class ArchiveMember:
             found=found,
             hint=f"download or copy {self.container.name} again",
         )
+
+
+@lru_cache(maxsize=1 << 16)
+def _check_stored(member: ArchiveMember, identity: str | None) -> None:
+    """Check a stored member once in each process; `identity` is another one where the archive is.
+
+    Of an archive behind a URL only the parts that are needed are read.
+    """
+    if member.crc is not None and member.container.path is not None:
+        member.check_stored()
 
 
 @dataclass(frozen=True, slots=True)
