@@ -13,7 +13,7 @@ from ngff_bio.checks.differences import Difference, DifferenceError, Found, Task
 from ngff_bio.checks.reading import CheckedArray, region_nbytes
 from ngff_bio.checks.source.compare_rows import RowComparison, StoredTables, without_edited
 from ngff_bio.checks.source.compare_volumes import mask_differences
-from ngff_bio.checks.source.redraw import Flat, redraw
+from ngff_bio.checks.source.redraw import Mask, index_of, offsets_of, redraw
 from ngff_bio.model import MAX_HIDDEN, Instance, InstanceLayer, PixelArray, Polygons, Rle, Shape
 from ngff_bio.ngff.edited_objects import EditedObjects
 
@@ -110,7 +110,7 @@ class _Frame:
     instances: list[Instance]
     planes: dict[str, PixelArray]
     table: pa.Table | None
-    masks: list[Flat] = field(default_factory=list)
+    masks: list[Mask] = field(default_factory=list)
 
     @property
     def where(self) -> str | None:
@@ -187,7 +187,7 @@ class _Frame:
                     i, where, f"its row names the label image {home!r}, which does not exist"
                 )
             elif home == visible:
-                covered = int(np.count_nonzero(shown[mask] != value))
+                covered = int(np.count_nonzero(shown[index_of(mask)] != value))
                 if covered:
                     yield self._not_whole(
                         i,
@@ -196,7 +196,7 @@ class _Frame:
                         "names no other label image",
                     )
             else:
-                wanted[home][mask] = value
+                wanted[home][index_of(mask)] = value
         for name, plane in planes.items():
             path = self.stored.images[name].path
             yield from mask_differences(path, wanted[name], plane, where, source_ids)
@@ -205,29 +205,33 @@ class _Frame:
         path = self.stored.visible.path
         return Difference("mask", path, what, where or None, instance_name(self.instances[i]))
 
-    def _by_value(self, rows: list[int]) -> tuple[dict[int, Flat], dict[int, int | str]]:
+    def _by_value(self, rows: list[int]) -> tuple[dict[int, Mask], dict[int, int | str]]:
         """Mask and source id by label value; one object outlined twice is one mask."""
-        masks: dict[int, Flat] = {}
+        masks: dict[int, Mask] = {}
         source_ids: dict[int, int | str] = {}
         for i in rows:
             value, source_id = self.instances[i].value, self.instances[i].source_id
             known = masks.get(value)
-            masks[value] = self.masks[i] if known is None else np.union1d(known, self.masks[i])
+            masks[value] = (
+                self.masks[i]
+                if known is None
+                else np.union1d(offsets_of(known), offsets_of(self.masks[i]))
+            )
             if source_id is not None:
                 source_ids[value] = source_id
         return masks, source_ids
 
-    def _painted(self, masks: Mapping[int, Flat]) -> PixelArray:
+    def _painted(self, masks: Mapping[int, Mask]) -> PixelArray:
         """The visible label image by the overlap rule: larger first, ties in source order."""
         *_, height, width = self.stored.shape
         flat = np.zeros(height * width, self.stored.visible.info.dtype)
         for value in sorted(masks, key=lambda v: -len(masks[v])):  # stable: ties keep their order
-            flat[masks[value]] = value
+            flat[index_of(masks[value])] = value
         return flat
 
     def _shown_among_edited(
         self,
-        masks: Mapping[int, Flat],
+        masks: Mapping[int, Mask],
         homes: Mapping[int, str | None],
         there: PixelArray | None,
     ) -> PixelArray:
@@ -240,9 +244,10 @@ class _Frame:
         flat = np.zeros(height * width, self.stored.visible.info.dtype)
         for value, mask in masks.items():
             if homes[value] == self.stored.layer.name:
-                flat[mask] = value
+                flat[index_of(mask)] = value
             elif there is not None:
-                flat[mask[there[mask] == value]] = value
+                offsets = offsets_of(mask)
+                flat[offsets[there[offsets] == value]] = value
         return flat
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,42 @@ _LINE_WIDTH, _POINT_SIZE = 10, 5
 #: Pixels along an outline up to which pycocotools draws it.
 _LONGEST = 1 << 22
 
+#: Pixels of an instance of which no offsets are kept: they take 8 bytes each.
+_LARGE = 1 << 22
+
 _NOTHING: Flat = np.empty(0, np.int64)
 
 
-def redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Flat]:
-    """Row-major offsets of the pixels that each instance covers on a frame (height, width)."""
-    drawn: list[Flat] = [_NOTHING] * len(instances)
+@dataclass(frozen=True, slots=True)
+class LargeMask:
+    """The pixels of a large instance on a frame: a bit for each pixel of the frame, row-major."""
+
+    bits: NDArray[np.uint8]
+    area: int
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return self.area
+
+
+Mask = Flat | LargeMask
+
+
+def index_of(mask: Mask) -> NDArray[np.int64] | NDArray[np.bool_]:
+    """What selects the pixels of a mask of a frame that is flat: offsets, or true and false."""
+    if not isinstance(mask, LargeMask):
+        return mask
+    return np.unpackbits(mask.bits, count=mask.size[0] * mask.size[1]).view(np.bool_)
+
+
+def offsets_of(mask: Mask) -> Flat:
+    """Row-major offsets of the pixels of a mask."""
+    return np.flatnonzero(index_of(mask)) if isinstance(mask, LargeMask) else mask
+
+
+def redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Mask]:
+    """The pixels that each instance covers on a frame (height, width)."""
+    drawn: list[Mask] = [_NOTHING] * len(instances)
     by_window: dict[Window | None, list[int]] = {}
     for i, instance in enumerate(instances):
         if instance.notice is None or instance.notice.kind != "skipped":
@@ -46,7 +77,7 @@ def redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Flat]:
     for window, rows in by_window.items():
         inner = size if window is None else window[2:]
         for i, pixels in zip(rows, _redraw([instances[i] for i in rows], inner), strict=True):
-            drawn[i] = pixels if window is None else _moved(pixels, window, size)
+            drawn[i] = pixels if window is None else _moved(offsets_of(pixels), window, size)
     return drawn
 
 
@@ -66,8 +97,8 @@ def _offsets(y: Flat, x: Flat, size: tuple[int, int]) -> Flat:
     return np.asarray(y[kept] * size[1] + x[kept])
 
 
-def _redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Flat]:
-    drawn: list[Flat] = [_NOTHING] * len(instances)
+def _redraw(instances: Sequence[Instance], size: tuple[int, int]) -> list[Mask]:
+    drawn: list[Mask] = [_NOTHING] * len(instances)
     rles: dict[int, dict[str, object]] = {}
     for i, instance in enumerate(instances):
         geometry = instance.geometry
@@ -215,13 +246,17 @@ def _packed(rle: Rle, size: tuple[int, int]) -> dict[str, Any]:
     return packed
 
 
-def _unpack(rles: list[dict[str, Any]], size: tuple[int, int]) -> list[Flat]:
+def _unpack(rles: list[dict[str, Any]], size: tuple[int, int]) -> list[Mask]:
     counts, offsets = decode_counts([rle["counts"] for rle in rles])
-    found = []
+    found: list[Mask] = []
     for i, rle in enumerate(rles):
         own = counts[offsets[i] : offsets[i + 1]]
         ends = np.cumsum(own)
         begin, length = (ends - own)[1::2], own[1::2]
+        if int(length.sum()) > _LARGE:
+            bits = np.packbits(coco_mask.decode(rle).ravel())
+            found.append(LargeMask(bits, int(length.sum()), size))
+            continue
         total = np.cumsum(length)
         inside = np.arange(int(length.sum())) - np.repeat(total - length, length)
         x, y = np.divmod(np.repeat(begin, length) + inside, int(rle["size"][0]))
