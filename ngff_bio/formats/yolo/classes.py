@@ -6,7 +6,7 @@ Formats: https://docs.ultralytics.com/datasets/detect/ (``data.yaml``), https://
 
 from __future__ import annotations
 
-import json
+import reprlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +67,7 @@ def read_yaml(file: SourceFile) -> YoloClasses | None:
             file=file.name,
             record=key,
             expected=expected,
-            found=json.dumps(content[key], default=repr)[:80],
+            found=reprlib.repr(content[key])[:80],  # anchors may stand for values without end
             hint="correct the file as the documentation of YOLO says",
         )
 

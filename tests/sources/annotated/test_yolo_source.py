@@ -299,3 +299,13 @@ def test_images_are_turned_by_their_exif_orientation_as_tools_show_them(tmp_path
     image = np.asarray(data[""].level(0)["image"])
     assert image[:, :38].min() > 200
     assert image[:, 42:].max() < 50
+
+
+def test_a_dataset_file_whose_anchors_stand_for_billions_of_names_is_one_error(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+    files = {"images/a.png": (40, 60), "labels/a.txt": "0 0.5 0.5 0.25 0.25\n"}
+    data = "\n".join([*lines, "train: images", "val: images", "names: *a11"])
+    write_files(tmp_path, {"data.yaml": data, **files})
+    with pytest.raises(SourceError, match="wrong type"):
+        ngff_bio.convert(tmp_path, tmp_path / "a.zarr")
