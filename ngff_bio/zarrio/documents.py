@@ -25,7 +25,7 @@ Document: TypeAlias = dict[str, Any]
 DOCUMENT_NAMES = {2: (".zgroup", ".zarray", ".zattrs"), 3: ("zarr.json",)}
 
 #: JSON text that has not been parsed yet, or the value that it stands for.
-Pending: TypeAlias = msgspec.Raw | bytes | dict[str, object]
+Pending: TypeAlias = msgspec.Raw | bytes | object
 
 
 class store_errors:  # noqa: N801 - a context manager, used like a function

@@ -110,7 +110,7 @@ class Hierarchy:
 
     def __getstate__(self) -> dict[str, object]:
         pending = {
-            path: {name: raw if isinstance(raw, dict) else bytes(raw) for name, raw in by.items()}
+            path: {n: bytes(raw) if isinstance(raw, msgspec.Raw) else raw for n, raw in by.items()}
             for path, by in self.pending.items()
         }
         return {**self.__dict__, "pending": pending, "_sorted": []}
@@ -188,7 +188,9 @@ class Hierarchy:
         quoted = f'"{word}"'.encode()
         for path in list(self.paths()):
             raw = self.pending.get(path)
-            if raw is None or any(isinstance(r, dict) or quoted in bytes(r) for r in raw.values()):
+            if raw is None or any(
+                not isinstance(r, msgspec.Raw | bytes) or quoted in bytes(r) for r in raw.values()
+            ):
                 attributes = self.attributes(path) or {}
                 if word in attributes or word in (attributes.get("ome") or ()):
                     yield path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -147,3 +148,13 @@ def test_compressors_that_blosc_has_not_are_not_taken_over(cname: object) -> Non
 def test_a_codec_with_a_setting_that_there_is_not_is_an_error(member: dict[str, Any]) -> None:
     with pytest.raises(StoreError):
         codec_from("blosc", member)
+
+
+def test_a_text_where_a_document_should_be_is_an_error_also_after_a_byte_order_mark() -> None:
+    text = '{"metadata": {".zgroup": {"zarr_format": 2}, "a/.zgroup": {}, "a/.zattrs": "plate"}}'
+    for start in ("", "\ufeff"):
+        storage = MemoryStorage()
+        storage.put(".zmetadata", (start + text).encode())
+        tree = pickle.loads(pickle.dumps(Hierarchy.open(storage)))
+        with pytest.raises(StoreError, match="not a JSON object"):
+            list(tree.paths_with("plate"))
