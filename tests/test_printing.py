@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import makers
+import numpy as np
 import pytest
+import zarr
 
 import ngff_bio
+from ngff_bio.checks.differences import Difference
 from ngff_bio.errors import NgffBioError, SourceError, StorageError
 from ngff_bio.printing import clean_json, printable, without_secrets
 from ngff_bio.sources.files.remote import list_url
@@ -166,3 +169,29 @@ def test_names_of_files_do_not_reach_the_terminal_as_they_are(tmp_path: Path) ->
         _, listed = run("info", store)
         assert not {"\x1b", "\u202e"} & set(shown + listed)
         assert not any(line.startswith("error: all is lost") for line in shown.splitlines())
+
+
+def test_what_python_prints_of_a_store_is_clean(tmp_path: Path) -> None:
+    hostile = "a\x1b[31m\u202e\r\nerror: b"
+    level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 1]}]}
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    image = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [level]}]}
+    well = {"path": "A/1", "rowIndex": 0, "columnIndex": 0}
+    plate = {"name": hostile, "rows": [{"name": "A"}], "columns": [{"name": "1"}], "wells": [well]}
+    root = zarr.create_group(tmp_path / "a.zarr", attributes={"ome": {"plate": plate}})
+    well_attributes = {"version": "0.5", "well": {"images": [{"path": hostile}]}}
+    field = root.create_group("A/1", attributes={"ome": well_attributes})
+    field = field.create_group(hostile, attributes={"ome": image})
+    field["0"] = np.zeros((4, 5), np.uint8)
+    root.attrs["ome"] = {"version": "0.5", "plate": plate}
+    store = ngff_bio.open(tmp_path / "a.zarr")
+    found = store[f"A/1/{hostile}"]
+    findings = ngff_bio.validate(tmp_path / "a.zarr")
+    assert any(hostile in finding.group for finding in findings)
+    difference = Difference("image", hostile, hostile)
+    for shown in (store, found, found.pixels.array(0), store.plate, store.plate["A1"], difference):
+        assert all(map(str.isprintable, repr(shown).split("\n")))
+        assert all(map(str.isprintable, str(shown).split("\n")))
+    for finding in findings:
+        assert len(str(finding).split("\n")) == 3
+        assert all(map(str.isprintable, str(finding).split("\n")))

@@ -226,7 +226,12 @@ def test_a_single_image_without_annotations_is_published(tmp_path: Path) -> None
     (tmp_path / "a").mkdir()
     tifffile.imwrite(tmp_path / "a" / "one.tif", np.zeros((40, 50), np.uint8))
     ngff_bio.convert(tmp_path / "a", tmp_path / "one.zarr", format="images")
-    done = publish(tmp_path / "one.zarr", tmp_path / "public.zarr", url=URL)
+    title = "a\x1b[31m \u202eb\r\n- x `c`"
+    done = publish(tmp_path / "one.zarr", tmp_path / "public.zarr", url=URL, title=title)
+    for name in ("README.md", "index.html"):
+        assert all(map(str.isprintable, (tmp_path / "public.zarr" / name).read_text().split("\n")))
+    readme = (tmp_path / "public.zarr" / "README.md").read_text()
+    assert readme.startswith("# a\\\\x1b\\[31m \\\\u202eb - x \\`c\\`\n")
     assert "annotations.parquet" not in done.files
     assert done.checks == []
     assert ngff_bio.verify(tmp_path / "public.zarr").equal

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ngff_bio.errors import NgffBioError
 from ngff_bio.model import Notice
-from ngff_bio.printing import clean_json
+from ngff_bio.printing import clean_json, printable
 
 Kind = Literal[
     "object",  # bytes of the store against the manifest
@@ -66,7 +66,7 @@ class Difference:
         text = f"{self.kind} {place}: {self.what}"
         if self.expected is not None or self.found is not None:
             text += f" (expected {self.expected}, found {self.found})"
-        return text
+        return printable(text)
 
 
 class DifferenceError(Exception):

@@ -18,6 +18,7 @@ from ngff_bio.copying.part import with_objects
 from ngff_bio.copying.transfer import Progress
 from ngff_bio.engine.write.transaction import settled_view
 from ngff_bio.engine.write.update import PAGE, changed_store
+from ngff_bio.printing import printable
 from ngff_bio.publishing import crate, croissant
 from ngff_bio.publishing.description import describe_dataset, licence_url
 from ngff_bio.publishing.hosting import Check, check_public, checked_url, public_url
@@ -209,7 +210,7 @@ def _segments(summary: Summary) -> Iterator[tuple[str, bytes]]:
 def _readme(summary: Summary, about: Description, url: str | None, annotations: int) -> str:
     dataset = summary.dataset
     place = url or "."
-    lines = [f"# {_plain(about.title)}", "", _plain(about.description), ""]
+    lines = [f"# {_plain(about.title)}", "", *map(_plain, about.description.splitlines()), ""]
     for name, value in (
         ("Licence", about.licence),
         ("Citation", about.citation),
@@ -232,5 +233,5 @@ def _readme(summary: Summary, about: Description, url: str | None, annotations: 
 
 
 def _plain(text: str) -> str:
-    """Text in which Markdown finds no markup."""
-    return "".join(f"\\{c}" if c in "\\`*_[]<>#|" else c for c in text)
+    """Text on one line in which Markdown finds no markup, and a terminal nothing to obey."""
+    return "".join(f"\\{c}" if c in "\\`*_[]<>#|" else c for c in printable(text))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.errors import NameNotFoundError, NgffBioError, StoreError, closest_names
 from ngff_bio.ngff.schema_version import KEY, warn_if_newer
+from ngff_bio.printing import printable
 from ngff_bio.reader.access.image import Attributes, warn_skipped
 from ngff_bio.reader.access.nodes import NodeTree, find_plates, image_paths
 from ngff_bio.reader.image import Image, ImageT
@@ -272,7 +273,7 @@ class Dataset(Mapping[str, ImageT]):
             lines.append(f"  {path or '(root)'}: {what}")
         if len(self) > 20:
             lines.append(f"  ... and {len(self) - 20} more")
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 def open(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from ngff_bio.errors import NgffBioError
+from ngff_bio.printing import printable
 from ngff_bio.reader.access.image import ImageNode
 from ngff_bio.reader.analysis.render import thumbnail as draw
 
@@ -72,11 +73,11 @@ def _sizes(image: ImageNode) -> str:
 
 
 def _cells(values: Sequence[object]) -> str:
-    return "".join(f"<td>{escape(str(v))}</td>" for v in values)
+    return "".join(f"<td>{escape(printable(str(v)))}</td>" for v in values)
 
 
 def _img(image: ImageNode, size: int) -> str:
     out = io.BytesIO()
     draw(image, size).save(out, "PNG")
     data = base64.b64encode(out.getvalue()).decode()
-    return f'<img alt="{escape(image.path)}" src="data:image/png;base64,{data}">'
+    return f'<img alt="{escape(printable(image.path))}" src="data:image/png;base64,{data}">'

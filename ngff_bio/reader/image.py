@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ngff_bio.errors import NameNotFoundError, closest_names
+from ngff_bio.printing import printable
 from ngff_bio.reader.access.image import ImageNode
 
 if TYPE_CHECKING:
@@ -293,7 +294,7 @@ class Image(ImageNode):
         return self.html()
 
     def __repr__(self) -> str:
-        return f"<ngff_bio.Image {self.path or '(root)'}: {self.summary()}>"
+        return printable(f"<ngff_bio.Image {self.path or '(root)'}: {self.summary()}>")
 
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ngff_bio.errors import ArgumentError, NameNotFoundError, StoreError, closest_names
 from ngff_bio.ngff import PlateMeta
+from ngff_bio.printing import printable
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.reader.image import ImageT
 
@@ -70,7 +71,7 @@ class Well(Mapping[str, ImageT]):
         return len(self._fields)
 
     def __repr__(self) -> str:
-        return f"<ngff_bio.Well {self.name}: fields {', '.join(self._fields)}>"
+        return printable(f"<ngff_bio.Well {self.name}: fields {', '.join(self._fields)}>")
 
 
 class Plate(Mapping[str, Well[ImageT]]):
@@ -157,7 +158,8 @@ class Plate(Mapping[str, Well[ImageT]]):
 
     def __repr__(self) -> str:
         rows, columns = len(self.meta.rows), len(self.meta.columns)
-        return f"<ngff_bio.Plate {self.name}: {rows} x {columns}, {len(self)} wells with images>"
+        text = f"{rows} x {columns}, {len(self)} wells with images"
+        return printable(f"<ngff_bio.Plate {self.name}: {text}>")
 
 
 def _plain(well: str) -> str:

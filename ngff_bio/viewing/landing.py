@@ -6,14 +6,15 @@ names of images and classes can come from anyone.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 from urllib.parse import quote
 
 import ngff_bio.reader as reader
+from ngff_bio.printing import printable
 from ngff_bio.viewing.links import group_links, image_links, label_links
 from ngff_bio.viewing.summary import PlateMap, Summary
 
@@ -84,7 +85,7 @@ class _Page:
 
     def render(self) -> Iterator[str]:
         """Parts of the page."""
-        title = escape(self.about.title)
+        title = _escape(self.about.title)
         yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
         yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
@@ -104,7 +105,7 @@ class _Page:
         if self.files:
             yield "<h2>Files</h2><ul>"
             for name, text in self.files.items():
-                yield f'<li><a href="{quote(name)}">{escape(name)}</a>: {escape(text)}</li>'
+                yield f'<li><a href="{quote(name)}">{_escape(name)}</a>: {_escape(text)}</li>'
             yield "</ul>"
         yield "</body></html>\n"
 
@@ -133,7 +134,7 @@ class _Page:
                     "Address",
                     "Viewers open",
                 )  # there is no page at the URL of a store
-                yield f"<dt>{name}</dt><dd>{escape(value) if stores else _linked(value)}</dd>"
+                yield f"<dt>{name}</dt><dd>{_escape(value) if stores else _linked(value)}</dd>"
         yield "</dl>"
 
     def _open(self) -> Iterator[str]:
@@ -149,7 +150,7 @@ class _Page:
             "# or without it: pip install 'zarr[remote]'\nimport zarr\n"
             f"pixels = zarr.open_array({plain!r}, mode='r')\n"
         )
-        yield f"<h2>Open it in Python</h2><pre><code>{escape(code)}</code></pre>"
+        yield f"<h2>Open it in Python</h2><pre><code>{_escape(code)}</code></pre>"
         if self.url is None:
             yield "<p>Links to viewers need the address of the store on the web.</p>"
 
@@ -158,19 +159,19 @@ class _Page:
         if classes:
             yield "<h2>Classes</h2><table><tr><th>class</th><th class=n>annotations</th></tr>"
             for name, count in list(classes.items())[:100]:
-                yield f"<tr><td>{escape(name)}</td><td class=n>{count:,}</td></tr>"
+                yield f"<tr><td>{_escape(name)}</td><td class=n>{count:,}</td></tr>"
             yield "</table>"
             if len(classes) > 100:
                 yield f"<p>and {len(classes) - 100} more</p>"
 
     def _plate(self, plate: PlateMap) -> Iterator[str]:
         fields = sum(plate.wells.values())
-        yield f"<div><h2>Plate {escape(plate.name)}</h2><p>{_number(len(plate.wells), 'well')}, "
+        yield f"<div><h2>Plate {_escape(plate.name)}</h2><p>{_number(len(plate.wells), 'well')}, "
         yield f"{_number(fields, 'field')}. {self._links(self._group_links, plate.path)}</p>"
         yield "<div class=wide><table class=plate><tr><th></th>"
-        yield "".join(f"<th>{escape(c)}</th>" for c in plate.columns) + "</tr>"
+        yield "".join(f"<th>{_escape(c)}</th>" for c in plate.columns) + "</tr>"
         for row in plate.rows:
-            yield f"<tr><th>{escape(row)}</th>"
+            yield f"<tr><th>{_escape(row)}</th>"
             for column in plate.columns:
                 yield self._well(plate, row, column)
             yield "</tr>"
@@ -183,15 +184,15 @@ class _Page:
         text = str(count)
         if url := self._url(f"{plate.path}/{row}/{column}".lstrip("/")):
             link = self._group_links(url).get("vizarr")
-            text = f'<a href="{escape(link)}">{count}</a>' if link else text
-        return f'<td class=full title="{escape(row + column)}: {count} fields">{text}</td>'
+            text = f'<a href="{_escape(link)}">{count}</a>' if link else text
+        return f'<td class=full title="{_escape(row + column)}: {count} fields">{text}</td>'
 
     def _images(self) -> Iterator[str]:
         summary = self.summary
         if summary.thumbnails:
             yield "<h2>Images</h2><div class=grid>"
             for path, source in summary.thumbnails.items():
-                name = escape(path or summary.dataset[path].multiscale.name or "image")
+                name = _escape(path or summary.dataset[path].multiscale.name or "image")
                 yield f'<figure><img alt="{name}" src="{source}"><figcaption>{name}<br>'
                 yield f"{self._image_links(path)}</figcaption></figure>"
             yield "</div>"
@@ -201,7 +202,7 @@ class _Page:
             image = summary.dataset[path]
             sizes = " ".join(f"{axis}{n}" for axis, n in image.sizes.items())
             labels = ", ".join(self._label(image, name) for name in image.layers)
-            yield f"<tr><td>{escape(path or '(root)')}</td><td>{sizes} {image.dtype}</td>"
+            yield f"<tr><td>{_escape(path or '(root)')}</td><td>{sizes} {image.dtype}</td>"
             yield f"<td>{labels}</td><td>{self._image_links(path)}</td></tr>"
         yield "</table></div>"
         if more := len(summary.dataset) - len(summary.listed):
@@ -212,7 +213,7 @@ class _Page:
         if problems:
             yield f"<h2>Not shown</h2><p class=bad>{_number(len(problems), 'part')} of the store could "
             yield "not be read:</p><ul class=bad>"
-            yield "".join(f"<li>{escape(text)}</li>" for text in problems[:_PROBLEMS]) + "</ul>"
+            yield "".join(f"<li>{_escape(text)}</li>" for text in problems[:_PROBLEMS]) + "</ul>"
 
     def _image_links(self, path: str) -> str:
         image = self.summary.dataset[path]
@@ -221,8 +222,8 @@ class _Page:
     def _label(self, image: reader.Image, name: str) -> str:
         url = self._url(image.path)
         link = label_links(image, url, name, segments=True).get("neuroglancer") if url else None
-        text = escape(name)
-        return f'<a href="{escape(link)}">{text}</a>' if link else text
+        text = _escape(name)
+        return f'<a href="{_escape(link)}">{text}</a>' if link else text
 
     def _url(self, path: str) -> str | None:
         return None if self.url is None else f"{self.url}/{quote(path)}".rstrip("/")
@@ -233,7 +234,7 @@ class _Page:
     def _links(self, links: Any, path: str) -> str:
         url = self._url(path)
         found = links(url).items() if url else ()
-        return " · ".join(f'<a href="{escape(link)}">{name}</a>' for name, link in found)
+        return " · ".join(f'<a href="{_escape(link)}">{name}</a>' for name, link in found)
 
 
 def landing_page(
@@ -263,11 +264,16 @@ def _linked(text: str) -> str:
     """Escaped text, with links at its URLs."""
     parts, at = [], 0
     for match in _ADDRESS.finditer(text):
-        address = escape(match[0])
-        parts += [escape(text[at : match.start()]), f'<a href="{address}">{address}</a>']
+        address = _escape(match[0])
+        parts += [_escape(text[at : match.start()]), f'<a href="{address}">{address}</a>']
         at = match.end()
-    return "".join([*parts, escape(text[at:])])
+    return "".join([*parts, _escape(text[at:])])
 
 
 def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _escape(text: str) -> str:
+    """Text as HTML, without characters that change the direction of writing."""
+    return "\n".join(html.escape(printable(line)) for line in text.split("\n"))

@@ -10,6 +10,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from written_stores import example_pixels, our_image, our_plate
 
 import ngff_bio
@@ -85,6 +86,22 @@ def test_the_tree_of_an_image_on_a_plate_has_a_node_for_each_level(plate: Path) 
     assert set(tree.children) == {"0", "1"}
     assert tree["0"].attrs["path"] == "C/7/1"
     assert dataset.to_datatree()["C/7/1/0"].to_dataset().equals(tree["0"].to_dataset())
+
+
+def test_a_tree_takes_label_images_of_any_name(tmp_path: Path) -> None:
+    names = ("y", "image", "labels_y", "nuclei/round")
+    level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 1]}]}
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    ome = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [level]}]}
+    root = zarr.create_group(tmp_path / "a.zarr", attributes={"ome": ome})
+    groups = {name: root.create_group(f"labels/{name}", attributes={"ome": ome}) for name in names}
+    root["labels"].attrs["ome"] = {"version": "0.5", "labels": names}
+    for value, group in enumerate((root, *groups.values())):
+        group["0"] = np.full((4, 5), value, np.uint8)
+    tree = ngff_bio.open(tmp_path / "a.zarr").to_datatree()["0"]
+    values = {str(name): int(tree[str(name)][0, 0]) for name in tree.data_vars}
+    expected = {"labels_y_": 1, "labels_image": 2, "labels_y": 3, "nuclei_round": 4}
+    assert values == {"image": 0, **expected}
 
 
 def test_one_image_of_many_is_named_by_group(plate: Path) -> None:

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
+from ngff_bio.printing import printable
+
 Severity = Literal["error", "warning"]
 
 #: Longest excerpt of the data that a finding shows.
@@ -118,11 +120,12 @@ class Finding:
         return {**asdict(self), "path": self.path}
 
     def __str__(self) -> str:
-        return (
-            f"{self.level} {self.rule} at {self.path}: {self.found}\n"
-            f"  {self.source}: {self.sentence}\n"
-            f"  hint: {self.hint}"
+        lines = (
+            f"{self.level} {self.rule} at {self.path}: {self.found}",
+            f"  {self.source}: {self.sentence}",
+            f"  hint: {self.hint}",
         )
+        return "\n".join(map(printable, lines))
 
 
 @dataclass(frozen=True, slots=True)

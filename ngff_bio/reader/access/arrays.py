@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ngff_bio.errors import ArgumentError
 from ngff_bio.model import PixelArray, Readable, Region, SampleType
+from ngff_bio.printing import printable
 from ngff_bio.reader.access.chunks import ChunkReader
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.arrays import parse_array
@@ -151,7 +152,7 @@ class StoredArray:
         return pixels if dtype is None else pixels.astype(dtype, copy=False)
 
     def __repr__(self) -> str:
-        return f"<StoredArray {self.path} {self.shape} {self.dtype}>"
+        return printable(f"<StoredArray {self.path} {self.shape} {self.dtype}>")
 
 
 def take(array: Readable, key: Any) -> PixelArray:

@@ -69,12 +69,27 @@ def level_dataset(
 
 
 def level_datasets(image: ImageNode, chunks: Chunks) -> dict[int, xr.Dataset]:
-    """All levels of an image; a warning names those that are listed but missing."""
+    """All levels of an image, with names that a tree can have: ``_`` in place of ``/``.
+
+    A warning names levels that are listed but missing.
+    """
     present = list(image.pixels.present())
     missing = sorted(set(range(len(image.pixels))) - set(present))
     if missing:
         warn_skipped(f"levels {missing} of {image.url}", "listed but missing", depth=4)
-    return {number: level_dataset(image, number, chunks=chunks) for number in present}
+    return {
+        number: _without_slashes(level_dataset(image, number, chunks=chunks)) for number in present
+    }
+
+
+def _without_slashes(level: xr.Dataset) -> xr.Dataset:
+    names: dict[str, str] = {}
+    for name in map(str, level.data_vars):
+        free = name.replace("/", "_")
+        while free != name and (free in level.variables or free in names.values()):
+            free += "_"
+        names |= {} if free == name else {name: free}
+    return level.rename(names) if names else level
 
 
 def dataset_groups(
