@@ -131,7 +131,7 @@ class SourceOptions:
         """Options of the source format: those with a name here, and others by --option."""
         general = ("exclude", "ignore_unread", "option", "max_pixels", "max_bytes")
         named = {n: v for n, v in vars(self).items() if v and n not in general}
-        return parse_options(self.option) | named
+        return parse_options(self.option, named=True) | named
 
 
 @dataclass(frozen=True)
@@ -324,15 +324,18 @@ def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, str]:
     return found
 
 
-def parse_options(pairs: list[str] | None) -> dict[str, Any]:
-    """``NAME=VALUE`` options of a source format; values that are JSON (``true``, ``3``) are parsed."""
+def parse_options(pairs: list[str] | None, *, named: bool = False) -> dict[str, Any]:
+    """``NAME=VALUE`` options of a source format; values that are JSON (``true``, ``3``) are parsed.
+
+    ``named`` says that the command has some of them under their own names, which a note then says.
+    """
     if not pairs:
         return {}
     from ngff_bio.sources.registry import NAMED, option_text  # loads what reads image files
 
     found: dict[str, Any] = {}
     for name, value in parse_pairs(pairs, "--option").items():
-        if name in NAMED:
+        if named and name in NAMED:
             print(f"note: --option {name}= is deprecated: use {option_text(name)}", file=sys.stderr)
         try:
             found[name] = json.loads(value)

@@ -24,7 +24,7 @@ from ngff_bio.formats.limits import Limits
 from ngff_bio.model import OnError, SourceDataset
 from ngff_bio.parallel import WorkerPool, cpu_count
 from ngff_bio.printing import without_secrets
-from ngff_bio.sources import FileTree, find_source, open_tree, read_source
+from ngff_bio.sources import FileTree, Source, find_source, open_tree, read_source
 from ngff_bio.sources.files.checksums import checksums
 from ngff_bio.sources.registry import options_of
 from ngff_bio.storage import Storage, storage_at
@@ -65,7 +65,8 @@ def verify(
     format
         Name of the source format; read from the store if not given.
     options
-        Options of the source that the conversion used; read from the store if not given.
+        Options of the source that the conversion used, beside those that are read from the store. The
+        store names no file outside of the source: such a table of wells must be given.
     on_error
         ``skip`` if the conversion skipped wrong records; read from the store if not given.
     exclude
@@ -130,8 +131,7 @@ def verify(
             _check_place(tree, entries)
             done.differences += _file_differences(tree, entries, checked=sample is None)
             kind = find_source(tree, format or recorded.get("source"))
-            if options is None:
-                options = {k: v for k, v in used.items() if k in options_of(kind)}
+            options = _source_options(kind, tree, used, options)
             on_error = on_error or used.get("on_error", "stop")
             dataset = read_source(kind, tree, options, on_error=on_error, ignore_unread=True)
             if on_error == "skip":
@@ -149,6 +149,22 @@ def verify(
             comparison.checksums(read_documents(storage), entries)
     done.seconds = time.monotonic() - began
     return done
+
+
+def _source_options(
+    kind: Source, tree: FileTree, used: Mapping[str, object], given: Mapping[str, object] | None
+) -> dict[str, object]:
+    """Options of a source: those that a store records, and those that the user gives."""
+    found = {**{k: v for k, v in used.items() if k in options_of(kind)}, **(given or {})}
+    wells = found.get("wells")
+    if wells not in (None, *tree.names(), (given or {}).get("wells")):
+        raise ArgumentError(
+            "the table of wells of the conversion is not a file of the source",
+            expected="the option wells: a store is not asked which file of this machine is read",
+            found=wells,
+            hint="give it with --option wells=FILE",
+        )
+    return found
 
 
 def _file_differences(

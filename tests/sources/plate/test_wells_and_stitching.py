@@ -103,6 +103,11 @@ def test_wells_without_a_row_or_images_are_reported(plate: PlateTruth, tmp_path:
     found = {n.what: n.record for n in report.notices}
     assert found["wells with images are not in the table of wells"] == "1: B2"
     assert found["wells of the table have no images"] == "1: H12"
+    with pytest.raises(ArgumentError, match="table of wells of the conversion") as caught:
+        ngff_bio.verify(tmp_path / "out.zarr", source=plate.root)  # may be any file of the machine
+    assert "dose" not in str(caught.value)
+    given = {"wells": str(tmp_path / "layout.csv")}
+    assert ngff_bio.verify(tmp_path / "out.zarr", source=plate.root, options=given).equal
 
 
 def test_fields_are_stitched_by_their_positions(plate: PlateTruth, tmp_path: Path) -> None:
