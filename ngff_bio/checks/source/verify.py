@@ -65,8 +65,8 @@ def verify(
     format
         Name of the source format; read from the store if not given.
     options
-        Options of the source that the conversion used, beside those that are read from the store. The
-        store names no file outside of the source: such a table of wells must be given.
+        Options of the source that the conversion used; read from the store if not given. A store names
+        no file outside of the source: where there was such a table of wells, they must be given.
     on_error
         ``skip`` if the conversion skipped wrong records; read from the store if not given.
     exclude
@@ -131,7 +131,8 @@ def verify(
             _check_place(tree, entries)
             done.differences += _file_differences(tree, entries, checked=sample is None)
             kind = find_source(tree, format or recorded.get("source"))
-            options = _source_options(kind, tree, used, options)
+            if options is None:
+                options = _recorded_options(kind, tree, used)
             on_error = on_error or used.get("on_error", "stop")
             dataset = read_source(kind, tree, options, on_error=on_error, ignore_unread=True)
             if on_error == "skip":
@@ -151,18 +152,17 @@ def verify(
     return done
 
 
-def _source_options(
-    kind: Source, tree: FileTree, used: Mapping[str, object], given: Mapping[str, object] | None
+def _recorded_options(
+    kind: Source, tree: FileTree, used: Mapping[str, object]
 ) -> dict[str, object]:
-    """Options of a source: those that a store records, and those that the user gives."""
-    found = {**{k: v for k, v in used.items() if k in options_of(kind)}, **(given or {})}
-    wells = found.get("wells")
-    if wells not in (None, *tree.names(), (given or {}).get("wells")):
+    """Options of a source that a store records."""
+    found = {k: v for k, v in used.items() if k in options_of(kind)}
+    if (wells := found.get("wells")) not in (None, *tree.names()):
         raise ArgumentError(
             "the table of wells of the conversion is not a file of the source",
             expected="the option wells: a store is not asked which file of this machine is read",
             found=wells,
-            hint="give it with --option wells=FILE",
+            hint="give it with --option wells=FILE, and the other options of the conversion",
         )
     return found
 
