@@ -133,7 +133,8 @@ def convert(
     )
     dataset = replace(dataset, options={**dataset.options, **limits.given()})
     try:
-        with Checksums(tree, files_of(tree, dataset) if checksums else ()) as source_files:
+        names = files_of(tree, dataset) if checksums else ()
+        with Checksums(tree, names, dataset.source_parts) as source_files:
             return write_dataset(
                 dataset,
                 storage,

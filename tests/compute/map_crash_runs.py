@@ -38,6 +38,16 @@ KINDS: dict[str, dict[str, Any]] = {
     "tables/rows": {"over": "block", "block": 60},
 }
 
+# A client starts with all of it: it is killed at its work, and not while it imports.
+FORKS.set_forkserver_preload(
+    [
+        "map_crash_runs",
+        "distributed",
+        "ngff_bio.compute.result_writer",
+        "ngff_bio.engine.write.finish",
+    ]
+)
+
 #: Kills of a store at most, after which a run is left to end.
 MOST = 6
 
@@ -154,7 +164,10 @@ def one_store(
         process = start(asked)
         began, whole_run = time.monotonic(), not states
         seconds = TAKES.get(asked["target"])
-        process.join(300 if last or seconds is None else rng.uniform(0.0, seconds))
+        if last or seconds is None:
+            process.join(300)
+        else:  # what is resumed takes less time
+            process.join(rng.uniform(0.0, seconds / min(1 + len(states), 3)))
         if process.is_alive() and workers is not None and rng.random() < 0.5:
             if workers.kill(rng):
                 states.append("workers")

@@ -60,6 +60,23 @@ def test_new_frames_are_added_behind_the_last_and_nothing_else_is_touched(versio
     assert {k for k in differ if not k.endswith("table.parquet")} <= image | manifest
 
 
+def test_a_file_of_an_image_that_is_there_already_has_changed(tmp_path: Path) -> None:
+    for name in "ab":
+        Image.fromarray(noise((20, 20), "u1")).save(tmp_path / f"image {name}.png")
+    storage = MemoryStorage()
+    ngff_bio.convert(tmp_path, storage)
+    before = pixel_keys(storage)
+    Image.fromarray(noise((20, 20), "u1", seed=5)).save(tmp_path / "image b.png")
+    Image.fromarray(noise((20, 20), "u1", seed=6)).save(tmp_path / "image c.png")
+    for _ in range(2):
+        report = ngff_bio.convert(tmp_path, storage, append=True)
+        (note,) = [n for n in report.notices if "changed since" in n.what]
+        assert (note.record, note.count) == ("image b.png", 1)
+    assert {k: v for k, v in pixel_keys(storage).items() if k in before} == before
+    found = ngff_bio.verify(storage, tmp_path).differences
+    assert {d.path for d in found if d.kind == "source"} == {"image b.png"}
+
+
 def test_rows_of_old_and_new_frames_are_in_one_table() -> None:
     from ngff_bio.engine.write.tables import from_parquet
 

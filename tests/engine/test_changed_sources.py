@@ -11,6 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -352,6 +353,49 @@ def test_files_without_a_version_from_the_server_are_read_again(web: tuple[str, 
     else:
         assert (notice.record, notice.count) == ("image_e", 1)
         assert report.resumed
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_an_object_that_is_replaced_in_a_bucket(
+    archive: bool, bucket_server: Any, tmp_path: Path
+) -> None:
+    """Of the same size: between two runs, and while one runs."""
+    there, place = bucket_server.storage(), tiff_folder(tmp_path / "a")
+
+    def upload() -> None:
+        if archive:
+            with ZipFile(tmp_path / "a.zip", "w") as packed:
+                for file in sorted(place.iterdir()):
+                    packed.write(file, file.name)
+            there.put("a/a.zip", (tmp_path / "a.zip").read_bytes())
+        else:
+            for file in place.iterdir():
+                there.put(f"a/{file.name}", file.read_bytes())
+
+    def convert_bucket(storage: Any, **options: Any) -> None:
+        url = f"{there.address}/a{'/a.zip' if archive else ''}"
+        options |= {"settings": SETTINGS, "runner": ThreadRunner(1)}
+        convert(url, storage, source_options=there.options, **options)
+
+    def replace(done: int, total: int) -> None:
+        if done == total:
+            swapped(place)
+            upload()
+
+    upload()
+    storage = Mortal(left=14)
+    with pytest.raises(Killed):
+        convert_bucket(storage)
+    storage.revive()
+    other_pixels(place)
+    upload()
+    with pytest.raises(SourceError, match="changed while it was converted"):
+        convert_bucket(storage, progress=replace)
+    convert_bucket(storage)
+    expected = MemoryStorage()
+    convert_bucket(expected)
+    assert contents(storage) == contents(expected)
+    assert verify(storage, place).equal or archive
 
 
 @pytest.mark.parametrize(("times", "waited"), [((99.0, 99.0), 1.0), ((99.9951, 99.9951), 0.0051)])

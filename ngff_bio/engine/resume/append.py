@@ -31,13 +31,20 @@ from ngff_bio.engine.resume.stored import (
     stored_array,
     stored_plates,
 )
+from ngff_bio.engine.run.report import ConversionReport, make_report
 from ngff_bio.engine.run.work import DatasetWork
-from ngff_bio.engine.write.manifest import MANIFEST, SourceFiles, read_conversion
+from ngff_bio.engine.write.manifest import (
+    MANIFEST,
+    SourceFiles,
+    SourceRow,
+    read_conversion,
+    source_rows,
+)
 from ngff_bio.engine.write.records import UnitRecord
 from ngff_bio.engine.write.transaction import State, Transaction
 from ngff_bio.engine.write.update import refuse_inner
 from ngff_bio.errors import StoreBusyError, StoreError, StoreExistsError, StoreNotFoundError
-from ngff_bio.model import ArrayPixels, Notice, SourceDataset, SourceImage, VolumeLayer
+from ngff_bio.model import ArrayPixels, Notice, SourceDataset, SourceImage, VolumeLayer, names_of
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.journal import ADDITION, PLAN, STAGED
 from ngff_bio.zarrio.nodes import Nodes, read_nodes
@@ -75,6 +82,7 @@ class Addition(DatasetWork):
         self.plan = plan_dataset(replace(dataset, images=images), settings, self._stored)
         self.files = SourceIdentities()
         self.summary = summarize(self.plan, self.files)
+        self._notices: list[Notice] = []
 
     def _of_same_kind(self, dataset: SourceDataset, storage: Storage) -> SourceDataset:
         """The dataset in the layout of the store; a single image fits into a collection.
@@ -309,9 +317,38 @@ class Addition(DatasetWork):
             collections=tuple(dict.fromkeys((*self._collections(), *self._all.collections))),
         )
         before = Before(self._nodes, whole, self._base["consolidated"])
-        return finish(
-            plan, records, self._transaction, source_files, before, read_conversion(storage)
-        )
+        files = self._files(source_files(), storage)
+        conversion = read_conversion(storage)
+        return finish(plan, records, self._transaction, lambda: files, before, conversion)
+
+    def _files(self, files: Iterable[SourceRow], storage: Storage) -> list[SourceRow]:
+        """Files of the source; those of which nothing is added as they were, with a note."""
+        rows = source_rows(storage) if storage.size(MANIFEST) is not None else ()
+        known, files = {row[0]: row for row in rows}, list(files)
+        changed = [row[0] for row in files if known.get(row[0], row) != row]
+        if changed:
+            self._notices = [
+                Notice(
+                    "note",
+                    "files were changed since the store was made of them: what it contains of them "
+                    "stays as it is, only what is new is added; --overwrite converts all of it again",
+                    None,
+                    state.some(changed),
+                    len(changed),
+                )
+            ]
+        old = names_of(self._all.source_parts()) - names_of(self.plan.dataset.source_parts())
+        return [known.get(row[0], row) if row[0] in old else row for row in files]
+
+    def report(
+        self,
+        plan: Plan,
+        records: Mapping[str, UnitRecord],
+        notices: Iterable[Notice],
+        **counts: Any,
+    ) -> ConversionReport:
+        """The report of what was added."""
+        return make_report(plan, records, [*notices, *self._notices], **counts)
 
     def publish(self, storage: Storage, roots: Mapping[str, bytes], kept: State) -> None:
         """Make what was added visible."""

@@ -19,7 +19,7 @@ from ngff_bio.engine.plan.plan import WorkPlan
 from ngff_bio.engine.plan.settings import Settings
 from ngff_bio.engine.resume.fingerprint import changed_images, differences
 from ngff_bio.engine.resume.lease import LEASE, holder
-from ngff_bio.engine.write.manifest import SourceFiles, read_conversion, read_manifest
+from ngff_bio.engine.write.manifest import SourceFiles, read_conversion, source_rows
 from ngff_bio.errors import StoreExistsError
 from ngff_bio.parallel import decoder_of
 from ngff_bio.storage import Storage, StorageBelow
@@ -209,18 +209,14 @@ def same_conversion(
     if conversion["content"] is not None:  # nothing of the source is a file
         return True
     found = set(source_files())
-    return bool(found) and found == _known(storage) and all(crc is not None for _, _, crc in found)
+    checked = bool(found) and all(crc is not None for _, _, crc in found)
+    return checked and found == source_rows(storage)
 
 
 def same_files(storage: Storage, source_files: SourceFiles) -> bool:
     """Whether the files of a source are those that a store was made of, as far as both are known."""
     found = set(source_files())
-    return not found or found == _known(storage)
-
-
-def _known(storage: Storage) -> set[tuple[str, int, int | None]]:
-    rows = (e for e in read_manifest(storage) if e.kind == "source")
-    return {(e.path, e.size, e.crc32c) for e in rows}
+    return not found or found == source_rows(storage)
 
 
 def check_destination(storage: Storage, overwrite: bool, settings: Settings) -> None:

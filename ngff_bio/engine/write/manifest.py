@@ -59,11 +59,14 @@ class ManifestEntry:
     crc32c: int | None
 
 
-#: Returns name, size and checksum of each source file; called when the store is about to be finished.
-SourceFiles = Callable[[], Iterable[tuple[str, int, int | None]]]
+#: Name, size and checksum of a source file.
+SourceRow = tuple[str, int, int | None]
+
+#: Returns that of each source file; called when the store is about to be finished.
+SourceFiles = Callable[[], Iterable[SourceRow]]
 
 
-def no_files() -> Iterator[tuple[str, int, int | None]]:
+def no_files() -> Iterator[SourceRow]:
     """Name no source file."""
     return iter(())
 
@@ -246,6 +249,11 @@ def read_manifest(storage: Storage) -> list[ManifestEntry]:
             hint="only stores written by ngff_bio have one; name a source to compare with instead",
         )
     return parse_manifest(data, f"{storage.url}/{MANIFEST}")
+
+
+def source_rows(storage: Storage) -> set[SourceRow]:
+    """The files that a store was made of; raises as :func:`read_manifest`."""
+    return {(e.path, e.size, e.crc32c) for e in read_manifest(storage) if e.kind == "source"}
 
 
 def parse_manifest(data: bytes, file: str = MANIFEST) -> list[ManifestEntry]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import BinaryIO
 
 from ngff_bio.checksums import crc32c
-from ngff_bio.model import SourceDataset, SourceFile
+from ngff_bio.model import SourceDataset, SourceFile, SourceParts
 from ngff_bio.sources.files.archives import ArchiveMember, UnpackedTar
+from ngff_bio.sources.files.remote import RemoteFile, check_unchanged
 from ngff_bio.sources.files.tree import FileTree
 
 _BLOCK = 1 << 20
@@ -46,8 +47,7 @@ def checksums(
             return
         file: SourceFile = tree.file(name)
         if isinstance(file, ArchiveMember):
-            while isinstance(file, ArchiveMember | UnpackedTar):
-                file = file.container
+            file = _outermost(file)
             if file.name in archives:
                 continue
             archives.add(file.name)
@@ -61,6 +61,13 @@ def checksums(
             continue  # a file that the dataset needs is reported where it is read
 
 
+def _outermost(file: SourceFile) -> SourceFile:
+    """The file itself, or the archive that it is a member of."""
+    while isinstance(file, ArchiveMember | UnpackedTar):
+        file = file.container
+    return file
+
+
 def _checksum(file: BinaryIO, stopped: Event) -> tuple[int, int]:
     size, crc = 0, 0
     while (block := file.read(_BLOCK)) and not stopped.is_set():
@@ -70,9 +77,15 @@ def _checksum(file: BinaryIO, stopped: Event) -> tuple[int, int]:
 
 
 class Checksums:
-    """Checksums of files, calculated beside the conversion, while their bytes are in the cache."""
+    """Checksums of files, calculated beside the conversion, while their bytes are in the cache.
 
-    def __init__(self, tree: FileTree, names: Iterable[str]) -> None:
+    ``parts`` are read by the conversion: those in buckets must be what was listed, in the end.
+    """
+
+    def __init__(
+        self, tree: FileTree, names: Iterable[str], parts: Callable[[], SourceParts] = tuple
+    ) -> None:
+        self._parts = parts
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checksums")
         self._stopped = Event()
         self._found = self._pool.submit(
@@ -80,7 +93,15 @@ class Checksums:
         )
 
     def __call__(self) -> list[FileRecord]:
-        """All of them; waits until they are complete."""
+        """All of them; waits until they are complete.
+
+        Raises
+        ------
+        ngff_bio.errors.SourceError
+            If a file was changed.
+        """
+        read = {_outermost(part) for part in self._parts() if isinstance(part, SourceFile)}
+        check_unchanged(file for file in read if isinstance(file, RemoteFile))
         return self._found.result()
 
     def __enter__(self) -> Checksums:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, BinaryIO, TypeVar
@@ -14,6 +14,7 @@ from ngff_bio.errors import (
     ArgumentError,
     DependencyError,
     NgffBioError,
+    SourceError,
     SourceNotFoundError,
     StorageError,
 )
@@ -247,6 +248,33 @@ def _list_bucket(url: str, options: str) -> tuple[dict[str, RemoteFile], bool]:
     if single is None:
         raise _nothing_listed(url)
     return {"": RemoteFile(above, name, name, single[0], options, single[1])}, True
+
+
+def check_unchanged(files: Iterable[RemoteFile]) -> None:
+    """Check that files in buckets are what was listed; the ETags of a web server can differ each time.
+
+    Raises
+    ------
+    ngff_bio.errors.SourceError
+        If one has changed: what was read of it may be of two versions.
+    """
+    places: dict[tuple[str, str], list[RemoteFile]] = {}
+    for file in files:
+        if file.url.startswith(_BUCKETS):
+            places.setdefault((file.url, file.options), []).append(file)
+    for place, known in places.items():
+        bucket = _bucket(*place)
+        if len(known) > 1:
+            now = {key: (size, version) for key, size, version in bucket.versions()}
+        else:
+            now = {f.key: found for f in known if (found := bucket.version(f.key)) is not None}
+        for file in known:
+            if now.get(file.key) != (file.size, file.version):
+                raise SourceError(
+                    "a source file was changed while it was converted",
+                    file=f"{file.url}/{file.key}",
+                    hint="run the same command again: images that it belongs to are read again",
+                )
 
 
 def _nothing_listed(url: str) -> SourceNotFoundError:
