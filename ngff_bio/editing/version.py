@@ -10,7 +10,7 @@ from typing import Any
 from ngff_bio.checks.store.documents import Documents, read_documents, texts
 from ngff_bio.engine.write.ome_xml import OME_XML, collection_xml
 from ngff_bio.engine.write.transaction import settled_view
-from ngff_bio.engine.write.update import changed_store
+from ngff_bio.engine.write.update import changed_store, held_store
 from ngff_bio.errors import ArgumentError, NgffBioError, StoreError
 from ngff_bio.ngff.decoding import version_of
 from ngff_bio.ngff.metadata import VERSIONS, ZARR_FORMAT, Version
@@ -70,7 +70,24 @@ def upgrade(
         If the store cannot be written.
     """
     storage = storage_at(store, storage_options)
-    documents = read_documents(settled_view(storage))
+    if dry_run:
+        return _translated(settled_view(storage), version)[0]
+    with held_store(storage) as held:  # an interrupted upgrade is finished or undone
+        report, changed, xml = _translated(held.storage, version)
+        if changed or xml:
+            with changed_store(held) as change:
+                for path, attributes in changed.items():
+                    change.set_group(path, attributes)
+                for key, document in xml.items():
+                    change.put(key, document)
+    return report
+
+
+def _translated(
+    storage: Storage, version: Version | None
+) -> tuple[UpgradeReport, dict[str, dict[str, Any]], dict[str, bytes]]:
+    """What changes: attributes by path of a group, OME-XML by key."""
+    documents = read_documents(storage)
     fitting = [v for v in VERSIONS if ZARR_FORMAT[v] == documents.zarr_format]
     wanted = version or fitting[-1]
     if wanted not in VERSIONS:
@@ -114,13 +131,7 @@ def upgrade(
             report.notes += [what for what in found.guessed if what not in report.notes]
     xml = _missing_xml(documents, changed)
     report.groups, report.versions, report.documents = [*changed], sorted(versions), [*xml]
-    if (changed or xml) and not dry_run:
-        with changed_store(storage) as change:
-            for path, attributes in changed.items():
-                change.set_group(path, attributes)
-            for key, document in xml.items():
-                change.put(key, document)
-    return report
+    return report, changed, xml
 
 
 def _missing_xml(documents: Documents, changed: Mapping[str, dict[str, Any]]) -> dict[str, bytes]:

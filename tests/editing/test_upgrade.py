@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import ome_types
+import pandas as pd
 import pytest
 import zarr
 from reader.written_stores import WRITERS, example_pixels
 from test_converted_stores import older
 
 import ngff_bio
-from ngff_bio.errors import ArgumentError
+from ngff_bio.checks.store.documents import Documents, read_documents
+from ngff_bio.errors import ArgumentError, StoreBusyError
+from ngff_bio.storage import Storage
 
 
 def chunks(path: Path) -> dict[Path, bytes]:
@@ -40,6 +43,22 @@ def test_a_store_of_ours_becomes_0_6_and_stays_valid(tmp_path: Path) -> None:
     root = json.loads((path / "zarr.json").read_text())["consolidated_metadata"]["metadata"]
     assert root["B/7/1"]["attributes"]["ome"]["version"] == "0.6"
     assert not ngff_bio.upgrade(path).groups
+
+
+def test_nobody_else_writes_between_reading_and_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its lists of labels and tables would be those of before."""
+    path = tmp_path / "store.zarr"
+    WRITERS["ours 0.5"]["image"](path)
+
+    def reading(storage: Storage) -> Documents:
+        with pytest.raises(StoreBusyError):
+            ngff_bio.write_table(ngff_bio.open(path)[""], "mine", pd.DataFrame({"a": [1]}))
+        return read_documents(storage)
+
+    monkeypatch.setattr("ngff_bio.editing.version.read_documents", reading)
+    assert ngff_bio.upgrade(path).groups
 
 
 def test_old_versions_become_0_4(tmp_path: Path) -> None:

@@ -193,7 +193,8 @@ def flip(name: str, objects: dict[str, bytes], way: str, seed: int, folder: Path
     kinds: dict[str, list[str]] = {}
     for key in sorted(objects):
         kinds.setdefault(kind_of(key), []).append(key)
-    kind = rng.choice(["chunks" if "chunks" in kinds else "zip", *kinds])
+    pixels = "chunks" if "chunks" in kinds else "zip"
+    kind = pixels if rng.random() < 0.5 else rng.choice(list(kinds))
     key = rng.choices(kinds[kind], [len(objects[k]) for k in kinds[kind]])[0]
     data = bytearray(objects[key])
     bit = rng.randrange(8 * len(data))
