@@ -140,8 +140,8 @@ class Addition(DatasetWork):
             raise _refused(
                 image,
                 "the store has another image at this path",
-                f"{mine.get('name')} with frames {_some(names)}",
-                f"{image.name} with frames {_some(now)}",
+                f"{mine.get('name')} with frames {state.some(names)}",
+                f"{image.name} with frames {state.some(now)}",
                 "convert the folder with the old and the new frames together, or convert into another "
                 "destination"
                 if image.path
@@ -326,17 +326,7 @@ class Addition(DatasetWork):
         rows = source_rows(storage) if storage.size(MANIFEST) is not None else ()
         known, files = {row[0]: row for row in rows}, list(files)
         changed = [row[0] for row in files if known.get(row[0], row) != row]
-        if changed:
-            self._notices = [
-                Notice(
-                    "note",
-                    "files were changed since the store was made of them: what it contains of them "
-                    "stays as it is, only what is new is added; --overwrite converts all of it again",
-                    None,
-                    state.some(changed),
-                    len(changed),
-                )
-            ]
+        self._notices = redo.changed_notices(changed)
         old = names_of(self._all.source_parts()) - names_of(self.plan.dataset.source_parts())
         return [known.get(row[0], row) if row[0] in old else row for row in files]
 
@@ -398,11 +388,6 @@ def _stub(path: str, nodes: Nodes) -> SourceImage:
     """An image that does not change: the root and plates need only its path."""
     name = nodes.groups[path]["ngff_bio"].get("name", path)
     return SourceImage(path, name, (), ArrayPixels(np.empty(0, "u1")))
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def _refused(

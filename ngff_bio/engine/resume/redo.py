@@ -53,6 +53,15 @@ def reread_notices(summary: dict[str, Any], storage: Storage) -> list[Notice]:
     ]
 
 
+def changed_notices(files: list[str]) -> list[Notice]:
+    """That files were changed, of which a store that is appended to has something already."""
+    what = (
+        "files were changed since the store was made of them: what it contains of them stays as it is, "
+        "only what is new is added; --overwrite converts all of it again"
+    )
+    return [Notice("note", what, None, some(files), len(files))] if files else []
+
+
 def forget_changed(plan: Plan, summary: dict[str, Any], storage: Storage) -> list[Notice]:
     """Remove what was written of images whose source has changed, and record what it is now.
 
