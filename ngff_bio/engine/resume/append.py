@@ -91,11 +91,8 @@ class Addition(DatasetWork):
         """
         mine = self._dataset()
         if not mine:
-            raise StoreError(
-                "the store was not written by ngff_bio",
-                file=storage.url,
-                hint=_ELSEWHERE,
-            )
+            what = "the store was not written by ngff_bio"
+            raise StoreError(what, file=storage.url, hint=_ELSEWHERE)
         version = ngff.version_of(self._nodes.groups[""]) or (
             "0.4" if self._nodes.zarr_format == 2 else self._settings.version
         )
@@ -317,16 +314,14 @@ class Addition(DatasetWork):
             collections=tuple(dict.fromkeys((*self._collections(), *self._all.collections))),
         )
         before = Before(self._nodes, whole, self._base["consolidated"])
-        files = self._files(source_files(), storage)
-        conversion = read_conversion(storage)
-        return finish(plan, records, self._transaction, lambda: files, before, conversion)
+        files, known = self._files(source_files(), storage), read_conversion(storage)
+        return finish(plan, records, self._transaction, lambda: files, before, known)
 
     def _files(self, files: Iterable[SourceRow], storage: Storage) -> list[SourceRow]:
         """Files of the source; those of which nothing is added as they were, with a note."""
         rows = source_rows(storage) if storage.size(MANIFEST) is not None else ()
         known, files = {row[0]: row for row in rows}, list(files)
-        changed = [row[0] for row in files if known.get(row[0], row) != row]
-        self._notices = redo.changed_notices(changed)
+        self._notices = redo.changed_notices([f[0] for f in files if known.get(f[0], f) != f])
         old = names_of(self._all.source_parts()) - names_of(self.plan.dataset.source_parts())
         return [known.get(row[0], row) if row[0] in old else row for row in files]
 
