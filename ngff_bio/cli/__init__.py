@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
 import sys
 import warnings
+from contextlib import suppress
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from ngff_bio.errors import NgffBioError
 
 #: Allocations between two runs of the garbage collector: imports make very many objects and few cycles.
 _ALLOCATIONS = 50_000
@@ -38,6 +43,7 @@ def main() -> NoReturn:
             number is not None and signal.getsignal(number) is signal.SIG_DFL
         ):  # else nohup ignores it
             signal.signal(number, _terminate)
+    _open_closed_streams()
     gc.set_threshold(_ALLOCATIONS)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # searching for them takes time
     warnings.formatwarning = _warning
@@ -47,10 +53,28 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:  # the reader of the pipe has exited
+        except BrokenPipeError:  # the reader of the pipe has exited
             code = code or 1
+        except OSError as error:
+            with suppress(OSError):  # if errors cannot be printed either
+                code = code or _print_error(error, debug=False)
+            code = code or 2
     # Everything is closed, and the shutdown of the interpreter takes half as long as its start.
     os._exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Let streams that the caller has closed (``>&-``) lead to nowhere.
+
+    Else a file of a store gets the number of a stream, to which libraries print.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115
 
 
 def _warning(message: Warning | str, *_: object, **__: object) -> str:
@@ -118,6 +142,8 @@ def _print_error(error: BaseException, debug: bool) -> int:
         for line in "".join(traceback.format_exception(error)).splitlines():
             out.print(line, markup=False)
         return getattr(error, "exit_code", 1)
+    if isinstance(error, OSError) and not isinstance(error, NgffBioError):
+        error = _refused(error) or error
     if isinstance(error, NgffBioError):
         out.print("[bold red]error:[/] ", end="")
         for line in str(error).splitlines():
@@ -135,3 +161,18 @@ def _print_error(error: BaseException, debug: bool) -> int:
     out.print(f"{type(error).__name__}: {error}", markup=False)
     out.print("  hint: please report it with the output of --debug", markup=False)
     return 1
+
+
+def _refused(error: OSError) -> NgffBioError | None:
+    """What the system refuses the command line itself: its output, its current folder."""
+    from ngff_bio.errors import StorageError
+
+    try:
+        os.getcwd()
+    except OSError:
+        hint = "change to another folder, then run the same command again"
+        return StorageError("the current folder does not exist any more", hint=hint)
+    if error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EFBIG):
+        hint = "free some space, or send the output to another place"
+        return StorageError(f"the output cannot be written: {error.strerror}", hint=hint)
+    return None

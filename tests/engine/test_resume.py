@@ -314,3 +314,26 @@ def test_a_record_with_numbers_that_no_table_holds_is_a_damaged_one(number: str)
     assert load_record(storage, "000000") is None
     storage.put(record_key("000000"), text.replace(number, "7").encode())
     assert load_record(storage, "000000") is not None
+
+
+def test_what_filled_a_disk_can_be_discarded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = FolderStorage(tmp_path / "a.zarr")
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(collection(), storage, progress=stop)
+    assert list(storage.list(UNITS))
+    put = FolderStorage.put
+
+    def full(self: FolderStorage, key: str, data: Any) -> int:
+        if key == PLAN and list(self.list(UNITS)):
+            raise StorageError("cannot write: No space left on device")
+        return put(self, key, data)
+
+    monkeypatch.setattr(FolderStorage, "put", full)
+    assert ngff_bio.discard(storage) == "store"
+    assert not list(storage.list())

@@ -134,9 +134,13 @@ def resumed_records(storage: Storage) -> Iterator[UnitRecord]:
 
 def remove_incomplete(storage: Storage) -> None:
     """Remove an incomplete store; after an interruption a second run can continue."""
-    begun = read_plan(storage) is not None
+    there = current_keys(storage) if read_plan(storage) is not None else []
+    for path in (
+        UNITS,
+        ROWS,
+    ):  # nothing is done without them; a full disk has room for the mark then
+        storage.delete_all(path, (key for key in there if within(key, (path,))))
     storage.put(PLAN, sealed(json.dumps(Begun(removing=True)).encode()))
-    there = current_keys(storage) if begun else []
     there = there or [key for key, _ in storage.list()]
     for top in sorted({key.partition("/")[0] for key in there} - {STATE}):
         if storage.size(top) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -71,7 +72,9 @@ class FileTree:
                     "the name of a file is not UTF-8",
                     file=ascii(name),
                     expected="names in UTF-8",
-                    hint="rename the file",
+                    hint="rename the file"
+                    if sys.getfilesystemencoding() == "utf-8"
+                    else "set LC_ALL=C.UTF-8, or rename the file if its name is not UTF-8",
                 )
         self.origin = without_secrets(origin)
         self.limits = limits
