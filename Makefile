@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup lint types contract schemas operations crash faults fuzz junk install-size interop check clean
+.PHONY: demo test setup lint types contract schemas operations crash faults flips fuzz junk install-size interop check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ngff-bio demo demo
@@ -53,6 +53,10 @@ crash: $(VENV)/.dev
 TRIALS ?= 200
 faults: $(VENV)/.dev
 	$(BIN)/python tests/engine/fault_runs.py --trials $(TRIALS)
+
+FLIPS ?= 260
+flips: $(VENV)/.dev
+	$(BIN)/python tests/engine/flip_runs.py --flips $(FLIPS)
 
 MINUTES ?= 1
 fuzz: $(VENV)/.dev

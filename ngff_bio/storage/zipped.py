@@ -147,10 +147,15 @@ class ZipStorage(ReadOnlyStorage):
         if key not in self._starts:
             # Where the data begins is only known from the header before it: its extra fields can
             # differ from those in the directory.
-            head = self.outer.get_range(self.key, entry.header_offset, _HEADER.size)
+            utf8 = entry.flag_bits & 0x800
+            stated = entry.orig_filename.encode("utf-8" if utf8 else "cp437", "replace")
+            size = _HEADER.size + len(stated)
+            head = self.outer.get_range(self.key, entry.header_offset, size)
             if head is None or len(head) < _HEADER.size or head[:4] != b"PK\x03\x04":
                 self._damaged(entry)
-            _, name, extra = _HEADER.unpack(head)
+            if head[_HEADER.size :] != stated:  # else it could be another chunk of the array
+                self._damaged(entry)
+            _, name, extra = _HEADER.unpack_from(head)
             self._starts[key] = entry.header_offset + _HEADER.size + name + extra
         data = self.outer.get_range(self.key, self._starts[key] + start, length)
         if data is None or len(data) < length:

@@ -82,7 +82,7 @@ def test_a_part_of_an_object_costs_only_that_part(tmp_path: Path) -> None:
     outer.asked.clear()
     storage.get_range("1/c/0/0", 1_000_000, 100)
     storage.get_range("1/c/0/0", 2_000_000, 100)
-    assert [n for _, n in outer.asked] == [30, 100, 100]
+    assert [n for _, n in outer.asked] == [30 + len("0/c/0/0"), 100, 100]
 
 
 def test_a_damaged_zip_is_reported_as_damaged(tmp_path: Path) -> None:
@@ -92,6 +92,19 @@ def test_a_damaged_zip_is_reported_as_damaged(tmp_path: Path) -> None:
         storage_at(place).get("zarr.json")
     with pytest.raises(StorageError, match="no such file"):
         storage_at(tmp_path / "none.zip").get("zarr.json")
+
+
+def test_a_flipped_bit_in_a_name_of_the_directory_does_not_give_another_chunk(
+    tmp_path: Path,
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("0/c/0/1", b"one")
+        archive.writestr("0/c/0/3", b"three")
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[data.rindex(b"0/c/0/3") + 6] ^= 2
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(StorageError, match="the zip is damaged"):
+        storage_at(tmp_path / "a.zip").get("0/c/0/1")
 
 
 def test_nothing_is_written_into_a_zip(tmp_path: Path) -> None:
