@@ -7,16 +7,17 @@ datasets are ``belongs`` of the source.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from ngff_bio.errors import SourceError
 from ngff_bio.formats.mat_labels import missing_readers
 from ngff_bio.model import FileAccount, Notice, SourceDataset, gathered, names_of
-from ngff_bio.sources.assembly import base_of, ending_of
+from ngff_bio.sources.assembly import base_of, ending_of, image_files, stem_of
 from ngff_bio.sources.files.tree import FileTree
 from ngff_bio.sources.unread import WAYS, belongs, looks_like
 
@@ -100,6 +101,7 @@ def checked(
         If an unread file could hold annotations or pixels, and `ignore_unread` is not set.
     """
     reasons = {n.file: n.what for n in dataset.notices if n.kind == "skipped" and n.file}
+    lost = {stem_of(name) for name in image_files(reasons)} if skipping else set()
     stopping: dict[str, list[str]] = defaultdict(list)
     notices = [
         Notice("note", f"excluded: {kind}", record=name) for name, kind in account.excluded.items()
@@ -111,7 +113,10 @@ def checked(
     ]
     for name, kind in account.unread.items():
         known = skipping and (name in reasons or kind.startswith("image file"))
-        if not (known or ignore_unread or kind.startswith("other")):
+        if not known and not image_files([name]) and _is_of(name, lost):
+            what = "not read, since the image file of this name is skipped"
+            notices.append(Notice("skipped", what, record=name))
+        elif not (known or ignore_unread or kind.startswith("other")):
             reason = reasons.get(name)
             stopping[f"{kind}: {reason}" if reason else kind].append(name)
         elif name not in reasons and not known:
@@ -120,6 +125,12 @@ def checked(
     if stopping:
         raise _unread_error(stopping, dataset.source)
     return replace(dataset, account=account, notices=tuple(gathered([*dataset.notices, *notices])))
+
+
+def _is_of(name: str, images: Collection[str]) -> bool:
+    """Whether a file is named like one of the images: ``a.txt``, ``a_RoiSet.zip``."""
+    stem = os.path.splitext(base_of(name))[0]
+    return stem in images or any(stem.startswith((f"{i}_", f"{i}-", f"{i}.")) for i in images)
 
 
 def _unread_error(found: Mapping[str, list[str]], source: str) -> SourceError:

@@ -99,16 +99,25 @@ def read(tree: FileTree, problems: Problems) -> SourceDataset:
             hint="name the folder that holds images, labels-semantic and labels-instance",
         )
     skipped: set[str] = set()
-    images = tuple(
-        _image(tree, volume, volumes[volume], volume, problems, skipped)
-        for volume in sorted(volumes, key=int)
-    )
+    images: list[SourceImage] = []
+    for volume in sorted(volumes, key=int):
+        parts = volumes[volume]
+        files = {f for part in parts.values() for kinds in part.values() for f in kinds.values()}
+        count = len(images)
+        with problems.caught():
+            images.append(_image(tree, volume, parts, volume, problems, skipped))
+        if len(images) == count:
+            skipped |= files
+            for file in sorted(files):
+                problems.skip("files of a volume that is skipped", file=file)
+    if not images:
+        raise problems.nothing("no volume is readable", tree.origin)
     return SourceDataset(
         name="platelet-em",
         source="platelet-em",
         origin=tree.origin,
         layout="collection",
-        images=images,
+        images=tuple(images),
         attributes={"modality": "serial block-face scanning electron microscopy"},
         read_files=tuple(n for n in tree.names() if _NAME.search(n) and n not in skipped),
     ).single_at_root()

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from makers import make_livecell, make_wbc
+from annotated import write_files
+from makers import make_livecell, make_platelet_em, make_rois, make_wbc
 from PIL import Image
 from stores import attributes
 from typer.testing import CliRunner
@@ -197,6 +198,32 @@ def test_a_folder_of_links_to_what_was_not_fetched_says_so(folder: Path, tmp_pat
     ) as e:
         ngff_bio.convert(folder, tmp_path / "out.zarr")
     assert "git annex get" in str(e.value.hint)
+
+
+@pytest.mark.parametrize("kind", ["yolo", "rois", "platelet"])
+def test_annotations_of_an_image_that_is_skipped_are_skipped_by_name(
+    kind: str, tmp_path: Path
+) -> None:
+    """They ended the conversion as files that would not be read."""
+    source = tmp_path / "in"
+    damaged, beside = "images/a.png", "labels/a.txt"
+    if kind == "yolo":
+        sizes: dict[str, str | tuple[int, int]] = {"images/a.png": (9, 9), "images/b.png": (9, 9)}
+        boxes = dict.fromkeys(("labels/a.txt", "labels/b.txt"), "0 0.5 0.5 0.2 0.2\n")
+        names = {"data.yaml": "train: images\nnames: [cell]\n"}
+        write_files(source, {**sizes, **boxes, **names})
+    elif kind == "rois":
+        make_rois(source)
+        damaged, beside = "cells.tif", "cells_RoiSet.zip"
+    else:
+        source = make_platelet_em(tmp_path, size="tiny").root
+        damaged, beside = "images/24-images.tif", "labels-semantic/24-semantic.json"
+    data = (source / damaged).read_bytes()
+    (source / damaged).write_bytes(data[: len(data) // 2])
+    done = ngff_bio.convert(source, tmp_path / "out.zarr", on_error="skip")
+    named = [n.file or n.record for n in done.notices if n.kind == "skipped"]
+    assert {damaged, beside} <= set(named)
+    assert ngff_bio.verify(tmp_path / "out.zarr", source).equal
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
