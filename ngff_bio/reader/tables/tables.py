@@ -268,7 +268,7 @@ def classes_of(image: ImageNode, layer: str) -> dict[int, str]:
 def _parquet_columns(image: ImageNode, table: str, columns: Sequence[str]) -> pa.Table | None:
     """Columns of a table without the scanner of a data set, which takes longer than a small table.
 
-    ``None`` if the table cannot be read, or does not have them.
+    ``None`` if the table cannot be read, or does not have each of them once.
     """
     import pyarrow.parquet as pq
 
@@ -278,7 +278,7 @@ def _parquet_columns(image: ImageNode, table: str, columns: Sequence[str]) -> pa
     try:
         found = open_object(image.storage, f"{path}/table.parquet", TAIL)
         file = pq.ParquetFile(pa.PythonFile(found, mode="r"))
-        if not set(columns) <= set(file.schema_arrow.names):
+        if any(file.schema_arrow.names.count(c) != 1 for c in columns):
             return None
         rows = file.read(columns=list(columns), use_threads=False)
         rows.validate(full=True)
@@ -332,9 +332,9 @@ def open_table(nodes: NodeTree, path: str) -> pads.Dataset:
     backend = backend_of(nodes.attributes(path) or {})
     file = f"{nodes.storage.url}/{path}"
     if backend == "json":
-        return pads.dataset(json_table(nodes, path))
+        return _checked_columns(pads.dataset(json_table(nodes, path)), file)
     if backend == "anndata":
-        return pads.dataset(anndata_table(nodes, path))
+        return _checked_columns(pads.dataset(anndata_table(nodes, path)), file)
     if backend not in ("parquet", "csv"):
         raise StoreError(
             "unknown format of a table",
@@ -348,14 +348,16 @@ def open_table(nodes: NodeTree, path: str) -> pads.Dataset:
         if backend == "parquet":
             file_like = pa.PythonFile(open_object(nodes.storage, key, TAIL), mode="r")
             fragment = pads.ParquetFileFormat().make_fragment(file_like)
-            _ = fragment.physical_schema.names  # which are UTF-8
-            return pads.FileSystemDataset([fragment], fragment.physical_schema, fragment.format)
+            schema = fragment.physical_schema
+            return _checked_columns(
+                pads.FileSystemDataset([fragment], schema, fragment.format), file
+            )
         import pyarrow.csv
 
         data = nodes.storage.get(key)
         if data is None:
             raise FileNotFoundError
-        return pads.dataset(pyarrow.csv.read_csv(pa.BufferReader(data)))
+        return _checked_columns(pads.dataset(pyarrow.csv.read_csv(pa.BufferReader(data))), file)
     except NgffBioError:  # no response does not mean a damaged table
         raise
     except FileNotFoundError:
@@ -364,6 +366,15 @@ def open_table(nodes: NodeTree, path: str) -> pads.Dataset:
         ) from None
     except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         raise damaged_table(file, error) from error
+
+
+def _checked_columns(data: pads.Dataset, file: str) -> pads.Dataset:
+    """A table whose columns have names of their own, which are UTF-8."""
+    names = data.schema.names
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise StoreError("a table has a column twice", file=file, record=twice)
+    return data
 
 
 def damaged_table(file: str, error: Exception) -> StoreError:
