@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -164,7 +167,40 @@ def _recorded_options(
             found=wells,
             hint="give it with --option wells=FILE, and the other options of the conversion",
         )
+    if isinstance(pattern := found.get("pattern"), str) and not _ends(pattern, tree.names()):
+        raise ArgumentError(
+            "the pattern that the store records takes too long on the names of the source",
+            expected=f"a regular expression that is searched in all names within {_SECONDS} s",
+            found=pattern,
+            hint="if it is yours, give it with --option pattern=PATTERN, and the other options of the "
+            "conversion",
+        )
     return found
+
+
+#: Seconds that a pattern of a store may take; nothing ends a search in this process.
+_SECONDS = 10
+
+_SEARCH = """
+import json, re, sys
+pattern, names = json.load(sys.stdin)
+search = re.compile(pattern).search
+for name in names:
+    search(name.rpartition(".")[0].removesuffix(".ome")), search(name)
+"""
+
+
+def _ends(pattern: str, names: Iterable[str]) -> bool:
+    """Whether a regular expression of a store, which may try without an end, is soon searched."""
+    command = [sys.executable, "-I", "-S", "-c", _SEARCH]
+    given = json.dumps([pattern, [*names]])
+    try:
+        subprocess.run(
+            command, input=given, text=True, capture_output=True, timeout=_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _file_differences(

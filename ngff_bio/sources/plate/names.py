@@ -198,7 +198,7 @@ def pattern_rule(pattern: str) -> NameRule:
     expected = "a regular expression with (?P<well>...), or (?P<row>...) and (?P<column>...)"
     try:
         found = re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ArgumentError(
             "the pattern is not a regular expression",
             expected=expected,

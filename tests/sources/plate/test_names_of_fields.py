@@ -309,9 +309,28 @@ def test_columns_and_rows_of_fields_are_one_number(tmp_path: Path) -> None:
     assert found == expected
 
 
+def test_a_pattern_of_a_store_that_never_ends_is_not_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in", f"{'a' * 60}A1.tif", f"{'a' * 60}A2.tif")
+    pattern = r"(?P<well>[A-H]\d)"
+    ngff_bio.convert(tmp_path / "in", tmp_path / "out.zarr", options={"pattern": pattern})
+    assert ngff_bio.verify(tmp_path / "out.zarr", tmp_path / "in").equal
+    document = tmp_path / "out.zarr" / "zarr.json"
+    hostile = json.dumps("(a+)+!(?P<well>x)")
+    document.write_text(document.read_text().replace(json.dumps(pattern), hostile))
+    monkeypatch.setattr("ngff_bio.checks.source.verify._SECONDS", 0.5)
+    with pytest.raises(ArgumentError, match="takes too long"):
+        ngff_bio.verify(tmp_path / "out.zarr", tmp_path / "in")
+    found = ngff_bio.verify(tmp_path / "out.zarr", tmp_path / "in", options={"pattern": pattern})
+    assert all(difference.kind == "object" for difference in found.differences)
+
+
 @pytest.mark.parametrize(
     ("pattern", "what"),
     [
+        ("(?P<well>a{99999999999})", "not a regular expression"),
+        (f"{'(' * 5000}(?P<well>a){')' * 5000}", "not a regular expression"),
         (r"(?P<well>\w)(?P<field_x>\d)", "groups of the pattern"),
         ("(?P<well>", "not a regular expression"),
         (r"(?P<field>\d)", "groups of the pattern"),
