@@ -19,10 +19,11 @@ import tempfile
 import traceback
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,7 @@ def _converted(source: Path, data: bytes, scratch: Path, options: dict[str, str]
     except NgffBioError:
         _must_not_open(store)
         raise
-    _must_be_whole(store, source)
+    _must_be_whole(store, source, options)
     for name, step in _some(_steps(store, scratch), data).items():
         try:
             step()
@@ -179,8 +180,10 @@ def _must_not_open(store: Path) -> None:
         raise AssertionError("a store that a failed conversion left can be opened")
 
 
-def _must_be_whole(store: Path, source: Path) -> None:
-    found = verify(store, source)
+def _must_be_whole(
+    store: Path, source: Path, options: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    found = verify(store, source, options=options)
     assert found.equal, f"verify: {'; '.join(map(str, found.differences[:5]))}"
     wrong = [str(f) for f in validate(store) if f.level == "error"]
     assert not wrong, f"validate: {'; '.join(wrong[:5])}"
