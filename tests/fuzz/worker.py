@@ -240,7 +240,7 @@ def _reading(store: Path, scratch: Path) -> Steps:
         "verify": lambda: verify(store),
         "preview": lambda: draw_preview(store),
         "sheet": lambda: draw_sheet(ngff_bio.open(store), "images"),
-        "view": lambda: full_state(next(iter(ngff_bio.open(store).values())), "http://a"),
+        "view": lambda: full_state(_first_image(store), "http://a"),
         "measure": lambda: ngff_bio.measure(store),
         "copy": lambda: ngff_bio.copy(store, scratch / "copy.zarr"),
         "pack": lambda: ngff_bio.copy(store, scratch / "copy.ozx"),
@@ -270,21 +270,18 @@ def _changing(store: Path, scratch: Path) -> Steps:
             raise
         _must_be_read(copy, quick=True)
 
-    def one(store: Path) -> Any:
-        return next(iter(ngff_bio.open(store).values()))
-
     def labels(store: Path) -> None:
-        image = one(store)
+        image = _first_image(store)
         shape = [n for axis, n in image.level().sizes.items() if axis != "c"]
         ngff_bio.write_labels(image, "new", np.ones(shape, np.uint8))
 
     def removed(store: Path) -> None:
-        image = one(store)
+        image = _first_image(store)
         for name in image.labels[:1]:
             ngff_bio.remove(image, f"labels/{name}")
 
     def edited(store: Path) -> None:
-        image = one(store)
+        image = _first_image(store)
         for name in [n for n in image.labels if n in image.tables][:1]:
             ngff_bio.update_annotations(image, image.annotations(name)[1:], remove_missing=True)
 
@@ -292,13 +289,22 @@ def _changing(store: Path, scratch: Path) -> Steps:
         "upgrade": ngff_bio.upgrade,
         "titled": lambda s: ngff_bio.describe(s, title="new"),
         "labels": labels,
-        "table": lambda s: ngff_bio.write_table(one(s), "new", pa.table({"label": [1, 2]})),
+        "table": lambda s: ngff_bio.write_table(
+            _first_image(s), "new", pa.table({"label": [1, 2]})
+        ),
         "remove": removed,
         "edited": edited,
         "measured": lambda s: ngff_bio.measure(s, write="new"),
         "published": lambda s: ngff_bio.publish(s, s),
     }
     return {name: partial(changed, change) for name, change in changes.items()}
+
+
+def _first_image(store: Path) -> Any:
+    found = next(iter(ngff_bio.open(store).values()), None)
+    if found is None:
+        raise ArgumentError("the store has no image")
+    return found
 
 
 def _content(folder: Path) -> dict[str, bytes]:
