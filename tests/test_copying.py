@@ -197,6 +197,14 @@ def test_killed_at_every_change_it_is_resumed_and_does_not_open(store: Path) -> 
         assert report.sent <= report.objects - max(moment - 1, 0)
 
 
+@pytest.mark.parametrize("mark", [b"[" * 200_000, b"\xff", b"5"])
+def test_a_damaged_mark_of_a_copy_is_that_of_another_copy(store: Path, mark: bytes) -> None:
+    target = MemoryStorage()
+    target.put(".ngff_bio/copy.json", mark)
+    copy(store, target)
+    assert stored(target) == stored(store)
+
+
 def changed(store: Path, place: Path) -> Storage:
     """Another store, most of whose objects are equal."""
     dataset = plate(fields=3, frames=2)

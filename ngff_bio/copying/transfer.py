@@ -169,7 +169,7 @@ def _to_storage(
 def _parsed(mark: bytes | None) -> Any:
     try:
         return None if mark is None else json.loads(mark)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
 
 
