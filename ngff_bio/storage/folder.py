@@ -313,7 +313,7 @@ def _locked(place: Path) -> Iterator[None]:
 def _write(place: str, buffers: Sequence[Buffer]) -> int:
     """Write buffers one after another with few system calls; returns the bytes written."""
     total = sum(len(b) for b in buffers)
-    handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK, 0o666)
     try:
         if len(buffers) == 1:
             rest = memoryview(buffers[0])

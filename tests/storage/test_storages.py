@@ -217,3 +217,14 @@ def test_a_zip_that_is_a_link_is_read(tmp_path: Path) -> None:
         archive.writestr("zarr.json", b"{}")
     (tmp_path / "store.zip").symlink_to("a/real.zip")
     assert storage_at(tmp_path / "store.zip").get("zarr.json") == b"{}"
+
+
+def test_a_link_where_an_object_is_begun_is_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"before")
+    (tmp_path / "store").mkdir()
+    beside = f"a.{os.getpid()}-{threading.get_ident()}{UNFINISHED}"
+    (tmp_path / "store" / beside).symlink_to(outside)
+    with pytest.raises(StorageError):
+        FolderStorage(tmp_path / "store").put("a", b"after")
+    assert outside.read_bytes() == b"before"
