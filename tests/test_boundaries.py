@@ -46,7 +46,6 @@ OWN_FILES = {
     ("publishing.croissant", "write_annotations"): "the same",
     ("publishing.description", "_read"): "dataset.yaml, which the user names",
     ("checks.source.redraw", "_mask"): "an image in memory",
-    ("checks.store.tables", "_read"): "an object in memory",
     ("compute.mapping", "map_images"): "opens a store",
     ("compute.measuring", "measure"): "the same",
     ("compute.results", "_encoded"): "an object in memory",
@@ -55,6 +54,8 @@ OWN_FILES = {
     ("engine.resume.lease", "started"): "the same, of a process by its number",
     ("engine.run.runners", "free_memory"): "the same",
     ("checks.spec.findings", "rule_table"): "a file of this package",
+    ("zarrio.tables", "read_csv"): "an object in memory",
+    ("zarrio.tables", "read_parquet"): "the same, or a file that the user names",
     ("ngff.attributes", "write_schemas"): "the folder of the schemas",
     ("reader.xarray.backend", "_mentions"): "the root documents of a place that the user names",
 }

@@ -172,17 +172,18 @@ def _classes(given: list[str] | None) -> dict[int, str] | None:
 def _read_table(file: Path) -> Any:
     import pyarrow as pa
     import pyarrow.csv
-    import pyarrow.parquet
 
     from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
+    from ngff_bio.zarrio.tables import read_parquet
 
     if not file.is_file():
         raise SourceNotFoundError("the file of the table does not exist", file=file)
-    readers = {".parquet": pyarrow.parquet.read_table, ".csv": pyarrow.csv.read_csv}
-    if file.suffix.lower() not in readers:
+    if file.suffix.lower() not in (".parquet", ".csv"):
         raise ArgumentError("not a file of a table", expected=".parquet or .csv", found=file.name)
     try:
-        return readers[file.suffix.lower()](file)
+        if file.suffix.lower() == ".csv":
+            return pyarrow.csv.read_csv(file)
+        return read_parquet(file, file)
     except (pa.ArrowException, OSError) as error:
         raise SourceError("the file cannot be read", file=file, found=error) from error
 

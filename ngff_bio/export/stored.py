@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ngff_bio.errors import StoreError
+from ngff_bio.errors import NgffBioError, StoreError
 from ngff_bio.model import PixelArray
 from ngff_bio.ngff.tables import typed_table
 from ngff_bio.reader import Image
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.reader.tables.tables import damaged_table
+from ngff_bio.zarrio.tables import read_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +101,6 @@ class StoredImage(Image):
     def table(self, layer: str) -> pa.Table | None:
         """Arrow table of a layer, ``None`` if it has none."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         if layer not in self.tables:
             return None
@@ -109,9 +109,11 @@ class StoredImage(Image):
         if data is None:
             return None
         try:
-            found = pq.read_table(pa.BufferReader(data))
+            found = read_parquet(pa.BufferReader(data), self.nodes.url(path))
             found.validate(full=True)
             return typed_table(found)
+        except NgffBioError:  # too large
+            raise
         except (pa.ArrowException, OSError, ValueError, TypeError) as error:
             raise damaged_table(self.nodes.url(path), error) from error
 

@@ -15,6 +15,7 @@ from ngff_bio.checks.differences import Difference, shorten
 from ngff_bio.model import SourcePlate
 from ngff_bio.ngff.edited_objects import EditedObjects
 from ngff_bio.storage import Storage
+from ngff_bio.zarrio.tables import read_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,13 +58,12 @@ class StoredTables:
 
     def _read(self, path: str) -> pa.Table | None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         data = self._storage.get(path)
         if data is None:
             return None
         try:
-            return pq.read_table(pa.BufferReader(data))
+            return read_parquet(pa.BufferReader(data), f"{self._storage.url}/{path}")
         except (pa.ArrowException, OSError) as error:
             what = f"the table cannot be read: {error}"[:200]
             self._wrong[path] = Difference("row", path, what)

@@ -58,7 +58,7 @@ def load_manifest(storage: Storage) -> tuple[list[ManifestEntry], list[Differenc
     try:
         return parse_manifest(data), found
     except StoreError as error:
-        wrong = Difference("object", MANIFEST, "the manifest cannot be read", found=error.found)
+        wrong = Difference("object", MANIFEST, error.what, found=error.found)
         return [], [*found, wrong]
 
 

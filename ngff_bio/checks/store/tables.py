@@ -13,6 +13,7 @@ from ngff_bio.checks.store.decoding import LabelValues
 from ngff_bio.checks.store.documents import Documents, join
 from ngff_bio.model import MAX_HIDDEN
 from ngff_bio.storage import Storage
+from ngff_bio.zarrio.tables import read_csv, read_parquet
 
 #: File of a table by its backend. Other backends keep arrays below the group.
 _FILES = {"parquet": "table.parquet", "csv": "table.csv", "json": None, "anndata": None}
@@ -81,18 +82,17 @@ def _check_table(
         findings.add("table-file", "", f"no {file}")
         return None
     try:
-        return _read(data, backend)
+        return _read(data, backend, file)
     except Exception as error:  # any error that a parser raises for damaged bytes
         findings.add("table-file", "", f"{file}: {type(error).__name__}: {error}"[:200])
         return None
 
 
-def _read(data: bytes, backend: str) -> dict[str, object]:
+def _read(data: bytes, backend: str, file: str) -> dict[str, object]:
     import pyarrow as pa
-    from pyarrow import csv, parquet
 
-    source = pa.BufferReader(data)
-    table = parquet.read_table(source) if backend == "parquet" else csv.read_csv(source)
+    read = read_parquet if backend == "parquet" else read_csv
+    table = read(pa.BufferReader(data), file)
     table.validate(full=True)
     return {name: table[name] for name in table.column_names if name in _COLUMNS}
 

@@ -32,10 +32,11 @@ import numpy as np
 from ngff_bio.checksums import crc32c
 from ngff_bio.engine.plan.plan import Plan
 from ngff_bio.engine.write.records import UnitRecord, load_record
-from ngff_bio.errors import StorageError, StoreError, plain_reason
+from ngff_bio.errors import NgffBioError, StorageError, StoreError, plain_reason
 from ngff_bio.parallel import WorkerPool
 from ngff_bio.storage import Storage, open_object
 from ngff_bio.zarrio.journal import STATE
+from ngff_bio.zarrio.tables import read_parquet
 
 MANIFEST = "ngff_bio/manifest.parquet"
 MANIFEST_CHECKSUM = "ngff_bio/manifest.crc32c"
@@ -265,15 +266,16 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> list[ManifestEntry]:
         If it cannot be read.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table: Any = pq.read_table(pa.BufferReader(data))
+        table: Any = read_parquet(pa.BufferReader(data), file, _COLUMNS)
         types = (pa.string(), pa.string(), pa.string(), pa.int64(), pa.uint32())
         columns = [table[name].cast(type_) for name, type_ in zip(_COLUMNS, types, strict=True)]
         if any(columns[_COLUMNS.index(name)].null_count for name in ("kind", "path", "size")):
             raise ValueError("a row has no kind, path or size")
         return [ManifestEntry(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
+    except NgffBioError:  # too large
+        raise
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         raise StoreError(
             "the manifest cannot be read", file=file, found=plain_reason(error)

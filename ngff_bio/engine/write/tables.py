@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ngff_bio.engine.write.records import MeasuredObject
 from ngff_bio.model import Box, Instance, Polygons, Rle, Shape, VolumeLayer
 from ngff_bio.ngff.tables import REQUIRED, column_types
+from ngff_bio.zarrio.tables import read_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -268,8 +269,7 @@ def to_parquet(table: pa.Table) -> bytes:
 
 
 def from_parquet(data: bytes) -> pa.Table:
-    """Table of bytes."""
+    """Table of bytes; raises as `read_parquet`."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    return pq.read_table(pa.BufferReader(data))
+    return read_parquet(pa.BufferReader(data), "table.parquet")

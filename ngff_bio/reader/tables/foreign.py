@@ -9,6 +9,7 @@ import pyarrow as pa
 from ngff_bio.errors import StoreError, import_optional
 from ngff_bio.reader.access.nodes import NodeTree
 from ngff_bio.zarrio.documents import store_errors
+from ngff_bio.zarrio.tables import check_arrays
 
 
 def backend_of(attributes: dict[str, Any]) -> str:
@@ -60,7 +61,9 @@ def anndata_table(nodes: NodeTree, path: str) -> pa.Table:
     attributes = nodes.attributes(path) or {}
     with store_errors("a table cannot be read", file=file, expected="AnnData"):
         store = StorageStore(nodes.storage, path)
-        data = anndata.read_zarr(zarr.open_group(store, mode="r", zarr_format=nodes.zarr_format))
+        group = zarr.open_group(store, mode="r", zarr_format=nodes.zarr_format)
+        check_arrays(group, file)
+        data = anndata.read_zarr(group)
         frame = data.obs.copy()
         if data.X is not None:
             values = data.to_df()

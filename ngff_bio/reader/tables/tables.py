@@ -33,6 +33,7 @@ from ngff_bio.reader.tables.foreign import anndata_table, backend_of, json_table
 from ngff_bio.reader.tables.frames import Library, as_frame
 from ngff_bio.reader.tables.rows import EVERY_ROW, RowFilter, RowSelection, row_filter, values_of
 from ngff_bio.storage import open_object
+from ngff_bio.zarrio.tables import check_footer, collect, read_csv, read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,9 +125,9 @@ class TablePart:
         columns = [c for c in self.columns or data.schema.names if c in present]
         condition = self.rows.expression(present, self.name)
         needed = list(dict.fromkeys([*columns, *self.rows.needed(present)]))
-        with damage_reported(f"{self.image.url}/tables/{self.name}"):
-            found = self.rows.refine(data.to_table(columns=needed, filter=condition))
-            found.validate(full=True)  # texts that are not UTF-8 fail in pandas otherwise
+        found = self.rows.refine(
+            _scan(data, f"{self.image.url}/tables/{self.name}", needed, condition)
+        )
         found = found.select(columns)
         for at, column in enumerate(c for c in self.origin if c not in present):
             value = self.image.path if column == "image" else self.name
@@ -192,11 +193,25 @@ def table_rows(data: pads.Dataset, url: str) -> pd.DataFrame:
     ngff_bio.errors.StoreError
         If it is damaged.
     """
-    with damage_reported(url):
-        found = data.to_table()
-        found.validate(full=True)
-    frame: pd.DataFrame = found.to_pandas()
+    frame: pd.DataFrame = _scan(data, url).to_pandas()
     return frame
+
+
+def _scan(
+    data: pads.Dataset,
+    url: str,
+    columns: list[str] | None = None,
+    condition: pc.Expression | None = None,
+) -> pa.Table:
+    """Rows of a table that a condition selects; raises as `table_rows`."""
+    with damage_reported(url):
+        for fragment in data.get_fragments():
+            if isinstance(fragment, pads.ParquetFileFragment):
+                check_footer(fragment.metadata, url, columns, streamed=condition is not None)
+        scanner = data.scanner(columns=columns, filter=condition)
+        found = collect(scanner.to_reader(), scanner.projected_schema, url)
+        found.validate(full=True)  # texts that are not UTF-8 fail in pandas otherwise
+    return found
 
 
 def dask_frame(parts: Sequence[TablePart]) -> Any:
@@ -270,17 +285,14 @@ def _parquet_columns(image: ImageNode, table: str, columns: Sequence[str]) -> pa
 
     ``None`` if the table cannot be read, or does not have each of them once.
     """
-    import pyarrow.parquet as pq
-
     path = image.table_path(table)
     if backend_of(image.nodes.attributes(path) or {}) != "parquet":
         return None
     try:
         found = open_object(image.storage, f"{path}/table.parquet", TAIL)
-        file = pq.ParquetFile(pa.PythonFile(found, mode="r"))
-        if any(file.schema_arrow.names.count(c) != 1 for c in columns):
+        rows = read_parquet(pa.PythonFile(found, mode="r"), image.nodes.url(path), columns)
+        if any(rows.schema.names.count(c) != 1 for c in columns):
             return None
-        rows = file.read(columns=list(columns), use_threads=False)
         rows.validate(full=True)
     except (pa.ArrowException, OSError, UnicodeDecodeError):  # reported by whoever reads it all
         return None
@@ -352,12 +364,10 @@ def open_table(nodes: NodeTree, path: str) -> pads.Dataset:
             return _checked_columns(
                 pads.FileSystemDataset([fragment], schema, fragment.format), file
             )
-        import pyarrow.csv
-
         data = nodes.storage.get(key)
         if data is None:
             raise FileNotFoundError
-        return _checked_columns(pads.dataset(pyarrow.csv.read_csv(pa.BufferReader(data))), file)
+        return _checked_columns(pads.dataset(read_csv(pa.BufferReader(data), file)), file)
     except NgffBioError:  # no response does not mean a damaged table
         raise
     except FileNotFoundError:
