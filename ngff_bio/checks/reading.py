@@ -14,8 +14,13 @@ import zarr
 from zarr.abc.store import Store
 
 from ngff_bio.checks.differences import Difference, DifferenceError
+from ngff_bio.engine.run.runners import free_memory
+from ngff_bio.errors import StoreError
 from ngff_bio.model import PixelArray, Region
 from ngff_bio.zarrio.arrays import ArrayMeta
+
+#: Bytes of a block that is compared without a look at the free memory.
+_SMALL = 256 << 20
 
 
 def open_array(store: Store, path: str, zarr_format: int) -> Any:
@@ -42,7 +47,14 @@ class CheckedArray:
         ------
         DifferenceError
             If it cannot be decoded.
+        ngff_bio.errors.StoreError
+            If it, or one chunk of it, takes more memory than there is.
         """
+        shape = self.info.shape
+        spans = [*region, *((0, n) for n in shape[len(region) :])]
+        sizes = [len(range(n)[a:b]) for (a, b), n in zip(spans, shape, strict=False)]
+        pixels = max(math.prod(sizes), math.prod(self.info.chunk))
+        check_free(pixels * self.info.dtype.itemsize, self.path)
         try:
             return np.asarray(self._opened[tuple(slice(a, b) for a, b in region)])
         except Exception as error:  # any error that a codec raises for damaged bytes
@@ -53,6 +65,24 @@ class CheckedArray:
     @cached_property
     def _opened(self) -> Any:
         return open_array(self.store, self.info.path, self.info.zarr_format)
+
+
+def check_free(nbytes: int, file: str) -> None:
+    """Raise if a block and another to compare it with take more memory than is free.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If they do.
+    """
+    if nbytes > _SMALL and 2 * nbytes > (free := free_memory()):
+        raise StoreError(
+            "a block that is compared takes more memory than there is",
+            file=file,
+            expected=f"{2 * nbytes / 1e6:,.0f} MB of free memory",
+            found=f"{free / 1e6:,.0f} MB",
+            hint="verify it on a machine with more memory",
+        )
 
 
 def region_text(region: Region) -> str:

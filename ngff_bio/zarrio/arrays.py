@@ -28,6 +28,9 @@ _ENTRY = 16
 #: Sizes beyond this are not those of an array: they overflow where they are multiplied.
 _MAX_SIZE = 1 << 62
 
+#: Chunks of a shard: more have an index of more than 64 MiB, which is read before the first of them.
+_MAX_CHUNKS = 1 << 22
+
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
@@ -229,6 +232,8 @@ def _checked(meta: ArrayMeta) -> ArrayMeta:
         raise ValueError(f"shape {meta.shape}, chunks {meta.chunk}")
     if any(o % c or o < c for o, c in zip(meta.object_shape, meta.chunk, strict=True)):
         raise ValueError(f"shards of {meta.shard} do not hold whole chunks of {meta.chunk}")
+    if (count := math.prod(meta.shard_grid)) > _MAX_CHUNKS:
+        raise ValueError(f"{count:,} chunks in a shard; at most {_MAX_CHUNKS:,} are read")
     if max(math.prod(meta.shape), math.prod(meta.object_shape)) * meta.dtype.itemsize > _MAX_SIZE:
         raise ValueError(f"shape {meta.shape}, chunks {meta.object_shape} are too large")
     order = meta.pipeline.order if meta.pipeline is not None else None

@@ -158,3 +158,12 @@ def test_a_text_where_a_document_should_be_is_an_error_also_after_a_byte_order_m
         tree = pickle.loads(pickle.dumps(Hierarchy.open(storage)))
         with pytest.raises(StoreError, match="not a JSON object"):
             list(tree.paths_with("plate"))
+
+
+def test_a_shard_of_a_billion_chunks_is_refused_by_its_document() -> None:
+    meta = ArrayMeta("a", 3, (32768, 32768), np.dtype("u1"), (1, 1), (32768, 32768), prefix="c")
+    with pytest.raises(StoreError, match="is invalid") as caught:
+        parse_array(meta.document(), 3, "a", "store")
+    assert str(caught.value.found).startswith("1,073,741,824 chunks in a shard")
+    large = ArrayMeta("a", 3, (32768, 32768), np.dtype("u1"), (16, 16), (32768, 32768), prefix="c")
+    assert parse_array(large.document(), 3, "a", "store") == large

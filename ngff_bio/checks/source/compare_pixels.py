@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import product
@@ -15,6 +16,7 @@ from ngff_bio.checks.reading import (
     CheckedArray,
     block_shape,
     blocks,
+    check_free,
     region_nbytes,
     region_text,
 )
@@ -36,6 +38,8 @@ _PLANES = "tcz"
 def pixel_tasks(array: CheckedArray, pixels: Pixels, axes: str) -> Iterator[Task]:
     """Compare every pixel of an array with the source, block by block."""
     info = array.info
+    at_once = [min(n, b) for n, b in zip(info.shape, pixels.read_block_shape, strict=True)]
+    check_free(math.prod(at_once) * info.dtype.itemsize, array.path)
     block = block_shape(
         info.shape,
         info.object_shape,
