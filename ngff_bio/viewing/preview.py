@@ -202,14 +202,20 @@ def _layers(image: reader.Image, label: str | None) -> list[str]:
 
 
 def _busiest(image: reader.Image, layers: list[str]) -> dict[str, int]:
-    """Frame and plane with most instances, according to the table."""
+    """Frame and plane with most instances, according to the table: what is no number counts as none."""
     table = next((n for n in layers if n in image.tables), None)
-    rows = image.annotations(table) if table is not None else {}
-    return {
-        axis: int(rows[axis].mode().iloc[0])
-        for axis in "tz"
-        if axis in rows and rows[axis].notna().any()
-    }
+    if table is None:
+        return {}
+    rows = image.annotations(table)
+    busiest = {}
+    for axis in "tz":
+        at = rows[axis].to_numpy() if axis in rows else np.empty(0)
+        values, counts = np.unique(
+            at[np.isfinite(at)] if at.dtype.kind in "iuf" else at[:0], return_counts=True
+        )
+        if values.size:
+            busiest[axis] = int(values[counts.argmax()])
+    return busiest
 
 
 def _colors(
