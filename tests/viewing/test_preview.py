@@ -54,6 +54,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "a.zarr"
 
 
+def test_a_plane_that_is_too_large_is_not_drawn(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ngff_bio.reader.analysis.render._MOST_PIXELS", 100 * 200 - 1)
+    with pytest.raises(StoreError, match="too large to be drawn"):
+        draw_preview(store)
+
+
 def test_objects_have_the_colour_of_their_class(store: Path) -> None:
     drawn = np.asarray(draw_preview(store, z=0, width=200, fill=1))
     assert tuple(drawn[30, 30]) == rule_color(2)  # classes in alphabetical order: long, round

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from ngff_bio.errors import ArgumentError
+from ngff_bio.errors import ArgumentError, StoreError
 from ngff_bio.model import PixelArray, Readable
 from ngff_bio.ngff import ChannelMeta, rule_color
 from ngff_bio.reader.access.arrays import take
@@ -19,6 +20,9 @@ Rgb = tuple[int, int, int]
 
 #: Percentiles of the pixels that become black and white without a window.
 _WINDOW = (0.5, 99.5)
+
+#: Pixels of a plane that is drawn, in all channels.
+_MOST_PIXELS = 1 << 30
 
 #: Colours of several channels without metadata.
 _TINTS = ("FF00FF", "00FF00", "0099FF", "FFFF00")
@@ -69,6 +73,8 @@ def cut_plane(
     ------
     ngff_bio.errors.ArgumentError
         If an index is outside the image.
+    ngff_bio.errors.StoreError
+        If the plane has more than `_MOST_PIXELS`, in all channels.
     """
     sizes, full = image.pixels.sizes(level), image.sizes
     chosen: dict[str, int] = {}
@@ -87,7 +93,16 @@ def cut_plane(
             )
         chosen[axis] = min(index * sizes[axis] // full[axis], sizes[axis] - 1)
 
-    def plane(array: Readable, axes: Iterable[str]) -> PixelArray:
+    def plane(array: Readable, axes: Sequence[str]) -> PixelArray:
+        count = math.prod(n for a, n in zip(axes, array.shape, strict=True) if a not in chosen)
+        if count > _MOST_PIXELS:
+            raise StoreError(
+                "a plane is too large to be drawn",
+                file=image.url,
+                expected=f"a level of at most {_MOST_PIXELS:,} pixels in a plane",
+                found=f"{count:,} in level {level}",
+                hint="convert the image again: smaller levels are made of it",
+            )
         return take(array, tuple(chosen.get(axis, slice(None)) for axis in axes))
 
     layers = {name: label_layer(image, name, level) for name in labels}
