@@ -96,11 +96,11 @@ class _Sizes:
 
 def _array(pixels: Multiscale, sizes: _Sizes) -> dict[str, Any]:
     levels: list[dict[str, Any]] = []
-    total, dtype = 0, ""
+    total, dtype, present = 0, "", set(pixels.present())
     for number, level in enumerate(pixels.meta.levels):
         total += sizes.below(pixels.place(number))
         said: dict[str, Any] = {"path": level.path, "shape": [], "chunks": [], "shards": None}
-        if number in pixels.present():
+        if number in present:
             meta = pixels.array(number).meta
             dtype = meta.dtype.name
             said |= {"shape": list(meta.shape), "chunks": list(meta.chunk)}
