@@ -75,10 +75,12 @@ LET_PASS = {
     "version-value": "a plate of 0.4 says 0.4; the models take any text",
     "version-consistent": "one version in a hierarchy; the models take any text in a plate",
     "plate-version": "MUST in the text of 0.4; the models leave it open",
+    "metadata-nesting": "a limit of ours; the models do not look into fields that they do not know",
 }
 
-#: The same, but only where the other list is not there to be compared with.
+#: The same, but only where the other list is not there to be compared with, or with five axes.
 LET_PASS_ALONE = {
+    "transformation-parameters": "numbers; the models turn a text into one",
     "label-colors-list": "label.schema has minItems 1; the models take an empty list",
     "label-properties-list": "label.schema has minItems 1; the models take an empty list",
 }

@@ -12,7 +12,7 @@ from typing import Any
 from ngff_bio._version import __version__
 from ngff_bio.engine.resume.lease import LEASE
 from ngff_bio.engine.run.tasks import SAME_PACKAGES, ClusterTasks
-from ngff_bio.errors import WorkerError
+from ngff_bio.errors import SourceError, WorkerError
 from ngff_bio.model import SourceFile
 from ngff_bio.printing import without_secrets
 from ngff_bio.storage import Storage, StorageBelow
@@ -118,8 +118,9 @@ def digest_of(thing: Seen) -> str:
     """Digest of what is read of something, or the error."""
     try:
         return hashlib.sha256(thing.read()).hexdigest()
-    except OSError as error:
-        return without_secrets(f"{type(error).__name__}: {error}")
+    except (OSError, SourceError) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        return without_secrets(f"{type(cause).__name__}: {cause}")
 
 
 def _objects(storage: Storage, keys: Sequence[str]) -> bytes:
