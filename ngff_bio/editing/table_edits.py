@@ -249,10 +249,10 @@ def _by_key(rows: Iterable[Mapping[str, Any]]) -> dict[Key, list[int]]:
 
 def outline(row: Mapping[str, Any]) -> tuple[Any, ...] | None:
     """What a row covers, to be compared; ``None`` if it states nothing."""
-    shape = tuple(row[c] for c in GEOMETRY)
-    if any(row[c] is not None for c in ("polygons", "rle_size", "shape_type")):
+    shape = tuple(row.get(c) for c in GEOMETRY)
+    if any(row.get(c) is not None for c in ("polygons", "rle_size", "shape_type")):
         return shape
-    box = tuple(row[c] for c in BOX)
+    box = tuple(row.get(c) for c in BOX)
     return None if None in box else (*shape, *box)
 
 

@@ -121,7 +121,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.root == "zarr.json":
             holder = document.setdefault("attributes", {})
         elif self.root == ".zmetadata":
-            holder = document["metadata"].setdefault(".zattrs", {})
+            holder = document.setdefault("metadata", {}).setdefault(".zattrs", {})
         holder[MARK] = self.id
         return to_json(document, compact=True)
 

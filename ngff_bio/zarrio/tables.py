@@ -22,8 +22,8 @@ MOST_BYTES = 4 << 30
 #: Bytes of a cell, at least.
 _CELL = 8
 
-#: Rows that are decoded at once.
-_ROWS = 1 << 16
+#: Rows that are decoded at once: usually, and where a few texts may be those of all of them.
+_ROWS, _FEW_ROWS = 1 << 16, 1 << 8
 
 
 def read_parquet(source: Any, file: object, columns: Collection[str] | None = None) -> pa.Table:
@@ -108,37 +108,27 @@ def check_footer(
 ) -> None:
     """Raise if columns of a Parquet file take too many bytes, by its footer.
 
+    What the footer states of single columns is not asked for: where it is damaged, pyarrow ends the
+    process (an exception of C++ that it does not catch).
+
     Parameters
     ----------
     streamed
         Only one row group is in memory at a time.
     """
-    below = tuple(f"{name}." for name in columns or ())
     needed = 0
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        needed = 0 if streamed else needed
-        for column in map(group.column, range(group.num_columns)):
-            path = column.path_in_schema
-            if columns is None or path in columns or path.startswith(below):
-                needed += max(_CELL * column.num_values, column.total_uncompressed_size)
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        wide = group.num_columns if columns is None else len(columns)
+        stated = group.total_byte_size if columns is None else 0
+        needed = max(_CELL * wide * group.num_rows, stated) + (0 if streamed else needed)
         _check(needed, MOST_BYTES, "bytes", file)
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:
-    """Rows that take less than `MOST_BYTES`, even if each has the longest text of a dictionary."""
-    largest = 1
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        columns = map(group.column, range(group.num_columns))
-        largest = max(largest, *(_repeatable(column) for column in columns), 1)
-    return max(1, min(_ROWS, MOST_BYTES // largest))
-
-
-def _repeatable(column: Any) -> int:
-    """Bytes of a column that several of its rows can share."""
-    shared = any("DICT" in e or e == "DELTA_BYTE_ARRAY" for e in column.encodings)
-    text = column.physical_type == "BYTE_ARRAY"
-    return int(column.total_uncompressed_size) if text and shared else 0
+    """Rows that take less than `MOST_BYTES`, where each has all bytes of its group; at least a few."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    largest = max((group.total_byte_size for group in groups), default=1)
+    return max(_FEW_ROWS, min(_ROWS, MOST_BYTES // max(largest, 1)))
 
 
 def _check(found: int, most: int, unit: str, file: object) -> None:
