@@ -39,9 +39,8 @@ def main() -> NoReturn:
     """
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has one of them
-        if (
-            number is not None and signal.getsignal(number) is signal.SIG_DFL
-        ):  # else nohup ignores it
+        # What is ignored (nohup) stays so.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _terminate)
     _open_closed_streams()
     gc.set_threshold(_ALLOCATIONS)
@@ -74,6 +73,7 @@ def _open_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
         if getattr(sys, name) is None:
+            # It stays open: it is the stream until the end.
             setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115
 
 
@@ -141,7 +141,7 @@ def _print_error(error: BaseException, debug: bool) -> int:
 
         for line in "".join(traceback.format_exception(error)).splitlines():
             out.print(line, markup=False)
-        return getattr(error, "exit_code", 1)
+        return 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
     if isinstance(error, OSError) and not isinstance(error, NgffBioError):
         error = _refused(error) or error
     if isinstance(error, NgffBioError):

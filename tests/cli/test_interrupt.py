@@ -80,3 +80,14 @@ def test_a_signal_stops_and_prints_how_to_resume(
     assert again.communicate(timeout=120)[1] == ""
     assert again.returncode == 0
     assert len(ngff_bio.open(store).images) == 40
+
+
+def test_the_exit_code_of_an_interrupted_command_is_the_same_with_debug() -> None:
+    code = (
+        "import sys, ngff_bio.cli.app as commands; from ngff_bio.cli import main\n"
+        "def stop(**_): raise SystemExit(1) from KeyboardInterrupt()\n"
+        "commands.app = stop; sys.argv = ['ngff-bio', '--debug']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
+    assert "KeyboardInterrupt" in done.stderr

@@ -238,7 +238,7 @@ def main() -> None:
                 way = ways[seed % len(ways)]
                 try:
                     outcomes[flip(name, objects, way, seed, folder)] += 1
-                except Exception:
+                except Exception:  # whatever the reader raised is printed, and ends the run with 1
                     failed += 1
                     print(f"FAILED: --stores '{name}' --ways '{way}' --seed {seed} --flips 1")
                     traceback.print_exc()
