@@ -132,35 +132,32 @@ def _interrupt_behind(done: BaseException) -> KeyboardInterrupt | None:
 
 def _print_error(error: BaseException, debug: bool) -> int:
     """Print an error, or its traceback; returns the exit code."""
+    import traceback
+
     from ngff_bio.cli.output import console
     from ngff_bio.errors import NgffBioError
 
     out = console(stderr=True)
-    if debug:
-        import traceback
-
-        for line in "".join(traceback.format_exception(error)).splitlines():
-            out.print(line, markup=False)
-        return 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
+    shown = "".join(traceback.format_exception(error)) if debug else ""
     if isinstance(error, OSError) and not isinstance(error, NgffBioError):
         error = _refused(error) or error
+    title, code = "[bold red]error:[/] ", 2
     if isinstance(error, NgffBioError):
-        out.print("[bold red]error:[/] ", end="")
-        for line in str(error).splitlines():
-            out.print(line, markup=False)
-        return error.exit_code
-    if isinstance(error, KeyboardInterrupt):
-        out.print("interrupted")
-        return 130
-    if isinstance(error, MemoryError):
-        out.print("[bold red]error:[/] there is not enough memory")
-        out.print(f"  found: {error or 'a request for more'}", markup=False)
-        out.print("  hint: use fewer --workers, or a machine with more memory", markup=False)
-        return 2
-    out.print("[bold red]internal error:[/] ", end="")
-    out.print(f"{type(error).__name__}: {error}", markup=False)
-    out.print("  hint: please report it with the output of --debug", markup=False)
-    return 1
+        text, code = str(error), error.exit_code
+    elif isinstance(error, KeyboardInterrupt):
+        title, text, code = "", "interrupted", 130
+    elif isinstance(error, MemoryError):
+        text = f"there is not enough memory\n  found: {error or 'a request for more'}"
+        text += "\n  hint: use fewer --workers, or a machine with more memory"
+    else:
+        title, code = "[bold red]internal error:[/] ", 1
+        text = f"{type(error).__name__}: {error}"
+        text += "\n  hint: please report it with the output of --debug"
+    if not debug:
+        out.print(title, end="")
+    for line in (shown or text).splitlines():
+        out.print(line, markup=False)
+    return code
 
 
 def _refused(error: OSError) -> NgffBioError | None:

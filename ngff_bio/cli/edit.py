@@ -171,10 +171,9 @@ def _classes(given: list[str] | None) -> dict[int, str] | None:
 
 def _read_table(file: Path) -> Any:
     import pyarrow as pa
-    import pyarrow.csv
 
     from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
-    from ngff_bio.zarrio.tables import read_parquet
+    from ngff_bio.zarrio.tables import read_csv, read_parquet
 
     if not file.is_file():
         raise SourceNotFoundError("the file of the table does not exist", file=file)
@@ -182,7 +181,7 @@ def _read_table(file: Path) -> Any:
         raise ArgumentError("not a file of a table", expected=".parquet or .csv", found=file.name)
     try:
         if file.suffix.lower() == ".csv":
-            return pyarrow.csv.read_csv(file)
+            return read_csv(pa.memory_map(str(file)), file)
         return read_parquet(file, file)
     except (pa.ArrowException, OSError) as error:
         raise SourceError("the file cannot be read", file=file, found=error) from error

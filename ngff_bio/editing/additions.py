@@ -179,7 +179,7 @@ def _beside(image: Image, name: str) -> list[str]:
     found = [image.below(f"tables/{name}")]
     if name in image.labels:
         own = image.label_attributes(name)
-        found += [image.below(f"labels/{h}") for h in own.get("hidden") or () if h in image.labels]
+        found += [image.below(f"labels/{h}") for h in image.hidden(name)]
         if own.get("tracks") == f"../../tracks/{name}":
             found.append(image.below(f"tracks/{name}"))
     return found

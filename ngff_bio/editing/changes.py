@@ -175,17 +175,19 @@ def remove(image: Image, path: str) -> None:
     with held_store(image.storage) as held:
         reread(image)  # others may have written since it was opened
         there = names_of(image, kind)
+        removed = [image.below(f"{FOLDERS[kind]}/{name}")]
         if name not in there:
+            if held.finished is not None and removed[0] in held.finished.removed:
+                return  # by a run that was interrupted
             raise NameNotFoundError(
                 f"no {kind} {name!r} in the image",
                 file=image.url,
                 expected=", ".join(there) or None,
             )
         labels, tables = list(image.labels), list(image.tables)
-        removed = [image.below(f"{FOLDERS[kind]}/{name}")]
         if kind == "labels":
             own = image.nodes.own(image.below(f"labels/{name}"))
-            gone = [name, *(h for h in own.get("hidden") or () if h in labels)]
+            gone = [name, *image.hidden(name)]
             labels = [n for n in labels if n not in gone]
             removed += [image.below(f"labels/{n}") for n in gone[1:]]
             if own.get("table") == f"../../tables/{name}":

@@ -9,7 +9,8 @@ from typing import Any
 from ngff_bio.editing.changes import provenance
 from ngff_bio.engine.write.update import changed_store
 from ngff_bio.errors import ArgumentError, StoreError
-from ngff_bio.ngff.attributes import DESCRIBED, KEY
+from ngff_bio.ngff.attributes import DESCRIBED, KEY, described_fields
+from ngff_bio.ngff.stored_attributes import own_attributes
 from ngff_bio.storage import Storage, storage_at
 from ngff_bio.zarrio.hierarchy import Hierarchy
 
@@ -55,16 +56,15 @@ def describe(
     with changed_store(storage_at(store, storage_options)) as change:
         tree: Hierarchy = change.tree
         root = dict(tree.attributes("") or {})
-        own = root.get(KEY)
-        single = isinstance(own, dict) and own.get("kind") == "image"
-        dataset = own.get("dataset") if isinstance(own, dict) and single else own
-        if not isinstance(own, dict) or not isinstance(dataset, dict):
+        own = own_attributes(root, tree.storage.url)
+        single = own.get("kind") == "image"
+        dataset = own.get("dataset") if single else own
+        if not dataset:
             raise StoreError("the store was not written by ngff_bio", file=tree.storage.url)
         more = dict(dataset.get("attributes") or {})
-        before = (more.get(DESCRIBED) or {}).get("fields") or ()
-        fields = sorted({*before, *changed})
+        fields = sorted({*described_fields(dataset), *changed})
         more[DESCRIBED] = {**provenance(author), "fields": fields}
         dataset = {**dataset, **changed, "attributes": more}
         dataset = {key: value for key, value in dataset.items() if value != ""}
         change.set_group("", {**root, KEY: {**own, "dataset": dataset} if single else dataset})
-    return {"title": dataset["name"], **{k: dataset.get(k) for k in ("licence", "citation")}}
+    return {"title": dataset.get("name"), **{k: dataset.get(k) for k in ("licence", "citation")}}

@@ -30,7 +30,7 @@ from ngff_bio.editing.edited_rows import (
     with_columns,
     with_extents,
 )
-from ngff_bio.editing.table_edits import LayerEdit
+from ngff_bio.editing.table_edits import LayerEdit, stored_table
 from ngff_bio.engine.plan.layout import ArrayPlan, Stored
 from ngff_bio.engine.plan.plan import Plan, UnitPart
 from ngff_bio.engine.plan.planning import plan_dataset
@@ -64,8 +64,6 @@ from ngff_bio.raster.coco_rle import rle_from_window
 from ngff_bio.raster.runs import label_extents
 from ngff_bio.reader.image import Image
 from ngff_bio.reader.tables.foreign import backend_of
-from ngff_bio.reader.tables.rows import EVERY_ROW
-from ngff_bio.reader.tables.tables import TablePart
 from ngff_bio.zarrio.chunks import objects_in
 from ngff_bio.zarrio.codecs import AUTO
 from ngff_bio.zarrio.zarr_python import StorageStore
@@ -193,20 +191,15 @@ class _EditedLayer:
     source: SourceImage = field(init=False)
     table: pa.Table = field(init=False)
     own: dict[str, Any] = field(init=False)
-    _before: pa.Table = field(init=False)
     _whole: bool = False
 
     def __post_init__(self) -> None:
         edit, image = self.edit, self.image
-        self._before = TablePart(image, edit.layer, EVERY_ROW, None, ()).read()
-        self._attributes = deepcopy(image.nodes.attributes(self._path) or {})
-        self.own = (
-            self._attributes.get(KEY)
-            or LabelAttributes(
-                layer=edit.layer, values="instance", table=f"../../tables/{edit.layer}"
-            ).to_json()
-        )
-        self.table, self.own["categories"] = with_classes(edit, self._before, self.own)
+        self._attributes = dict(image.nodes.attributes(self._path) or {})
+        before, table = stored_table(image, edit.layer), f"../../tables/{edit.layer}"
+        new = LabelAttributes(layer=edit.layer, values="instance", table=table)
+        self.own = deepcopy(image.nodes.own(self._path)) or new.to_json()
+        self.table, self.own["categories"] = with_classes(edit, before, self.own)
         self.edit = edit = replace(edit, table=self.table)
         self._hidden = len(self.own.get("hidden") or ())
         self._has_tracks = self.own.get("tracks") == f"../../tracks/{edit.layer}"

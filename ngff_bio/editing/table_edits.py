@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ngff_bio.editing.values import MAX_LABEL
 from ngff_bio.errors import ArgumentError
+from ngff_bio.ngff.tables import typed_table
 from ngff_bio.reader.image import Image
 from ngff_bio.reader.tables.rows import EVERY_ROW
-from ngff_bio.reader.tables.tables import TablePart
+from ngff_bio.reader.tables.tables import TablePart, damaged_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,7 +82,7 @@ def compared(image: Image, layer: str, given: Any, remove_missing: bool) -> Laye
     import pyarrow as pa
 
     url = f"{image.url}/tables/{layer}"
-    old = TablePart(image, layer, EVERY_ROW, None, ()).read()
+    old = stored_table(image, layer)
     new = _typed(given, old.schema, url)
     before, after = _rows_of(old), _rows_of(new)
     frames = image.sizes.get("t", 1)
@@ -169,6 +170,28 @@ def compared(image: Image, layer: str, given: Any, remove_missing: bool) -> Laye
     )
 
 
+def stored_table(image: Image, layer: str) -> pa.Table:
+    """The table of a layer as it is stored.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If it has outlines, and not all columns that go with them, or values of other types.
+    """
+    import pyarrow as pa
+
+    table = TablePart(image, layer, EVERY_ROW, None, ()).read()
+    if "polygons" not in table.column_names:
+        return table
+    try:
+        needed = ("label", "t", *GEOMETRY, *BOX, "area", *COMPUTED)
+        if missing := [name for name in needed if name not in table.column_names]:
+            raise ValueError(f"it has outlines, and no column {', '.join(missing)}")
+        return typed_table(table)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise damaged_table(f"{image.url}/tables/{layer}", error) from error
+
+
 def _typed(given: Any, schema: pa.Schema, url: str) -> pa.Table:
     """Rows with the columns and types of the stored table."""
     import pandas as pd
@@ -249,10 +272,10 @@ def _by_key(rows: Iterable[Mapping[str, Any]]) -> dict[Key, list[int]]:
 
 def outline(row: Mapping[str, Any]) -> tuple[Any, ...] | None:
     """What a row covers, to be compared; ``None`` if it states nothing."""
-    shape = tuple(row.get(c) for c in GEOMETRY)
-    if any(row.get(c) is not None for c in ("polygons", "rle_size", "shape_type")):
+    shape = tuple(row[c] for c in GEOMETRY)
+    if any(row[c] is not None for c in ("polygons", "rle_size", "shape_type")):
         return shape
-    box = tuple(row.get(c) for c in BOX)
+    box = tuple(row[c] for c in BOX)
     return None if None in box else (*shape, *box)
 
 

@@ -60,6 +60,13 @@ def further_field(own: Mapping[str, Any], key: str) -> Any:
     return fields.get(key) if isinstance(fields, dict) else None
 
 
+def described_fields(own: Mapping[str, Any]) -> list[str]:
+    """Fields of a dataset that were described later."""
+    later = further_field(own, DESCRIBED)
+    fields = later.get("fields") if isinstance(later, dict) else None
+    return [f for f in fields if isinstance(f, str)] if isinstance(fields, list) else []
+
+
 def edits_of(own: Mapping[str, Any]) -> list[dict[str, Any]]:
     """How the annotations of a label image were edited later, the last edit last."""
     edits = further_field(own, EDITED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -59,7 +60,7 @@ class MultiscaleMeta:
 
 @dataclass(frozen=True, slots=True)
 class ChannelMeta:
-    """How a viewer shows a channel: ``color`` is RRGGBB; the window is in pixel values.
+    """How a viewer shows a channel: ``color`` is as it is stored; the window is in pixel values.
 
     ``label`` is ``""`` if the channel has no name.
     """
@@ -71,6 +72,12 @@ class ChannelMeta:
     start: float
     end: float
     active: bool = True
+
+    @property
+    def rgb(self) -> str:
+        """The colour as RRGGBB; white if it is none, which ``validate`` reports."""
+        is_color = len(self.color) == 6 and set(self.color) <= set(string.hexdigits)
+        return self.color.upper() if is_color else "FFFFFF"
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ def _image_layers(
         channels = (None,) * count
     if count == 1:
         return [{"name": "image", "source": source, **_shader(channels[0])}]
-    colors = tuple(c.color.upper() for c in channels if c is not None)
+    colors = tuple(c.rgb for c in channels if c is not None)
     if colors == _RGB and _channels_in_chunk(image):
         dimensions = {"c^" if a == "c" else a: d for a, d in dimensions.items()}
         source["transform"] = {"outputDimensions": dimensions}
@@ -201,7 +201,7 @@ def _channels_in_chunk(image: reader.Image) -> bool:
 def _shader(channel: ChannelMeta | None, color: str = "FFFFFF") -> State:
     """Layer of one channel in its colour; Neuroglancer chooses the window where there is none."""
     if channel is not None:
-        color = channel.color
+        color = channel.rgb
     code = "#uicontrol vec3 color color\n#uicontrol invlerp value\n"
     controls: State = {"color": f"#{color.lower()}"}
     if channel is not None:

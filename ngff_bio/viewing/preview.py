@@ -233,7 +233,7 @@ def _colors(
     if legend or layer not in image.tables:
         return colors, legend
     rows = image.annotations(layer)
-    if "category" not in rows:
+    if not {"label", "category"} <= set(rows):
         return colors, legend
     named = dict(zip(rows["label"].tolist(), rows["category"].tolist(), strict=True))
     listed = image.label_attributes(layer).get("categories") or ()

@@ -70,7 +70,7 @@ def draw_sheet(
     if kind == "plate":
         return _plate_map(dataset, image, at, width, how)
     if kind == "images":
-        paths = list(dataset)
+        paths = list(dataset) or [dataset.first_path]
         shown = paths[:MAX_IMAGES]
         columns = min(len(shown), math.ceil(math.sqrt(len(shown) * 1.5)))
         cell = max(width // columns - _GAP, 16)

@@ -192,7 +192,8 @@ class Hierarchy:
                 not isinstance(r, msgspec.Raw | bytes) or quoted in bytes(r) for r in raw.values()
             ):
                 attributes = self.attributes(path) or {}
-                if word in attributes or word in (attributes.get("ome") or ()):
+                ome = attributes.get("ome")
+                if word in attributes or (isinstance(ome, dict) and word in ome):
                     yield path
 
 

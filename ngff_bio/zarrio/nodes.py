@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from ngff_bio.errors import StoreError
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.documents import DOCUMENT_NAMES, Document, node_key, to_json
 from ngff_bio.zarrio.hierarchy import Hierarchy
@@ -144,9 +145,20 @@ def read_nodes(storage: Storage) -> tuple[Nodes, bool]:
 
 
 def add_document(nodes: Nodes, path: str, document: Document) -> None:
-    """Add a node by its document in the form of Zarr v3."""
+    """Add a node by its document in the form of Zarr v3.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If its attributes are not a JSON object.
+    """
+    attributes = document.get("attributes") or {}
+    if not isinstance(attributes, dict):
+        found = type(attributes).__name__
+        what = "the attributes of a node are not a JSON object"
+        raise StoreError(what, record=path or "(root)", found=found)
     if document.get("node_type") != "array":
-        nodes.groups[path] = document.get("attributes") or {}
+        nodes.groups[path] = attributes
     elif nodes.zarr_format == 3:
         nodes.arrays[path] = document
     else:

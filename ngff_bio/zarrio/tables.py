@@ -60,7 +60,7 @@ def read_parquet(source: Any, file: object, columns: Collection[str] | None = No
     return collect(batches, schema, file).combine_chunks()
 
 
-def read_csv(source: pa.BufferReader, file: object) -> pa.Table:
+def read_csv(source: pa.NativeFile, file: object) -> pa.Table:
     """A table of text; raises as `read_parquet`. Its size is a small multiple of that of the text."""
     import pyarrow.csv
 

@@ -82,12 +82,24 @@ def test_a_signal_stops_and_prints_how_to_resume(
     assert len(ngff_bio.open(store).images) == 40
 
 
-def test_the_exit_code_of_an_interrupted_command_is_the_same_with_debug() -> None:
-    code = (
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        ("SystemExit(1) from KeyboardInterrupt()", 130),
+        ("OSError(28,'full')", 2),
+        ("MemoryError()", 2),
+        ("ValueError()", 1),
+    ],
+)
+def test_the_exit_code_of_an_error_is_the_same_with_debug(raised: str, code: int) -> None:
+    program = (
         "import sys, ngff_bio.cli.app as commands; from ngff_bio.cli import main\n"
-        "def stop(**_): raise SystemExit(1) from KeyboardInterrupt()\n"
-        "commands.app = stop; sys.argv = ['ngff-bio', '--debug']; main()"
+        f"def stop(**_): raise {raised}\n"
+        "commands.app = stop; sys.argv = ['ngff-bio', *sys.argv[1:]]; main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 130, done.stderr
-    assert "KeyboardInterrupt" in done.stderr
+    command = [sys.executable, "-c", program]
+    plain = subprocess.run(command, capture_output=True, text=True)
+    debug = subprocess.run([*command, "--debug"], capture_output=True, text=True)
+    assert (plain.returncode, debug.returncode) == (code, code), debug.stderr
+    assert raised.rpartition(" ")[2].partition("(")[0] in debug.stderr
+    assert "Traceback" not in plain.stderr

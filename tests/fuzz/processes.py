@@ -20,7 +20,7 @@ class WorkerProcess:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self, kind: str, name: str, path: Path) -> dict[str, str]:
+    def run(self, kind: str, name: str, path: Path, step: str = "") -> dict[str, str]:
         """How an input ended; a signal or a time-out is ``unexpected`` too."""
         if self._process is None:
             self._process = subprocess.Popen(
@@ -33,7 +33,7 @@ class WorkerProcess:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
-        request = {"kind": kind, "name": name, "input": str(path)}
+        request = {"kind": kind, "name": name, "input": str(path), "step": step}
         process.stdin.write(json.dumps(request).encode() + b"\n")
         process.stdin.flush()
         with selectors.DefaultSelector() as waiting:

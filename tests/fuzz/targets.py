@@ -407,6 +407,7 @@ TARGETS: dict[str, Target] = {
     "store04": Target(store_of(overlapping, version="0.4"), "store"),
     "store05": Target(store_of(overlapping, version="0.5"), "store"),
     "store06": Target(store_of(overlapping, version="0.6"), "store"),
+    "storeplain": Target(store_of(overlapping, consolidated=False), "store", files="*.json"),
     "storeplate": Target(store_of(makers.make_organoid), "store", weight=1),
     "storetracks": Target(store_of(makers.make_cell_tracking), "store", weight=1),
     "storezip": Target(packed, "store", opened="a.ozx"),

@@ -23,5 +23,7 @@ def worker() -> Iterator[WorkerProcess]:
 def test_a_saved_input_ends_as_it_should(case: str, worker: WorkerProcess) -> None:
     kind = case.partition("/")[0]
     name = (CORPUS / case / "name").read_text().strip()
-    found = worker.run(kind, name, CORPUS / case / "input")
+    step = CORPUS / case / "step"
+    only = step.read_text().strip() if step.exists() else ""
+    found = worker.run(kind, name, CORPUS / case / "input", only)
     assert found["result"] in ("equal", "refused"), found["what"]

@@ -1,7 +1,8 @@
 """Reads one damaged input and reports how that ended: ``equal``, ``refused`` or ``unexpected``.
 
 ``equal``: it was read without an error; ``refused``: one typed error; ``unexpected``: anything else. As
-a program it answers requests, one JSON object a line (``kind``, ``name``, ``input``: a path).
+a program it answers requests, one JSON object a line (``kind``, ``name``, ``input``: a path, ``step``:
+the only one that is taken, or empty).
 """
 
 from __future__ import annotations
@@ -100,6 +101,23 @@ class Worker:
                 where = "".join(traceback.format_exception(error)[-8:])
                 return {"result": "unexpected", "what": where}
 
+    def failures(
+        self, kind: str, name: str, data: bytes, only: str = ""
+    ) -> Iterator[tuple[str, str]]:
+        """Steps of a damaged store that raise anything but one typed error, with the traceback."""
+        target, place = TARGETS[kind], self.made(kind)
+        with self._replaced(place / name, data), self._scratch() as scratch:
+            for step, run in store_steps(place / target.opened, scratch).items():
+                if only not in ("", step):
+                    continue
+                try:
+                    with contextlib.redirect_stdout(io.StringIO()):
+                        run()
+                except NgffBioError:
+                    pass
+                except Exception as error:
+                    yield step, "".join(traceback.format_exception(error)[-8:])
+
     @contextlib.contextmanager
     def _replaced(self, path: Path, data: bytes) -> Iterator[None]:
         before = path.read_bytes() if path.exists() else None
@@ -164,7 +182,7 @@ def _converted(source: Path, data: bytes, scratch: Path, options: dict[str, str]
         _must_not_open(store)
         raise
     _must_be_whole(store, source, options)
-    for name, step in _some(_steps(store, scratch), data).items():
+    for name, step in _some(store_steps(store, scratch), data).items():
         try:
             step()
         except ArgumentError:  # a store without labels, or not of the format's own
@@ -193,7 +211,7 @@ def _store(
     target: Target, place: Path, data: bytes, scratch: Path, random: Random | None
 ) -> Result:
     """Some of what reads, exports or changes a store is tried, whatever the rest of it raises."""
-    steps = _steps(place / target.opened, scratch)
+    steps = store_steps(place / target.opened, scratch)
     if random is None:
         chosen = {name: steps[name] for name in _ALWAYS} | _some(steps, data)
     elif random.random() < 0.7:
@@ -218,8 +236,8 @@ _FAST = ("open", "describe", "quick", "copy", "rewrite", "view")
 _ALWAYS = ("open", "describe", "validate", "verify", "preview", "measure", "copy", "rewrite")
 
 
-def _steps(store: Path, scratch: Path) -> Steps:
-    """All that is done with a store, by name."""
+def store_steps(store: Path, scratch: Path) -> Steps:
+    """All that is done with a store, by name; its source is beside it."""
     changing = _changing(store, scratch) if store.is_dir() else {}
     return _reading(store, scratch) | _exporting(store, scratch) | changing
 
@@ -238,6 +256,9 @@ def _reading(store: Path, scratch: Path) -> Steps:
         "quick": lambda: validate(store, quick=True),
         "validate": lambda: validate(store),
         "verify": lambda: verify(store),
+        "compare": lambda: verify(store, _source_of(store)),
+        "tree": lambda: _first_image(store).to_datatree(),
+        "frames": lambda: ngff_bio.open(store).annotations(to="dask").compute(),
         "preview": lambda: draw_preview(store),
         "sheet": lambda: draw_sheet(ngff_bio.open(store), "images"),
         "view": lambda: full_state(_first_image(store), "http://a"),
@@ -266,6 +287,9 @@ def _changing(store: Path, scratch: Path) -> Steps:
         try:
             change(copy)
         except NgffBioError:
+            with contextlib.suppress(NgffBioError):  # what can be resumed
+                discard(copy)
+            shutil.rmtree(copy / ".ngff_bio/map", ignore_errors=True)
             assert _content(copy) == _content(store), "a refused change has left something"
             raise
         _must_be_read(copy, quick=True)
@@ -296,8 +320,17 @@ def _changing(store: Path, scratch: Path) -> Steps:
         "edited": edited,
         "measured": lambda s: ngff_bio.measure(s, write="new"),
         "published": lambda s: ngff_bio.publish(s, s),
+        "mapped": map_store,
+        "appended": lambda s: ngff_bio.convert(_source_of(store), s, append=True),
     }
     return {name: partial(changed, change) for name, change in changes.items()}
+
+
+def _source_of(store: Path) -> Path:
+    source = store.with_name(f"{store.name} source")
+    if not source.exists():
+        raise ArgumentError("the source is not kept")
+    return source
 
 
 def _first_image(store: Path) -> Any:
@@ -472,8 +505,13 @@ def main() -> None:
     try:
         for line in sys.stdin:
             asked: dict[str, Any] = json.loads(line)
-            data = Path(asked["input"]).read_bytes()
-            print(json.dumps(worker.run(asked["kind"], asked["name"], data)), file=out, flush=True)
+            given = asked["kind"], asked["name"], Path(asked["input"]).read_bytes()
+            if asked["step"]:
+                what = [text for _, text in worker.failures(*given, asked["step"])]
+                found = {"result": "unexpected" if what else "equal", "what": "".join(what)}
+            else:
+                found = worker.run(*given)
+            print(json.dumps(found), file=out, flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

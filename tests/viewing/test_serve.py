@@ -73,6 +73,13 @@ def test_the_last_bytes_can_be_asked_for(server: StoreServer) -> None:
     assert ask(server, "/a%20store.zarr/bytes", Range="bytes=-7")[2] == BYTES[-7:]
 
 
+def test_a_range_of_another_version_is_answered_with_the_whole(server: StoreServer) -> None:
+    """RFC 9110, 13.1.5: no answer has an ETag or a date that ``If-Range`` could be equal to."""
+    given = {"Range": "bytes=5-9", "If-Range": '"older"'}
+    status, headers, body = ask(server, "/a%20store.zarr/bytes", **given)
+    assert (status, body, headers.get("content-range")) == (200, BYTES, None)
+
+
 def test_any_page_may_ask(server: StoreServer) -> None:
     assert ask(server, "/a%20store.zarr/zarr.json")[1]["access-control-allow-origin"] == "*"
 

@@ -13,6 +13,7 @@ import pytest
 import ngff_bio
 from ngff_bio.checks import validate
 from ngff_bio.checks.source.verify import verify
+from ngff_bio.cli.edit import _read_table
 from ngff_bio.errors import StoreError
 from ngff_bio.zarrio import tables
 
@@ -41,6 +42,13 @@ def stored(tmp_path_factory):
     (table,) = store.rglob("table.parquet")
     table.write_bytes(many_rows(["label", "t"]))
     return source, store, table
+
+
+def test_a_file_with_too_many_rows_is_not_added(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "MOST_BYTES", 800)
+    (tmp_path / "a.csv").write_text("label\n" + "1\n" * 100)
+    with pytest.raises(StoreError, match="larger than allowed"):
+        _read_table(tmp_path / "a.csv")
 
 
 def test_a_table_with_too_many_rows_is_refused_before_it_is_read(stored, tmp_path, monkeypatch):

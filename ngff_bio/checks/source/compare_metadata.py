@@ -14,7 +14,7 @@ from ngff_bio.checks.store.documents import Documents, join
 from ngff_bio.errors import NgffBioError
 from ngff_bio.model import Category, Frame, InstanceLayer, LabelLayer, SourceDataset, SourceImage
 from ngff_bio.ngff import GroupMeta, MultiscaleMeta, decode, rule_color
-from ngff_bio.ngff.attributes import DESCRIBED, NOT_READ, SKIPPED
+from ngff_bio.ngff.attributes import DESCRIBED, NOT_READ, SKIPPED, described_fields
 from ngff_bio.zarrio.arrays import ArrayMeta
 
 
@@ -31,13 +31,12 @@ def dataset_differences(documents: Documents, dataset: SourceDataset) -> Iterato
         "images": len(dataset.images),
         "attributes": dict(dataset.attributes) or None,
     }
+    for key in described_fields(root):
+        expected.pop(key, None)  # is not from the source
     attributes = root.get("attributes")
     if isinstance(attributes, dict):  # what was left out is counted, not compared
         rest = {k: v for k, v in attributes.items() if k not in (NOT_READ, SKIPPED, DESCRIBED)}
         root = {**root, "attributes": rest or None}
-        later = attributes.get(DESCRIBED)
-        for key in (later.get("fields") if isinstance(later, dict) else None) or ():
-            expected.pop(key, None)  # is not from the source
     yield from _fields("dataset", "", expected, root)
     wanted = {image.path for image in dataset.images}
     there = {p for p in documents.groups if "multiscales" in documents.ome(p)}

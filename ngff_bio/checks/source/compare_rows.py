@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ngff_bio.checks.differences import Difference, shorten
+from ngff_bio.errors import NgffBioError, plain_reason
 from ngff_bio.model import SourcePlate
 from ngff_bio.ngff.edited_objects import EditedObjects
+from ngff_bio.ngff.tables import typed_table
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.tables import read_parquet
 
@@ -27,13 +29,13 @@ _KEPT = 4
 class StoredTables:
     """Reads the tables of a store when they are needed, and keeps the last few.
 
-    ``read`` returns the Arrow table of an object, ``None`` if it is missing or cannot be read.
+    ``read`` returns the Arrow table of a label layer, ``None`` if it is missing or cannot be read.
     """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._wrong: dict[str, Difference] = {}
-        self.read = lru_cache(_KEPT)(self._read)
+        self.read = lru_cache(_KEPT)(partial(self._read, typed=True))
 
     @property
     def differences(self) -> list[Difference]:
@@ -45,7 +47,7 @@ class StoredTables:
         for plate in plates:
             for table in plate.tables:
                 path = f"{plate.path}/tables/{table.name}/table.parquet".lstrip("/")
-                found = self.read(path)
+                found = self._read(path)
                 if found is None:
                     yield Difference("row", path, "the table is missing or cannot be read")
                     continue
@@ -56,16 +58,19 @@ class StoredTables:
                         what = f"column {name} of a table of the plate is not the source's"
                         yield Difference("row", path, what)
 
-    def _read(self, path: str) -> pa.Table | None:
+    def _read(self, path: str, *, typed: bool = False) -> pa.Table | None:
         import pyarrow as pa
 
         data = self._storage.get(path)
         if data is None:
             return None
         try:
-            return read_parquet(pa.BufferReader(data), f"{self._storage.url}/{path}")
-        except (pa.ArrowException, OSError) as error:
-            what = f"the table cannot be read: {error}"[:200]
+            found = read_parquet(pa.BufferReader(data), f"{self._storage.url}/{path}")
+            return typed_table(found) if typed else found
+        except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+            if isinstance(error, NgffBioError):
+                raise
+            what = f"the table cannot be read: {plain_reason(error)}"[:200]
             self._wrong[path] = Difference("row", path, what)
             return None
 

@@ -18,13 +18,14 @@ from ngff_bio.checks.source.left_out import (
     records_skipped,
     without_skipped,
 )
-from ngff_bio.checks.store.documents import read_documents, texts
+from ngff_bio.checks.store.documents import Documents, read_documents, texts
 from ngff_bio.deprecation import renamed_keywords
 from ngff_bio.engine.write.manifest import ManifestEntry
 from ngff_bio.engine.write.transaction import settled_view
 from ngff_bio.errors import ArgumentError
 from ngff_bio.formats.limits import Limits
 from ngff_bio.model import OnError, SourceDataset
+from ngff_bio.ngff.stored_attributes import own_attributes
 from ngff_bio.parallel import WorkerPool, cpu_count
 from ngff_bio.printing import without_secrets
 from ngff_bio.sources import FileTree, Source, find_source, open_tree, read_source
@@ -116,13 +117,13 @@ def verify(
         done.skipped = records_skipped(recorded, None)
         if isinstance(source, SourceDataset):
             done.source = source.origin
-            comparison.dataset(read_documents(storage), source)
+            comparison.dataset(_documents(storage), source)
         elif source is not None and (other := store_of(source, format, source_options)):
             done.source = other.url
             comparison.store(read_documents(storage), other)
         elif source is not None:
             done.source = without_secrets(os.fspath(source))
-            documents = read_documents(storage)
+            documents = _documents(storage)
             used = recorded.get("options")
             used = used if isinstance(used, dict) else {}
             tree = open_tree(
@@ -153,6 +154,14 @@ def verify(
             comparison.checksums(read_documents(storage), entries)
     done.seconds = time.monotonic() - began
     return done
+
+
+def _documents(storage: Storage) -> Documents:
+    """The documents of the store; raises a StoreError if attributes cannot be understood."""
+    found = read_documents(storage)
+    for path in found.groups:
+        own_attributes(found.attributes(path), f"{storage.url}/{path}".rstrip("/"))
+    return found
 
 
 def _recorded_options(

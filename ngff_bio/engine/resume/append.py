@@ -45,6 +45,8 @@ from ngff_bio.engine.write.transaction import State, Transaction
 from ngff_bio.engine.write.update import refuse_inner
 from ngff_bio.errors import StoreBusyError, StoreError, StoreExistsError, StoreNotFoundError
 from ngff_bio.model import ArrayPixels, Notice, SourceDataset, SourceImage, VolumeLayer, names_of
+from ngff_bio.ngff.schema_version import KEY
+from ngff_bio.ngff.stored_attributes import own_attributes
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.journal import ADDITION, PLAN, STAGED
 from ngff_bio.zarrio.nodes import Nodes, read_nodes
@@ -121,7 +123,7 @@ class Addition(DatasetWork):
 
     def _dataset(self) -> dict[str, Any]:
         """Attributes of the dataset: of the root, or among those of a single image."""
-        mine = self._nodes.groups[""].get("ngff_bio") or {}
+        mine = self._nodes.groups[""].get(KEY) or {}
         return dict(mine if mine.get("kind") == "dataset" else mine.get("dataset") or {})
 
     def _is_new(self, image: SourceImage) -> bool:
@@ -129,7 +131,7 @@ class Addition(DatasetWork):
         stored = stored_array(self._nodes, image.path, image.axis_names)
         if stored is None:
             return True
-        mine = self._nodes.groups[image.path].get("ngff_bio") or {}
+        mine = self._nodes.groups[image.path].get(KEY) or {}
         names = [frame["name"] for frame in mine.get("frames") or ()]
         now = [frame.name for frame in image.frames]
         same = min(len(names), len(now))
@@ -238,13 +240,14 @@ class Addition(DatasetWork):
         notices: list[Notice] = []
         if action == "begin":
             self._check_values(storage)
-            state.write_plan(storage, self.plan, self.summary, "append", self._base)
         if action == "resume":
             notices = redo.forget_changed(self.plan, self.summary, storage)
         paths = {image.path for image in self.plan.dataset.images}
         # Without a manifest it is not known which objects are new: all are moved to their places.
         new = paths if storage.size(MANIFEST) is not None else ()
         self._transaction = Transaction.resume(storage) or Transaction.begin(storage, new)
+        if action == "begin":  # last: a manifest that cannot be read ends it before
+            state.write_plan(storage, self.plan, self.summary, "append", self._base)
         return notices
 
     def _check_values(self, storage: Storage) -> None:
@@ -310,7 +313,7 @@ class Addition(DatasetWork):
             self._all,
             images=(*images, *grown.values()),
             plates=tuple(plates.values()),
-            splits=tuple(dict.fromkeys((*mine.get("splits", ()), *self._all.splits))),
+            splits=tuple(dict.fromkeys((*(mine.get("splits") or ()), *self._all.splits))),
             collections=tuple(dict.fromkeys((*self._collections(), *self._all.collections))),
         )
         before = Before(self._nodes, whole, self._base["consolidated"])
@@ -370,6 +373,13 @@ def _base(storage: Storage) -> dict[str, Any]:
             file=storage.url,
             hint="convert without --append to create one",
         ) from error
+    for path, attributes in nodes.groups.items():  # what is wrong in them is found before the end
+        file = f"{storage.url}/{path}".rstrip("/")
+        own_attributes(attributes, file)
+        try:
+            ngff.decode(attributes)
+        except StoreError as error:
+            raise type(error)(**{**error.parts(), "file": file}) from error
     return {**asdict(nodes), "consolidated": consolidated, "root": _root(storage)}
 
 
@@ -381,7 +391,7 @@ def _root(storage: Storage) -> str:
 
 def _stub(path: str, nodes: Nodes) -> SourceImage:
     """An image that does not change: the root and plates need only its path."""
-    name = nodes.groups[path]["ngff_bio"].get("name", path)
+    name = nodes.groups[path][KEY].get("name") or path
     return SourceImage(path, name, (), ArrayPixels(np.empty(0, "u1")))
 
 

@@ -8,6 +8,7 @@ from ngff_bio import ngff
 from ngff_bio.engine.plan.layout import LevelPlan, Stored
 from ngff_bio.errors import StoreError
 from ngff_bio.model import SourcePlate
+from ngff_bio.ngff.schema_version import KEY
 from ngff_bio.zarrio.arrays import ArrayMeta, parse_array
 from ngff_bio.zarrio.codecs import CRC32C, Codec
 from ngff_bio.zarrio.nodes import Nodes
@@ -51,7 +52,8 @@ def stored_array(nodes: Nodes, path: str, axes: str) -> Stored | None:
 def layout_of(nodes: Nodes, version: str) -> Literal["image", "collection", "plates"]:
     """The layout of a store."""
     root = nodes.groups[""]
-    content = root if version == "0.4" else root.get("ome") or {}
+    ome = root.get("ome")
+    content = root if version == "0.4" else ome if isinstance(ome, dict) else {}
     if "multiscales" in content:
         return "image"
     return "collection" if "bioformats2raw.layout" in content else "plates"
@@ -60,9 +62,7 @@ def layout_of(nodes: Nodes, version: str) -> Literal["image", "collection", "pla
 def image_paths(nodes: Nodes) -> list[str]:
     """Groups of images (not of label images), in the order of the documents."""
     return [
-        path
-        for path in nodes.groups
-        if (nodes.groups[path].get("ngff_bio") or {}).get("kind") == "image"
+        path for path in nodes.groups if (nodes.groups[path].get(KEY) or {}).get("kind") == "image"
     ]
 
 

@@ -273,7 +273,11 @@ def parse_manifest(data: bytes, file: str = MANIFEST) -> list[ManifestEntry]:
         columns = [table[name].cast(type_) for name, type_ in zip(_COLUMNS, types, strict=True)]
         if any(columns[_COLUMNS.index(name)].null_count for name in ("kind", "path", "size")):
             raise ValueError("a row has no kind, path or size")
-        return [ManifestEntry(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
+        rows = zip(*(c.to_pylist() for c in columns), strict=True)
+        entries = [ManifestEntry(*row) for row in rows]
+        if any(e.crc32c is None for e in entries if e.kind != "source"):
+            raise ValueError("a row of the store has no checksum")
+        return entries
     except NgffBioError:  # too large
         raise
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:

@@ -251,7 +251,7 @@ def _image(nodes: Nodes, path: str, name: str, number: int) -> ElementTree.Eleme
         entry = {"ID": f"Channel:{number}:{index}", "SamplesPerPixel": "1"}
         if index < len(meta.channels):
             channel = meta.channels[index]
-            color = int.from_bytes(bytes.fromhex(f"{channel.color}FF"), "big", signed=True)
+            color = int.from_bytes(bytes.fromhex(f"{channel.rgb}FF"), "big", signed=True)
             entry["Color"] = str(color)
             if channel.label:
                 entry["Name"] = _FORBIDDEN.sub("\ufffd", channel.label)

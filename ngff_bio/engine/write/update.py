@@ -32,7 +32,7 @@ from ngff_bio.printing import printable
 from ngff_bio.storage import Buffer, MemoryStorage, Storage, storage_above
 from ngff_bio.zarrio.documents import Document, load_document, to_json
 from ngff_bio.zarrio.hierarchy import Hierarchy
-from ngff_bio.zarrio.journal import ADDITION, PLAN, ROOTS, STAGED, STATE, NewView, within
+from ngff_bio.zarrio.journal import ADDITION, PLAN, ROOTS, STAGED, STATE, Journal, NewView, within
 from ngff_bio.zarrio.nodes import Nodes
 
 #: The page that `publish` puts at the root.
@@ -50,6 +50,8 @@ class HeldStore:
     storage: Storage
     _lost: threading.Event
     _root: dict[str, bytes | None]
+    #: An interrupted change that was visible already, and was finished with the lease.
+    finished: Journal | None = None
 
     def check_lease(self) -> None:
         """Raise if someone else may change the store by now.
@@ -109,7 +111,7 @@ def held_store(storage: Storage) -> Iterator[HeldStore]:
     refuse_inner(storage)
     lost = threading.Event()
     with Lease(storage, lost.set):
-        settle(storage)
+        finished = settle(storage)
         for key in (ADDITION, f"{STAGED}/{PLAN}"):
             if storage.size(key) is not None:
                 raise StoreExistsError(
@@ -118,7 +120,7 @@ def held_store(storage: Storage) -> Iterator[HeldStore]:
                     file=storage.url,
                     hint="run its command again to finish it, or undo it with `ngff-bio discard STORE`",
                 )
-        yield HeldStore(storage, lost, _root_of(storage))
+        yield HeldStore(storage, lost, _root_of(storage), finished)
 
 
 @contextmanager
@@ -149,6 +151,7 @@ def changed_store(
         return
     held, place = storage, storage.storage
     tree = Hierarchy.open(place)
+    tree.attributes("")  # raises if they cannot be marked
     empty = shared_pool(remote=True).map(lambda path: _is_empty(place, path), new)
     new = [path for path, free in zip(new, empty, strict=True) if free]
     transaction = Transaction.begin(place, new, removed)

@@ -255,10 +255,14 @@ class ImageNode:
         """Label images by layer: the visible one, and the hidden ones that complete it."""
         found: dict[str, tuple[str, ...]] = {}
         for name in self.labels:
-            own = self.label_attributes(name)
-            if not own.get("hides"):
-                found[name] = tuple(h for h in own.get("hidden") or () if h in self.labels)
+            if not self.label_attributes(name).get("hides"):
+                found[name] = self.hidden(name)
         return found
+
+    def hidden(self, name: str) -> tuple[str, ...]:
+        """Hidden label images that complete a label image."""
+        named = self.label_attributes(name).get("hidden") or ()
+        return tuple(h for h in named if h in self.labels)
 
     @cached_property
     def tables(self) -> tuple[str, ...]:

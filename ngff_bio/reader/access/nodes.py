@@ -10,7 +10,7 @@ from typing import Any
 from ngff_bio.errors import StorageError, StoreError
 from ngff_bio.ngff import GroupMeta, PlateMeta, decode
 from ngff_bio.ngff.older import as_04
-from ngff_bio.ngff.schema_version import KEY
+from ngff_bio.ngff.stored_attributes import own_attributes
 from ngff_bio.parallel import shared_pool
 from ngff_bio.reader.access.arrays import StoredArray
 from ngff_bio.storage import join_key
@@ -25,9 +25,10 @@ class NodeTree(Hierarchy):
 
     arrays: dict[str, StoredArray] = field(default_factory=dict, repr=False)
     _metas: dict[str, GroupMeta | None] = field(default_factory=dict, repr=False)
+    _own: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "arrays": {}, "_metas": {}}
+        return {**super().__getstate__(), "arrays": {}, "_metas": {}, "_own": {}}
 
     def refresh(self) -> None:
         """Read the metadata again, after the store was changed."""
@@ -37,6 +38,7 @@ class NodeTree(Hierarchy):
         self.known, self.pending, self._sorted = fresh.known, fresh.pending, []
         self.arrays.clear()
         self._metas.clear()
+        self._own.clear()
 
     def meta(self, path: str) -> GroupMeta | None:
         """The OME-Zarr metadata of a group; ``None`` if it has none."""
@@ -77,16 +79,11 @@ class NodeTree(Hierarchy):
         Raises
         ------
         ngff_bio.errors.StoreError
-            If they are not a JSON object.
+            If they do not have the types of their schema.
         """
-        found = (self.attributes(path) or {}).get(KEY) or {}
-        if not isinstance(found, dict):
-            raise StoreError(
-                f"the attributes {KEY!r} of a node are not a JSON object",
-                file=self.url(path),
-                found=type(found).__name__,
-            )
-        return dict(found)
+        if path not in self._own:
+            self._own[path] = own_attributes(self.attributes(path), self.url(path))
+        return dict(self._own[path])
 
     def array(self, path: str) -> StoredArray:
         """An array by its path; the same object each time.
@@ -134,11 +131,9 @@ def groups_below(nodes: NodeTree) -> list[str]:
     groups directly below the root; in a store of spatialdata, those below ``images``.
     """
     root = nodes.attributes("") or {}
-    own = root.get("ngff_bio") or {}
     if "spatialdata_attrs" in root:
         return [f"images/{name}" for name in children(nodes, "images")]
-    if own.get("groups"):
-        found = [str(g) for g in own["groups"]]
+    if found := list(nodes.own("").get("groups") or ()):
         nodes.prefetch(found)
         return found
     if nodes.consolidated:

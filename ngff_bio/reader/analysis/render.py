@@ -125,7 +125,7 @@ def to_rgb(values: PixelArray, channels: Sequence[ChannelMeta]) -> NDArray[np.ui
         if known:
             if not channels[i].active:
                 continue
-            color, low, high = channels[i].color, channels[i].start, channels[i].end
+            color, low, high = channels[i].rgb, channels[i].start, channels[i].end
         if high <= low:
             known_values = plane[np.isfinite(plane)]
             if known_values.size:

@@ -176,7 +176,7 @@ def types_reported(url: str) -> Iterator[None]:
     """Tables that cannot be joined as one error that names the column; `url` is that of the store."""
     try:
         yield
-    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+    except pa.ArrowException as error:
         raise StoreError(
             "a column has different types in the tables of a store",
             file=url,
