@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup lint types contract schemas operations crash faults flips fuzz junk install-size interop check clean
+.PHONY: demo test setup lint types contract schemas operations crash faults flips fuzz sweep junk install-size interop check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ngff-bio demo demo
@@ -61,6 +61,10 @@ flips: $(VENV)/.dev
 MINUTES ?= 1
 fuzz: $(VENV)/.dev
 	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES)
+
+EVERY ?= 10
+sweep: $(VENV)/.dev
+	$(BIN)/python tests/fuzz/sweep.py --every $(EVERY)
 
 junk: $(VENV)/.dev
 	NGFF_BIO_JUNK=300 $(BIN)/python -m pytest -q tests/sources/test_junk.py

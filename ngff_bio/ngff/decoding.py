@@ -242,7 +242,10 @@ def _read_axes(content: Iterable[dict[str, object]]) -> tuple[AxisMeta, ...]:
             axis_name(a["name"]), _text_or_none(a.get("type")), _text_or_none(a.get("unit"))
         )
 
-    return tuple(_each(axis, content, "axes"))
+    axes = tuple(_each(axis, content, "axes"))
+    if len({a.name for a in axes}) < len(axes):
+        raise ValueError("two axes have one name")
+    return axes
 
 
 def axis_name(given: object) -> str:
@@ -290,16 +293,26 @@ def _read_channel(content: dict[str, Any]) -> ChannelMeta:
 
 def _read_label(content: dict[str, Any]) -> LabelMeta:
     colors = {
-        c["label-value"]: tuple(c["rgba"])
+        c["label-value"]: _rgba(c["rgba"])
         for c in content.get("colors") or ()
         if c.get("rgba") is not None
     }
+    properties = tuple(content.get("properties") or ())
+    if not all(
+        isinstance(v, int | float) for v in (*colors, *(p["label-value"] for p in properties))
+    ):
+        raise ValueError("a label-value is not a number")
     source = content.get("source")
     return LabelMeta(
         colors=colors,
-        properties=tuple(content.get("properties") or ()),
+        properties=properties,
         source=source.get("image", "../../") if isinstance(source, dict) else None,
     )
+
+
+def _rgba(values: Any) -> tuple[int, int, int, int]:
+    red, green, blue, alpha = (int(v) for v in values)
+    return red, green, blue, alpha
 
 
 def _read_plate(content: dict[str, Any]) -> PlateMeta:

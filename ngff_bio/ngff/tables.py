@@ -62,9 +62,13 @@ def typed_table(table: pa.Table) -> pa.Table:
             raise ValueError(f"{name} is missing in {table[name].null_count} rows")
     if "polygons" in names:
         parts = pc.list_flatten(table["polygons"])
-        odd = pc.any(pc.equal(pc.bit_wise_and(pc.list_value_length(parts), 1), 1)).as_py()
-        if odd or parts.null_count or pc.list_flatten(parts).null_count:
+        if parts.null_count or pc.list_flatten(parts).null_count:
             raise ValueError("polygons are not lists of x, y, x, y, ...")
+        if "shape_type" in names:  # a polygon that could not be drawn is kept as it was
+            shapes = table.filter(table["shape_type"].is_valid())["polygons"]
+            sizes = pc.list_value_length(pc.list_flatten(shapes))
+            if pc.any(pc.equal(pc.bit_wise_and(sizes, 1), 1)).as_py():
+                raise ValueError("points of a shape are not lists of x, y, x, y, ...")
     if "rle_size" in names:
         sizes = table["rle_size"]
         other = pc.any(pc.not_equal(pc.list_value_length(sizes), 2)).as_py()

@@ -257,8 +257,8 @@ class Image(ImageNode):
     @property
     def derived(self) -> dict[str, Self]:
         """Images that were made from this one and written beside it, by name."""
-        listed = (self.nodes.attributes(self.below("derived")) or {}).get("derived") or ()
-        return {str(n): type(self)(self.nodes, self.below(f"derived/{n}")) for n in listed}
+        listed = self.nodes.names(self.below("derived"), "derived")
+        return {n: type(self)(self.nodes, self.below(f"derived/{n}")) for n in listed}
 
     def thumbnail(
         self,

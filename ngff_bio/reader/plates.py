@@ -119,7 +119,7 @@ class Plate(Mapping[str, Well[ImageT]]):
     @property
     def tables(self) -> tuple[str, ...]:
         """Names of the tables of the plate: ``wells``, ``planes``."""
-        return self._nodes.tables(self._below("tables"))
+        return self._nodes.names(self._below("tables"), "tables")
 
     def table(self, name: str) -> pd.DataFrame:
         """A table of the plate.

@@ -135,3 +135,18 @@ def test_a_conversion_resumed_with_skip_says_what_differs(tmp_path: Path) -> Non
     (note,) = [n.what for n in report.notices if n.kind == "note"]
     assert note.startswith("begun with --on-error stop, resumed with --on-error skip")
     assert verify(store, folder).exceptions.startswith("1 image or record")
+
+
+def test_a_polygon_that_was_not_drawn_is_exported_as_it_was_and_others_can_be_edited(
+    tmp_path: Path,
+) -> None:
+    folder, store = bad_polygon(tmp_path / "a"), tmp_path / "a.zarr"
+    convert(folder, store, on_error="skip")
+    ngff_bio.export(store, tmp_path / "coco", to="coco")
+    (file,) = (tmp_path / "coco").rglob("*train.json")
+    annotations = json.loads(file.read_text())["annotations"]
+    assert [1, 2, 3] in [part for a in annotations for part in a["segmentation"]]
+    image = next(iter(ngff_bio.open(store).values()))
+    rows = image.annotations("objects")
+    rows.loc[0, "category"] = "changed"
+    assert ngff_bio.update_annotations(image, rows)["objects"]["changed"] == 1

@@ -26,6 +26,7 @@ from ngff_bio.engine.resume.fingerprint import (
     summarize,
 )
 from ngff_bio.engine.resume.stored import (
+    check_groups,
     image_paths,
     layout_of,
     stored_array,
@@ -46,7 +47,6 @@ from ngff_bio.engine.write.update import refuse_inner
 from ngff_bio.errors import StoreBusyError, StoreError, StoreExistsError, StoreNotFoundError
 from ngff_bio.model import ArrayPixels, Notice, SourceDataset, SourceImage, VolumeLayer, names_of
 from ngff_bio.ngff.schema_version import KEY
-from ngff_bio.ngff.stored_attributes import own_attributes
 from ngff_bio.storage import Storage
 from ngff_bio.zarrio.journal import ADDITION, PLAN, STAGED
 from ngff_bio.zarrio.nodes import Nodes, read_nodes
@@ -237,11 +237,10 @@ class Addition(DatasetWork):
 
     def begin(self, storage: Storage, action: state.Action) -> list[Notice]:
         """Keep the current documents of the store, and record what is being added."""
-        notices: list[Notice] = []
         if action == "begin":
             self._check_values(storage)
-        if action == "resume":
-            notices = redo.forget_changed(self.plan, self.summary, storage)
+        begun = action == "resume"
+        notices = redo.forget_changed(self.plan, self.summary, storage) if begun else []
         paths = {image.path for image in self.plan.dataset.images}
         # Without a manifest it is not known which objects are new: all are moved to their places.
         new = paths if storage.size(MANIFEST) is not None else ()
@@ -373,13 +372,7 @@ def _base(storage: Storage) -> dict[str, Any]:
             file=storage.url,
             hint="convert without --append to create one",
         ) from error
-    for path, attributes in nodes.groups.items():  # what is wrong in them is found before the end
-        file = f"{storage.url}/{path}".rstrip("/")
-        own_attributes(attributes, file)
-        try:
-            ngff.decode(attributes)
-        except StoreError as error:
-            raise type(error)(**{**error.parts(), "file": file}) from error
+    check_groups(nodes, storage.url)
     return {**asdict(nodes), "consolidated": consolidated, "root": _root(storage)}
 
 

@@ -9,6 +9,7 @@ from ngff_bio.engine.plan.layout import LevelPlan, Stored
 from ngff_bio.errors import StoreError
 from ngff_bio.model import SourcePlate
 from ngff_bio.ngff.schema_version import KEY
+from ngff_bio.ngff.stored_attributes import own_attributes
 from ngff_bio.zarrio.arrays import ArrayMeta, parse_array
 from ngff_bio.zarrio.codecs import CRC32C, Codec
 from ngff_bio.zarrio.nodes import Nodes
@@ -64,6 +65,23 @@ def image_paths(nodes: Nodes) -> list[str]:
     return [
         path for path in nodes.groups if (nodes.groups[path].get(KEY) or {}).get("kind") == "image"
     ]
+
+
+def check_groups(nodes: Nodes, url: str) -> None:
+    """Find what is wrong in the attributes of groups before anything is written.
+
+    Raises
+    ------
+    ngff_bio.errors.StoreError
+        If any cannot be understood; ``url`` is that of the store, for messages.
+    """
+    for path, attributes in nodes.groups.items():
+        file = f"{url}/{path}".rstrip("/")
+        own_attributes(attributes, file)
+        try:
+            ngff.decode(attributes)
+        except StoreError as error:
+            raise type(error)(**{**error.parts(), "file": file}) from error
 
 
 def stored_plates(nodes: Nodes) -> list[SourcePlate]:

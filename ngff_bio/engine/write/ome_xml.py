@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from ngff_bio import ngff
 from ngff_bio.engine.write.checksums import ChecksummingWriter
+from ngff_bio.errors import StoreError
 from ngff_bio.model import OmeDocument
 from ngff_bio.zarrio.arrays import parse_array
 from ngff_bio.zarrio.nodes import Nodes
@@ -227,10 +228,12 @@ def _without_pixels(pixels: ElementTree.Element) -> None:
 
 def _image(nodes: Nodes, path: str, name: str, number: int) -> ElementTree.Element:
     """The element of an image."""
-    meta = ngff.decode(nodes.groups[path]) or ngff.GroupMeta()
-    multiscale = meta.multiscales[0]
+    meta = ngff.decode(nodes.groups.get(path, {})) or ngff.GroupMeta()
+    multiscale = next(iter(meta.multiscales), None)
+    at = f"{path}/{multiscale.levels[0].path}".lstrip("/") if multiscale is not None else ""
+    if multiscale is None or at not in nodes.arrays:
+        raise StoreError("a series that is listed is not an image of the store", record=path)
     level = multiscale.levels[0]
-    at = f"{path}/{level.path}".lstrip("/")
     array = parse_array(nodes.arrays[at], nodes.zarr_format, at)
     sizes = dict(zip((a.name for a in multiscale.axes), array.shape, strict=True))
     title = _FORBIDDEN.sub("\ufffd", multiscale.name or name)

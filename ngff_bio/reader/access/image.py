@@ -269,7 +269,7 @@ class ImageNode:
         """Names of the tables; of spatialdata, those that annotate a label image of this one."""
         if self._of_spatialdata:
             return tuple(n for n in children(self.nodes, "tables") if self._is_annotated(n))
-        return self.nodes.tables(self.below("tables"))
+        return self.nodes.names(self.below("tables"), "tables")
 
     def _is_annotated(self, table: str) -> bool:
         region = (self.nodes.attributes(f"tables/{table}") or {}).get("region")

@@ -56,18 +56,18 @@ class NodeTree(Hierarchy):
             raised = as_04(attributes, lambda name: self.array(join_key(path, name)).shape)
         return decode(raised)
 
-    def tables(self, path: str) -> tuple[str, ...]:
-        """Names of the tables that a group lists.
+    def names(self, path: str, key: str) -> tuple[str, ...]:
+        """Names that an attribute of a group lists: ``tables``, ``derived``; empty if it is missing.
 
         Raises
         ------
         ngff_bio.errors.StoreError
             If they are not texts.
         """
-        found = (self.attributes(path) or {}).get("tables") or []
+        found = (self.attributes(path) or {}).get(key) or []
         if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
             raise StoreError(
-                "the list of tables is not a list of names",
+                f"the list of {key} is not a list of names",
                 file=self.url(path),
                 found=str(found)[:80],
             )
