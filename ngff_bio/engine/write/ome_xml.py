@@ -80,13 +80,13 @@ def add_ome_xml(
 def _there(document: bytes | None, path: str, series: Sequence[str]) -> list[OmeDocument]:
     """The document that a collection has, if it names images of the collection alone."""
     try:
-        names = image_paths(document or b"")
+        names, text = image_paths(document or b""), (document or b"").decode()
     except ValueError:
         return []
     if not set(names) <= set(series):
         return []
     paths = tuple(f"{path}/{name}".lstrip("/") for name in names)
-    return [OmeDocument((document or b"").decode(), paths)]
+    return [OmeDocument(text, paths)]
 
 
 def collection_xml(

@@ -19,6 +19,7 @@ from ngff_bio.engine.write.listing import current_keys
 from ngff_bio.engine.write.manifest import manifest_keys
 from ngff_bio.errors import StorageError, StoreError
 from ngff_bio.storage import Buffer, Storage, StorageBelow
+from ngff_bio.zarrio.documents import parse_json, to_json
 from ngff_bio.zarrio.journal import (
     ADDITION,
     FIRST_READ,
@@ -114,7 +115,11 @@ class Transaction(NewView):
         root = next((k for k in FIRST_READ if k in documents or k == there), ".zattrs")
         texts = {key: data.decode() for key, data in documents.items()}
         if root == there and root not in texts and not within(root, self.journal.removed):
-            texts[root] = (self.storage.get(root) or b"").decode()
+            data = self.storage.get(root) or b""
+            try:
+                texts[root] = data.decode()
+            except UnicodeDecodeError:  # UTF-16, which the json of Python reads
+                texts[root] = to_json(parse_json(data, root)).decode()
         staged = filter(self._is_staged, self._put.union(written))
         self.journal = replace(
             self.journal,
