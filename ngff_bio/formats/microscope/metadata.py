@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: TIFFs that hold several images: those that a plug-in leaves out are found by tifffile.
 _TIFFS = (".svs", ".ndpi", ".qptiff", ".scn", ".bif")
 
+#: Channels of an image.
+_CHANNELS = 10_000
+
 _UUID = re.compile(r' UUID="urn:uuid:[^"]*"')
 
 
@@ -51,11 +54,22 @@ def image_metadata(document: OME | None, number: int) -> OmeImage | None:
 def state_of(file: SourceFile, image: BioImage) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Warnings and notes of a file that the plug-in openreadout reads; others say nothing of it.
 
-    openreadout recovers what is left of a truncated file: that is an error here.
+    openreadout recovers what is left of a truncated file: that is an error here. So are sizes that no
+    file has.
     """
     opened = getattr(image.reader, "file", None)
     if opened is None or type(opened).__module__.partition(".")[0] != "openreadout":
         return (), ()
+    for stated in opened.images:  # its OME-XML has an element for each channel, and can have no end
+        if stated["size_c"] > _CHANNELS:
+            raise SourceError(
+                "the metadata of the file gives more channels than allowed",
+                file=file.name,
+                record=stated["name"],
+                expected=f"at most {_CHANNELS:,} channels",
+                found=f"{stated['size_c']:,} channels",
+                hint="download or copy it again",
+            )
     findings = opened.check()["findings"]
     wrong = [f["message"] for f in findings if f["severity"] == "error"]
     if wrong:
