@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ngff_bio.errors import StoreError
+from ngff_bio.errors import StoreError, plain_reason
 from ngff_bio.ngff.schema_version import KEY, newer_than_known
 from ngff_bio.parallel import decoder_of
 
@@ -93,6 +93,6 @@ def _fault(found: object) -> str | None:
     decoder_of(_Attributes)
     try:
         msgspec.convert(found, _Attributes)
-    except (msgspec.ValidationError, RecursionError) as error:
-        return str(error)
+    except (msgspec.ValidationError, RecursionError, UnicodeEncodeError) as error:
+        return plain_reason(error)
     return None

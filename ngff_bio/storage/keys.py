@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from posixpath import normpath
 
 from ngff_bio.errors import StoreError
+
+#: Halves of characters, which JSON can escape.
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def join_key(base: str, *names: str, file: str | None = None) -> str:
@@ -43,9 +47,13 @@ def _not_a_key(name: object, file: str | None) -> StoreError:
 
 
 def is_relative(name: str) -> bool:
-    """Whether a name leads to something below what names it: no absolute path, URL, ``..``, NUL."""
+    """Whether a name leads to something below what names it: no absolute path, URL, ``..``, NUL.
+
+    Nor may it have half a character (a lone surrogate), which no file system and no bucket takes.
+    """
     return not (
         name.startswith("/")
+        or (not name.isascii() and _SURROGATES.search(name) is not None)
         or "\\" in name
         or "\0" in name
         or "://" in name

@@ -22,7 +22,7 @@ OUTSIDE = [
 ]
 
 
-@pytest.mark.parametrize("name", [*OUTSIDE, 3, None, ["a"]])
+@pytest.mark.parametrize("name", [*OUTSIDE, "a\ud800", 3, None, ["a"]])
 def test_names_that_lead_out_of_the_store_are_refused(name: object) -> None:
     with pytest.raises(StoreError, match="leads out of the store") as caught:
         join_key("a", name, file="store.zarr")  # type: ignore[arg-type]
