@@ -172,7 +172,7 @@ def _classes(given: list[str] | None) -> dict[int, str] | None:
 def _read_table(file: Path) -> Any:
     import pyarrow as pa
 
-    from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError
+    from ngff_bio.errors import ArgumentError, SourceError, SourceNotFoundError, StoreError
     from ngff_bio.zarrio.tables import read_csv, read_parquet
 
     if not file.is_file():
@@ -183,6 +183,9 @@ def _read_table(file: Path) -> Any:
         if file.suffix.lower() == ".csv":
             return read_csv(pa.memory_map(str(file)), file)
         return read_parquet(file, file)
+    except StoreError as error:  # too large
+        hint = "leave out columns and rows that are not needed"
+        raise SourceError(**{**error.parts(), "hint": hint}) from error
     except (pa.ArrowException, OSError) as error:
         raise SourceError("the file cannot be read", file=file, found=error) from error
 

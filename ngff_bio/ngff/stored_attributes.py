@@ -90,7 +90,7 @@ def own_attributes(attributes: Mapping[str, Any] | None, file: str) -> dict[str,
 
 
 def _fault(found: object) -> str | None:
-    decoder_of(_Attributes)
+    decoder_of(_Attributes)  # makes `convert` safe in threads
     try:
         msgspec.convert(found, _Attributes)
     except (msgspec.ValidationError, RecursionError, UnicodeEncodeError) as error:

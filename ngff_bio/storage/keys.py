@@ -41,7 +41,7 @@ def _not_a_key(name: object, file: str | None) -> StoreError:
     return StoreError(
         "a name leads out of the store",
         file=file,
-        expected="a path relative to its group, without '..'",
+        expected="a path in UTF-8 relative to its group, without '..'",
         found=repr(name)[:200],
     )
 

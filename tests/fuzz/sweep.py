@@ -85,12 +85,19 @@ def documents(data: bytes) -> Iterator[bytes]:
 def tables(data: bytes) -> Iterator[bytes]:
     """A table with each of its columns removed, or of another type."""
     table = pq.read_table(io.BytesIO(data))
-    others = (pa.int8(), pa.string(), pa.list_(pa.string()), pa.binary(), pa.bool_(), pa.null())
+    others = {
+        pa.int8(): 1,
+        pa.string(): "1",
+        pa.list_(pa.string()): ["1"],
+        pa.binary(): b"1",
+        pa.bool_(): True,
+        pa.null(): None,
+    }
     for at, name in enumerate(table.column_names):
         yield _parquet(table.remove_column(at))
-        for kind in others:
-            column = [[1, "1", ["1"], b"1", True, None][others.index(kind)]] * len(table)
-            yield _parquet(table.set_column(at, name, pa.array(column, kind)))
+        for kind, value in others.items():
+            column = pa.array([value] * len(table), kind)
+            yield _parquet(table.set_column(at, name, column))
             yield _parquet(table.set_column(at, name, pa.nulls(len(table), kind)))
 
 

@@ -107,9 +107,8 @@ class Worker:
         """Steps of a damaged store that raise anything but one typed error, with the traceback."""
         target, place = TARGETS[kind], self.made(kind)
         with self._replaced(place / name, data), self._scratch() as scratch:
-            for step, run in store_steps(place / target.opened, scratch).items():
-                if only not in ("", step):
-                    continue
+            steps = store_steps(place / target.opened, scratch)
+            for step, run in {only: steps[only]}.items() if only else steps.items():
                 try:
                     with contextlib.redirect_stdout(io.StringIO()):
                         run()
@@ -280,16 +279,16 @@ def _exporting(store: Path, scratch: Path) -> Steps:
 def _changing(store: Path, scratch: Path) -> Steps:
     """Changes of a copy of the store, which is what it was after a change that is refused."""
 
-    def changed(change: Callable[[Path], object]) -> None:
+    def changed(change: Callable[[Path], object], resumable: bool) -> None:
         copy = scratch / "changed.zarr"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(store, copy)
         try:
             change(copy)
         except NgffBioError:
-            with contextlib.suppress(NgffBioError):  # what can be resumed
-                discard(copy)
-            shutil.rmtree(copy / ".ngff_bio/map", ignore_errors=True)
+            if resumable:
+                with contextlib.suppress(NgffBioError):
+                    discard(copy)
             assert _content(copy) == _content(store), "a refused change has left something"
             raise
         _must_be_read(copy, quick=True)
@@ -323,7 +322,8 @@ def _changing(store: Path, scratch: Path) -> Steps:
         "mapped": map_store,
         "appended": lambda s: ngff_bio.convert(_source_of(store), s, append=True),
     }
-    return {name: partial(changed, change) for name, change in changes.items()}
+    can_resume = ("mapped", "appended")
+    return {name: partial(changed, change, name in can_resume) for name, change in changes.items()}
 
 
 def _source_of(store: Path) -> Path:

@@ -15,7 +15,7 @@ from ngff_bio.ngff.attributes import (
     LabelAttributes,
     RootImageAttributes,
 )
-from ngff_bio.ngff.stored_attributes import own_attributes
+from ngff_bio.ngff.stored_attributes import _Attributes, _Category, _Frame, own_attributes
 
 RECORD = {"any": [1, None, {"x": "y"}]}
 DATASET = DatasetAttributes(
@@ -49,6 +49,13 @@ WHOLE = (
 def test_what_the_models_write_is_read_as_it_is(model: Any) -> None:
     own = model.to_json()
     assert own_attributes({"ngff_bio": own}, "a.zarr") == own
+
+
+def test_each_key_of_the_models_has_its_type_or_is_not_read() -> None:
+    written = {name for model in WHOLE for name in type(model).model_fields}
+    assert written - {*_Attributes.__struct_fields__} == {"version", "color_rule", "overlap"}
+    assert {*FrameEntry.model_fields} == {*_Frame.__struct_fields__}
+    assert {*CategoryEntry.model_fields} == {*_Category.__struct_fields__}
 
 
 def lists_and_objects() -> list[tuple[dict[str, Any], str]]:

@@ -14,7 +14,7 @@ import ngff_bio
 from ngff_bio.checks import validate
 from ngff_bio.checks.source.verify import verify
 from ngff_bio.cli.edit import _read_table
-from ngff_bio.errors import StoreError
+from ngff_bio.errors import SourceError, StoreError
 from ngff_bio.zarrio import tables
 
 #: Rows of the tables, and of a row group.
@@ -47,8 +47,9 @@ def stored(tmp_path_factory):
 def test_a_file_with_too_many_rows_is_not_added(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "MOST_BYTES", 800)
     (tmp_path / "a.csv").write_text("label\n" + "1\n" * 100)
-    with pytest.raises(StoreError, match="larger than allowed"):
+    with pytest.raises(SourceError, match="larger than allowed") as error:
         _read_table(tmp_path / "a.csv")
+    assert "leave out columns and rows" in str(error.value)
 
 
 def test_a_table_with_too_many_rows_is_refused_before_it_is_read(stored, tmp_path, monkeypatch):
